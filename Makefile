@@ -1,0 +1,69 @@
+# `make` lists the targets. The environment is made on first use and again only when the requirements change.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick check format migration requirements clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
+UV_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--no-emit-index-url --generate-hashes --no-header
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
+	$$one -c '$(SUPPORTED)' 2>/dev/null && { echo $$one; break; }; done)
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+demo: $(VENV)/.runtime ## watch three releases on this machine: one promoted, one rolled back, one rejected
+	@$(BIN)/softlaunch demo
+
+test: $(VENV)/.dev ## run the whole test suite
+	@$(BIN)/pytest -n 2 --dist loadfile
+
+quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
+	@$(BIN)/pytest -m "not slow"
+
+check: $(VENV)/.dev ## lint, formatting, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## sort imports and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+migration: $(VENV)/.dev ## write the next schema revision from the tables: make migration MESSAGE="add a column"
+	@test -n "$(MESSAGE)" || { echo 'say what changes: make migration MESSAGE="add a column"' >&2; exit 2; }
+	@$(BIN)/python -m softlaunch.store.migrations.revise "$(MESSAGE)"
+
+requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade takes the newest versions
+	@$(LOCK) $(UPGRADE) --group build -o requirements.txt
+	@$(LOCK) $(UPGRADE) --group build --group dev --constraints requirements.txt -o requirements-dev.txt
+
+clean: ## remove the environment, caches and builds (never .softlaunch, which holds a ledger)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/uv: requirements-uv.txt
+	@test -n "$(PYTHON)" || { echo "softlaunch needs Python 3.11, 3.12 or 3.13; name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.11, 3.12 or 3.13" >&2; exit 1; }
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) has no pip; on Debian and Ubuntu: apt-get install python3-pip" >&2; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@if $(PYTHON) -m pip --version >/dev/null 2>&1; \
+		then $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python $(UV_INSTALL); \
+		else $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip $(UV_INSTALL); fi
+	@touch $@
+
+$(VENV)/.runtime: requirements.txt pyproject.toml $(BIN)/uv
+	@echo "installing what softlaunch needs"
+	@$(INSTALL) --require-hashes -r requirements.txt
+	@$(INSTALL) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@echo "installing what tests and checks need"
+	@$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@

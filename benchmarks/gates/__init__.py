@@ -1,0 +1,1 @@
+"""How judges of a canary decide: false rollbacks, detections and exposed requests on the same simulated traffic."""

@@ -1,0 +1,89 @@
+"""`softlaunch init` and `softlaunch apply`: a new app from the example, and an app's files into the ledger."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from deployments.cli.ledger import ledger
+from deployments.cli.output import JSON_OPTION, console, print_json
+from deployments.cli.who import who
+from softlaunch.errors import SoftlaunchError
+from softlaunch.registry.apps import Applied, apply
+from softlaunch.registry.example import EXAMPLE, make_app
+from softlaunch.variant import Name
+
+_DIR = typer.Argument(Path(), help="The app's folder.", show_default="this folder")
+
+
+class AppNameError(SoftlaunchError):
+    """A name that no app can have."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add `init` and `apply`."""
+    app.command("init")(init)
+    app.command("apply")(apply_folder)
+
+
+def init(
+    folder: Path = typer.Argument(None, metavar="[DIR]", help="Where to make the app.", show_default="./NAME"),
+    name: str = typer.Option(EXAMPLE, "--app", metavar="NAME", help="The app's name, which clients use as the model."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Make a new app from the example.
+
+    It has a policy, prompts, models, variants and a golden set to edit.
+    """
+    folder = folder or Path(_app_name(name))
+    files = make_app(folder, _app_name(name))
+    if as_json:
+        print_json({"app": name, "folder": str(folder), "files": [str(file) for file in files]})
+        return
+    _say(f"Made {name} in {folder}: {', '.join(str(file.relative_to(folder)) for file in files)}")
+    _say("\nNext:")
+    _say(f"  softlaunch policy check {folder / 'softlaunch.yaml'}     what the policy says, defaults included")
+    _say(f"  softlaunch apply {folder}     record prompts, models, variants and the policy")
+    _say("  softlaunch rehearse provider     a stand-in for the model, in a terminal of its own")
+    _say("  softlaunch gateway     serve the app, in a terminal of its own")
+
+
+def apply_folder(folder: Path = _DIR, as_json: bool = JSON_OPTION) -> None:
+    """Record an app's files in the ledger.
+
+    Prompts, models, variants and policy; doing it again changes nothing.
+    """
+    with ledger() as database:
+        applied = apply(folder, database, str(who()))
+    if as_json:
+        print_json({**asdict(applied), "changed": applied.changed})
+    else:
+        _tell(applied)
+
+
+def _tell(applied: Applied) -> None:
+    _say(f"{applied.app} is {'new' if applied.created else 'up to date'} in the ledger.")
+    for kind in ("prompts", "models", "variants"):
+        recorded: tuple[str, ...] = getattr(applied, kind)
+        if recorded:
+            _say(f"  recorded {kind}: {', '.join(recorded)}")
+    if applied.policy_changed:
+        _say("  the policy has changed; it holds for the next release")
+    if not applied.changed:
+        _say("  nothing has changed since the last time")
+    for note in applied.notes:
+        _say(f"  note: {note}")
+    _say(f"  production: {applied.production[:12]} (see 'softlaunch variants list --app {applied.app}')")
+
+
+def _app_name(name: str) -> str:
+    try:
+        return TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise AppNameError(f"--app: {said}") from error
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,64 @@
+"""The softlaunch command: puts the groups of sub-commands together and turns errors into exit codes."""
+
+import sys
+from importlib import import_module
+
+import typer
+
+from deployments.cli.exits import Exit
+from deployments.cli.output import errors
+from softlaunch import __version__
+from softlaunch.errors import ConflictError, SoftlaunchError
+
+_MODULES = {
+    "apps": ("init", "apply"),
+    "policy": ("policy",),
+    "registry": ("prompts", "models", "variants"),
+    "plan": ("plan",),
+    "release": ("release",),
+    "people": ("rollback", "approve", "reject"),
+    "gateway": ("gateway",),
+    "gates": ("gates",),
+    "rehearse": ("rehearse",),
+    "demo": ("demo",),
+}
+"""Modules of deployments.cli, each with a `register(app)`, and the commands that they add."""
+
+_HELP = """Release changes to LLM applications safely: eval, shadow, canary, gates, rollback.
+
+Exit codes: 0 done or promoted, 1 broke, 2 bad input, 3 rejected, 4 rolled back, 5 inconclusive or waiting,
+6 aborted, 7 another release holds the app.
+"""
+
+
+def build() -> typer.Typer:
+    """The whole command line."""
+    app = typer.Typer(help=_HELP, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+    @app.callback(invoke_without_command=True)
+    def root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+        if version:
+            typer.echo(__version__)
+            raise typer.Exit
+
+    for name in _wanted(sys.argv[1:]):
+        import_module(f"deployments.cli.{name}").register(app)
+    return app
+
+
+def _wanted(arguments: list[str]) -> list[str]:
+    """The modules that a command line needs: a rollback must not wait for the imports of an eval."""
+    named = [module for module, commands in _MODULES.items() if arguments and arguments[0] in commands]
+    return named or list(_MODULES)
+
+
+def main() -> None:
+    """Run the command; an error that a person can mend is one message and an exit code, never a traceback."""
+    try:
+        build()()
+    except ConflictError as error:
+        errors.print(f"softlaunch: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(Exit.CONFLICT)
+    except SoftlaunchError as error:
+        errors.print(f"softlaunch: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(Exit.USAGE)

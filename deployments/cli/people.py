@@ -1,0 +1,78 @@
+"""What a person on call decides: roll back, approve, reject. Imports little, so that it begins at once."""
+
+from typing import Annotated
+
+import typer
+
+from deployments.cli.ledger import ledger
+from deployments.cli.output import JSON_OPTION, console, print_json
+from deployments.cli.who import who
+from softlaunch.clock import utc_now
+from softlaunch.decision import Answer
+from softlaunch.ending import Ended, roll_back
+from softlaunch.store.database import Database
+from softlaunch.store.gateways import wait_for_gateways
+from softlaunch.store.questions import answer
+
+App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `rollback`, `approve` and `reject`."""
+    app.command("rollback")(take_back)
+    app.command("approve")(approve)
+    app.command("reject")(reject)
+
+
+def take_back(app: App, reason: Reason = "rolled back by hand", json: bool = JSON_OPTION) -> None:
+    """Roll back what an app is releasing, or released last. Needs neither Prefect nor the gateway's consent.
+
+    Gateways follow within a second; a gateway that can't reach the ledger returns to stable when its lease runs out.
+    """
+    with ledger() as database:
+        with database.begin() as session:
+            ended = roll_back(session, app, who(), reason, utc_now())
+        show_ended(database, app, ended, json)
+
+
+def approve(app: App, reason: Reason = "", json: bool = JSON_OPTION) -> None:
+    """Say yes to what a live release asks."""
+    _answer(app, Answer.APPROVED, reason, json)
+
+
+def reject(app: App, reason: Reason = "", json: bool = JSON_OPTION) -> None:
+    """Say no to what a live release asks.
+
+    The candidate is rejected, or rolled back where users have met it.
+    """
+    _answer(app, Answer.REJECTED, reason, json)
+
+
+def _answer(app: str, said: Answer, reason: str, json: bool) -> None:
+    with ledger() as database, database.begin() as session:
+        answered = answer(session, app, said, who(), reason, utc_now())
+    if json:
+        print_json([{"release_id": one.release_id, "question": one.question, "answer": said} for one in answered])
+        return
+    for one in answered:
+        console.print(f"{said}: {one.text}", markup=False)
+
+
+def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
+    """Say what a command ended, and whether the gateways follow."""
+    followed = wait_for_gateways(database, app, ended.route_revision)
+    if json:
+        print_json(
+            {
+                "release_id": ended.release_id,
+                "state": ended.state,
+                "serving": ended.serving_digest,
+                "gateways": followed.heard,
+                "gateways_following": followed.following,
+                "seconds": round(followed.seconds, 3),
+            }
+        )
+        return
+    console.print(f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}.")
+    console.print(followed.sentence, markup=False)

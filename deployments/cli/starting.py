@@ -1,0 +1,133 @@
+"""Starting a release: through Prefect's API where one is configured, in this process otherwise."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+from deployments.cli.ledger import ledger
+from deployments.cli.live import showing
+from deployments.cli.output import errors
+from softlaunch.clock import utc_now
+from softlaunch.drive import drive
+from softlaunch.errors import SoftlaunchError
+from softlaunch.opening import ReleaseRequest, open_release
+from softlaunch.release import Release
+from softlaunch.settings import Settings
+from softlaunch.store.database import Database
+from softlaunch.store.releases import find_opened_from, read_release
+from softlaunch.wiring import build_driver
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+DEPLOYMENT = "release/release"
+
+
+class NotStartedError(SoftlaunchError):
+    """Prefect took the request but no release came of it."""
+
+
+def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool) -> str:
+    """Start a release and follow it until it is over; returns its id."""
+    if without_prefect:
+        return _drive_here(request, quiet=quiet)
+    if prefect_configured():
+        return _run_deployment(request, quiet=quiet)
+    return _run_flow_here(request, quiet=quiet)
+
+
+def prefect_configured() -> bool:
+    """Whether a Prefect API is configured, by environment or profile."""
+    if "PREFECT_API_URL" in os.environ:
+        return bool(os.environ["PREFECT_API_URL"])
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value() is not None
+
+
+def resume_release(release: Release, *, quiet: bool) -> None:
+    """Drive a live release on in this process; raises FencedError while somebody else drives it."""
+    with ledger() as database, _shown(database, release.app, release.id, quiet=quiet):
+        drive(build_driver(database, "command line"), release.id, Settings().poll_seconds, lambda _: None, _complain)
+
+
+def _drive_here(request: ReleaseRequest, *, quiet: bool) -> str:
+    with ledger() as database:
+        release_id = open_release(database, request, utc_now())
+        with _shown(database, request.app, release_id, quiet=quiet):
+            driver = build_driver(database, "command line")
+            drive(driver, release_id, Settings().poll_seconds, lambda _: None, _complain)
+        return release_id
+
+
+def _complain(text: str) -> None:
+    errors.print(text, style="yellow", markup=False)
+
+
+@contextmanager
+def _shown(database: Database, app: str, release_id: str | None, *, quiet: bool) -> Iterator[None]:
+    """Show the release while the block drives it; `quiet` shows nothing."""
+    if quiet:
+        yield
+        return
+    with showing(database, app, release_id) as screen, screen.following():
+        yield
+
+
+def _run_flow_here(request: ReleaseRequest, *, quiet: bool) -> str:
+    """Run the flow in this process, on the server that Prefect starts for the occasion."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    errors.print("No Prefect API is configured; starting one for this release (this takes some seconds).", style="dim")
+    from flows.release import release
+
+    with ledger() as database, _shown(database, request.app, None, quiet=quiet):
+        return release(request).release_id
+
+
+def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
+    """Have a worker run the deployment, and follow the release in the ledger."""
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+
+    named = request.model_copy(update={"origin": f"{request.origin}, request {uuid.uuid4().hex[:8]}"})
+    try:
+        parameters = {"request": named.model_dump(mode="json")}
+        run = cast("FlowRun", run_deployment(DEPLOYMENT, parameters=parameters, timeout=0))
+    except ObjectNotFound as error:
+        raise NotStartedError(
+            f"Prefect has no deployment {DEPLOYMENT}; deploy it with 'prefect deploy --all --prefect-file "
+            "deployments/prefect.yaml', or start with --without-prefect"
+        ) from error
+    errors.print("Prefect took the release; waiting for a worker to begin.", style="dim")
+    with ledger() as database:
+        release_id = _await_release(database, named, run.id)
+        with _shown(database, request.app, release_id, quiet=quiet):
+            while _live(database, release_id):
+                time.sleep(0.5)
+        return release_id
+
+
+def _await_release(database: Database, request: ReleaseRequest, run_id: UUID) -> str:
+    """The release that a flow run opened; raises NotStartedError, with the run's own words, when it ends without."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        while True:
+            with database.read() as session:
+                found = find_opened_from(session, request.app, request.origin)
+            if found is not None:
+                return found
+            state = client.read_flow_run(run_id).state
+            if state is not None and state.is_final():
+                raise NotStartedError(f"Prefect's run {run_id} ended before a release was opened: {state.message}")
+            time.sleep(0.5)
+
+
+def _live(database: Database, release_id: str) -> bool:
+    with database.read() as session:
+        return read_release(session, release_id).state.live

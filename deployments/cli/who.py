@@ -1,0 +1,14 @@
+"""Who runs the command, for the trail that the ledger keeps."""
+
+import getpass
+
+from softlaunch.store.releases import Actor
+
+
+def who() -> Actor:
+    """The person at this command line, by login name."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        name = "unknown"
+    return Actor(name, "command line")

@@ -1,0 +1,43 @@
+"""The release flow: a driver of the ledger's state machine that tells the story in Prefect."""
+
+from prefect import flow, runtime
+
+from softlaunch.opening import ReleaseRequest
+from tasks import ledger, notices, reports, stages
+
+
+def _run_name() -> str:
+    request = ReleaseRequest.model_validate(runtime.flow_run.parameters["request"])
+    return f"{request.app}: -> {request.changes}"
+
+
+@flow(name="release", flow_run_name=_run_name)
+def release(request: ReleaseRequest) -> ledger.Standing:
+    """Walk one candidate through every stage; the first failed stage restores stable.
+
+    A rejected or rolled-back candidate is a completed run: Prefect's state tells of the pipeline, the ledger of the
+    release.
+    """
+    return drive(ledger.open_release(request))
+
+
+@flow(name="resume-release", flow_run_name="resume {release_id}")
+def resume_release(release_id: str) -> ledger.Standing:
+    """Go on with a live release that nobody drives any more."""
+    return drive(release_id)
+
+
+def drive(release_id: str) -> ledger.Standing:
+    """Drive a release stage by stage until it is over, or until somebody else took it over."""
+    token = ledger.take_over(release_id)
+    stage = ledger.standing(release_id)
+    while stage.state.live:
+        stages.run_stage(stage, token)
+        following = ledger.standing(release_id)
+        if following.position == stage.position and following.state.live:
+            return following
+        reports.publish_stage(release_id, stage.position)
+        notices.deliver()
+        stage = following
+    reports.publish_release(release_id)
+    return stage

@@ -1,0 +1,55 @@
+"""Driving on: step after step until a stage, or the whole release, is over."""
+
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from softlaunch.driver import Driver, Progress
+from softlaunch.store.releases import FencedError, read_release
+
+Teller = Callable[[Progress], None]
+
+
+def drive_stage(
+    driver: Driver, release_id: str, token: int, poll_seconds: float, tell: Teller, complain: Callable[[str], None]
+) -> Progress:
+    """Advance until the stage in force changes or the release ends; returns the last step.
+
+    `tell` hears of steps that changed something, `complain` once of each outage. While the ledger can't be reached
+    the gateways return to stable by themselves; the driver tries on, and goes on if nobody replaced it meanwhile.
+    Raises FencedError when somebody did.
+    """
+    silent = False
+    while True:
+        try:
+            progress = driver.advance(release_id, token)
+        except SQLAlchemyError as error:
+            if not silent:
+                complain(f"the ledger can't be reached ({error.__class__.__name__}); trying on")
+            silent = True
+        else:
+            silent = False
+            if progress.changed:
+                tell(progress)
+            if progress.over or _moved_on(progress):
+                return progress
+        time.sleep(poll_seconds)
+
+
+def _moved_on(progress: Progress) -> bool:
+    return progress.next_position != progress.position
+
+
+def drive(driver: Driver, release_id: str, poll_seconds: float, tell: Teller, complain: Callable[[str], None]) -> None:
+    """Drive a release to its end in this process, without Prefect. Raises FencedError when somebody else drives it."""
+    token = driver.take_over(release_id)
+    try:
+        while not drive_stage(driver, release_id, token, poll_seconds, tell, complain).over:
+            pass
+    except FencedError:
+        with driver.database.read() as session:
+            if read_release(session, release_id).state.live:
+                raise
+    finally:
+        driver.let_go(release_id, token)

@@ -1,0 +1,207 @@
+"""Driving a release: `advance` reads the ledger, does at most one idempotent thing, and writes by compare-and-set.
+
+Any process may drive. Whoever holds the newest fencing token can write, everybody else's writes are refused; a driver
+may die at any instant, and the next one goes on from the ledger.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from softlaunch.clock import utc_now
+from softlaunch.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot, decide
+from softlaunch.ending import end_release
+from softlaunch.look import Eyes, Look
+from softlaunch.release import Release, StageKind, State
+from softlaunch.store.database import Database
+from softlaunch.store.driving import Transition, apply_transition, claim, release_claim, renew
+from softlaunch.store.news import tell
+from softlaunch.store.questions import OpenQuestion, ask, read_answers
+from softlaunch.store.releases import Actor, read_release
+from softlaunch.store.splits import Split, beat, set_split
+from softlaunch.store.stages import (
+    StageRecord,
+    begin_stage,
+    end_stage,
+    extend_stage,
+    keep_evidence,
+    read_stages,
+    record_verdicts,
+)
+from softlaunch.store.tables import BreakerTripRow
+from softlaunch.verdict import Outcome, Verdict
+
+DRIVER_TTL = timedelta(seconds=15)
+"""How long a driver may be silent before another one may take over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one step did. `changed` is true when it was worth telling: a transition, a question, a changed verdict."""
+
+    release_id: str
+    state: State
+    position: int
+    stage: str
+    told: str
+    verdicts: tuple[Verdict, ...]
+    requests: tuple[int, int]
+    exposed: int
+    changed: bool
+    next_position: int
+    outcome: Outcome | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the release has ended."""
+        return not self.state.live
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Advances releases. `holder` names the driver to people."""
+
+    database: Database
+    eyes: Eyes
+    holder: str
+    clock: Callable[[], datetime] = field(default=utc_now)
+
+    def take_over(self, release_id: str) -> int:
+        """The right to drive; raises FencedError when it is somebody else's or the release is over."""
+        with self.database.begin() as session:
+            return claim(session, release_id, self.holder, DRIVER_TTL, self.clock())
+
+    def let_go(self, release_id: str, token: int) -> None:
+        """Let the next driver begin at once."""
+        with self.database.begin() as session:
+            release_claim(session, release_id, token, self.clock())
+
+    def advance(self, release_id: str, token: int) -> Progress:
+        """One step of a release; raises FencedError when this driver was replaced."""
+        now = self.clock()
+        with self.database.begin() as session:
+            release = read_release(session, release_id)
+            if not release.state.live:
+                return _finished(release)
+            renew(session, release_id, token, DRIVER_TTL, now)
+            records = read_stages(session, release_id)
+        record = records[release.position]
+        before = records[release.position - 1] if release.position else None
+        look = self._look(release, record, before, now)
+        with self.database.begin() as session:
+            renew(session, release_id, token, DRIVER_TTL, self.clock())
+            snapshot = _snapshot(session, release, record, look, self.clock())
+            action = decide(snapshot)
+            return self._write(session, snapshot, look, action, token)
+
+    def _look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
+        if release.state is State.PENDING:
+            return Look(None, {}, "opened")
+        return self.eyes.look(release, record, before, now)
+
+    def _write(self, session: Session, snapshot: Snapshot, look: Look, action: Action, token: int) -> Progress:
+        """Write a step in one transaction: evidence, verdicts, the action, and the beat that gateways wait for."""
+        release, now = snapshot.release, snapshot.now
+        actor = Actor(self.holder, "driver")
+        if release.state is not State.PENDING and look.watched:
+            keep_evidence(session, release.id, release.position, look.evidence)
+        leaves = isinstance(action, Enter | End)
+        changed = record_verdicts(session, release.id, release.position, look.verdicts or (), now, final=leaves)
+        told, news = _act(session, snapshot, action, actor, token)
+        if look.watched and not isinstance(action, End):
+            beat(session, release.id, token)
+        after = read_release(session, release.id)
+        return Progress(
+            release_id=release.id,
+            state=after.state,
+            position=release.position,
+            stage="opened" if release.state is State.PENDING else release.stage.name,
+            told=told,
+            verdicts=look.verdicts or (),
+            requests=look.requests,
+            exposed=look.exposed,
+            changed=bool(changed) or news,
+            next_position=after.position,
+            outcome=after.outcome,
+        )
+
+
+def _finished(release: Release) -> Progress:
+    return Progress(
+        release_id=release.id,
+        state=release.state,
+        position=release.position,
+        stage=release.stage.name,
+        told=release.reason,
+        verdicts=(),
+        requests=(0, 0),
+        exposed=0,
+        changed=True,
+        next_position=release.position,
+        outcome=release.outcome,
+    )
+
+
+def _snapshot(session: Session, release: Release, record: StageRecord, look: Look, now: datetime) -> Snapshot:
+    return Snapshot(
+        release=release,
+        now=now,
+        entered_at=record.entered_at,
+        deadline_at=record.deadline_at,
+        verdicts=look.verdicts,
+        progress=look.progress,
+        requests=look.requests,
+        trip=_trip(session, release),
+        answers=read_answers(session, release.id, release.position, now),
+    )
+
+
+def _trip(session: Session, release: Release) -> str | None:
+    found = select(BreakerTripRow.reason).where(BreakerTripRow.release_id == release.id)
+    return session.exec(found.order_by(col(BreakerTripRow.id)).limit(1)).one_or_none()
+
+
+def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, token: int) -> tuple[str, bool]:
+    """Carry an action out; returns what to tell, and whether it is news."""
+    release, now = snapshot.release, snapshot.now
+    match action:
+        case Hold(reason):
+            return reason, False
+        case Ask(question, text):
+            expires = now + timedelta(seconds=release.policy.approval.timeout)
+            if ask(session, OpenQuestion(release.id, release.position, question, text, expires), now):
+                tell(session, release.app, release.id, f"{release.title}: {text}", now)
+            return text, True
+        case Extend(deadline_at, reason):
+            extend_stage(session, release.id, release.position, deadline_at)
+            tell(session, release.app, release.id, f"{release.title}: {reason}", now)
+            return reason, True
+        case Enter():
+            _enter(session, snapshot, action, actor, token)
+            return action.reason, True
+        case End():
+            culprit = next((verdict for verdict in snapshot.verdicts or () if verdict.gate == action.gate), None)
+            end_release(session, release, action, actor, now, token=token, culprit=culprit)
+            return action.reason, True
+
+
+def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, token: int) -> None:
+    release, now, stage = snapshot.release, snapshot.now, action.stage
+    step = Transition(release, stage.state, stage.position, f"{stage.name} begins: {action.reason}")
+    apply_transition(session, step, actor, now, token)
+    if release.state is not State.PENDING:
+        end_stage(session, release.id, release.position, "passed", action.reason, now)
+    begin_stage(session, release.id, stage, now)
+    split = Split(
+        candidate_digest=None if stage.kind is StageKind.EVAL else release.candidate.digest,
+        weight_percent=stage.weight_percent,
+        shadow_percent=stage.shadow_percent,
+        control_percent=stage.control_percent,
+        release_id=release.id,
+        stage=stage.position,
+        lease_seconds=release.policy.gateway.lease,
+    )
+    set_split(session, release.app, release.stable.digest, split, token, now)
+    tell(session, release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason}).", now)

@@ -1,0 +1,1 @@
+"""The outside worlds that softlaunch talks to: one folder each, an interface and its implementations."""

@@ -1,0 +1,1 @@
+"""Where the gates read what happened."""

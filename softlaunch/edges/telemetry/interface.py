@@ -1,0 +1,53 @@
+"""What gates need from a source of metrics."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from softlaunch.errors import SoftlaunchError
+from softlaunch.gates.observations import Window
+from softlaunch.release import Stage
+
+
+class TelemetryError(SoftlaunchError):
+    """The source of metrics did not answer; the stage holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which requests belong to a stage of a release.
+
+    With `fallback` a candidate's failure was tried on stable, which tells whose fault it was.
+    """
+
+    app: str
+    release_id: str
+    stage: Stage
+    fallback: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What happened between two moments, complete.
+
+    `until` (epoch seconds) is where the next reading begins. `exposed` counts the requests that the candidate
+    answered to users. `problem` says in words why nothing could be read although time passed.
+    """
+
+    windows: tuple[Window, ...]
+    until: float
+    dropped: int = 0
+    requests: tuple[int, int] = (0, 0)
+    exposed: int = 0
+    problem: str | None = None
+
+
+class Telemetry(Protocol):
+    """A source of metrics."""
+
+    def read(self, scope: Scope, after: float, now: float) -> Reading:
+        """Observations of requests that began from `after` on and are complete; raises TelemetryError."""
+        ...
+
+    def history(self, app: str, stable_digest: str, before: float) -> Window:
+        """Recent observations of stable alone, before a moment, to know its usual values; raises TelemetryError."""
+        ...

@@ -1,0 +1,185 @@
+"""The queries of the request log: which requests a stage compares, and whose fault a failure was."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, false, func, or_, select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col
+
+from softlaunch.edges.telemetry.interface import Scope
+from softlaunch.release import StageKind
+from softlaunch.route import Arm
+from softlaunch.store.request_log import RequestError
+from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
+
+HISTORY_ROWS = 3000
+"""How much of stable's past is read to know its usual values."""
+_HEARD_WITHIN = 5.0  # seconds; a gateway silent for longer is taken for dead
+_BY_CLIENT = (RequestError.HTTP_4XX, RequestError.RENDER)
+_SHOWN = (Arm.STABLE, Arm.CANDIDATE)
+
+
+COLUMNS = (
+    col(RequestRow.unit),
+    col(RequestRow.error),
+    col(RequestRow.latency_ms),
+    col(RequestRow.cost_usd),
+    col(RequestRow.started_at),
+    col(RequestRow.arm),
+)
+
+
+def blameless(*, fallback: bool) -> ColumnElement[bool]:
+    """Whether a request's error is held against nobody: the client left, or stable could not answer it either.
+
+    One client that always sends too much would otherwise be harm wherever the split happens to put it. Where failures
+    aren't tried on stable nobody knows, and they count.
+    """
+    error = col(RequestRow.error)
+    by_client = and_(error.in_(_BY_CLIENT), col(RequestRow.fell_back).is_(False)) if fallback else false()
+    return func.coalesce(or_(error == RequestError.CLIENT_GONE, by_client), false()).label("blameless")
+
+
+def complete_until(session: Session, now: float) -> float | None:
+    """The moment to which every gateway heard of lately has written its log; None where none was heard."""
+    heard = select(func.min(GatewayRow.complete_until)).where(col(GatewayRow.heard_at) > now - _HEARD_WITHIN)
+    complete: float | None = session.execute(heard).scalar_one()
+    return complete
+
+
+def split_rows(scope: Scope, after: float, until: float) -> Select[Any]:
+    """Requests that users saw while the split was in force; copies are left to the stages that compare them.
+
+    A gateway whose lease ran out serves stable at a weight of zero: what it logs meanwhile has no concurrent candidate.
+    """
+    first = _is_first(scope, after, col(RequestRow.unit), copies=False)
+    shown = select(*COLUMNS, blameless(fallback=scope.fallback), first)
+    return _of_stage(shown, scope, after, until).where(
+        col(RequestRow.arm).in_(_SHOWN),
+        col(RequestRow.weight_percent) == scope.stage.weight_percent,
+    )
+
+
+def _of_stage(query: Select[Any], scope: Scope, after: float, until: float) -> Select[Any]:
+    return query.where(
+        col(RequestRow.app) == scope.app,
+        col(RequestRow.release_id) == scope.release_id,
+        col(RequestRow.stage) == scope.stage.position,
+        col(RequestRow.started_at) >= after,
+        col(RequestRow.started_at) < until,
+    )
+
+
+def _is_first(scope: Scope, after: float, unit: SQLColumnExpression[int], *, copies: bool) -> ColumnElement[bool]:
+    """Whether a unit was not compared in this stage before: users resemble themselves, so each is evidence once."""
+    earlier = aliased(RequestRow)
+    known = and_(
+        col(earlier.release_id) == scope.release_id,
+        col(earlier.stage) == scope.stage.position,
+        col(earlier.unit) == unit,
+        col(earlier.started_at) < after,
+        col(earlier.mirrored).is_(copies),
+    )
+    if not copies:
+        known = and_(known, col(earlier.weight_percent) == scope.stage.weight_percent)
+    return (~exists(select(col(earlier.id)).where(known))).label("first")
+
+
+def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
+    """Copies that began in the window, and the users' requests that they are copies of."""
+    copied = Arm.SHADOW if scope.stage.kind is StageKind.SHADOW else Arm.CONTROL
+    shown = Arm.STABLE if copied is Arm.SHADOW else Arm.CANDIDATE
+    copy, user = aliased(RequestRow), aliased(RequestRow)
+    paired = and_(
+        col(copy.request_id) == col(user.request_id),
+        col(copy.arm) == copied,
+        col(user.arm) == shown,
+        col(copy.app) == scope.app,
+        col(copy.release_id) == scope.release_id,
+        col(copy.stage) == scope.stage.position,
+        col(copy.started_at) >= after,
+        col(copy.started_at) < until,
+    )
+
+    left = col(user.error) == RequestError.CLIENT_GONE
+    both_by_client = and_(col(user.error).in_(_BY_CLIENT), col(copy.error).in_(_BY_CLIENT))
+    slower_than_patience = and_(left, col(copy.latency_ms) > col(user.latency_ms))
+
+    def side(row: type[RequestRow]) -> Select[Any]:
+        # both sides carry the copy's time, so that a pair is never torn apart by a window's edge, and the user's
+        # patience, so that neither side is cut short where the other isn't
+        return select(
+            col(row.unit),
+            case((left, RequestError.CLIENT_GONE), else_=col(row.error)).label("error"),
+            case((slower_than_patience, col(user.latency_ms)), else_=col(row.latency_ms)).label("latency_ms"),
+            col(row.cost_usd),
+            col(copy.started_at).label("started_at"),
+            col(row.arm),
+            func.coalesce(or_(left, both_by_client), false()).label("blameless"),
+            _is_first(scope, after, col(copy.unit), copies=True),
+        ).where(paired)
+
+    return select(side(copy).union_all(side(user)).subquery())
+
+
+def history_ratings(app: str, stable_digest: str, before: float) -> Select[Any]:
+    """Recent ratings of stable's answers."""
+    return (
+        select(col(RequestRow.unit), col(FeedbackRow.satisfaction).label("value"))
+        .join(RequestRow, col(RequestRow.request_id) == col(FeedbackRow.request_id))
+        .where(col(FeedbackRow.app) == app, col(FeedbackRow.received_at) < before)
+        .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.arm) == Arm.STABLE)
+        .order_by(col(FeedbackRow.id).desc())
+        .limit(HISTORY_ROWS)
+    )
+
+
+def scores(table: type[FeedbackRow | ScoreRow], scope: Scope, window: tuple[float, float]) -> Select[Any]:
+    """What users or judges said of this stage's answers in a window of arrival, of units that were not heard before."""
+    of_table: list[ColumnElement[Any]] = (
+        [col(FeedbackRow.satisfaction).label("value")]
+        if table is FeedbackRow
+        else [col(ScoreRow.value).label("value"), col(ScoreRow.metric).label("metric")]
+    )
+    return (
+        select(col(RequestRow.unit), col(RequestRow.arm), *of_table)
+        .select_from(table)
+        .join(RequestRow, col(RequestRow.request_id) == col(table.request_id))
+        .where(col(table.app) == scope.app, col(table.received_at) >= window[0], col(table.received_at) < window[1])
+        .where(col(RequestRow.release_id) == scope.release_id, col(RequestRow.stage) == scope.stage.position)
+        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
+        .where(~exists(_heard_before(table, scope, window[0])))
+    )
+
+
+def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: float) -> Select[Any]:
+    """An earlier rating, or score of the same metric, by the same unit in this stage."""
+    earlier = aliased(RequestRow)
+    in_stage = and_(
+        col(earlier.release_id) == scope.release_id,
+        col(earlier.stage) == scope.stage.position,
+        col(earlier.unit) == col(RequestRow.unit),
+    )
+    if table is FeedbackRow:
+        rating = aliased(FeedbackRow)
+        said = and_(col(rating.request_id) == col(earlier.request_id), col(rating.received_at) < before)
+        return select(col(rating.id)).join(earlier, in_stage).where(said)
+    score = aliased(ScoreRow)
+    said = and_(col(score.request_id) == col(earlier.request_id), col(score.received_at) < before)
+    return select(col(score.id)).join(earlier, in_stage).where(said, col(score.metric) == col(ScoreRow.metric))
+
+
+def dropped(session: Session, app: str, after: float, until: float) -> int:
+    """Requests that gateways served but could not log."""
+    lost = select(func.coalesce(func.sum(DropRow.count), 0)).where(
+        col(DropRow.app) == app, col(DropRow.noted_at) >= after, col(DropRow.noted_at) < until
+    )
+    return int(session.execute(lost).scalar_one())
+
+
+def exposed(session: Session, scope: Scope, after: float, until: float) -> int:
+    """Requests that the candidate answered to users."""
+    shown = _of_stage(select(func.count()), scope, after, until).where(
+        col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False)
+    )
+    return int(session.execute(shown).scalar_one())

@@ -1,0 +1,1 @@
+"""Regression evals on golden sets: suites, metrics, runner, paired comparison."""

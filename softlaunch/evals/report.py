@@ -1,0 +1,107 @@
+"""What a comparison found, as frozen values: verdicts, metrics, cases, and what each arm cost."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from softlaunch.evals.paired import PairedEstimate
+from softlaunch.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class ArmTotals:
+    """Everything that one arm's calls came to.
+
+    Latency percentiles are over answered calls. `cost_usd` is None where the cost of any answered call is unknown,
+    `errors` counts the unscored calls by code.
+    """
+
+    calls: int
+    scored: int
+    errors: Mapping[str, int]
+    cost_usd: float | None
+    latency_p50_ms: float | None
+    latency_p95_ms: float | None
+
+    @property
+    def unscored(self) -> int:
+        """Calls that ended without a score."""
+        return self.calls - self.scored
+
+    @property
+    def unscored_share(self) -> float:
+        """In [0, 1]; 1 where there was no call, because nothing was scored."""
+        return self.unscored / self.calls if self.calls else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricComparison:
+    """One metric on the paired cases: weighted means of both arms in [0, 1], and the estimated harm between them."""
+
+    metric: str
+    stable: float
+    candidate: float
+    margin: float
+    estimate: PairedEstimate
+
+
+@dataclass(frozen=True, slots=True)
+class CaseArm:
+    """One case in one arm. `flips` counts repeats whose score differs from the one before; `answer` is an example."""
+
+    mean: float | None
+    scored: int
+    unscored: int
+    flips: int
+    answer: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRow:
+    """One case in both arms. `wanted` says for people what a right answer is."""
+
+    case_id: str
+    asked: str
+    wanted: str
+    weight: float
+    tags: tuple[str, ...]
+    stable: CaseArm
+    candidate: CaseArm
+
+    @property
+    def change(self) -> float | None:
+        """Candidate's mean score minus stable's, in [-1, 1]; None where an arm has no score."""
+        if self.stable.mean is None or self.candidate.mean is None:
+            return None
+        return self.candidate.mean - self.stable.mean
+
+    @property
+    def flickering(self) -> bool:
+        """Whether the score varies within both arms: the case says more about chance than about the change."""
+        return self.stable.flips > 0 and self.candidate.flips > 0
+
+
+@dataclass(frozen=True, slots=True)
+class EvalReport:
+    """The result of one comparison.
+
+    `confidence` holds over all metrics and looks together. `paired_cases` were scored in both arms; `left_out_cases`
+    in one only, or in none, and say nothing about the change.
+    """
+
+    outcome: Outcome
+    reason: str
+    verdicts: tuple[Verdict, ...]
+    metrics: tuple[MetricComparison, ...]
+    cases: tuple[CaseRow, ...]
+    stable: ArmTotals
+    candidate: ArmTotals
+    paired_cases: int
+    left_out_cases: int
+    repeats: int
+    confidence: float
+
+    @property
+    def flickering_cases(self) -> int:
+        """Cases whose score varies within both arms."""
+        return sum(row.flickering for row in self.cases)

@@ -1,0 +1,1 @@
+"""Statistical gates: pure decisions on concurrent windows of traffic."""

@@ -1,0 +1,237 @@
+"""One gate: folds windows into evidence and says what they allow. Pure; its state is a small JSON document."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from softlaunch.gates.observations import NONE, Floats, Tally, Window
+from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
+from softlaunch.gates.wealth import FRACTIONS, RATIOS, best_fraction, bet_growth, event_growth, fits_share, mixture
+from softlaunch.policy.model import RELATIVE_METRICS, GatePolicy, Metric
+from softlaunch.verdict import Interval, Outcome, Role, Verdict
+
+_STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
+BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
+"""How the bets below a harm are mixed: half on the best stake, the rest evenly."""
+_NO_HARM = int(np.flatnonzero(_STEPS == 0)[0])
+_AT_MARGIN = int(np.flatnonzero(_STEPS == 1)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class GateRule:
+    """What a gate decides by, in one stage.
+
+    `margin` is the acceptable harm for passing in this stage and `material` the harm below which evidence of harm is
+    no reason to roll back, both as fractions; `alpha` is this gate's share of the release's false-rollback budget and
+    `confidence` that of a pass.
+    """
+
+    metric: Metric
+    role: Role
+    margin: float
+    material: float
+    alpha: float
+    confidence: float
+
+    @classmethod
+    def of(cls, policy: GatePolicy, *, margin_factor: float, alpha: float, confidence: float) -> Self:
+        """The rule of a policy's gate in a stage that widens margins by `margin_factor`."""
+        margin = policy.margin.value
+        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence)
+
+    @property
+    def grid(self) -> Floats:
+        """Harms for which evidence is kept, ascending; zero and the margin are among them."""
+        grid = _STEPS * self.margin
+        lowest, highest = (-0.95, np.inf) if self.metric in RELATIVE_METRICS else (-1.0, 1.0)
+        return np.clip(grid, lowest, highest)
+
+
+@dataclass(slots=True)
+class Gate:
+    """Evidence about one metric in one stage.
+
+    For each harm `d` of the rule's grid it holds the log-wealth of bets that the harm is above `d`, shape (harms,
+    FRACTIONS), and that it is below `d`, shape (harms, 1 + FRACTIONS): the harms at which neither has grown to 1/alpha
+    are the confidence sequence. The first bet below `d` is `stakes`: what pays best if the candidate is like stable.
+    """
+
+    rule: GateRule
+    scale: Scale
+    above: Floats = field(default_factory=lambda: np.zeros((len(_STEPS), len(FRACTIONS))))
+    below: Floats = field(default_factory=lambda: np.zeros((len(_STEPS), 1 + len(FRACTIONS))))
+    events: dict[str, Floats] = field(default_factory=dict)
+    waiting: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
+    counts: tuple[int, int] = (0, 0)
+    stakes: Floats | None = None
+    stakes_due: float = 0.0
+
+    @classmethod
+    def begin(cls, rule: GateRule, history: Window | None = None) -> Self:
+        """A gate without evidence, which may know stable's recent traffic from before the stage."""
+        gate = cls(rule, make_scale(rule.metric))
+        if history is not None:
+            learn(gate.scale, gate.scale.tally(history.stable.get(rule.metric, NONE)))
+        return gate
+
+    def update(self, window: Window) -> None:
+        """Fold in one window. Bets use only what was known before it; what it tells of stable is learnt after.
+
+        A window in which one arm happens to be empty counts too: at 1 % most do, and leaving them out would forget
+        stable's side of whatever hits both arms. A split that was evidently not in force is no evidence.
+        """
+        candidate = self.scale.tally(window.candidate.get(self.rule.metric, NONE))
+        stable = self.scale.tally(window.stable.get(self.rule.metric, NONE))
+        if is_ready(self.scale) and fits_share(candidate.units, stable.units, window.candidate_share):
+            self._bet(candidate, stable, window.candidate_share)
+            self._count(candidate, stable)
+        self.scale.note(candidate, stable)
+        learn(self.scale, stable)
+        self.stakes_due -= stable.units
+        self.counts = (self.counts[0] + candidate.requests, self.counts[1] + stable.requests)
+
+    def _bet(self, candidate: Tally, stable: Tally, share: float) -> None:
+        seen = self.scale.centred(candidate, stable, self.rule.grid)
+        if self.stakes is None or self.stakes_due <= 0:
+            self.stakes = self._best_stakes(share)
+            self.stakes_due = self.scale.reference.total / 2
+        every = np.broadcast_to(FRACTIONS, (len(_STEPS), len(FRACTIONS)))
+        fractions = np.concatenate([self.stakes[:, None], every], axis=1)
+        self.above += bet_growth(seen.candidate, seen.stable, share, seen.low, seen.stable_high)
+        self.below += bet_growth(
+            seen.candidate.negative(), seen.stable.negative(), share, seen.high, seen.stable_low, fractions
+        )
+
+    def _best_stakes(self, share: float) -> Floats:
+        """For each harm of the grid, the stake that grows fastest on a candidate that is like stable."""
+        usual = self.scale.alternative()
+        alike = self.scale.centred(usual, usual, self.rule.grid)
+        return best_fraction(
+            alike.candidate.negative().times(share),
+            alike.stable.negative().times(1 - share),
+            share,
+            alike.high,
+            alike.stable_low,
+        )
+
+    def _count(self, candidate: Tally, stable: Tally) -> None:
+        """Count events; windows with an empty arm wait for the next, or a trickle of traffic would tell nothing."""
+        for kind, (on_candidate, on_stable) in self.scale.events(candidate, stable).items():
+            waiting = self.waiting.get(kind, (0.0, 0.0, 0.0, 0.0))
+            seen = (on_candidate, on_stable, candidate.units, stable.units)
+            total = tuple(one + other for one, other in zip(waiting, seen, strict=True))
+            self.waiting[kind] = (total[0], total[1], total[2], total[3])
+            if total[2] > 0 and total[3] > 0:
+                self.events[kind] = self.events.get(kind, np.zeros(len(RATIOS))) + event_growth(*self.waiting[kind])
+                self.waiting[kind] = (0.0, 0.0, 0.0, 0.0)
+
+    @property
+    def log_evidence_of_harm(self) -> float:
+        """Log of the e-value against "no harm at all": the mean over bets on the average and counts of bad events."""
+        parts = [float(mixture(self.above[_NO_HARM])), *(float(mixture(log)) for log in self.events.values())]
+        return float(mixture(np.array(parts)))
+
+    @property
+    def worst(self) -> tuple[str, float]:
+        """Where the estimated harm is largest, and how large; zero without data."""
+        harms = self.scale.harms()
+        return max(harms.items(), key=lambda item: item[1], default=("", 0.0))
+
+    @property
+    def is_material(self) -> bool:
+        """Whether the estimated harm is more than the policy accepts: less is no reason to roll back."""
+        return self.worst[1] > self.rule.material
+
+    @property
+    def interval(self) -> Interval:
+        """Confidence sequence of the harm: each bound holds at every look together with the rule's confidence.
+
+        Only harms of the grid are told apart, so bounds are rounded outwards to it. A bound goes as far as all harms
+        beyond it are refuted: to miss the truth it must refute the one next to it, so one e-process stands for all.
+        """
+        needed = -np.log(1 - self.rule.confidence)
+        grid = self.rule.grid
+        too_small = np.logical_and.accumulate(mixture(self.above) >= needed)
+        too_large = np.logical_and.accumulate(mixture(self.below, BELOW_WEIGHTS)[::-1] >= needed)[::-1]
+        upper = float(grid[too_large].min(initial=np.inf))
+        return Interval(min(float(grid[too_small].max(initial=-np.inf)), upper), upper)
+
+    def judge(self, *, culprit: bool = False) -> Verdict:
+        """What the evidence allows; without any, nothing. The `culprit` of a release's joint evidence has failed."""
+        outcome, reason = self._conclude(culprit=culprit)
+        candidate_value, stable_value = self.scale.values()
+        return Verdict(
+            gate=self.rule.metric.value,
+            outcome=outcome,
+            reason=reason,
+            role=self.rule.role,
+            harm=next(iter(self.scale.harms().values()), None),
+            interval=self.interval,
+            margin=self.rule.margin,
+            candidate_count=self.counts[0],
+            stable_count=self.counts[1],
+            candidate_value=candidate_value,
+            stable_value=stable_value,
+        )
+
+    def _conclude(self, *, culprit: bool) -> tuple[Outcome, str]:
+        empty = [arm for arm, count in zip(("candidate", "stable"), self.counts, strict=True) if not count]
+        if empty:
+            return Outcome.INCONCLUSIVE, f"no data from {' and '.join(empty)}"
+        where, worst = self.worst
+        shown, accepted = self._show(worst), self._show(self.rule.material)
+        if self.is_material and (culprit or self.log_evidence_of_harm >= -np.log(self.rule.alpha)):
+            return Outcome.FAIL, f"worse by {shown} {where}, more than the acceptable {accepted}"
+        if self._looks_too_bad:
+            return Outcome.INCONCLUSIVE, f"looks worse by {shown} {where}, not yet sure"
+        if self.interval.upper <= self.rule.margin:
+            return Outcome.PASS, f"harm is below the margin of {self._show(self.rule.margin)}"
+        return Outcome.INCONCLUSIVE, f"not yet sure that harm is below the margin of {self._show(self.rule.margin)}"
+
+    @property
+    def _looks_too_bad(self) -> bool:
+        """Whether the estimates are beyond the policy's own margin: a good average must not hide a slow tail."""
+        return self.rule.margin <= self.rule.material and self.is_material
+
+    def _show(self, value: float) -> str:
+        return _shown(value, relative=self.rule.metric in RELATIVE_METRICS)
+
+    def dump(self) -> dict[str, Any]:
+        """The gate's state as JSON values; `load` makes the same gate of it."""
+        return {
+            "above": np.round(self.above, 7).tolist(),
+            "below": np.round(self.below, 7).tolist(),
+            "events": {kind: np.round(log, 7).tolist() for kind, log in self.events.items()},
+            "waiting": {kind: list(counts) for kind, counts in self.waiting.items()},
+            "counts": list(self.counts),
+            "stakes": None if self.stakes is None else np.round(self.stakes, 4).tolist(),
+            "stakes_due": round(self.stakes_due, 4),
+            "scale": self.scale.dump(),
+        }
+
+    @classmethod
+    def load(cls, rule: GateRule, state: Mapping[str, Any]) -> Self:
+        """The gate whose state was dumped, under the same rule."""
+        return cls(
+            rule=rule,
+            scale=make_scale(rule.metric, state["scale"]),
+            above=np.array(state["above"]),
+            below=np.array(state["below"]),
+            events={kind: np.array(log) for kind, log in state["events"].items()},
+            waiting={kind: (a, b, c, d) for kind, (a, b, c, d) in state["waiting"].items()},
+            counts=(state["counts"][0], state["counts"][1]),
+            stakes=None if state["stakes"] is None else np.array(state["stakes"]),
+            stakes_due=state["stakes_due"],
+        )
+
+
+def _shown(value: float, *, relative: bool) -> str:
+    if not math.isfinite(value):
+        return "more than can be said"
+    number = f"{value * 100:.3g}"
+    if relative:
+        return f"{number} %"
+    return f"{number} point{'' if number == '1' else 's'}"

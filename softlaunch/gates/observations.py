@@ -1,0 +1,104 @@
+"""What the gates see: per arm and metric, one value per request together with the unit that made it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softlaunch.policy.model import Metric
+
+Floats = NDArray[np.float64]
+Units = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Observations:
+    """Values of one metric in one arm, shape (n,), and their units' pseudonyms, shape (n,); never NaN.
+
+    Errors and hallucinations are 0 or 1, quality and satisfaction are in [0, 1], latency is in milliseconds and cost
+    in USD.
+    """
+
+    units: Units
+    values: Floats
+
+    @classmethod
+    def of(cls, units: Units, values: Floats) -> "Observations":
+        """Observations from equally long arrays; entries whose value is NaN were not measured and are left out."""
+        known = ~np.isnan(values)
+        return cls(np.asarray(units, dtype=np.int64)[known], np.asarray(values, dtype=np.float64)[known])
+
+    def __len__(self) -> int:
+        """How many values there are."""
+        return len(self.values)
+
+
+NONE = Observations(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Concurrent observations of both arms.
+
+    Windows are folded in order of time and never overlap. `candidate_share` is the probability in (0, 1) that an
+    observation belonged to the candidate. `split` counts the units that were first seen in this window, candidate's and
+    stable's, where the gateway assigned them; None where both arms answered the same requests.
+    """
+
+    candidate_share: float
+    candidate: Mapping[Metric, Observations] = field(default_factory=dict)
+    stable: Mapping[Metric, Observations] = field(default_factory=dict)
+    split: tuple[int, int] | None = None
+
+    def merge(self, other: "Window") -> "Window":
+        """The same window as seen by two gateways together. Both must have served by the same split."""
+        if self.candidate_share != other.candidate_share:
+            raise ValueError(f"windows of different splits: {self.candidate_share} and {other.candidate_share}")
+        known = self.split or (0, 0), other.split or (0, 0)
+        unsplit = self.split is None and other.split is None
+        return Window(
+            self.candidate_share,
+            _merged(self.candidate, other.candidate),
+            _merged(self.stable, other.stable),
+            None if unsplit else (known[0][0] + known[1][0], known[0][1] + known[1][1]),
+        )
+
+
+def _merged(ours: Mapping[Metric, Observations], theirs: Mapping[Metric, Observations]) -> dict[Metric, Observations]:
+    return {
+        metric: Observations(
+            np.concatenate([side.get(metric, NONE).units for side in (ours, theirs)]),
+            np.concatenate([side.get(metric, NONE).values for side in (ours, theirs)]),
+        )
+        for metric in {**ours, **theirs}
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """Observations counted by bucket: indices, ascending and distinct, and weights, both of shape (n,).
+
+    A unit's requests share one weight evenly, so `units` is the sum of the weights. To bet on each request with a
+    fraction of a stake multiplies to at most what one whole stake on their mean gives (the arithmetic mean is above the
+    geometric), so the evidence stays valid however alike the requests of a unit are.
+    """
+
+    index: Units
+    weight: Floats
+    requests: int = 0
+
+    @classmethod
+    def of(cls, units: Units, index: Units) -> "Tally":
+        """Count buckets, arrays of equal length."""
+        _, inverse, requests = np.unique(units, return_inverse=True, return_counts=True)
+        share = 1.0 / requests[inverse] if len(units) else np.empty(0)
+        lowest = index.min(initial=0)
+        weight = np.bincount(index - lowest, weights=share).astype(np.float64)
+        held = np.flatnonzero(weight)
+        return cls(held + lowest, weight[held], len(index))
+
+    @property
+    def units(self) -> float:
+        """How many units there are."""
+        return float(self.weight.sum())

@@ -1,0 +1,256 @@
+"""What the gates would have decided on recorded requests, and when. Pure: rows come in, one conclusion comes out."""
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from softlaunch.gates.observations import Observations, Window
+from softlaunch.gates.panel import Panel
+from softlaunch.policy.model import Metric, Policy
+from softlaunch.release import Stage, StageKind
+from softlaunch.replay.counting import StageCount
+from softlaunch.replay.rows import Rows, SamplesError
+from softlaunch.replay.stages import candidate_share
+from softlaunch.replay.windows import Cutter, Looks
+from softlaunch.verdict import Outcome, Role, Verdict
+
+_HISTORY_ROWS = 3000  # as many as a live stage begins with
+
+
+class Conclusion(StrEnum):
+    """How a replay ends."""
+
+    PASS = "pass"  # noqa: S105  (a conclusion, not a password)
+    ROLLBACK = "rollback"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A gate's verdict and its evidence: the natural logarithm of the e-value against "no harm"."""
+
+    verdict: Verdict
+    evidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A look at a stage: the last row it rests on, and seconds since the file's first.
+
+    `exposed` counts the candidate's requests that users saw by then, in all stages so far.
+    """
+
+    row: int
+    elapsed: float
+    exposed: int
+    gates: tuple[Judged, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StageReplay:
+    """How a stage went: `passed` is the first look at which all required gates passed, `latest` the last look."""
+
+    stage: Stage
+    latest: Moment
+    passed: Moment | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The conclusion and what it rests on.
+
+    `at` is the look that decided, None where none did; `gates` are those of that look, or of the stage that is
+    missing evidence. `exposed` counts the candidate's requests until then, or in all of the file. `metric` is the
+    gate that decided or is missing. `left_out` rows belonged to no stage in force.
+    """
+
+    conclusion: Conclusion
+    reason: str
+    metric: str | None
+    at: Moment | None
+    exposed: int
+    gates: tuple[Judged, ...]
+    stages: tuple[StageReplay, ...]
+    left_out: int = 0
+
+
+def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Collection[Metric]) -> Replayed:
+    """Feed rows in order of time through the gates of a policy, stage by stage.
+
+    `measured` are the metrics that were recorded at all. A rollback ends the replay; a pass needs every stage that has
+    rows to pass. Raises SamplesError for rows that can't be replayed.
+    """
+    cutter = Cutter(policy, looks)
+    walk = _Walk(policy, frozenset(measured))
+    for rows in _windows(cutter, recorded):
+        culprit = walk.look(rows)
+        if culprit is not None:
+            return replace(_rolled_back(walk, culprit), left_out=cutter.left_out)
+    return replace(_at_end(walk), left_out=cutter.left_out)
+
+
+def _windows(cutter: Cutter, recorded: Iterable[Rows]) -> Iterator[Rows]:
+    for rows in recorded:
+        yield from cutter.cut(rows)
+    yield from cutter.rest()
+
+
+@dataclass(slots=True, eq=False)
+class _History:
+    """Stable's most recent rows of all stages, which a stage begins with."""
+
+    windows: deque[tuple[int, Mapping[Metric, Observations]]] = field(default_factory=deque)
+    count: int = 0
+
+    def add(self, rows: int, stable: Mapping[Metric, Observations]) -> None:
+        """Take in a window of so many of stable's rows, and forget the oldest that are too many."""
+        self.windows.append((rows, stable))
+        self.count += rows
+        while self.count - self.windows[0][0] >= _HISTORY_ROWS:
+            self.count -= self.windows.popleft()[0]
+
+    def window(self) -> Window:
+        """All of it as one window."""
+        kept = [stable for _, stable in self.windows]
+        metrics = kept[0].keys() if kept else ()
+        return Window(0.5, {}, {metric: _together([stable[metric] for stable in kept]) for metric in metrics})
+
+
+def _together(parts: list[Observations]) -> Observations:
+    return Observations(np.concatenate([part.units for part in parts]), np.concatenate([part.values for part in parts]))
+
+
+@dataclass(slots=True, eq=False)
+class _Walk:
+    """Where a replay stands."""
+
+    policy: Policy
+    measured: frozenset[Metric]
+    stages: list[StageReplay] = field(default_factory=list)
+    exposed: int = 0
+    panel: Panel | None = None
+    counting: StageCount = field(init=False)
+    history: _History = field(default_factory=_History)
+    began: float | None = None
+    elapsed: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Nothing is counted yet."""
+        self.counting = self._counting()
+
+    def _counting(self) -> StageCount:
+        return StageCount({gate.metric for gate in self.policy.gates})
+
+    def look(self, rows: Rows) -> Judged | None:
+        """Fold in a window of rows; returns the gate that takes the release back, if one does."""
+        self.began = float(rows.ts[0]) if self.began is None else self.began
+        self.elapsed = max(self.elapsed, float(rows.ts.max()) - self.began)
+        stage = rows.stage
+        panel = self._panel_of(stage, rows) if stage is not None else None
+        share = 0.5 if stage is None else candidate_share(self.policy, stage)
+        window = self.counting.window(rows, share, is_split=stage is not None and 0 < stage.weight_percent < 100)
+        self.history.add(int(np.count_nonzero(~rows.candidate)), window.stable)
+        if stage is None or panel is None:
+            return None
+        panel.update(window)
+        if stage.kind is StageKind.CANARY:
+            self.exposed += int(np.count_nonzero(rows.candidate))
+        moment = Moment(rows.last, self.elapsed, self.exposed, self._judged(panel))
+        self._note(stage, moment)
+        return _worst(moment, Outcome.FAIL)
+
+    def _panel_of(self, stage: Stage, rows: Rows) -> Panel:
+        """The gates of the stage in force; a stage that begins has fresh ones, which know stable's rows so far."""
+        if self.panel is None or self.stages[-1].stage != stage:
+            self._check_place(stage, rows)
+            self.panel = Panel.begin(self.policy, stage, self.history.window(), self.panel)
+            self.counting = self._counting()
+            self.stages.append(StageReplay(stage, Moment(rows.last, self.elapsed, self.exposed, ())))
+        return self.panel
+
+    def _check_place(self, stage: Stage, rows: Rows) -> None:
+        """Every stage needs a place of its own in the plan, because the plan's places share the one alpha."""
+        before = self.stages[-1].stage if self.stages else None
+        if before is not None and stage.position <= before.position:
+            raise SamplesError(
+                f"{rows.place(0)}: {stage.name} comes after {before.name}; expected stages in the order of the policy, "
+                "which shares its alpha between them: add those it lacks to the policy"
+            )
+
+    def _judged(self, panel: Panel) -> tuple[Judged, ...]:
+        return tuple(
+            Judged(self._explained(verdict, gate.rule.metric), gate.log_evidence_of_harm)
+            for gate, verdict in zip(panel.gates, panel.verdicts(), strict=True)
+        )
+
+    def _explained(self, verdict: Verdict, metric: Metric) -> Verdict:
+        if metric in self.measured or verdict.outcome is not Outcome.INCONCLUSIVE:
+            return verdict
+        return replace(verdict, reason="no data: the samples have no column for it")
+
+    def _note(self, stage: Stage, moment: Moment) -> None:
+        required = [one.verdict for one in moment.gates if one.verdict.role is Role.REQUIRED]
+        all_pass = bool(required) and all(verdict.outcome is Outcome.PASS for verdict in required)
+        passed = self.stages[-1].passed or (moment if all_pass and not _worst(moment, Outcome.ERROR) else None)
+        self.stages[-1] = StageReplay(stage, moment, passed)
+
+
+def _worst(moment: Moment, outcome: Outcome) -> Judged | None:
+    """The gate with the most evidence of harm among those that count and say this."""
+    found = [one for one in moment.gates if one.verdict.outcome is outcome and one.verdict.role is not Role.MUTED]
+    return max(found, key=lambda one: one.evidence, default=None)
+
+
+def _rolled_back(walk: _Walk, culprit: Judged) -> Replayed:
+    last = walk.stages[-1]
+    reason = f"{culprit.verdict.gate}: {culprit.verdict.reason} ({last.stage.name})"
+    return Replayed(
+        conclusion=Conclusion.ROLLBACK,
+        reason=reason,
+        metric=culprit.verdict.gate,
+        at=last.latest,
+        exposed=last.latest.exposed,
+        gates=last.latest.gates,
+        stages=tuple(walk.stages),
+    )
+
+
+def _at_end(walk: _Walk) -> Replayed:
+    """The conclusion when no row is left and nothing was rolled back: an error, what is missing, or a pass."""
+    if not walk.stages:
+        reason = "no row belongs to a stage in which a candidate was in force"
+        return Replayed(Conclusion.INCONCLUSIVE, reason, None, None, 0, (), ())
+    for stage in walk.stages:
+        broken = _worst(stage.latest, Outcome.ERROR)
+        if broken is not None:
+            return _undecided(walk, stage, Conclusion.ERROR, broken)
+    for stage in walk.stages:
+        if stage.passed is None:
+            return _undecided(walk, stage, Conclusion.INCONCLUSIVE, _missing(stage.latest))
+    passed = [(stage, stage.passed) for stage in walk.stages if stage.passed is not None]
+    reason = "; ".join(f"{stage.stage.name} passed at row {moment.row:,}" for stage, moment in passed)
+    at = passed[-1][1]
+    return Replayed(Conclusion.PASS, reason, None, at, at.exposed, at.gates, tuple(walk.stages))
+
+
+def _missing(moment: Moment) -> Judged | None:
+    """The first required gate that doesn't pass; None where no required gate is judged at all."""
+    required = (one for one in moment.gates if one.verdict.role is Role.REQUIRED)
+    return next((one for one in required if one.verdict.outcome is not Outcome.PASS), None)
+
+
+def _undecided(walk: _Walk, stage: StageReplay, conclusion: Conclusion, lacking: Judged | None) -> Replayed:
+    said = "no required gate is judged" if lacking is None else f"{lacking.verdict.gate}: {lacking.verdict.reason}"
+    return Replayed(
+        conclusion=conclusion,
+        reason=f"{said} ({stage.stage.name})",
+        metric=None if lacking is None else lacking.verdict.gate,
+        at=None,
+        exposed=walk.exposed,
+        gates=stage.latest.gates,
+        stages=tuple(walk.stages),
+    )

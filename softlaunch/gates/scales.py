@@ -1,0 +1,235 @@
+"""How a metric's values become harm in [0, 1], for the bets and for people.
+
+Two scales. A *share* (errors, quality, satisfaction, hallucination) is harm as it is, and a margin is a difference.
+A *magnitude* (latency, cost) is ranked among stable's recent values, which makes it independent of its unit, and a
+margin is a factor: the candidate's values are divided by it before they are ranked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from softlaunch.gates.observations import Floats, Observations, Tally
+from softlaunch.gates.reference import ENOUGH, LEVELS, MEMORY, Histogram, log_buckets, log_values
+from softlaunch.gates.wealth import Side
+from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction, Metric
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Centred:
+    """Harm by bucket, less a centre known beforehand and, for the candidate, less each margin.
+
+    The candidate's values lie in [-low, high], both of shape (margins,); stable's in [-stable_low, stable_high].
+    """
+
+    candidate: Side
+    stable: Side
+    low: Floats
+    high: Floats
+    stable_low: float
+    stable_high: float
+
+
+class Scale(Protocol):
+    """What one metric's gate needs to know about its values."""
+
+    reference: Histogram
+
+    def tally(self, observed: Observations) -> Tally:
+        """Observations by bucket."""
+        ...
+
+    def centred(self, candidate: Tally, stable: Tally, margins: Floats) -> Centred:
+        """Harm of a window on this scale."""
+        ...
+
+    def alternative(self) -> Tally:
+        """What a harmless candidate is expected to look like: stable's recent values, and room for rare ones."""
+        ...
+
+    def events(self, candidate: Tally, stable: Tally) -> dict[str, tuple[float, float]]:
+        """Weight of bad events in the window, per kind of event: (candidate's, stable's)."""
+        ...
+
+    def note(self, candidate: Tally, stable: Tally) -> None:
+        """Take in both arms' values for the estimates."""
+        ...
+
+    def values(self) -> tuple[float | None, float | None]:
+        """Candidate's and stable's typical value in the metric's own unit."""
+        ...
+
+    def harms(self) -> dict[str, float]:
+        """Estimated harm in the margin's unit, by what was estimated, the typical value first; empty without data."""
+        ...
+
+    def dump(self) -> dict[str, Any]:
+        """The scale's state as JSON values."""
+        ...
+
+
+@dataclass(slots=True)
+class ShareScale:
+    """Harm that already lies in [0, 1]; `flipped` where a higher value is better."""
+
+    flipped: bool = False
+    countable: bool = False
+    reference: Histogram = field(default_factory=Histogram)
+    sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])  # units and harm, candidate then stable
+
+    def tally(self, observed: Observations) -> Tally:
+        """Harm in buckets of half a point."""
+        clipped = np.clip(observed.values, 0.0, 1.0)
+        harm = 1 - clipped if self.flipped else clipped
+        return Tally.of(observed.units, np.rint(harm * LEVELS).astype(np.int64))
+
+    def _centre(self) -> float:
+        """Stable's recent mean, kept off the ends so that a first event can't be infinitely surprising."""
+        held = self.reference.tally()
+        return float(np.clip((held.index / LEVELS) @ held.weight / held.units, 0.001, 0.999))
+
+    def centred(self, candidate: Tally, stable: Tally, margins: Floats) -> Centred:
+        """Harm less stable's recent mean, and less each margin for the candidate."""
+        centre = self._centre()
+        return Centred(
+            candidate=Side(candidate.index[None, :] / LEVELS - centre - margins[:, None], candidate.weight),
+            stable=Side(stable.index[None, :] / LEVELS - centre, stable.weight),
+            low=np.maximum(centre + margins, 0.0),
+            high=np.maximum(1 - centre - margins, 0.0),
+            stable_low=centre,
+            stable_high=1 - centre,
+        )
+
+    def alternative(self) -> Tally:
+        """Stable's recent harms, and one more at each end: what never happened may still."""
+        held = Histogram(dict(self.reference.counts))
+        held.add(Tally(np.array([0, LEVELS]), np.ones(2)))
+        return held.tally()
+
+    def events(self, candidate: Tally, stable: Tally) -> dict[str, tuple[float, float]]:
+        """Failures, where the metric counts them."""
+        if not self.countable:
+            return {}
+        failed = [float(seen.weight[seen.index > 0].sum()) for seen in (candidate, stable)]
+        return {"failures": (failed[0], failed[1])}
+
+    def note(self, candidate: Tally, stable: Tally) -> None:
+        """Add to both arms' sums."""
+        for offset, seen in ((0, candidate), (2, stable)):
+            self.sums[offset] += seen.units
+            self.sums[offset + 1] += float((seen.index / LEVELS) @ seen.weight)
+
+    def values(self) -> tuple[float | None, float | None]:
+        """Means of both arms."""
+        means = [harm / units if units else None for units, harm in (self.sums[:2], self.sums[2:])]
+        shown = [None if mean is None else 1 - mean if self.flipped else mean for mean in means]
+        return shown[0], shown[1]
+
+    def harms(self) -> dict[str, float]:
+        """Difference of the means."""
+        if not (self.sums[0] and self.sums[2]):
+            return {}
+        return {"on average": self.sums[1] / self.sums[0] - self.sums[3] / self.sums[2]}
+
+    def dump(self) -> dict[str, Any]:
+        """Reference and sums."""
+        return {"reference": _dumped(self.reference), "sums": self.sums}
+
+
+@dataclass(slots=True)
+class MagnitudeScale:
+    """Values above zero whose size matters relatively."""
+
+    reference: Histogram = field(default_factory=Histogram)
+    candidate: Histogram = field(default_factory=Histogram)
+    stable: Histogram = field(default_factory=Histogram)
+
+    def tally(self, observed: Observations) -> Tally:
+        """Values in logarithmic buckets."""
+        return Tally.of(observed.units, log_buckets(observed.values))
+
+    def centred(self, candidate: Tally, stable: Tally, margins: Floats) -> Centred:
+        """Ranks among stable's recent values less one half; the candidate's values divided by 1 + margin first."""
+        half = np.full(len(margins), 0.5)
+        return Centred(
+            candidate=Side(self.reference.ranks_divided(candidate.index, 1 + margins) - 0.5, candidate.weight),
+            stable=Side(self.reference.ranks(stable.index)[None, :] - 0.5, stable.weight),
+            low=half,
+            high=half,
+            stable_low=0.5,
+            stable_high=0.5,
+        )
+
+    def alternative(self) -> Tally:
+        """Stable's recent values."""
+        return self.reference.tally()
+
+    def events(self, candidate: Tally, stable: Tally) -> dict[str, tuple[float, float]]:
+        """Values above stable's recent 95th percentile."""
+        edge = self.reference.quantile(0.95) or 0
+        above = [float(seen.weight[seen.index > edge].sum()) for seen in (candidate, stable)]
+        return {"the slowest 5 %": (above[0], above[1])}
+
+    def note(self, candidate: Tally, stable: Tally) -> None:
+        """Add to both arms' histograms."""
+        self.candidate.add(candidate)
+        self.stable.add(stable)
+
+    def values(self) -> tuple[float | None, float | None]:
+        """Medians of both arms."""
+        return _value(self.candidate.quantile(0.5)), _value(self.stable.quantile(0.5))
+
+    def harms(self) -> dict[str, float]:
+        """Relative changes of the median and of the 95th percentile."""
+        changes = {"at the median": self._change(0.5), "at the 95th percentile": self._change(0.95)}
+        return {name: change for name, change in changes.items() if change is not None}
+
+    def _change(self, share: float) -> float | None:
+        candidate, stable = _value(self.candidate.quantile(share)), _value(self.stable.quantile(share))
+        if candidate is None or stable is None:
+            return None
+        if stable == 0:
+            return 0.0 if candidate == 0 else float("inf")
+        return candidate / stable - 1
+
+    def dump(self) -> dict[str, Any]:
+        """Reference and histograms, sparse."""
+        held = {"reference": self.reference, "candidate": self.candidate, "stable": self.stable}
+        return {name: _dumped(histogram) for name, histogram in held.items()}
+
+
+def _value(bucket: int | None) -> float | None:
+    return None if bucket is None else float(log_values(np.array([bucket]))[0])
+
+
+def _dumped(histogram: Histogram) -> list[list[float]]:
+    return [[index, round(count, 4)] for index, count in histogram.counts.items()]
+
+
+def learn(scale: Scale, stable: Tally) -> None:
+    """Let a scale's reference follow stable's values, after they were judged."""
+    scale.reference.add(stable, MEMORY)
+
+
+def is_ready(scale: Scale) -> bool:
+    """Whether enough is known of stable to bet."""
+    return scale.reference.total >= ENOUGH
+
+
+def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
+    """The scale of a metric, empty or as it was dumped."""
+    held = state or {}
+    if metric in RELATIVE_METRICS:
+        return MagnitudeScale(_loaded(held, "reference"), _loaded(held, "candidate"), _loaded(held, "stable"))
+    return ShareScale(
+        flipped=DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER,
+        countable=metric in {Metric.ERRORS, Metric.HALLUCINATION},
+        reference=_loaded(held, "reference"),
+        sums=list(held.get("sums", [0.0] * 4)),
+    )
+
+
+def _loaded(state: Mapping[str, Any], name: str) -> Histogram:
+    return Histogram({int(index): float(count) for index, count in state.get(name, [])})

@@ -1,0 +1,63 @@
+"""Which arm answers a request: pure functions of the request, the route, and whether its lease holds."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.route import Arm, Route
+from softlaunch.split import takes_candidate, unit_hash
+from softlaunch.variant import Variant
+
+_FRACTIONS = 1 << 32
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The arm that answers, its variant, the unit's pseudonym, and the copy to make: shadow, control or none."""
+
+    arm: Arm
+    variant: Variant
+    unit: int
+    mirror: Arm | None = None
+
+
+def choose(route: Route, unit: str, request_id: str, *, candidate_allowed: bool) -> Choice:
+    """The arm for a unit; everything is stable unless the candidate is allowed (its lease holds, no breaker)."""
+    pseudonym = unit_hash(unit, route.serving.salt)
+    if route.candidate is None or route.release_id is None or not candidate_allowed:
+        return Choice(Arm.STABLE, route.stable, pseudonym)
+    if takes_candidate(pseudonym, route.release_id, route.weight_percent):
+        mirror = Arm.CONTROL if is_sampled(request_id, route.control_percent) else None
+        return Choice(Arm.CANDIDATE, route.candidate, pseudonym, mirror)
+    mirror = Arm.SHADOW if is_sampled(request_id, route.shadow_percent) else None
+    return Choice(Arm.STABLE, route.stable, pseudonym, mirror)
+
+
+def is_sampled(request_id: str, percent: float) -> bool:
+    """Whether a request belongs to a sample of this share; the same request always does or doesn't."""
+    if percent <= 0:
+        return False
+    digest = hashlib.blake2b(request_id.encode(), digest_size=4, person=b"mirror").digest()
+    return int.from_bytes(digest, "big") / _FRACTIONS * 100 < percent
+
+
+def unit_of(body: Mapping[str, Any], headers: Mapping[bytes, bytes], policy: UnitPolicy, request_id: str) -> str:
+    """Whom the request is for, as the policy tells units apart; the request itself when it names nobody."""
+    named: str | None = None
+    if policy.source is UnitSource.USER:
+        user = body.get("user")
+        named = user if isinstance(user, str) else None
+    elif policy.source is UnitSource.CONVERSATION:
+        named = _first_user_message(body)
+    if not named:
+        named = headers.get(policy.header.lower().encode(), b"").decode("latin-1")
+    return named or request_id
+
+
+def _first_user_message(body: Mapping[str, Any]) -> str | None:
+    for message in body["messages"]:
+        if message.get("role") == "user":
+            return hashlib.blake2b(repr(message.get("content")).encode(), digest_size=16).hexdigest()
+    return None

@@ -1,0 +1,169 @@
+"""The log sink: a bounded queue between the request path and the thread that writes to the ledger."""
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from itertools import count, islice
+
+from softlaunch.gateway.limits import Limits
+from softlaunch.store.database import Database
+from softlaunch.store.request_log import (
+    BreakerTripRecord,
+    Heartbeat,
+    Record,
+    TextRecord,
+    write_batch,
+)
+
+_LOGGER = logging.getLogger(__name__)
+_BATCH_ROWS = 5_000
+_BATCH_SECONDS = 0.1
+_COMPLAIN_SECONDS = 30.0
+
+
+class LogSink:
+    """Takes records from the event loop without ever waiting, and writes them in batches from its own thread.
+
+    A request is announced by `begin`, and closed by `end` together with its rows: in between, and until the rows are
+    committed, the watermark stays before its start. What doesn't fit in the queue is counted by app and written to
+    `drops` as soon as the database takes it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        gateway_id: str,
+        address: str,
+        revisions: Callable[[], Mapping[str, int]],
+        limits: Limits,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.gateway_id = gateway_id
+        self.address = address
+        self._database = database
+        self._revisions = revisions
+        self._limits = limits
+        self._now = wall_clock
+        self._lock = threading.Lock()
+        self._queue: deque[Record] = deque()
+        self._text_bytes = 0
+        self._drops: Counter[str] = Counter()
+        self._in_flight: dict[int, float] = {}
+        self._tokens = count()
+        self._started_at = self._floor = wall_clock()
+        self._heard_at = float("-inf")
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="softlaunch-log", daemon=True)
+        self._complained_at = float("-inf")
+        self.dropped_total: Counter[str] = Counter()
+        self.failed_writes = 0
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Write what is left, with a last watermark. Blocks as long as the database does."""
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """Records that aren't written yet."""
+        return len(self._queue)
+
+    def begin(self) -> tuple[int, float]:
+        """Announce a request: a token to close it with, and its start in epoch seconds.
+
+        The start never lies before the published watermark, even when the wall clock is set back.
+        """
+        with self._lock:
+            started_at = max(self._now(), self._floor)
+            token = next(self._tokens)
+            self._in_flight[token] = started_at
+        return token, started_at
+
+    def put(self, *records: Record) -> None:
+        """Queue rows of a request that isn't closed yet."""
+        with self._lock:
+            for record in records:
+                self._take(record)
+
+    def put_feedback(self, *records: Record) -> bool:
+        """Queue ratings, or refuse them all (false) when the queue is full: their sender can try again."""
+        with self._lock:
+            if len(self._queue) + len(records) > self._limits.log_rows:
+                return False
+            self._queue.extend(records)
+            return True
+
+    def end(self, token: int) -> None:
+        """Close a request: everything about it has been put."""
+        with self._lock:
+            self._in_flight.pop(token, None)
+
+    def drop(self, app: str) -> None:
+        """Count a request that ended without a row."""
+        with self._lock:
+            self._count_drop(app)
+
+    def _take(self, record: Record) -> None:
+        full = len(self._queue) >= self._limits.log_rows
+        if isinstance(record, TextRecord):
+            size = len(record.question) + len(record.answer)
+            if full or self._text_bytes + size > self._limits.log_text_bytes:
+                return
+            self._text_bytes += size
+        elif full and not isinstance(record, BreakerTripRecord):
+            self._count_drop(record.app)
+            return
+        self._queue.append(record)
+
+    def _count_drop(self, app: str) -> None:
+        self._drops[app] += 1
+        self.dropped_total[app] += 1
+
+    def _run(self) -> None:
+        while not self._stop.wait(_BATCH_SECONDS):
+            if self._queue or self._drops or self._now() - self._heard_at >= self._limits.heartbeat_seconds:
+                self._try_to_write()
+        while self._try_to_write() and self._queue:
+            pass
+
+    def _try_to_write(self) -> bool:
+        try:
+            self._write()
+        except Exception:  # whatever the database does, answers go on: the rows wait, the bound holds
+            self.failed_writes += 1
+            if time.monotonic() - self._complained_at > _COMPLAIN_SECONDS:
+                self._complained_at = time.monotonic()
+                _LOGGER.warning(
+                    "the request log can't be written (%d rows wait); answers go on. Check the database and its disk.",
+                    self.waiting,
+                    exc_info=True,
+                )
+            return False
+        return True
+
+    def _write(self) -> None:
+        with self._lock:
+            batch = list(islice(self._queue, _BATCH_ROWS))
+            drops = dict(self._drops)
+            now = max(self._now(), self._floor)
+            more_wait = len(self._queue) > len(batch)
+            floor = self._floor if more_wait else min(self._in_flight.values(), default=now)
+        heartbeat = Heartbeat(self.gateway_id, self.address, self._started_at, now, floor, self._revisions())
+        refused = write_batch(self._database, batch, drops, heartbeat)
+        with self._lock:
+            for record in batch:
+                self._queue.popleft()
+                if isinstance(record, TextRecord):
+                    self._text_bytes -= len(record.question) + len(record.answer)
+            self._drops.subtract(drops)
+            self._drops += Counter()  # keeps positive counts only
+            self.dropped_total.update(refused)
+            self._floor = floor
+            self._heard_at = now

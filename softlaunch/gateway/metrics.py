@@ -1,0 +1,89 @@
+"""What a gateway counts about itself, for Prometheus."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from softlaunch.gateway.log import LogSink
+from softlaunch.gateway.table import RouteTable
+from softlaunch.route import Arm
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """Counters of the request path, and gauges read from the route table and the log when they are asked for."""
+
+    def __init__(self, table: RouteTable, log: LogSink) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "softlaunch_requests",
+            "Answers of an arm; a copy's arm is shadow or control.",
+            ["app", "arm", "status"],
+            registry=self._registry,
+        )
+        self._latency = Histogram(
+            "softlaunch_request_seconds",
+            "Time until an arm's answer was complete.",
+            ["app", "arm"],
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self.in_flight = Gauge("softlaunch_in_flight", "Users' requests under way.", registry=self._registry)
+        self._mirrors_dropped = Counter(
+            "softlaunch_shadow_dropped",
+            "Copies not made because too many were under way.",
+            ["app"],
+            registry=self._registry,
+        )
+        self._registry.register(_State(table, log))
+        self._of_arm = lru_cache(maxsize=4096)(self._children)
+
+    def answered(self, app: str, arm: Arm, status: int, latency_ms: float) -> None:
+        """Count an answer of an arm."""
+        requests, latency = self._of_arm(app, arm, status // 100)
+        requests.inc()
+        latency.observe(latency_ms / 1000)
+
+    def mirror_dropped(self, app: str) -> None:
+        """Count a copy that wasn't made."""
+        self._mirrors_dropped.labels(app).inc()
+
+    def text(self) -> bytes:
+        """Everything, in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+    def _children(self, app: str, arm: Arm, status_class: int) -> tuple[Counter, Histogram]:
+        return self._requests.labels(app, arm, f"{status_class}xx"), self._latency.labels(app, arm)
+
+
+class _State(Collector):
+    def __init__(self, table: RouteTable, log: LogSink) -> None:
+        self._table = table
+        self._log = log
+
+    def collect(self) -> Iterator[Metric]:
+        weight = GaugeMetricFamily("softlaunch_route_weight_percent", "Share that the split asks for.", labels=["app"])
+        revision = GaugeMetricFamily("softlaunch_route_revision", "Revision of the route in force.", labels=["app"])
+        lease = GaugeMetricFamily("softlaunch_lease_holds", "1 while the route's watcher is alive.", labels=["app"])
+        breaker = GaugeMetricFamily("softlaunch_breaker_tripped", "1 once the breaker has tripped.", labels=["app"])
+        for app, served in self._table.all().items():
+            weight.add_metric([app], served.route.weight_percent)
+            revision.add_metric([app], served.route.revision)
+            lease.add_metric([app], served.lease_holds())
+            breaker.add_metric([app], served.breaker.tripped)
+        yield from (weight, revision, lease, breaker)
+        dropped = CounterMetricFamily("softlaunch_log_dropped", "Requests served but not logged.", labels=["app"])
+        for app, count in sorted(dict(self._log.dropped_total).items()):
+            dropped.add_metric([app], count)
+        yield dropped
+        yield CounterMetricFamily(
+            "softlaunch_log_failed_writes", "Attempts to write the log that failed.", value=self._log.failed_writes
+        )
+        yield GaugeMetricFamily("softlaunch_log_waiting", "Records not yet written.", value=self._log.waiting)
+        yield GaugeMetricFamily(
+            "softlaunch_route_age_seconds", "Since the routes were last read.", value=self._table.seconds_since_read
+        )

@@ -1,0 +1,111 @@
+"""A client's request, parsed once: what is wrong with it is said before any provider is asked."""
+
+import hmac
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from softlaunch.gateway.table import RouteTable, Served
+from softlaunch.gateway.wire import Headers, RefusedError, read_object
+
+_RANDOM_BYTES = 8
+_DRAWN_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A chat completion asked of an app. `size` is the body's, in bytes; `headers` have lower-case names."""
+
+    request_id: str
+    app: str
+    body: Mapping[str, Any]
+    headers: Mapping[bytes, bytes]
+    size: int
+
+
+def parse_chat(content: bytes, headers: Mapping[bytes, bytes]) -> ChatRequest:
+    """Raises RefusedError with 400 and the name of the parameter at fault."""
+    body = read_object(content)
+    app = body.get("model")
+    if not isinstance(app, str) or not app:
+        raise _bad("model", "must name an app")
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
+        raise _bad("messages", "must be a list of at least one message object")
+    if not isinstance(body.get("stream"), bool | None):
+        raise _bad("stream", "must be true or false")
+    for name in ("variables", "stream_options"):
+        if not isinstance(body.get(name), dict | None):
+            raise _bad(name, "must be an object")
+    return ChatRequest(request_id_for(app), app, body, headers, len(content))
+
+
+def request_id_for(app: str) -> str:
+    """An id that nobody can guess, `<app>-<milliseconds><64 random bits>` in hexadecimal.
+
+    The app spares feedback a look-up, and the time keeps the database's index of ids growing at its end: random ids
+    alone made writing the log twice as dear.
+    """
+    return f"{app}-{time.time_ns() // 1_000_000:011x}{next(_RANDOM)}"
+
+
+def _random_parts() -> Iterator[str]:
+    """Many from one call, because asking the system for randomness has a price of its own."""
+    while True:
+        drawn = secrets.token_hex(_RANDOM_BYTES * _DRAWN_AT_ONCE)
+        yield from (drawn[start : start + 2 * _RANDOM_BYTES] for start in range(0, len(drawn), 2 * _RANDOM_BYTES))
+
+
+_RANDOM = _random_parts()
+
+
+def app_of(request_id: str) -> str:
+    """The app whose request has this id."""
+    return request_id.rpartition("-")[0]
+
+
+def find_served(table: RouteTable, app: str) -> Served:
+    """The app's route. Raises RefusedError: 404 that lists the known apps, 503 before the ledger was ever read."""
+    served = table.get(app)
+    if served is not None:
+        return served
+    if not table.has_been_read:
+        text = "the gateway hasn't been able to read its routes yet; check its database"
+        raise RefusedError(503, text, kind="server_error", code="starting", headers=retry_after(1))
+    known = ", ".join(sorted(table.all())) or "none: start one with `softlaunch init`"
+    raise RefusedError(404, f"there is no app {app!r}; known apps: {known}", param="model", code="model_not_found")
+
+
+def check_key(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> None:
+    """Raises RefusedError with 401 unless one of the keys, if there are any, is presented as a bearer token."""
+    if not keys:
+        return
+    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+    matches = [hmac.compare_digest(given.strip(), key) for key in keys]  # every key, so that time tells nothing
+    if scheme.lower() != b"bearer" or not any(matches):
+        text = "this gateway needs one of its API keys as 'Authorization: Bearer KEY'"
+        raise RefusedError(401, text, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")])
+
+
+def question_of(body: Mapping[str, Any]) -> str:
+    """The text of the last user message, empty where there is none."""
+    for message in reversed(body["messages"]):
+        if message.get("role") == "user":
+            content = message.get("content")
+            if isinstance(content, str):
+                return content
+            parts = content if isinstance(content, list) else []
+            texts = [part.get("text") for part in parts if isinstance(part, dict)]
+            return "\n".join(text for text in texts if isinstance(text, str))
+    return ""
+
+
+def retry_after(seconds: int) -> Headers:
+    """The header that tells a client when to come back."""
+    return [(b"retry-after", str(seconds).encode())]
+
+
+def _bad(param: str, what: str) -> RefusedError:
+    return RefusedError(400, f"'{param}' {what}", param=param, code="invalid_value")

@@ -1,0 +1,263 @@
+"""Asking a provider: one call to a variant's endpoint, judged as an answer or as one of the known failures."""
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Protocol
+
+import aiohttp
+import orjson
+from multidict import CIMultiDict
+from yarl import URL
+
+from softlaunch import __version__
+from softlaunch.gateway.answers import Facts, MalformedAnswerError, StreamReader, read_completion, text_of
+from softlaunch.gateway.limits import Limits
+from softlaunch.gateway.wire import JSON, Headers, error_body
+from softlaunch.store.request_log import RequestError
+from softlaunch.variant import TemplateVariablesError, Variant
+
+_OURS = frozenset({401, 403, 404})  # never the client's doing: the variant names the endpoint, the model and the key
+_HEADERS = {
+    "Content-Type": "application/json",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # so that a stream's events aren't held back in a compressor
+    "User-Agent": f"softlaunch/{__version__}",
+}
+
+
+class Sink(Protocol):
+    """Where a streamed answer goes as it comes."""
+
+    async def write(self, content: bytes) -> None:
+        """Whole events; the first ones come with a status of 200."""
+
+
+class NoSink:
+    """Nobody reads: the answer to a copy."""
+
+    async def write(self, content: bytes) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A client's request body for one variant; `keep_text` asks for the answer's text."""
+
+    variant: Variant
+    body: Mapping[str, Any]
+    timeout_seconds: float
+    keep_text: bool = False
+
+
+@dataclass(slots=True)
+class Answer:
+    """What became of one call.
+
+    `body` is still to be sent with `status` and `headers`, unless `streamed`: then the sink has had the beginning,
+    and `body` is what remains to be added. Latencies are milliseconds since the call began, without the time that a
+    slow reader took to accept a stream.
+    """
+
+    status: int = 200
+    error: RequestError | None = None
+    body: bytes = b""
+    headers: Headers = field(default_factory=lambda: JSON)
+    streamed: bool = False
+    latency_ms: float = 0.0
+    first_token_ms: float | None = None
+    facts: Facts = field(default_factory=Facts)
+    text: str = ""
+
+    def fail(self, status: int, error: RequestError, message: str, kind: str = "upstream_error") -> None:
+        """Turn into a failure; a stream that has begun ends with an error event."""
+        self.error = error
+        body = error_body(message, kind=kind, code=error)
+        self.status = self.status if self.streamed else status
+        self.body = b"data: " + body + b"\n\n" if self.streamed else body
+
+
+class Upstream:
+    """Calls providers over one pool of connections."""
+
+    def __init__(self, limits: Limits, environment: Mapping[str, str] | None = None) -> None:
+        self._limits = limits
+        self._environment = os.environ if environment is None else environment
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        """Make the pool; needs a running loop."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def ask(self, call: Call, sink: Sink) -> Answer:
+        """One answer; raises nothing for what a provider, a template or a missing key does."""
+        if self._session is None:
+            raise RuntimeError("open the upstream before asking it")
+        answer = Answer()
+        model = call.variant.model
+        try:
+            body = call.variant.request_body(call.body)
+            streamed = _ask_for_usage(body)
+            content = orjson.dumps(body)
+            headers = _headers(self._environment[model.api_key_env] if model.api_key_env else None)
+        except TemplateVariablesError as error:
+            answer.fail(400, RequestError.RENDER, str(error), kind="invalid_request_error")
+        except orjson.JSONEncodeError as error:  # nested deeper than what may be written, though not than what is read
+            message = f"the request can't be passed on: {error}"
+            answer.fail(400, RequestError.RENDER, message, kind="invalid_request_error")
+        except KeyError:
+            message = f"no key for model {model.name}: set {model.api_key_env} in the gateway's environment"
+            answer.fail(502, RequestError.HTTP_5XX, message)
+        else:
+            reader = StreamReader(_wants_usage(call.body), keep_text=call.keep_text) if streamed else None
+            exchange = _Exchange(self._session, self._limits, call, answer, sink)
+            await exchange.run(_url(model.endpoint), headers, content, reader)
+        return answer
+
+
+class _Exchange:
+    """One call under way; fills the answer."""
+
+    def __init__(self, session: aiohttp.ClientSession, limits: Limits, call: Call, answer: Answer, sink: Sink) -> None:
+        self._session = session
+        self._limits = limits
+        self._call = call
+        self._answer = answer
+        self._sink = sink
+        self._began = time.perf_counter()
+
+    async def run(self, url: URL, headers: CIMultiDict[str], content: bytes, reader: StreamReader | None) -> None:
+        try:
+            async with asyncio.timeout(self._call.timeout_seconds) as guard:
+                async with await self._post(url, headers, content) as response:
+                    await self._read(response, reader, guard)
+        except TimeoutError:
+            self._answer.fail(504, RequestError.TIMEOUT, f"no answer within {self._call.timeout_seconds:g} s")
+        except MalformedAnswerError as error:
+            self._answer.fail(502, RequestError.MALFORMED, str(error))
+        except aiohttp.ClientPayloadError:
+            self._answer.fail(502, RequestError.STREAM_CUT, "the provider's answer broke off")
+        except (aiohttp.ClientError, OSError) as error:
+            broken = RequestError.STREAM_CUT if self._answer.streamed else RequestError.CONNECT
+            self._answer.fail(502, broken, f"the provider can't be reached ({type(error).__name__})")
+        self._answer.latency_ms = self._elapsed_ms()
+
+    async def _post(self, url: URL, headers: CIMultiDict[str], content: bytes) -> aiohttp.ClientResponse:
+        """The response's head. A pooled connection that the provider had just closed is replaced once."""
+        try:
+            return await self._session.post(url, data=content, headers=headers, allow_redirects=False)
+        except aiohttp.ServerDisconnectedError:
+            return await self._session.post(url, data=content, headers=headers, allow_redirects=False)
+
+    async def _read(
+        self, response: aiohttp.ClientResponse, reader: StreamReader | None, guard: asyncio.Timeout
+    ) -> None:
+        if not 200 <= response.status < 300:
+            self._refuse(response, await self._whole(response))
+        elif reader is None:
+            body = await self._whole(response)
+            completion = read_completion(body, self._answer.facts)
+            self._answer.body = body
+            self._answer.text = text_of(completion) if self._call.keep_text else ""
+        elif response.content_type == "application/json":
+            raise MalformedAnswerError("the provider was asked for a stream and sent a single document")
+        else:
+            await self._stream(response, reader, guard)
+
+    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        async for part in response.content.iter_any():
+            parts.append(part)
+            size += len(part)
+            if size > self._limits.answer_bytes:
+                raise MalformedAnswerError(f"the provider's answer is larger than {self._limits.answer_bytes} bytes")
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _refuse(self, response: aiohttp.ClientResponse, body: bytes) -> None:
+        """An answer with an error status: the client gets the provider's words where they are meant for it."""
+        status = response.status
+        answer = self._answer
+        if status in _OURS or status < 400:
+            model = self._call.variant.model
+            key = f" and {model.api_key_env}" if model.api_key_env else ""
+            message = f"the provider of model {model.name} answered {status}; check the model's id, endpoint{key}"
+            answer.fail(502, RequestError.HTTP_5XX, message)
+            return
+        answer.status, answer.body = status, body
+        answer.error = _error_of(status)
+        answer.headers = [(b"content-type", response.headers.get("Content-Type", "application/json").encode("latin-1"))]
+        if "Retry-After" in response.headers:
+            answer.headers.append((b"retry-after", response.headers["Retry-After"].encode("latin-1")))
+
+    async def _stream(self, response: aiohttp.ClientResponse, reader: StreamReader, guard: asyncio.Timeout) -> None:
+        self._answer.facts = reader.facts
+        try:
+            async for chunk in response.content.iter_any():
+                await self._pass_on(reader.feed(chunk), reader, guard)
+            await self._pass_on(reader.close(), reader, guard)
+        finally:
+            self._answer.text = "".join(reader.texts)
+        if not reader.whole:
+            self._answer.fail(502, RequestError.STREAM_CUT, "the provider's stream ended before its answer did")
+
+    async def _pass_on(self, events: bytes, reader: StreamReader, guard: asyncio.Timeout) -> None:
+        if reader.token_seen and self._answer.first_token_ms is None:
+            self._answer.first_token_ms = self._elapsed_ms()
+        if not events:
+            return
+        self._answer.streamed = True
+        deadline, before = guard.when(), time.perf_counter()
+        guard.reschedule(None)
+        await self._sink.write(events)
+        waited = time.perf_counter() - before
+        self._began += waited
+        guard.reschedule((deadline or 0.0) + waited)
+
+    def _elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._began) * 1000
+
+
+def _ask_for_usage(body: dict[str, Any]) -> bool:
+    """Whether a stream is wanted; if so, it is to end with its usage whether or not the client asked for that."""
+    if body.get("stream") is not True:
+        return False
+    body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    return True
+
+
+def _wants_usage(body: Mapping[str, Any]) -> bool:
+    return bool((body.get("stream_options") or {}).get("include_usage"))
+
+
+def _error_of(status: int) -> RequestError:
+    if status == 429:
+        return RequestError.HTTP_429
+    if status == 408:
+        return RequestError.TIMEOUT
+    return RequestError.HTTP_5XX if status >= 500 else RequestError.HTTP_4XX
+
+
+@lru_cache(maxsize=256)
+def _url(endpoint: str) -> URL:
+    return URL(endpoint.rstrip("/") + "/chat/completions")
+
+
+@lru_cache(maxsize=256)
+def _headers(key: str | None) -> CIMultiDict[str]:
+    headers = CIMultiDict(_HEADERS)
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    return headers

@@ -1,0 +1,126 @@
+"""One look at a stage: new evidence folded into what was known, and the verdicts it allows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from softlaunch.edges.telemetry.interface import Scope, Telemetry, TelemetryError
+from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.gates.panel import Panel
+from softlaunch.policy.load import golden_set_path
+from softlaunch.release import Release, StageKind
+from softlaunch.store.stages import StageRecord
+from softlaunch.verdict import Outcome, Verdict
+
+_EVAL_SECONDS = 2.0  # an eval works about this long before the step ends and the next one begins
+
+
+class Evaluator(Protocol):
+    """Runs the regression eval piece by piece."""
+
+    def work(self, order: EvalOrder, seconds: float) -> EvalProgress:
+        """Make outstanding calls for about this long; the report comes with the last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a look found. `evidence` replaces what the stage had; `watched` is false when nothing could be seen.
+
+    `requests` are the compared ones of candidate and stable in this stage so far, `exposed` those that users saw.
+    """
+
+    verdicts: tuple[Verdict, ...] | None
+    evidence: Mapping[str, Any]
+    progress: str
+    requests: tuple[int, int] = (0, 0)
+    exposed: int = 0
+    watched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """What a driver looks with."""
+
+    telemetry: Telemetry
+    evaluator: Evaluator
+
+    def look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
+        """Look at the stage in force; `before` is the one that led to it."""
+        if release.stage.kind is StageKind.EVAL:
+            return self._look_at_eval(release, record)
+        return self._look_at_traffic(release, record, before, now)
+
+    def _look_at_eval(self, release: Release, record: StageRecord) -> Look:
+        try:
+            progress = self.evaluator.work(eval_order(release), _EVAL_SECONDS)
+        except SoftlaunchError as error:  # what a person can mend holds the release; mended, the eval goes on
+            return Look((Verdict("eval", Outcome.ERROR, str(error)),), record.evidence, str(error))
+        evidence = {"done": progress.done, "planned": progress.planned, "cost_usd": progress.cost_usd}
+        verdicts = None if progress.report is None else progress.report.verdicts
+        return Look(verdicts, evidence, f"{progress.done} of {progress.planned} calls")
+
+    def _look_at_traffic(
+        self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime
+    ) -> Look:
+        held = record.evidence
+        try:
+            panel, until = self._panel(release, record, before)
+            scope = Scope(release.app, release.id, release.stage, release.policy.gateway.fallback)
+            reading = self.telemetry.read(scope, until, now.timestamp())
+        except TelemetryError as error:
+            return _blind(held, str(error))
+        if reading.problem is not None:
+            return _blind(held, reading.problem)
+        for window in reading.windows:
+            panel.update(window)
+        panel.dropped += reading.dropped
+        counts = _counts(held)
+        requests = (counts[0] + reading.requests[0], counts[1] + reading.requests[1])
+        exposed = held.get("exposed", 0) + reading.exposed
+        evidence = {"panel": panel.dump(), "until": reading.until, "requests": list(requests), "exposed": exposed}
+        progress = f"{requests[0]} candidate and {requests[1]} stable requests compared"
+        return Look(panel.verdicts(), evidence, progress, requests, exposed)
+
+    def _panel(self, release: Release, record: StageRecord, before: StageRecord | None) -> tuple[Panel, float]:
+        """The stage's gates as they were left, or fresh ones.
+
+        Fresh gates know stable's traffic from before the stage, and what evidence of harm earlier stages left.
+        """
+        if record.evidence:
+            panel = Panel.load(release.policy, release.stage, record.evidence["panel"])
+            return panel, float(record.evidence["until"])
+        if record.entered_at is None:
+            raise ValueError(f"stage {record.position} of {release.id} is in force but was never entered")
+        entered = record.entered_at.timestamp()
+        history = self.telemetry.history(release.app, release.stable.digest, entered)
+        earlier = None
+        if before is not None and "panel" in before.evidence:
+            earlier = Panel.load(release.policy, release.stages[before.position], before.evidence["panel"])
+        return Panel.begin(release.policy, release.stage, history, earlier), entered
+
+
+def _blind(held: Mapping[str, Any], why: str) -> Look:
+    """A look that saw nothing: no verdict, and no sign to the gateways that somebody watches."""
+    return Look((), held, why, _counts(held), held.get("exposed", 0), watched=False)
+
+
+def _counts(evidence: Mapping[str, Any]) -> tuple[int, int]:
+    candidate, stable = evidence.get("requests", (0, 0))
+    return int(candidate), int(stable)
+
+
+def eval_order(release: Release) -> EvalOrder:
+    """The regression eval that a release wants: its answers are kept under the release's id."""
+    return EvalOrder(
+        run_id=release.id,
+        app=release.app,
+        release_id=release.id,
+        stable=release.stable,
+        candidate=release.candidate,
+        policy=release.policy.eval,
+        golden_set=golden_set_path(release.policy, Path(release.policy_path)),
+    )

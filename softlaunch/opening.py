@@ -1,0 +1,126 @@
+"""Opening a release: from what a person asks for to a frozen release that holds the app's lock."""
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel import Session
+
+from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.suite import load_suite
+from softlaunch.policy.load import load_policy
+from softlaunch.policy.model import Metric, Policy
+from softlaunch.prices import is_priced
+from softlaunch.registry.apps import Change, resolve_candidate
+from softlaunch.registry.ledger import check_app
+from softlaunch.route import Serving
+from softlaunch.store.database import Database
+from softlaunch.store.news import tell
+from softlaunch.store.releases import Actor, Opening, ReleaseLockedError, find_live, held_by
+from softlaunch.store.releases import open_release as open_in_ledger
+from softlaunch.store.routes import serving_to_json
+from softlaunch.store.tables import AppRow, RouteRow, VariantRow
+from softlaunch.variant import Name, Sampling, Variant
+from softlaunch.verdict import Role
+
+
+class NothingChangesError(SoftlaunchError):
+    """The candidate is what serves already."""
+
+
+class UnpricedError(SoftlaunchError):
+    """A cost gate is required, but what an answer costs is unknown."""
+
+
+class Changes(BaseModel):
+    """What the candidate has other than stable: a recorded variant, or stable with another part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    variant: str | None = Field(default=None, description="A recorded variant: its name, alias or digest.")
+    prompt: str | None = Field(default=None, description="A prompt version.", examples=["support@1.1.0"])
+    model: str | None = Field(default=None, description="The name of a recorded model version.")
+    sampling: Sampling = Field(default=Sampling(), description="Sampling parameters to set; the others stay.")
+
+    def __str__(self) -> str:
+        """`support@1.1.0, temperature 0.2`, for run names."""
+        settings = self.sampling.model_dump(exclude_none=True)
+        named = [part for part in (self.variant, self.prompt, self.model) if part]
+        return ", ".join([*named, *(f"{key} {value}" for key, value in settings.items())]) or "nothing"
+
+    def candidate(self, session: Session, app: str, stable: Variant, now: datetime) -> Variant:
+        """The candidate, recorded. Raises NotFoundError for names that aren't, and CandidateError."""
+        settings = self.sampling.model_dump(exclude_none=True)
+        change = Change(prompt=self.prompt, model=self.model, sampling=settings, variant=self.variant)
+        return resolve_candidate(session, app, stable, change, now)
+
+
+class ReleaseRequest(BaseModel):
+    """What a person fills in to release a candidate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    app: Name = Field(title="App", description="The app to release to.", examples=["support-bot"])
+    changes: Changes = Field(title="Candidate", description="What the candidate has other than what serves now.")
+    policy_file: str | None = Field(
+        default=None, title="Policy override", description="Another policy file than the app's, for this release only."
+    )
+    allow_same: bool = Field(
+        default=False, title="Rehearse", description="Release what serves already, to rehearse the pipeline (A/A)."
+    )
+    actor: str = Field(default="unknown", title="Who", description="Who releases; kept in the ledger.")
+    origin: str = Field(default="prefect", title="From where", description="Where the request came from.")
+
+
+def open_release(database: Database, request: ReleaseRequest, now: datetime) -> str:
+    """Check a request, freeze it and take the app's lock; returns the release's id.
+
+    Raises SoftlaunchError, with what to change, before anything is written.
+    """
+    with database.begin() as session:
+        app = check_app(session, request.app)
+        held = find_live(session, request.app)
+        if held is not None:
+            raise ReleaseLockedError(held_by(held))
+        policy_path = request.policy_file or app.policy_path
+        policy = Policy.model_validate(app.policy) if request.policy_file is None else load_policy(Path(policy_path))
+        stable = _stable(session, request.app)
+        same = request.allow_same and request.changes == Changes()
+        candidate = stable if same else request.changes.candidate(session, request.app, stable, now)
+        _check(policy, Path(policy_path), stable, candidate, allow_same=request.allow_same)
+        actor = Actor(request.actor, request.origin)
+        opening = Opening(request.app, stable.digest, candidate.digest, policy, str(Path(policy_path).resolve()))
+        release_id = open_in_ledger(session, opening, actor, now)
+        _serve_by(session, app, policy, now)
+        tell(session, request.app, release_id, f"{release_id}: {actor} releases {candidate.label}.", now)
+        return release_id
+
+
+def _serve_by(session: Session, app: AppRow, policy: Policy, now: datetime) -> None:
+    """Let gateways serve by the policy that the release was frozen with."""
+    row = session.get_one(RouteRow, app.name)
+    serving = serving_to_json(Serving(app.salt, policy.unit, policy.gateway, policy.texts))
+    if row.serving != serving:
+        row.serving, row.revision, row.changed_at = serving, row.revision + 1, now
+
+
+def _stable(session: Session, app: str) -> Variant:
+    route = session.get_one(RouteRow, app)
+    return Variant.model_validate(session.get_one(VariantRow, route.stable_digest).content)
+
+
+def _check(policy: Policy, policy_path: Path, stable: Variant, candidate: Variant, *, allow_same: bool) -> None:
+    """What would make a release fail later is said now."""
+    if candidate.digest == stable.digest and not allow_same:
+        raise NothingChangesError(
+            f"{policy.app} already serves {stable.label}; name what changes (--prompt, --model, --temperature, ...), "
+            "or rehearse the pipeline with it (--allow-same)"
+        )
+    load_suite(policy_path.parent / policy.eval.golden_set)
+    waits_for_cost = any(gate.metric is Metric.COST and gate.role is Role.REQUIRED for gate in policy.gates)
+    unpriced = sorted({variant.model.name for variant in (stable, candidate) if not is_priced(variant.model)})
+    if waits_for_cost and unpriced:
+        raise UnpricedError(
+            f"{policy_path}: the cost gate is required, but the price of {', '.join(unpriced)} is unknown, so it could "
+            "never pass; give input_usd_per_million and output_usd_per_million in models.yaml, or make the gate 'guard'"
+        )

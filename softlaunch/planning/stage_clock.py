@@ -1,0 +1,57 @@
+"""From evidence to time and people: what so many compared users mean in a stage, on some traffic."""
+
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from softlaunch.gates.observations import Floats
+from softlaunch.planning.traffic import Traffic
+from softlaunch.policy.model import Metric
+from softlaunch.release import Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StageClock:
+    """Turns candidate units into time and exposure in one stage."""
+
+    stage: Stage
+    traffic: Traffic
+
+    @property
+    def on_copies(self) -> bool:
+        """Whether what is compared are copies."""
+        return not 0 < self.stage.weight_percent < 100
+
+    def _compared_per_second(self, metric: Metric) -> float:
+        seen = self.traffic.requests_per_second * self.traffic.shares.get(metric, 1.0)
+        copied = (self.stage.shadow_percent or self.stage.control_percent) / 100
+        return seen * copied if self.on_copies else seen
+
+    def seconds(self, metric: Metric, units: Floats) -> Floats:
+        """Time until so many of the candidate's units were compared in a metric."""
+        everybody = units if self.on_copies else units / self.stage.candidate_share
+        requests = self.traffic.users.needed(everybody)
+        return np.asarray(requests / max(self._compared_per_second(metric), 1e-12))
+
+    def units_per_look(self, metric: Metric, look_seconds: float) -> float:
+        """Candidate units between two looks; infinite on copies, which come in pairs."""
+        return inf if self.on_copies else self._compared_per_second(metric) * look_seconds * self.stage.candidate_share
+
+    @property
+    def seconds_to_minimum_requests(self) -> float:
+        """Time until the smaller arm has as many requests as the stage wants."""
+        share = self.stage.candidate_share
+        smaller = 1.0 if self.on_copies else min(share, 1 - share)
+        return self.stage.minimum_requests / max(smaller * self._compared_per_second(Metric.ERRORS), 1e-12)
+
+    def requests(self, seconds: Floats) -> Floats:
+        """Requests of users that the candidate answers in a time."""
+        return np.asarray(seconds * self.traffic.requests_per_second * self.stage.weight_percent / 100)
+
+    def users(self, seconds: Floats) -> Floats:
+        """Users that the candidate answers in a time."""
+        if not self.stage.weight_percent:
+            return np.zeros_like(seconds)
+        among = self.traffic.users.among(seconds * self.traffic.requests_per_second)
+        return np.asarray(among * self.stage.weight_percent / 100)

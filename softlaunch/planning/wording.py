@@ -1,0 +1,100 @@
+"""A plan in words and as a document."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from softlaunch.planning.outlook import GatePlan, Harm, ReleasePlan, StagePlan
+from softlaunch.policy.model import Metric
+from softlaunch.reports.wording import show_duration, show_harm
+from softlaunch.verdict import Role
+
+
+def show_wait(seconds: float) -> str:
+    """How long something takes; `never` where it doesn't happen."""
+    return f"{show_duration(seconds)}" if isfinite(seconds) else "never"
+
+
+def show_count(count: float | None) -> str:
+    """A rounded count of users or requests; a dash where there is none."""
+    return "-" if count is None or not isfinite(count) else f"{round(count):,}"
+
+
+def show_smallest(metric: Metric, harm: Harm | None) -> str:
+    """The smallest harm that is caught, or that none is."""
+    return "nothing" if harm is None else show_harm(metric, harm.harm)
+
+
+def show_caught(harm: Harm | None) -> str:
+    """`34 users (92 %)`: who sees a harm before it is caught, and how probably it is."""
+    if harm is None:
+        return ""
+    if harm.caught < 0.005 or harm.users is None:
+        return "not caught"
+    return f"{show_count(harm.users)} ({harm.caught * 100:.0f} %)"
+
+
+def in_a_sentence(plan: ReleasePlan) -> str:
+    """What a person wants to know before a release begins, in two or three sentences."""
+    stuck = next((stage for stage in plan.stages if stage.undecided > 0.5), None)
+    if stuck is not None and not all(gate.is_known for gate in stuck.gates if gate.role is Role.REQUIRED):
+        return f"{stuck.name} can't be foreseen: {stuck.advice}."
+    if stuck is not None:
+        return f"{stuck.name} will probably stay undecided: {stuck.advice}."
+    parts = [f"about {show_duration(plan.seconds_median)} if the candidate is fine"]
+    if isfinite(plan.seconds_80):
+        parts[0] += f" (four in five within {show_duration(plan.seconds_80)})"
+    first = next((stage for stage in plan.stages if 0 < stage.weight_percent < 100), plan.stages[-1])
+    caught = [(gate.metric, gate.catches_80) for gate in first.gates if gate.role is Role.REQUIRED and gate.catches_80]
+    if caught:
+        users = max(harm.users or 0.0 for _, harm in caught)
+        harms = " or ".join(f"{metric} {show_harm(metric, harm.harm)}" for metric, harm in caught)
+        parts.append(f"{first.name} catches {harms} after at most about {show_count(users)} users")
+    slowest = max(plan.stages, key=lambda stage: stage.seconds_median)
+    parts.append(f"bottleneck: {slowest.bottleneck} at {slowest.name}")
+    return "; ".join(parts) + "."
+
+
+def to_json(plan: ReleasePlan) -> dict[str, Any]:
+    """The plan as JSON values; what never happens is null."""
+    document = _finite(asdict(plan))
+    if not isinstance(document, dict):
+        raise TypeError("a plan is a mapping")
+    return document
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(held) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(held) for held in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def stage_row(stage: StagePlan) -> tuple[str, ...]:
+    """A stage as cells: its name, how long it takes, and how often its deadline comes first."""
+    slowest = "" if any(gate.metric == stage.bottleneck for gate in stage.gates) else f"  ◀ {stage.bottleneck}"
+    waits = f"{show_wait(stage.seconds_median)} ({show_wait(stage.seconds_80)}){slowest}"
+    undecided = f"undecided {stage.undecided * 100:.0f} %" if stage.undecided > 0.005 else ""
+    return stage.name, waits, undecided, "", ""
+
+
+def rows(stage: StagePlan) -> list[tuple[str, ...]]:
+    """A stage's gates as cells: gate, time and candidate requests until it passes, what it catches."""
+    return [_row(stage, gate) for gate in stage.gates]
+
+
+def _row(stage: StagePlan, gate: GatePlan) -> tuple[str, ...]:
+    name = gate.metric.value + ("" if gate.role is Role.REQUIRED else f" ({gate.role})")
+    if not gate.is_known:
+        return name, "not known", "", "", ""
+    slowest = "  ◀" if stage.bottleneck == gate.metric.value else ""
+    waits = f"{show_wait(gate.seconds_median)} ({show_wait(gate.seconds_80)}){slowest}"
+    return (
+        name,
+        waits,
+        show_count(gate.requests_median),
+        show_smallest(gate.metric, gate.catches_80) if gate.role is not Role.MUTED else "muted",
+        show_smallest(gate.metric, gate.catches_95) if gate.role is not Role.MUTED else "",
+    )

@@ -1,0 +1,1 @@
+"""Policies: what people decide about releases beforehand."""

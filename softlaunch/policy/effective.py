@@ -1,0 +1,60 @@
+"""A policy as one setting a line, defaults included, for people who want to know what will happen."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from softlaunch.policy.model import Part, Policy
+from softlaunch.policy.units import parse_duration
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key of a policy with its value as people write it, and whether that is the default."""
+
+    key: str
+    value: str
+    is_default: bool
+
+
+def settings(policy: Policy) -> list[Setting]:
+    """Every setting in force, in the order of the policy's definition."""
+    return list(_flatten(policy, "", is_default=False))
+
+
+def _flatten(part: Part, prefix: str, *, is_default: bool) -> Iterator[Setting]:
+    for name, field in type(part).model_fields.items():
+        value = getattr(part, name)
+        left_out = is_default or name not in part.model_fields_set
+        if isinstance(value, Part):
+            yield from _flatten(value, f"{prefix}{name}.", is_default=left_out)
+        elif isinstance(value, tuple):
+            for position, item in enumerate(value):
+                yield from _flatten(item, f"{prefix}{name}[{position}].", is_default=left_out)
+        else:
+            yield Setting(f"{prefix}{name}", _written(value, field), left_out)
+
+
+def _written(value: Any, field: FieldInfo) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if any(getattr(item, "func", None) is parse_duration for item in field.metadata):
+        return written_duration(value)
+    if isinstance(value, Enum):
+        return str(value.value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def written_duration(seconds: float) -> str:
+    """Seconds in the largest unit that fits without a remainder: `10 min`, `90 s`, `1 d`."""
+    for length, unit in _UNITS:
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"

@@ -1,0 +1,53 @@
+"""Reading a policy file: frozen objects, or every mistake in it at once."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from softlaunch.document_check import check
+from softlaunch.documents import Document, DocumentError, Problem, failure, parse, read_text
+from softlaunch.policy.model import Policy
+
+_SHORTHAND = "golden_set"
+
+
+class PolicyError(DocumentError):
+    """A policy file that can't be used; the message lists every problem with its line and key."""
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy in a YAML file, with its defaults filled in.
+
+    `golden_set` at the top level is short for `eval.golden_set`. Raises PolicyError.
+    """
+    try:
+        return check(_spelled_out(parse(path, read_text(path))), Policy, shorthands=(_SHORTHAND,))
+    except DocumentError as error:
+        raise PolicyError(str(error)) from error
+
+
+def golden_set_path(policy: Policy, policy_path: Path) -> Path:
+    """Where the policy's golden set is: relative paths begin at the policy file's folder."""
+    return policy_path.parent / policy.eval.golden_set
+
+
+def _spelled_out(document: Document) -> Document:
+    """The document with the shorthand moved to where it belongs."""
+    if not isinstance(document.value, dict):
+        return document
+    value: dict[str, Any] = dict(document.value)
+    evaluation = value.get("eval", {})
+    if not isinstance(evaluation, dict):
+        return document
+    if _SHORTHAND in value:
+        if _SHORTHAND in evaluation:
+            line = document.line((_SHORTHAND,))
+            first = document.line(("eval", _SHORTHAND))
+            raise failure(
+                document.path, [Problem(line, _SHORTHAND, f"given twice; line {first} has it as eval.golden_set")]
+            )
+        evaluation = {**evaluation, _SHORTHAND: value.pop(_SHORTHAND)}
+    lines = {**document.lines}
+    if (_SHORTHAND,) in lines:
+        lines["eval", _SHORTHAND] = lines[_SHORTHAND,]
+    return replace(document, value={**value, "eval": evaluation}, lines=lines)

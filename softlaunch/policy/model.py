@@ -1,0 +1,312 @@
+"""The policy of an app: everything about a release that people decide beforehand, as frozen objects."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from softlaunch.documents import KeyedError
+from softlaunch.policy.units import Duration, Margin, MarginKind
+from softlaunch.variant import Name
+from softlaunch.verdict import Role
+
+_TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
+Percent = Annotated[float, Field(gt=0, le=100)]
+
+
+class Part(BaseModel):
+    """A frozen part of a policy; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Metric(StrEnum):
+    """What the gates of live traffic can judge."""
+
+    ERRORS = "errors"
+    LATENCY = "latency"
+    COST = "cost"
+    QUALITY = "quality"
+    HALLUCINATION = "hallucination"
+    SATISFACTION = "satisfaction"
+
+
+class Direction(StrEnum):
+    """Which way is worse."""
+
+    LOWER_IS_BETTER = "lower_is_better"
+    HIGHER_IS_BETTER = "higher_is_better"
+
+
+DIRECTIONS = {
+    Metric.ERRORS: Direction.LOWER_IS_BETTER,
+    Metric.LATENCY: Direction.LOWER_IS_BETTER,
+    Metric.COST: Direction.LOWER_IS_BETTER,
+    Metric.HALLUCINATION: Direction.LOWER_IS_BETTER,
+    Metric.QUALITY: Direction.HIGHER_IS_BETTER,
+    Metric.SATISFACTION: Direction.HIGHER_IS_BETTER,
+}
+RATED_METRICS = frozenset({Metric.QUALITY, Metric.HALLUCINATION, Metric.SATISFACTION})
+"""Metrics that come as ratings of answers that users saw; copies, which nobody sees, have none."""
+RELATIVE_METRICS = frozenset({Metric.LATENCY, Metric.COST})
+
+
+class GatePolicy(Part):
+    """One metric, how much worse is acceptable, and what the gate may do."""
+
+    metric: Metric
+    margin: Margin
+    """How much worse is still acceptable at stages of 50 % and more: '1 point' of a rate or score, '10 %' of a cost."""
+    direction: Direction | None = None
+    """Which way is better. Every metric has its own; writing it down is a check, not a choice."""
+    role: Role = Role.REQUIRED
+    """required: no stage passes without its evidence. guard: can roll back, isn't waited for. muted: shown only."""
+
+    @model_validator(mode="after")
+    def _fits_the_metric(self) -> Self:
+        if self.direction not in {None, DIRECTIONS[self.metric]}:
+            raise KeyedError(f"{self.metric} is {DIRECTIONS[self.metric]}; leave direction out or say so", "direction")
+        wanted = MarginKind.RELATIVE if self.metric in RELATIVE_METRICS else MarginKind.POINTS
+        if self.margin.kind is not wanted:
+            example = "'10 %'" if wanted is MarginKind.RELATIVE else "'2 points'"
+            raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
+        return self
+
+
+class AtDeadline(StrEnum):
+    """What happens when a stage's deadline passes without a decision."""
+
+    ASK = "ask"
+    ROLL_BACK = "roll_back"
+    EXTEND = "extend"
+
+
+class StagePolicy(Part):
+    """One step of the canary."""
+
+    weight_percent: Percent
+    """Share of units that the candidate serves."""
+    minimum_time: Duration = 600.0
+    """The stage lasts at least this long, however good the evidence."""
+    minimum_requests: Annotated[int, Field(ge=1)] = 100
+    """Requests that each arm must have answered in this stage before it can pass."""
+    deadline: Annotated[Duration, Field(gt=0)] = 86400.0
+    """How long the stage may stay undecided."""
+    at_deadline: AtDeadline = AtDeadline.ASK
+    """What then: ask a person, roll back, or go on for another such time."""
+    approval: bool = False
+    """Whether a person must agree before this stage begins. The stage before it goes on being watched meanwhile."""
+    margin_factor: Annotated[float, Field(ge=1)] | None = None
+    """Margins are this many times as wide in this stage; left out: 4 below 5 %, 2 below 50 %, else 1."""
+
+    @property
+    def widened(self) -> float:
+        """The factor by which this stage's margins are wider."""
+        if self.margin_factor is not None:
+            return self.margin_factor
+        return 4.0 if self.weight_percent < 5 else 2.0 if self.weight_percent < 50 else 1.0
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.deadline < self.minimum_time:
+            raise KeyedError(_TOO_EARLY.format(self.deadline, self.minimum_time), "deadline")
+        return self
+
+
+class ShadowPolicy(Part):
+    """The shadow stage: copies of live requests go to the candidate, whose answers nobody sees."""
+
+    sample_percent: Percent = 10.0
+    """Share of requests that are copied."""
+    minimum_requests: Annotated[int, Field(ge=1)] = 100
+    """Pairs of answers needed before the stage can pass."""
+    minimum_time: Duration = 300.0
+    """The stage lasts at least this long."""
+    deadline: Annotated[Duration, Field(gt=0)] = 86400.0
+    """How long the stage may stay undecided."""
+    at_deadline: AtDeadline = AtDeadline.ASK
+    """What then: ask a person, reject the candidate, or go on for another such time."""
+    margin_factor: Annotated[float, Field(ge=1)] = 1.0
+    """Margins are this many times as wide in this stage."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.deadline < self.minimum_time:
+            raise KeyedError(_TOO_EARLY.format(self.deadline, self.minimum_time), "deadline")
+        return self
+
+
+class OnInconclusive(StrEnum):
+    """What an inconclusive regression eval leads to once the repeats are used up."""
+
+    ASK = "ask"
+    REJECT = "reject"
+
+
+class EvalPolicy(Part):
+    """The regression eval on the golden set, candidate and stable on the same cases."""
+
+    golden_set: Annotated[str, Field(min_length=1)]
+    """JSON lines, one case a line; the path is relative to the policy file."""
+    repeats: Annotated[int, Field(ge=1, le=100)] = 3
+    """How often each case is asked at first, because answers vary."""
+    maximum_repeats: Annotated[int, Field(ge=1, le=100)] = 6
+    """Up to how often an inconclusive eval asks each case before it gives up."""
+    tolerance: Margin = Margin(MarginKind.POINTS, 0.02)
+    """How many points of a metric the candidate may lose."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence of the verdicts, over all metrics together."""
+    maximum_unscored: Margin = Margin(MarginKind.POINTS, 0.05)
+    """Share of the candidate's calls that may end without a score (errors, timeouts) before the eval is an error."""
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Calls under way at once, both variants together."""
+    timeout: Duration = 60.0
+    """How long one call may take."""
+    on_inconclusive: OnInconclusive = OnInconclusive.ASK
+    """Ask a person, or reject."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.maximum_repeats < self.repeats:
+            raise KeyedError(f"{self.maximum_repeats} is less than repeats, which is {self.repeats}", "maximum_repeats")
+        for key, margin in (("tolerance", self.tolerance), ("maximum_unscored", self.maximum_unscored)):
+            if margin.kind is MarginKind.RELATIVE:
+                raise KeyedError(f"it is written in points, like '2 points', not '{margin}'", key)
+        return self
+
+
+class UnitSource(StrEnum):
+    """Whom traffic is split by."""
+
+    USER = "user"
+    HEADER = "header"
+    CONVERSATION = "conversation"
+
+
+class UnitPolicy(Part):
+    """How the gateway tells units apart; a request that names none is a unit of its own."""
+
+    source: UnitSource = UnitSource.USER
+    """user: the body's `user` field. header: a header. conversation: the hash of the first user message."""
+    header: str = "x-user-id"
+    """The header's name, where the source is a header; otherwise tried when `user` is absent."""
+
+
+class BreakerPolicy(Part):
+    """When a gateway by itself stops sending traffic to a candidate that fails massively."""
+
+    window: Duration = 5.0
+    """How far back the breaker looks."""
+    minimum_requests: Annotated[int, Field(ge=3)] = 10
+    """Fewer of the candidate's answers than this never trip it."""
+    failed_percent: Percent = 50.0
+    """It trips when at least this share of them failed."""
+
+
+class GatewayPolicy(Part):
+    """How the gateway serves this app."""
+
+    timeout: Duration = 60.0
+    """How long an answer may take; a timeout is an error."""
+    fallback: bool = True
+    """Answer from stable when the candidate failed before its first byte. The failure still counts against it."""
+    breaker: BreakerPolicy = BreakerPolicy()
+    lease: Annotated[Duration, Field(ge=2, le=300)] = 10.0
+    """How long a gateway may send traffic to a candidate without hearing that somebody still watches."""
+
+
+class TextPolicy(Part):
+    """Whether the texts of live requests are kept, and for how long."""
+
+    keep: bool = False
+    retention: Duration = 30 * 86400.0
+
+
+class RouterKind(StrEnum):
+    """What splits the traffic."""
+
+    EMBEDDED = "embedded"
+
+
+class TelemetryKind(StrEnum):
+    """Where the gates' figures come from."""
+
+    REQUEST_LOG = "request_log"
+
+
+class ChatKind(StrEnum):
+    """Where people are told."""
+
+    CONSOLE = "console"
+
+
+class ApprovalPolicy(Part):
+    """How a question to a person ends when nobody answers."""
+
+    timeout: Duration = 86400.0
+    """An approval that nobody gave in this time counts as a refusal."""
+
+
+DEFAULT_STAGES = (
+    StagePolicy(weight_percent=1),
+    StagePolicy(weight_percent=5),
+    StagePolicy(weight_percent=50),
+    StagePolicy(weight_percent=100),
+)
+DEFAULT_GATES = (
+    GatePolicy(metric=Metric.ERRORS, margin=Margin(MarginKind.POINTS, 0.01)),
+    GatePolicy(metric=Metric.LATENCY, margin=Margin(MarginKind.RELATIVE, 0.10)),
+    GatePolicy(metric=Metric.COST, margin=Margin(MarginKind.RELATIVE, 0.10)),
+    GatePolicy(metric=Metric.SATISFACTION, margin=Margin(MarginKind.POINTS, 0.04), role=Role.GUARD),
+)
+
+
+class Policy(Part):
+    """How candidates of one app are released. Only `app` and `eval.golden_set` have no default."""
+
+    app: Name
+    """The name that clients use as the model."""
+    owner: str = ""
+    """Who answers for the app."""
+    eval: EvalPolicy
+    shadow: ShadowPolicy | None = ShadowPolicy()
+    """Null leaves the shadow stage out."""
+    stages: Annotated[tuple[StagePolicy, ...], Field(min_length=1)] = DEFAULT_STAGES
+    """The canary's steps. A single stage of 100 is a blue-green release."""
+    control_percent: Percent = 5.0
+    """At 100 % no user is on stable any more: this share of requests is copied to stable, to compare with."""
+    gates: Annotated[tuple[GatePolicy, ...], Field(min_length=1)] = DEFAULT_GATES
+    alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.01
+    """Chance that a harmless release is rolled back, over all gates, stages and looks together."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence that a gate which passes is within its margin."""
+    unit: UnitPolicy = UnitPolicy()
+    gateway: GatewayPolicy = GatewayPolicy()
+    approval: ApprovalPolicy = ApprovalPolicy()
+    texts: TextPolicy = TextPolicy()
+    router: RouterKind = RouterKind.EMBEDDED
+    telemetry: TelemetryKind = TelemetryKind.REQUEST_LOG
+    chat: ChatKind = ChatKind.CONSOLE
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        weights = [stage.weight_percent for stage in self.stages]
+        if sorted(set(weights)) != weights:
+            raise KeyedError(f"weights must grow: {', '.join(f'{weight:g}' for weight in weights)}", "stages")
+        if weights[-1] != 100:
+            where = ("stages", len(weights) - 1, "weight_percent")
+            raise KeyedError(
+                f"expected 100 in the last stage, not {weights[-1]:g}: a release ends with all users", *where
+            )
+        metrics = [gate.metric for gate in self.gates]
+        if len(set(metrics)) != len(metrics):
+            raise KeyedError("a metric has two gates; keep one", "gates")
+        required = {gate.metric for gate in self.gates if gate.role is Role.REQUIRED}
+        if not required:
+            raise KeyedError("none is required, so nothing could ever pass; give one the role 'required'", "gates")
+        if required <= RATED_METRICS:
+            raise KeyedError(
+                "the last stage and the shadow compare copies, which nobody rates; require errors, latency or cost too",
+                "gates",
+            )
+        return self

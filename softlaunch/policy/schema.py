@@ -1,0 +1,33 @@
+"""The policy's JSON schema, for editors and for programs that write policies."""
+
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import to_jsonable_python
+
+from softlaunch.policy.model import Policy
+from softlaunch.policy.units import Margin
+
+
+class _WrittenDefaults(GenerateJsonSchema):
+    """Defaults in the form that a person would write."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return str(dft) if isinstance(dft, Margin) else to_jsonable_python(dft)
+
+
+def policy_schema() -> dict[str, Any]:
+    """A JSON schema (2020-12) of policy files, the shorthand `golden_set` included.
+
+    What needs more than one key to judge (stages that grow, margins that fit their metric) is left to
+    `softlaunch policy check`.
+    """
+    schema = Policy.model_json_schema(schema_generator=_WrittenDefaults)
+    evaluation = schema["$defs"]["EvalPolicy"]
+    golden_set = evaluation["properties"]["golden_set"]
+    del evaluation["required"]
+    schema["properties"]["golden_set"] = {**golden_set, "description": f"eval.golden_set: {golden_set['description']}"}
+    schema["required"] = ["app"]
+    inside = {"required": ["eval"], "properties": {"eval": {"required": ["golden_set"]}}}
+    schema["oneOf"] = [{"required": ["golden_set"]}, inside]
+    return {"$schema": GenerateJsonSchema.schema_dialect, **schema}

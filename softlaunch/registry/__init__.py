@@ -1,0 +1,1 @@
+"""Prompts, models, variants and aliases, and the files they are read from."""

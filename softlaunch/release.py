@@ -1,0 +1,178 @@
+"""The release as a state machine: its states, its plan of stages, and what may follow what. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from softlaunch.errors import SoftlaunchError
+from softlaunch.policy.model import AtDeadline, Policy
+from softlaunch.variant import Variant
+from softlaunch.verdict import Outcome
+
+
+class State(StrEnum):
+    """Where a release is in its life."""
+
+    PENDING = "pending"
+    EVALUATING = "evaluating"
+    SHADOWING = "shadowing"
+    CANARY = "canary"
+    PROMOTED = "promoted"
+    REJECTED = "rejected"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+
+    @property
+    def live(self) -> bool:
+        """Whether the release still holds its app's lock."""
+        return self in _LIVE
+
+    @property
+    def exposes_users(self) -> bool:
+        """Whether a candidate in this state may answer users."""
+        return self is State.CANARY
+
+
+_LIVE = frozenset({State.PENDING, State.EVALUATING, State.SHADOWING, State.CANARY})
+_LEGAL = {
+    State.PENDING: frozenset({State.EVALUATING, State.ABORTED}),
+    State.EVALUATING: frozenset({State.SHADOWING, State.CANARY, State.REJECTED, State.ABORTED}),
+    State.SHADOWING: frozenset({State.CANARY, State.REJECTED, State.ABORTED}),
+    State.CANARY: frozenset({State.CANARY, State.PROMOTED, State.ROLLED_BACK, State.ABORTED}),
+    State.PROMOTED: frozenset({State.ROLLED_BACK}),  # a person may take back what was promoted
+    State.REJECTED: frozenset[State](),
+    State.ROLLED_BACK: frozenset[State](),
+    State.ABORTED: frozenset[State](),
+}
+
+
+class IllegalTransitionError(SoftlaunchError):
+    """A release was asked to go where its state doesn't lead."""
+
+
+def check_transition(current: State, following: State) -> None:
+    """Raise IllegalTransitionError unless `following` may come after `current`."""
+    if following not in _LEGAL[current]:
+        allowed = ", ".join(sorted(_LEGAL[current])) or "nothing: it is over"
+        raise IllegalTransitionError(f"a release that is {current} can't become {following}; possible: {allowed}")
+
+
+class StageKind(StrEnum):
+    """What a stage does."""
+
+    EVAL = "eval"
+    SHADOW = "shadow"
+    CANARY = "canary"
+
+
+_STATES = {StageKind.EVAL: State.EVALUATING, StageKind.SHADOW: State.SHADOWING, StageKind.CANARY: State.CANARY}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of a release's plan. Times in seconds; `shadow_percent` and `control_percent` are copies nobody sees."""
+
+    position: int
+    kind: StageKind
+    name: str
+    weight_percent: float = 0.0
+    shadow_percent: float = 0.0
+    control_percent: float = 0.0
+    minimum_time: float = 0.0
+    minimum_requests: int = 1
+    deadline: float | None = None
+    at_deadline: AtDeadline = AtDeadline.ROLL_BACK
+    approval: bool = False
+    margin_factor: float = 1.0
+
+    @property
+    def state(self) -> State:
+        """The release's state while this stage is in force."""
+        return _STATES[self.kind]
+
+    @property
+    def candidate_share(self) -> float:
+        """Probability in (0, 1) that an observation that is compared is the candidate's; copies come in pairs."""
+        both_are_shown = 0 < self.weight_percent < 100
+        return self.weight_percent / 100 if both_are_shown else 0.5
+
+
+def plan(policy: Policy) -> tuple[Stage, ...]:
+    """The stages of a release under a policy: eval, shadow unless left out, then the canary's weights."""
+    stages = [Stage(0, StageKind.EVAL, "regression eval")]
+    if policy.shadow is not None:
+        shadow = policy.shadow
+        stages.append(
+            Stage(
+                position=1,
+                kind=StageKind.SHADOW,
+                name="shadow",
+                shadow_percent=shadow.sample_percent,
+                minimum_time=shadow.minimum_time,
+                minimum_requests=shadow.minimum_requests,
+                deadline=shadow.deadline,
+                at_deadline=shadow.at_deadline,
+                margin_factor=shadow.margin_factor,
+            )
+        )
+    for step in policy.stages:
+        stages.append(
+            Stage(
+                position=len(stages),
+                kind=StageKind.CANARY,
+                name=f"canary {step.weight_percent:g} %",
+                weight_percent=step.weight_percent,
+                control_percent=policy.control_percent if step.weight_percent == 100 else 0.0,
+                minimum_time=step.minimum_time,
+                minimum_requests=step.minimum_requests,
+                deadline=step.deadline,
+                at_deadline=step.at_deadline,
+                approval=step.approval,
+                margin_factor=step.widened,
+            )
+        )
+    return tuple(stages)
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A release as the ledger holds it: what was frozen when it was opened, and where it stands now."""
+
+    id: str
+    app: str
+    number: int
+    state: State
+    position: int
+    stable: Variant
+    candidate: Variant
+    policy: Policy
+    policy_path: str
+    revision: int
+    driver_token: int
+    driver_holder: str
+    driver_expires_at: datetime | None
+    opened_at: datetime
+    opened_by: str
+    ended_at: datetime | None = None
+    outcome: Outcome | None = None
+    reason: str = ""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The plan, derived from the frozen policy."""
+        return plan(self.policy)
+
+    @property
+    def stage(self) -> Stage:
+        """The stage in force, or the last one that was."""
+        return self.stages[self.position]
+
+    @property
+    def next_stage(self) -> Stage | None:
+        """The stage after the one in force."""
+        return self.stages[self.position + 1] if self.position + 1 < len(self.stages) else None
+
+    @property
+    def title(self) -> str:
+        """`support-bot: support@1.0.0 on steady -> support@1.1.0 on steady`, for run names and messages."""
+        return f"{self.app}: {self.stable.label} -> {self.candidate.label}"

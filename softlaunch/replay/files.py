@@ -1,0 +1,110 @@
+"""Files of recorded requests, opened and read in stretches: CSV, also compressed with gzip, and Parquet."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from softlaunch.policy.model import Metric
+from softlaunch.replay.columns import MISSING
+from softlaunch.replay.rows import SamplesError
+
+METRICS = {
+    "ok": Metric.ERRORS,
+    "latency_ms": Metric.LATENCY,
+    "cost_usd": Metric.COST,
+    "quality": Metric.QUALITY,
+    "satisfaction": Metric.SATISFACTION,
+    "hallucination": Metric.HALLUCINATION,
+}
+"""Columns that hold a metric; each may be missing."""
+_STAGES = ("stage", "weight_percent")
+_COLUMNS = ("ts", "arm", "unit", *METRICS, *_STAGES)
+_BLOCK_BYTES = 4 << 20
+_BATCH_ROWS = 1 << 16
+_SUFFIXES = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".pq": "parquet"}
+
+
+@dataclass(frozen=True, slots=True)
+class SampleFile:
+    """A file of recorded requests whose columns are known to be sound."""
+
+    path: Path
+    columns: tuple[str, ...]
+
+    @classmethod
+    def at(cls, path: Path) -> "SampleFile":
+        """The file at a path. Raises SamplesError where it can't be read or has the wrong columns."""
+        return cls(path, _checked(path, _columns(path)))
+
+    @property
+    def metrics(self) -> frozenset[Metric]:
+        """What the file has a column for."""
+        return frozenset(METRICS[name] for name in self.columns if name in METRICS)
+
+    @property
+    def stage_columns(self) -> tuple[str, ...]:
+        """Which of `stage` and `weight_percent` it has."""
+        return tuple(name for name in _STAGES if name in self.columns)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """All rows in the file's order, some ten thousand at a time. Raises SamplesError."""
+        try:
+            if _kind(self.path) == "parquet":
+                with parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20) as opened:
+                    yield from opened.iter_batches(_BATCH_ROWS)
+            else:
+                with _open_csv(self.path) as reader:
+                    yield from reader
+        except (pa.ArrowException, OSError) as error:
+            raise _unreadable(self.path, error) from error
+
+
+def _kind(path: Path) -> str:
+    for suffix, kind in _SUFFIXES.items():
+        if path.name.lower().endswith(suffix):
+            return kind
+    raise SamplesError(f"{path}: expected a file whose name ends in {', '.join(_SUFFIXES)}")
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    try:
+        if _kind(path) == "parquet":
+            return tuple(parquet.read_schema(path).names)
+        with _open_csv(path) as reader:
+            return tuple(reader.schema.names)
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _checked(path: Path, found: tuple[str, ...]) -> tuple[str, ...]:
+    for name in found:
+        if name not in _COLUMNS:
+            raise SamplesError(f"{path}: unknown column {name!r}; expected some of {', '.join(_COLUMNS)}")
+        if found.count(name) > 1:
+            raise SamplesError(f"{path}: column {name} is there twice; keep one")
+    for name in ("ts", "arm"):
+        if name not in found:
+            raise SamplesError(f"{path}: there is no column {name}; every row needs one. Found: {', '.join(found)}")
+    return found
+
+
+def _open_csv(path: Path) -> csv.CSVStreamingReader:
+    """A reader of texts: what they mean is decided where the row and column can be named."""
+    return csv.open_csv(
+        path,
+        read_options=csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),  # threads lose count of the rows
+        convert_options=csv.ConvertOptions(
+            column_types=dict.fromkeys(_COLUMNS, pa.string()), null_values=MISSING, strings_can_be_null=True
+        ),
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> SamplesError:
+    if isinstance(error, FileNotFoundError):
+        return SamplesError(f"{path} can't be read: there is no such file")
+    if "Empty CSV" in str(error):
+        return SamplesError(f"{path} is empty; expected a header and a row for each request")
+    return SamplesError(f"{path} can't be read: {error}")

@@ -1,0 +1,23 @@
+"""The ground of every page: Jinja with autoescape, because labels, reasons and answers are other people's text."""
+
+from functools import lru_cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from softlaunch.reports import wording
+
+
+@lru_cache(maxsize=1)
+def page_environment() -> Environment:
+    """Templates of this package; every value is escaped, a missing one is an error, numbers are worded as elsewhere."""
+    environment = Environment(
+        loader=PackageLoader("softlaunch.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = {name: getattr(wording, name) for name in dir(wording) if name.startswith("show_")}
+    environment.globals.update(shown)
+    environment.filters.update(shown)
+    return environment

@@ -1,0 +1,83 @@
+"""Pages in the reports folder: one file a release, and one for its eval."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.regression import RegressionEval
+from softlaunch.look import eval_order
+from softlaunch.release import Release
+from softlaunch.reports.eval_page import render_eval
+from softlaunch.reports.release_page import Link, deciding_verdicts, render_release
+from softlaunch.store.database import Database
+from softlaunch.store.news import IncidentKind
+from softlaunch.store.tables import EvalAnswerRow, IncidentRow
+from softlaunch.views import ReleaseView
+
+_PROJECT = Path(__file__).parents[2]
+
+
+def write_page(database: Database, view: ReleaseView, folder: Path) -> Path:
+    """Write the page of a release, and that of its eval where it has finished; returns the release's.
+
+    May be called at any time and as often as one likes: a page is replaced as a whole, never seen half written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with database.read() as session:
+        kinds = _incidents(session, view)
+        answered = _has_answers(session, view.release.id)
+    eval_page, eval_note = _write_eval(database, view.release, folder) if answered else (None, "")
+    page = render_release(
+        view, eval_page=eval_page, eval_note=eval_note, runbooks=[_runbook(kind, folder) for kind in kinds]
+    )
+    return write_whole(folder / f"{view.release.id}.html", page)
+
+
+def write_whole(path: Path, text: str) -> Path:
+    """Put a file in the place of what was there, at once; nothing is left behind when that fails."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+    return path
+
+
+def _write_eval(database: Database, release: Release, folder: Path) -> tuple[str | None, str]:
+    """Write the eval's page from the stored answers; returns its address, or None and why there is no page.
+
+    A golden set that has changed since can't explain the answers any more: a page from before then stays as it is.
+    """
+    page = folder / f"{release.id}-eval.html"
+    try:
+        report = RegressionEval(database).work(eval_order(release), 0).report
+    except SoftlaunchError as error:
+        return (page.name, "") if page.is_file() else (None, f"There is no page of the eval: {error}")
+    if report is None:
+        return None, "The eval was not finished, so there is no page of it."
+    title = f"{release.app}, release {release.id}"
+    text = render_eval(report, title=title, stable_label=release.stable.label, candidate_label=release.candidate.label)
+    return write_whole(page, text).name, ""
+
+
+def _has_answers(session: Session, run_id: str) -> bool:
+    return session.exec(select(EvalAnswerRow.run_id).where(EvalAnswerRow.run_id == run_id).limit(1)).first() is not None
+
+
+def _incidents(session: Session, view: ReleaseView) -> Sequence[IncidentKind]:
+    """The incidents of a release, and the kinds of the gates that stopped it before there could be any."""
+    rows = select(IncidentRow.kind).where(IncidentRow.release_id == view.release.id).order_by(col(IncidentRow.id))
+    failed = [f"gate_{verdict.gate}" for verdict in deciding_verdicts(view)]
+    known = {kind.value: kind for kind in IncidentKind}
+    return [known[kind] for kind in dict.fromkeys([*session.exec(rows), *failed]) if kind in known]
+
+
+def _runbook(kind: IncidentKind, folder: Path) -> Link:
+    """The kind's page, linked where the project's checkout is there."""
+    page = _PROJECT / kind.runbook
+    return Link(kind.runbook, Path(os.path.relpath(page, folder)).as_posix() if page.is_file() else None)

@@ -1,0 +1,35 @@
+"""Settings of one installation, read from the environment (`SOFTLAUNCH_*`) once and frozen."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where things are and how they are reached; every field can be set as `SOFTLAUNCH_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore")
+
+    home: Path = Field(default=Path(".softlaunch"), description="folder for the embedded database, reports and logs")
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL of the ledger; SQLite in the home folder when unset"
+    )
+    client_keys: SecretStr | None = Field(
+        default=None, description="comma-separated API keys that clients of the gateway must present; open when unset"
+    )
+    poll_seconds: float = Field(default=1.0, gt=0, le=2, description="pause between two looks at a live release")
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = 8800
+
+    @property
+    def ledger_url(self) -> str:
+        """The database URL, secrets included: pass it on, never print it."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @property
+    def reports_dir(self) -> Path:
+        """Where HTML reports are written."""
+        return self.home / "reports"

@@ -1,0 +1,25 @@
+"""Splitting traffic: the same unit always falls on the same side, and stays in as the weight grows."""
+
+import hashlib
+
+_BUCKETS = 1 << 64
+
+
+def unit_hash(unit: str, salt: str) -> int:
+    """A stable pseudonym of a unit: a signed 64-bit integer, keyed by the app's salt so that it can't be looked up."""
+    digest = hashlib.blake2b(unit.encode(), digest_size=8, key=salt.encode()[:64]).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+def position_percent(pseudonym: int, release_id: str) -> float:
+    """Where a unit stands in one release's order, in [0, 100).
+
+    Each release shuffles anew, so that the same people aren't always the first to meet a candidate.
+    """
+    digest = hashlib.blake2b(pseudonym.to_bytes(8, "big", signed=True), digest_size=8, key=release_id.encode()[:64])
+    return int.from_bytes(digest.digest(), "big") / _BUCKETS * 100
+
+
+def takes_candidate(pseudonym: int, release_id: str, weight_percent: float) -> bool:
+    """Whether a unit is served by the candidate; monotone in the weight: nobody moves back as it grows."""
+    return position_percent(pseudonym, release_id) < weight_percent

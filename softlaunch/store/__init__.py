@@ -1,0 +1,1 @@
+"""The ledger: tables, migrations, sessions and queries."""

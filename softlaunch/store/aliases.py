@@ -1,0 +1,35 @@
+"""Moving aliases such as `production` and `previous`, with their history."""
+
+from datetime import datetime
+
+from sqlmodel import Session
+
+from softlaunch.store.tables import AliasMoveRow, AliasRow
+
+PRODUCTION = "production"
+PREVIOUS = "previous"
+
+
+def read_alias(session: Session, app: str, alias: str) -> str | None:
+    """Digest of the variant that an alias points at; None where there is no such alias."""
+    row = session.get(AliasRow, (app, alias))
+    return None if row is None else row.variant_digest
+
+
+def move_alias(
+    session: Session, app: str, alias: str, digest: str, moved_by: str, now: datetime, release_id: str | None = None
+) -> None:
+    """Point an alias at a variant and keep the move; pointing it where it points already changes nothing."""
+    row = session.get(AliasRow, (app, alias))
+    if row is not None and row.variant_digest == digest:
+        return
+    if row is None:
+        row = AliasRow(app=app, alias=alias, variant_digest=digest, moved_at=now)
+    row.variant_digest = digest
+    row.moved_at = now
+    session.add(row)
+    session.add(
+        AliasMoveRow(
+            app=app, alias=alias, variant_digest=digest, release_id=release_id, moved_at=now, moved_by=moved_by
+        )
+    )

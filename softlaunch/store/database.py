@@ -1,0 +1,67 @@
+"""Opening the ledger: SQLite in WAL mode by default, PostgreSQL by URL, migrated before first use."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlmodel import Session
+
+
+class Database:
+    """A ledger; one per process, shared by its threads.
+
+    `begin()` gives a session in a transaction that commits when the block ends and rolls back when it raises. On
+    SQLite such a transaction takes the write lock at once, so that compare-and-set never meets a stale snapshot;
+    `read()` doesn't.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Open, without connecting; the folder of a SQLite file is made."""
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = self._engine()
+
+    def _engine(self) -> Engine:
+        if not self.is_sqlite:
+            return create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+        engine = create_engine(self.url, connect_args={"timeout": 15})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(
+            engine,
+            "begin",
+            lambda connection: connection.exec_driver_sql(
+                "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
+            ),
+        )
+        return engine
+
+    @contextmanager
+    def begin(self) -> Iterator[Session]:
+        """A session that writes."""
+        with self.engine.execution_options(writes=True).connect() as connection, Session(connection) as session:
+            with session.begin():
+                yield session
+            connection.commit()
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session that only reads one consistent state."""
+        with Session(self.engine) as session:
+            yield session
+
+    def close(self) -> None:
+        """Return every connection."""
+        self.engine.dispose()
+
+
+def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:  # noqa: ARG001
+    connection.isolation_level = None  # SQLAlchemy's BEGIN above is the only one
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()

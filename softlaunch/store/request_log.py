@@ -1,0 +1,217 @@
+"""Writing the request log: rows of many requests in one transaction, with the watermark up to which it is complete."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import insert, update
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlmodel import Session, SQLModel
+
+from softlaunch.store.database import Database
+from softlaunch.store.tables import (
+    BreakerTripRow,
+    DropRow,
+    FeedbackRow,
+    GatewayRow,
+    RequestRow,
+    ScoreRow,
+    TextRow,
+)
+
+
+class RequestError(StrEnum):
+    """Why a request has no good answer: the closed list of `requests.error`.
+
+    `http_4xx` and `render` are the client's own fault unless stable could answer the same request (`fell_back`);
+    `client_gone` is nobody's.
+    """
+
+    TIMEOUT = "timeout"
+    CONNECT = "connect"
+    HTTP_5XX = "http_5xx"
+    HTTP_429 = "http_429"
+    HTTP_4XX = "http_4xx"
+    MALFORMED = "malformed"
+    STREAM_CUT = "stream_cut"
+    CLIENT_GONE = "client_gone"
+    RENDER = "render"
+
+
+ARM_FAILURES = frozenset(
+    {
+        RequestError.TIMEOUT,
+        RequestError.CONNECT,
+        RequestError.HTTP_5XX,
+        RequestError.HTTP_429,
+        RequestError.MALFORMED,
+        RequestError.STREAM_CUT,
+    }
+)
+"""Errors that count against the arm whatever the request was."""
+
+
+class RequestRecord(NamedTuple):
+    """One row of `requests`; the fields are its columns, see RequestRow."""
+
+    request_id: str
+    gateway_id: str
+    app: str
+    release_id: str | None
+    stage: int
+    route_revision: int
+    weight_percent: float
+    arm: str
+    mirrored: bool
+    variant_digest: str
+    unit: int
+    started_at: float
+    status: int
+    error: str | None
+    latency_ms: float
+    first_token_ms: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    resolved_model: str | None
+    fingerprint: str | None
+    streamed: bool
+    fell_back: bool
+
+
+class TextRecord(NamedTuple):
+    """One row of `texts`; `expires_at` in epoch seconds."""
+
+    request_id: str
+    arm: str
+    app: str
+    question: str
+    answer: str
+    expires_at: float
+
+
+class FeedbackRecord(NamedTuple):
+    """One row of `feedback`; satisfaction in [0, 1], `kind` is thumbs or stars."""
+
+    request_id: str
+    app: str
+    satisfaction: float
+    kind: str
+    received_at: float
+
+
+class ScoreRecord(NamedTuple):
+    """One row of `scores`; value in [0, 1]."""
+
+    request_id: str
+    app: str
+    metric: str
+    value: float
+    source: str
+    received_at: float
+
+
+class BreakerTripRecord(NamedTuple):
+    """One row of `breaker_trips`."""
+
+    gateway_id: str
+    app: str
+    release_id: str | None
+    route_revision: int
+    reason: str
+    tripped_at: float
+
+
+Record = RequestRecord | TextRecord | FeedbackRecord | ScoreRecord | BreakerTripRecord
+
+_TABLES: Mapping[type[Record], type[SQLModel]] = {
+    RequestRecord: RequestRow,
+    TextRecord: TextRow,
+    FeedbackRecord: FeedbackRow,
+    ScoreRecord: ScoreRow,
+    BreakerTripRecord: BreakerTripRow,
+}
+_CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)  # sqlite3 raises the last one bare
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A gateway's sign of life: complete up to `complete_until` (epoch seconds), `revisions` of the routes it saw."""
+
+    gateway_id: str
+    address: str
+    started_at: float
+    heard_at: float
+    complete_until: float
+    revisions: Mapping[str, int] = field(default_factory=dict)
+
+
+def write_batch(
+    database: Database, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
+) -> dict[str, int]:
+    """Write records, counts of dropped rows by app, and the heartbeat in one transaction, all or nothing.
+
+    Returns how many request rows by app the database refused for their content: those are counted in `drops`, so
+    that one bad value can't hold up the log. Raises SQLAlchemy's errors when the database can't be written.
+    """
+    try:
+        with database.begin() as session:
+            _insert(session, records)
+            _close_batch(session, drops, heartbeat)
+    except _CONTENT_ERRORS:
+        return _write_singly(database, records, drops, heartbeat)
+    return {}
+
+
+def _write_singly(
+    database: Database, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
+) -> dict[str, int]:
+    refused: dict[str, int] = {}
+    with database.begin() as session:
+        for record in records:
+            try:
+                with session.begin_nested():
+                    _insert(session, [record])
+            except _CONTENT_ERRORS:
+                refused[record.app] = refused.get(record.app, 0) + isinstance(record, RequestRecord)
+        counted = {app: drops.get(app, 0) + refused.get(app, 0) for app in {*drops, *refused}}
+        _close_batch(session, counted, heartbeat)
+    return refused
+
+
+def _insert(session: Session, records: Sequence[Record]) -> None:
+    connection = session.connection()
+    mark = "?" if connection.dialect.positional else "%s"
+    for kind, table in _TABLES.items():
+        rows = [record for record in records if type(record) is kind]
+        if rows:
+            connection.exec_driver_sql(_statement(str(table.__tablename__), kind._fields, mark), rows)
+
+
+@cache
+def _statement(table: str, columns: tuple[str, ...], mark: str) -> str:
+    """The driver's own insert: a record is its row already, and SQLAlchemy's handling costs as much as the writing."""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"  # noqa: S608  (ours)
+
+
+def _close_batch(session: Session, drops: Mapping[str, int], heartbeat: Heartbeat) -> None:
+    counted = [
+        {"gateway_id": heartbeat.gateway_id, "app": app, "count": count, "noted_at": heartbeat.heard_at}
+        for app, count in drops.items()
+        if count
+    ]
+    if counted:
+        session.connection().execute(insert(DropRow), counted)
+    told: dict[str, Any] = {
+        "heard_at": heartbeat.heard_at,
+        "complete_until": heartbeat.complete_until,
+        "revisions": dict(heartbeat.revisions),
+    }
+    gateways = SQLModel.metadata.tables["gateways"]
+    known = session.connection().execute(update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**told))
+    if not known.rowcount:
+        session.add(
+            GatewayRow(id=heartbeat.gateway_id, address=heartbeat.address, started_at=heartbeat.started_at, **told)
+        )

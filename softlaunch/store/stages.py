@@ -1,0 +1,129 @@
+"""Stages in the ledger: when they ran, the evidence so far, and the verdicts that mattered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from softlaunch.release import Stage
+from softlaunch.store.tables import StageRow, VerdictRow
+from softlaunch.verdict import Interval, Outcome, Role, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class StageRecord:
+    """How a stage stands; `evidence` is the JSON state of whatever judges it."""
+
+    position: int
+    state: str
+    entered_at: datetime | None
+    deadline_at: datetime | None
+    ended_at: datetime | None
+    reason: str
+    evidence: Mapping[str, Any]
+
+
+def read_stages(session: Session, release_id: str) -> tuple[StageRecord, ...]:
+    """Every stage of a release, in the order of its plan."""
+    rows = session.exec(select(StageRow).where(StageRow.release_id == release_id).order_by(col(StageRow.position)))
+    return tuple(
+        StageRecord(
+            row.position, row.state, row.entered_at, row.deadline_at, row.ended_at, row.reason, dict(row.evidence)
+        )
+        for row in rows
+    )
+
+
+def begin_stage(session: Session, release_id: str, stage: Stage, now: datetime) -> None:
+    """Note that a stage is in force from now on."""
+    row = session.get_one(StageRow, (release_id, stage.position))
+    row.state = "running"
+    row.entered_at = now
+    row.deadline_at = None if stage.deadline is None else now + timedelta(seconds=stage.deadline)
+    session.add(row)
+
+
+def end_stage(session: Session, release_id: str, position: int, outcome: str, reason: str, now: datetime) -> None:
+    """Note how a stage ended."""
+    row = session.get_one(StageRow, (release_id, position))
+    row.state = outcome
+    row.reason = reason
+    row.ended_at = now
+    session.add(row)
+
+
+def extend_stage(session: Session, release_id: str, position: int, deadline_at: datetime) -> None:
+    """Move a stage's deadline."""
+    row = session.get_one(StageRow, (release_id, position))
+    row.deadline_at = deadline_at
+    session.add(row)
+
+
+def keep_evidence(session: Session, release_id: str, position: int, evidence: Mapping[str, Any]) -> None:
+    """Store what judges the stage, in place of what was stored before."""
+    row = session.get_one(StageRow, (release_id, position))
+    row.evidence = dict(evidence)
+    session.add(row)
+
+
+def record_verdicts(
+    session: Session, release_id: str, position: int, verdicts: Sequence[Verdict], now: datetime, *, final: bool = False
+) -> tuple[Verdict, ...]:
+    """Keep the verdicts whose outcome differs from the last one kept, all of them where they end the stage.
+
+    Returns those that were kept.
+    """
+    last = {gate: verdict.outcome for gate, verdict in read_verdicts(session, release_id, position).items()}
+    kept = tuple(verdict for verdict in verdicts if final or last.get(verdict.gate) is not verdict.outcome)
+    session.add_all(
+        VerdictRow(
+            release_id=release_id,
+            position=position,
+            gate=verdict.gate,
+            role=verdict.role,
+            outcome=verdict.outcome,
+            reason=verdict.reason,
+            figures=figures(verdict),
+            decided_at=now,
+        )
+        for verdict in kept
+    )
+    return kept
+
+
+def read_verdicts(session: Session, release_id: str, position: int) -> dict[str, Verdict]:
+    """The last verdict kept of each gate of a stage, by gate."""
+    rows = session.exec(
+        select(VerdictRow)
+        .where(VerdictRow.release_id == release_id, VerdictRow.position == position)
+        .order_by(col(VerdictRow.id))
+    )
+    return {row.gate: _verdict(row) for row in rows}
+
+
+def figures(verdict: Verdict) -> dict[str, Any]:
+    """A verdict's numbers as JSON values; an open end of its interval is null."""
+    numbers = asdict(verdict)
+    interval = verdict.interval
+    numbers["interval"] = None if interval is None else [_finite(interval.lower), _finite(interval.upper)]
+    return {
+        key: _finite(value) if isinstance(value, float) else value
+        for key, value in numbers.items()
+        if key not in {"gate", "outcome", "reason", "role"}
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) != float("inf") and value == value else None  # noqa: PLR0124  (NaN differs from itself)
+
+
+def _verdict(row: VerdictRow) -> Verdict:
+    numbers = dict(row.figures)
+    bounds = numbers.pop("interval", None)
+    interval = None
+    if bounds is not None:
+        lower, upper = bounds
+        interval = Interval(float("-inf") if lower is None else lower, float("inf") if upper is None else upper)
+    return Verdict(row.gate, Outcome(row.outcome), row.reason, Role(row.role), interval=interval, **numbers)

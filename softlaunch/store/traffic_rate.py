@@ -1,0 +1,78 @@
+"""How much traffic an app has had lately, by how many users, and how much of it was rated and scored."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import func, select
+from sqlmodel import Session, col
+
+from softlaunch.route import Arm
+from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
+
+_NEWEST = 20_000
+_RECENT = 7 * 86400.0
+_SCORED = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRate:
+    """Requests of users over a stretch of `seconds`.
+
+    `users` says how many distinct units the first so many of the requests came from, ascending: ((1, 1), (100, 80)).
+    `shares` are the shares of requests that were rated (`satisfaction`) or scored, by metric.
+    """
+
+    requests: int
+    seconds: float
+    users: tuple[tuple[int, int], ...]
+    shares: dict[str, float]
+
+
+def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | None:
+    """The newest 20,000 requests of users in the last seven days; None with fewer than two."""
+    rows = session.execute(
+        select(col(RequestRow.unit), col(RequestRow.started_at))
+        .where(col(RequestRow.app) == app, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
+        .where(col(RequestRow.started_at) >= now - _RECENT, col(RequestRow.started_at) < now)
+        .order_by(col(RequestRow.id).desc())
+        .limit(_NEWEST)
+    ).all()
+    if len(rows) < 2:
+        return None
+    started = [row.started_at for row in rows]
+    units = np.array([row.unit for row in sorted(rows, key=lambda row: row.started_at)], dtype=np.int64)
+    begun, ended = min(started), max(started)
+    rated = select(func.count()).where(col(FeedbackRow.app) == app, col(FeedbackRow.received_at) >= begun)
+    scored = (
+        select(col(ScoreRow.metric), func.count())
+        .where(col(ScoreRow.app) == app, col(ScoreRow.received_at) >= begun)
+        .group_by(col(ScoreRow.metric))
+    )
+    counts = {"satisfaction": session.execute(rated).scalar_one()}
+    counts.update((name, count) for name, count in session.execute(scored).all())
+    return TrafficRate(
+        requests=len(units),
+        seconds=max(ended - begun, 1.0),
+        users=_distinct(units),
+        shares={name: min(1.0, count / len(units)) for name, count in counts.items()},
+    )
+
+
+def read_scores(session: Session, app: str, variant_digest: str, metric: str) -> list[tuple[int, float]]:
+    """Unit and value of the newest 3,000 scores that a variant's answers to users got in one metric."""
+    found = (
+        select(col(RequestRow.unit), col(ScoreRow.value))
+        .join(RequestRow, col(RequestRow.request_id) == col(ScoreRow.request_id))
+        .where(col(ScoreRow.app) == app, col(ScoreRow.metric) == metric)
+        .where(col(RequestRow.variant_digest) == variant_digest, col(RequestRow.arm) == Arm.STABLE)
+        .order_by(col(ScoreRow.id).desc())
+        .limit(_SCORED)
+    )
+    return [(row.unit, row.value) for row in session.execute(found)]
+
+
+def _distinct(units: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> tuple[tuple[int, int], ...]:
+    """Distinct units among the first 1, 2, 4, ... requests, and among all."""
+    firsts = np.sort(np.unique(units, return_index=True)[1])
+    counts = [*(2**power for power in range(len(units).bit_length()) if 2**power < len(units)), len(units)]
+    return tuple((count, int(np.searchsorted(firsts, count))) for count in counts)

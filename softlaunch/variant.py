@@ -1,0 +1,177 @@
+"""Variants: prompt version + model version + sampling parameters, identified by the digest of their content."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cached_property, lru_cache
+from typing import Annotated, Any, Literal, Self
+
+import orjson
+from jinja2 import StrictUndefined, Template, TemplateError, meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from softlaunch.errors import SoftlaunchError
+
+SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
+
+Message = dict[str, Any]
+
+
+class TemplateVariablesError(SoftlaunchError):
+    """A prompt could not be rendered with the variables that a request gave."""
+
+
+def _check_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a name: use lower-case letters, digits, '.', '_' and '-' (at most 63)")
+    return name
+
+
+def _check_semantic_version(version: str) -> str:
+    if not SEMANTIC_VERSION.fullmatch(version):
+        raise ValueError(f"{version!r} is not a semantic version such as 1.4.0")
+    return version
+
+
+Name = Annotated[str, AfterValidator(_check_name)]
+SemanticVersion = Annotated[str, AfterValidator(_check_semantic_version)]
+
+
+class Content(BaseModel):
+    """An immutable value whose identity is the SHA-256 digest of its canonical JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @cached_property
+    def digest(self) -> str:
+        """Hexadecimal SHA-256 of the content, 64 characters; equal content has an equal digest everywhere."""
+        canonical = orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+        return hashlib.sha256(canonical).hexdigest()
+
+
+class PromptMessage(Content):
+    """One templated message of a prompt; `{{ name }}` stands for a variable."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str
+
+
+class PromptVersion(Content):
+    """An immutable version of a named prompt: templated messages that go before the client's own."""
+
+    name: Name
+    version: SemanticVersion
+    messages: tuple[PromptMessage, ...]
+    defaults: Mapping[str, str] = Field(default_factory=dict)
+    author: str = ""
+    created: date | None = None
+    purpose: str = ""
+
+    @model_validator(mode="after")
+    def _templates_compile(self) -> Self:
+        for message in self.messages:
+            try:
+                _compiled(message.content)
+            except TemplateError as error:
+                raise ValueError(f"the {message.role} message of {self.label} is no valid template: {error}") from error
+        return self
+
+    @property
+    def label(self) -> str:
+        """`name@version`, as people write it."""
+        return f"{self.name}@{self.version}"
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """Names that the templates use."""
+        return frozenset().union(
+            *(meta.find_undeclared_variables(_TEMPLATES.parse(message.content)) for message in self.messages)
+        )
+
+    def render(self, client_messages: Sequence[Message], variables: Mapping[str, Any]) -> list[Message]:
+        """Messages to send: the rendered prompt, then the client's messages unchanged.
+
+        Raises TemplateVariablesError when a variable without a default is missing.
+        """
+        given = {**self.defaults, **variables}
+        missing = sorted(self.variables - given.keys())
+        if missing:
+            raise TemplateVariablesError(f"prompt {self.label} needs a value for: {', '.join(missing)}")
+        try:
+            rendered = [{"role": part.role, "content": _compiled(part.content).render(given)} for part in self.messages]
+        except Exception as error:  # a template runs expressions, so it can raise nearly anything
+            raise TemplateVariablesError(f"prompt {self.label} can't be rendered: {error}") from error
+        return [*rendered, *client_messages]
+
+
+@lru_cache(maxsize=1024)
+def _compiled(template: str) -> Template:
+    compiled = _TEMPLATES.from_string(template)
+    compiled.globals = dict(compiled.globals)  # a ChainMap otherwise, which every rendering would flatten anew
+    return compiled
+
+
+class ModelVersion(Content):
+    """A model as it is called: provider, exact model id, endpoint, and its price in USD per million tokens.
+
+    `endpoint` is the base URL up to and including `/v1`. `api_key_env` names the environment variable that holds the
+    key; the key itself is never part of a model version. Prices left out are looked up by model id, and a cost that
+    nobody knows stays unknown.
+    """
+
+    name: Name
+    provider: str
+    model: str
+    endpoint: Annotated[str, Field(pattern=r"^https?://")]
+    api_key_env: str | None = None
+    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+
+
+class Sampling(Content):
+    """Sampling parameters; what is left out is left to the endpoint, or to the client's request."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    max_tokens: Annotated[int, Field(gt=0)] | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] | None = None
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+
+
+class Variant(Content):
+    """What is released: one prompt version on one model version with one set of sampling parameters."""
+
+    prompt: PromptVersion
+    model: ModelVersion
+    sampling: Sampling = Sampling()
+
+    @property
+    def short(self) -> str:
+        """The first twelve characters of the digest, enough to tell variants apart."""
+        return self.digest[:12]
+
+    @property
+    def label(self) -> str:
+        """A name for people: `support@1.4.0 on gpt-4-0613, temperature 0.2`."""
+        settings = self.sampling.model_dump(exclude_none=True)
+        return ", ".join(
+            [f"{self.prompt.label} on {self.model.name}", *(f"{key} {value}" for key, value in settings.items())]
+        )
+
+    def request_body(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The chat-completion body to send to the endpoint for a client's request body.
+
+        The variant decides model and messages, and the sampling parameters that it sets; everything else the client
+        asked for is kept. `variables` feeds the prompt's templates and isn't forwarded.
+        """
+        body = {key: value for key, value in request.items() if key != "variables"}
+        body.update(self.sampling.model_dump(mode="json", exclude_none=True))
+        body["model"] = self.model.model
+        body["messages"] = self.prompt.render(request.get("messages", ()), request.get("variables") or {})
+        return body

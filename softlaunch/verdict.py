@@ -1,0 +1,51 @@
+"""Verdicts: what a gate or an eval says, why, and on how much evidence."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """What a verdict allows: only `pass` lets a release move on."""
+
+    PASS = "pass"  # noqa: S105  (a verdict, not a password)
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    ERROR = "error"
+
+
+class Role(StrEnum):
+    """What a gate may do: be waited for, roll back only, or be shown only."""
+
+    REQUIRED = "required"
+    GUARD = "guard"
+    MUTED = "muted"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A closed interval of harm: positive means that the candidate is worse. An open end is an infinity."""
+
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement of one gate: outcome, reason in words, and the figures behind it.
+
+    `harm` is candidate minus stable, turned so that positive is worse, in the metric's unit (a share for rates and
+    scores, a relative change for latency and cost); `margin` is the acceptable harm in the same unit. Absent
+    evidence is None, never zero.
+    """
+
+    gate: str
+    outcome: Outcome
+    reason: str
+    role: Role = Role.REQUIRED
+    harm: float | None = None
+    interval: Interval | None = None
+    margin: float | None = None
+    candidate_count: int = 0
+    stable_count: int = 0
+    candidate_value: float | None = None
+    stable_value: float | None = None

@@ -1,0 +1,154 @@
+"""A release as people look at it: its stages, their verdicts, open questions, and who met the candidate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from softlaunch.decision import Answer
+from softlaunch.gates.panel import Panel
+from softlaunch.release import Release, Stage, StageKind
+from softlaunch.store.exposure import Exposure, read_exposure
+from softlaunch.store.questions import OpenQuestion, open_questions
+from softlaunch.store.releases import to_release
+from softlaunch.store.stages import StageRecord, figures, read_stages, read_verdicts
+from softlaunch.store.tables import ReleaseRow, TransitionRow
+from softlaunch.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A stage with how it stands; `verdicts` are live while it runs, final afterwards."""
+
+    stage: Stage
+    record: StageRecord
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def requests(self) -> tuple[int, int]:
+        """Compared requests of candidate and stable; calls done and planned for an eval."""
+        held = self.record.evidence
+        if self.stage.kind is StageKind.EVAL:
+            return held.get("done", 0), held.get("planned", 0)
+        candidate, stable = held.get("requests", (0, 0))
+        return candidate, stable
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a release's history."""
+
+    happened_at: datetime
+    to_state: str
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """Everything that a status page, a watching terminal or a report shows."""
+
+    release: Release
+    stages: tuple[StageView, ...]
+    questions: tuple[OpenQuestion, ...]
+    exposure: Exposure
+    history: tuple[Step, ...]
+
+
+def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
+    """The view of a release."""
+    release = to_release(session, row)
+    records = read_stages(session, release.id)
+    return ReleaseView(
+        release=release,
+        stages=tuple(
+            _stage_view(session, release, stage, record) for stage, record in zip(release.stages, records, strict=True)
+        ),
+        questions=tuple(open_questions(session, release.id, release.position, now)),
+        exposure=read_exposure(session, release.id),
+        history=_history(session, release.id),
+    )
+
+
+def _stage_view(session: Session, release: Release, stage: Stage, record: StageRecord) -> StageView:
+    kept = read_verdicts(session, release.id, stage.position)
+    running = record.state == "running" and "panel" in record.evidence
+    verdicts = (
+        Panel.load(release.policy, stage, record.evidence["panel"]).verdicts() if running else tuple(kept.values())
+    )
+    return StageView(stage, record, verdicts)
+
+
+def _history(session: Session, release_id: str) -> tuple[Step, ...]:
+    rows = session.exec(
+        select(TransitionRow).where(TransitionRow.release_id == release_id).order_by(col(TransitionRow.revision))
+    )
+    return tuple(Step(row.happened_at, row.to_state, row.reason, row.actor) for row in rows)
+
+
+def to_json(view: ReleaseView) -> Mapping[str, Any]:
+    """The view as JSON values: what `--json` prints."""
+    release, exposure = view.release, view.exposure
+    return {
+        "id": release.id,
+        "app": release.app,
+        "state": release.state,
+        "outcome": release.outcome,
+        "reason": release.reason,
+        "stable": {"digest": release.stable.digest, "label": release.stable.label},
+        "candidate": {"digest": release.candidate.digest, "label": release.candidate.label},
+        "stage": release.stage.name,
+        "opened_at": release.opened_at,
+        "opened_by": release.opened_by,
+        "ended_at": release.ended_at,
+        "driver": release.driver_holder or None,
+        "exposure": {
+            "units": exposure.units,
+            "all_units": exposure.all_units,
+            "requests": exposure.requests,
+            "all_requests": exposure.all_requests,
+        },
+        "questions": [
+            {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}
+            for asked in view.questions
+        ],
+        "stages": [_stage_json(stage) for stage in view.stages],
+        "history": [
+            {"at": step.happened_at, "state": step.to_state, "reason": step.reason, "actor": step.actor}
+            for step in view.history
+        ],
+    }
+
+
+def _stage_json(view: StageView) -> Mapping[str, Any]:
+    done, of = view.requests
+    counted = (
+        {"calls_done": done, "calls_planned": of}
+        if view.stage.kind is StageKind.EVAL
+        else {
+            "candidate_requests": done,
+            "stable_requests": of,
+        }
+    )
+    return {
+        "name": view.stage.name,
+        "kind": view.stage.kind,
+        "weight_percent": view.stage.weight_percent,
+        "state": view.record.state,
+        "entered_at": view.record.entered_at,
+        "ended_at": view.record.ended_at,
+        "reason": view.record.reason,
+        **counted,
+        "verdicts": [
+            {
+                "gate": verdict.gate,
+                "outcome": verdict.outcome,
+                "role": verdict.role,
+                "reason": verdict.reason,
+                **figures(verdict),
+            }
+            for verdict in view.verdicts
+        ],
+    }

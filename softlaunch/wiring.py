@@ -1,0 +1,16 @@
+"""Where the parts are put together: the one place that knows which implementation serves which interface."""
+
+import os
+import socket
+
+from softlaunch.driver import Driver
+from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
+from softlaunch.evals.regression import RegressionEval
+from softlaunch.look import Eyes
+from softlaunch.store.database import Database
+
+
+def build_driver(database: Database, kind: str) -> Driver:
+    """A driver on the embedded request log. `kind` says what drives, such as `release flow`."""
+    eyes = Eyes(RequestLogTelemetry(database), RegressionEval(database))
+    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}")

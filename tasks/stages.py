@@ -1,0 +1,40 @@
+"""Driving a stage of a release."""
+
+from prefect import get_run_logger, task
+
+from softlaunch.drive import drive_stage
+from softlaunch.driver import Progress
+from softlaunch.reports.wording import show_verdict
+from softlaunch.settings import Settings
+from softlaunch.store.releases import FencedError
+from softlaunch.verdict import Outcome
+from softlaunch.wiring import build_driver
+from tasks.ledger import DRIVER, Standing, ledger
+
+
+@task(task_run_name="{stage.stage}")
+def run_stage(stage: Standing, token: int) -> None:
+    """Watch a stage until it is over. One log line a decision; the ledger holds everything else.
+
+    Returns quietly when somebody else took over: the ledger says how things stand.
+    """
+    logger = get_run_logger()
+    with ledger() as database:
+        driver = build_driver(database, DRIVER)
+        try:
+            drive_stage(
+                driver,
+                stage.release_id,
+                token,
+                Settings().poll_seconds,
+                tell=lambda progress: logger.info(_sentence(progress)),
+                complain=logger.warning,
+            )
+        except FencedError as error:
+            logger.info("This driver stops: %s.", error)
+
+
+def _sentence(progress: Progress) -> str:
+    decided = [verdict for verdict in progress.verdicts if verdict.outcome is not Outcome.INCONCLUSIVE]
+    shown = "; ".join(show_verdict(verdict) for verdict in decided)
+    return f"{progress.stage}: {progress.told}." + (f" {shown}." if shown else "")

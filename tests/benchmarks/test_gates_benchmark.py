@@ -1,0 +1,271 @@
+"""The simulation that judges of a canary are compared in."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.gates.contest import JUDGES, Task, Tuning, contest, make_judges, perform, tasks
+from benchmarks.gates.judges import Decision
+from benchmarks.gates.kayenta import is_high
+from benchmarks.gates.model import SCENARIOS, STAGES, Effect, Kind, Levels, Scenario
+from benchmarks.gates.ours import Once
+from benchmarks.gates.report import Summary, as_json, beside, from_json, summaries, tables, targets, upper_bound
+from benchmarks.gates.simulate import End, Result, release
+from benchmarks.gates.thresholds import Argo, Flagger, Rehearsal, naive_argo, naive_flagger
+from benchmarks.gates.traffic import Look, Traffic
+from benchmarks.gates.ttests import Moments, UnitMoments, sequential_halfwidth, spending_boundaries, welch_p
+from softlaunch.gates.observations import Observations, Window
+from softlaunch.policy.model import Metric
+
+FINE = Scenario("fine", Kind.FINE)
+HALF = STAGES[2]
+UNTUNED = Tuning(naive_argo(Levels()), naive_flagger(Levels()))
+
+
+def _look(traffic: Traffic, count: int = 40_000) -> Look:
+    return traffic.look(HALF, 0, count, 0)
+
+
+def _mean(seen: Observations) -> float:
+    return float(seen.values.mean())
+
+
+def test_stable_answers_as_the_model_says():
+    """Levels come out as they are written down, and one request in ten is rated."""
+    stable = _look(Traffic(FINE, (1,))).window.stable
+    assert _mean(stable[Metric.ERRORS]) == pytest.approx(0.005, abs=0.002)
+    assert np.median(stable[Metric.LATENCY].values) == pytest.approx(1000, rel=0.02)
+    assert np.median(stable[Metric.COST].values) == pytest.approx(2e-4, rel=0.02)
+    assert _mean(stable[Metric.QUALITY]) == pytest.approx(0.85, abs=0.005)
+    assert stable[Metric.QUALITY].values.std() == pytest.approx(0.2, abs=0.005)
+    assert _mean(stable[Metric.SATISFACTION]) == pytest.approx(0.8, abs=0.03)
+    assert len(stable[Metric.SATISFACTION]) / len(stable[Metric.ERRORS]) == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("effect", "metric", "harm"),
+    [
+        pytest.param(Effect(errors=0.045), Metric.ERRORS, 0.045, id="errors"),
+        pytest.param(Effect(quality=0.15), Metric.QUALITY, -0.15, id="quality"),
+        pytest.param(Effect(satisfaction=0.2), Metric.SATISFACTION, -0.2, id="satisfaction"),
+    ],
+)
+def test_an_effect_hits_the_candidate_only(effect: Effect, metric: Metric, harm: float):
+    """The difference between the arms is the effect, also while both drift."""
+    window = _look(Traffic(replace(FINE, effect=effect, drift=True), (1,))).window
+    assert _mean(window.candidate[metric]) - _mean(window.stable[metric]) == pytest.approx(harm, abs=0.03)
+
+
+def test_every_judge_meets_the_same_requests():
+    """Reading in other steps, or at another share, changes neither a request's luck nor who is split off first."""
+    whole, pieces = Traffic(FINE, (1,)), Traffic(FINE, (1,))
+    at_once = whole.look(HALF, 0, 5000, 0).window.candidate[Metric.LATENCY].values
+    step_by_step = [
+        pieces.look(HALF, start, 100, 0).window.candidate[Metric.LATENCY].values for start in range(0, 5000, 100)
+    ]
+    assert np.array_equal(at_once, np.concatenate(step_by_step))
+    few = set(whole.look(STAGES[0], 0, 5000, 0).shown[Metric.ERRORS].units.tolist())
+    assert few < set(whole.look(HALF, 0, 5000, 0).shown[Metric.ERRORS].units.tolist())
+
+
+def test_requests_of_a_unit_stay_in_one_arm_and_resemble_each_other():
+    """Five requests a unit, all in one arm, with the correlation that the model names, and unchanged averages."""
+    window = _look(Traffic(replace(FINE, unit_size=5), (1,))).window
+    candidate, stable = window.candidate[Metric.LATENCY], window.stable[Metric.LATENCY]
+    assert not set(candidate.units.tolist()) & set(stable.units.tolist())
+    values = np.log(candidate.values[np.argsort(candidate.units, kind="stable")]).reshape(-1, 5)
+    correlation = np.corrcoef(values.T)[np.triu_indices(5, 1)].mean()
+    assert correlation == pytest.approx(0.3, abs=0.05)
+    assert np.median(candidate.values) == pytest.approx(1000, rel=0.03)
+
+
+def test_at_100_percent_only_copies_can_be_compared():
+    """Everybody is exposed, one request in twenty is a pair, and copies carry no ratings."""
+    seen = Traffic(FINE, (1,)).look(STAGES[3], 0, 4000, 0)
+    assert seen.exposed == len(seen.shown[Metric.ERRORS]) == 4000
+    assert len(seen.window.candidate[Metric.ERRORS]) == len(seen.window.stable[Metric.ERRORS])
+    assert len(seen.window.stable[Metric.ERRORS]) == pytest.approx(200, abs=50)
+    assert Metric.QUALITY not in seen.window.candidate
+
+
+def test_harm_that_starts_late_is_counted_from_there():
+    """Requests before the harm are no exposure to it."""
+
+    class RollsBackAtHalf:
+        at_intervals = False
+        blamed = "latency"
+
+        def look(self, seen: Look) -> Decision:
+            return Decision.ROLLBACK if seen.stage.share == 0.5 else Decision.PASS
+
+    late = replace(FINE, effect=Effect(latency=2, from_share=0.5))
+    result = release(late, RollsBackAtHalf(), Traffic(late, (1,)))
+    assert result.end is End.ROLLED_BACK
+    assert result.harmed is not None
+    assert 0 < result.harmed < result.exposed
+
+
+def test_a_release_that_nobody_decides_ends_undecided():
+    """The candidate's requests in all are bounded where traffic is."""
+
+    class Waits:
+        at_intervals = False
+        blamed = None
+
+        def look(self, seen: Look) -> Decision:
+            return Decision.CONTINUE
+
+    sparse = replace(FINE, candidate_limit=100)
+    result = release(sparse, Waits(), Traffic(sparse, (1,)))
+    assert (result.end, result.stage) == (End.UNDECIDED, 1)
+    assert 100 <= result.exposed < 140
+
+
+@pytest.mark.slow
+def test_results_do_not_depend_on_the_number_of_processes():
+    """The same seed gives the same results, however the work is spread."""
+    work = list(tasks([SCENARIOS[0]], ["argo, naive", "kayenta"], 4, 7, UNTUNED))
+    assert contest(work, 1, lambda _: None) == contest(work, 2, lambda _: None)
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_every_judge_stops_a_disaster(judge: str):
+    """Five times the latency is rolled back by all of them before half of the users see it."""
+    scenario = next(one for one in SCENARIOS if one.name == "latency x5")
+    _, _, results = perform(Task(scenario, (judge,), 3, 0, UNTUNED))
+    assert results[judge].end is End.ROLLED_BACK
+    assert results[judge].stage <= 2
+
+
+def _observed(values: list[float], units: list[int] | None = None) -> Observations:
+    return Observations.of(np.array(units or range(len(values)), dtype=np.int64), np.array(values))
+
+
+def _seen(*, errors: list[float] | None) -> Look:
+    fine = {
+        Metric.LATENCY: _observed([1000.0]),
+        Metric.COST: _observed([2e-4]),
+        Metric.QUALITY: _observed([0.85]),
+        Metric.SATISFACTION: _observed([1.0]),
+    }
+    shown = {**fine, Metric.ERRORS: _observed(errors or [])}
+    return Look(HALF, False, Window(0.5, shown, shown), shown, shown, 1, 1.0)
+
+
+def _decisions(judge: Argo | Flagger, looks: list[Look]) -> list[Decision]:
+    return [judge.look(replace(seen, first=number == 0)) for number, seen in enumerate(looks)]
+
+
+def test_argo_rolls_back_beyond_its_failure_limit_and_after_five_errors_in_a_row():
+    """Failures may be scattered; measurements without data count only when consecutive."""
+    good, bad, nothing = _seen(errors=[0.0]), _seen(errors=[1.0]), _seen(errors=None)
+    assert _decisions(Argo(UNTUNED.argo, 1), [bad, good, bad])[-1] is Decision.ROLLBACK
+    assert _decisions(Argo(UNTUNED.argo, 1), [bad] + [good] * 9)[-1] is Decision.PASS
+    assert _decisions(Argo(UNTUNED.argo, 1), [nothing] * 5)[-1] is Decision.ROLLBACK
+    assert _decisions(Argo(UNTUNED.argo, 1), [nothing] * 4 + [good])[-1] is Decision.CONTINUE
+
+
+def test_flagger_adds_failed_checks_up_and_takes_no_data_for_failure():
+    """Good checks don't make failed ones forgotten."""
+    good, nothing = _seen(errors=[0.0]), _seen(errors=None)
+    assert _decisions(Flagger(UNTUNED.flagger, 2), [nothing, good, good, nothing])[-1] is Decision.ROLLBACK
+    assert _decisions(Flagger(UNTUNED.flagger, 2), [nothing] + [good] * 10)[-1] is Decision.PASS
+
+
+def test_tuned_limits_let_the_releases_pass_that_they_were_tuned_on():
+    """No fine release without drift is rolled back by limits made from it, and they are tighter than its worst."""
+    rehearsal = Rehearsal.of(5, 3)
+    tuning = Tuning(rehearsal.argo_limits(2), rehearsal.flagger_limits(3))
+    scenario = Scenario("tuning", Kind.FINE)
+    for run in range(3):
+        for name in ("argo, tuned", "flagger, tuned"):
+            traffic = Traffic(scenario, (5, 0, run))
+            judge = make_judges(tuning, traffic.history())[name]()
+            assert release(scenario, judge, traffic).end is End.PROMOTED
+    assert tuning.argo[Metric.LATENCY] < rehearsal.harms[..., 1].max()
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "high"),
+    [
+        pytest.param([20, 22, 21, 25, 30], [1, 2.2, 1.1, 2.5, 3], True, id="clearly higher"),
+        pytest.param([10, 12.2, 10.1, 12.5, 23], [20, 22, 21, 25, 30], False, id="lower"),
+        pytest.param([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], False, id="the same in another order"),
+        pytest.param([1, 1, 1, 1, 10], [1, 1, 1, 1, 1], False, id="one outlier"),
+        pytest.param([0, 1, 2, 1, 0, 0], [0, 0, 0, 0, 0, 0], False, id="sparse errors, which it misses"),
+    ],
+)
+def test_kayenta_answers_its_published_cases(candidate: list[float], stable: list[float], *, high: bool):
+    """The imitation classifies like the original's own tests."""
+    assert is_high(np.array(candidate, dtype=float), np.array(stable, dtype=float)) is high
+
+
+def test_group_sequential_boundaries_are_the_published_ones():
+    """One-sided 2.5 % over five analyses (Lan & DeMets 1983, O'Brien-Fleming-like), rounded up to the grid."""
+    assert spending_boundaries(0.025, 5) == pytest.approx((4.877, 3.357, 2.680, 2.290, 2.031), abs=0.02)
+
+
+def test_sequential_interval_is_the_published_one():
+    """After 5,000 units at 5 %, gbstats' one-sided half-width is 2.779 standard errors."""
+    assert sequential_halfwidth(1 / 5000, 5000, 0.05, 5000) == pytest.approx(2.779 / np.sqrt(5000), rel=0.001)
+
+
+def test_welch_p_is_one_while_there_is_too_little():
+    """Ten values an arm say nothing, forty that differ clearly do."""
+    low, high = Moments(), Moments()
+    for moments, level in ((low, 0.0), (high, 1.0)):
+        moments.add(_observed([level, level + 0.5] * 5))
+    assert welch_p(high, low, 1.0) == 1.0
+    for moments, level in ((low, 0.0), (high, 1.0)):
+        moments.add(_observed([level, level + 0.5] * 15))
+    assert welch_p(high, low, 1.0) < 1e-6
+    assert welch_p(low, high, 1.0) > 0.99
+
+
+def test_unit_moments_count_a_returning_unit_once():
+    """A unit that comes back moves its mean and stays one observation."""
+    moments = UnitMoments()
+    moments.add(_observed([0.0, 1.0], [1, 2]))
+    moments.add(_observed([1.0, 3.0], [1, 3]))
+    assert moments.count == 3
+    assert moments.mean == pytest.approx((0.5 + 1.0 + 3.0) / 3)
+    assert moments.variance == pytest.approx(np.var([0.5, 1.0, 3.0], ddof=1))
+
+
+def test_a_returning_unit_is_evidence_once():
+    """Ours is shown what the request log would show it: a unit's requests in the first window, none in later ones."""
+    once = Once()
+    first, again = _observed([1.0, 2.0, 3.0], [1, 1, 2]), _observed([4.0, 5.0], [2, 3])
+    nobody = {Metric.ERRORS: _observed([])}
+    whole = once.window(Window(0.5, {Metric.ERRORS: first}, nobody), split=True)
+    rest = once.window(Window(0.5, {Metric.ERRORS: again}, nobody), split=True)
+    assert (len(whole.candidate[Metric.ERRORS]), whole.split) == (3, (2, 0))
+    assert (rest.candidate[Metric.ERRORS].values.tolist(), rest.split) == ([5.0], (1, 0))
+
+
+def test_upper_bound_follows_the_rule_of_three():
+    """None in 300 runs leaves room for one percent."""
+    assert upper_bound(0, 300) == pytest.approx(0.00994, abs=1e-4)
+    assert upper_bound(5, 5) == 1.0
+
+
+def test_figures_kept_in_a_file_stand_beside_fresh_ones():
+    """Peers needn't run again when only our own judge has changed."""
+    good = Result(End.PROMOTED, 9000, 9000, 3000, 4, None)
+    ours, theirs = summaries({"null": {"softlaunch": [good]}}), summaries({"null": {"kayenta": [good, good]}})
+    kept = from_json(json.loads(json.dumps(as_json(theirs))))
+    assert beside(ours, kept) == {"null": {**ours["null"], **theirs["null"]}}
+
+
+def test_tables_name_what_was_missed():
+    """A false rollback and a promotion at the margin show as targets that aren't met."""
+    bad = Result(End.ROLLED_BACK, 100, 100, None, 1, "errors")
+    good = Result(End.PROMOTED, 9000, 9000, 3000, 4, None)
+    found = summaries({"null": {"softlaunch": [bad, good]}, "errors +1 point": {"softlaunch": [good]}})
+    missed = {one.wanted for one in targets(found) if not one.met}
+    assert "null: false rollbacks at most 1 % (95 % bound)" in missed
+    assert "errors +1 point: promoted in at most 5 %" in missed
+    assert "| null | 50 %" in tables(found)
+    assert Summary.of([bad, good]).exposed_median == 100

@@ -1,0 +1,429 @@
+"""The request log as a source of metrics, with real rows."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from builders import APP, CANDIDATE, NOON, STABLE, make_policy, record_app, request_row
+from sqlalchemy import text
+from sqlmodel import SQLModel
+
+from softlaunch.edges.telemetry.interface import Reading, Scope, TelemetryError
+from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
+from softlaunch.gates.observations import Observations
+from softlaunch.policy.model import Metric
+from softlaunch.release import plan
+from softlaunch.store.database import Database
+from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, ScoreRow
+
+T = NOON.timestamp()
+SHADOW, FIRST, HALF, ALL = plan(make_policy())[1:]
+
+
+def log(database: Database, *rows: SQLModel, complete_until: float = T + 5, heard_at: float = T + 5) -> None:
+    """An app, its log's rows, and a gateway that says how far the log is complete."""
+    record_app(database)
+    with database.begin() as session:
+        session.add_all(rows)
+        session.add(gateway("gateway-1", complete_until, heard_at))
+
+
+def gateway(name: str, complete_until: float, heard_at: float) -> GatewayRow:
+    """A gateway's sign of life."""
+    times = {"started_at": T - 60, "heard_at": heard_at, "complete_until": complete_until}
+    return GatewayRow(id=name, address="127.0.0.1:1", revisions={}, **times)
+
+
+def request(number: int, arm: str = "stable", **columns: Any) -> SQLModel:
+    """A request at 50 % of a unit of its own, one second in."""
+    named = {"request_id": f"{APP}-{number}", "arm": arm, "unit": number, "started_at": T + 1}
+    return request_row(**{**named, **columns})
+
+
+def pair(number: int, copied_to: str, stage: int, user: dict[str, Any], copy: dict[str, Any]) -> Sequence[SQLModel]:
+    """A user's request and its copy, half a second later."""
+    shown = "stable" if copied_to == "shadow" else "candidate"
+    common = {"stage": stage, "weight_percent": 100.0 if copied_to == "control" else 0.0}
+    return [
+        request(number, shown, **common, **user),
+        request(number, copied_to, mirrored=True, **common, **{"started_at": T + 1.5, **copy}),
+    ]
+
+
+def rating(number: int, satisfaction: float, received_at: float) -> FeedbackRow:
+    """A user's thumb for a request."""
+    return FeedbackRow(
+        request_id=f"{APP}-{number}", app=APP, satisfaction=satisfaction, kind="thumbs", received_at=received_at
+    )
+
+
+def read(database: Database, stage: Any = HALF, after: float = T, now: float = T + 5) -> Reading:
+    """What the log says of a stage of the first release."""
+    return RequestLogTelemetry(database).read(Scope(APP, f"{APP}-1", stage), after, now)
+
+
+def values(arm: Any, metric: Metric) -> list[float]:
+    """The values of one metric, sorted."""
+    seen: Observations | None = arm.get(metric)
+    return [] if seen is None else sorted(seen.values.tolist())
+
+
+def test_requests_fall_on_their_arms_with_every_metric(database: Database) -> None:
+    """Units, errors, latency and cost of both arms, counted and told apart."""
+    log(
+        database,
+        request(1, latency_ms=100.0, cost_usd=1e-5),
+        request(2, "candidate", latency_ms=300.0, cost_usd=2e-5),
+        request(3, "candidate", latency_ms=5.0, cost_usd=None, status=500, error="http_5xx"),
+    )
+    reading = read(database)
+    (window,) = reading.windows
+    assert window.candidate_share == 0.5
+    assert sorted(window.candidate[Metric.ERRORS].units.tolist()) == [2, 3]
+    assert values(window.candidate, Metric.ERRORS) == [0, 1]
+    assert values(window.candidate, Metric.COST) == [2e-5]
+    assert values(window.stable, Metric.LATENCY) == [100.0]
+    assert (reading.requests, reading.exposed, reading.until, reading.problem) == ((2, 1), 2, T + 5, None)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        pytest.param({"app": "other"}, id="another app"),
+        pytest.param({"release_id": f"{APP}-0"}, id="another release"),
+        pytest.param({"release_id": None}, id="no release"),
+        pytest.param({"stage": 2}, id="another stage"),
+        pytest.param({"weight_percent": 0.0}, id="a gateway whose lease had run out"),
+        pytest.param({"started_at": T - 0.001}, id="before the window"),
+        pytest.param({"arm": "shadow"}, id="a copy"),
+    ],
+)
+def test_only_what_belongs_to_the_stage_is_read(database: Database, elsewhere: dict[str, Any]) -> None:
+    """Other traffic is no evidence."""
+    log(database, request(1), request(2, **elsewhere))
+    assert read(database).requests == (0, 1)
+
+
+def test_nothing_is_read_beyond_the_watermark(database: Database) -> None:
+    """What began later may have slower neighbours that aren't logged yet; the next reading begins just there."""
+    log(database, request(1, started_at=T + 2.9), request(2, started_at=T + 3), complete_until=T + 3)
+    first = read(database)
+    assert (first.requests, first.until) == ((0, 1), T + 3)
+    second = read(database, after=first.until)
+    assert (second.requests, second.until) == ((0, 0), T + 3)
+
+
+def test_the_slowest_live_gateway_sets_the_watermark(database: Database) -> None:
+    """One that hasn't been heard for 5 s is taken for dead and holds nobody up."""
+    log(database, request(1, started_at=T + 2), complete_until=T + 4)
+    with database.begin() as session:
+        session.add_all([gateway("slow", T + 3, T + 5), gateway("dead", T + 1, T - 1)])
+    assert read(database).until == T + 3
+
+
+def test_consecutive_readings_count_every_request_once(database: Database) -> None:
+    """However the time is cut, nothing is lost or read twice."""
+    log(database, *(request(number, started_at=T + number / 10) for number in range(40)))
+    until, counted = T, 0
+    for complete in (T + 0.35, T + 1.1, T + 1.1, T + 4):
+        with database.begin() as session:
+            session.get_one(GatewayRow, "gateway-1").complete_until = complete
+        reading = read(database, after=until)
+        until, counted = reading.until, counted + sum(reading.requests)
+    assert counted == 40
+
+
+def test_a_watermark_that_went_back_reads_nothing_again(database: Database) -> None:
+    """A gateway that comes late doesn't make the past count twice."""
+    log(database, request(1), complete_until=T + 2)
+    reading = read(database, after=T + 4)
+    assert (reading.until, reading.requests) == (T + 4, (0, 0))
+
+
+def test_without_a_gateway_to_hear_the_reading_says_so(database: Database) -> None:
+    """That is a problem, and not a window without requests."""
+    log(database, request(1), heard_at=T - 1)
+    reading = read(database)
+    assert (reading.problem, reading.windows, reading.until) == ("no gateway has been heard for 5 s", (), T)
+
+
+def test_time_that_was_missed_is_judged_in_pieces(database: Database) -> None:
+    """A driver that catches up compares requests of the same ten seconds with each other."""
+    log(
+        database,
+        *(request(number, started_at=T + 4 * number) for number in range(10)),
+        complete_until=T + 60,
+        heard_at=T + 60,
+    )
+    reading = read(database, now=T + 60)
+    assert [len(window.stable[Metric.ERRORS]) for window in reading.windows] == [3, 2, 3, 2]
+    assert reading.requests == (0, 10)
+
+
+@pytest.mark.parametrize(
+    ("error", "errors", "latencies", "costs"),
+    [
+        pytest.param(None, [0], [700.0], [1e-5], id="a good answer"),
+        pytest.param("http_5xx", [1], [], [1e-5], id="a failure isn't fast"),
+        pytest.param("connect", [1], [], [1e-5], id="nor is a refused connection"),
+        pytest.param("timeout", [1], [700.0], [1e-5], id="a timeout was slow"),
+        pytest.param("client_gone", [], [700.0], [], id="a client that left is no error, and waited at least so long"),
+    ],
+)
+def test_failures_count_where_they_tell_something(
+    database: Database, error: str | None, errors: list[float], latencies: list[float], costs: list[float]
+) -> None:
+    """Each metric takes what is true of a request that ended badly."""
+    log(database, request(1, "candidate", error=error, latency_ms=700.0))
+    (window,) = read(database).windows
+    seen = [values(window.candidate, metric) for metric in (Metric.ERRORS, Metric.LATENCY, Metric.COST)]
+    assert seen == [errors, latencies, costs]
+
+
+def test_a_request_that_stable_answered_in_the_end_counts_against_the_candidate(database: Database) -> None:
+    """But no user saw the candidate's answer."""
+    log(database, request(1, "candidate", error="http_5xx", fell_back=True), request(2, "candidate"))
+    reading = read(database)
+    assert values(reading.windows[0].candidate, Metric.ERRORS) == [0, 1]
+    assert reading.exposed == 1
+
+
+@pytest.mark.parametrize("error", ["http_4xx", "render"])
+def test_what_stable_could_not_answer_either_is_the_clients_own_fault(database: Database, error: str) -> None:
+    """One client that always sends nonsense is no harm, whichever arm it fell on; what stable could answer is."""
+    wrong: dict[str, Any] = {"error": error, "status": 400}
+    log(
+        database,
+        request(1, **wrong),
+        request(2, "candidate", **wrong),
+        request(3, "candidate", fell_back=True, **wrong),
+        request(4, "candidate"),
+    )
+    (window,) = read(database).windows
+    assert values(window.stable, Metric.ERRORS) == []
+    assert values(window.candidate, Metric.ERRORS) == [0, 1]
+    assert values(window.candidate, Metric.LATENCY) == [800.0]
+
+
+def test_without_fallback_every_refused_request_counts(database: Database) -> None:
+    """Nobody knows whose fault it was, and the candidate may not have the benefit of the doubt."""
+    log(database, request(1, error="http_4xx"), request(2, "candidate", error="http_4xx"))
+    scope = Scope(APP, f"{APP}-1", HALF, fallback=False)
+    (window,) = RequestLogTelemetry(database).read(scope, T, T + 5).windows
+    assert values(window.stable, Metric.ERRORS) == values(window.candidate, Metric.ERRORS) == [1]
+
+
+@pytest.mark.parametrize(
+    ("user", "copy", "stable", "candidate"),
+    [
+        pytest.param("http_4xx", "http_4xx", [], [], id="both refused it"),
+        pytest.param(None, "http_4xx", [0], [1], id="only the candidate refused it"),
+        pytest.param("http_4xx", None, [1], [0], id="only stable refused it"),
+        pytest.param("http_5xx", "http_5xx", [1], [1], id="both broke"),
+    ],
+)
+def test_a_pair_tells_whose_fault_a_refusal_was(
+    database: Database, user: str | None, copy: str | None, stable: list[float], candidate: list[float]
+) -> None:
+    """The same request was put to both."""
+    log(database, *pair(1, "shadow", 1, {"error": user}, {"error": copy}))
+    (window,) = read(database, SHADOW).windows
+    assert (values(window.stable, Metric.ERRORS), values(window.candidate, Metric.ERRORS)) == (stable, candidate)
+
+
+@pytest.mark.parametrize(
+    ("stage", "copied_to", "exposed"),
+    [pytest.param(SHADOW, "shadow", 0, id="shadow"), pytest.param(ALL, "control", 2, id="100 %")],
+)
+def test_copies_are_compared_with_the_requests_they_are_copies_of(
+    database: Database, stage: Any, copied_to: str, exposed: int
+) -> None:
+    """What wasn't copied is left out: each side has the same requests."""
+    shown = "stable" if copied_to == "shadow" else "candidate"
+    log(
+        database,
+        *pair(1, copied_to, stage.position, {"latency_ms": 100.0}, {"latency_ms": 200.0}),
+        request(2, shown, stage=stage.position, weight_percent=stage.weight_percent),
+        *pair(3, copied_to, stage.position + 7, {}, {}),
+    )
+    reading = read(database, stage)
+    (window,) = reading.windows
+    user, copy = (window.stable, window.candidate) if shown == "stable" else (window.candidate, window.stable)
+    assert (values(user, Metric.LATENCY), values(copy, Metric.LATENCY)) == ([100.0], [200.0])
+    assert (window.candidate_share, reading.requests, reading.exposed) == (0.5, (1, 1), exposed)
+
+
+def test_a_pair_is_not_torn_apart_by_a_windows_edge(database: Database) -> None:
+    """Both sides are read when the copy is due."""
+    log(database, *pair(1, "shadow", 1, {"started_at": T + 2.8}, {"started_at": T + 3.2}), complete_until=T + 3)
+    assert read(database, SHADOW).requests == (0, 0)
+    with database.begin() as session:
+        session.get_one(GatewayRow, "gateway-1").complete_until = T + 4
+    assert read(database, SHADOW, after=T + 3).requests == (1, 1)
+
+
+def test_a_pair_stays_together_when_missed_time_is_judged_in_pieces(database: Database) -> None:
+    """User's request and copy fall on either side of ten seconds, and into one window nevertheless."""
+    log(
+        database,
+        *pair(1, "shadow", 1, {"started_at": T + 9.8}, {"started_at": T + 10.2}),
+        complete_until=T + 30,
+        heard_at=T + 30,
+    )
+    windows = read(database, SHADOW, now=T + 30).windows
+    assert [(len(window.candidate[Metric.ERRORS]), len(window.stable[Metric.ERRORS])) for window in windows] == [
+        (0, 0),
+        (1, 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("copy_ms", "compared"),
+    [
+        pytest.param(900.0, 400.0, id="a copy slower than the user's patience"),
+        pytest.param(300.0, 300.0, id="a copy within it"),
+    ],
+)
+def test_a_users_patience_cuts_both_sides_of_a_pair(database: Database, copy_ms: float, compared: float) -> None:
+    """Otherwise whichever side nobody waits for would look slower."""
+    user = {"latency_ms": 400.0, "error": "client_gone", "status": 499}
+    log(database, *pair(1, "shadow", 1, user, {"latency_ms": copy_ms}))
+    (window,) = read(database, SHADOW).windows
+    assert values(window.stable, Metric.LATENCY) == [400.0]
+    assert values(window.candidate, Metric.LATENCY) == [compared]
+    for arm in (window.stable, window.candidate):
+        assert values(arm, Metric.ERRORS) == values(arm, Metric.COST) == []
+
+
+def test_ratings_count_when_they_arrive(database: Database) -> None:
+    """Late ones too: the request may be long past. The last two seconds may still be on their way to the log.
+
+    Who has rated in this stage already is not heard again.
+    """
+    log(
+        database,
+        request(1, started_at=T - 500),
+        request(2, "candidate"),
+        request(3, "candidate", fell_back=True, error="timeout"),
+        request(4, "candidate"),
+        rating(1, 1.0, T + 1),
+        rating(2, 0.25, T + 2.9),
+        rating(3, 0.0, T + 2),
+        rating(2, 0.75, T + 3.1),
+        rating(4, 0.5, T + 3.1),
+    )
+    first = read(database)
+    with database.begin() as session:
+        row = session.get_one(GatewayRow, "gateway-1")
+        row.complete_until = row.heard_at = T + 8
+    second = read(database, after=first.until, now=T + 8)
+    assert values(first.windows[0].stable, Metric.SATISFACTION) == [1.0]
+    assert values(first.windows[0].candidate, Metric.SATISFACTION) == [0.25]
+    assert values(second.windows[0].candidate, Metric.SATISFACTION) == [0.5]
+
+
+def test_scores_are_read_by_their_metric(database: Database) -> None:
+    """Judged quality and hallucination; other scores are nobody's gate."""
+
+    def score(number: int, metric: str, value: float) -> ScoreRow:
+        return ScoreRow(
+            request_id=f"{APP}-{number}", app=APP, metric=metric, value=value, source="judge", received_at=T + 1
+        )
+
+    log(
+        database,
+        request(1),
+        request(2, "candidate"),
+        score(1, "quality", 0.9),
+        score(2, "quality", 0.4),
+        score(2, "hallucination", 1.0),
+        score(2, "politeness", 0.1),
+    )
+    (window,) = read(database).windows
+    assert values(window.stable, Metric.QUALITY) == [0.9]
+    assert values(window.candidate, Metric.QUALITY) == [0.4]
+    assert values(window.candidate, Metric.HALLUCINATION) == [1.0]
+
+
+def test_requests_that_could_not_be_logged_are_counted(database: Database) -> None:
+    """By the time they were noted, for this app, over all gateways."""
+    drops = [("gateway-1", APP, 3, T + 1), ("gateway-2", APP, 4, T + 2), ("gateway-1", "other", 50, T + 1)]
+    late = ("gateway-1", APP, 100, T + 5)
+    log(
+        database,
+        *(DropRow(gateway_id=name, app=app, count=count, noted_at=at) for name, app, count, at in [*drops, late]),
+    )
+    assert read(database).dropped == 7
+
+
+def test_history_is_what_stable_did_before(database: Database) -> None:
+    """Of any release or none, of this variant alone, in the order in which it was logged."""
+    log(
+        database,
+        request(1, started_at=T - 20, latency_ms=1.0, release_id=None, stage=0, weight_percent=0.0),
+        request(2, started_at=T - 10, latency_ms=2.0),
+        request(3, started_at=T + 1, latency_ms=3.0),
+        request(4, "candidate", started_at=T - 10),
+        request(5, started_at=T - 10, variant_digest=CANDIDATE.digest),
+        request(6, started_at=T - 10, app="other"),
+        rating(1, 0.75, T - 1),
+        rating(2, 0.5, T + 1),
+    )
+    window = RequestLogTelemetry(database).history(APP, STABLE.digest, T)
+    assert window.stable[Metric.LATENCY].values.tolist() == [1.0, 2.0]
+    assert values(window.stable, Metric.SATISFACTION) == [0.75]
+    assert window.candidate == {}
+
+
+def test_a_log_that_can_not_be_read_is_an_error_of_telemetry(database: Database) -> None:
+    """The stage holds; the message says what failed and shows no statement."""
+    log(database)
+    with database.begin() as session:
+        session.execute(text("DROP TABLE requests"))
+    telemetry = RequestLogTelemetry(database)
+    with pytest.raises(TelemetryError, match="the request log can't be read"):
+        read(database)
+    with pytest.raises(TelemetryError, match="the request log can't be read"):
+        telemetry.history(APP, STABLE.digest, T)
+
+
+def test_a_unit_is_evidence_once_a_stage(database: Database) -> None:
+    """Users resemble themselves: who was compared already isn't again, not in a later window, not in a later look."""
+    log(
+        database,
+        request(1, unit=7, latency_ms=100.0, started_at=T + 1),
+        request(2, unit=7, latency_ms=200.0, started_at=T + 2),
+        request(3, unit=7, latency_ms=900.0, started_at=T + 15),
+        request(4, unit=8, latency_ms=300.0, started_at=T + 16),
+        request(5, "candidate", unit=9, latency_ms=400.0, started_at=T + 16),
+        request(6, unit=7, latency_ms=900.0, started_at=T + 31),
+        request(7, unit=10, latency_ms=500.0, started_at=T + 31),
+        complete_until=T + 30,
+        heard_at=T + 30,
+    )
+    first = read(database, now=T + 30)
+    assert [values(window.stable, Metric.LATENCY) for window in first.windows] == [[100.0, 200.0], [300.0]]
+    assert [window.split for window in first.windows] == [(0, 1), (1, 1)]
+    assert first.requests == (1, 4)
+    with database.begin() as session:
+        row = session.get_one(GatewayRow, "gateway-1")
+        row.complete_until = row.heard_at = T + 40
+    second = read(database, after=first.until, now=T + 40)
+    assert [values(window.stable, Metric.LATENCY) for window in second.windows] == [[500.0]]
+    assert second.requests == (0, 2)
+
+
+def test_a_unit_whose_candidate_was_not_allowed_is_new_when_it_is(database: Database) -> None:
+    """What a gateway without a lease served was no comparison, so it uses no unit up."""
+    log(
+        database,
+        request(1, unit=7, weight_percent=0.0, started_at=T - 5),
+        request(2, unit=7, latency_ms=100.0, started_at=T + 1),
+    )
+    assert values(read(database).windows[0].stable, Metric.LATENCY) == [100.0]
+
+
+def test_copies_have_no_split_to_check(database: Database) -> None:
+    """Both arms answer the same requests there."""
+    log(database, *pair(1, "shadow", SHADOW.position, {}, {}))
+    assert [window.split for window in read(database, SHADOW).windows] == [None]

@@ -1,0 +1,134 @@
+"""The flow as Prefect runs it: killed, deployed, started from the command line."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from providers import quick_profile, running_provider
+from servers import wait_until
+
+from softlaunch.rehearsal.cases import Case
+
+pytestmark = [pytest.mark.prefect, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+LEASE_SECONDS = 3.0
+CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
+RELEASE = """
+from flows.release import release
+from softlaunch.opening import Changes, ReleaseRequest
+release(ReleaseRequest(app="bot", changes=Changes(model="second"), actor="test", origin="test"))
+"""
+
+
+@pytest.fixture
+def started(tmp_path: Path, migrated_file: Path) -> Iterator[Any]:
+    """Make an installation under a policy, with an equally good second model."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    (tmp_path / "ledger.db").write_bytes(migrated_file.read_bytes())
+    golden = [{"id": case.id, "question": case.question, "expected": case.expected} for case in CASES]
+    with ExitStack() as stack:
+        provider = stack.enter_context(running_provider(CASES, [quick_profile("first"), quick_profile("second")]))
+
+        def start(policy: dict[str, Any]) -> Installation:
+            write_app(tmp_path / "app", provider.endpoint, ["first", "second"], golden, policy)
+            return stack.enter_context(installation(tmp_path / "app", url, provider, CASES, rate_rps=60))
+
+        yield start
+
+
+def _environment(prefect_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    return {
+        **prefect_environment,
+        "SOFTLAUNCH_HOME": str(tmp_path),
+        "SOFTLAUNCH_DATABASE_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
+        "SOFTLAUNCH_POLL_SECONDS": "0.2",
+    }
+
+
+def _arms(gateway_url: str, count: int) -> list[str]:
+    """The arm that answers each of so many users, and proof that every one of them got an answer."""
+    arms = []
+    with httpx.Client(base_url=gateway_url) as client:
+        for number in range(count):
+            body = {"model": APP, "user": f"u{number}", "messages": [{"role": "user", "content": CASES[0].question}]}
+            answer = client.post("/v1/chat/completions", json=body)
+            assert answer.is_success, answer.text
+            arms.append(answer.headers["x-softlaunch-arm"])
+    return arms
+
+
+def test_traffic_returns_to_stable_when_the_flow_is_killed(
+    started: Any, prefect_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """SIGKILL at 50 %: within the lease nobody meets the candidate any more, and no request fails because of it."""
+    watched = {"weight_percent": 50, "minimum_time": "10 min", "minimum_requests": 20, "deadline": "20 min"}
+    playing: Installation = started({**QUICK, "stages": [watched, QUICK["stages"][-1]]})
+    environment = _environment(prefect_environment, tmp_path)
+    flow = subprocess.Popen([sys.executable, "-c", RELEASE], env=environment, cwd=ROOT)
+    try:
+        wait_until(lambda: "candidate" in _arms(playing.gateway_url, 20), "the candidate serves", 90)
+    finally:
+        flow.send_signal(signal.SIGKILL)
+        flow.wait()
+    wait_until(lambda: set(_arms(playing.gateway_url, 20)) == {"stable"}, "stable alone serves", LEASE_SECONDS + 3)
+    assert set(_arms(playing.gateway_url, 60)) == {"stable"}
+    assert playing.traffic.tally.failures == 0
+    assert playing.view(f"{APP}-1").release.state == "canary"
+
+    dead_prefect = {**environment, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    command = [sys.executable, "-m", "deployments.cli", "rollback", APP, "--reason", "the watcher died", "--json"]
+    done = subprocess.run(command, env=dead_prefect, cwd=ROOT, capture_output=True, check=True)
+    said = orjson.loads(done.stdout)
+    assert said["state"] == "rolled_back"
+    assert said["gateways_following"] == said["gateways"] == 1
+
+
+def test_the_command_line_starts_the_deployment_and_follows_it(
+    started: Any, prefect_environment: dict[str, str], tmp_path: Path
+) -> None:
+    """With a server, `release start` has a worker run the flow; the exit code and the artifacts tell how it went."""
+    started(QUICK)
+    environment = {**_environment(prefect_environment, tmp_path), "SOFTLAUNCH_ROOT": str(ROOT)}
+    _prefect(environment, "work-pool", "create", "softlaunch", "--type", "process")
+    _prefect(environment, "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
+    with (tmp_path / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "softlaunch"],
+            env=environment,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        command = [sys.executable, "-m", "deployments.cli", "release", "start", APP, "--model", "second", "--json"]
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, timeout=110, check=False)
+    finally:
+        os.killpg(worker.pid, signal.SIGKILL)
+        worker.wait()
+    assert done.returncode == 0, done.stderr.decode() + (tmp_path / "worker.log").read_text()
+    assert orjson.loads(done.stdout)["state"] == "promoted"
+    keys = _artifact_keys(environment["PREFECT_API_URL"])
+    assert {f"{APP}-1", *(f"{APP}-1-{position}" for position in range(5))} <= keys
+    assert (tmp_path / "reports" / f"{APP}-1.html").is_file()
+
+
+def _prefect(environment: dict[str, str], *arguments: str) -> None:
+    command = [sys.executable, "-m", "prefect", *arguments]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _artifact_keys(api: str) -> set[str]:
+    found = httpx.post(f"{api}/artifacts/filter", json={"limit": 200}, timeout=20)
+    return {artifact["key"] for artifact in found.raise_for_status().json()}

@@ -1,0 +1,144 @@
+"""Golden sets are read once, whole, or not at all."""
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from softlaunch.evals.suite import Case, SuiteError, load_suite
+
+GOOD = {"id": "a", "question": "Is 7 prime?", "expected": "yes"}
+
+
+def write(folder: Path, *lines: object) -> Path:
+    """A golden set of these lines; bytes are written as they are."""
+    path = folder / "golden.jsonl"
+    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else orjson.dumps(line) for line in lines))
+    return path
+
+
+def test_defaults_of_a_short_case(tmp_path: Path) -> None:
+    """Id, question and expectation make a case: it counts once and its answer must contain the expected text."""
+    (case,) = load_suite(write(tmp_path, GOOD)).cases
+    assert (case.metric, case.weight, case.tags) == ("contains", 1.0, ())
+    assert case.request == {"messages": [{"role": "user", "content": "Is 7 prime?"}], "variables": {}}
+
+
+def test_a_conversation_is_replayed(tmp_path: Path) -> None:
+    """Messages are sent as they are, and variables go to the prompt."""
+    messages = [
+        {"role": "user", "content": "hi"},
+        {"role": "assistant", "content": "hello"},
+        {"role": "user", "content": "bye"},
+    ]
+    case = {"id": "a", "messages": messages, "variables": {"name": "Ada"}, "expected": "bye", "tags": ["smalltalk"]}
+    (read,) = load_suite(write(tmp_path, case)).cases
+    assert read.request == {"messages": messages, "variables": {"name": "Ada"}}
+    assert read.asked == "bye"
+
+
+def test_variables_alone_can_ask(tmp_path: Path) -> None:
+    """A prompt whose template says everything needs no message of the client."""
+    (case,) = load_suite(write(tmp_path, {"id": "a", "variables": {"word": "dog"}, "expected": "Hund"})).cases
+    assert case.request == {"messages": [], "variables": {"word": "dog"}}
+    assert case.asked == "word: dog"
+
+
+def test_blank_lines_and_a_byte_order_mark_are_no_cases(tmp_path: Path) -> None:
+    """What editors leave behind doesn't count."""
+    path = write(tmp_path, b"\xef\xbb\xbf" + orjson.dumps(GOOD), b"", b"  \r", {**GOOD, "id": "b"}, b"")
+    assert [case.id for case in load_suite(path).cases] == ["a", "b"]
+
+
+def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
+    """Order and layout don't change a suite; a word of an expectation does."""
+    other = {**GOOD, "id": "b"}
+    digest = load_suite(write(tmp_path, GOOD, other)).digest
+    assert load_suite(write(tmp_path, other, b"", GOOD)).digest == digest
+    assert load_suite(write(tmp_path, GOOD, {**other, "expected": "no"})).digest != digest
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        pytest.param(b"{not json", "'{not json': not valid JSON", id="no JSON"),
+        pytest.param(b"[1]", "[1]: expected a JSON object", id="no object"),
+        pytest.param(b'{"id": "\xff"}', "not valid JSON", id="no UTF-8"),
+        pytest.param({"id": "b", "question": "?"}, "expected: is missing", id="nothing expected"),
+        pytest.param({**GOOD, "id": "b", "expectd": 1}, "expectd: 1: unknown key; a case has id,", id="unknown key"),
+        pytest.param({**GOOD, "id": 7}, "id: 7: expected a valid string", id="id is a number"),
+        pytest.param({**GOOD, "id": "b", "metric": "fuzzy"}, "metric: 'fuzzy': expected 'exact',", id="unknown metric"),
+        pytest.param(
+            {**GOOD, "id": "b", "metric": "regex", "expected": "("},
+            "expected: '(': expected a valid regular expression",
+            id="invalid pattern",
+        ),
+        pytest.param(
+            {**GOOD, "id": "b", "metric": "regex", "expected": "x*"},
+            "expected: 'x*': expected a regular expression that does not match the empty answer",
+            id="pattern that can't miss",
+        ),
+        pytest.param(
+            {**GOOD, "id": "b", "metric": "numeric"}, "expected: 'yes': expected a number", id="numeric without number"
+        ),
+        pytest.param({**GOOD, "id": "b", "expected": " "}, "a text that is not empty", id="empty expectation"),
+        pytest.param({**GOOD, "id": "b", "expected": [1]}, "expected: [1]: expected a text or a number", id="a list"),
+        pytest.param({**GOOD, "id": "b", "tolerance": 1}, "tolerance: 1: leave it out", id="tolerance for a text"),
+        pytest.param({**GOOD, "id": "b", "weight": 0}, "weight: 0: expected greater than 0", id="weight zero"),
+        pytest.param({"id": "b", "expected": "x"}, "question: expected a question, or messages", id="asks nothing"),
+        pytest.param(
+            {**GOOD, "id": "b", "messages": [{"role": "user", "content": "x"}]},
+            "leave it out: the case has a question already",
+            id="asks twice",
+        ),
+        pytest.param(
+            {"id": "b", "messages": [{"role": "usr", "content": "x"}], "expected": "x"},
+            "messages.0.role: 'usr': expected 'system',",
+            id="unknown role",
+        ),
+    ],
+)
+def test_a_broken_line_is_named(tmp_path: Path, line: object, said: str) -> None:
+    """The message has file, line, key, value and what was expected."""
+    path = write(tmp_path, GOOD, line)
+    with pytest.raises(SuiteError) as refused:
+        load_suite(path)
+    assert f"{path}, line 2: " in str(refused.value)
+    assert said in str(refused.value)
+
+
+def test_a_second_use_of_an_id_names_the_first(tmp_path: Path) -> None:
+    """Two cases with one id would overwrite each other's answers."""
+    with pytest.raises(SuiteError, match="line 3: id: 'a': an id of its own; line 1 has this one"):
+        load_suite(write(tmp_path, GOOD, {**GOOD, "id": "b"}, GOOD))
+
+
+def test_all_broken_lines_are_reported_at_once_up_to_twenty(tmp_path: Path) -> None:
+    """Somebody who mends a file wants the whole list, but not hundreds."""
+    with pytest.raises(SuiteError) as refused:
+        load_suite(write(tmp_path, *[{"id": str(number), "question": "?"} for number in range(25)]))
+    message = str(refused.value)
+    assert "25 broken lines" in message
+    assert message.count("expected: is missing") == 20
+    assert message.endswith("and 5 more")
+
+
+@pytest.mark.parametrize("content", [pytest.param(b"", id="empty"), pytest.param(b"\n \n", id="only blank lines")])
+def test_a_golden_set_without_cases_is_refused(tmp_path: Path, content: bytes) -> None:
+    """No evidence, no eval."""
+    path = tmp_path / "golden.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(SuiteError, match="has no cases"):
+        load_suite(path)
+
+
+def test_a_missing_golden_set_is_named(tmp_path: Path) -> None:
+    """The path is in the message, and what to set."""
+    with pytest.raises(SuiteError, match=r"absent\.jsonl can't be read: No such file.*golden_set"):
+        load_suite(tmp_path / "absent.jsonl")
+
+
+def test_cases_are_frozen() -> None:
+    """A suite can't change while it is judged."""
+    with pytest.raises(ValueError, match="frozen"):
+        Case.model_validate(GOOD).weight = 2.0

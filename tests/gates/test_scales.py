@@ -1,0 +1,147 @@
+"""How values become harm."""
+
+import json
+
+import numpy as np
+import pytest
+
+from softlaunch.gates.observations import NONE, Observations
+from softlaunch.gates.reference import ENOUGH
+from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
+from softlaunch.policy.model import Metric
+
+
+def seen(*values: float) -> Observations:
+    """Values of as many units."""
+    return Observations(np.arange(len(values), dtype=np.int64), np.array(values))
+
+
+def noted(metric: Metric, candidate: Observations, stable: Observations) -> Scale:
+    """A scale that has seen both arms."""
+    scale = make_scale(metric)
+    scale.note(scale.tally(candidate), scale.tally(stable))
+    return scale
+
+
+def taught(metric: Metric, *values: float) -> Scale:
+    """A scale that knows these values of stable."""
+    scale = make_scale(metric)
+    learn(scale, scale.tally(seen(*values)))
+    return scale
+
+
+@pytest.mark.parametrize(
+    ("metric", "candidate", "stable", "harm"),
+    [
+        pytest.param(Metric.ERRORS, seen(0, 1), seen(0, 0), 0.5, id="more errors"),
+        pytest.param(Metric.HALLUCINATION, seen(0, 0), seen(0, 1), -0.5, id="fewer hallucinations"),
+        pytest.param(Metric.QUALITY, seen(0.5), seen(0.75), 0.25, id="lower quality"),
+        pytest.param(Metric.SATISFACTION, seen(1.0), seen(0.75), -0.25, id="happier users"),
+        pytest.param(Metric.LATENCY, seen(200.0), seen(100.0), 1.0, id="twice as slow"),
+        pytest.param(Metric.COST, seen(1e-5), seen(2e-5), -0.5, id="half the price"),
+        pytest.param(Metric.COST, seen(2e-9), seen(1e-9), 1.0, id="twice a billionth"),
+        pytest.param(Metric.COST, seen(0.0), seen(0.0), 0.0, id="both free"),
+        pytest.param(Metric.COST, seen(1e-5), seen(0.0), float("inf"), id="no longer free"),
+    ],
+)
+def test_positive_harm_is_worse_on_every_metric(
+    metric: Metric, candidate: Observations, stable: Observations, harm: float
+) -> None:
+    """Direction and unit are the metric's: points of a share, or relative to stable's median."""
+    assert next(iter(noted(metric, candidate, stable).harms().values())) == pytest.approx(harm, rel=0.025)
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_an_arm_without_values_has_no_harm(metric: Metric) -> None:
+    """Unknown is absent, never zero."""
+    for candidate, stable in ((NONE, seen(1.0)), (seen(1.0), NONE), (NONE, NONE)):
+        scale = noted(metric, candidate, stable)
+        assert scale.harms() == {}
+        known = scale.values()
+        assert (known[0] is None, known[1] is None) == (not len(candidate), not len(stable))
+
+
+def test_the_tail_of_a_latency_is_estimated_too() -> None:
+    """A median that stands still hides nothing."""
+    stable = seen(*[100.0] * 100)
+    candidate = seen(*[100.0] * 90, *[500.0] * 10)
+    harms = noted(Metric.LATENCY, candidate, stable).harms()
+    assert harms["at the median"] == pytest.approx(0.0)
+    assert harms["at the 95th percentile"] == pytest.approx(4.0, rel=0.03)
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_values_are_shown_in_the_metrics_own_unit(metric: Metric) -> None:
+    """A quality of 0.9 is shown as that, not as a harm of 0.1."""
+    candidate, stable = noted(metric, seen(0.9), seen(0.4)).values()
+    assert candidate == pytest.approx(0.9, rel=0.01)
+    assert stable == pytest.approx(0.4, rel=0.01)
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_centred_values_stay_inside_their_promised_bounds(metric: Metric) -> None:
+    """Otherwise a bet could lose more than everything; also where stable is always at one end."""
+    rng = np.random.default_rng(11)
+    margins = np.array([-0.95, -0.5, 0.0, 0.1, 0.9, 1.0])
+    for known in (rng.random(500), np.zeros(100), np.ones(100)):
+        scale = taught(metric, *known)
+        both = scale.tally(seen(0.0, 1.0, *rng.random(50)))
+        centred = scale.centred(both, both, margins)
+        tiny = 1e-12
+        assert (centred.candidate.values >= -centred.low[:, None] - tiny).all()
+        assert (centred.candidate.values <= centred.high[:, None] + tiny).all()
+        assert centred.stable.values.min() >= -centred.stable_low - tiny
+        assert centred.stable.values.max() <= centred.stable_high + tiny
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_stable_centres_on_nothing(metric: Metric) -> None:
+    """Against what is known of it, its own values are neither good nor bad on average."""
+    values = np.random.default_rng(3).random(500)
+    scale = taught(metric, *values)
+    centred = scale.centred(scale.tally(NONE), scale.tally(seen(*values)), np.zeros(1))
+    assert centred.stable.values[0] @ centred.stable.weights == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.HALLUCINATION], ids=str)
+def test_bad_events_of_a_share_are_its_failures(metric: Metric) -> None:
+    """Counted by unit: a unit whose every other request failed has half a failure."""
+    scale = make_scale(metric)
+    halves = scale.tally(Observations(np.array([1, 1, 2]), np.array([0.0, 1.0, 1.0])))
+    assert scale.events(halves, scale.tally(seen(0.0, 0.0))) == {"failures": (1.5, 0.0)}
+
+
+@pytest.mark.parametrize("metric", [Metric.QUALITY, Metric.SATISFACTION], ids=str)
+def test_ratings_have_no_bad_events(metric: Metric) -> None:
+    """They are judged by their mean."""
+    scale = make_scale(metric)
+    assert scale.events(scale.tally(seen(0.1)), scale.tally(seen(0.9))) == {}
+
+
+def test_a_slow_request_is_slower_than_stables_slowest_twentieth() -> None:
+    """A constant never exceeds itself."""
+    scale = taught(Metric.LATENCY, *[5.0] * 100)
+    slow = scale.events(scale.tally(seen(5.0, 5.05, 9.0)), scale.tally(seen(5.0)))
+    assert slow == {"the slowest 5 %": (1.0, 0.0)}
+
+
+def test_what_never_happened_may_still_happen_to_the_expected_candidate() -> None:
+    """Stakes that are chosen for a stable without errors allow for one."""
+    expected = taught(Metric.ERRORS, *[0.0] * 100).alternative()
+    assert dict(zip(expected.index.tolist(), expected.weight.tolist(), strict=True)) == {0: 101.0, 200: 1.0}
+
+
+def test_a_scale_is_ready_once_it_knows_enough_of_stable() -> None:
+    """One unit fewer than enough is not enough."""
+    assert not is_ready(taught(Metric.COST, *[3.0] * (ENOUGH - 1)))
+    assert is_ready(taught(Metric.COST, *[3.0] * ENOUGH))
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_a_scale_that_was_dumped_is_the_same_scale(metric: Metric) -> None:
+    """Its state survives JSON."""
+    scale = noted(metric, seen(0.2, 0.4), seen(0.3, 0.5))
+    learn(scale, scale.tally(seen(*np.linspace(0.1, 1, 100))))
+    again = make_scale(metric, json.loads(json.dumps(scale.dump())))
+    assert again.dump() == scale.dump()
+    assert (again.values(), again.harms(), is_ready(again)) == (scale.values(), scale.harms(), is_ready(scale))

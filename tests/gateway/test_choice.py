@@ -1,0 +1,110 @@
+"""Choosing the arm: units, weights and samples."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softlaunch.gateway.choice import choose, is_sampled, unit_of
+from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.route import Arm, Route, Serving
+from softlaunch.variant import ModelVersion, PromptVersion, Variant
+
+
+def variant(model: str) -> Variant:
+    """A variant of this model."""
+    return Variant(
+        prompt=PromptVersion(name="p", version="1.0.0", messages=()),
+        model=ModelVersion(name=model, provider="x", model=model, endpoint="http://127.0.0.1:1/v1"),
+    )
+
+
+ROUTE = Route(
+    app="bot",
+    revision=1,
+    stable=variant("stable"),
+    serving=Serving(salt="pepper"),
+    candidate=variant("candidate"),
+    weight_percent=5.0,
+    release_id="bot-1",
+)
+FULL = replace(ROUTE, weight_percent=100.0, shadow_percent=100.0)
+
+
+def arms(route: Route, units: int) -> list[Arm]:
+    """The arms of so many units."""
+    return [choose(route, f"user-{i}", f"bot-{i}", candidate_allowed=True).arm for i in range(units)]
+
+
+def test_a_weight_is_met_within_binomial_bounds() -> None:
+    """Of 20,000 units 5 % meet the candidate, give or take four standard deviations (123)."""
+    assert abs(arms(ROUTE, 20_000).count(Arm.CANDIDATE) - 1000) < 124
+
+
+@given(unit=st.text(min_size=1), low=st.floats(0, 100), high=st.floats(0, 100))
+def test_growing_the_weight_moves_nobody_back(unit: str, low: float, high: float) -> None:
+    """Whoever has the candidate at a weight has it at every larger one."""
+    low, high = sorted((low, high))
+    at_low = choose(replace(ROUTE, weight_percent=low), unit, "bot-1", candidate_allowed=True).arm
+    at_high = choose(replace(ROUTE, weight_percent=high), unit, "bot-1", candidate_allowed=True).arm
+    assert at_low is Arm.STABLE or at_high is Arm.CANDIDATE
+
+
+@pytest.mark.parametrize(
+    ("route", "allowed"),
+    [
+        pytest.param(FULL, False, id="lease out or breaker tripped"),
+        pytest.param(replace(FULL, candidate=None), True, id="no candidate"),
+        pytest.param(replace(ROUTE, weight_percent=0.0), True, id="weight zero"),
+    ],
+)
+def test_stable_serves_alone(*, route: Route, allowed: bool) -> None:
+    """Without an allowed candidate everybody gets stable, and nothing is copied."""
+    choices = [choose(route, f"user-{i}", f"bot-{i}", candidate_allowed=allowed) for i in range(200)]
+    assert {(choice.arm, choice.mirror) for choice in choices} == {(Arm.STABLE, None)}
+
+
+def test_copies_go_the_other_way() -> None:
+    """What stable answers is copied to shadow, what the candidate answers to control."""
+    route = replace(ROUTE, weight_percent=50.0, shadow_percent=100.0, control_percent=100.0)
+    choices = [choose(route, f"user-{i}", f"bot-{i}", candidate_allowed=True) for i in range(200)]
+    assert {(choice.arm, choice.mirror) for choice in choices} == {
+        (Arm.STABLE, Arm.SHADOW),
+        (Arm.CANDIDATE, Arm.CONTROL),
+    }
+
+
+def test_a_sample_has_its_share_and_is_repeatable() -> None:
+    """10 % of 20,000 ids, give or take four standard deviations (170), and the same ones again."""
+    sampled = [is_sampled(f"bot-{i}", 10.0) for i in range(20_000)]
+    assert abs(sum(sampled) - 2000) < 170
+    assert sampled == [is_sampled(f"bot-{i}", 10.0) for i in range(20_000)]
+
+
+BODY = {"user": "ann", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "Hello"}]}
+LATER = {"messages": [*BODY["messages"], {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "More"}]}
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "headers", "unit"),
+    [
+        pytest.param("user", BODY, {b"x-user-id": b"bob"}, "ann", id="the body's user"),
+        pytest.param("user", {**BODY, "user": None}, {b"x-user-id": b"bob"}, "bob", id="the header where no user is"),
+        pytest.param("user", {**BODY, "user": 7}, {}, "req", id="a user that is no text"),
+        pytest.param("header", BODY, {b"x-user-id": b"bob"}, "bob", id="the header"),
+        pytest.param("header", BODY, {}, "req", id="no header: its own unit"),
+        pytest.param("conversation", {"messages": [{"role": "system"}]}, {}, "req", id="a conversation without a user"),
+    ],
+)
+def test_unit_of(source: str, body: dict[str, object], headers: dict[bytes, bytes], unit: str) -> None:
+    """A unit is whom the policy names; a request that names nobody is a unit of its own."""
+    assert unit_of(body, headers, UnitPolicy(source=UnitSource(source)), "req") == unit
+
+
+def test_a_conversation_stays_one_unit_as_it_grows() -> None:
+    """The first user message identifies a conversation, not what was said later."""
+    policy = UnitPolicy(source=UnitSource.CONVERSATION)
+    assert unit_of(BODY, {}, policy, "a") == unit_of(LATER, {}, policy, "b")
+    other = {"messages": [{"role": "user", "content": "Something else"}]}
+    assert unit_of(BODY, {}, policy, "a") != unit_of(other, {}, policy, "a")

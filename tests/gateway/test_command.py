@@ -1,0 +1,88 @@
+"""`softlaunch gateway` as a process of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+from servers import wait_until
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from deployments.cli.gateway import register
+from softlaunch.errors import SoftlaunchError
+from softlaunch.store.migrate import open_database
+
+_SCRIPT = "import typer; from deployments.cli.gateway import register; app = typer.Typer(); register(app); app()"
+COMMAND = [sys.executable, "-c", _SCRIPT]
+
+
+def environment(home: Path) -> dict[str, str]:
+    """The environment of an installation in this folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SOFTLAUNCH_")}
+    return {**kept, "SOFTLAUNCH_HOME": str(home)}
+
+
+@pytest.fixture
+def process(migrated_file: Path, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The command, listening on a free port."""
+    (tmp_path / "ledger.db").write_bytes(migrated_file.read_bytes())
+    started = subprocess.Popen(
+        [*COMMAND, "--port", "0", "--log-level", "warning"], env=environment(tmp_path), stderr=subprocess.PIPE
+    )
+    yield started
+    started.kill()
+    started.wait()
+    assert started.stderr is not None
+    started.stderr.close()
+
+
+def test_it_serves_until_it_is_told_to_stop(process: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    """It says in the ledger where it listens, answers there, and stops cleanly on SIGTERM."""
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+    def address() -> str | None:
+        with database.read() as session:
+            return session.execute(text("select address from gateways")).scalar()
+
+    wait_until(lambda: address() is not None, "the gateway is in the ledger")
+    assert httpx.get(f"{address()}/healthz", verify=False).json()["status"] == "ok"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) in {0, -signal.SIGTERM}
+    database.close()
+
+
+def test_it_does_not_need_prefect() -> None:
+    """Traffic must go on where Prefect is down or not installed."""
+    script = (
+        "import sys; sys.modules['prefect'] = None\n"
+        "import deployments.cli.gateway, softlaunch.gateway.server\n"
+        "assert not [name for name in sys.modules if name.startswith('prefect.')]"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "says"),
+    [
+        pytest.param([], {"SOFTLAUNCH_CLIENT_KEYS": " ,"}, "holds an empty key", id="keys that are none"),
+        pytest.param(["--host", "192.0.2.1"], {}, "can't listen on 192.0.2.1", id="an address of somebody else"),
+    ],
+)
+def test_what_keeps_it_from_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], variables: dict[str, str], says: str
+) -> None:
+    """The message says what to change."""
+    monkeypatch.setenv("SOFTLAUNCH_HOME", str(tmp_path))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    app = typer.Typer()
+    register(app)
+    error = CliRunner().invoke(app, arguments).exception
+    assert isinstance(error, SoftlaunchError)
+    assert says in str(error)

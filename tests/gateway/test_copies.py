@@ -1,0 +1,75 @@
+"""Copies of requests: who is compared with whom, and that nobody waits for it."""
+
+from dataclasses import replace
+
+from servers import FakeModels, wait_until
+from worlds import NEVER_TRIPS, QUICK, World, ask_many, running_world
+
+from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
+
+
+def test_a_failing_shadow_trips_nothing(ledger_url: str, models: FakeModels) -> None:
+    """The breaker protects users, and copies have none."""
+    policy = GatewayPolicy(timeout=2.0, breaker=BreakerPolicy(minimum_requests=3))
+    with running_world(ledger_url, models, gateway=policy) as world, world.watched():
+        world.split(0, shadow_percent=100)
+        models.faults["candidate"] = "500"
+        for number in range(20):
+            world.ask(str(number))
+        world.rows(20, arm="shadow")
+        assert world.metric("softlaunch_breaker_tripped") == 0.0
+
+
+def test_copies_pair_with_their_requests(world: World) -> None:
+    """A copy has the id and the unit of the request it was made of, and is marked as one that nobody saw."""
+    with world.watched():
+        world.split(50, shadow_percent=100, control_percent=100)
+        for number in range(30):
+            world.ask(str(number))
+        rows = world.rows(60)
+    answered = {row.request_id: row for row in rows if not row.mirrored}
+    copies = {row.request_id: row for row in rows if row.mirrored}
+    assert answered.keys() == copies.keys()
+    for request_id, row in answered.items():
+        copy = copies[request_id]
+        assert (row.arm, copy.arm) in {("stable", "shadow"), ("candidate", "control")}
+        assert copy.unit == row.unit
+        assert copy.started_at >= row.started_at
+        assert copy.variant_digest == {"shadow": world.candidate, "control": world.stable}[copy.arm].digest
+
+
+def test_a_sample_of_the_requests_is_copied(world: World) -> None:
+    """At 30 % about 30 % of the requests are copied: 200 requests, four standard deviations (26)."""
+    with world.watched():
+        world.split(0, shadow_percent=30)
+        ask_many(world, [str(number) for number in range(200)])
+        wait_until(lambda: len(world.rows(arm="shadow")) == world.models.asked("candidate"), "all copies are logged")
+    assert 34 <= len(world.rows(arm="shadow")) <= 86
+
+
+def test_a_shadow_that_hangs_delays_nobody(ledger_url: str, models: FakeModels) -> None:
+    """Copies hang in a bounded number while answers flow; what doesn't fit is counted; timeouts are logged."""
+    policy = GatewayPolicy(timeout=1.5, breaker=NEVER_TRIPS)
+    with running_world(ledger_url, models, gateway=policy, limits=replace(QUICK, mirrors=5)) as world, world.watched():
+        world.split(0, shadow_percent=100)
+        models.faults["candidate"] = "hang"
+        responses = [world.ask(str(number)) for number in range(30)]
+        assert {response.status_code for response in responses} == {200}
+        assert {row.error for row in world.rows(30, arm="stable")} == {None}
+        assert models.most_under_way["candidate"] == 5
+        assert world.metric("softlaunch_shadow_dropped_total") == 25.0
+        assert not world.rows(arm="shadow")
+        until = world.ask_database("select complete_until from gateways")[0][0]
+        assert until <= min(row.started_at for row in world.rows(arm="stable"))
+        assert {row.error for row in world.rows(5, arm="shadow")} == {"timeout"}
+        latest = max(row.started_at for row in world.rows())
+        wait_until(lambda: world.ask_database("select complete_until from gateways")[0][0] > latest, "all is complete")
+
+
+def test_nothing_is_copied_without_a_watcher(world: World) -> None:
+    """A candidate that nobody watches gets no copies either."""
+    world.split(0, shadow_percent=100)
+    for number in range(10):
+        world.ask(str(number))
+    world.rows(10)
+    assert world.models.asked("candidate") == 0

@@ -1,0 +1,193 @@
+"""Providers that fail: what users see, what the log says, and when the breaker trips."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from servers import FakeModels, wait_until
+from worlds import APP, NEVER_TRIPS, World, running_world, variant
+
+from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
+
+HASTY = GatewayPolicy(timeout=0.5, breaker=NEVER_TRIPS)
+FAULTS_BEFORE_THE_FIRST_BYTE = [
+    pytest.param("500", "http_5xx", 500, id="an error of the server"),
+    pytest.param("429", "http_429", 429, id="too many requests"),
+    pytest.param("401", "http_5xx", 502, id="our key is refused"),
+    pytest.param("404", "http_5xx", 502, id="our model is unknown"),
+    pytest.param("drop", "connect", 502, id="a dropped connection"),
+    pytest.param("hang", "timeout", 504, id="no answer in time"),
+    pytest.param("html", "malformed", 502, id="a web page"),
+    pytest.param("empty", "malformed", 502, id="an empty object"),
+]
+
+
+@pytest.fixture(scope="module")
+def shared_plain(migrated_file_url: str, shared_models: FakeModels) -> Iterator[World]:
+    """A gateway without a release that gives its provider half a second."""
+    with running_world(migrated_file_url, shared_models, gateway=HASTY) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def shared_canary(
+    migrated_file: Path, tmp_path_factory: pytest.TempPathFactory, shared_models: FakeModels
+) -> Iterator[World]:
+    """A gateway whose candidate serves everybody, and whose watcher lives."""
+    path = shutil.copy(migrated_file, tmp_path_factory.mktemp("canary") / "ledger.db")
+    with running_world(f"sqlite:///{path}", shared_models, gateway=HASTY) as world, world.watched():
+        world.split(100)
+        yield world
+
+
+@pytest.fixture
+def plain(shared_plain: World, models: FakeModels) -> World:
+    """The gateway without a release; the provider has no faults yet."""
+    return shared_plain
+
+
+@pytest.fixture
+def canary(shared_canary: World, models: FakeModels) -> World:
+    """The gateway with a canary; the provider has no faults yet."""
+    return shared_canary
+
+
+@pytest.mark.parametrize(("fault", "error", "status"), FAULTS_BEFORE_THE_FIRST_BYTE)
+@pytest.mark.parametrize("stream", [pytest.param(False, id="whole"), pytest.param(True, id="streamed")])
+def test_users_do_not_see_a_candidate_that_fails(
+    canary: World, fault: str, error: str, status: int, *, stream: bool
+) -> None:
+    """Stable answers in its place, and the one row that is logged is the candidate's failure."""
+    canary.models.faults["candidate"] = fault
+    response = canary.ask("ann", stream=stream)
+    row = canary.row_of(response)
+    assert response.status_code == 200
+    assert "stable" in response.text
+    assert response.headers["x-softlaunch-arm"] == "stable"
+    assert response.headers["x-softlaunch-variant"] == canary.stable.short
+    assert (row.arm, row.error, row.status, row.fell_back) == ("candidate", error, status, True)
+    assert row.variant_digest == canary.candidate.digest
+
+
+def test_a_refusal_by_the_candidate_alone_is_its_failure(canary: World) -> None:
+    """A 400 that stable wouldn't have given is the candidate's doing, one that both give is the client's."""
+    canary.models.faults["candidate"] = "400"
+    alone = canary.ask("ann")
+    canary.models.faults["stable"] = "400"
+    both = canary.ask("ann")
+    assert (alone.status_code, both.status_code) == (200, 400)
+    first, second = canary.row_of(alone), canary.row_of(both)
+    assert (first.error, first.fell_back) == ("http_4xx", True)
+    assert (second.error, second.fell_back) == ("http_4xx", False)
+
+
+def test_a_prompt_that_only_the_candidate_cannot_render_is_its_failure(ledger_url: str, models: FakeModels) -> None:
+    """A candidate that needs a variable nobody sends is caught like any other failure."""
+    needy = variant("candidate", models.endpoint, prompt="You help {{ name }}.")
+    with running_world(ledger_url, models, gateway=HASTY, candidate=needy) as world, world.watched():
+        world.split(100)
+        response = world.ask("ann")
+        row = world.row_of(response)
+    assert response.status_code == 200
+    assert (row.arm, row.error, row.fell_back) == ("candidate", "render", True)
+
+
+def test_a_stream_that_has_begun_is_not_begun_again(canary: World) -> None:
+    """After the first byte there is no way back: the client hears of the failure, and the candidate's row has it."""
+    canary.models.faults["candidate"] = "cut"
+    response = canary.ask("ann", stream=True)
+    row = canary.row_of(response)
+    assert response.headers["x-softlaunch-arm"] == "candidate"
+    assert "ended before its answer did" in response.text
+    assert (row.arm, row.error, row.fell_back) == ("candidate", "stream_cut", False)
+
+
+def test_a_policy_without_fallback_shows_the_failure(ledger_url: str, models: FakeModels) -> None:
+    """Whoever wants to see a candidate's failures gets them."""
+    policy = GatewayPolicy(timeout=0.5, breaker=NEVER_TRIPS, fallback=False)
+    with running_world(ledger_url, models, gateway=policy) as world, world.watched():
+        world.split(100)
+        models.faults["candidate"] = "500"
+        response = world.ask("ann")
+        row = world.row_of(response)
+    assert (response.status_code, response.headers["x-softlaunch-arm"]) == (500, "candidate")
+    assert (row.error, row.fell_back) == ("http_5xx", False)
+    assert models.asked("stable") == 0
+
+
+@pytest.mark.parametrize(("fault", "error", "status"), FAULTS_BEFORE_THE_FIRST_BYTE)
+def test_stable_failures_reach_the_client(plain: World, fault: str, error: str, status: int) -> None:
+    """Where there is nothing to fall back on, the client learns what happened, and when to come back."""
+    plain.models.faults["stable"] = fault
+    response = plain.ask("ann")
+    row = plain.row_of(response)
+    assert (response.status_code, row.status, row.error, row.fell_back) == (status, status, error, False)
+    assert response.json()["error"]["message"]
+    assert response.headers.get("retry-after") == ("7" if status in {500, 429} else None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        pytest.param("cut", "stream_cut", id="it ends early"),
+        pytest.param("drop", "connect", id="the connection breaks before it begins"),
+        pytest.param("stall", "timeout", id="it stalls"),
+        pytest.param("no json", "malformed", id="an event is broken"),
+        pytest.param("error event", "stream_cut", id="it reports an error"),
+    ],
+)
+def test_a_stream_that_breaks_says_so(plain: World, fault: str, error: str) -> None:
+    """What was good is passed on, then an error event: the client isn't left to guess."""
+    plain.models.faults["stable"] = fault
+    response = plain.ask("ann", stream=True)
+    row = plain.row_of(response)
+    assert (row.error, row.streamed) == (error, True)
+    if fault == "drop":
+        assert response.status_code == 502
+    else:
+        assert '"content":"I "' in response.text
+        assert '"error"' in response.text
+        assert "{broken" not in response.text
+
+
+def test_a_client_that_leaves_costs_no_more(plain: World) -> None:
+    """The provider's connection is closed, and the row says that it was nobody's fault."""
+    plain.models.faults["stable"] = "hang"
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{plain.url}/v1/chat/completions",
+            json={"model": APP, "messages": [{"role": "user", "content": "Hi"}]},
+            timeout=0.15,
+            verify=False,
+        )
+    (row,) = plain.rows(1, status=499, streamed=False)
+    assert (row.error, row.arm) == ("client_gone", "stable")
+    wait_until(lambda: plain.models.under_way["stable"] == 0, "the provider is left alone")
+
+
+def test_a_client_that_leaves_a_stream(plain: World) -> None:
+    """A stream nobody reads is stopped too."""
+    plain.models.faults["stable"] = "stall"
+    body = {"model": APP, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
+    with plain.client.stream("POST", "/v1/chat/completions", json=body) as response:
+        next(response.iter_bytes())
+    assert plain.row_of(response).error == "client_gone"
+
+
+def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels) -> None:
+    """After a handful of failures the candidate gets nothing more, nobody saw one, and the ledger knows why."""
+    policy = GatewayPolicy(timeout=2.0, breaker=BreakerPolicy(minimum_requests=10, failed_percent=50))
+    with running_world(ledger_url, models, gateway=policy) as world, world.watched():
+        world.split(100, shadow_percent=100, control_percent=100)
+        models.faults["candidate"] = "500"
+        responses = [world.ask(str(number)) for number in range(40)]
+        asked = models.asked("candidate")
+        world.ask("ann")
+        wait_until(lambda: world.ask_database("select 1 from breaker_trips"), "the trip is written")
+        (trip,) = world.ask_database("select app, release_id, route_revision, reason from breaker_trips")
+        assert world.metric("softlaunch_breaker_tripped") == 1.0
+    assert {response.status_code for response in responses} == {200}
+    assert models.asked("candidate") == asked == 10
+    assert tuple(trip) == (APP, "support-bot-1", 2, "10 of the candidate's last 10 answers within 5 s failed")

@@ -1,0 +1,199 @@
+"""The log sink: bounded, honest about what it lost, and with a watermark that never promises too much."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from servers import wait_until
+from sqlalchemy import event, text
+
+from softlaunch.gateway.limits import Limits
+from softlaunch.gateway.log import LogSink
+from softlaunch.store.database import Database
+from softlaunch.store.migrate import open_database
+from softlaunch.store.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord
+
+Started = Callable[..., LogSink]
+
+
+class Clock:
+    """A wall clock that tests set."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """The time that was set."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Database]:
+    """A migrated ledger on SQLite."""
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def start(ledger: Database, clock: Clock) -> Iterator[Started]:
+    """Start a log sink with these limits."""
+    sinks = []
+
+    def started(**limits: Any) -> LogSink:
+        sink = LogSink(
+            ledger,
+            gateway_id="gw",
+            address="here",
+            revisions=lambda: {"bot": 3},
+            limits=Limits(heartbeat_seconds=0.0, **limits),
+            wall_clock=clock,
+        )
+        sink.start()
+        sinks.append(sink)
+        return sink
+
+    yield started
+    for sink in sinks:
+        sink.stop()
+
+
+def row(started_at: float, request_id: str = "bot-1") -> RequestRecord:
+    """A row of the app `bot`."""
+    figures = dict.fromkeys(RequestRecord._fields)
+    figures |= {"request_id": request_id, "gateway_id": "gw", "app": "bot", "stage": 0, "route_revision": 1, "unit": 1}
+    figures |= {"weight_percent": 0, "arm": "stable", "mirrored": False, "variant_digest": "d", "status": 200}
+    figures |= {"latency_ms": 1.0, "streamed": False, "fell_back": False, "started_at": started_at}
+    return RequestRecord(**figures)
+
+
+def ask(ledger: Database, sql: str) -> list[Any]:
+    """The first column of a query."""
+    with ledger.read() as session:
+        return [found[0] for found in session.execute(text(sql))]
+
+
+def complete_until(ledger: Database) -> float:
+    """The published watermark; -1 before the first."""
+    return next(iter(ask(ledger, "select complete_until from gateways")), -1.0)
+
+
+def test_an_idle_gateway_is_complete_up_to_now(start: Started, ledger: Database, clock: Clock) -> None:
+    """Nothing under way: the log is complete as far as the clock goes."""
+    start()
+    clock.now = 1010.0
+    wait_until(lambda: complete_until(ledger) == 1010.0, "the watermark moves")
+
+
+def test_a_request_under_way_holds_the_watermark(start: Started, ledger: Database, clock: Clock) -> None:
+    """Until a request is closed nobody is told that the log is complete beyond its start."""
+    log = start()
+    clock.now = 1001.0
+    token, started_at = log.begin()
+    clock.now = 1002.0
+    later, _ = log.begin()
+    clock.now = 1010.0
+    log.end(later)
+    wait_until(lambda: complete_until(ledger) == started_at == 1001.0, "the watermark stands at the first")
+    log.put(row(started_at))
+    log.end(token)
+    wait_until(lambda: complete_until(ledger) == 1010.0, "the watermark moves on")
+    assert ask(ledger, "select started_at from requests") == [1001.0]
+
+
+def test_the_watermark_never_passes_a_row_that_is_not_there(start: Started, ledger: Database, clock: Clock) -> None:
+    """Whenever a watermark is read, every row before it can be read too."""
+    log = start()
+    expected = []
+    for number in range(300):
+        clock.now += 0.01
+        token, started_at = log.begin()
+        expected.append(started_at)
+        log.put(row(started_at, f"bot-{number}"))
+        log.end(token)
+        until = complete_until(ledger)
+        written = ask(ledger, "select started_at from requests")
+        assert [at for at in expected if at < until] == [at for at in written if at < until]
+    wait_until(lambda: len(ask(ledger, "select 1 from requests")) == 300, "all rows are written")
+
+
+def test_a_clock_set_back_starts_nothing_before_the_watermark(start: Started, ledger: Database, clock: Clock) -> None:
+    """A request that begins after a correction of the clock isn't dated into what was declared complete."""
+    log = start()
+    clock.now = 1010.0
+    wait_until(lambda: complete_until(ledger) == 1010.0, "the watermark moves")
+    clock.now = 900.0
+    _, started_at = log.begin()
+    assert started_at >= 1010.0
+
+
+def fill_the_disk(database: Database) -> Callable[[], None]:
+    """Let the database's file grow no further; returns what gives the space back."""
+    pages: dict[str, int] = {"max": 1}
+
+    def limit(connection: Any, *_: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages['max']}")
+
+    event.listen(database.engine, "checkout", limit)
+
+    def free() -> None:
+        pages["max"] = 1_000_000
+
+    return free
+
+
+def test_a_full_disk_is_survived_and_counted(start: Started, ledger: Database, clock: Clock) -> None:
+    """What fits in memory is written when there is space again, the rest is counted, and together it is everything."""
+    log = start(log_rows=50)
+    free = fill_the_disk(ledger)
+    wide = "w" * 2000
+    for number in range(200):
+        clock.now += 0.01
+        token, started_at = log.begin()
+        log.put(row(started_at, f"bot-{number}-{wide}"))
+        log.end(token)
+    wait_until(lambda: log.failed_writes > 0, "a write fails")
+    assert log.waiting == 50
+    assert log.dropped_total["bot"] == 150
+    assert complete_until(ledger) <= 1000.01
+    free()
+    wait_until(lambda: ask(ledger, "select sum(count) from drops") == [150], "the drops are written")
+    assert len(ask(ledger, "select 1 from requests")) == 50
+    wait_until(lambda: complete_until(ledger) == clock.now, "the watermark passes what was counted")
+
+
+def test_feedback_is_refused_rather_than_lost(start: Started, ledger: Database) -> None:
+    """A full queue tells the sender of feedback to come back."""
+    free = fill_the_disk(ledger)
+    log = start(log_rows=2)
+    rating = FeedbackRecord("bot-" + "x" * 100_000, "bot", 1.0, "thumbs", 5.0)
+    assert log.put_feedback(rating, rating)
+    wait_until(lambda: log.failed_writes > 0, "a write fails")
+    assert not log.put_feedback(rating)
+    free()
+    wait_until(lambda: len(ask(ledger, "select 1 from feedback")) == 2, "the ratings are written")
+
+
+def test_a_full_queue_still_takes_the_trip_of_a_breaker(start: Started, ledger: Database) -> None:
+    """The news that a candidate fails is the last thing to be dropped."""
+    log = start(log_rows=0)
+    log.put(BreakerTripRecord("gw", "bot", "bot-1", 3, "why", 5.0), row(1000.0))
+    wait_until(lambda: ask(ledger, "select reason from breaker_trips") == ["why"], "the trip is written")
+    wait_until(lambda: ask(ledger, "select count from drops") == [1], "the row is counted")
+
+
+def test_texts_too_large_for_memory_cost_their_row_nothing(start: Started, ledger: Database) -> None:
+    """A row is written without its texts when the texts that wait are too many."""
+    log = start(log_text_bytes=100)
+    log.put(row(1000.0), TextRecord("bot-1", "stable", "bot", "q" * 80, "a" * 80, 2000.0))
+    log.put(row(1000.0, "bot-2"), TextRecord("bot-2", "stable", "bot", "q", "a", 2000.0))
+    wait_until(lambda: ask(ledger, "select request_id from texts") == ["bot-2"], "the small text is written")
+    assert ask(ledger, "select request_id from requests") == ["bot-1", "bot-2"]
+    assert log.dropped_total["bot"] == 0

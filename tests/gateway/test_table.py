@@ -1,0 +1,148 @@
+"""The route table: what gateways act by while the ledger changes, breaks and comes back."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text, update
+from worlds import APP, record, variant
+
+from softlaunch.gateway.table import RouteTable
+from softlaunch.policy.model import GatewayPolicy
+from softlaunch.route import Serving
+from softlaunch.store.database import Database
+from softlaunch.store.migrate import open_database
+from softlaunch.store.tables import RouteRow
+
+STABLE, CANDIDATE = variant("stable", "http://127.0.0.1:1/v1"), variant("candidate", "http://127.0.0.1:1/v1")
+
+
+class Routed:
+    """A ledger with one route, and a table that is told when to look."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = open_database(f"sqlite:///{path}")
+        record(self.database, STABLE, CANDIDATE, Serving(salt="s", gateway=GatewayPolicy()))
+        self.now = 0.0
+        self.table = RouteTable(self.database, clock=lambda: self.now)
+        self.look()
+
+    def change(self, **columns: object) -> None:
+        """Write a new revision."""
+        with self.database.begin() as session:
+            session.execute(update(RouteRow).values(revision=RouteRow.revision + 1, **columns))
+
+    def beat(self) -> None:
+        """Write a sign of life."""
+        with self.database.begin() as session:
+            session.execute(update(RouteRow).values(beat=RouteRow.beat + 1))
+
+    def look(self, seconds: float = 0.2) -> bool:
+        """Let the table look again, so much later."""
+        self.now += seconds
+        return self.table.refresh()
+
+    def allowed(self) -> bool:
+        """Whether the candidate may be served."""
+        served = self.table.get(APP)
+        assert served is not None
+        return served.candidate_allowed()
+
+    def start_canary(self) -> None:
+        """Give the candidate half, and let the gateway see two beats."""
+        self.change(candidate_digest=CANDIDATE.digest, release_id="r", weight_percent=50.0)
+        self.look()
+        self.beat()
+        self.look()
+
+
+@pytest.fixture
+def routed(tmp_path: Path) -> Routed:
+    """A route that serves stable alone."""
+    return Routed(tmp_path / "ledger.db")
+
+
+def test_a_change_is_seen_at_the_next_look(routed: Routed) -> None:
+    """A new revision is in force as soon as it was read."""
+    routed.change(weight_percent=7.0)
+    routed.look()
+    served = routed.table.get(APP)
+    assert served is not None
+    assert served.route.weight_percent == 7.0
+    assert routed.table.revisions() == {APP: 2}
+
+
+def test_a_change_of_the_split_keeps_the_lease(routed: Routed) -> None:
+    """The next stage doesn't make the gateway wait for a new beat."""
+    routed.start_canary()
+    routed.change(weight_percent=100.0)
+    routed.look()
+    assert routed.allowed()
+
+
+def test_without_beats_the_candidate_goes(routed: Routed) -> None:
+    """The lease runs out although the route still names the candidate."""
+    routed.start_canary()
+    assert routed.allowed()
+    for _ in range(45):
+        routed.look()
+    assert routed.allowed()
+    for _ in range(10):
+        routed.look()
+    assert not routed.allowed()
+
+
+def test_a_lost_database_leaves_the_routes_and_lets_the_lease_run_out(routed: Routed) -> None:
+    """Stable goes on by the last route; the candidate only as long as its lease."""
+    routed.start_canary()
+    with routed.database.begin() as session:
+        session.execute(text("alter table routes rename to elsewhere"))
+    assert not routed.look()
+    assert routed.allowed()
+    assert routed.table.seconds_since_read == pytest.approx(0.2)
+    assert not routed.look(10.0)
+    assert not routed.allowed()
+    served = routed.table.get(APP)
+    assert served is not None
+    assert served.route.stable == STABLE
+
+
+def test_an_unreadable_change_ends_the_candidate(routed: Routed) -> None:
+    """A split that can't be understood is never guessed: stable alone, until it can be."""
+    routed.start_canary()
+    routed.change(serving={"salt": "s", "speed": 1, "unit": {"colour": "red"}})
+    assert routed.look()
+    assert not routed.allowed()
+    routed.change(serving={"salt": "s"})
+    routed.look()
+    routed.beat()
+    routed.look()
+    assert routed.allowed()
+
+
+def test_a_breaker_is_of_one_revision(routed: Routed) -> None:
+    """A breaker that has tripped stops this candidate at this revision; requests under way copy no more either."""
+    routed.start_canary()
+    before = routed.table.get(APP)
+    assert before is not None
+    before.breaker.reason = "it failed"
+    assert not routed.allowed()
+    routed.change(weight_percent=5.0)
+    routed.look()
+    assert routed.allowed()
+    assert not before.candidate_allowed()
+
+
+def test_a_route_taken_away_is_gone(routed: Routed) -> None:
+    """An app without route isn't served any more."""
+    with routed.database.begin() as session:
+        session.execute(text("delete from routes"))
+    routed.look()
+    assert routed.table.get(APP) is None
+
+
+def test_nothing_is_known_before_the_first_reading(tmp_path: Path) -> None:
+    """A gateway that has never read its routes says so."""
+    table = RouteTable(Database(f"sqlite:///{tmp_path / 'empty.db'}"))
+    assert not table.refresh()
+    assert not table.has_been_read
+    assert table.seconds_since_read == float("inf")

@@ -1,0 +1,203 @@
+"""The plan of a release: what it says of every stage, and that its promises hold."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from softlaunch.gates.observations import Observations, Window
+from softlaunch.gates.panel import Panel
+from softlaunch.gates.planner import observations
+from softlaunch.planning.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, Planner, ReleasePlan
+from softlaunch.planning.stage_clock import StageClock
+from softlaunch.planning.traffic import Traffic, Users, rate_values, score_values, spread_values
+from softlaunch.planning.wording import in_a_sentence, to_json
+from softlaunch.policy.model import Metric, Policy
+from softlaunch.release import plan as stages_of
+from softlaunch.verdict import Outcome
+
+LEVELS = {
+    Metric.ERRORS: rate_values(0.02),
+    Metric.LATENCY: spread_values(1000, 2300),
+    Metric.SATISFACTION: rate_values(0.8),
+}
+
+
+def make_policy(**changes: Any) -> Policy:
+    """Two stages of at least ten seconds, errors and latency required."""
+    return Policy.model_validate(
+        {
+            "app": "bot",
+            "eval": {"golden_set": "golden.jsonl"},
+            "shadow": None,
+            "stages": [
+                {"weight_percent": weight, "minimum_time": "10 s", "minimum_requests": 20, "deadline": "1 d"}
+                for weight in (10, 100)
+            ],
+            "gates": [{"metric": "errors", "margin": "3 points"}, {"metric": "latency", "margin": "10 %"}],
+            **changes,
+        }
+    )
+
+
+def make_traffic(per_second: float = 20.0, without: Metric | None = None, **fields: Any) -> Traffic:
+    """Requests of as many users."""
+    stable = {metric: observations(values) for metric, values in LEVELS.items() if metric is not without}
+    return Traffic(per_second, stable=stable, shares={Metric.SATISFACTION: 0.1}, **fields)
+
+
+def planned(policy: Policy | None = None, traffic: Traffic | None = None) -> ReleasePlan:
+    """A plan on the usual traffic."""
+    return Planner(policy or make_policy(), traffic or make_traffic()).plan()
+
+
+def values(metric: Metric, count: int, harm: float, rng: np.random.Generator) -> Observations:
+    """Requests like LEVELS, made worse."""
+    known = LEVELS[metric]
+    drawn = rng.choice(known, count)
+    if metric is Metric.ERRORS:
+        drawn = (rng.random(count) < known.mean() + harm).astype(np.float64)
+    else:
+        drawn = drawn * (1 + harm)
+    return Observations(rng.integers(0, 2**62, count), drawn)
+
+
+def is_caught(policy: Policy, metric: Metric, harm: float, seed: int, per_second: float) -> bool:
+    """Whether the first stage of a real panel fails before it would pass."""
+    rng = np.random.default_rng([9, seed])
+    stage = stages_of(policy)[1]
+    watched = [gate.metric for gate in policy.gates]
+    history = {name: values(name, 3000, 0.0, rng) for name in watched}
+    panel = Panel.begin(policy, stage, Window(0.5, {}, history))
+    for second in range(1, 4000):
+        counts = rng.poisson(per_second * stage.candidate_share), rng.poisson(per_second * (1 - stage.candidate_share))
+        panel.update(
+            Window(
+                stage.candidate_share,
+                {name: values(name, counts[0], harm if name is metric else 0.0, rng) for name in watched},
+                {name: values(name, counts[1], 0.0, rng) for name in watched},
+            )
+        )
+        outcomes = {verdict.outcome for verdict in panel.verdicts()}
+        if Outcome.FAIL in outcomes:
+            return True
+        if outcomes == {Outcome.PASS} and second >= stage.minimum_time:
+            return False
+    return False
+
+
+@pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.LATENCY])
+def test_the_smallest_harm_caught_with_80_percent_is_caught_about_so_often(metric: Metric) -> None:
+    """By the real panel of the whole policy, in at least 70 and at most 95 of a hundred releases."""
+    policy = make_policy(stages=[{"weight_percent": weight, "minimum_time": 1} for weight in (10, 100)])
+    gate = next(one for one in planned(policy, make_traffic(400)).stages[0].gates if one.metric is metric)
+    assert gate.catches_80 is not None
+    caught = np.mean([is_caught(policy, metric, gate.catches_80.harm, seed, 400) for seed in range(100)])
+    assert 0.7 <= caught <= 0.95
+
+
+def test_a_harm_caught_more_surely_is_larger() -> None:
+    """What is caught with 95 % is at least what is caught with 80 %, and no smaller than what is material."""
+    for stage in planned().stages:
+        for gate in stage.gates:
+            assert gate.catches_80 is not None
+            assert gate.catches_95 is not None
+            assert gate.catches_80.harm <= gate.catches_95.harm
+
+
+@pytest.mark.parametrize(
+    ("stage", "bottleneck"),
+    [
+        pytest.param({"minimum_time": "5 h"}, MINIMUM_TIME, id="a long minimum time"),
+        pytest.param({"minimum_requests": 50_000}, MINIMUM_REQUESTS, id="many minimum requests"),
+        pytest.param({"minimum_time": 1, "minimum_requests": 1}, "errors", id="nothing but evidence"),
+    ],
+)
+def test_the_bottleneck_is_what_is_waited_for_longest(stage: dict[str, Any], bottleneck: str) -> None:
+    """A gate or one of the minima."""
+    policy = make_policy(
+        stages=[{"weight_percent": 10, **stage}, {"weight_percent": 100}],
+        gates=[{"metric": "errors", "margin": "1 point"}, {"metric": "latency", "margin": "40 %"}],
+    )
+    assert planned(policy).stages[0].bottleneck == bottleneck
+
+
+def test_a_guard_is_not_waited_for_but_catches() -> None:
+    """Its few ratings would take longer than everything else."""
+    gates = [
+        {"metric": "latency", "margin": "10 %"},
+        {"metric": "satisfaction", "margin": "4 points", "role": "guard"},
+    ]
+    first = planned(make_policy(gates=gates)).stages[0]
+    assert first.gates[1].seconds_median > first.seconds_median
+    assert first.bottleneck == "latency"
+
+
+def test_less_traffic_takes_longer() -> None:
+    """In proportion, where evidence is the bottleneck."""
+    busy, quiet = (planned(traffic=make_traffic(rate)).seconds_median for rate in (200.0, 20.0))
+    assert 5 < quiet / busy < 15
+
+
+def test_a_stage_that_can_not_pass_says_what_would_help() -> None:
+    """A longer deadline, a wider margin or the role of a guard; the release is never through."""
+    policy = make_policy(
+        stages=[{"weight_percent": 10, "minimum_time": 1, "deadline": "5 min"}, {"weight_percent": 100}]
+    )
+    plan = planned(policy, make_traffic(0.5))
+    assert plan.stages[0].undecided > 0.9
+    assert "a deadline of" in plan.stages[0].advice
+    assert "a margin of" in plan.stages[0].advice
+    assert "the role 'guard'" in plan.stages[0].advice
+    assert in_a_sentence(plan).startswith("canary 10 % will probably stay undecided")
+    assert to_json(plan)["seconds_median"] is None
+
+
+def test_a_required_gate_without_data_says_how_to_state_it() -> None:
+    """Rather than a figure that nobody can know."""
+    plan = planned(traffic=make_traffic(without=Metric.LATENCY))
+    assert not plan.stages[0].gates[1].is_known
+    assert "--latency-ms" in plan.stages[0].advice
+    assert in_a_sentence(plan).startswith("canary 10 % can't be foreseen: too little is known of latency")
+
+
+def test_too_few_users_can_never_give_enough_evidence() -> None:
+    """A user is evidence once a stage, however often they ask."""
+    forty = Users(((1, 1), (40, 40), (1000, 40), (2000, 40)))
+    plan = planned(traffic=make_traffic(users=forty))
+    assert plan.stages[0].undecided == 1.0
+    assert plan.stages[0].gates[0].seconds_median == np.inf
+
+
+def test_users_come_back() -> None:
+    """Between and beyond what was seen the count of distinct users goes on as it did."""
+    users = Users(((1, 1), (100, 50), (10_000, 500)))
+    assert users.among(np.array([1.0, 100.0, 1000.0, 1e6])) == pytest.approx([1, 50, 158.1, 5000], rel=1e-3)
+    assert users.needed(np.array([50.0, 5000.0])) == pytest.approx([100, 1e6], rel=1e-3)
+    assert Users.at_a_rate(4).among(np.array([400.0])) == pytest.approx([100], rel=0.01)
+
+
+def test_copies_show_the_candidate_to_nobody() -> None:
+    """In the shadow no user sees it; at 100 % everybody does, though few requests are compared."""
+    policy = make_policy(shadow={"sample_percent": 10})
+    shadow, _, everybody = (StageClock(stage, make_traffic()) for stage in stages_of(policy)[1:])
+    minute = np.array([60.0])
+    assert (shadow.requests(minute)[0], shadow.users(minute)[0]) == (0, 0)
+    assert everybody.requests(minute)[0] == pytest.approx(1200)
+    assert everybody.seconds(Metric.ERRORS, np.array([60.0]))[0] == pytest.approx(60)
+
+
+def test_stated_scores_have_their_mean() -> None:
+    """Graded, in [0, 1]."""
+    for mean in (0.5, 0.85, 0.99):
+        scores = score_values(mean)
+        assert scores.mean() == pytest.approx(mean, abs=0.002)
+        assert 0 <= scores.min() <= scores.max() <= 1
+    assert set(score_values(1.0)) == {1.0}
+
+
+def test_a_muted_gate_is_planned_but_catches_nothing() -> None:
+    """It can't roll back."""
+    gates = [{"metric": "errors", "margin": "3 points"}, {"metric": "latency", "margin": "10 %", "role": "muted"}]
+    muted = planned(make_policy(gates=gates)).stages[0].gates[1]
+    assert (muted.catches_80, muted.harms) == (None, ())

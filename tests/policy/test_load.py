@@ -1,0 +1,283 @@
+"""Reading policy files: short ones work, and every mistake is named by file, line, key, value and what was expected."""
+
+from pathlib import Path
+
+import pytest
+
+from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
+from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
+from softlaunch.policy.units import Margin, MarginKind
+
+SHORT = """\
+app: support-bot
+owner: team-support
+golden_set: golden.jsonl
+unit: {source: conversation}
+texts: {keep: true, retention: 7 d}
+"""
+BLUE_GREEN = """\
+app: support-bot
+eval: {golden_set: golden.jsonl, tolerance: 1.5 points}
+stages:
+  - weight_percent: 100
+    minimum_time: 1 h
+    at_deadline: roll_back
+gates:
+  - {metric: errors, margin: 1 point}
+  - {metric: latency, margin: 20 %, role: guard}
+"""
+
+
+def _load(folder: Path, text: str) -> Policy:
+    path = folder / "softlaunch.yaml"
+    path.write_text(text)
+    return load_policy(path)
+
+
+def _complaints(folder: Path, text: str) -> list[str]:
+    with pytest.raises(PolicyError) as caught:
+        _load(folder, text)
+    prefix = f"{folder / 'softlaunch.yaml'}, "
+    return [line.strip().removeprefix(prefix) for line in str(caught.value).splitlines() if prefix in line]
+
+
+def test_five_lines_are_a_policy(tmp_path: Path) -> None:
+    """An app whose owner decides next to nothing gets the default stages and gates."""
+    policy = _load(tmp_path, SHORT)
+    assert (policy.stages, policy.gates) == (DEFAULT_STAGES, DEFAULT_GATES)
+    assert (policy.texts.keep, policy.texts.retention) == (True, 7 * 86400)
+    assert golden_set_path(policy, tmp_path / "softlaunch.yaml") == tmp_path / "golden.jsonl"
+
+
+def test_blue_green_is_a_policy(tmp_path: Path) -> None:
+    """A single stage of 100 percent and gates with written margins parse to what they say."""
+    policy = _load(tmp_path, BLUE_GREEN)
+    assert [stage.weight_percent for stage in policy.stages] == [100]
+    assert policy.eval.tolerance == Margin(MarginKind.POINTS, 0.015)
+    assert [gate.metric for gate in policy.gates] == [Metric.ERRORS, Metric.LATENCY]
+
+
+@pytest.mark.parametrize("text", [SHORT, BLUE_GREEN], ids=["short", "blue-green"])
+def test_a_policy_survives_the_ledger(tmp_path: Path, text: str) -> None:
+    """A policy stored as JSON reads back equal."""
+    policy = _load(tmp_path, text)
+    assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
+def test_merge_keys_and_anchors_work(tmp_path: Path) -> None:
+    """Stages can share their settings by an anchor."""
+    text = """\
+app: support-bot
+golden_set: golden.jsonl
+stages:
+  - &usual {weight_percent: 5, minimum_requests: 500}
+  - {<<: *usual, weight_percent: 100}
+"""
+    policy = _load(tmp_path, text)
+    assert [(stage.weight_percent, stage.minimum_requests) for stage in policy.stages] == [(5, 500), (100, 500)]
+
+
+_HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param(
+            "app: support-bot\ngolden_sett: golden.jsonl\neval: {golden_set: g}",
+            "line 2: golden_sett: unknown key; did you mean 'golden_set'?",
+            id="misspelt key at the top",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - weight_percent: 5\n  - weight_percent: 100\n    minimum_tme: 5 s",
+            "line 6: stages[1].minimum_tme: unknown key; did you mean 'minimum_time'?",
+            id="misspelt key in a list",
+        ),
+        pytest.param(
+            _HEAD + "approval: {zzz: 1}",
+            "line 3: approval.zzz: unknown key; known here: timeout",
+            id="a key like no other",
+        ),
+        pytest.param(
+            _HEAD + "gates:\n  - {metric: latncy, margin: 10 %}",
+            "line 4: gates[0].metric: found 'latncy', expected 'errors', 'latency', 'cost', 'quality', 'hallucination' "
+            "or 'satisfaction'; did you mean 'latency'?",
+            id="misspelt value",
+        ),
+        pytest.param(
+            _HEAD + "stages: [{weight_percent: 0}]",
+            "line 3: stages[0].weight_percent: found 0, expected greater than 0",
+            id="a stage without users",
+        ),
+        pytest.param(
+            _HEAD + "control_percent: yes",
+            "line 3: control_percent: found True, expected a number",
+            id="a truth where a number belongs",
+        ),
+        pytest.param(
+            _HEAD + "control_percent: .nan",
+            "line 3: control_percent: found nan, expected less than or equal to 100",
+            id="a number that is none",
+        ),
+        pytest.param(
+            _HEAD + "stages: [{weight_percent: 100, deadline: .inf}]",
+            "line 3: stages[0].deadline: found inf, expected a finite number",
+            id="an endless deadline",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - weight_percent: 100\n    minimum_time: ten minutes",
+            "line 5: stages[0].minimum_time: expected a duration such as '90 s', '15 min', '2 h' or '7 d', "
+            "not 'ten minutes'",
+            id="a duration in words",
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: errors, margin: 0 points}]",
+            "line 3: gates[0].margin: expected a margin above zero such as '2 points' or '10 %', not '0 points'",
+            id="no margin at all",
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: errors, margin: 101 points}]",
+            "line 3: gates[0].margin: expected at most '100 points', not '101 points': a rate or score can't lose more",
+            id="more points than there are",
+        ),
+        pytest.param(
+            _HEAD + "gates:\n  - metric: cost\n    margin: 2 points",
+            "line 5: gates[0].margin: the margin of cost is written like '10 %', not '2 points'",
+            id="a margin of the wrong kind",
+        ),
+        pytest.param(
+            _HEAD + "gates:\n  - metric: quality\n    margin: 2 points\n    direction: lower_is_better",
+            "line 6: gates[0].direction: quality is higher_is_better; leave direction out or say so",
+            id="a direction that isn't the metric's",
+        ),
+        pytest.param(
+            _HEAD + "gates: []", "line 3: gates: found an empty list, expected at least one", id="an empty gate list"
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: errors, margin: 1 point, role: guard}]",
+            "line 3: gates: none is required, so nothing could ever pass; give one the role 'required'",
+            id="nothing that could pass",
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: satisfaction, margin: 4 points}]",
+            "line 3: gates: the last stage and the shadow compare copies, which nobody rates; require errors, latency "
+            "or cost too",
+            id="nothing that could pass on copies",
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: errors, margin: 1 point}, {metric: errors, margin: 2 points}]",
+            "line 3: gates: a metric has two gates; keep one",
+            id="two gates of one metric",
+        ),
+        pytest.param(
+            _HEAD + "stages: [{weight_percent: 50}, {weight_percent: 5}, {weight_percent: 100}]",
+            "line 3: stages: weights must grow: 50, 5, 100",
+            id="a weight that shrinks",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - weight_percent: 5\n  - weight_percent: 50",
+            "line 5: stages[1].weight_percent: expected 100 in the last stage, not 50: a release ends with all users",
+            id="a release without an end",
+        ),
+        pytest.param(
+            _HEAD + "shadow:\n  minimum_time: 2 h\n  deadline: 1 h",
+            "line 5: shadow.deadline: 3600 s comes before minimum_time, which is 7200 s",
+            id="a deadline before the minimum time",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  repeats: 8",
+            "line 3: eval.maximum_repeats: 6 is less than repeats, which is 8",
+            id="a default that a written value rules out",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  tolerance: 2 %",
+            "line 4: eval.tolerance: it is written in points, like '2 points', not '2 %'",
+            id="a tolerance in percent",
+        ),
+        pytest.param(
+            "app: support-bot",
+            "line 1: eval.golden_set: is missing: JSON lines, one case a line; the path is relative to the policy file",
+            id="no golden set",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  golden_set: other.jsonl",
+            "line 2: golden_set: given twice; line 4 has it as eval.golden_set",
+            id="the golden set in both places",
+        ),
+        pytest.param(
+            "golden_set: golden.jsonl",
+            "line 1: app: is missing: The name that clients use as the model",
+            id="no app",
+        ),
+        pytest.param(
+            "app: no\ngolden_set: g",
+            "line 1: app: found False, expected a text; put it in quotes",
+            id="an app named no",
+        ),
+        pytest.param(
+            "app: Support Bot\ngolden_set: g",
+            "line 1: app: 'Support Bot' is not a name: use lower-case letters, digits, '.', '_' and '-' (at most 63)",
+            id="a name with a space",
+        ),
+        pytest.param(
+            _HEAD + "alpha: 0.01\nalpha: 0.02",
+            "line 4: alpha: given twice; the first one is on line 3",
+            id="a key twice",
+        ),
+        pytest.param(
+            _HEAD + "on: true", "line 3: the key 'on' is no text; put it in quotes", id="a key YAML takes for a truth"
+        ),
+        pytest.param(
+            _HEAD + "shadow: 5", "line 3: shadow: found 5, expected a mapping of keys to values", id="no mapping"
+        ),
+        pytest.param("- app", "line 1: found a list, expected a mapping of keys to values", id="a list for a policy"),
+        pytest.param(
+            "app: [",
+            "line 1: this is not valid YAML: while parsing a flow node, expected the node content, but found "
+            "'<stream end>'",
+            id="broken YAML",
+        ),
+        pytest.param(
+            _HEAD + "owner: !!python/name:os.system",
+            "line 3: this is not valid YAML: could not determine a constructor for the tag "
+            "'tag:yaml.org,2002:python/name:os.system'",
+            id="a tag that would run code",
+        ),
+        pytest.param(
+            _HEAD + "stages: &loop [*loop]",
+            "line 3: stages[0][0]...: nested more than 20 deep, or an alias of itself",
+            id="a list that holds itself",
+        ),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, text: str, complaint: str) -> None:
+    """One mistake is one message: its line, its key, what was found and what was expected."""
+    assert _complaints(tmp_path, text) == [complaint]
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    """Whoever writes a policy reads every mistake in one go, in the order of the file."""
+    text = "app: A\ngolden_set: g\nalpha: 7\nalpha: 8\nstages:\n  - weight: 5\ntexts: {keep: maybe}\n"
+    assert [complaint.split(":")[0] for complaint in _complaints(tmp_path, text)] == [
+        "line 1",
+        "line 4",
+        "line 4",
+        "line 6",
+        "line 6",
+        "line 7",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        pytest.param(None, "can't be read: No such file", id="a missing file"),
+        pytest.param(b"app: caf\xe9\n", "line 1: not UTF-8 text", id="another encoding"),
+    ],
+)
+def test_an_unreadable_file_is_a_policy_error(tmp_path: Path, content: bytes | None, said: str) -> None:
+    """A file that isn't there or isn't text is reported like any other mistake."""
+    if content is not None:
+        (tmp_path / "softlaunch.yaml").write_bytes(content)
+    with pytest.raises(PolicyError, match=said):
+        load_policy(tmp_path / "softlaunch.yaml")

@@ -1,0 +1,196 @@
+"""Real servers on free ports: gateways of ours, and a provider whose faults are on command."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import orjson
+from aiohttp import web
+
+from softlaunch.gateway.limits import Limits
+from softlaunch.gateway.server import GatewayOptions, build_server
+from softlaunch.store.migrate import open_database
+
+START_SECONDS = 20.0
+
+
+@contextmanager
+def running_gateway(
+    database_url: str,
+    *,
+    limits: Limits | None = None,
+    client_keys: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[str]:
+    """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`.
+
+    It has read its routes when this returns, and has written its log when the block is left.
+    """
+    database = open_database(database_url)
+    options = GatewayOptions(port=0, log_level="error", client_keys=client_keys, limits=limits or Limits())
+    server, listener = build_server(database, options, environment)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    try:
+        wait_until(lambda: server.started or not thread.is_alive(), "the gateway starts")
+        wait_until(lambda: httpx.get(f"{url}/healthz", verify=False).is_success, "the gateway has read its routes")
+        yield url
+    finally:
+        server.should_exit = True
+        thread.join()
+        database.close()
+
+
+def wait_until(happened: Any, what: str, seconds: float = START_SECONDS) -> None:
+    """Return as soon as a condition is met; fail with what was awaited."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:g} s in vain until {what}")
+        time.sleep(0.02)
+
+
+@dataclass
+class FakeModels:
+    """A provider's models: each answers by its name, unless `faults` says what it does instead.
+
+    Faults: `500`, `429`, `400`, `401` (that status), `hang` (no answer), `slow` (half a second late), `html`,
+    `empty`, `drop` (the connection is closed), and for streams `cut` (ends early), `no json` (a broken event),
+    `drop`, `stall` (one event, then nothing), `error event`.
+    """
+
+    url: str = ""
+    faults: dict[str, str] = field(default_factory=dict)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
+    under_way: Counter[str] = field(default_factory=Counter)
+    most_under_way: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def endpoint(self) -> str:
+        """The base URL that a model version names."""
+        return f"{self.url}/v1"
+
+    def asked(self, model: str) -> int:
+        """How often a model was asked."""
+        return sum(body["model"] == model for body in self.bodies)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a chat completion, or fail it as commanded."""
+        body = orjson.loads(await request.read())
+        model = body["model"]
+        self.bodies.append(body)
+        self.headers.append(dict(request.headers))
+        self.under_way[model] += 1
+        self.most_under_way[model] = max(self.most_under_way[model], self.under_way[model])
+        try:
+            return await self._answer(request, body, self.faults.get(model, ""))
+        finally:
+            self.under_way[model] -= 1
+
+    async def _answer(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
+        if fault.isdigit():
+            error = {"error": {"message": f"fault {fault}", "type": "fault", "param": None, "code": None}}
+            return web.json_response(error, status=int(fault), headers={"Retry-After": "7"})
+        if fault == "hang":
+            await asyncio.sleep(3600)
+        if fault == "slow":
+            await asyncio.sleep(0.5)
+        if fault == "drop" and request.transport is not None:
+            request.transport.close()
+        if fault in {"html", "empty"}:
+            return web.Response(text="<html>\n\n" if fault == "html" else "{}\n\n")
+        if body.get("stream"):
+            return await self._stream(request, body, fault)
+        return web.json_response(completion(body["model"]))
+
+    async def _stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for number, event in enumerate(stream_events(body)):
+            if number == 2 and fault in {"cut", "no json", "drop", "stall", "error event"}:
+                return await self._break_off(request, response, fault)
+            await response.write(event)
+            await asyncio.sleep(0.001)
+        return response
+
+    async def _break_off(self, request: web.Request, response: web.StreamResponse, fault: str) -> web.StreamResponse:
+        if fault == "stall":
+            await asyncio.sleep(3600)
+        if fault == "drop" and request.transport is not None:
+            request.transport.close()
+        if fault == "no json":
+            await response.write(b"data: {broken\n\n")
+        if fault == "error event":
+            await response.write(b'data: {"error": {"message": "overloaded"}}\n\n')
+        return response
+
+
+def completion(model: str) -> dict[str, Any]:
+    """A whole answer of a model."""
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1700000000,
+        "model": f"{model}-resolved",
+        "system_fingerprint": f"fp_{model}",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "stop",
+                "message": {"role": "assistant", "content": f"I am {model}."},
+            }
+        ],
+        "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+    }
+
+
+def stream_events(body: Mapping[str, Any]) -> Iterator[bytes]:
+    """The same answer as a stream: role, words, finish, usage where it was asked for, and the end."""
+    model = body["model"]
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": f"{model}-resolved"}
+    deltas: list[tuple[dict[str, str], str | None]] = [({"role": "assistant", "content": ""}, None)]
+    deltas += [({"content": word}, None) for word in ("I ", "am ", f"{model}.")]
+    deltas.append(({}, "stop"))
+    for delta, finish in deltas:
+        yield _event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+    if (body.get("stream_options") or {}).get("include_usage"):
+        yield _event({**head, "choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10}})
+    yield b"data: [DONE]\n\n"
+
+
+def _event(content: object) -> bytes:
+    return b"data: " + orjson.dumps(content) + b"\n\n"
+
+
+@contextmanager
+def running_models() -> Iterator[FakeModels]:
+    """A provider in a thread with its own event loop."""
+    models = FakeModels()
+    loop = asyncio.new_event_loop()
+    application = web.Application(client_max_size=64 * 1024 * 1024)
+    application.router.add_post("/v1/chat/completions", models.answer)
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
+
+    async def start() -> None:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        models.url = "http://127.0.0.1:{}".format(*runner.addresses[0][1:])
+
+    loop.run_until_complete(start())
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield models
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
