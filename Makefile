@@ -1,7 +1,7 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format migration requirements clean
+.PHONY: help demo test test-long quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,16 +14,19 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c '$(SUPPORTED)' 2>/dev/null && { echo $$one; break; }; done)
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 demo: $(VENV)/.runtime ## watch three releases on this machine: one promoted, one rolled back, one rejected
 	@$(BIN)/softlaunch demo
 
-test: $(VENV)/.dev ## run the whole test suite
+test: $(VENV)/.dev ## run the test suite
 	@$(BIN)/pytest -n 2 --dist loadfile
 
+test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
+	@$(BIN)/pytest -n 2 --dist loadfile -m "long or chaos"
+
 quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -m "not slow and not long and not chaos"
 
 check: $(VENV)/.dev ## lint, formatting, types
 	@$(BIN)/ruff check .
