@@ -194,3 +194,43 @@ def running_models() -> Iterator[FakeModels]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextmanager
+def forgetful_provider(together: int = 3) -> Iterator[str]:
+    """A provider that answers one request a connection, and closes it when it is used again; gives its endpoint.
+
+    The first `together` answers come together, so that so many connections are open, and lie idle, at once.
+    """
+    answer = orjson.dumps(completion("stable"))
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
+    waiting: list[asyncio.Event] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n")
+        length = next(
+            int(line.split(b":")[1]) for line in request.splitlines() if line.lower().startswith(b"content-l")
+        )
+        await reader.readexactly(length)
+        waiting.append(asyncio.Event())
+        if len(waiting) >= together:
+            for event in waiting:
+                event.set()
+        await waiting[-1].wait()
+        writer.write(head + answer)
+        await writer.drain()
+        await reader.read(1)
+        writer.close()
+
+    loop = asyncio.new_event_loop()
+    server = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        server.close()
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()

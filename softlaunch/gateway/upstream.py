@@ -86,24 +86,20 @@ class Upstream:
     def __init__(self, limits: Limits, environment: Mapping[str, str] | None = None) -> None:
         self._limits = limits
         self._environment = os.environ if environment is None else environment
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: _Connections | None = None
 
     async def open(self) -> None:
         """Make the pool; needs a running loop."""
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(),
-        )
+        self._connections = _Connections(_session(), _session(force_close=True))
 
     async def close(self) -> None:
         """Close every connection."""
-        if self._session is not None:
-            await self._session.close()
+        if self._connections is not None:
+            await self._connections.close()
 
     async def ask(self, call: Call, sink: Sink) -> Answer:
         """One answer; raises nothing for what a provider, a template or a missing key does."""
-        if self._session is None:
+        if self._connections is None:
             raise RuntimeError("open the upstream before asking it")
         answer = Answer()
         model = call.variant.model
@@ -122,16 +118,36 @@ class Upstream:
             answer.fail(502, RequestError.HTTP_5XX, message)
         else:
             reader = StreamReader(_wants_usage(call.body), keep_text=call.keep_text) if streamed else None
-            exchange = _Exchange(self._session, self._limits, call, answer, sink)
+            exchange = _Exchange(self._connections, self._limits, call, answer, sink)
             await exchange.run(_url(model.endpoint), headers, content, reader)
         return answer
+
+
+def _session(*, force_close: bool = False) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, force_close=force_close),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Connections:
+    """The pool, and connections that are used once: for when what lay in the pool had been closed by the provider."""
+
+    pooled: aiohttp.ClientSession
+    fresh: aiohttp.ClientSession
+
+    async def close(self) -> None:
+        await self.pooled.close()
+        await self.fresh.close()
 
 
 class _Exchange:
     """One call under way; fills the answer."""
 
-    def __init__(self, session: aiohttp.ClientSession, limits: Limits, call: Call, answer: Answer, sink: Sink) -> None:
-        self._session = session
+    def __init__(self, connections: _Connections, limits: Limits, call: Call, answer: Answer, sink: Sink) -> None:
+        self._connections = connections
         self._limits = limits
         self._call = call
         self._answer = answer
@@ -155,11 +171,16 @@ class _Exchange:
         self._answer.latency_ms = self._elapsed_ms()
 
     async def _post(self, url: URL, headers: CIMultiDict[str], content: bytes) -> aiohttp.ClientResponse:
-        """The response's head. A pooled connection that the provider had just closed is replaced once."""
+        """The response's head. A pooled connection that the provider had just closed is replaced by a fresh one.
+
+        Not by another from the pool: a provider that restarts, or an idle limit, closes them all at once.
+        """
         try:
-            return await self._session.post(url, data=content, headers=headers, allow_redirects=False)
-        except aiohttp.ServerDisconnectedError:
-            return await self._session.post(url, data=content, headers=headers, allow_redirects=False)
+            return await self._connections.pooled.post(url, data=content, headers=headers, allow_redirects=False)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await self._connections.fresh.post(url, data=content, headers=headers, allow_redirects=False)
 
     async def _read(
         self, response: aiohttp.ClientResponse, reader: StreamReader | None, guard: asyncio.Timeout

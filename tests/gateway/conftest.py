@@ -44,7 +44,7 @@ def migrated_file_url(migrated_file: Path, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def world(ledger_url: str, models: FakeModels) -> Iterator[World]:
-    """A gateway that gives its providers half a second."""
-    policy = GatewayPolicy(timeout=0.5, breaker=NEVER_TRIPS)
+    """A gateway that gives its providers longer than a busy machine stands still."""
+    policy = GatewayPolicy(timeout=30.0, breaker=NEVER_TRIPS)
     with running_world(ledger_url, models, gateway=policy) as running:
         yield running

@@ -10,7 +10,7 @@ from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
 
 def test_a_failing_shadow_trips_nothing(ledger_url: str, models: FakeModels) -> None:
     """The breaker protects users, and copies have none."""
-    policy = GatewayPolicy(timeout=2.0, breaker=BreakerPolicy(minimum_requests=3))
+    policy = GatewayPolicy(timeout=30.0, breaker=BreakerPolicy(minimum_requests=3))
     with running_world(ledger_url, models, gateway=policy) as world, world.watched():
         world.split(0, shadow_percent=100)
         models.faults["candidate"] = "500"
@@ -49,7 +49,7 @@ def test_a_sample_of_the_requests_is_copied(world: World) -> None:
 
 def test_a_shadow_that_hangs_delays_nobody(ledger_url: str, models: FakeModels) -> None:
     """Copies hang in a bounded number while answers flow; what doesn't fit is counted; timeouts are logged."""
-    policy = GatewayPolicy(timeout=1.5, breaker=NEVER_TRIPS)
+    policy = GatewayPolicy(timeout=6.0, breaker=NEVER_TRIPS)
     with running_world(ledger_url, models, gateway=policy, limits=replace(QUICK, mirrors=5)) as world, world.watched():
         world.split(0, shadow_percent=100)
         models.faults["candidate"] = "hang"

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from servers import FakeModels, wait_until
-from worlds import APP, NEVER_TRIPS, World, running_world, variant
+from servers import FakeModels, forgetful_provider, wait_until
+from worlds import APP, NEVER_TRIPS, World, ask_many, running_world, variant
 
 from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
 
-HASTY = GatewayPolicy(timeout=0.5, breaker=NEVER_TRIPS)
+HASTY = GatewayPolicy(timeout=2.0, breaker=NEVER_TRIPS)
 FAULTS_BEFORE_THE_FIRST_BYTE = [
     pytest.param("500", "http_5xx", 500, id="an error of the server"),
     pytest.param("429", "http_429", 429, id="too many requests"),
@@ -26,7 +26,7 @@ FAULTS_BEFORE_THE_FIRST_BYTE = [
 
 @pytest.fixture(scope="module")
 def shared_plain(migrated_file_url: str, shared_models: FakeModels) -> Iterator[World]:
-    """A gateway without a release that gives its provider half a second."""
+    """A gateway without a release that gives its provider two seconds."""
     with running_world(migrated_file_url, shared_models, gateway=HASTY) as world:
         yield world
 
@@ -106,7 +106,7 @@ def test_a_stream_that_has_begun_is_not_begun_again(canary: World) -> None:
 
 def test_a_policy_without_fallback_shows_the_failure(ledger_url: str, models: FakeModels) -> None:
     """Whoever wants to see a candidate's failures gets them."""
-    policy = GatewayPolicy(timeout=0.5, breaker=NEVER_TRIPS, fallback=False)
+    policy = GatewayPolicy(timeout=30.0, breaker=NEVER_TRIPS, fallback=False)
     with running_world(ledger_url, models, gateway=policy) as world, world.watched():
         world.split(100)
         models.faults["candidate"] = "500"
@@ -152,6 +152,15 @@ def test_a_stream_that_breaks_says_so(plain: World, fault: str, error: str) -> N
         assert "{broken" not in response.text
 
 
+def test_connections_that_died_while_idle_cost_no_answer(ledger_url: str, models: FakeModels) -> None:
+    """A provider that restarts closes all the connections of the pool at once: a request gets a fresh one."""
+    with forgetful_provider() as endpoint:
+        stable = variant("stable", endpoint)
+        with running_world(ledger_url, models, stable=stable) as world:
+            ask_many(world, [f"user-{number}" for number in range(3)])
+            assert world.ask("ann").status_code == 200
+
+
 def test_a_client_that_leaves_costs_no_more(plain: World) -> None:
     """The provider's connection is closed, and the row says that it was nobody's fault."""
     plain.models.faults["stable"] = "hang"
@@ -178,7 +187,7 @@ def test_a_client_that_leaves_a_stream(plain: World) -> None:
 
 def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels) -> None:
     """After a handful of failures the candidate gets nothing more, nobody saw one, and the ledger knows why."""
-    policy = GatewayPolicy(timeout=2.0, breaker=BreakerPolicy(minimum_requests=10, failed_percent=50))
+    policy = GatewayPolicy(timeout=30.0, breaker=BreakerPolicy(window=60, minimum_requests=10, failed_percent=50))
     with running_world(ledger_url, models, gateway=policy) as world, world.watched():
         world.split(100, shadow_percent=100, control_percent=100)
         models.faults["candidate"] = "500"
@@ -190,4 +199,4 @@ def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels
         assert world.metric("softlaunch_breaker_tripped") == 1.0
     assert {response.status_code for response in responses} == {200}
     assert models.asked("candidate") == asked == 10
-    assert tuple(trip) == (APP, "support-bot-1", 2, "10 of the candidate's last 10 answers within 5 s failed")
+    assert tuple(trip) == (APP, "support-bot-1", 2, "10 of the candidate's last 10 answers within 60 s failed")

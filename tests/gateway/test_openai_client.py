@@ -15,7 +15,7 @@ HI = [{"role": "user", "content": "Hi"}]
 @pytest.fixture(scope="module")
 def world(migrated_file_url: str, shared_models: FakeModels) -> Iterator[World]:
     """A gateway with a client key, whose candidate answers everybody."""
-    policy = GatewayPolicy(timeout=5.0, breaker=NEVER_TRIPS)
+    policy = GatewayPolicy(timeout=30.0, breaker=NEVER_TRIPS)
     with running_world(migrated_file_url, shared_models, gateway=policy, client_keys=["sk-ours"]) as running:
         yield running
 

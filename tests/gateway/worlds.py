@@ -159,11 +159,11 @@ def running_world(
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[World]:
-    """A world whose breaker never trips and whose timeout is 5 s, unless said otherwise."""
+    """A world whose breaker never trips and whose timeout is 30 s, unless said otherwise."""
     serving = Serving(
         salt="pepper",
         unit=unit or UnitPolicy(),
-        gateway=gateway or GatewayPolicy(timeout=5.0, breaker=NEVER_TRIPS),
+        gateway=gateway or GatewayPolicy(timeout=30.0, breaker=NEVER_TRIPS),
         texts=texts or TextPolicy(),
     )
     stable = stable or variant("stable", models.endpoint)
@@ -175,7 +175,7 @@ def running_world(
     with ExitStack() as gateway_stack:
         world.url = gateway_stack.enter_context(gateway_running)
         world.stop = gateway_stack.close
-        with httpx.Client(base_url=world.url, timeout=30, verify=False) as world.client:
+        with httpx.Client(base_url=world.url, timeout=60, verify=False) as world.client:
             yield world
             models.faults.clear()
     database.close()
@@ -192,7 +192,7 @@ def ask_many(world: World, users: Sequence[str]) -> list[str]:
     async def ask(session: aiohttp.ClientSession, user: str) -> str:
         body = {"model": APP, "user": user, "messages": [{"role": "user", "content": "Hi"}]}
         async with session.post(f"{world.url}/v1/chat/completions", json=body) as response:
-            assert response.status == 200
+            assert response.status == 200, await response.text()
             return response.headers["x-softlaunch-arm"]
 
     async def ask_all() -> list[str]:
