@@ -1,27 +1,51 @@
 """Incidents and their runbooks belong together."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from softlaunch.policy.model import Metric
-from softlaunch.store.news import IncidentKind
+from softlaunch.store.news import IncidentKind, Severity
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "runbooks").glob("*.md"))
+PARTS = [
+    "**Symptom.**",
+    "**What users notice.**",
+    "**How urgent.**",
+    "## Check",
+    "## Act",
+    "## Verify",
+    "## Prevent",
+    "## Escalate",
+]
+URGENCY = {Severity.PAGE: "Page: look now.", Severity.TICKET: "Ticket: look on the next working day."}
 
 
 @pytest.mark.parametrize("kind", IncidentKind)
 def test_every_kind_has_a_page(kind: IncidentKind) -> None:
-    """The link in a message leads to a page with the parts that a person on call looks for."""
+    """The link in a message leads to a page with the parts that a person on call looks for, in this order."""
     page = (ROOT / kind.runbook).read_text(encoding="utf-8")
-    assert [part for part in ("Symptom", "## Check", "## Act", "## Verify", "## Prevent") if part not in page] == []
+    assert page.startswith(f"# {kind.words}\n")
+    places = [page.find(part) for part in PARTS]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert f"**How urgent.** {URGENCY[kind.severity]}" in page
 
 
 def test_every_page_has_a_kind() -> None:
     """No page is left that nothing links to."""
-    assert {path.stem for path in (ROOT / "runbooks").glob("*.md")} == set(IncidentKind)
+    assert {path.stem for path in PAGES} == set(IncidentKind)
 
 
 def test_every_metric_that_can_roll_back_has_a_kind() -> None:
     """Whatever gate fails, there is something to open."""
     assert {f"gate_{metric}" for metric in Metric} <= set(IncidentKind)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_of_a_page_resolves(page: Path) -> None:
+    """A link leads to a file that is there."""
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).is_file()] == []

@@ -389,19 +389,29 @@ class ApprovalRow(SQLModel, table=True):
 
 
 class IncidentRow(SQLModel, table=True):
-    """Something a person must know; one open row per `dedup_key`."""
+    """Something a person must know.
+
+    `open_key` is the `dedup_key` while the incident is open and null afterwards:
+
+    its uniqueness is what keeps a second one from opening. `seen` counts how often the same was reported meanwhile.
+    """
 
     __tablename__ = "incidents"
     id: int | None = _row_number()
     kind: str
     app: str = Field(index=True)
     release_id: str | None = Field(default=None, index=True)
-    dedup_key: str = Field(unique=True)
+    dedup_key: str = Field(index=True)
+    open_key: str | None = Field(default=None, unique=True)
     severity: str
     summary: str
     evidence: dict[str, Any] = _json()
+    seen: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     opened_at: datetime = _when()
+    updated_at: datetime | None = _when(nullable=True)
     resolved_at: datetime | None = _when(nullable=True)
+    resolved_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    resolution: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class NoticeRow(SQLModel, table=True):
