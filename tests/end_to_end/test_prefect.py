@@ -98,7 +98,7 @@ def test_the_command_line_starts_the_deployment_and_follows_it(
 ) -> None:
     """With a server, `release start` has a worker run the flow; the exit code and the artifacts tell how it went."""
     started(QUICK)
-    environment = {**_environment(prefect_environment, tmp_path), "SOFTLAUNCH_ROOT": str(ROOT)}
+    environment = _environment(prefect_environment, tmp_path)
     _prefect(environment, "work-pool", "create", "softlaunch", "--type", "process")
     _prefect(environment, "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
     with (tmp_path / "worker.log").open("wb") as log:
