@@ -7,7 +7,8 @@ from tasks import ledger, notices, reports, stages
 
 
 def _run_name() -> str:
-    return ledger.title(ReleaseRequest.model_validate(runtime.flow_run.parameters["request"]))
+    request = ReleaseRequest.model_validate(runtime.flow_run.parameters["request"])
+    return f"{request.app}: -> {request.changes}"
 
 
 @flow(name="release", flow_run_name=_run_name)
@@ -20,13 +21,9 @@ def release(request: ReleaseRequest) -> ledger.Standing:
     return drive(ledger.open_release(request))
 
 
-@flow(name="resume-release", flow_run_name="{release_id}: go on")
+@flow(name="resume-release", flow_run_name="resume {release_id}")
 def resume_release(release_id: str) -> ledger.Standing:
-    """Go on with a live release that nobody drives any more.
-
-    Args:
-        release_id: The release, such as support-bot-3; 'softlaunch release list' shows them.
-    """
+    """Go on with a live release that nobody drives any more."""
     return drive(release_id)
 
 

@@ -30,19 +30,28 @@ class Answer(StrEnum):
 class Snapshot:
     """Everything that a decision rests on.
 
-    `verdicts` is None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the
-    candidate by itself; `answers` holds the questions that were asked in this stage.
+    Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
+    None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
+    itself; `answers` holds the questions that were asked in this stage.
     """
 
     release: Release
     now: datetime
     entered_at: datetime | None = None
     deadline_at: datetime | None = None
+    skipped_seconds: float = 0.0
     verdicts: tuple[Verdict, ...] | None = None
     progress: str = ""
     requests: tuple[int, int] = (0, 0)
     trip: str | None = None
     answers: dict[Question, Answer] | None = None
+
+    @property
+    def watched_seconds(self) -> float:
+        """How long the stage has been watched, in seconds."""
+        if self.entered_at is None:
+            return 0.0
+        return (self.now - self.entered_at).total_seconds() - self.skipped_seconds
 
     def answer(self, question: Question) -> Answer | None:
         """How a question of this stage stands; None when it wasn't asked."""
@@ -153,7 +162,7 @@ def _lacking(snapshot: Snapshot) -> str | None:
             return f"{verdict.gate}: {verdict.reason}"
     if min(snapshot.requests) < stage.minimum_requests:
         return f"{min(snapshot.requests)} of at least {stage.minimum_requests} requests in the smaller arm"
-    stayed = (snapshot.now - snapshot.entered_at).total_seconds() if snapshot.entered_at else 0.0
+    stayed = snapshot.watched_seconds
     if stayed < stage.minimum_time:
         return f"all gates pass; {stage.minimum_time - stayed:.0f} s of the minimum time are left"
     return None

@@ -27,6 +27,7 @@ from softlaunch.store.stages import (
     end_stage,
     extend_stage,
     keep_evidence,
+    note_look,
     read_stages,
     record_verdicts,
 )
@@ -34,7 +35,7 @@ from softlaunch.store.tables import BreakerTripRow
 from softlaunch.verdict import Outcome, Verdict
 
 DRIVER_TTL = timedelta(seconds=15)
-"""How long a driver may be silent before another one may take over."""
+"""How long a driver may be silent before another one may take over, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,12 @@ class Driver:
     eyes: Eyes
     holder: str
     clock: Callable[[], datetime] = field(default=utc_now)
+    ttl: timedelta = DRIVER_TTL
 
     def take_over(self, release_id: str) -> int:
         """The right to drive; raises FencedError when it is somebody else's or the release is over."""
         with self.database.begin() as session:
-            return claim(session, release_id, self.holder, DRIVER_TTL, self.clock())
+            return claim(session, release_id, self.holder, self.ttl, self.clock())
 
     def let_go(self, release_id: str, token: int) -> None:
         """Let the next driver begin at once."""
@@ -85,14 +87,17 @@ class Driver:
             release = read_release(session, release_id)
             if not release.state.live:
                 return _finished(release)
-            renew(session, release_id, token, DRIVER_TTL, now)
+            renew(session, release_id, token, self.ttl, now)
             records = read_stages(session, release_id)
         record = records[release.position]
         before = records[release.position - 1] if release.position else None
         look = self._look(release, record, before, now)
         with self.database.begin() as session:
-            renew(session, release_id, token, DRIVER_TTL, self.clock())
-            snapshot = _snapshot(session, release, record, look, self.clock())
+            now = self.clock()
+            renew(session, release_id, token, self.ttl, now)
+            if release.state is not State.PENDING:
+                record = note_look(session, release_id, release.position, self.ttl.total_seconds(), now)
+            snapshot = _snapshot(session, release, record, look, now)
             action = decide(snapshot)
             return self._write(session, snapshot, look, action, token)
 
@@ -150,6 +155,7 @@ def _snapshot(session: Session, release: Release, record: StageRecord, look: Loo
         now=now,
         entered_at=record.entered_at,
         deadline_at=record.deadline_at,
+        skipped_seconds=record.skipped_seconds,
         verdicts=look.verdicts,
         progress=look.progress,
         requests=look.requests,

@@ -11,16 +11,16 @@ from softlaunch.evals.suite import load_suite
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.prices import is_priced
-from softlaunch.registry.apps import Change, preview_candidate, resolve_candidate
+from softlaunch.registry.apps import Change, resolve_candidate
 from softlaunch.registry.ledger import check_app
 from softlaunch.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.news import tell
-from softlaunch.store.releases import Actor, Opening, ReleaseLockedError, find_live, held_by
+from softlaunch.store.releases import Actor, Opening, ReleaseLockedError, find_live, held_by, is_driven
 from softlaunch.store.releases import open_release as open_in_ledger
 from softlaunch.store.routes import serving_to_json
-from softlaunch.store.tables import AppRow, RouteRow, VariantRow
-from softlaunch.variant import Name, Sampling, Variant, differences
+from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
+from softlaunch.variant import Name, Sampling, Variant
 from softlaunch.verdict import Role
 
 
@@ -33,31 +33,14 @@ class UnpricedError(SoftlaunchError):
 
 
 class Changes(BaseModel):
-    """What the candidate has other than what serves now: a recorded variant, or another prompt, model or sampling."""
+    """What the candidate has other than stable: a recorded variant, or stable with another part."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    variant: str | None = Field(
-        default=None,
-        title="Variant",
-        description="A recorded variant, by name, alias or digest, such as improved; the rest stays empty then.",
-        examples=["improved"],
-    )
-    prompt: str | None = Field(
-        default=None,
-        title="Prompt",
-        description="Another prompt version, such as support@1.1.0.",
-        examples=["support@1.1.0"],
-    )
-    model: str | None = Field(
-        default=None,
-        title="Model",
-        description="Another model version, by its name in models.yaml, such as gpt-4-1106.",
-        examples=["gpt-4-1106"],
-    )
-    sampling: Sampling = Field(
-        default=Sampling(), title="Sampling", description="Sampling parameters to set; the others stay as they are."
-    )
+    variant: str | None = Field(default=None, description="A recorded variant: its name, alias or digest.")
+    prompt: str | None = Field(default=None, description="A prompt version.", examples=["support@1.1.0"])
+    model: str | None = Field(default=None, description="The name of a recorded model version.")
+    sampling: Sampling = Field(default=Sampling(), description="Sampling parameters to set; the others stay.")
 
     def __str__(self) -> str:
         """`support@1.1.0, temperature 0.2`, for run names."""
@@ -65,60 +48,44 @@ class Changes(BaseModel):
         named = [part for part in (self.variant, self.prompt, self.model) if part]
         return ", ".join([*named, *(f"{key} {value}" for key, value in settings.items())]) or "nothing"
 
-    @property
-    def change(self) -> Change:
-        """The same for the registry."""
-        settings = self.sampling.model_dump(exclude_none=True)
-        return Change(prompt=self.prompt, model=self.model, sampling=settings, variant=self.variant)
-
     def candidate(self, session: Session, app: str, stable: Variant, now: datetime) -> Variant:
         """The candidate, recorded. Raises NotFoundError for names that aren't, and CandidateError."""
-        return resolve_candidate(session, app, stable, self.change, now)
+        settings = self.sampling.model_dump(exclude_none=True)
+        change = Change(prompt=self.prompt, model=self.model, sampling=settings, variant=self.variant)
+        return resolve_candidate(session, app, stable, change, now)
 
 
 class ReleaseRequest(BaseModel):
-    """Release a candidate to an app. What is left empty stays as it serves now."""
+    """What a person fills in to release a candidate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    app: Name = Field(
-        title="App",
-        description="The app to release to, as clients call it, such as support-bot.",
-        examples=["support-bot"],
-    )
-    changes: Changes = Field(
-        title="Candidate", description="What the candidate has other than what serves now; at least one thing."
-    )
+    app: Name = Field(title="App", description="The app to release to.", examples=["support-bot"])
+    changes: Changes = Field(title="Candidate", description="What the candidate has other than what serves now.")
     policy_file: str | None = Field(
-        default=None,
-        title="Policy override",
-        description="Path, on the worker, of another policy file than the app's, for this release only.",
-        examples=["/etc/softlaunch/careful.yaml"],
+        default=None, title="Policy override", description="Another policy file than the app's, for this release only."
     )
     allow_same: bool = Field(
         default=False, title="Rehearse", description="Release what serves already, to rehearse the pipeline (A/A)."
     )
-    actor: str = Field(
-        default="unknown", title="Who", description="Who releases, such as anna; kept in the ledger.", examples=["anna"]
-    )
-    origin: str = Field(
-        default="prefect",
-        title="From where",
-        description="Where the request came from; kept in the ledger. Leave it as it is in a form.",
-        examples=["prefect"],
-    )
+    actor: str = Field(default="unknown", title="Who", description="Who releases; kept in the ledger.")
+    origin: str = Field(default="prefect", title="From where", description="Where the request came from.")
 
 
 def open_release(database: Database, request: ReleaseRequest, now: datetime) -> str:
     """Check a request, freeze it and take the app's lock; returns the release's id.
 
-    Raises SoftlaunchError, with what to change, before anything is written.
+    A request for what a live release without a driver releases already goes on with that one. Raises SoftlaunchError,
+    with what to change, before anything is written.
     """
     with database.begin() as session:
         app = check_app(session, request.app)
+        session.get_one(
+            RouteRow, request.app, with_for_update=True
+        )  # of two at once the second sees what the first did
         held = find_live(session, request.app)
         if held is not None:
-            raise ReleaseLockedError(held_by(held))
+            return _go_on_with(session, held, request, now)
         policy_path = request.policy_file or app.policy_path
         policy = Policy.model_validate(app.policy) if request.policy_file is None else load_policy(Path(policy_path))
         stable = _stable(session, request.app)
@@ -133,17 +100,30 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
         return release_id
 
 
-def describe(session: Session, request: ReleaseRequest) -> str:
-    """What a request does, for the name of its run: `support-bot: 1.3.0 -> 1.4.0`. Raises SoftlaunchError as opening.
+def find_to_continue(database: Database, request: ReleaseRequest, now: datetime) -> str | None:
+    """Id of the live release that a request would go on with; None when it would open one.
 
-    Nothing is written.
+    Raises ReleaseLockedError when the app's live release is somebody else's.
     """
-    check_app(session, request.app)
-    stable = _stable(session, request.app)
-    if request.allow_same and request.changes == Changes():
-        return f"{request.app}: rehearsal with {stable.label}"
-    before, after = differences(stable, preview_candidate(session, request.app, stable, request.changes.change))
-    return f"{request.app}: {before} -> {after}"
+    with database.begin() as session:
+        held = find_live(session, request.app)
+        return None if held is None else _go_on_with(session, held, request, now)
+
+
+def _go_on_with(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> str:
+    if is_driven(held, now) or not _wants(session, held, request, now):
+        raise ReleaseLockedError(held_by(held, now))
+    asked_by = Actor(request.actor, request.origin)
+    tell(session, held.app, held.id, f"{held.id}: {asked_by} goes on with it; nobody drove it any more.", now)
+    return held.id
+
+
+def _wants(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> bool:
+    """Whether a request names the candidate of a live release."""
+    if request.changes == Changes():
+        return request.allow_same and held.candidate_digest == held.stable_digest
+    stable = Variant.model_validate(session.get_one(VariantRow, held.stable_digest).content)
+    return request.changes.candidate(session, request.app, stable, now).digest == held.candidate_digest
 
 
 def _serve_by(session: Session, app: AppRow, policy: Policy, now: datetime) -> None:

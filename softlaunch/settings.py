@@ -19,6 +19,9 @@ class Settings(BaseSettings):
         default=None, description="comma-separated API keys that clients of the gateway must present; open when unset"
     )
     poll_seconds: float = Field(default=1.0, gt=0, le=2, description="pause between two looks at a live release")
+    driver_seconds: float = Field(
+        default=15.0, ge=5, le=600, description="how long a driver may be silent before another one may take over"
+    )
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8800
 

@@ -2,15 +2,18 @@
 
 import os
 import socket
+from datetime import timedelta
 
 from softlaunch.driver import Driver
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.look import Eyes
+from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 
 
 def build_driver(database: Database, kind: str) -> Driver:
     """A driver on the embedded request log. `kind` says what drives, such as `release flow`."""
     eyes = Eyes(RequestLogTelemetry(database), RegressionEval(database))
-    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}")
+    ttl = timedelta(seconds=Settings().driver_seconds)
+    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl)

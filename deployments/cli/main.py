@@ -16,6 +16,8 @@ _MODULES = {
     "registry": ("prompts", "models", "variants"),
     "plan": ("plan",),
     "release": ("release",),
+    "history": ("history",),
+    "reconcile": ("reconcile",),
     "people": ("rollback", "approve", "reject"),
     "gateway": ("gateway",),
     "gates": ("gates",),

@@ -55,7 +55,7 @@ def start(
     It is stable with another prompt, model or sampling, or a recorded variant.
 
     Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
-    runs in this process.
+    runs in this process. Starting what is released already goes on with it, unless somebody drives it.
     """
     from deployments.cli.starting import start_release
     from softlaunch.opening import Changes, ReleaseRequest
@@ -71,7 +71,7 @@ def start(
         policy_file=None if policy is None else str(policy.resolve()),
         allow_same=allow_same,
         actor=who().name,
-        origin="command line",
+        origin=who().origin,
     )
     release_id = start_release(request, without_prefect=without_prefect, quiet=json)
     _finish(_view(app, release_id), json)

@@ -3,7 +3,7 @@
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
@@ -14,7 +14,7 @@ from deployments.cli.output import errors
 from softlaunch.clock import utc_now
 from softlaunch.drive import drive
 from softlaunch.errors import SoftlaunchError
-from softlaunch.opening import ReleaseRequest, open_release
+from softlaunch.opening import ReleaseRequest, find_to_continue, open_release
 from softlaunch.release import Release
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 DEPLOYMENT = "release/release"
+RESUMING = "resume-release/resume-release"
 
 
 class NotStartedError(SoftlaunchError):
@@ -91,25 +92,33 @@ def _run_flow_here(request: ReleaseRequest, *, quiet: bool) -> str:
 
 def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
     """Have a worker run the deployment, and follow the release in the ledger."""
-    from prefect.deployments import run_deployment
-    from prefect.exceptions import ObjectNotFound
-
     named = request.model_copy(update={"origin": f"{request.origin}, request {uuid.uuid4().hex[:8]}"})
-    try:
-        parameters = {"request": named.model_dump(mode="json")}
-        run = cast("FlowRun", run_deployment(DEPLOYMENT, parameters=parameters, timeout=0))
-    except ObjectNotFound as error:
-        raise NotStartedError(
-            f"Prefect has no deployment {DEPLOYMENT}; deploy it with 'prefect deploy --all --prefect-file "
-            "deployments/prefect.yaml', or start with --without-prefect"
-        ) from error
-    errors.print("Prefect took the release; waiting for a worker to begin.", style="dim")
     with ledger() as database:
-        release_id = _await_release(database, named, run.id)
+        release_id = find_to_continue(database, named, utc_now())
+        if release_id is None:
+            run = _order_run(DEPLOYMENT, {"request": named.model_dump(mode="json")})
+            errors.print("Prefect took the release; waiting for a worker to begin.", style="dim")
+            release_id = _await_release(database, named, run.id)
+        else:
+            _order_run(RESUMING, {"release_id": release_id})
+            errors.print(f"Prefect goes on with {release_id}; waiting for a worker to begin.", style="dim")
         with _shown(database, request.app, release_id, quiet=quiet):
             while _live(database, release_id):
                 time.sleep(0.5)
         return release_id
+
+
+def _order_run(deployment: str, parameters: Mapping[str, object]) -> "FlowRun":
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return cast("FlowRun", run_deployment(deployment, parameters=dict(parameters), timeout=0))
+    except ObjectNotFound as error:
+        raise NotStartedError(
+            f"Prefect has no deployment {deployment}; deploy it with 'prefect deploy --all --prefect-file "
+            "deployments/prefect.yaml', or start with --without-prefect"
+        ) from error
 
 
 def _await_release(database: Database, request: ReleaseRequest, run_id: UUID) -> str:

@@ -247,6 +247,24 @@ class ApprovalPolicy(Part):
     """An approval that nobody gave in this time counts as a refusal."""
 
 
+class OnOrphaned(StrEnum):
+    """What happens to a live release that nobody drives any more."""
+
+    RESUME = "resume"
+    ROLL_BACK = "roll_back"
+
+
+class OrphanedPolicy(Part):
+    """What `softlaunch reconcile` does with a release whose driver died; until then gateways serve stable."""
+
+    action: OnOrphaned = OnOrphaned.RESUME
+    """resume: the next driver goes on from the ledger. roll_back: the release ends."""
+    roll_back_after: Duration = 3600.0
+    """A release that nobody drove for longer than this is rolled back: nobody remembers what it was about."""
+    maximum_deaths: Annotated[int, Field(ge=1)] = 5
+    """A release whose drivers died so often within an hour is rolled back: it may be what kills them."""
+
+
 DEFAULT_STAGES = (
     StagePolicy(weight_percent=1),
     StagePolicy(weight_percent=5),
@@ -283,6 +301,7 @@ class Policy(Part):
     unit: UnitPolicy = UnitPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
     approval: ApprovalPolicy = ApprovalPolicy()
+    orphaned: OrphanedPolicy = OrphanedPolicy()
     texts: TextPolicy = TextPolicy()
     router: RouterKind = RouterKind.EMBEDDED
     telemetry: TelemetryKind = TelemetryKind.REQUEST_LOG

@@ -8,8 +8,7 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.metrics import Metric, MetricError, Sample, normalise, parse_metric
-from softlaunch.evals.metrics.text import Contains, TextMetric
+from softlaunch.evals.metrics import METRICS, normalise
 
 
 class CasesError(SoftlaunchError):
@@ -47,7 +46,7 @@ class Case(BaseModel):
     def _is_consistent(self) -> Self:
         if not self.asked:
             raise ValueError("give it a 'question', or 'messages' that end with one of role user")
-        objection = _metric_of(self).objection(self.expected)
+        objection = METRICS.get(self.metric, METRICS["contains"]).objection(self.expected)
         if objection:
             raise ValueError(f"'expected' is {self.expected!r}, but the metric {self.metric} wants {objection}")
         if self.answer is not None and not is_right(self, self.answer):
@@ -87,17 +86,7 @@ def text_of(content: object) -> str:
 
 def is_right(case: Case, text: str) -> bool:
     """Whether an answer satisfies what the case expects, as an eval would score it."""
-    score = _metric_of(case).score(Sample(answer=text, expected=case.expected, tolerance=case.tolerance))
-    return (score.value or 0.0) >= 0.5
-
-
-def _metric_of(case: Case) -> Metric:
-    """The case's metric; what can't be told from the text alone means that the answer contains what is expected."""
-    try:
-        found = parse_metric(case.metric)
-    except MetricError:
-        return Contains()
-    return found if isinstance(found, TextMetric) else Contains()
+    return METRICS.get(case.metric, METRICS["contains"]).score(text, case) >= 0.5
 
 
 def key_of(question: str) -> str:

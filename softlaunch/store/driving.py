@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import update
+from sqlalchemy import and_, or_, update
 from sqlmodel import Session, col, select
 
 from softlaunch.release import Release, State, check_transition
 from softlaunch.store.releases import Actor, FencedError, read_release, record_transition
-from softlaunch.store.tables import ReleaseRow
+from softlaunch.store.tables import DriveRow, ReleaseRow
 from softlaunch.verdict import Outcome
 
 
@@ -28,7 +28,9 @@ def claim(session: Session, release_id: str, holder: str, ttl: timedelta, now: d
         release = read_release(session, release_id)
         if not release.state.live:
             raise FencedError(f"{release_id} is over: {release.state} ({release.reason})")
-        raise FencedError(f"{release_id} is driven by {release.driver_holder} until {release.driver_expires_at}")
+        until = f"{release.driver_expires_at:%H:%M:%S} UTC at least"
+        raise FencedError(f"{release_id} is driven by {release.driver_holder} until {until}")
+    session.add(DriveRow(release_id=release_id, token=claimed, holder=holder, began_at=now))
     return int(claimed)
 
 
@@ -96,8 +98,40 @@ def apply_transition(session: Session, step: Transition, actor: Actor, now: date
     record_transition(session, row, before.state, step.reason, actor, now)
 
 
-def orphans(session: Session, now: datetime) -> list[str]:
-    """Ids of live releases that nobody drives."""
-    unheld = col(ReleaseRow.driver_expires_at).is_(None) | (col(ReleaseRow.driver_expires_at) <= now)
-    found = select(ReleaseRow.id).where(col(ReleaseRow.live_app).is_not(None), unheld).order_by(ReleaseRow.id)
-    return list(session.exec(found).all())
+@dataclass(frozen=True, slots=True)
+class Right:
+    """The right to drive a live release as it was read: whoever renews it changes `expires_at`."""
+
+    release_id: str
+    token: int
+    expires_at: datetime | None
+
+
+def unattended(session: Session, ttl: timedelta, now: datetime) -> list[Right]:
+    """Rights that look as if nobody used them: run out, or running on for longer than any driver may ask for.
+
+    The latter is what a driver leaves that died before its clock was set back. A release that was opened less than
+    `ttl` ago and not taken over yet is left to whoever opened it.
+    """
+    expires = col(ReleaseRow.driver_expires_at)
+    unheld = or_(expires <= now, expires > now + ttl, and_(expires.is_(None), col(ReleaseRow.opened_at) <= now - ttl))
+    found = (
+        select(ReleaseRow.id, ReleaseRow.driver_token, ReleaseRow.driver_expires_at)
+        .where(col(ReleaseRow.live_app).is_not(None), unheld)
+        .order_by(ReleaseRow.id)
+    )
+    return [Right(*row) for row in session.exec(found).all()]
+
+
+def set_free(session: Session, right: Right, now: datetime) -> bool:
+    """Let the next driver begin at once, by compare-and-set: false when the right was renewed or taken since."""
+    expires = col(ReleaseRow.driver_expires_at)
+    unchanged = expires.is_(None) if right.expires_at is None else expires == right.expires_at
+    freed = session.execute(
+        update(ReleaseRow)
+        .where(col(ReleaseRow.id) == right.release_id, col(ReleaseRow.live_app).is_not(None))
+        .where(col(ReleaseRow.driver_token) == right.token, unchanged)
+        .values(driver_expires_at=now)
+        .returning(col(ReleaseRow.id))
+    )
+    return freed.scalar_one_or_none() is not None

@@ -53,10 +53,10 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
     Raises ReleaseLockedError, naming the holder, when the app has a live release, and ConflictError when another
     variant serves by now than the one that the candidate is to be compared with.
     """
-    held = find_live(session, opening.app)
-    if held is not None:
-        raise ReleaseLockedError(held_by(held))
     route = session.get_one(RouteRow, opening.app, with_for_update=True, populate_existing=True)
+    held = find_live(session, opening.app)  # whoever opened at the same moment has committed by now
+    if held is not None:
+        raise ReleaseLockedError(held_by(held, now))
     if route.stable_digest != opening.stable_digest:
         raise ConflictError(
             f"{opening.app} serves variant {route.stable_digest[:12]} by now, not {opening.stable_digest[:12]}; "
@@ -88,13 +88,19 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
     return row.id
 
 
-def held_by(row: ReleaseRow) -> str:
-    """Who holds an app, since when, and what can be done about it."""
+def held_by(row: ReleaseRow, now: datetime) -> str:
+    """Who holds an app, since when, who drives it, and what can be done about it."""
+    driver = f"driven by {row.driver_holder}" if is_driven(row, now) else "driven by nobody at this moment"
     return (
         f"{row.app} has a live release: {row.id} ({row.state}), opened by {row.opened_by} from {row.opened_from} at "
-        f"{row.opened_at:%Y-%m-%d %H:%M} UTC; watch it with 'softlaunch release watch {row.app}', or end it with "
-        f"'softlaunch release abort {row.app}'"
+        f"{row.opened_at:%Y-%m-%d %H:%M} UTC, {driver}; watch it with 'softlaunch release watch "
+        f"{row.app}', or end it with 'softlaunch release abort {row.app}'"
     )
+
+
+def is_driven(row: ReleaseRow, now: datetime) -> bool:
+    """Whether somebody holds the right to drive a live release."""
+    return row.driver_expires_at is not None and row.driver_expires_at > now
 
 
 def _stage_row(release_id: str, stage: Stage) -> StageRow:

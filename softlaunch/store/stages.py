@@ -14,7 +14,10 @@ from softlaunch.verdict import Interval, Outcome, Role, Verdict
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """How a stage stands; `evidence` is the JSON state of whatever judges it."""
+    """How a stage stands; `evidence` is the JSON state of whatever judges it.
+
+    Of the time since `entered_at`, `skipped_seconds` don't count: nobody looked then, or the clock was set.
+    """
 
     position: int
     state: str
@@ -23,16 +26,27 @@ class StageRecord:
     ended_at: datetime | None
     reason: str
     evidence: Mapping[str, Any]
+    looked_at: datetime | None = None
+    skipped_seconds: float = 0.0
 
 
 def read_stages(session: Session, release_id: str) -> tuple[StageRecord, ...]:
     """Every stage of a release, in the order of its plan."""
     rows = session.exec(select(StageRow).where(StageRow.release_id == release_id).order_by(col(StageRow.position)))
-    return tuple(
-        StageRecord(
-            row.position, row.state, row.entered_at, row.deadline_at, row.ended_at, row.reason, dict(row.evidence)
-        )
-        for row in rows
+    return tuple(_record(row) for row in rows)
+
+
+def _record(row: StageRow) -> StageRecord:
+    return StageRecord(
+        position=row.position,
+        state=row.state,
+        entered_at=row.entered_at,
+        deadline_at=row.deadline_at,
+        ended_at=row.ended_at,
+        reason=row.reason,
+        evidence=dict(row.evidence),
+        looked_at=row.looked_at,
+        skipped_seconds=row.skipped_seconds,
     )
 
 
@@ -40,9 +54,28 @@ def begin_stage(session: Session, release_id: str, stage: Stage, now: datetime) 
     """Note that a stage is in force from now on."""
     row = session.get_one(StageRow, (release_id, stage.position))
     row.state = "running"
-    row.entered_at = now
+    row.entered_at = row.looked_at = now
     row.deadline_at = None if stage.deadline is None else now + timedelta(seconds=stage.deadline)
     session.add(row)
+
+
+def note_look(session: Session, release_id: str, position: int, longest: float, now: datetime) -> StageRecord:
+    """Note that a stage is looked at now; returns it.
+
+    Of the time since the last look no more than `longest` seconds count, and none where the clock was set back: the
+    deadline moves by what is skipped, so that a stage gets the time that its plan gives it whatever happens to its
+    drivers or clocks.
+    """
+    row = session.get_one(StageRow, (release_id, position))
+    if row.looked_at is not None:
+        passed = (now - row.looked_at).total_seconds()
+        skipped = passed - min(max(passed, 0.0), longest)
+        row.skipped_seconds += skipped
+        if row.deadline_at is not None:
+            row.deadline_at += timedelta(seconds=skipped)
+    row.looked_at = now
+    session.add(row)
+    return _record(row)
 
 
 def end_stage(session: Session, release_id: str, position: int, outcome: str, reason: str, now: datetime) -> None:

@@ -150,7 +150,11 @@ class ReleaseRow(SQLModel, table=True):
 
 
 class StageRow(SQLModel, table=True):
-    """One stage of a release: its place in the plan, when it ran, and the gates' evidence so far."""
+    """One stage of a release: its place in the plan, when it ran, and the gates' evidence so far.
+
+    `looked_at` is its driver's last look; `skipped_seconds` of the time since it began don't count, because nobody
+    looked or because the clock was set.
+    """
 
     __tablename__ = "stages"
     release_id: str = Field(primary_key=True, foreign_key="releases.id")
@@ -161,6 +165,8 @@ class StageRow(SQLModel, table=True):
     entered_at: datetime | None = _when(nullable=True)
     deadline_at: datetime | None = _when(nullable=True)
     ended_at: datetime | None = _when(nullable=True)
+    looked_at: datetime | None = _when(nullable=True)
+    skipped_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
     reason: str = ""
     evidence: dict[str, Any] = _json()
 
@@ -178,6 +184,18 @@ class VerdictRow(SQLModel, table=True):
     reason: str
     figures: dict[str, Any] = _json()
     decided_at: datetime = _when()
+
+
+class DriveRow(SQLModel, table=True):
+    """Who took over the driving of a release, and when."""
+
+    __tablename__ = "drives"
+    __table_args__ = (UniqueConstraint("release_id", "token"),)
+    id: int | None = _row_number()
+    release_id: str = Field(foreign_key="releases.id", index=True)
+    token: int
+    holder: str
+    began_at: datetime = _when()
 
 
 class TransitionRow(SQLModel, table=True):

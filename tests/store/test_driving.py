@@ -1,16 +1,18 @@
 """The right to drive a release, and its transitions."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from builders import ANNA, NOON, open_in_new_app, steps_of
+from sqlmodel import Session, col, select
 
 from softlaunch.ending import abort
 from softlaunch.errors import NotFoundError
 from softlaunch.release import IllegalTransitionError, State
 from softlaunch.store.database import Database
-from softlaunch.store.driving import Transition, apply_transition, claim, orphans, release_claim, renew
+from softlaunch.store.driving import Transition, apply_transition, claim, release_claim, renew, set_free, unattended
 from softlaunch.store.releases import FencedError, read_release
+from softlaunch.store.tables import DriveRow
 
 TTL = timedelta(seconds=15)
 LATER = NOON + TTL
@@ -53,7 +55,7 @@ def test_a_stale_token_is_refused_everywhere(database: Database) -> None:
         apply_transition(session, Transition(release, State.EVALUATING, 0, "go"), ANNA, LATER, stale)
     with database.begin() as session:
         release_claim(session, release_id, stale, NOON)
-        assert orphans(session, LATER) == []
+        assert unattended(session, TTL, LATER) == []
     assert steps_of(database, release_id) == [("pending", 0)]
 
 
@@ -108,13 +110,56 @@ def test_a_person_who_writes_fences_the_driver_off(database: Database) -> None:
         renew(session, release_id, token, TTL, NOON)
 
 
-def test_orphans_are_live_releases_whose_driver_is_silent(database: Database) -> None:
-    """One that nobody has driven yet is one, one that is over isn't."""
+def unattended_ids(session: Session, now: datetime) -> list[str]:
+    """Releases that look as if nobody drove them."""
+    return [right.release_id for right in unattended(session, TTL, now)]
+
+
+def test_a_release_looks_unattended_when_its_driver_is_silent(database: Database) -> None:
+    """One that was opened a moment ago is left to whoever opened it; one that is over isn't looked after."""
     release_id = open_in_new_app(database)
     with database.begin() as session:
-        assert orphans(session, NOON) == [release_id]
+        assert unattended_ids(session, LATER - timedelta(seconds=1)) == []
+        assert unattended_ids(session, LATER) == [release_id]
         claim(session, release_id, "one", TTL, NOON)
-        assert orphans(session, NOON) == []
-        assert orphans(session, LATER) == [release_id]
+        assert unattended_ids(session, NOON) == []
+        assert unattended_ids(session, LATER) == [release_id]
         abort(session, "support-bot", ANNA, "tea", NOON)
-        assert orphans(session, LATER) == []
+        assert unattended_ids(session, LATER) == []
+
+
+def test_a_right_from_the_future_looks_unattended(database: Database) -> None:
+    """Its driver died before the clock was set back: nobody may have to wait for an hour."""
+    release_id = open_in_new_app(database)
+    with database.begin() as session:
+        claim(session, release_id, "one", TTL, NOON + timedelta(hours=1))
+        assert unattended_ids(session, NOON) == [release_id]
+
+
+def test_a_right_is_set_free_once_and_only_as_it_was_read(database: Database) -> None:
+    """Of two who read it one sets it free; a driver that renewed it keeps it, and one that wakes up gets it back."""
+    release_id = open_in_new_app(database)
+    with database.begin() as session:
+        token = claim(session, release_id, "one", TTL, NOON)
+        (right,) = unattended(session, TTL, LATER)
+        renew(session, release_id, token, TTL, LATER)
+        assert not set_free(session, right, LATER)
+    late = LATER + TTL
+    with database.begin() as session:
+        (right,) = unattended(session, TTL, late)
+        assert set_free(session, right, late + timedelta(seconds=1))
+        assert not set_free(session, right, late + timedelta(seconds=2))
+        renew(session, release_id, token, TTL, late + timedelta(seconds=3))
+    with pytest.raises(FencedError, match="driven by one"), database.begin() as session:
+        claim(session, release_id, "two", TTL, late + timedelta(seconds=4))
+
+
+def test_it_is_kept_who_drove(database: Database) -> None:
+    """Each take-over is a row with holder and time."""
+    release_id = open_in_new_app(database)
+    with database.begin() as session:
+        first = claim(session, release_id, "one", TTL, NOON)
+        second = claim(session, release_id, "two", TTL, LATER)
+    with database.read() as session:
+        rows = session.exec(select(DriveRow).order_by(col(DriveRow.id))).all()
+    assert [(row.token, row.holder, row.began_at) for row in rows] == [(first, "one", NOON), (second, "two", LATER)]

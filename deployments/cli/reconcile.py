@@ -1,0 +1,148 @@
+"""`softlaunch reconcile`: look after releases that nobody drives, without Prefect."""
+
+import signal
+import threading
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+from sqlalchemy.exc import SQLAlchemyError
+
+from deployments.cli.ledger import ledger
+from deployments.cli.output import JSON_OPTION, console, errors, print_json
+from deployments.cli.who import who
+from softlaunch.clock import utc_now
+from softlaunch.edges.chat.console import ConsoleChat
+from softlaunch.orphans import Remedy
+from softlaunch.reconcile import Finding, Reconciler
+from softlaunch.settings import Settings
+from softlaunch.store.database import Database
+from softlaunch.store.news import take_unsent
+from softlaunch.store.releases import Actor, read_release
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("reconcile")(reconcile)
+
+
+def reconcile(
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again and again.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks of --watch.")] = 15.0,
+    patience: Annotated[
+        float, typer.Option(min=0, help="Leave releases alone whose driver was heard of within so many seconds.")
+    ] = 0.0,
+    json: bool = JSON_OPTION,
+) -> None:
+    """Go on with releases that nobody drives.
+
+    Each is driven to its end in this process, or rolled back where its policy says so. Needs no Prefect; any number
+    of these may run at once.
+    """
+    with ledger() as database:
+        if watch:
+            _stay(database, every, patience)
+            return
+        settled = _Settled(database, patience, quiet=json)
+        found = settled.look()
+        if not json:
+            _say_found(found)
+        settled.drives.wait()
+        _conclude(database, found, json)
+
+
+class _Settled:
+    """A reconciler and the releases that it drives on."""
+
+    def __init__(self, database: Database, patience: float, *, quiet: bool) -> None:
+        from softlaunch.resume import Drives
+        from softlaunch.wiring import build_driver
+
+        settings = Settings()
+        self._database, self._patience, self._quiet = database, patience, quiet
+        by = Actor("reconcile", who().origin)
+        self._reconciler = Reconciler(database, by, timedelta(seconds=settings.driver_seconds))
+        self.drives = Drives(
+            build_driver(database, "reconcile"),
+            settings.poll_seconds,
+            tell=lambda progress: None if quiet else _say(f"{progress.release_id} {progress.stage}: {progress.told}."),
+            say=_complain,
+        )
+
+    def look(self) -> tuple[Finding, ...]:
+        """One pass; what is to be resumed is under way when this returns, and what people are told was told."""
+        found = self._reconciler.run(self._patience)
+        for finding in found:
+            if finding.remedy is Remedy.RESUME:
+                self.drives.begin(finding.release_id)
+        if not self._quiet:
+            self.deliver()
+        return found
+
+    def deliver(self) -> None:
+        """Send what waits in the outbox."""
+        chat = ConsoleChat(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+        with self._database.begin() as session:
+            waiting = take_unsent(session, utc_now())
+        for notice in waiting:
+            chat.post(notice)
+
+
+def _stay(database: Database, every: float, patience: float) -> None:
+    """Look again and again until SIGINT or SIGTERM; a ledger that can't be reached is waited for."""
+    over = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: over.set())
+    settled = _Settled(database, patience, quiet=False)
+    _say(f"Looking for releases that nobody drives every {every:g} s.")
+    unreachable = False
+    while not over.is_set():
+        try:
+            _say_found(settled.look(), quiet=True)
+            unreachable = False
+        except SQLAlchemyError as error:
+            if not unreachable:
+                _complain(f"the ledger can't be reached ({error.__class__.__name__}); trying on")
+            unreachable = True
+        over.wait(every)
+    settled.drives.stop()
+
+
+def _say_found(found: tuple[Finding, ...], *, quiet: bool = False) -> None:
+    for finding in found:
+        _say(finding.sentence)
+    if not found and not quiet:
+        _say("Every live release is driven by somebody.")
+
+
+def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> None:
+    with database.read() as session:
+        ended = [(finding, read_release(session, finding.release_id)) for finding in found]
+    if not json:
+        for finding, release in ended:
+            _say(f"{finding.release_id} is {release.state}: {release.reason}.")
+        return
+    print_json(
+        [
+            {
+                "release_id": finding.release_id,
+                "app": finding.app,
+                "stage": finding.stage,
+                "last_driver": finding.holder or None,
+                "silent_seconds": finding.silent_seconds,
+                "remedy": finding.remedy,
+                "reason": finding.reason,
+                "state": release.state,
+                "outcome": release.outcome,
+            }
+            for finding, release in ended
+        ]
+    )
+
+
+def _say(text: str) -> None:
+    console.print(f"[{utc_now():%H:%M:%S}] {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _complain(text: str) -> None:
+    errors.print(f"softlaunch: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,20 @@
+"""The reconcile flow: each minute it looks for releases that nobody drives, and has them driven on."""
+
+from prefect import flow
+
+from softlaunch.orphans import Remedy
+from tasks import notices, orphans
+
+
+@flow(name="reconcile", flow_run_name="look for releases that nobody drives")
+def reconcile() -> list[str]:
+    """Resume or roll back what nobody drives; returns a sentence for each.
+
+    A resumed release gets a flow run of its own, `resume-release`, which the ledger lets drive only once.
+    """
+    found = orphans.settle()
+    for finding in found:
+        if finding.remedy is Remedy.RESUME:
+            orphans.order_resumption(finding)
+    notices.deliver()
+    return [finding.sentence for finding in found]

@@ -1,0 +1,105 @@
+"""The trail of an app: who started, approved, changed and took back what, and from where. Read from the ledger."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlmodel import Session, col, select
+
+from softlaunch.decision import Answer
+from softlaunch.store.tables import AliasMoveRow, ApprovalRow, DriveRow, IncidentRow, ReleaseRow, TransitionRow
+
+
+class Event(StrEnum):
+    """What an entry of the trail tells of."""
+
+    OPENED = "opened"
+    DRIVEN = "driven"
+    MOVED = "moved"
+    ENDED = "ended"
+    ASKED = "asked"
+    ANSWERED = "answered"
+    INCIDENT = "incident"
+    RESOLVED = "resolved"
+    ALIAS = "alias"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that happened; `by` says who did it and from where."""
+
+    happened_at: datetime
+    release_id: str | None
+    event: Event
+    what: str
+    by: str
+
+
+def read_history(session: Session, app: str, limit: int) -> list[Entry]:
+    """The newest entries of an app's trail, oldest first."""
+    entries = [
+        *_transitions(session, app),
+        *_drives(session, app),
+        *_questions(session, app),
+        *_incidents(session, app),
+        *_aliases(session, app),
+    ]
+    return sorted(entries, key=lambda entry: entry.happened_at)[-limit:]
+
+
+def _transitions(session: Session, app: str) -> Iterator[Entry]:
+    rows = session.exec(
+        select(TransitionRow, ReleaseRow)
+        .join(ReleaseRow, col(ReleaseRow.id) == col(TransitionRow.release_id))
+        .where(ReleaseRow.app == app)
+        .order_by(col(TransitionRow.id))
+    )
+    for step, release in rows:
+        event = Event.OPENED if step.revision == 0 else Event.MOVED
+        if step.to_state in {"promoted", "rejected", "rolled_back", "aborted"}:
+            event = Event.ENDED
+        what = f"{step.to_state}: {step.reason}" if step.revision else f"candidate {release.candidate_digest[:12]}"
+        yield Entry(step.happened_at, release.id, event, what, step.actor)
+
+
+def _drives(session: Session, app: str) -> Iterator[Entry]:
+    rows = session.exec(
+        select(DriveRow)
+        .join(ReleaseRow, col(ReleaseRow.id) == col(DriveRow.release_id))
+        .where(ReleaseRow.app == app)
+        .order_by(col(DriveRow.id))
+    )
+    for row in rows:
+        yield Entry(row.began_at, row.release_id, Event.DRIVEN, "takes over the driving", row.holder)
+
+
+def _questions(session: Session, app: str) -> Iterator[Entry]:
+    rows = session.exec(
+        select(ApprovalRow)
+        .join(ReleaseRow, col(ReleaseRow.id) == col(ApprovalRow.release_id))
+        .where(ReleaseRow.app == app)
+        .order_by(col(ApprovalRow.id))
+    )
+    for row in rows:
+        yield Entry(row.asked_at, row.release_id, Event.ASKED, row.text, "driver")
+        if row.decided_at is not None and row.state != Answer.PENDING:
+            why = f" ({row.reason})" if row.reason else ""
+            by = f"{row.decided_by} ({row.decided_from})"
+            yield Entry(row.decided_at, row.release_id, Event.ANSWERED, f"{row.state}{why}: {row.text}", by)
+
+
+def _incidents(session: Session, app: str) -> Iterator[Entry]:
+    rows = session.exec(select(IncidentRow).where(IncidentRow.app == app).order_by(col(IncidentRow.id)))
+    for row in rows:
+        yield Entry(row.opened_at, row.release_id, Event.INCIDENT, f"{row.kind}: {row.summary}", "softlaunch")
+        if row.resolved_at is not None:
+            what = f"{row.kind}: {row.resolution}"
+            yield Entry(row.resolved_at, row.release_id, Event.RESOLVED, what, row.resolved_by)
+
+
+def _aliases(session: Session, app: str) -> Iterator[Entry]:
+    rows = session.exec(select(AliasMoveRow).where(AliasMoveRow.app == app).order_by(col(AliasMoveRow.id)))
+    for row in rows:
+        what = f"{row.alias} points to {row.variant_digest[:12]}"
+        yield Entry(row.moved_at, row.release_id, Event.ALIAS, what, row.moved_by)

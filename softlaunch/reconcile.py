@@ -1,0 +1,153 @@
+"""Bringing releases that nobody drives back on their way: found, told of, and resumed or rolled back.
+
+Any number of reconcilers may run at once: each orphan is taken up by compare-and-set, and only one of those who resume
+it gets the right to drive.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import func
+from sqlmodel import Session, col, select
+
+from softlaunch.clock import utc_now
+from softlaunch.decision import End
+from softlaunch.ending import end_release
+from softlaunch.orphans import Judgement, Orphan, Remedy, judge_orphan, show_seconds
+from softlaunch.release import Release, State
+from softlaunch.store.database import Database
+from softlaunch.store.driving import Right, set_free, unattended
+from softlaunch.store.news import Incident, IncidentKind, open_incident, resolve_incident
+from softlaunch.store.releases import Actor, is_driven, read_release
+from softlaunch.store.stages import read_stages
+from softlaunch.store.tables import IncidentRow, ReleaseRow
+from softlaunch.verdict import Outcome
+
+_DEATHS_WITHIN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An orphaned release and what became of it; one to resume waits for a driver."""
+
+    release_id: str
+    token: int
+    app: str
+    stage: str
+    holder: str
+    silent_seconds: float
+    remedy: Remedy
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        done = "is resumed" if self.remedy is Remedy.RESUME else "was rolled back"
+        return f"{self.release_id} {done} at {self.stage}: {self.reason} (last by {self.holder or 'nobody'})."
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Looks after live releases. `by` is who does it; `ttl` is how long a driver may be silent."""
+
+    database: Database
+    by: Actor
+    ttl: timedelta
+    clock: Callable[[], datetime] = utc_now
+    pause: Callable[[float], None] = time.sleep
+
+    def run(self, patience: float = 0.0) -> tuple[Finding, ...]:
+        """One pass: incidents that are over are resolved, orphans are settled; returns what was found.
+
+        Releases without a driver for less than `patience` seconds are left to another reconciler. Clocks may differ
+        or jump, so that a right which looks unused is watched for a moment: a driver that lives renews it.
+        """
+        with self.database.begin() as session:
+            _resolve(session, self.by, self.clock())
+            suspects = unattended(session, self.ttl, self.clock())
+        if not suspects:
+            return ()
+        self.pause(self.ttl.total_seconds() / 3)
+        found = [self._settle(right, patience) for right in suspects]
+        return tuple(finding for finding in found if finding is not None)
+
+    def _settle(self, right: Right, patience: float) -> Finding | None:
+        """Take up one orphan in one transaction; None when somebody drives it after all, or it is another's turn."""
+        now = self.clock()
+        with self.database.begin() as session:
+            release = read_release(session, right.release_id)
+            silent = _silence(session, release, now)
+            if silent < patience or not set_free(session, right, now):
+                return None
+            open_incident(session, _incident(release, right, silent), now)
+            judgement = judge_orphan(Orphan(release, silent, _deaths(session, release.id, now)))
+            if judgement.remedy is Remedy.ROLL_BACK:
+                _end(session, release, judgement, self.by, now)
+                _resolve(session, self.by, now)
+        return Finding(
+            release.id,
+            right.token,
+            release.app,
+            release.stage.name,
+            release.driver_holder,
+            round(silent, 1),
+            judgement.remedy,
+            judgement.reason,
+        )
+
+
+def _silence(session: Session, release: Release, now: datetime) -> float:
+    """Seconds since the last look of any driver, as far as clocks tell: 0 where they were set back since."""
+    looked_at = read_stages(session, release.id)[release.position].looked_at or release.opened_at
+    return max((now - looked_at).total_seconds(), 0.0)
+
+
+def _incident(release: Release, right: Right, silent: float) -> Incident:
+    holder = release.driver_holder or "nobody yet"
+    return Incident(
+        kind=IncidentKind.RELEASE_ORPHANED,
+        app=release.app,
+        release_id=release.id,
+        dedup_key=_key(release.id, right.token),
+        summary=(
+            f"{release.title}: nobody has driven {release.id} for {show_seconds(silent)} at {release.stage.name} "
+            f"(last: {holder}); stable serves alone meanwhile."
+        ),
+        evidence={"token": right.token, "holder": release.driver_holder, "silent_seconds": round(silent, 1)},
+    )
+
+
+def _key(release_id: str, token: int) -> str:
+    return f"{release_id}:orphaned:{token}"
+
+
+def _deaths(session: Session, release_id: str, now: datetime) -> int:
+    """How many drivers a release has lost lately, the latest included."""
+    session.flush()
+    return session.exec(
+        select(func.count())
+        .select_from(IncidentRow)
+        .where(IncidentRow.release_id == release_id, IncidentRow.kind == IncidentKind.RELEASE_ORPHANED)
+        .where(col(IncidentRow.opened_at) > now - _DEATHS_WITHIN)
+    ).one()
+
+
+def _end(session: Session, release: Release, judgement: Judgement, by: Actor, now: datetime) -> None:
+    state = State.ROLLED_BACK if release.state.exposes_users else State.ABORTED
+    end_release(session, release, End(state, Outcome.ERROR, judgement.reason), by, now)
+
+
+def _resolve(session: Session, by: Actor, now: datetime) -> None:
+    """Close the incidents of releases that are driven again, or over."""
+    held = (
+        select(IncidentRow.dedup_key, ReleaseRow)
+        .join(ReleaseRow, col(ReleaseRow.id) == col(IncidentRow.release_id))
+        .where(IncidentRow.kind == IncidentKind.RELEASE_ORPHANED, col(IncidentRow.resolved_at).is_(None))
+    )
+    for key, row in session.exec(held).all():
+        if row.live_app is None:
+            resolve_incident(session, key, str(by), f"{row.id} is {row.state}", now)
+        elif is_driven(row, now):
+            resolve_incident(session, key, str(by), f"{row.driver_holder} drives it", now)

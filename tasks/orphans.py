@@ -1,0 +1,39 @@
+"""Live releases that nobody drives."""
+
+from datetime import timedelta
+
+from prefect import get_run_logger, task
+from prefect.deployments import run_deployment
+
+from softlaunch.clock import utc_now
+from softlaunch.reconcile import Finding, Reconciler
+from softlaunch.settings import Settings
+from softlaunch.store.releases import Actor
+from tasks.ledger import ledger
+
+RESUMING = "resume-release/resume-release"
+_SAME_ORDER_SECONDS = 120
+
+
+@task(task_run_name="look for releases that nobody drives")
+def settle() -> tuple[Finding, ...]:
+    """Free, or roll back, every release that nobody drives; one log line each."""
+    logger = get_run_logger()
+    with ledger() as database:
+        found = Reconciler(database, Actor("reconcile", "prefect"), timedelta(seconds=Settings().driver_seconds)).run()
+    for finding in found:
+        logger.warning(finding.sentence)
+    return found
+
+
+@task(task_run_name="resume {finding.release_id}", retries=2, retry_delay_seconds=5)
+def order_resumption(finding: Finding) -> None:
+    """Have a worker drive a release on. Two reconcilers at once order one run; a run that died is ordered again."""
+    era = int(utc_now().timestamp() // _SAME_ORDER_SECONDS)
+    run_deployment(
+        RESUMING,
+        parameters={"release_id": finding.release_id},
+        timeout=0,
+        as_subflow=False,
+        idempotency_key=f"{finding.release_id}:{finding.token}:{era}",
+    )
