@@ -67,9 +67,15 @@ class Document:
 def read_text(path: Path) -> str:
     """A UTF-8 file's text without a byte-order mark, line ends as newlines. Raises DocumentError."""
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return decode(path, path.read_bytes())
     except OSError as error:
         raise DocumentError(f"{path} can't be read: {error.strerror}") from error
+
+
+def decode(path: Path, content: bytes) -> str:
+    """The text of a file's content without a byte-order mark, line ends as newlines. Raises DocumentError."""
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise DocumentError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from error

@@ -8,7 +8,7 @@ from sqlmodel import Session
 from softlaunch.decision import End
 from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.release import Release, State
-from softlaunch.store.aliases import PREVIOUS, PRODUCTION, move_alias, read_alias
+from softlaunch.store.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
 from softlaunch.store.driving import Transition, apply_transition
 from softlaunch.store.news import Incident, IncidentKind, open_incident, tell
 from softlaunch.store.releases import Actor, find_latest, find_live, find_newest, to_release
@@ -51,12 +51,17 @@ def end_release(
     revision = set_split(session, release.app, serving, Split(), fence, now)
     end_stage(session, release.id, release.position, "passed" if promoted else end.state.value, end.reason, now)
     if promoted:
-        move_alias(session, release.app, PREVIOUS, release.stable.digest, str(actor), now, release.id)
-        move_alias(session, release.app, PRODUCTION, release.candidate.digest, str(actor), now, release.id)
+        _point(session, release, serving, release.stable.digest, actor, now)
     if end.gate is not None and release.state.exposes_users:
         open_incident(session, _incident(release, end, culprit), now)
     tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)
     return Ended(release.id, end.state, revision, serving)
+
+
+def _point(session: Session, release: Release, serving: str, before: str, actor: Actor, now: datetime) -> None:
+    """Move the aliases that only releases move."""
+    for alias, digest in ((PREVIOUS, before), (PRODUCTION, serving), (BASELINE, serving)):
+        move_alias(session, release.app, alias, digest, str(actor), now, release.id)
 
 
 def _incident(release: Release, end: End, culprit: Verdict | None) -> Incident:
@@ -99,8 +104,7 @@ def _undo_promotion(session: Session, release: Release, actor: Actor, reason: st
     apply_transition(session, step, actor, now)
     fence = session.get_one(RouteRow, release.app).fence + 1
     revision = set_split(session, release.app, release.stable.digest, Split(), fence, now)
-    move_alias(session, release.app, PRODUCTION, release.stable.digest, str(actor), now, release.id)
-    move_alias(session, release.app, PREVIOUS, release.candidate.digest, str(actor), now, release.id)
+    _point(session, release, release.stable.digest, release.candidate.digest, actor, now)
     tell(session, release.app, release.id, f"{release.title}: taken back after its promotion. {reason}.", now)
     return Ended(release.id, State.ROLLED_BACK, revision, release.stable.digest)
 

@@ -13,7 +13,8 @@ from softlaunch.errors import ConflictError, SoftlaunchError
 _MODULES = {
     "apps": ("init", "apply"),
     "policy": ("policy",),
-    "registry": ("prompts", "models", "variants"),
+    "prompts": ("prompts",),
+    "registry": ("models", "variants"),
     "plan": ("plan",),
     "release": ("release",),
     "history": ("history",),

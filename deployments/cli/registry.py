@@ -1,4 +1,4 @@
-"""`softlaunch prompts`, `models` and `variants`: what is recorded, and new variants from recorded parts."""
+"""`softlaunch models` and `variants`: what is recorded, and new variants from recorded parts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,7 @@ from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
 from softlaunch.registry import ledger
 from softlaunch.registry.apps import Change, resolve_candidate
-from softlaunch.registry.model_files import RESERVED_NAMES
-from softlaunch.store.aliases import move_alias
+from softlaunch.store.aliases import RELEASED, move_alias
 from softlaunch.variant import Name, Variant
 
 _APP = typer.Option(None, "--app", metavar="NAME", help="Only this app; needed where several apps are recorded.")
@@ -32,10 +31,7 @@ class WhichAppError(SoftlaunchError):
 
 
 def register(app: typer.Typer) -> None:
-    """Add the groups `prompts`, `models` and `variants`."""
-    prompts = typer.Typer(help="Prompt versions in the ledger.", no_args_is_help=True)
-    prompts.command("list")(list_prompts)
-    prompts.command("show")(show_prompt)
+    """Add the groups `models` and `variants`."""
     models = typer.Typer(help="Model versions in the ledger.", no_args_is_help=True)
     models.command("list")(list_models)
     models.command("show")(show_model)
@@ -43,7 +39,7 @@ def register(app: typer.Typer) -> None:
     variants.command("list")(list_variants)
     variants.command("show")(show_variant)
     variants.command("add")(add_variant)
-    for name, group in (("prompts", prompts), ("models", models), ("variants", variants)):
+    for name, group in (("models", models), ("variants", variants)):
         app.add_typer(group, name=name)
 
 
@@ -51,39 +47,6 @@ def register(app: typer.Typer) -> None:
 def _session(*, writes: bool = False) -> Iterator[Session]:
     with open_ledger() as database, database.begin() if writes else database.read() as session:
         yield session
-
-
-def list_prompts(as_json: bool = JSON_OPTION) -> None:
-    """List recorded prompt versions."""
-    with _session() as session:
-        rows = [
-            {
-                "prompt": f"{row.name}@{row.version}",
-                "author": row.content["author"],
-                "created": row.content["created"],
-                "purpose": row.content["purpose"],
-                "recorded": _day(row.recorded_at),
-            }
-            for row in ledger.list_prompts(session)
-        ]
-    _print_rows("Prompts", ("prompt", "author", "created", "purpose", "recorded"), rows, as_json=as_json)
-
-
-def show_prompt(
-    reference: str = typer.Argument(metavar="NAME@VERSION", help="The prompt version."), as_json: bool = JSON_OPTION
-) -> None:
-    """Show one prompt version with its messages."""
-    with _session() as session:
-        prompt = ledger.get_prompt(session, reference)
-    if as_json:
-        print_json(_content(prompt, prompt.digest))
-        return
-    _say(f"{prompt.label} by {prompt.author or 'unknown'}: {prompt.purpose or 'no purpose given'}")
-    for name in sorted(prompt.variables):
-        default = f"default {prompt.defaults[name]!r}" if name in prompt.defaults else "needed in every request"
-        _say(f"variable {name}: {default}")
-    for message in prompt.messages:
-        _say(f"\n## {message.role}\n{message.content}")
 
 
 def list_models(as_json: bool = JSON_OPTION) -> None:
@@ -171,7 +134,7 @@ def add_variant(
 
 
 def _check_name(name: str) -> None:
-    if name in RESERVED_NAMES:
+    if name in RELEASED:
         raise VariantNameError(f"only releases move {name!r}; give the variant another name")
     try:
         TypeAdapter(Name).validate_python(name)

@@ -16,7 +16,7 @@ from softlaunch.errors import SoftlaunchError
 from softlaunch.registry import ledger
 from softlaunch.registry.app_folder import AppFolder, read_app
 from softlaunch.route import Serving
-from softlaunch.store.aliases import PRODUCTION, move_alias, read_alias
+from softlaunch.store.aliases import BASELINE, PRODUCTION, move_alias, read_alias
 from softlaunch.store.database import Database
 from softlaunch.store.releases import find_live
 from softlaunch.store.routes import serving_to_json
@@ -131,7 +131,8 @@ def _first_production(session: Session, files: AppFolder, actor: str, now: datet
     digest = read_alias(session, files.policy.app, PRODUCTION)
     if digest is None:
         digest = files.variants[files.stable].digest
-        move_alias(session, files.policy.app, PRODUCTION, digest, actor, now)
+        for alias in (PRODUCTION, BASELINE):
+            move_alias(session, files.policy.app, alias, digest, actor, now)
     return digest
 
 

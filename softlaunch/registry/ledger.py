@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlmodel import Session, col, select
 
 from softlaunch.errors import NotFoundError, SoftlaunchError
+from softlaunch.registry.versions import precedence
 from softlaunch.store.aliases import read_alias
 from softlaunch.store.tables import AliasRow, AppRow, ModelRow, PromptRow, VariantRow
 from softlaunch.variant import ModelVersion, PromptVersion, Variant
@@ -97,12 +98,7 @@ def record_variant(session: Session, variant: Variant, now: datetime) -> bool:
 def list_prompts(session: Session) -> list[PromptRow]:
     """Every recorded prompt version, by name and precedence of its version."""
     rows = session.exec(select(PromptRow)).all()
-    return sorted(rows, key=lambda row: (row.name, _precedence(row.version)))
-
-
-def _precedence(version: str) -> tuple[list[int], bool, str]:
-    numbers, _, prerelease = version.partition("-")
-    return [int(number) for number in numbers.split(".")], not prerelease, prerelease
+    return sorted(rows, key=lambda row: (row.name, precedence(row.version)))
 
 
 def get_prompt(session: Session, reference: str) -> PromptVersion:

@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from softlaunch.document_check import check
 from softlaunch.documents import Document, DocumentError, Problem, failure, parse, read_text
 from softlaunch.registry.prompt_files import PromptFile
+from softlaunch.store.aliases import RELEASED
 from softlaunch.variant import ModelVersion, Name, Sampling, Variant
-
-RESERVED_NAMES = frozenset({"production", "previous"})
 
 
 class ModelFileError(DocumentError):
@@ -93,7 +92,7 @@ def _unknown(document: Document, file: VariantsFile, key: str, known: list[str])
 def _misnamed(document: Document, file: VariantsFile) -> list[Problem]:
     problems = [
         Problem(document.line(("variants", name)), f"variants.{name}", "releases move this alias; use another name")
-        for name in sorted(RESERVED_NAMES & file.variants.keys())
+        for name in sorted(RELEASED & file.variants.keys())
     ]
     if file.stable not in file.variants:
         said = f"found {file.stable!r}, expected one of the variants: {', '.join(file.variants)}"

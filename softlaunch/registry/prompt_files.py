@@ -1,8 +1,8 @@
 """Prompt versions as files: `prompts/<name>/v1.4.0.md`, or `.txt` for a system message alone.
 
-A Markdown file may begin with YAML between two `---` lines (author, created, purpose, defaults). The text after it is
-the system message; lines that are exactly `## system`, `## developer`, `## user` or `## assistant` begin further
-messages, in order.
+A Markdown file may begin with YAML between two `---` lines (author, date, purpose, variables, defaults). The text after
+it is the system message; lines that are exactly `## system`, `## developer`, `## user` or `## assistant` begin further
+messages, in order. The name of a text file may leave out zeros: `v1.txt` is version 1.0.0.
 """
 
 import re
@@ -10,20 +10,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from softlaunch.document_check import check
-from softlaunch.documents import Document, DocumentError, Problem, failure, parse, read_text
+from softlaunch.documents import Document, DocumentError, Problem, decode, failure, parse, read_text
 from softlaunch.variant import SEMANTIC_VERSION, PromptVersion
 
 _FENCE = "---"
 _PART = re.compile(r"## (system|developer|user|assistant)\s*")
 _FILE = re.compile(rf"v(?P<version>{SEMANTIC_VERSION.pattern})\.(md|txt)")
+_SHORT = re.compile(r"v(?P<version>(0|[1-9]\d*)(\.(0|[1-9]\d*))?)\.txt")
 _TEMPLATES = ImmutableSandboxedEnvironment()
 
 
@@ -45,8 +46,9 @@ class _FrontMatter(BaseModel):
     name: str | None = None
     version: str | None = None
     author: str = ""
-    created: date | None = None
+    created: date | None = Field(default=None, validation_alias=AliasChoices("created", "date"))
     purpose: str = ""
+    variables: tuple[str, ...] | None = None
     defaults: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -67,13 +69,8 @@ def load_prompts(folder: Path) -> tuple[PromptFile, ...]:
     """Every prompt version below a folder, by name and version. Raises PromptFileError."""
     if not folder.is_dir():
         raise PromptFileError(f"there is no folder {folder}; write prompts as {folder}/<name>/v1.0.0.md")
-    files = [
-        path
-        for path in sorted(folder.glob("*/*"))
-        if path.suffix in {".md", ".txt"} and not path.name.lower().startswith("readme")
-    ]
     found: dict[str, PromptFile] = {}
-    for path in files:
+    for path in (path for path in sorted(folder.glob("*/*")) if is_prompt(path.name)):
         prompt = load_prompt(path)
         if prompt.label in found:
             raise PromptFileError(f"{prompt.label} has two files, {found[prompt.label].path} and {path}; delete one")
@@ -83,19 +80,43 @@ def load_prompts(folder: Path) -> tuple[PromptFile, ...]:
     return tuple(found.values())
 
 
-def load_prompt(path: Path) -> PromptVersion:
-    """The prompt version in one file; its name and version are those of the path. Raises PromptFileError."""
-    named = _FILE.fullmatch(path.name)
+def is_prompt(file_name: str) -> bool:
+    """Whether a file of a prompt's folder is meant as a version."""
+    return file_name.endswith((".md", ".txt")) and not file_name.lower().startswith("readme")
+
+
+def version_of(path: PurePath) -> str:
+    """The version that a file is named after. Raises PromptFileError."""
+    named = _FILE.fullmatch(path.name) or _SHORT.fullmatch(path.name)
     if not named:
         raise PromptFileError(f"{path} isn't named after its version; call it v1.0.0.md, or move it out of the folder")
+    version = named["version"]
+    return version if "-" in version else version + ".0" * (2 - version.count("."))
+
+
+def load_prompt(path: Path) -> PromptVersion:
+    """The prompt version in one file; its name and version are those of the path. Raises PromptFileError."""
+    version = version_of(path)
     try:
-        return _read(path, path.parent.name, named["version"])
+        return _read(path, read_text(path), version, complete=False)
     except DocumentError as error:
         raise PromptFileError(str(error)) from error
 
 
-def _read(path: Path, name: str, version: str) -> PromptVersion:
-    lines = read_text(path).split("\n")
+def parse_prompt(path: Path, content: bytes, *, complete: bool) -> PromptVersion:
+    """The prompt version in a file's content. Raises PromptFileError.
+
+    Where it must be complete, a Markdown file says author, date and purpose, and declares every variable.
+    """
+    version = version_of(path)
+    try:
+        return _read(path, decode(path, content), version, complete=complete)
+    except DocumentError as error:
+        raise PromptFileError(str(error)) from error
+
+
+def _read(path: Path, text: str, version: str, *, complete: bool) -> PromptVersion:
+    lines, name = text.split("\n"), path.parent.name
     if path.suffix == ".txt":
         document, parts = Document(path, {}, {}), [_Part("system", 1, tuple(lines))]
     else:
@@ -109,9 +130,31 @@ def _read(path: Path, name: str, version: str) -> PromptVersion:
         "name": name,
         "version": version,
         "messages": [{"role": part.role, "content": part.content} for part in parts],
-        **told.model_dump(exclude={"name", "version"}),
+        **told.model_dump(exclude={"name", "version", "variables"}),
     }
-    return check(replace(document, value=content), PromptVersion)
+    prompt = check(replace(document, value=content), PromptVersion)
+    missing = complete and path.suffix == ".md"
+    problems = [*_undeclared(document, told, prompt, complete=missing), *(_missing(told) if missing else ())]
+    if problems:
+        raise failure(path, problems)
+    return prompt
+
+
+def _missing(told: _FrontMatter) -> Iterator[Problem]:
+    wanted = {"author": "who answers for this version", "date": "when it was written", "purpose": "what it changes"}
+    given = {"author": told.author, "date": told.created, "purpose": told.purpose}
+    yield from (Problem(1, key, f"is missing: {what}") for key, what in wanted.items() if not given[key])
+
+
+def _undeclared(document: Document, told: _FrontMatter, prompt: PromptVersion, *, complete: bool) -> Iterator[Problem]:
+    """Variables that are used and not declared, or declared and not used."""
+    declared = set(told.variables or ())
+    line = document.line(("variables",))
+    if told.variables is not None or complete:
+        for name in sorted(prompt.variables - declared - told.defaults.keys()):
+            yield Problem(line, "variables", f"{name!r} is used; declare it here, or give it a value in defaults")
+    for name in sorted(declared - prompt.variables):
+        yield Problem(line, "variables", f"{name!r} is declared, but no message uses it; take it out")
 
 
 def _front_matter(path: Path, lines: list[str]) -> tuple[Document, int]:

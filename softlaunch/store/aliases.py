@@ -1,4 +1,8 @@
-"""Moving aliases such as `production` and `previous`, with their history."""
+"""Moving aliases such as `production` and `previous`, with their history.
+
+`production` serves, `previous` is what a rollback of the newest promotion goes back to, and `baseline` is the frozen
+reference of evals and drift checks: the newest variant that a release promoted and nobody took back.
+"""
 
 from datetime import datetime
 
@@ -8,6 +12,9 @@ from softlaunch.store.tables import AliasMoveRow, AliasRow
 
 PRODUCTION = "production"
 PREVIOUS = "previous"
+BASELINE = "baseline"
+RELEASED = frozenset({PRODUCTION, PREVIOUS, BASELINE})
+"""Aliases that only releases and rollbacks move."""
 
 
 def read_alias(session: Session, app: str, alias: str) -> str | None:

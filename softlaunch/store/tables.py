@@ -71,6 +71,17 @@ class PromptRow(SQLModel, table=True):
     recorded_at: datetime = _when()
 
 
+class PromptSyncRow(SQLModel, table=True):
+    """One sync of prompts from Git: the next one checks only what came after its commit."""
+
+    __tablename__ = "prompt_syncs"
+    id: int | None = _row_number()
+    commit: str
+    folder: str
+    synced_at: datetime = _when()
+    synced_by: str
+
+
 class ModelRow(SQLModel, table=True):
     """A recorded model version; never changed."""
 

@@ -33,7 +33,9 @@ def bot(softlaunch: Run, tmp_path: Path) -> Path:
     ("arguments", "said"),
     [
         pytest.param(("nope", "--variant", "improved"), "no app 'nope' is recorded; recorded: bot", id="unknown app"),
-        pytest.param(("bot", "--variant", "zzz"), "its variants: budget, current, improved", id="unknown variant"),
+        pytest.param(
+            ("bot", "--variant", "zzz"), "its variants: baseline, budget, current, improved", id="unknown variant"
+        ),
         pytest.param(("bot", "--prompt", "support@9.0.0"), "recorded: support@1.0.0", id="unknown prompt"),
         pytest.param(("bot", "--model", "gpt-9"), "no model 'gpt-9' is recorded", id="unknown model"),
         pytest.param(("bot", "--variant", "current"), "bot already serves", id="what serves already"),

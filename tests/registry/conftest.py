@@ -30,3 +30,15 @@ def app_folder(tmp_path: Path) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder whose ledger is in it."""
+    home = tmp_path / ".softlaunch"
+    home.mkdir()
+    (home / "ledger.db").write_bytes(migrated_file.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOFTLAUNCH_HOME", str(home))
+    monkeypatch.delenv("SOFTLAUNCH_DATABASE_URL", raising=False)
+    return tmp_path

@@ -45,12 +45,13 @@ def test_applying_records_everything(app_folder: Path, database: Database) -> No
     assert applied.variants == ("current", "brief")
     with database.read() as session:
         assert _names(session) == {
+            "baseline": "support@1.0.0 on steady, temperature 0.2",
             "brief": "support@1.1.0 on steady",
             "current": "support@1.0.0 on steady, temperature 0.2",
             "production": "support@1.0.0 on steady, temperature 0.2",
         }
         moves = session.exec(select(AliasMoveRow.alias, AliasMoveRow.moved_by).order_by(col(AliasMoveRow.alias))).all()
-        assert [tuple(move) for move in moves] == [("brief", "ann"), ("current", "ann"), ("production", "ann")]
+        assert [tuple(move) for move in moves] == [(alias, "ann") for alias in sorted(_names(session))]
     route = read_route(database, "support-bot")
     assert route is not None
     assert (route.revision, route.stable.digest, route.candidate) == (1, applied.production, None)
@@ -205,7 +206,9 @@ def test_a_candidate_is_production_with_changes(
         pytest.param(Change(variant="brief", model="cheap"), CandidateError, "not both", id="a whole one and a change"),
         pytest.param(Change(prompt="2.0.0"), NotFoundError, r"support@1\.0\.0, support@1\.1\.0", id="no such version"),
         pytest.param(Change(model="dear"), NotFoundError, "recorded: cheap, steady", id="no such model"),
-        pytest.param(Change(variant="nope"), NotFoundError, "brief, current, production", id="no such variant"),
+        pytest.param(
+            Change(variant="nope"), NotFoundError, "baseline, brief, current, production", id="no such variant"
+        ),
         pytest.param(Change(sampling={"temperature": 3}), CandidateError, "temperature=3: ", id="too hot"),
         pytest.param(Change(sampling={"heat": 1}), CandidateError, "parameters: temperature, top_p", id="no parameter"),
     ],

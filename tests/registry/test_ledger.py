@@ -47,7 +47,10 @@ def test_what_comes_back_has_the_digest_that_was_recorded(app_folder: Path, data
 def test_an_unknown_variant_names_those_that_exist(app_folder: Path, database: Database, reference: str) -> None:
     """A reference that leads nowhere lists the app's names; five characters of a digest are too few."""
     apply(app_folder, database, "ann")
-    with database.read() as session, pytest.raises(NotFoundError, match="its variants: brief, current, production"):
+    with (
+        database.read() as session,
+        pytest.raises(NotFoundError, match="its variants: baseline, brief, current, production"),
+    ):
         ledger.get_variant(session, "support-bot", reference)
 
 

@@ -12,18 +12,6 @@ from softlaunch.errors import NotFoundError, SoftlaunchError
 from softlaunch.policy.load import PolicyError
 
 
-@pytest.fixture
-def here(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder whose ledger is in it."""
-    home = tmp_path / ".softlaunch"
-    home.mkdir()
-    (home / "ledger.db").write_bytes(migrated_file.read_bytes())
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SOFTLAUNCH_HOME", str(home))
-    monkeypatch.delenv("SOFTLAUNCH_DATABASE_URL", raising=False)
-    return tmp_path
-
-
 def run(*arguments: str) -> str:
     """What a command prints; raises what it raises."""
     result = CliRunner().invoke(build(), arguments)
@@ -47,7 +35,7 @@ def test_a_new_app_goes_from_init_to_variants(here: Path) -> None:
     assert [row["prompt"] for row in run_json("prompts", "list")] == applied["prompts"]
     assert {row["name"] for row in run_json("models", "list")} == set(applied["models"])
     names = [row["names"] for row in run_json("variants", "list", "--app", "shop-bot")]
-    assert "current, production" in names
+    assert "baseline, current, production" in names
 
 
 def test_text_output_names_what_was_done(here: Path) -> None:
@@ -86,7 +74,7 @@ def test_a_variant_is_added_from_another(here: Path) -> None:
         ),
         pytest.param(["prompts", "show", "support"], NotFoundError, "support@1.0.0, support@1.1.0", id="no version"),
         pytest.param(["models", "show", "gpt"], NotFoundError, "recorded: cheap-and-wrong", id="unknown model"),
-        pytest.param(["variants", "show", "nope"], NotFoundError, "its variants: budget", id="unknown variant"),
+        pytest.param(["variants", "show", "nope"], NotFoundError, "its variants: baseline", id="unknown variant"),
         pytest.param(["variants", "list", "--app", "x"], NotFoundError, "recorded: shop-bot", id="unknown app"),
         pytest.param(["variants", "add", "previous"], SoftlaunchError, "only releases move", id="a reserved name"),
         pytest.param(
