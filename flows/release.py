@@ -7,8 +7,7 @@ from tasks import ledger, notices, reports, stages
 
 
 def _run_name() -> str:
-    request = ReleaseRequest.model_validate(runtime.flow_run.parameters["request"])
-    return f"{request.app}: -> {request.changes}"
+    return ledger.title(ReleaseRequest.model_validate(runtime.flow_run.parameters["request"]))
 
 
 @flow(name="release", flow_run_name=_run_name)
@@ -21,9 +20,13 @@ def release(request: ReleaseRequest) -> ledger.Standing:
     return drive(ledger.open_release(request))
 
 
-@flow(name="resume-release", flow_run_name="resume {release_id}")
+@flow(name="resume-release", flow_run_name="{release_id}: go on")
 def resume_release(release_id: str) -> ledger.Standing:
-    """Go on with a live release that nobody drives any more."""
+    """Go on with a live release that nobody drives any more.
+
+    Args:
+        release_id: The release, such as support-bot-3; 'softlaunch release list' shows them.
+    """
     return drive(release_id)
 
 

@@ -1,15 +1,20 @@
 """The rollback flow: the same transition as the command line's, for a button in the Prefect UI."""
 
-from prefect import flow
+from prefect import flow, runtime
 
-from softlaunch.store.releases import Actor
+from softlaunch.requests import RollbackRequest
 from tasks import ledger, notices, reports
 
 
-@flow(name="rollback", flow_run_name="{app}: roll back")
-def rollback(app: str, reason: str, actor: str = "prefect") -> str:
+def _run_name() -> str:
+    request = RollbackRequest.model_validate(runtime.flow_run.parameters["request"])
+    return f"{request.app}: roll back"
+
+
+@flow(name="rollback", flow_run_name=_run_name)
+def rollback(request: RollbackRequest) -> str:
     """Take back what an app is releasing, or released last; returns the release's state."""
-    ended = ledger.roll_back(app, Actor(actor, "prefect"), reason)
+    ended = ledger.roll_back(request)
     notices.deliver()
     reports.publish_release(ended.release_id)
     return str(ended.state)

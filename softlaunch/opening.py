@@ -11,7 +11,7 @@ from softlaunch.evals.suite import load_suite
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.prices import is_priced
-from softlaunch.registry.apps import Change, resolve_candidate
+from softlaunch.registry.apps import Change, preview_candidate, resolve_candidate
 from softlaunch.registry.ledger import check_app
 from softlaunch.route import Serving
 from softlaunch.store.database import Database
@@ -20,7 +20,7 @@ from softlaunch.store.releases import Actor, Opening, ReleaseLockedError, find_l
 from softlaunch.store.releases import open_release as open_in_ledger
 from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
-from softlaunch.variant import Name, Sampling, Variant
+from softlaunch.variant import Name, Sampling, Variant, differences
 from softlaunch.verdict import Role
 
 
@@ -33,14 +33,31 @@ class UnpricedError(SoftlaunchError):
 
 
 class Changes(BaseModel):
-    """What the candidate has other than stable: a recorded variant, or stable with another part."""
+    """What the candidate has other than what serves now: a recorded variant, or another prompt, model or sampling."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    variant: str | None = Field(default=None, description="A recorded variant: its name, alias or digest.")
-    prompt: str | None = Field(default=None, description="A prompt version.", examples=["support@1.1.0"])
-    model: str | None = Field(default=None, description="The name of a recorded model version.")
-    sampling: Sampling = Field(default=Sampling(), description="Sampling parameters to set; the others stay.")
+    variant: str | None = Field(
+        default=None,
+        title="Variant",
+        description="A recorded variant, by name, alias or digest, such as improved; the rest stays empty then.",
+        examples=["improved"],
+    )
+    prompt: str | None = Field(
+        default=None,
+        title="Prompt",
+        description="Another prompt version, such as support@1.1.0.",
+        examples=["support@1.1.0"],
+    )
+    model: str | None = Field(
+        default=None,
+        title="Model",
+        description="Another model version, by its name in models.yaml, such as gpt-4-1106.",
+        examples=["gpt-4-1106"],
+    )
+    sampling: Sampling = Field(
+        default=Sampling(), title="Sampling", description="Sampling parameters to set; the others stay as they are."
+    )
 
     def __str__(self) -> str:
         """`support@1.1.0, temperature 0.2`, for run names."""
@@ -48,28 +65,48 @@ class Changes(BaseModel):
         named = [part for part in (self.variant, self.prompt, self.model) if part]
         return ", ".join([*named, *(f"{key} {value}" for key, value in settings.items())]) or "nothing"
 
+    @property
+    def change(self) -> Change:
+        """The same for the registry."""
+        settings = self.sampling.model_dump(exclude_none=True)
+        return Change(prompt=self.prompt, model=self.model, sampling=settings, variant=self.variant)
+
     def candidate(self, session: Session, app: str, stable: Variant, now: datetime) -> Variant:
         """The candidate, recorded. Raises NotFoundError for names that aren't, and CandidateError."""
-        settings = self.sampling.model_dump(exclude_none=True)
-        change = Change(prompt=self.prompt, model=self.model, sampling=settings, variant=self.variant)
-        return resolve_candidate(session, app, stable, change, now)
+        return resolve_candidate(session, app, stable, self.change, now)
 
 
 class ReleaseRequest(BaseModel):
-    """What a person fills in to release a candidate."""
+    """Release a candidate to an app. What is left empty stays as it serves now."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    app: Name = Field(title="App", description="The app to release to.", examples=["support-bot"])
-    changes: Changes = Field(title="Candidate", description="What the candidate has other than what serves now.")
+    app: Name = Field(
+        title="App",
+        description="The app to release to, as clients call it, such as support-bot.",
+        examples=["support-bot"],
+    )
+    changes: Changes = Field(
+        title="Candidate", description="What the candidate has other than what serves now; at least one thing."
+    )
     policy_file: str | None = Field(
-        default=None, title="Policy override", description="Another policy file than the app's, for this release only."
+        default=None,
+        title="Policy override",
+        description="Path, on the worker, of another policy file than the app's, for this release only.",
+        examples=["/etc/softlaunch/careful.yaml"],
     )
     allow_same: bool = Field(
         default=False, title="Rehearse", description="Release what serves already, to rehearse the pipeline (A/A)."
     )
-    actor: str = Field(default="unknown", title="Who", description="Who releases; kept in the ledger.")
-    origin: str = Field(default="prefect", title="From where", description="Where the request came from.")
+    actor: str = Field(
+        default="unknown", title="Who", description="Who releases, such as anna; kept in the ledger.", examples=["anna"]
+    )
+    origin: str = Field(
+        default="prefect",
+        title="From where",
+        description="Where the request came from; kept in the ledger. Leave it as it is in a form.",
+        examples=["prefect"],
+    )
 
 
 def open_release(database: Database, request: ReleaseRequest, now: datetime) -> str:
@@ -98,6 +135,19 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
         _serve_by(session, app, policy, now)
         tell(session, request.app, release_id, f"{release_id}: {actor} releases {candidate.label}.", now)
         return release_id
+
+
+def describe(session: Session, request: ReleaseRequest) -> str:
+    """What a request does, for the name of its run: `support-bot: 1.3.0 -> 1.4.0`. Raises SoftlaunchError as opening.
+
+    Nothing is written.
+    """
+    check_app(session, request.app)
+    stable = _stable(session, request.app)
+    if request.allow_same and request.changes == Changes():
+        return f"{request.app}: rehearsal with {stable.label}"
+    before, after = differences(stable, preview_candidate(session, request.app, stable, request.changes.change))
+    return f"{request.app}: {before} -> {after}"
 
 
 def find_to_continue(database: Database, request: ReleaseRequest, now: datetime) -> str | None:

@@ -135,13 +135,23 @@ class ModelVersion(Content):
 class Sampling(Content):
     """Sampling parameters; what is left out is left to the endpoint, or to the client's request."""
 
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    max_tokens: Annotated[int, Field(gt=0)] | None = None
-    seed: int | None = None
-    stop: tuple[str, ...] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        default=None, title="Temperature", description="0 always takes the likeliest token; at most 2.", examples=[0.2]
+    )
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        default=None, title="Nucleus (top_p)", description="Share of probability to draw from.", examples=[0.9]
+    )
+    max_tokens: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, title="Longest answer", description="In tokens.", examples=[512]
+    )
+    seed: int | None = Field(default=None, title="Seed", description="For endpoints that can repeat an answer.")
+    stop: tuple[str, ...] | None = Field(default=None, title="Stop", description="Texts at which an answer ends.")
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        default=None, title="Frequency penalty", description="-2 to 2; more avoids frequent tokens."
+    )
+    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
+        default=None, title="Presence penalty", description="-2 to 2; more avoids tokens that were there before."
+    )
 
 
 class Variant(Content):
@@ -175,3 +185,25 @@ class Variant(Content):
         body["model"] = self.model.model
         body["messages"] = self.prompt.render(request.get("messages", ()), request.get("variables") or {})
         return body
+
+
+def differences(before: Variant, after: Variant) -> tuple[str, str]:
+    """What two variants differ in, on each side, in few words: `("1.3.0", "1.4.0")`, or `("model-a", "model-b")`."""
+    if before == after:
+        return before.label, after.label
+    parts = zip(_parts(before), _parts(after), strict=True)
+    differing = [pair for pair in parts if pair[0] != pair[1]]
+    if (
+        len(differing) == 1
+        and before.prompt.version != after.prompt.version
+        and before.prompt.name == after.prompt.name
+    ):
+        return before.prompt.version, after.prompt.version
+    first, second = zip(*differing, strict=True) if differing else ([before.short], [after.short])
+    return ", ".join(first), ", ".join(second)
+
+
+def _parts(variant: Variant) -> tuple[str, ...]:
+    settings = variant.sampling.model_dump(exclude_none=True)
+    shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "sampling of the endpoint"
+    return variant.prompt.label, variant.model.name, shown

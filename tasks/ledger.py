@@ -4,18 +4,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from prefect import task
+from prefect import get_run_logger, task
+from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.clock import utc_now
 from softlaunch.ending import Ended
 from softlaunch.ending import roll_back as end_by_person
-from softlaunch.opening import ReleaseRequest
+from softlaunch.errors import SoftlaunchError
+from softlaunch.opening import ReleaseRequest, describe
 from softlaunch.opening import open_release as open_in_ledger
 from softlaunch.release import State
+from softlaunch.requests import DecisionRequest, RollbackRequest
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from softlaunch.store.releases import Actor, read_release
+from softlaunch.store.questions import answer
+from softlaunch.store.releases import read_release
 from softlaunch.verdict import Outcome
 from softlaunch.wiring import build_driver
 
@@ -45,21 +49,30 @@ def ledger() -> Iterator[Database]:
         database.close()
 
 
-@task(task_run_name="open a release of {request.app}")
+def title(request: ReleaseRequest) -> str:
+    """What a request does, for the name of its run; a request that makes no sense is named by its own words."""
+    try:
+        with ledger() as database, database.read() as session:
+            return describe(session, request)
+    except (SoftlaunchError, SQLAlchemyError):  # the run itself says what is wrong
+        return f"{request.app}: {request.changes}"
+
+
+@task(task_run_name="Open a release of {request.app}: {request.changes}")
 def open_release(request: ReleaseRequest) -> str:
     """Open a release and take its app's lock; returns its id."""
     with ledger() as database:
         return open_in_ledger(database, request, utc_now())
 
 
-@task(task_run_name="take over {release_id}")
+@task(task_run_name="Take over {release_id}")
 def take_over(release_id: str) -> int:
     """The right to drive a release, as a fencing token."""
     with ledger() as database:
         return build_driver(database, DRIVER).take_over(release_id)
 
 
-@task(task_run_name="let go of {release_id}")
+@task(task_run_name="Let go of {release_id}")
 def let_go(release_id: str, token: int) -> None:
     """Give the right to drive back."""
     with ledger() as database:
@@ -73,8 +86,19 @@ def standing(release_id: str) -> Standing:
     return Standing(found.id, found.title, found.state, found.position, found.stage.name, found.outcome, found.reason)
 
 
-@task(task_run_name="roll back {app}")
-def roll_back(app: str, actor: Actor, reason: str) -> Ended:
+@task(task_run_name="Roll back {request.app}: {request.reason}")
+def roll_back(request: RollbackRequest) -> Ended:
     """Take back what an app is releasing or released last."""
     with ledger() as database, database.begin() as session:
-        return end_by_person(session, app, actor, reason, utc_now())
+        return end_by_person(session, request.app, request.by, request.reason, utc_now())
+
+
+@task(task_run_name="{request.actor} decides about {request.app}: {request.decision}")
+def decide(request: DecisionRequest) -> list[str]:
+    """Answer what an app's live release asks; returns the questions answered."""
+    logger = get_run_logger()
+    with ledger() as database, database.begin() as session:
+        answered = answer(session, request.app, request.decision.answer, request.by, request.reason, utc_now())
+    for question in answered:
+        logger.info("%s: %s says %s to: %s", question.release_id, request.by, request.decision, question.text)
+    return [question.text for question in answered]

@@ -18,6 +18,12 @@ from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no worker is left alone with them at the end."""
+    slow_files = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow_files)
+
+
 @pytest.fixture(scope="session")
 def realdata() -> Path:
     """The folder with recordings of real models, or a skip that says how to get it."""

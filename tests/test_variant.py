@@ -7,7 +7,15 @@ import pytest
 from builders import make_variant
 from pydantic import ValidationError
 
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Sampling, TemplateVariablesError, Variant
+from softlaunch.variant import (
+    ModelVersion,
+    PromptMessage,
+    PromptVersion,
+    Sampling,
+    TemplateVariablesError,
+    Variant,
+    differences,
+)
 
 QUESTION = {"role": "user", "content": "Where is my parcel?"}
 
@@ -165,3 +173,31 @@ def test_the_variants_sampling_beats_the_clients() -> None:
     variant = Variant(prompt=prompt(), model=make_variant().model, sampling=Sampling(temperature=0, stop=("END",)))
     body = variant.request_body({"messages": [], "temperature": 1.5, "top_p": 0.5, "variables": None})
     assert body == {"model": "steady", "messages": [], "temperature": 0, "stop": ["END"], "top_p": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("after", "shown"),
+    [
+        pytest.param(make_variant("1.1.0"), ("1.0.0", "1.1.0"), id="prompt version"),
+        pytest.param(make_variant(name="quick"), ("steady", "quick"), id="model"),
+        pytest.param(
+            make_variant("1.1.0", name="quick"),
+            ("support@1.0.0, steady", "support@1.1.0, quick"),
+            id="prompt and model",
+        ),
+        pytest.param(
+            make_variant().model_copy(update={"sampling": Sampling(temperature=0)}),
+            ("sampling of the endpoint", "temperature 0.0"),
+            id="sampling",
+        ),
+        pytest.param(
+            make_variant(endpoint="http://127.0.0.1:10/v1"),
+            (make_variant().short, make_variant(endpoint="http://127.0.0.1:10/v1").short),
+            id="what has no name",
+        ),
+        pytest.param(make_variant(), (make_variant().label, make_variant().label), id="nothing"),
+    ],
+)
+def test_a_difference_is_told_in_few_words(after: Variant, shown: tuple[str, str]) -> None:
+    """Only what differs is named, on both sides."""
+    assert differences(make_variant(), after) == shown

@@ -15,8 +15,9 @@ import orjson
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.answers import CallKey, EvalAnswer, Status
-from softlaunch.evals.metrics import ACCURACY, score
+from softlaunch.evals.metrics import ACCURACY
 from softlaunch.evals.retry import Retries
+from softlaunch.evals.scoring import accuracy
 from softlaunch.evals.suite import Case
 from softlaunch.prices import cost_usd
 from softlaunch.variant import ModelVersion, TemplateVariablesError, Variant
@@ -137,16 +138,19 @@ def _count(tokens: Any) -> int | None:
 
 
 def _scored(call: Call, reply: _Reply) -> EvalAnswer:
+    cost = cost_usd(call.variant.model, reply.input_tokens, reply.output_tokens)
+    sample = call.case.sample(reply.text, latency_ms=reply.latency_ms, cost_usd=cost, output_tokens=reply.output_tokens)
+    right = accuracy(call.case, sample).value
     return EvalAnswer(
         key=call.key,
         variant_digest=call.variant.digest,
         status=Status.SCORED,
         answer=reply.text,
-        scores={ACCURACY: score(reply.text, call.case)},
+        scores={} if right is None else {ACCURACY: right},
         latency_ms=reply.latency_ms,
         input_tokens=reply.input_tokens,
         output_tokens=reply.output_tokens,
-        cost_usd=cost_usd(call.variant.model, reply.input_tokens, reply.output_tokens),
+        cost_usd=cost,
     )
 
 

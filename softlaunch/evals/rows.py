@@ -36,7 +36,7 @@ def case_row(case: Case, grouped: ByCase) -> CaseRow:
     return CaseRow(
         case_id=case.id,
         asked=case.asked,
-        wanted=_wanted(case),
+        wanted=case.wanted,
         weight=case.weight,
         tags=case.tags,
         stable=_case_arm(stable, best=worse),
@@ -79,8 +79,3 @@ def _case_arm(answers: Sequence[EvalAnswer], *, best: bool) -> CaseArm:
         answer=shown.answer if shown else None,
         error=failed,
     )
-
-
-def _wanted(case: Case) -> str:
-    near = f" ± {case.tolerance:g}" if case.tolerance else ""
-    return f"{case.metric}: {case.expected}{near}"

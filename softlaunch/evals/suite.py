@@ -1,99 +1,40 @@
-"""Golden sets: JSON lines, one case a line, read once into frozen cases with a digest of their content."""
+"""Reading golden sets from files: JSON lines, one case a line, or YAML with a list of cases.
 
-from collections.abc import Iterator, Mapping
+The header is the value under `suite`: in YAML beside `cases`, in JSON lines alone on the first line.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
 
 import orjson
-from pydantic import Field, FiniteFloat, StrictStr, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
+from softlaunch.document_check import check
+from softlaunch.documents import Document, DocumentError, parse, read_text
 from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.metrics import METRICS
-from softlaunch.variant import Content, Message
+from softlaunch.evals.case import CASE_PROBLEM, Case
+from softlaunch.evals.golden_set import Suite, SuiteHeader
 
-MetricName = Literal["exact", "contains", "regex", "numeric"]
+__all__ = ["Case", "Suite", "SuiteError", "SuiteHeader", "load_suite"]
+
+HEADER = "suite"
+YAML_ENDINGS = frozenset({".yaml", ".yml"})
 _SHOWN_PROBLEMS = 20
 _SHOWN_CHARACTERS = 80
+_MEMBERS_OF_UNIONS = frozenset({"str", "constrained-str", "float", "constrained-float"})
+_KEYS = "id, question, expected"
 
 
 class SuiteError(SoftlaunchError):
     """A golden set that can't be used; the message names file, line, key, value and what was expected."""
 
 
-class CaseMessage(Content):
-    """One message of a conversation that a case replays."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: StrictStr
-
-
-class Case(Content):
-    """One case of a golden set: what is asked, what is expected, and how an answer is scored.
-
-    It asks a `question`, or replays `messages`, or, where the prompt's templates say everything, gives only
-    `variables`. `weight` is how many ordinary cases it counts for; `tolerance` belongs to the numeric metric.
-    """
-
-    id: Annotated[StrictStr, Field(min_length=1, max_length=200)]
-    question: Annotated[StrictStr, Field(min_length=1)] | None = None
-    messages: Annotated[tuple[CaseMessage, ...], Field(min_length=1)] | None = None
-    variables: Mapping[str, Any] = Field(default_factory=dict)
-    expected: StrictStr | Annotated[FiniteFloat, Field(strict=True)]
-    metric: MetricName = "contains"
-    tolerance: Annotated[FiniteFloat, Field(ge=0, strict=True)] = 0.0
-    tags: tuple[StrictStr, ...] = ()
-    weight: Annotated[FiniteFloat, Field(gt=0, strict=True)] = 1.0
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.question is not None and self.messages is not None:
-            raise _problem("messages", "leave it out: the case has a question already")
-        if self.question is None and self.messages is None and not self.variables:
-            raise _problem("question", "a question, or messages, or variables for the prompt")
-        if self.tolerance and self.metric != "numeric":
-            raise _problem("tolerance", f"leave it out: metric {self.metric} has none, only numeric has")
-        objection = METRICS[self.metric].objection(self.expected)
-        if objection:
-            raise _problem("expected", f"{objection}, for metric {self.metric}")
-        return self
-
-    @cached_property
-    def request(self) -> dict[str, Any]:
-        """The client's request that this case stands for, as `Variant.request_body` takes it."""
-        messages: list[Message] = [part.model_dump(mode="json") for part in self.messages or ()]
-        if self.question is not None:
-            messages = [{"role": "user", "content": self.question}]
-        return {"messages": messages, "variables": dict(self.variables)}
-
-    @property
-    def asked(self) -> str:
-        """What was asked, for people: the question, the last message, or the variables."""
-        if self.question is not None:
-            return self.question
-        if self.messages:
-            return self.messages[-1].content
-        return ", ".join(f"{name}: {value}" for name, value in self.variables.items())
-
-
 @dataclass(frozen=True, slots=True)
-class Suite:
-    """A golden set: at least one case, ids unique. `digest` is that of the cases, whatever their order."""
+class Broken:
+    """One mistake in a case: its line (or row), the key, the value found, and what was expected."""
 
-    cases: tuple[Case, ...]
-    digest: str
-
-    @classmethod
-    def of(cls, cases: tuple[Case, ...]) -> Self:
-        """A suite of cases that are known to be sound."""
-        return cls(cases, sha256("\n".join(sorted(case.digest for case in cases)).encode()).hexdigest())
-
-
-@dataclass(frozen=True, slots=True)
-class _Broken:
     line: int
     key: str
     value: str
@@ -103,58 +44,109 @@ class _Broken:
         return f"line {self.line}: " + ": ".join(part for part in (self.key, self.value) if part) + f": {self.expected}"
 
 
+class Gathering:
+    """Cases as they are read, with everything that is broken."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._cases: list[Case] = []
+        self._lines: dict[str, int] = {}
+        self._broken: list[Broken] = []
+
+    def add(self, line: int, content: object) -> None:
+        """Check one case that stands on a line."""
+        if not isinstance(content, dict):
+            self.refuse(Broken(line, "", shown(content), f"expected a JSON object with {_KEYS}"))
+            return
+        try:
+            case = Case.model_validate(content)
+        except ValidationError as error:
+            self._broken.extend(_broken(line, problem) for problem in _once(error.errors()))
+            return
+        if case.id in self._lines:
+            said = f"an id of its own; line {self._lines[case.id]} has this one"
+            self.refuse(Broken(line, "id", repr(case.id), said))
+            return
+        self._lines[case.id] = line
+        self._cases.append(case)
+
+    def refuse(self, broken: Broken) -> None:
+        """Note what is broken."""
+        self._broken.append(broken)
+
+    def cases(self) -> tuple[Case, ...]:
+        """Everything that was added. Raises SuiteError where anything is broken, or where there is nothing."""
+        if self._broken:
+            raise SuiteError(_message(self._path, self._broken))
+        if not self._cases:
+            raise SuiteError(f"the golden set {self._path} has no cases; write one JSON object a line, with {_KEYS}")
+        return tuple(self._cases)
+
+
 def load_suite(path: Path) -> Suite:
-    """Read a golden set. Empty lines are skipped.
+    """Read a golden set; whether it is YAML or JSON lines is told by the file's name. Empty lines are skipped.
 
     Raises SuiteError naming what is broken in which line (the first twenty problems), or that the file is missing or
     has no cases.
     """
     try:
-        content = path.read_bytes()
+        return _from_yaml(path) if path.suffix in YAML_ENDINGS else _from_lines(path)
+    except DocumentError as error:
+        raise SuiteError(str(error)) from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's content. Raises SuiteError."""
+    try:
+        return path.read_bytes()
     except OSError as error:
         raise SuiteError(f"the golden set {path} can't be read: {error.strerror}; set eval.golden_set") from error
-    cases: list[Case] = []
-    broken: list[_Broken] = []
-    lines: dict[str, int] = {}
-    for number, line in _lines(content):
-        case = _parse(number, line)
-        if not isinstance(case, Case):
-            broken.extend(case)
-        elif case.id in lines:
-            broken.append(_Broken(number, "id", repr(case.id), f"an id of its own; line {lines[case.id]} has this one"))
+
+
+def _from_lines(path: Path) -> Suite:
+    gathering, header = Gathering(path), SuiteHeader()
+    for position, (number, line) in enumerate(lines_of(read_bytes(path))):
+        try:
+            content = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            gathering.refuse(Broken(number, "", shown(line.decode(errors="replace")), f"not valid JSON ({error})"))
+            continue
+        if position == 0 and isinstance(content, dict) and HEADER in content:
+            header = _header(Document(path, content, {(): number}))
         else:
-            lines[case.id] = number
-            cases.append(case)
-    if broken:
-        raise SuiteError(_message(path, broken))
-    if not cases:
-        raise SuiteError(
-            f"the golden set {path} has no cases; write one JSON object a line, with id, question, expected"
-        )
-    return Suite.of(tuple(cases))
+            gathering.add(number, content)
+    return Suite.of(gathering.cases(), header)
 
 
-def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+def _from_yaml(path: Path) -> Suite:
+    read_bytes(path)
+    document = parse(path, read_text(path))
+    told = document.value if isinstance(document.value, dict) else {"cases": document.value}
+    if document.problems:
+        raise SuiteError("\n".join(f"{path}, {problem}" for problem in document.problems))
+    unknown = sorted(told.keys() - {HEADER, "cases"})
+    if unknown:
+        line = document.line((unknown[0],))
+        raise SuiteError(f"{path}, line {line}: {unknown[0]}: unknown key; a golden set has {HEADER} and cases")
+    header = _header(document) if HEADER in told else SuiteHeader()
+    gathering = Gathering(path)
+    around = ("cases",) if isinstance(document.value, dict) else ()
+    cases = told.get("cases") or []
+    for position, content in enumerate(cases if isinstance(cases, list) else [cases]):
+        gathering.add(document.line((*around, position)), content)
+    return Suite.of(gathering.cases(), header)
+
+
+def _header(document: Document) -> SuiteHeader:
+    lines = {keys[1:]: line for keys, line in document.lines.items() if keys[:1] == (HEADER,)}
+    return check(Document(document.path, document.value[HEADER], lines or dict(document.lines)), SuiteHeader)
+
+
+def lines_of(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that hold anything, with their numbers from 1, without a byte-order mark."""
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if line.strip():
             yield number, line
-
-
-def _parse(number: int, line: bytes) -> Case | list[_Broken]:
-    try:
-        content = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        return [_Broken(number, "", _shown(line.decode(errors="replace")), f"not valid JSON ({error})")]
-    if not isinstance(content, dict):
-        return [_Broken(number, "", _shown(content), "expected a JSON object with id, question, expected")]
-    try:
-        return Case.model_validate(content)
-    except ValidationError as error:
-        return [_broken(number, problem) for problem in _once(error.errors())]
-
-
-def _problem(key: str, expected: str) -> PydanticCustomError:
-    return PydanticCustomError("case", "{expected}", {"key": key, "expected": expected})
 
 
 def _once(problems: list[ErrorDetails]) -> Iterator[ErrorDetails]:
@@ -166,32 +158,34 @@ def _once(problems: list[ErrorDetails]) -> Iterator[ErrorDetails]:
             yield problem
 
 
-def _broken(number: int, problem: ErrorDetails) -> _Broken:
+def _broken(number: int, problem: ErrorDetails) -> Broken:
     path, value = problem["loc"], problem["input"]
-    if problem["type"] == "case":
+    if problem["type"] == CASE_PROBLEM:
         path = (str(problem["ctx"]["key"]),)
-        value = getattr(value, str(path[0]), value[path[0]] if isinstance(value, dict) and path[0] in value else None)
-    key = ".".join(str(part) for part in path if part not in {"str", "constrained-str", "float", "constrained-float"})
+        value = value.get(path[0]) if isinstance(value, dict) else getattr(value, str(path[0]), None)
+    key = ".".join(str(part) for part in path if part not in _MEMBERS_OF_UNIONS)
     if problem["type"] == "missing":
-        return _Broken(number, key, "", "is missing")
+        return Broken(number, key, "", "is missing")
     if problem["type"] == "extra_forbidden":
-        return _Broken(number, key, _shown(value), f"unknown key; a case has {', '.join(Case.model_fields)}")
-    if key == "expected" and problem["type"] != "case":
-        return _Broken(number, key, _shown(value), "expected a text or a number")
-    text = problem["msg"].replace("Input should be", "expected", 1)
-    return _Broken(number, key, _shown(value) if value is not None else "", _with_verb(text))
+        return Broken(number, key, shown(value), f"unknown key; a case has {', '.join(Case.model_fields)}")
+    if key == "expected" and problem["type"] != CASE_PROBLEM:
+        return Broken(number, key, shown(value), "expected a text or a number")
+    text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    return Broken(number, key, shown(value) if value is not None else "", _with_verb(text))
 
 
 def _with_verb(text: str) -> str:
-    return text if text.startswith(("expected", "leave", "String", "Tuple")) else f"expected {text}"
+    said = text.startswith(("expected", "leave", "is missing", "metric", "there is no", "String", "Tuple"))
+    return text if said else f"expected {text}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as messages show it, shortened."""
     text = repr(value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 
-def _message(path: Path, broken: list[_Broken]) -> str:
+def _message(path: Path, broken: list[Broken]) -> str:
     count = len({problem.line for problem in broken})
     head = f"the golden set {path} has {count} broken line{'' if count == 1 else 's'}; nothing was run:"
     more = len(broken) - _SHOWN_PROBLEMS

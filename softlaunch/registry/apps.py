@@ -177,7 +177,14 @@ def _serving(session: Session, files: AppFolder) -> dict[str, Any]:
 
 
 def resolve_candidate(session: Session, app: str, base: Variant, change: Change, now: datetime) -> Variant:
-    """The variant that a change makes of another one, recorded.
+    """The variant that a change makes of another one, recorded. Raises as `preview_candidate`."""
+    candidate = preview_candidate(session, app, base, change)
+    ledger.record_variant(session, candidate, now)
+    return candidate
+
+
+def preview_candidate(session: Session, app: str, base: Variant, change: Change) -> Variant:
+    """The variant that a change makes of another one; nothing is written.
 
     Raises NotFoundError for an unknown prompt, model or variant, and CandidateError when nothing is changed, when a
     whole variant is changed at the same time, or when a sampling parameter is unknown or impossible.
@@ -188,13 +195,11 @@ def resolve_candidate(session: Session, app: str, base: Variant, change: Change,
         return ledger.get_variant(session, app, change.variant)
     if not (change.prompt or change.model or change.sampling):
         raise CandidateError("say what the candidate is: a variant, or another prompt, model or sampling parameter")
-    candidate = Variant(
+    return Variant(
         prompt=_prompt(session, base, change.prompt),
         model=ledger.get_model(session, change.model) if change.model else base.model,
         sampling=_sampling(base, change.sampling),
     )
-    ledger.record_variant(session, candidate, now)
-    return candidate
 
 
 def _prompt(session: Session, base: Variant, reference: str | None) -> PromptVersion:

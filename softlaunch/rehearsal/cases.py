@@ -8,7 +8,8 @@ import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.metrics import METRICS, normalise
+from softlaunch.evals.metrics import Metric, MetricError, Sample, normalise, parse_metric
+from softlaunch.evals.metrics.text import Contains, TextMetric
 
 
 class CasesError(SoftlaunchError):
@@ -46,7 +47,7 @@ class Case(BaseModel):
     def _is_consistent(self) -> Self:
         if not self.asked:
             raise ValueError("give it a 'question', or 'messages' that end with one of role user")
-        objection = METRICS.get(self.metric, METRICS["contains"]).objection(self.expected)
+        objection = _metric_of(self).objection(self.expected)
         if objection:
             raise ValueError(f"'expected' is {self.expected!r}, but the metric {self.metric} wants {objection}")
         if self.answer is not None and not is_right(self, self.answer):
@@ -86,7 +87,17 @@ def text_of(content: object) -> str:
 
 def is_right(case: Case, text: str) -> bool:
     """Whether an answer satisfies what the case expects, as an eval would score it."""
-    return METRICS.get(case.metric, METRICS["contains"]).score(text, case) >= 0.5
+    score = _metric_of(case).score(Sample(answer=text, expected=case.expected, tolerance=case.tolerance))
+    return (score.value or 0.0) >= 0.5
+
+
+def _metric_of(case: Case) -> Metric:
+    """The case's metric; what can't be told from the text alone means that the answer contains what is expected."""
+    try:
+        found = parse_metric(case.metric)
+    except MetricError:
+        return Contains()
+    return found if isinstance(found, TextMetric) else Contains()
 
 
 def key_of(question: str) -> str:

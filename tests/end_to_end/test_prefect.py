@@ -18,10 +18,10 @@ from servers import wait_until
 
 from softlaunch.rehearsal.cases import Case
 
-pytestmark = [pytest.mark.prefect, pytest.mark.slow]
+pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
-LEASE_SECONDS = 3.0
+LEASE_SECONDS = 3.0  # and a busy machine may take several more to notice
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
 RELEASE = """
 from flows.release import release
@@ -76,11 +76,11 @@ def test_traffic_returns_to_stable_when_the_flow_is_killed(
     environment = _environment(prefect_environment, tmp_path)
     flow = subprocess.Popen([sys.executable, "-c", RELEASE], env=environment, cwd=ROOT)
     try:
-        wait_until(lambda: "candidate" in _arms(playing.gateway_url, 20), "the candidate serves", 90)
+        wait_until(lambda: "candidate" in _arms(playing.gateway_url, 20), "the candidate serves", 150)
     finally:
         flow.send_signal(signal.SIGKILL)
         flow.wait()
-    wait_until(lambda: set(_arms(playing.gateway_url, 20)) == {"stable"}, "stable alone serves", LEASE_SECONDS + 3)
+    wait_until(lambda: set(_arms(playing.gateway_url, 20)) == {"stable"}, "stable alone serves", LEASE_SECONDS + 8)
     assert set(_arms(playing.gateway_url, 60)) == {"stable"}
     assert playing.traffic.tally.failures == 0
     assert playing.view(f"{APP}-1").release.state == "canary"
@@ -93,12 +93,13 @@ def test_traffic_returns_to_stable_when_the_flow_is_killed(
     assert said["gateways_following"] == said["gateways"] == 1
 
 
+@pytest.mark.long
 def test_the_command_line_starts_the_deployment_and_follows_it(
     started: Any, prefect_environment: dict[str, str], tmp_path: Path
 ) -> None:
     """With a server, `release start` has a worker run the flow; the exit code and the artifacts tell how it went."""
     started(QUICK)
-    environment = {**_environment(prefect_environment, tmp_path), "SOFTLAUNCH_ROOT": str(ROOT)}
+    environment = _environment(prefect_environment, tmp_path)
     _prefect(environment, "work-pool", "create", "softlaunch", "--type", "process")
     _prefect(environment, "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
     with (tmp_path / "worker.log").open("wb") as log:
@@ -112,7 +113,7 @@ def test_the_command_line_starts_the_deployment_and_follows_it(
         )
     try:
         command = [sys.executable, "-m", "deployments.cli", "release", "start", APP, "--model", "second", "--json"]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, timeout=110, check=False)
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, timeout=280, check=False)
     finally:
         os.killpg(worker.pid, signal.SIGKILL)
         worker.wait()

@@ -10,8 +10,9 @@ from arms import candidate, cases, stable
 
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.comparison import compare
-from softlaunch.evals.metrics import ACCURACY, score
+from softlaunch.evals.metrics import ACCURACY
 from softlaunch.evals.report import EvalReport
+from softlaunch.evals.scoring import accuracy
 from softlaunch.evals.suite import Case
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.policy.units import Margin
@@ -226,7 +227,7 @@ def primes(folder: Path, of_stable: str, of_candidate: str) -> EvalReport:
             model,
             Status.SCORED,
             answer=row["answer"],
-            scores={ACCURACY: score(row["answer"], asked[row["id"]])},
+            scores={ACCURACY: accuracy(asked[row["id"]], asked[row["id"]].sample(row["answer"])).value or 0.0},
             latency_ms=float(row["latency"]) * 1000,
             cost_usd=float(row["cost"]),
         )

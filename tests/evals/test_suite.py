@@ -20,7 +20,7 @@ def write(folder: Path, *lines: object) -> Path:
 def test_defaults_of_a_short_case(tmp_path: Path) -> None:
     """Id, question and expectation make a case: it counts once and its answer must contain the expected text."""
     (case,) = load_suite(write(tmp_path, GOOD)).cases
-    assert (case.metric, case.weight, case.tags) == ("contains", 1.0, ())
+    assert ([metric.key for metric in case.own_metrics], case.weight, case.tags) == (["contains"], 1.0, ())
     assert case.request == {"messages": [{"role": "user", "content": "Is 7 prime?"}], "variables": {}}
 
 
@@ -67,7 +67,11 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
         pytest.param({"id": "b", "question": "?"}, "expected: is missing", id="nothing expected"),
         pytest.param({**GOOD, "id": "b", "expectd": 1}, "expectd: 1: unknown key; a case has id,", id="unknown key"),
         pytest.param({**GOOD, "id": 7}, "id: 7: expected a valid string", id="id is a number"),
-        pytest.param({**GOOD, "id": "b", "metric": "fuzzy"}, "metric: 'fuzzy': expected 'exact',", id="unknown metric"),
+        pytest.param(
+            {**GOOD, "id": "b", "metric": "fuzzy"},
+            "metric: 'fuzzy': there is no metric 'fuzzy'; there are contains,",
+            id="unknown metric",
+        ),
         pytest.param(
             {**GOOD, "id": "b", "metric": "regex", "expected": "("},
             "expected: '(': expected a valid regular expression",

@@ -1,0 +1,22 @@
+"""The flow that answers a release's question: the same answer as `softlaunch approve` and `reject` give."""
+
+from prefect import flow, runtime
+
+from softlaunch.requests import DecisionRequest
+from tasks import ledger, notices
+
+
+def _run_name() -> str:
+    request = DecisionRequest.model_validate(runtime.flow_run.parameters["request"])
+    return f"{request.app}: {request.decision}"
+
+
+@flow(name="decide-approval", flow_run_name=_run_name)
+def decide_approval(request: DecisionRequest) -> list[str]:
+    """Answer what a live release asks; returns the questions that were answered.
+
+    The first valid answer counts, wherever it comes from, and a rollback beats every approval.
+    """
+    answered = ledger.decide(request)
+    notices.deliver()
+    return answered

@@ -1,0 +1,31 @@
+"""Metrics of answers: what they read, the score they give, and how they are named."""
+
+from softlaunch.evals.metrics.interface import (
+    ACCURACY,
+    AnyMetric,
+    Metric,
+    MetricError,
+    Sample,
+    Score,
+    Spent,
+    ToolCall,
+)
+from softlaunch.evals.metrics.registry import METRICS, MetricSpec, metric_names, parse_metric
+from softlaunch.evals.metrics.text import last_number, normalise
+
+__all__ = [
+    "ACCURACY",
+    "METRICS",
+    "AnyMetric",
+    "Metric",
+    "MetricError",
+    "MetricSpec",
+    "Sample",
+    "Score",
+    "Spent",
+    "ToolCall",
+    "last_number",
+    "metric_names",
+    "normalise",
+    "parse_metric",
+]

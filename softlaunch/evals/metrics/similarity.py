@@ -1,0 +1,50 @@
+"""How alike an answer and a good one are, by their letters and words."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from rapidfuzz import fuzz
+
+from softlaunch.evals.metrics.interface import Metric, Sample, Score
+from softlaunch.evals.metrics.text import normalise
+
+
+class Method(StrEnum):
+    """What is compared."""
+
+    LETTERS = "letters"  # the share of letters that need no edit
+    WORDS = "words"  # the same over sorted words, so that their order doesn't matter
+    SHARED_WORDS = "shared_words"  # words that only one text has don't count
+
+
+_METHODS = {
+    Method.LETTERS: fuzz.ratio,
+    Method.WORDS: fuzz.token_sort_ratio,
+    Method.SHARED_WORDS: fuzz.token_set_ratio,
+}
+
+
+class Similarity(Metric):
+    """How alike the answer is to the case's reference, or to what it expects where it has no reference."""
+
+    name: ClassVar = "similarity"
+    method: Method = Method.LETTERS
+    """letters, words (in any order), or shared_words."""
+    at_least: Annotated[float, Field(gt=0, le=1)] | None = None
+    """From this likeness on the answer is right, below it wrong; left out, the likeness itself is the score."""
+
+    def score(self, sample: Sample) -> Score:
+        """The likeness in [0, 1], up to case and whitespace."""
+        reference = reference_of(sample)
+        if reference is None:
+            return Score(None, "the case has no reference to compare with")
+        likeness = _METHODS[self.method](normalise(sample.answer), normalise(reference)) / 100
+        return Score(likeness if self.at_least is None else float(likeness >= self.at_least), f"{likeness:.3f} alike")
+
+
+def reference_of(sample: Sample) -> str | None:
+    """A good answer to compare with; None where the case has none."""
+    if sample.reference is not None:
+        return sample.reference
+    return None if sample.expected is None else str(sample.expected)
