@@ -142,7 +142,8 @@ def _after_eval(snapshot: Snapshot) -> Action:
         return _onwards(snapshot)
     outcome = unsure.outcome if unsure else Outcome.ERROR
     reason = f"{unsure.gate}: {unsure.reason}" if unsure else "the eval judged nothing that is required"
-    if snapshot.release.policy.eval.on_inconclusive is OnInconclusive.REJECT:
+    rejects = snapshot.release.policy.eval.on_inconclusive is OnInconclusive.REJECT
+    if rejects and outcome is not Outcome.REVIEW:
         return End(State.REJECTED, outcome, reason)
     return _by_person(snapshot, Question.REVIEW_EVAL, f"The regression eval is undecided. {reason}. Go on?", outcome)
 

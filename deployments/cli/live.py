@@ -22,7 +22,13 @@ from softlaunch.verdict import Outcome, Verdict
 from softlaunch.views import ReleaseView, StageView, read_view
 
 _MARKS = {"waiting": "[dim]·[/]", "running": "[cyan]▶[/]", "passed": "[green]✔[/]"}
-_COLOURS = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.ERROR: "red", Outcome.INCONCLUSIVE: "yellow"}
+_COLOURS = {
+    Outcome.PASS: "green",
+    Outcome.FAIL: "red",
+    Outcome.ERROR: "red",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.REVIEW: "yellow",
+}
 
 
 def render(view: ReleaseView) -> RenderableType:

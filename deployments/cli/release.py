@@ -169,7 +169,7 @@ def _finish(view: ReleaseView, json: bool) -> None:
 
 def exit_code(view: ReleaseView) -> Exit:
     """The exit code that tells how a release stands; too little evidence has one of its own."""
-    if view.release.state.live or view.release.outcome in {Outcome.INCONCLUSIVE, Outcome.ERROR}:
+    if view.release.state.live or view.release.outcome in {Outcome.INCONCLUSIVE, Outcome.REVIEW, Outcome.ERROR}:
         return Exit.INCONCLUSIVE
     return {
         State.PROMOTED: Exit.OK,

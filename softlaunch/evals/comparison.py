@@ -7,37 +7,43 @@ asks for more repeats and never passes. Failing on "not zero, and looks larger t
 somewhat earlier, but would reject half of the candidates whose loss is exactly the tolerated one.
 
 Several metrics: a release needs all of them to pass, so passing needs no correction (an intersection-union test);
-any of them can fail it, so the p-values for failing are adjusted by Holm's method.
+any of them can fail it, so the p-values for failing are adjusted by Holm's method. Where one score is shown to fall and
+another to rise, the metrics contradict each other, and that is for a person to look at instead of a rejection.
 
-Calls without a score are a third state. Their share is a gate of its own, and cases that lack a score in an arm are
-left out of the pairs and counted.
+Calls without a score are a third state. Their share is a gate of its own, once for the calls and once for each metric
+that lacks more than the calls do; cases that lack a score in an arm are left out of the pairs and counted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from softlaunch.evals.amounts import estimate_amounts
 from softlaunch.evals.answers import EvalAnswer, EvalArm
+from softlaunch.evals.judging import contradicted, finding_of, judge_metric, no_pairs, outcome_of
 from softlaunch.evals.metrics import ACCURACY
-from softlaunch.evals.paired import estimate, holm
-from softlaunch.evals.report import ArmTotals, EvalReport, MetricComparison
-from softlaunch.evals.rows import ByCase, arm_totals, by_case, case_row, mean_score
-from softlaunch.evals.suite import Case
-from softlaunch.evals.unscored import judge_unscored
+from softlaunch.evals.multiplicity import holm
+from softlaunch.evals.paired import Floats, PairedEstimate, estimate
+from softlaunch.evals.report import EvalReport, MetricComparison, MetricPlan
+from softlaunch.evals.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, mean_value, value_of
+from softlaunch.evals.unscored import judge_unscored, judge_unscored_metric
 from softlaunch.policy.model import EvalPolicy
-from softlaunch.verdict import Interval, Outcome, Verdict
+from softlaunch.policy.units import Margin, MarginKind
+from softlaunch.verdict import Outcome, Verdict
 
-_GRAVITY = (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE, Outcome.PASS)
+_GRAVITY = (Outcome.FAIL, Outcome.ERROR, Outcome.REVIEW, Outcome.INCONCLUSIVE, Outcome.PASS)
 """Harm that was shown stands, whatever else is missing; what is missing never passes."""
+DEFAULT_METRICS = (MetricPlan(ACCURACY),)
 
 
 def compare(
-    cases: Sequence[Case],
+    cases: Sequence[ComparedCase],
     answers: Sequence[EvalAnswer],
     policy: EvalPolicy,
     *,
     level: float | None = None,
-    metrics: Sequence[str] = (ACCURACY,),
+    metrics: Sequence[MetricPlan] = DEFAULT_METRICS,
 ) -> EvalReport:
     """Judge answers of both arms on the same cases; answers to other cases are ignored.
 
@@ -48,30 +54,19 @@ def compare(
     known = {case.id for case in cases}
     answers = [answer for answer in answers if answer.key.case_id in known]
     grouped = by_case(answers)
-    stable, candidate = (arm_totals(answers, arm) for arm in (EvalArm.STABLE, EvalArm.CANDIDATE))
-    compared = {name: _compare_metric(cases, grouped, name, policy.tolerance.value, level) for name in metrics}
-    found = {name: comparison for name, comparison in compared.items() if comparison is not None}
-    p_beyond = holm({name: comparison.estimate.p_beyond for name, comparison in found.items()})
-    verdicts = (
-        *(
-            _judge(found[name], p_beyond[name], policy, level, (stable, candidate))
-            if name in found
-            else _no_pairs(name, (stable, candidate))
-            for name in metrics
-        ),
-        judge_unscored(cases, grouped, stable, candidate, policy),
-    )
-    rows = tuple(case_row(case, grouped) for case in cases)
+    compared = _compare_metrics(cases, grouped, policy.tolerance, level, metrics)
+    verdicts = _verdicts(cases, grouped, policy, level, metrics, compared)
+    rows = tuple(case_row(case, grouped, metrics[0].metric) for case in cases)
     paired_cases = sum(row.change is not None for row in rows)
     outcome = min((verdict.outcome for verdict in verdicts), key=_GRAVITY.index)
     return EvalReport(
         outcome=outcome,
         reason="; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if verdict.outcome is outcome),
         verdicts=verdicts,
-        metrics=tuple(found.values()),
+        metrics=tuple(compared.values()),
         cases=rows,
-        stable=stable,
-        candidate=candidate,
+        stable=arm_totals(answers, EvalArm.STABLE),
+        candidate=arm_totals(answers, EvalArm.CANDIDATE),
         paired_cases=paired_cases,
         left_out_cases=len(rows) - paired_cases,
         repeats=1 + max((answer.key.repeat for answer in answers), default=-1),
@@ -79,88 +74,90 @@ def compare(
     )
 
 
-def _compare_metric(
-    cases: Sequence[Case], grouped: ByCase, metric: str, margin: float, level: float
-) -> MetricComparison | None:
-    """The metric on the cases that both arms have scored; None where there are none."""
+def _verdicts(
+    cases: Sequence[ComparedCase],
+    grouped: ByCase,
+    policy: EvalPolicy,
+    level: float,
+    metrics: Sequence[MetricPlan],
+    compared: Mapping[str, MetricComparison],
+) -> tuple[Verdict, ...]:
+    every = [answer for own in grouped.values() for answer in own]
+    totals = (arm_totals(every, EvalArm.STABLE), arm_totals(every, EvalArm.CANDIDATE))
+    judged = [
+        judge_metric(compared[plan.metric], policy.confidence, totals)
+        if plan.metric in compared
+        else no_pairs(plan.metric, totals)
+        for plan in metrics
+    ]
+    lacking = [judge_unscored_metric(grouped, plan.metric, policy) for plan in metrics]
+    p_better = holm({name: one.estimate.p_better for name, one in compared.items()})
+    return (
+        *contradicted(judged, compared, p_better, level),
+        judge_unscored(cases, grouped, policy),
+        *(verdict for verdict in lacking if verdict is not None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Paired:
+    """A metric's case means in both arms, on the cases that have both, and the cases' weights."""
+
+    plan: MetricPlan
+    margin: Margin
+    stable: Floats
+    candidate: Floats
+    weights: Floats
+
+    @property
+    def relative(self) -> bool:
+        """Whether harm is a share of stable's mean."""
+        return self.margin.kind is MarginKind.RELATIVE
+
+    def estimated(self, level: float) -> PairedEstimate | None:
+        """The harm; None where amounts of zero leave nothing to be a share of."""
+        if not self.relative:
+            return estimate(self.stable, self.candidate, self.weights, margin=self.margin.value, level=level)
+        return estimate_amounts(
+            self.stable,
+            self.candidate,
+            self.weights,
+            margin=self.margin.value,
+            level=level,
+            higher_is_better=self.plan.higher_is_better,
+        )
+
+
+def _pair(cases: Sequence[ComparedCase], grouped: ByCase, plan: MetricPlan, tolerance: Margin) -> _Paired | None:
+    """The metric on the cases that both arms have a value for; None where there are none."""
     pairs = [
         (stable, candidate, case.weight)
         for case in cases
-        if (stable := mean_score(grouped.get((case.id, EvalArm.STABLE), ()), metric)) is not None
-        and (candidate := mean_score(grouped.get((case.id, EvalArm.CANDIDATE), ()), metric)) is not None
+        if (stable := mean_value(grouped.get((case.id, EvalArm.STABLE), ()), plan.metric)) is not None
+        and (candidate := mean_value(grouped.get((case.id, EvalArm.CANDIDATE), ()), plan.metric)) is not None
     ]
-    if not pairs:
-        return None
-    stable_means, candidate_means, weights = np.array(pairs, dtype=np.float64).T
-    return MetricComparison(
-        metric=metric,
-        stable=float(np.average(stable_means, weights=weights)),
-        candidate=float(np.average(candidate_means, weights=weights)),
-        margin=margin,
-        estimate=estimate(stable_means, candidate_means, weights, margin=margin, level=level),
-    )
+    return _Paired(plan, plan.margin or tolerance, *np.array(pairs, dtype=np.float64).T) if pairs else None
 
 
-def _judge(
-    comparison: MetricComparison,
-    p_beyond: float,
-    policy: EvalPolicy,
-    level: float,
-    totals: tuple[ArmTotals, ArmTotals],
-) -> Verdict:
-    """One metric's verdict; `p_beyond` is adjusted for the number of metrics."""
-    estimated = comparison.estimate
-    outcome = Outcome.INCONCLUSIVE
-    if p_beyond <= level:
-        outcome = Outcome.FAIL
-    elif estimated.p_within <= level:
-        outcome = Outcome.PASS
-    return Verdict(
-        gate=comparison.metric,
-        outcome=outcome,
-        reason=_reason(comparison, outcome, policy),
-        harm=estimated.harm,
-        interval=Interval(estimated.lower, estimated.upper),
-        margin=comparison.margin,
-        candidate_count=totals[1].scored,
-        stable_count=totals[0].scored,
-        candidate_value=comparison.candidate,
-        stable_value=comparison.stable,
-    )
-
-
-def _reason(comparison: MetricComparison, outcome: Outcome, policy: EvalPolicy) -> str:
-    estimated = comparison.estimate
-    bounds = {
-        Outcome.PASS: f"at most {_points(estimated.upper)} worse" if estimated.upper > 0 else "no worse",
-        Outcome.FAIL: f"at least {_points(estimated.lower)} worse",
-    }.get(outcome, f"anything from {_change(estimated.lower)} to {_change(estimated.upper)}")
-    return (
-        f"{_percent(comparison.stable)} -> {_percent(comparison.candidate)}: {bounds} with "
-        f"{policy.confidence * 100:g} % confidence, tolerance {policy.tolerance} ({estimated.method}; "
-        f"differences from {_points(estimated.minimum_detectable)} on can be detected)"
-    )
-
-
-def _no_pairs(metric: str, totals: tuple[ArmTotals, ArmTotals]) -> Verdict:
-    stable, candidate = totals
-    return Verdict(
-        gate=metric,
-        outcome=Outcome.ERROR,
-        reason=f"no case has a score in both arms ({stable.scored} of stable's {stable.calls} calls and "
-        f"{candidate.scored} of the candidate's {candidate.calls} have one); see the errors of the calls",
-        candidate_count=candidate.scored,
-        stable_count=stable.scored,
-    )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.1f} points"
-
-
-def _change(harm: float) -> str:
-    return f"{_points(abs(harm))} {'worse' if harm > 0 else 'better'}"
+def _compare_metrics(
+    cases: Sequence[ComparedCase], grouped: ByCase, tolerance: Margin, level: float, metrics: Sequence[MetricPlan]
+) -> dict[str, MetricComparison]:
+    """The metrics that have something to compare; the outcome of each takes into account how many there are."""
+    paired = [_pair(cases, grouped, plan, tolerance) for plan in metrics]
+    found = [(one, estimated) for one in paired if one is not None and (estimated := one.estimated(level)) is not None]
+    p_beyond = holm({one.plan.metric: estimated.p_beyond for one, estimated in found})
+    return {
+        one.plan.metric: MetricComparison(
+            metric=one.plan.metric,
+            stable=float(np.average(one.stable, weights=one.weights)),
+            candidate=float(np.average(one.candidate, weights=one.weights)),
+            margin=one.margin.value,
+            relative=one.relative,
+            higher_is_better=one.plan.higher_is_better,
+            estimate=estimated,
+            outcome=outcome_of(estimated, p_beyond[one.plan.metric], level),
+            finding=finding_of(estimated, level),
+            unscored=sum(value_of(answer, one.plan.metric) is None for own in grouped.values() for answer in own),
+        )
+        for one, estimated in found
+    }

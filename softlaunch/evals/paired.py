@@ -27,11 +27,10 @@ from scipy import special  # scipy.stats alone would take a second to import
 Floats = NDArray[np.float64]
 
 POWER = 0.8
-_FEW_DIFFERENCES = 15
+FEW_DIFFERENCES = 15
+"""Cases that must differ before a mean over them is taken to be normal."""
 _BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95])
 _EDGE = 1e-9
-_FAR = 8.0  # standard deviations; beyond is less than 1e-15
-_PARTS = 2000
 _HALVINGS = 36
 _SAME = 1e-12
 
@@ -41,8 +40,9 @@ class PairedEstimate:
     """Weighted mean harm over cases with one-sided bounds, in the metric's unit.
 
     `p_within` is the p-value against "harm is at the margin or above" (small: shown to be acceptable), `p_beyond` the
-    one against "harm is at the margin or below" (small: shown to be too much). `minimum_detectable` is the difference
-    that this many cases, varying as these do, tell from none with 80 % power.
+    one against "harm is at the margin or below" (small: shown to be too much); `p_better` and `p_worse` are the same
+    at a margin of zero (small: shown to be better, or worse, by however little). `minimum_detectable` is the
+    difference that this many cases, varying as these do, tell from none with 80 % power.
     """
 
     harm: float
@@ -50,13 +50,17 @@ class PairedEstimate:
     upper: float
     p_within: float
     p_beyond: float
+    p_better: float
+    p_worse: float
     minimum_detectable: float
     method: str
     cases: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Bounds:
+class Bounds:
+    """What a method says: one-sided bounds, and p-values for lying within the margin and beyond it."""
+
     lower: float
     upper: float
     p_within: float
@@ -71,16 +75,9 @@ def estimate(stable: Floats, candidate: Floats, weights: Floats, *, margin: floa
     """
     harm = stable - candidate
     shares = weights / weights.mean()
-    equal_weights = bool(np.ptp(shares) < _SAME)
-    differing = int(np.count_nonzero(np.abs(harm) > _SAME))
-    if differing == 0:
-        bounds = _none_differs(len(harm), float(shares.max()), margin, level)
-    elif equal_weights and _is_binary(stable) and _is_binary(candidate):
-        bounds = _paired_shares(int((harm > 0).sum()), int((harm < 0).sum()), len(harm), margin, level)
-    elif differing < _FEW_DIFFERENCES:
-        bounds = _bets(harm * shares, float(shares.max()), margin, level)
-    else:
-        bounds = _student(harm, shares, margin, level)
+    binary = bool(np.ptp(shares) < _SAME) and _is_binary(stable) and _is_binary(candidate)
+    bounds = _bounds(harm, shares, margin, level, binary=binary)
+    at_zero = _bounds(harm, shares, 0.0, level, binary=binary)
     mean = float(np.average(harm, weights=shares))
     return PairedEstimate(
         harm=mean,
@@ -88,76 +85,57 @@ def estimate(stable: Floats, candidate: Floats, weights: Floats, *, margin: floa
         upper=min(1.0, max(bounds.upper, mean)),
         p_within=bounds.p_within,
         p_beyond=bounds.p_beyond,
-        minimum_detectable=_minimum_detectable(harm, shares, level),
+        p_better=at_zero.p_within,
+        p_worse=at_zero.p_beyond,
+        minimum_detectable=min(1.0, minimum_detectable(harm, shares, level)),
         method=bounds.method,
         cases=len(harm),
     )
 
 
-def holm(p_values: dict[str, float]) -> dict[str, float]:
-    """Adjusted p-values (Holm 1979): claims below `level` after adjustment hold together at that level."""
-    adjusted: dict[str, float] = {}
-    highest = 0.0
-    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))
-        adjusted[name] = highest
-    return adjusted
-
-
-def level_of_a_look(level: float, first_share: float) -> float:
-    """The level to use at each of two looks at growing data so that both together keep `level`.
-
-    `first_share` is the part of the repeats that the first look sees. The two statistics correlate by at least its
-    square root, because repeating a case again changes only what varies within cases (Pocock 1977, two looks).
-    """
-    correlation, rest = np.sqrt(first_share), np.sqrt(1 - first_share)
-    if rest < _EDGE:
-        return level
-
-    def excess(each: float) -> float:
-        bound = -float(special.ndtri(each))
-        first, width = _grid(-_FAR, bound)
-        density = np.exp(-(first**2) / 2) / np.sqrt(2 * np.pi)
-        return float(1 - (density * special.ndtr((bound - correlation * first) / rest)).sum() * width - level)
-
-    return _root(excess, level / 2, level)
-
-
-def _grid(start: float, end: float) -> tuple[Floats, float]:
-    """Midpoints of equal parts, for integrals of smooth functions, and the parts' width."""
-    width = (end - start) / _PARTS
-    return start + width * (np.arange(_PARTS, dtype=np.float64) + 0.5), width
+def _bounds(harm: Floats, shares: Floats, margin: float, level: float, *, binary: bool) -> Bounds:
+    differing = int(np.count_nonzero(np.abs(harm) > _SAME))
+    if differing == 0:
+        return _none_differs(len(harm), float(shares.max()), margin, level)
+    if binary:
+        return _paired_shares(int((harm > 0).sum()), int((harm < 0).sum()), len(harm), margin, level)
+    if differing < FEW_DIFFERENCES:
+        return _bets(harm * shares, float(shares.max()), margin, level)
+    return student(harm, shares, margin, level)
 
 
 def _is_binary(values: Floats) -> bool:
     return bool(np.all((values == 0) | (values == 1)))
 
 
-def _none_differs(n: int, heaviest: float, margin: float, level: float) -> _Bounds:
+def _none_differs(n: int, heaviest: float, margin: float, level: float) -> Bounds:
     """No case differs; `heaviest` is the largest weight over the mean weight, for harm could hide in heavy cases."""
     bound = heaviest * (1 - level ** (1 / n))
     p_within = float((1 - margin / heaviest) ** n)
-    return _Bounds(-bound, bound, p_within, 1.0, f"exact bound, no difference in {n} cases")
+    return Bounds(-bound, bound, p_within, 1.0, f"exact bound, no difference in {n} cases")
 
 
-def _paired_shares(lost: int, won: int, n: int, margin: float, level: float) -> _Bounds:
+def _paired_shares(lost: int, won: int, n: int, margin: float, level: float) -> Bounds:
     """Tango's score interval: `lost` cases went from right to wrong, `won` the other way.
 
-    It leans on a normal limit, so harm is claimed only where McNemar's exact test, too, shows that there is any.
+    It leans on a normal limit, so a loss or a gain is claimed only where McNemar's exact test, too, shows that there
+    is any.
     """
     z = -float(special.ndtri(level))
 
     def score(bound: float) -> float:
         return _tango(lost, won, n, bound)
 
-    upper = _root(lambda bound: score(bound) + z, -1 + _EDGE, 1 - _EDGE)
-    lower = _root(lambda bound: score(bound) - z, -1 + _EDGE, 1 - _EDGE)
+    upper = root(lambda bound: score(bound) + z, -1 + _EDGE, 1 - _EDGE)
+    lower = root(lambda bound: score(bound) - z, -1 + _EDGE, 1 - _EDGE)
     p_any = float(special.betainc(lost, won + 1, 0.5)) if lost else 1.0
+    p_gain = float(special.betainc(won, lost + 1, 0.5)) if won else 1.0
     at_margin = score(margin)
-    return _Bounds(
+    p_within = float(special.ndtr(at_margin))
+    return Bounds(
         lower if p_any <= level else min(lower, 0.0),
         upper,
-        float(special.ndtr(at_margin)),
+        p_within if margin else max(p_within, p_gain),
         max(float(special.ndtr(-at_margin)), p_any),
         f"score interval for paired shares (McNemar), {lost} of {n} cases lost and {won} won",
     )
@@ -174,11 +152,11 @@ def _tango(lost: int, won: int, n: int, harm: float) -> float:
     return float(distance / np.sqrt(variance)) if variance > _SAME else float(np.sign(distance) * np.inf)
 
 
-def _bets(values: Floats, bound: float, margin: float, level: float) -> _Bounds:
+def _bets(values: Floats, bound: float, margin: float, level: float) -> Bounds:
     """Betting bounds for the mean of values in [-bound, bound]."""
     upper = _betting_upper(values, bound, level)
     lower = -_betting_upper(-values, bound, level)
-    return _Bounds(
+    return Bounds(
         lower,
         upper,
         _betting_p(values, bound, margin),
@@ -197,10 +175,10 @@ def _betting_p(values: Floats, bound: float, mean: float) -> float:
 
 
 def _betting_upper(values: Floats, bound: float, level: float) -> float:
-    return _root(lambda mean: level - _betting_p(values, bound, mean), -bound + _EDGE, bound - _EDGE)
+    return root(lambda mean: level - _betting_p(values, bound, mean), -bound + _EDGE, bound - _EDGE)
 
 
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
+def root(function: Callable[[float], float], low: float, high: float) -> float:
     """Where a monotone function changes its sign, by bisection; an end where it doesn't, the one nearer to zero."""
     at_low, at_high = function(low), function(high)
     if np.sign(at_low) == np.sign(at_high):
@@ -211,14 +189,16 @@ def _root(function: Callable[[float], float], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def _student(harm: Floats, shares: Floats, margin: float, level: float) -> _Bounds:
+def student(harm: Floats, shares: Floats, margin: float, level: float) -> Bounds:
+    """Bounds by Student's t with Hall's correction; `shares` are weights with mean 1."""
     error, freedom = _standard_error(harm, shares)
     mean = float(np.average(harm, weights=shares))
     deviations = shares * (harm - mean)
-    skew = float(np.mean(deviations**3) / np.mean(deviations**2) ** 1.5 / np.sqrt(freedom + 1))
+    spread = max(float(np.mean(deviations**2)), _SAME**2)
+    skew = float(np.mean(deviations**3) / spread**1.5 / np.sqrt(freedom + 1))
     quantile = -float(special.stdtrit(freedom, level))
     statistic = _unskewed((mean - margin) / error, skew)
-    return _Bounds(
+    return Bounds(
         mean - _skewed(quantile, skew) * error,
         mean - _skewed(-quantile, skew) * error,
         float(special.stdtr(freedom, statistic)),
@@ -246,9 +226,12 @@ def _standard_error(harm: Floats, shares: Floats) -> tuple[float, float]:
     return max(float(np.sqrt(variance)), _SAME), max(float(effective) - 1, 1.0)
 
 
-def _minimum_detectable(harm: Floats, shares: Floats, level: float) -> float:
-    """At least the share of flipped cases of which one would have been among these with 80 % probability."""
+def minimum_detectable(harm: Floats, shares: Floats, level: float) -> float:
+    """The mean that these cases, varying as they do, tell from zero with 80 % power.
+
+    At least the share of flipped cases of which one would have been among these with 80 % probability.
+    """
     error, _ = _standard_error(harm, shares)
     by_variation = -(special.ndtri(level) + special.ndtri(1 - POWER)) * error
     by_count = 1 - (1 - POWER) ** (1 / len(harm))
-    return float(min(1.0, max(by_variation, by_count)))
+    return float(max(by_variation, by_count))

@@ -13,7 +13,7 @@ from time import monotonic
 from softlaunch.evals.background import Worker
 from softlaunch.evals.calls import Call
 from softlaunch.evals.comparison import compare
-from softlaunch.evals.paired import level_of_a_look
+from softlaunch.evals.multiplicity import level_of_a_look
 from softlaunch.evals.report import EvalReport
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.runner import Deadline, plan, run_calls

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from softlaunch.evals.paired import PairedEstimate
-from softlaunch.verdict import Outcome, Verdict
+from softlaunch.policy.units import Margin
+from softlaunch.verdict import Interval, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +36,62 @@ class ArmTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricPlan:
+    """What to compare: the name under which answers carry the values, and how much worse is acceptable.
+
+    Without a margin it is the policy's tolerance. A margin in points belongs to scores in [0, 1], more being better;
+    a relative one to amounts of zero or more. `latency` and `cost` are read from the answer itself where no score has
+    that name.
+    """
+
+    metric: str
+    margin: Margin | None = None
+    higher_is_better: bool = True
+
+
+class Finding(StrEnum):
+    """Which way a metric is shown to have moved, whatever the tolerance; either side at half the level."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    NONE = "no difference shown"
+
+
+@dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """One metric on the paired cases: weighted means of both arms in [0, 1], and the estimated harm between them."""
+    """One metric on the cases that both arms have a value for: weighted means of both arms, and the harm between them.
+
+    Harm, its bounds and the margin are points of a score in [0, 1], or shares of stable's mean where `relative`.
+    `outcome` is what the statistics say, each claim adjusted for the number of metrics; `unscored` counts calls
+    without a value for this metric.
+    """
 
     metric: str
     stable: float
     candidate: float
     margin: float
+    relative: bool
+    higher_is_better: bool
     estimate: PairedEstimate
+    outcome: Outcome
+    finding: Finding
+    unscored: int
+
+    @property
+    def unit(self) -> float:
+        """What one unit of harm is in the metric's own unit: positive means that more is worse."""
+        return (self.stable if self.relative else 1.0) * (-1.0 if self.higher_is_better else 1.0)
+
+    @property
+    def difference(self) -> float:
+        """The candidate's mean minus stable's."""
+        return self.candidate - self.stable
+
+    @property
+    def bounds(self) -> Interval:
+        """Of the difference, in the metric's own unit."""
+        ends = sorted((self.estimate.lower * self.unit, self.estimate.upper * self.unit))
+        return Interval(*ends)
 
 
 @dataclass(frozen=True, slots=True)

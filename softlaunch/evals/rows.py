@@ -3,15 +3,40 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import Protocol
 
 import numpy as np
 
 from softlaunch.evals.answers import EvalAnswer, EvalArm, Status
 from softlaunch.evals.metrics import ACCURACY
 from softlaunch.evals.report import ArmTotals, CaseArm, CaseRow
-from softlaunch.evals.suite import Case
 
 ByCase = Mapping[tuple[str, EvalArm], Sequence[EvalAnswer]]
+_OWN_FIGURES = {"latency": "latency_ms", "cost": "cost_usd"}
+
+
+class ComparedCase(Protocol):
+    """What a comparison reads of a case, whether of a golden set or of recorded outputs."""
+
+    @property
+    def id(self) -> str:
+        """Unique among the cases."""
+
+    @property
+    def asked(self) -> str:
+        """What was asked, for people."""
+
+    @property
+    def wanted(self) -> str:
+        """What a right answer is, for people; empty where nobody said."""
+
+    @property
+    def weight(self) -> float:
+        """How many ordinary cases it counts for."""
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What it is about."""
 
 
 def by_case(answers: Iterable[EvalAnswer]) -> ByCase:
@@ -22,25 +47,33 @@ def by_case(answers: Iterable[EvalAnswer]) -> ByCase:
     return grouped
 
 
-def mean_score(answers: Iterable[EvalAnswer], metric: str) -> float | None:
-    """Mean over the scored repeats of one case in one arm; None where no repeat has this score."""
-    values = [answer.scores[metric] for answer in answers if metric in answer.scores]
+def value_of(answer: EvalAnswer, metric: str) -> float | None:
+    """A metric's value of one call; latency and cost are the call's own where no score has that name."""
+    if metric in answer.scores or metric not in _OWN_FIGURES or answer.status is Status.UNSCORED:
+        return answer.scores.get(metric)
+    found: float | None = getattr(answer, _OWN_FIGURES[metric])
+    return found
+
+
+def mean_value(answers: Iterable[EvalAnswer], metric: str) -> float | None:
+    """Mean over the repeats of one case in one arm that have a value; None where none has."""
+    values = [value for answer in answers if (value := value_of(answer, metric)) is not None]
     return float(np.mean(values)) if values else None
 
 
-def case_row(case: Case, grouped: ByCase) -> CaseRow:
-    """One case in both arms, with a pair of answers that shows the change if there is one."""
+def case_row(case: ComparedCase, grouped: ByCase, metric: str = ACCURACY) -> CaseRow:
+    """One case in both arms, with a pair of answers that shows the change of a metric if there is one."""
     stable = grouped.get((case.id, EvalArm.STABLE), ())
     candidate = grouped.get((case.id, EvalArm.CANDIDATE), ())
-    worse = (mean_score(candidate, ACCURACY) or 0) < (mean_score(stable, ACCURACY) or 0)
+    worse = (mean_value(candidate, metric) or 0) < (mean_value(stable, metric) or 0)
     return CaseRow(
         case_id=case.id,
         asked=case.asked,
         wanted=case.wanted,
         weight=case.weight,
         tags=case.tags,
-        stable=_case_arm(stable, best=worse),
-        candidate=_case_arm(candidate, best=not worse),
+        stable=_case_arm(stable, metric, best=worse),
+        candidate=_case_arm(candidate, metric, best=not worse),
     )
 
 
@@ -52,11 +85,16 @@ def arm_totals(answers: Iterable[EvalAnswer], arm: EvalArm) -> ArmTotals:
     return ArmTotals(
         calls=len(own),
         scored=len(scored),
-        errors=dict(Counter(answer.error or "unknown" for answer in own if answer.status is Status.UNSCORED)),
+        errors=error_counts(own),
         cost_usd=total_cost(own),
         latency_p50_ms=float(np.percentile(latencies, 50)) if latencies else None,
         latency_p95_ms=float(np.percentile(latencies, 95)) if latencies else None,
     )
+
+
+def error_counts(answers: Iterable[EvalAnswer]) -> Mapping[str, int]:
+    """How many calls ended without a score, by code."""
+    return dict(Counter(answer.error or "unknown" for answer in answers if answer.status is Status.UNSCORED))
 
 
 def total_cost(answers: Iterable[EvalAnswer]) -> float | None:
@@ -66,16 +104,16 @@ def total_cost(answers: Iterable[EvalAnswer]) -> float | None:
     return sum(known) if costs and len(known) == len(costs) else None
 
 
-def _case_arm(answers: Sequence[EvalAnswer], *, best: bool) -> CaseArm:
-    scored = [answer for answer in answers if ACCURACY in answer.scores]
-    scores = [answer.scores[ACCURACY] for answer in scored]
-    shown = (max if best else min)(scored, key=lambda answer: answer.scores[ACCURACY], default=None)
+def _case_arm(answers: Sequence[EvalAnswer], metric: str, *, best: bool) -> CaseArm:
+    scored = [(value, answer) for answer in answers if (value := value_of(answer, metric)) is not None]
+    shown = (max if best else min)(scored, key=lambda one: one[0], default=(None, None))[1]
+    shown = shown or next((answer for answer in answers if answer.answer is not None), None)
     failed = next((answer.error for answer in answers if answer.status is Status.UNSCORED), None)
     return CaseArm(
-        mean=mean_score(scored, ACCURACY),
+        mean=float(np.mean([value for value, _ in scored])) if scored else None,
         scored=len(scored),
         unscored=len(answers) - len(scored),
-        flips=sum(before != after for before, after in pairwise(scores)),
+        flips=sum(before != after for before, after in pairwise(value for value, _ in scored)),
         answer=shown.answer if shown else None,
         error=failed,
     )

@@ -163,7 +163,7 @@ class EvalPolicy(Part):
     timeout: Duration = 60.0
     """How long one call may take."""
     on_inconclusive: OnInconclusive = OnInconclusive.ASK
-    """Ask a person, or reject."""
+    """Ask a person, or reject. Metrics that contradict each other are always for a person."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

@@ -29,6 +29,7 @@ _MARKS = {
     Outcome.PASS: Markup('<circle class="mark" cx="{x:.1f}" cy="{y}" r="5.5"/>'),
     Outcome.FAIL: Markup('<path class="mark" d="M{x:.1f} {y}m0 -7.5l7.5 7.5l-7.5 7.5l-7.5 -7.5z"/>'),
     Outcome.INCONCLUSIVE: Markup('<path class="mark hollow" d="M{x:.1f} {y}m-5 -5h10v10h-10z"/>'),
+    Outcome.REVIEW: Markup('<path class="mark hollow" d="M{x:.1f} {y}m0 -7.5l7.5 7.5l-7.5 7.5l-7.5 -7.5z"/>'),
     Outcome.ERROR: Markup('<path class="mark" d="M{x:.1f} {y}m0 -7l7 12h-14z"/>'),
 }
 

@@ -10,7 +10,7 @@ from softlaunch.reports.plots import interval_axis, interval_plot
 from softlaunch.verdict import Outcome, Role, Verdict
 from softlaunch.views import ReleaseView, StageView
 
-_SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "error": "!", "running": "▶", "waiting": "○"}
+_SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
 _LOOKS = {"passed": "pass", "running": "running", "waiting": "waiting"}
 
 
