@@ -88,6 +88,11 @@ def invented_claim(rng: random.Random) -> str:
     return rng.choice(_INVENTED)
 
 
+def invented_claims_in(answer: str) -> list[str]:
+    """The sentences of an answer that `invented_claim` has put there."""
+    return [claim.strip() for claim in _INVENTED if claim.strip() in answer]
+
+
 def _plausible_wrong_answers(case: Case, kin: list[Case]) -> tuple[str, ...]:
     """For a case that brings none: the opposite, its first number shifted, or what similar cases expect."""
     expected = case.expected.strip()

@@ -99,14 +99,14 @@ class ProfilePlayer:
     def perform(self, ask: Ask, arrival_rps: float) -> Answer | Refusal:
         """An answer or a refusal, drawn from the profile's distributions."""
         lesson = self._knowledge.find(ask.question)
-        rng = self._rng_of_call(lesson)
+        rng = self._rng_of_call(ask, lesson)
         profile = self.profile
         latency_s = profile.latency.draw(rng) * (profile.load.factor(arrival_rps) if profile.load else 1.0)
         first_token_s = latency_s * profile.latency.first_token_share
         if rng.random() < profile.errors.rate:
             status = rng.choice(profile.errors.statuses)
             return Refusal(status, f"{profile.name} fails this often by its profile", "rehearsed", first_token_s)
-        text, right = self._say(lesson, rng)
+        text, right = self._say(ask, lesson, rng)
         hallucinated = rng.random() < profile.hallucination_rate
         text = text + invented_claim(rng) if hallucinated else text
         drawn = profile.output_tokens.draw(rng)
@@ -127,13 +127,13 @@ class ProfilePlayer:
             self._chances[key] = _beta_quantile(1 - hardness, self.profile.accuracy, self.profile.repeat_correlation)
         return self._chances[key]
 
-    def _say(self, lesson: Lesson | None, rng: random.Random) -> tuple[str, bool | None]:
+    def _say(self, ask: Ask, lesson: Lesson | None, rng: random.Random) -> tuple[str, bool | None]:  # noqa: ARG002  (a judge reads it)
         if lesson is None:
             return UNKNOWN, None
         right = rng.random() < self.chance_of_right(lesson)
         return (lesson.right_answer(rng) if right else lesson.wrong_answer(rng)), right
 
-    def _rng_of_call(self, lesson: Lesson | None) -> random.Random:
+    def _rng_of_call(self, ask: Ask, lesson: Lesson | None) -> random.Random:  # noqa: ARG002  (a judge reads it)
         key = key_of(lesson.case.asked) if lesson else ""  # unknown questions share a counter, which bounds it
         self._asked[key] += 1
         return random.Random(f"{self._seed}|{self.profile.name}|{key}|{self._asked[key]}")

@@ -89,6 +89,17 @@ class Load(Figures):
         return 1 + (self.slowdown - 1) * min(max(excess, 0.0), 1.0)
 
 
+class JudgeFigures(Figures):
+    """How a model judges that is asked with one of softlaunch's judge prompts."""
+
+    accuracy: Share = 0.9
+    """Share of its verdicts that are as the answers deserve."""
+    first_bias: Share = 0.0
+    """Share of pairs on which it picks the first answer, whatever it says."""
+    nonsense_rate: Share = 0.0
+    """Share of prompts that it answers with something that is no verdict."""
+
+
 class Profile(Figures):
     """One model as it is played."""
 
@@ -109,6 +120,8 @@ class Profile(Figures):
     """Share of answers that carry a claim which nothing supports."""
     errors: Errors = Errors()
     load: Load | None = None
+    judge: JudgeFigures | None = None
+    """It plays a judge; what it says of other prompts is nonsense."""
     faults: tuple[Fault, ...] = ()
     """Faults that begin by themselves, `after` seconds from the provider's start."""
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from softlaunch.errors import NotFoundError, SoftlaunchError
 from softlaunch.rehearsal.faults import EVERY_MODEL, ActiveFault, Fault, FaultBoard, FaultKind
+from softlaunch.rehearsal.judging import JudgePlayer
 from softlaunch.rehearsal.knowledge import Knowledge
 from softlaunch.rehearsal.players import Answer, ArrivalMeter, Player, ProfilePlayer, Refusal
 from softlaunch.rehearsal.profiles import Profile
@@ -102,7 +103,8 @@ class Provider:
         """A provider of profiles and other players; where both have a name, the other player takes it."""
         chosen = tuple(profiles)
         seed = options.get("seed", 0)
-        provider = cls([*(ProfilePlayer(profile, knowledge, seed) for profile in chosen), *others], **options)
+        players = [(JudgePlayer if profile.judge else ProfilePlayer)(profile, knowledge, seed) for profile in chosen]
+        provider = cls([*players, *others], **options)
         for profile in chosen:
             for fault in profile.faults:
                 provider.faults.order(profile.name, fault, provider.clock())

@@ -1,5 +1,6 @@
 """Metrics of answers: what they read, the score they give, and how they are named."""
 
+from softlaunch.evals.metrics.asking import AskingMetric, Helpers, PairMetric
 from softlaunch.evals.metrics.interface import (
     ACCURACY,
     AnyMetric,
@@ -17,9 +18,12 @@ __all__ = [
     "ACCURACY",
     "METRICS",
     "AnyMetric",
+    "AskingMetric",
+    "Helpers",
     "Metric",
     "MetricError",
     "MetricSpec",
+    "PairMetric",
     "Sample",
     "Score",
     "Spent",

@@ -9,7 +9,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, PlainSerializer, ValidationError, WithJsonSchema
 
+from softlaunch.evals.metrics.embedding import Embedding
 from softlaunch.evals.metrics.interface import AnyMetric, Metric, MetricError, Sample, Score, written_spec
+from softlaunch.evals.metrics.judged import Hallucination, Pairwise, Rubric
 from softlaunch.evals.metrics.measured import Cost, Latency, Length
 from softlaunch.evals.metrics.recorded import Preference, Recorded
 from softlaunch.evals.metrics.refusal import Refusal
@@ -34,6 +36,10 @@ _OWN: tuple[type[AnyMetric], ...] = (
     Cost,
     Recorded,
     Preference,
+    Embedding,
+    Rubric,
+    Pairwise,
+    Hallucination,
 )
 METRICS: Mapping[str, type[AnyMetric]] = MappingProxyType({kind.name: kind for kind in _OWN})
 """The metrics that come along, by name."""

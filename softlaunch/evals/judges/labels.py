@@ -1,0 +1,196 @@
+"""People's labels: what was shown to them, what they said, and, where it was recorded, what a judge said."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.judges.agreement import majority
+
+
+class LabelsError(SoftlaunchError):
+    """A file of labels that can't be used; the message names file, row, column and what was expected."""
+
+
+class Kind(StrEnum):
+    """What people were asked."""
+
+    PREFERENCE = "preference"  # which of two answers is better
+    HALLUCINATION = "hallucination"  # whether an answer holds a claim that nothing supports
+    GRADE = "grade"  # whether an answer is right
+
+
+FIRST, SECOND, TIE = "first", "second", "tie"
+YES, NO = "yes", "no"
+RIGHT, WRONG = "right", "wrong"
+_WORDS: Mapping[Kind, Mapping[str, str]] = {
+    Kind.PREFERENCE: {
+        **dict.fromkeys(("1", "a", "first", "answer_a", "left"), FIRST),
+        **dict.fromkeys(("2", "b", "second", "answer_b", "right"), SECOND),
+        **dict.fromkeys(("0", "c", "tie", "draw", "equal", "both", "none"), TIE),
+    },
+    Kind.HALLUCINATION: {
+        **dict.fromkeys(("yes", "true", "1", "hallucinated"), YES),
+        **dict.fromkeys(("no", "false", "0", "supported"), NO),
+    },
+    Kind.GRADE: {
+        **dict.fromkeys(("right", "yes", "true", "1", "good", "correct"), RIGHT),
+        **dict.fromkeys(("wrong", "no", "false", "0", "bad", "incorrect"), WRONG),
+    },
+}
+_SHOWN: Mapping[Kind, tuple[str, ...]] = {
+    Kind.PREFERENCE: ("answer_a", "answer_b"),
+    Kind.HALLUCINATION: ("answer",),
+    Kind.GRADE: ("answer",),
+}
+COLUMNS = ("id", "question", "context", "reference", "answer", "answer_a", "answer_b", "votes", "judge")
+_PROBLEMS_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One item that people judged. `people` is their majority; `judge` what a judge said, None where it is nonsense."""
+
+    id: str
+    votes: tuple[str, ...]
+    people: str
+    question: str = ""
+    context: str = ""
+    reference: str = ""
+    answer: str = ""
+    answer_a: str = ""
+    answer_b: str = ""
+    judge: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """The labels of a file. `split` counts items on which people have no majority, which are left out."""
+
+    kind: Kind
+    items: tuple[Label, ...]
+    split: int
+    recorded: bool
+    digest: str
+
+
+def read_labels(path: Path, kind: Kind, columns: Mapping[str, str], verdicts: Path | None = None) -> Labels:
+    """Read labels from CSV, JSON lines, or a JSON list.
+
+    `columns` says which columns hold what (see COLUMNS; `votes` may name several, with commas); left out ones have
+    those names. `verdicts` is a second file with the judge's verdicts, joined by id. Raises LabelsError.
+    """
+    unknown = sorted(columns.keys() - set(COLUMNS))
+    if unknown:
+        raise LabelsError(f"there is nothing to map to {unknown[0]!r}; known are {', '.join(COLUMNS)}")
+    rows = read_rows(path)
+    if verdicts is not None:
+        rows = _joined(path, rows, verdicts, read_rows(verdicts), columns)
+    reading = _Reading(path, kind, columns, rows)
+    items = [item for number, row in enumerate(rows, start=1) if (item := reading.label(number, row)) is not None]
+    if reading.problems:
+        more = len(reading.problems) - _PROBLEMS_SHOWN
+        tail = [f"and {more} more"] if more > 0 else []
+        raise LabelsError("\n".join([f"{path} can't be used:", *reading.problems[:_PROBLEMS_SHOWN], *tail]))
+    if not items:
+        raise LabelsError(f"{path} has no item on which people have a majority, so there is nothing to compare with")
+    digest = sha256(orjson.dumps([[one.id, one.people] for one in items])).hexdigest()
+    return Labels(kind, tuple(items), reading.split, reading.recorded, digest)
+
+
+class _Reading:
+    """What is found while rows become labels."""
+
+    def __init__(self, path: Path, kind: Kind, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]]) -> None:
+        self.path = path
+        self.kind = kind
+        self.columns = {name: columns.get(name, name) for name in COLUMNS}
+        self.recorded = any(self.columns["judge"] in row for row in rows)
+        self.split = 0
+        self.problems: list[str] = []
+
+    def label(self, number: int, row: Mapping[str, Any]) -> Label | None:
+        """One row's label; None where people are split, or where it is broken, which is noted."""
+        votes = self._votes(number, row)
+        people = majority(votes, TIE if self.kind is Kind.PREFERENCE else None)
+        if people is None:
+            self.split += bool(votes)
+            return None
+        texts = {name: _text(row.get(self.columns[name])) for name in COLUMNS if name not in {"id", "votes", "judge"}}
+        lacking = [name for name in _SHOWN[self.kind] if not texts[name] and not self.recorded]
+        if lacking:
+            self._note(number, lacking[0], "is empty, and without it no judge can be asked; map it to its column")
+            return None
+        judge = _WORDS[self.kind].get(_text(row.get(self.columns["judge"])).strip().casefold())
+        return Label(_text(row.get(self.columns["id"])) or str(number), votes, people, judge=judge, **texts)
+
+    def _votes(self, number: int, row: Mapping[str, Any]) -> tuple[str, ...]:
+        found: list[Any] = []
+        for name in self.columns["votes"].split(","):
+            value = row.get(name.strip())
+            found.extend(value if isinstance(value, list) else [value])
+        votes = []
+        for value in found:
+            word = _WORDS[self.kind].get(_text(value).strip().casefold())
+            if word is None:
+                known = ", ".join(dict.fromkeys(_WORDS[self.kind].values()))
+                self._note(number, "votes", f"{value!r} is no vote; expected one of {known}")
+                return ()
+            votes.append(word)
+        return tuple(votes)
+
+    def _note(self, number: int, name: str, said: str) -> None:
+        self.problems.append(f"  row {number}: {self.columns[name]}: {said}")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file, of JSON lines, or of a JSON list. Raises LabelsError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabelsError(f"{path} can't be read: {error}") from error
+    try:
+        rows = _parsed(path, text)
+    except (orjson.JSONDecodeError, csv.Error) as error:
+        raise LabelsError(f"{path} is neither CSV (by its name) nor JSON lines nor a JSON list: {error}") from error
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise LabelsError(f"{path} has no rows, or rows that are no objects with named values")
+    return rows
+
+
+def _parsed(path: Path, text: str) -> list[Any]:
+    if path.suffix == ".csv":
+        return list(csv.DictReader(StringIO(text)))
+    if text.lstrip().startswith("["):
+        listed = orjson.loads(text)
+        return listed if isinstance(listed, list) else []
+    return [orjson.loads(line) for line in text.split("\n") if line.strip()]
+
+
+def _joined(
+    path: Path,
+    rows: Sequence[Mapping[str, Any]],
+    verdicts: Path,
+    said: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    key, judge = columns.get("id", "id"), columns.get("judge", "judge")
+    by_id = {_text(row.get(key)): row.get(judge) for row in said}
+    missing = [_text(row.get(key)) for row in rows if _text(row.get(key)) not in by_id]
+    if missing:
+        raise LabelsError(
+            f"{verdicts} has no verdict for {len(missing)} of the {len(rows)} items of {path}, such as {key} "
+            f"{missing[0]!r}; a judge that said nothing belongs there with an empty verdict"
+        )
+    return [{**row, judge: by_id[_text(row.get(key))]} for row in rows]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
