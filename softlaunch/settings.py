@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     driver_seconds: float = Field(
         default=15.0, ge=5, le=600, description="how long a driver may be silent before another one may take over"
     )
+    reports_url: str | None = Field(default=None, description="address under which the reports folder is served")
+    runbooks_url: str | None = Field(default=None, description="address under which the runbooks are served")
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8800
 

@@ -15,7 +15,7 @@ from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
 from softlaunch.store.stages import StageRecord, figures, read_stages, read_verdicts
 from softlaunch.store.tables import ReleaseRow, TransitionRow
-from softlaunch.verdict import Verdict
+from softlaunch.verdict import Outcome, Role, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,25 @@ class StageView:
             return held.get("done", 0), held.get("planned", 0)
         candidate, stable = held.get("requests", (0, 0))
         return candidate, stable
+
+    def share_done(self, now: datetime) -> float:
+        """How much of what the stage waits for is there, in [0, 1]; 1 once it is over.
+
+        Calls of an eval; elsewhere the mean of its time, its requests, and the required gates that pass.
+        """
+        entered, ended = self.record.entered_at, self.record.ended_at
+        if entered is None or ended is not None:
+            return 0.0 if entered is None else 1.0
+        done, of = self.requests
+        if self.stage.kind is StageKind.EVAL:
+            return min(1.0, done / of) if of else 0.0
+        required = [one.outcome is Outcome.PASS for one in self.verdicts if one.role is Role.REQUIRED]
+        shares = (
+            (now - entered).total_seconds() / max(self.stage.minimum_time, 1.0),
+            done / max(self.stage.minimum_requests, 1),
+            sum(required) / max(len(required), 1),
+        )
+        return sum(min(1.0, max(0.0, share)) for share in shares) / len(shares)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,38 +1,52 @@
 """What a release leaves behind for people: artifacts in Prefect, pages in the reports folder."""
 
 from pathlib import Path
+from typing import Any
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from softlaunch.clock import utc_now
-from softlaunch.reports.markdown import release_markdown, stage_markdown
+from softlaunch.release import StageKind
+from softlaunch.reports.links import Links
+from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 from softlaunch.reports.pages import write_page
 from softlaunch.settings import Settings
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.views import ReleaseView, read_view
 from tasks.ledger import ledger
+from tasks.names import artifact_key
 
 
-@task(task_run_name="report stage {position}")
+@task(task_run_name="Report stage {position} of {release_id}")
 def publish_stage(release_id: str, position: int) -> None:
-    """Show in Prefect what a stage compared and what came of it."""
+    """Show in Prefect what a stage compared and what came of it: a text, and the verdicts as a table."""
     view = _view(release_id)
     stage = view.stages[position]
-    create_markdown_artifact(
-        key=f"{release_id}-{position}",
-        markdown=stage_markdown(view, stage),
-        description=f"{view.release.title}: {stage.stage.name} {stage.record.state}",
-    )
+    told = f"{view.release.title}: {stage.stage.name} {stage.record.state}"
+    text = stage_markdown(view, stage, Links.of(Settings()))
+    create_markdown_artifact(key=artifact_key(release_id, str(position)), markdown=text, description=told)
+    if stage.verdicts:
+        rows: list[dict[str, Any]] = [dict(row) for row in stage_table(stage)]
+        create_table_artifact(
+            key=artifact_key(release_id, str(position), "gates"), table=rows, description=f"{told}, gate by gate"
+        )
+    if stage.stage.kind is StageKind.EVAL:
+        _write(view)  # before any user is at risk: a page takes its time, and watching must not wait for it
 
 
-@task(task_run_name="report the release")
+@task(task_run_name="Report how {release_id} went")
 def publish_release(release_id: str) -> Path:
     """Show in Prefect how the release went, and write its page; returns the page's path."""
     view = _view(release_id)
+    text = release_markdown(view, Links.of(Settings()))
     create_markdown_artifact(
-        key=release_id, markdown=release_markdown(view), description=f"{view.release.title}: {view.release.state}"
+        key=artifact_key(release_id), markdown=text, description=f"{view.release.title}: {view.release.state}"
     )
+    return _write(view)
+
+
+def _write(view: ReleaseView) -> Path:
     with ledger() as database:
         return write_page(database, view, Settings().reports_dir)
 

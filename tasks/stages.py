@@ -10,16 +10,17 @@ from softlaunch.store.releases import FencedError
 from softlaunch.verdict import Outcome
 from softlaunch.wiring import build_driver
 from tasks.ledger import DRIVER, Standing, ledger
+from tasks.progress import shown_progress
 
 
-@task(task_run_name="{stage.stage}")
+@task(task_run_name="Watch {stage.stage} of {stage.release_id}")
 def run_stage(stage: Standing, token: int) -> None:
     """Watch a stage until it is over. One log line a decision; the ledger holds everything else.
 
     Returns quietly when somebody else took over: the ledger says how things stand.
     """
     logger = get_run_logger()
-    with ledger() as database:
+    with ledger() as database, shown_progress(stage):
         driver = build_driver(database, DRIVER)
         try:
             drive_stage(

@@ -21,6 +21,7 @@ _MODULES = {
     "reconcile": ("reconcile",),
     "people": ("rollback", "approve", "reject"),
     "gateway": ("gateway",),
+    "deploy": ("deploy",),
     "gates": ("gates",),
     "rehearse": ("rehearse",),
     "demo": ("demo",),

@@ -4,13 +4,16 @@ import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
+
+import httpx
 
 from deployments.cli.ledger import ledger
 from deployments.cli.live import showing
 from deployments.cli.output import errors
+from deployments.cli.prefect_api import prefect_configured, prefect_faults
 from softlaunch.clock import utc_now
 from softlaunch.drive import drive
 from softlaunch.errors import SoftlaunchError
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 DEPLOYMENT = "release/release"
 RESUMING = "resume-release/resume-release"
+_HINT_SECONDS = 30.0
 
 
 class NotStartedError(SoftlaunchError):
@@ -39,15 +43,6 @@ def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool
     if prefect_configured():
         return _run_deployment(request, quiet=quiet)
     return _run_flow_here(request, quiet=quiet)
-
-
-def prefect_configured() -> bool:
-    """Whether a Prefect API is configured, by environment or profile."""
-    if "PREFECT_API_URL" in os.environ:
-        return bool(os.environ["PREFECT_API_URL"])
-    from prefect.settings import PREFECT_API_URL
-
-    return PREFECT_API_URL.value() is not None
 
 
 def resume_release(release: Release, *, quiet: bool) -> None:
@@ -113,11 +108,11 @@ def _order_run(deployment: str, parameters: Mapping[str, object]) -> "FlowRun":
     from prefect.exceptions import ObjectNotFound
 
     try:
-        return cast("FlowRun", run_deployment(deployment, parameters=dict(parameters), timeout=0))
+        with prefect_faults("do it in this process: --without-prefect"):
+            return cast("FlowRun", run_deployment(deployment, parameters=dict(parameters), timeout=0))
     except ObjectNotFound as error:
         raise NotStartedError(
-            f"Prefect has no deployment {deployment}; deploy it with 'prefect deploy --all --prefect-file "
-            "deployments/prefect.yaml', or start with --without-prefect"
+            f"Prefect has no deployment {deployment}; run 'softlaunch deploy', or start with --without-prefect"
         ) from error
 
 
@@ -125,15 +120,20 @@ def _await_release(database: Database, request: ReleaseRequest, run_id: UUID) ->
     """The release that a flow run opened; raises NotStartedError, with the run's own words, when it ends without."""
     from prefect.client.orchestration import get_client
 
+    begun, hinted = time.monotonic(), False
     with get_client(sync_client=True) as client:
         while True:
             with database.read() as session:
                 found = find_opened_from(session, request.app, request.origin)
             if found is not None:
                 return found
-            state = client.read_flow_run(run_id).state
-            if state is not None and state.is_final():
-                raise NotStartedError(f"Prefect's run {run_id} ended before a release was opened: {state.message}")
+            with suppress(httpx.TransportError):  # the worker may have the run already, so waiting goes on
+                state = client.read_flow_run(run_id).state
+                if state is not None and state.is_final():
+                    raise NotStartedError(f"Prefect's run {run_id} ended before a release was opened: {state.message}")
+            if not hinted and time.monotonic() - begun > _HINT_SECONDS:
+                errors.print("No worker has begun it yet; start one: prefect worker start --pool softlaunch")
+                hinted = True
             time.sleep(0.5)
 
 

@@ -1,14 +1,16 @@
 """The text of Prefect artifacts: what a stage compared, and how a release went."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from softlaunch.reports.links import Links
 from softlaunch.reports.wording import show_counts, show_exposure, show_harm, show_interval, show_moment, show_value
-from softlaunch.verdict import Verdict
+from softlaunch.store.news import IncidentKind
+from softlaunch.verdict import Outcome
 from softlaunch.views import ReleaseView, StageView
 
 
-def stage_markdown(view: ReleaseView, stage: StageView) -> str:
-    """What was compared in a stage, gate by gate, and what came of it."""
+def stage_markdown(view: ReleaseView, stage: StageView, links: Links) -> str:
+    """What was compared in a stage, gate by gate, what came of it, and where to read on."""
     release = view.release
     lines = [
         f"# {release.app}: {stage.stage.name} - {stage.record.state}",
@@ -18,11 +20,30 @@ def stage_markdown(view: ReleaseView, stage: StageView) -> str:
         f"{stage.record.reason or 'under way'}. Compared: {show_counts(stage)}.",
         "",
     ]
-    return "\n".join([*lines, *_verdict_table(stage.verdicts)])
+    return "\n".join([*lines, *_verdict_table(stage_table(stage)), "", *_read_on(view, stage, links)])
 
 
-def release_markdown(view: ReleaseView) -> str:
-    """How a release went, stage by stage, with who met the candidate."""
+def stage_table(stage: StageView) -> list[Mapping[str, str]]:
+    """A row a gate, for a table that can be sorted; empty where no gate has judged anything."""
+    return [
+        {
+            "gate": verdict.gate,
+            "role": str(verdict.role),
+            "verdict": str(verdict.outcome),
+            "candidate": show_value(verdict.gate, verdict.candidate_value),
+            "stable": show_value(verdict.gate, verdict.stable_value),
+            "harm": show_harm(verdict.gate, verdict.harm),
+            "interval": show_interval(verdict.gate, verdict.interval),
+            "margin": show_harm(verdict.gate, verdict.margin),
+            "candidate / stable": f"{verdict.candidate_count:,} / {verdict.stable_count:,}",
+            "why": verdict.reason,
+        }
+        for verdict in stage.verdicts
+    ]
+
+
+def release_markdown(view: ReleaseView, links: Links) -> str:
+    """How a release went, stage by stage, with who met the candidate, and where to read on."""
     release = view.release
     lines = [
         f"# {release.app}: {release.state}",
@@ -46,26 +67,33 @@ def release_markdown(view: ReleaseView) -> str:
             f"| {show_moment(step.happened_at)} | {step.to_state} | {_cell(step.reason)} | {_cell(step.actor)} |"
             for step in view.history
         ),
+        "",
+        *_read_on(view, view.stages[release.position], links),
     ]
     return "\n".join(lines)
 
 
-def _verdict_table(verdicts: Sequence[Verdict]) -> list[str]:
-    if not verdicts:
+def _verdict_table(table: Sequence[Mapping[str, str]]) -> list[str]:
+    if not table:
         return ["No gate has judged anything."]
-    rows = [
-        f"| {verdict.gate} | {verdict.role} | **{verdict.outcome}** | "
-        f"{show_value(verdict.gate, verdict.candidate_value)} | {show_value(verdict.gate, verdict.stable_value)} | "
-        f"{show_harm(verdict.gate, verdict.harm)} | {show_interval(verdict.gate, verdict.interval)} | "
-        f"{show_harm(verdict.gate, verdict.margin)} | {verdict.candidate_count:,} / {verdict.stable_count:,} | "
-        f"{_cell(verdict.reason)} |"
-        for verdict in verdicts
-    ]
+    columns = list(table[0])
     return [
-        "| gate | role | verdict | candidate | stable | harm | interval | margin | candidate / stable | why |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
-        *rows,
+        f"| {' | '.join(columns)} |",
+        f"|{' --- |' * len(columns)}",
+        *(f"| {' | '.join(_judged(column, row[column]) for column in columns)} |" for row in table),
     ]
+
+
+def _judged(column: str, text: str) -> str:
+    return f"**{text}**" if column == "verdict" else _cell(text)
+
+
+def _read_on(view: ReleaseView, stage: StageView, links: Links) -> list[str]:
+    """The release's page, and the runbook of each gate that failed."""
+    failed = [f"gate_{verdict.gate}" for verdict in stage.verdicts if verdict.outcome is Outcome.FAIL]
+    known = {kind.value: kind for kind in IncidentKind}
+    runbooks = [f"Runbook: {links.runbook(known[kind])}" for kind in failed if kind in known]
+    return [f"Report: {links.report(view.release.id)}", *(line for runbook in runbooks for line in ("", runbook))]
 
 
 def _code(text: str) -> str:

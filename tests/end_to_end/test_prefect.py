@@ -1,6 +1,5 @@
 """The flow as Prefect runs it: killed, deployed, started from the command line."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from end_to_end.deployed import ROOT, Server, environment_of, running_worker, softlaunch
 from end_to_end.stage import APP, QUICK, Installation, installation, write_app
 from providers import quick_profile, running_provider
 from servers import wait_until
@@ -20,7 +20,6 @@ from softlaunch.rehearsal.cases import Case
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 3.0  # and a busy machine may take several more to notice
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
 RELEASE = """
@@ -46,15 +45,6 @@ def started(tmp_path: Path, migrated_file: Path) -> Iterator[Any]:
         yield start
 
 
-def _environment(prefect_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
-    return {
-        **prefect_environment,
-        "SOFTLAUNCH_HOME": str(tmp_path),
-        "SOFTLAUNCH_DATABASE_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
-        "SOFTLAUNCH_POLL_SECONDS": "0.2",
-    }
-
-
 def _arms(gateway_url: str, count: int) -> list[str]:
     """The arm that answers each of so many users, and proof that every one of them got an answer."""
     arms = []
@@ -73,7 +63,7 @@ def test_traffic_returns_to_stable_when_the_flow_is_killed(
     """SIGKILL at 50 %: within the lease nobody meets the candidate any more, and no request fails because of it."""
     watched = {"weight_percent": 50, "minimum_time": "10 min", "minimum_requests": 20, "deadline": "20 min"}
     playing: Installation = started({**QUICK, "stages": [watched, QUICK["stages"][-1]]})
-    environment = _environment(prefect_environment, tmp_path)
+    environment = environment_of(prefect_environment, tmp_path)
     flow = subprocess.Popen([sys.executable, "-c", RELEASE], env=environment, cwd=ROOT)
     try:
         wait_until(lambda: "candidate" in _arms(playing.gateway_url, 20), "the candidate serves", 150)
@@ -93,43 +83,17 @@ def test_traffic_returns_to_stable_when_the_flow_is_killed(
     assert said["gateways_following"] == said["gateways"] == 1
 
 
-@pytest.mark.long
 def test_the_command_line_starts_the_deployment_and_follows_it(
     started: Any, prefect_environment: dict[str, str], tmp_path: Path
 ) -> None:
     """With a server, `release start` has a worker run the flow; the exit code and the artifacts tell how it went."""
     started(QUICK)
-    environment = _environment(prefect_environment, tmp_path)
-    _prefect(environment, "work-pool", "create", "softlaunch", "--type", "process")
-    _prefect(environment, "--no-prompt", "deploy", "--all", "--prefect-file", "deployments/prefect.yaml")
-    with (tmp_path / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "softlaunch"],
-            env=environment,
-            cwd=ROOT,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        command = [sys.executable, "-m", "deployments.cli", "release", "start", APP, "--model", "second", "--json"]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, timeout=280, check=False)
-    finally:
-        os.killpg(worker.pid, signal.SIGKILL)
-        worker.wait()
-    assert done.returncode == 0, done.stderr.decode() + (tmp_path / "worker.log").read_text()
-    assert orjson.loads(done.stdout)["state"] == "promoted"
-    keys = _artifact_keys(environment["PREFECT_API_URL"])
-    assert {f"{APP}-1", *(f"{APP}-1-{position}" for position in range(5))} <= keys
+    environment = environment_of(prefect_environment, tmp_path)
+    softlaunch(environment, "deploy")
+    with running_worker(environment, tmp_path):
+        said = softlaunch(environment, "release", "start", APP, "--model", "second", "--json")
+    assert orjson.loads(said)["state"] == "promoted"
+    shown = Server(environment).artifacts(f"{APP}-1")
+    assert {f"{APP}-1", *(f"{APP}-1-{position}" for position in range(5))} <= shown.keys()
+    assert shown[f"{APP}-1-3-gates"]["type"] == "table"
     assert (tmp_path / "reports" / f"{APP}-1.html").is_file()
-
-
-def _prefect(environment: dict[str, str], *arguments: str) -> None:
-    command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _artifact_keys(api: str) -> set[str]:
-    found = httpx.post(f"{api}/artifacts/filter", json={"limit": 200}, timeout=20)
-    return {artifact["key"] for artifact in found.raise_for_status().json()}

@@ -1,9 +1,14 @@
 """The text of Prefect artifacts."""
 
+from pathlib import Path
+
 from release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
 
 from softlaunch.release import State
-from softlaunch.reports.markdown import release_markdown, stage_markdown
+from softlaunch.reports.links import Links
+from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
+
+LINKS = Links(Path("/srv/reports"))
 
 
 def _cells(line: str) -> list[str]:
@@ -13,7 +18,7 @@ def _cells(line: str) -> list[str]:
 def test_a_stage_shows_each_gate_in_a_row() -> None:
     """Every verdict of the stage is a row with its outcome and figures."""
     view = rolled_back()
-    text = stage_markdown(view, view.stages[3])
+    text = stage_markdown(view, view.stages[3], LINKS)
     row = next(line for line in text.splitlines() if line.startswith("| latency"))
     assert _cells(row) == [
         "latency",
@@ -32,14 +37,14 @@ def test_a_stage_shows_each_gate_in_a_row() -> None:
 def test_a_stage_without_verdicts_says_so() -> None:
     """No gate is never shown as an empty table."""
     view = make_view(State.CANARY, 2, verdicts=())
-    text = stage_markdown(view, view.stages[2])
+    text = stage_markdown(view, view.stages[2], LINKS)
     assert "No gate has judged anything." in text
     assert "under way" in text
 
 
 def test_a_release_shows_reason_exposure_stages_and_history() -> None:
     """Everything that a person asks first is in the text."""
-    text = release_markdown(rolled_back())
+    text = release_markdown(rolled_back(), LINKS)
     assert f"**{TOO_SLOW}**" in text
     assert "151 of 2,934 users (5.1 %) met the candidate" in text
     assert f"| canary 50 % | rolled_back | 812 candidate, 790 stable | {TOO_SLOW} |" in text
@@ -49,14 +54,14 @@ def test_a_release_shows_reason_exposure_stages_and_history() -> None:
 
 def test_a_live_release_is_under_way() -> None:
     """A release without a reason doesn't leave an empty pair of asterisks."""
-    text = release_markdown(make_view(State.CANARY, 2))
+    text = release_markdown(make_view(State.CANARY, 2), LINKS)
     assert "**under way**" in text
     assert "****" not in text
 
 
 def test_a_reason_can_not_break_the_table() -> None:
     """Bars and line breaks in other people's words stay inside their cell."""
-    text = release_markdown(rolled_back(reason="bad | worse\nworst"))
+    text = release_markdown(rolled_back(reason="bad | worse\nworst"), LINKS)
     row = next(line for line in text.splitlines() if line.startswith("| canary 50 %"))
     assert _cells(row)[-1] == "bad ¦ worse worst"
 
@@ -65,12 +70,37 @@ def test_a_label_can_not_leave_its_code() -> None:
     """A stop sequence with backticks doesn't end the code that shows the label."""
     sampling = CANDIDATE.sampling.model_copy(update={"stop": ("```",)})
     view = make_view(candidate=CANDIDATE.model_copy(update={"sampling": sampling}))
-    line = next(line for line in release_markdown(view).splitlines() if "->" in line)
+    line = next(line for line in release_markdown(view, LINKS).splitlines() if "->" in line)
     assert line.count("`") == 4
 
 
 def test_an_open_interval_is_no_figure() -> None:
     """An interval that is open on both sides is no knowledge, in words."""
     view = make_view()
-    row = next(line for line in stage_markdown(view, view.stages[-1]).splitlines() if line.startswith("| satisfaction"))
+    text = stage_markdown(view, view.stages[-1], LINKS)
+    row = next(line for line in text.splitlines() if line.startswith("| satisfaction"))
     assert "not known yet" in _cells(row)
+
+
+def test_what_failed_leads_to_its_report_and_its_runbook() -> None:
+    """Both are links where they are served, and paths where they aren't; what passed names no runbook."""
+    view = rolled_back()
+    served = Links(Path("/srv/reports"), "https://ci.example/reports/", "https://ci.example/runbooks")
+    for text in (stage_markdown(view, view.stages[3], served), release_markdown(view, served)):
+        assert "Report: [support-bot-1.html](https://ci.example/reports/support-bot-1.html)" in text
+        assert "Runbook: [Latency gate failed](https://ci.example/runbooks/gate_latency.md)" in text
+    unserved = stage_markdown(view, view.stages[3], LINKS)
+    assert "Report: `/srv/reports/support-bot-1.html`" in unserved
+    assert "Runbook: `runbooks/gate_latency.md`" in unserved
+    assert "Runbook" not in stage_markdown(view, view.stages[2], LINKS)
+
+
+def test_the_table_of_a_stage_has_the_same_figures() -> None:
+    """Each gate is a row of texts that can be sorted and copied."""
+    (row,) = stage_table(rolled_back().stages[3])
+    assert (row["gate"], row["verdict"], row["harm"], row["candidate / stable"]) == (
+        "latency",
+        "fail",
+        "+391 %",
+        "812 / 790",
+    )

@@ -1,0 +1,75 @@
+"""A progress bar in Prefect for a stage that takes long."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import cast
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.logging import get_logger
+
+from softlaunch.clock import utc_now
+from softlaunch.store.tables import ReleaseRow
+from softlaunch.views import StageView, read_view
+from tasks.ledger import Standing, ledger
+from tasks.names import artifact_key
+
+_LOGGER = get_logger(__name__)
+_EVERY_SECONDS = 10.0
+_STEP_PERCENT = 5.0
+"""The bar is made once, after the first ten seconds, and moved at most once for each step: a week costs one row."""
+
+
+@contextmanager
+def shown_progress(stage: Standing) -> Iterator[None]:
+    """Show how far a stage is while the block drives it.
+
+    A thread of its own asks Prefect, because watching a candidate may never wait for a server that doesn't answer.
+    """
+    over = threading.Event()
+    bar = _Bar(stage, over)
+    threading.Thread(target=copy_context().run, args=(bar.run,), name="progress", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()  # not joined: the next stage must not wait for Prefect either
+
+
+class _Bar:
+    def __init__(self, stage: Standing, over: threading.Event) -> None:
+        self._stage = stage
+        self._over = over
+        self._artifact: UUID | None = None
+        self._shown = 0.0
+
+    def run(self) -> None:
+        """Look every ten seconds until the stage is over; then say how it ended, if the bar was ever shown."""
+        while not self._over.wait(_EVERY_SECONDS):
+            self._try()
+        if self._artifact is not None:
+            self._try()
+
+    def _try(self) -> None:
+        try:
+            self._look()
+        except Exception as error:  # a bar is worth nothing next to a release: whatever fails, it goes on
+            _LOGGER.debug("the progress of %s can't be shown: %s", self._stage.release_id, error)
+
+    def _look(self) -> None:
+        view = self._view()
+        percent = round(100 * view.share_done(utc_now()), 1)
+        told = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
+        if self._artifact is None:
+            key = artifact_key(self._stage.release_id, str(self._stage.position), "progress")
+            made = create_progress_artifact(percent, key=key, description=told)
+            self._artifact, self._shown = cast("UUID", made), percent
+        elif abs(percent - self._shown) >= _STEP_PERCENT or self._over.is_set():
+            update_progress_artifact(self._artifact, percent, description=told)
+            self._shown = percent
+
+    def _view(self) -> StageView:
+        with ledger() as database, database.read() as session:
+            view = read_view(session, session.get_one(ReleaseRow, self._stage.release_id), utc_now())
+        return view.stages[self._stage.position]
