@@ -1,5 +1,6 @@
 """Opening a release: from what a person asks for to a frozen release that holds the app's lock."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from softlaunch.evals.suite import load_suite
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.prices import is_priced
-from softlaunch.registry.apps import Change, preview_candidate, resolve_candidate
-from softlaunch.registry.ledger import check_app
+from softlaunch.registry.apps import Change, preview_candidate
+from softlaunch.registry.ledger import check_app, record_variant
 from softlaunch.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.news import tell
@@ -71,10 +72,6 @@ class Changes(BaseModel):
         settings = self.sampling.model_dump(exclude_none=True)
         return Change(prompt=self.prompt, model=self.model, sampling=settings, variant=self.variant)
 
-    def candidate(self, session: Session, app: str, stable: Variant, now: datetime) -> Variant:
-        """The candidate, recorded. Raises NotFoundError for names that aren't, and CandidateError."""
-        return resolve_candidate(session, app, stable, self.change, now)
-
 
 class ReleaseRequest(BaseModel):
     """Release a candidate to an app. What is left empty stays as it serves now."""
@@ -123,18 +120,52 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
         held = find_live(session, request.app)
         if held is not None:
             return _go_on_with(session, held, request, now)
-        policy_path = request.policy_file or app.policy_path
-        policy = Policy.model_validate(app.policy) if request.policy_file is None else load_policy(Path(policy_path))
-        stable = _stable(session, request.app)
-        same = request.allow_same and request.changes == Changes()
-        candidate = stable if same else request.changes.candidate(session, request.app, stable, now)
-        _check(policy, Path(policy_path), stable, candidate, allow_same=request.allow_same)
+        frozen = _freeze(session, app, request)
+        record_variant(session, frozen.candidate, now)
         actor = Actor(request.actor, request.origin)
-        opening = Opening(request.app, stable.digest, candidate.digest, policy, str(Path(policy_path).resolve()))
+        opening = Opening(
+            request.app,
+            frozen.stable.digest,
+            frozen.candidate.digest,
+            frozen.policy,
+            str(frozen.policy_path.resolve()),
+        )
         release_id = open_in_ledger(session, opening, actor, now)
-        _serve_by(session, app, policy, now)
-        tell(session, request.app, release_id, f"{release_id}: {actor} releases {candidate.label}.", now)
+        _serve_by(session, app, frozen.policy, now)
+        tell(session, request.app, release_id, f"{release_id}: {actor} releases {frozen.candidate.label}.", now)
         return release_id
+
+
+def check_request(database: Database, request: ReleaseRequest, now: datetime) -> None:
+    """Raise what `open_release` would, writing nothing: for those to whom starting costs something."""
+    with database.read() as session:
+        app = check_app(session, request.app)
+        held = find_live(session, request.app)
+        if held is None:
+            _freeze(session, app, request)
+        else:
+            _check_to_go_on(session, held, request, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """What a release is held to, whatever changes meanwhile."""
+
+    policy: Policy
+    policy_path: Path
+    stable: Variant
+    candidate: Variant
+
+
+def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
+    """What a request asks for, checked."""
+    policy_path = Path(request.policy_file or app.policy_path)
+    policy = Policy.model_validate(app.policy) if request.policy_file is None else load_policy(policy_path)
+    stable = _stable(session, request.app)
+    same = request.allow_same and request.changes == Changes()
+    candidate = stable if same else preview_candidate(session, request.app, stable, request.changes.change)
+    _check(policy, policy_path, stable, candidate, allow_same=request.allow_same)
+    return _Frozen(policy, policy_path, stable, candidate)
 
 
 def describe(session: Session, request: ReleaseRequest) -> str:
@@ -161,19 +192,24 @@ def find_to_continue(database: Database, request: ReleaseRequest, now: datetime)
 
 
 def _go_on_with(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> str:
-    if is_driven(held, now) or not _wants(session, held, request, now):
-        raise ReleaseLockedError(held_by(held, now))
+    _check_to_go_on(session, held, request, now)
     asked_by = Actor(request.actor, request.origin)
     tell(session, held.app, held.id, f"{held.id}: {asked_by} goes on with it; nobody drove it any more.", now)
     return held.id
 
 
-def _wants(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> bool:
+def _check_to_go_on(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> None:
+    if is_driven(held, now) or not _wants(session, held, request):
+        raise ReleaseLockedError(held_by(held, now))
+
+
+def _wants(session: Session, held: ReleaseRow, request: ReleaseRequest) -> bool:
     """Whether a request names the candidate of a live release."""
     if request.changes == Changes():
         return request.allow_same and held.candidate_digest == held.stable_digest
     stable = Variant.model_validate(session.get_one(VariantRow, held.stable_digest).content)
-    return request.changes.candidate(session, request.app, stable, now).digest == held.candidate_digest
+    candidate = preview_candidate(session, request.app, stable, request.changes.change)
+    return candidate.digest == held.candidate_digest
 
 
 def _serve_by(session: Session, app: AppRow, policy: Policy, now: datetime) -> None:

@@ -17,7 +17,7 @@ from deployments.cli.prefect_api import prefect_configured, prefect_faults
 from softlaunch.clock import utc_now
 from softlaunch.drive import drive
 from softlaunch.errors import SoftlaunchError
-from softlaunch.opening import ReleaseRequest, find_to_continue, open_release
+from softlaunch.opening import ReleaseRequest, check_request, find_to_continue, open_release
 from softlaunch.release import Release
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 DEPLOYMENT = "release/release"
 RESUMING = "resume-release/resume-release"
 _HINT_SECONDS = 30.0
+OWN_SERVER = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # on a busy machine it takes half a minute
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+}
+"""Settings of Prefect that it reads when it is first imported; the ledger and the screen tell the story."""
 
 
 class NotStartedError(SoftlaunchError):
@@ -40,6 +46,8 @@ def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool
     """Start a release and follow it until it is over; returns its id."""
     if without_prefect:
         return _drive_here(request, quiet=quiet)
+    for name, value in OWN_SERVER.items():
+        os.environ.setdefault(name, value)
     if prefect_configured():
         return _run_deployment(request, quiet=quiet)
     return _run_flow_here(request, quiet=quiet)
@@ -75,9 +83,9 @@ def _shown(database: Database, app: str, release_id: str | None, *, quiet: bool)
 
 
 def _run_flow_here(request: ReleaseRequest, *, quiet: bool) -> str:
-    """Run the flow in this process, on the server that Prefect starts for the occasion."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+    """Run the flow in this process, on the server that Prefect starts for the occasion; bad input needs none."""
+    with ledger() as database:
+        check_request(database, request, utc_now())
     errors.print("No Prefect API is configured; starting one for this release (this takes some seconds).", style="dim")
     from flows.release import release
 

@@ -7,6 +7,7 @@ import pytest
 from commands import Run
 
 from deployments.cli.exits import Exit
+from deployments.cli.starting import OWN_SERVER
 from softlaunch.clock import utc_now
 from softlaunch.opening import Changes, ReleaseRequest, open_release
 from softlaunch.store.database import Database
@@ -51,6 +52,17 @@ def test_a_release_that_makes_no_sense_is_refused(
     assert (done.code, done.out) == (Exit.USAGE, "")
     assert said in done.err
     assert orjson.loads(softlaunch("release", "list", "--json").out) == []
+
+
+def test_bad_input_is_refused_before_prefect_is_started(
+    softlaunch: Run, bot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a server of one's own, starting one takes half a minute: bad input is told at once, as one message."""
+    for name in ("PREFECT_API_URL", *OWN_SERVER):
+        monkeypatch.setenv(name, OWN_SERVER.get(name, ""))
+    done = softlaunch("release", "start", "bot", "--variant", "zzz", "--json")
+    assert done.code == Exit.USAGE
+    assert done.err.startswith("softlaunch: bot has no variant 'zzz'; its variants: ")
 
 
 def test_a_broken_golden_set_is_refused_before_anything_is_opened(softlaunch: Run, bot: Path) -> None:
