@@ -34,13 +34,13 @@ def drive(release_id: str) -> ledger.Standing:
     """Drive a release stage by stage until it is over, or until somebody else took it over."""
     token = ledger.take_over(release_id)
     stage = ledger.standing(release_id)
-    while stage.state.live:
-        stages.run_stage(stage, token)
-        following = ledger.standing(release_id)
-        if following.position == stage.position and following.state.live:
-            return following
-        reports.publish_stage(release_id, stage.position)
-        notices.deliver()
-        stage = following
-    reports.publish_release(release_id)
+    with notices.delivering():
+        while stage.state.live:
+            stages.run_stage(stage, token)
+            following = ledger.standing(release_id)
+            if following.position == stage.position and following.state.live:
+                return following
+            reports.publish_stage(release_id, stage.position)
+            stage = following
+        reports.publish_release(release_id)
     return stage

@@ -24,6 +24,8 @@ class Answer(StrEnum):
     APPROVED = "approved"
     REJECTED = "rejected"
     EXPIRED = "expired"
+    WITHDRAWN = "withdrawn"
+    """The release went on, or ended, before anybody answered."""
 
 
 @dataclass(frozen=True, slots=True)

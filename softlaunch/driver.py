@@ -17,8 +17,8 @@ from softlaunch.look import Eyes, Look
 from softlaunch.release import Release, StageKind, State
 from softlaunch.store.database import Database
 from softlaunch.store.driving import Transition, apply_transition, claim, release_claim, renew
-from softlaunch.store.news import tell
-from softlaunch.store.questions import OpenQuestion, ask, read_answers
+from softlaunch.store.news import Event, tell
+from softlaunch.store.questions import OpenQuestion, ask, close_questions, read_answers
 from softlaunch.store.releases import Actor, read_release
 from softlaunch.store.splits import Split, beat, set_split
 from softlaunch.store.stages import (
@@ -177,8 +177,10 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
             return reason, False
         case Ask(question, text):
             expires = now + timedelta(seconds=release.policy.approval.timeout)
-            if ask(session, OpenQuestion(release.id, release.position, question, text, expires), now):
-                tell(session, release.app, release.id, f"{release.title}: {text}", now)
+            asked = ask(session, OpenQuestion(release.id, release.position, question, text, expires), now)
+            if asked is not None:
+                told = f"{release.title}: {text}"
+                tell(session, release.app, release.id, told, now, Event.ASKED, {"approval": asked})
             return text, True
         case Extend(deadline_at, reason):
             extend_stage(session, release.id, release.position, deadline_at)
@@ -199,6 +201,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     apply_transition(session, step, actor, now, token)
     if release.state is not State.PENDING:
         end_stage(session, release.id, release.position, "passed", action.reason, now)
+    close_questions(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
         candidate_digest=None if stage.kind is StageKind.EVAL else release.candidate.digest,

@@ -11,6 +11,7 @@ from softlaunch.release import Release, State
 from softlaunch.store.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
 from softlaunch.store.driving import Transition, apply_transition
 from softlaunch.store.news import Incident, IncidentKind, open_incident, tell
+from softlaunch.store.questions import close_questions
 from softlaunch.store.releases import Actor, find_latest, find_live, find_newest, to_release
 from softlaunch.store.splits import Split, set_split
 from softlaunch.store.stages import end_stage, figures
@@ -52,6 +53,7 @@ def end_release(
     end_stage(session, release.id, release.position, "passed" if promoted else end.state.value, end.reason, now)
     if promoted:
         _point(session, release, serving, release.stable.digest, actor, now)
+    close_questions(session, release.app, release.id, f"the release is {end.state}", now)
     if end.gate is not None and release.state.exposes_users:
         open_incident(session, _incident(release, end, culprit), now)
     tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)

@@ -156,6 +156,8 @@ class Release:
     ended_at: datetime | None = None
     outcome: Outcome | None = None
     reason: str = ""
+    run_url: str = ""
+    """Where the orchestrator shows the run that drives it; empty without one."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     )
     reports_url: str | None = Field(default=None, description="address under which the reports folder is served")
     runbooks_url: str | None = Field(default=None, description="address under which the runbooks are served")
+    webhook_url: SecretStr | None = Field(default=None, description="address that is told of every incident")
+    webhook_secret: SecretStr | None = Field(default=None, description="key that signs what the webhook is sent")
+    webhook_routing_key: SecretStr | None = Field(
+        default=None, description="routing key put into the webhook's body, as PagerDuty wants it"
+    )
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8800
 

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger, runtime, task
 from sqlalchemy.exc import SQLAlchemyError
 
+from softlaunch.answering import Reply, answer, insist
+from softlaunch.approvers import Person
 from softlaunch.clock import utc_now
 from softlaunch.ending import Ended
 from softlaunch.ending import roll_back as end_by_person
@@ -17,8 +19,8 @@ from softlaunch.release import State
 from softlaunch.requests import DecisionRequest, RollbackRequest
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
+from softlaunch.store.driving import note_run
 from softlaunch.store.migrate import open_database
-from softlaunch.store.questions import answer
 from softlaunch.store.releases import read_release
 from softlaunch.verdict import Outcome
 from softlaunch.wiring import build_driver
@@ -69,7 +71,10 @@ def open_release(request: ReleaseRequest) -> str:
 def take_over(release_id: str) -> int:
     """The right to drive a release, as a fencing token."""
     with ledger() as database:
-        return build_driver(database, DRIVER).take_over(release_id)
+        token = build_driver(database, DRIVER).take_over(release_id)
+        with database.begin() as session:
+            note_run(session, release_id, token, runtime.flow_run.ui_url or "")
+        return token
 
 
 @task(task_run_name="Let go of {release_id}")
@@ -95,10 +100,15 @@ def roll_back(request: RollbackRequest) -> Ended:
 
 @task(task_run_name="{request.actor} decides about {request.app}: {request.decision}")
 def decide(request: DecisionRequest) -> list[str]:
-    """Answer what an app's live release asks; returns the questions answered."""
+    """Answer what an app's live release asks; returns what came of it, question by question.
+
+    Raises NotAllowedError or NothingToDecideError when the answer doesn't count; that it was given is kept.
+    """
     logger = get_run_logger()
+    person = Person(request.by.name, request.by.origin)
+    reply = Reply(request.app, request.decision.answer, person, request.reason)
     with ledger() as database, database.begin() as session:
-        answered = answer(session, request.app, request.decision.answer, request.by, request.reason, utc_now())
-    for question in answered:
-        logger.info("%s: %s says %s to: %s", question.release_id, request.by, request.decision, question.text)
-    return [question.text for question in answered]
+        answered = answer(session, reply, utc_now())
+    for one in answered:
+        logger.info("%s: %s", request.by, one.told)
+    return [one.told for one in insist(answered)]

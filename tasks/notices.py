@@ -1,19 +1,25 @@
 """Sending what waits in the outbox."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from prefect import get_run_logger, task
 
-from softlaunch.clock import utc_now
-from softlaunch.edges.chat.console import ConsoleChat
-from softlaunch.store.news import take_unsent
+from softlaunch import mail
 from tasks.ledger import ledger
 
 
 @task(task_run_name="tell people")
 def deliver() -> None:
-    """Send every message that waits, oldest first."""
-    chat = ConsoleChat(get_run_logger().info)
+    """Send what waits, oldest first; what can't be sent now is sent later."""
+    logger = get_run_logger()
     with ledger() as database:
-        with database.begin() as session:
-            waiting = take_unsent(session, utc_now())
-        for notice in waiting:
-            chat.post(notice)
+        for problem in mail.deliver(database, logger.info).problems:
+            logger.warning("Messages wait. %s", problem)
+
+
+@contextmanager
+def delivering() -> Iterator[None]:
+    """Send messages in the background while the block works; no task of its own, for it outlasts them."""
+    with ledger() as database, mail.delivering(database, get_run_logger().info):
+        yield

@@ -20,9 +20,10 @@ from softlaunch.registry.ledger import record_variant
 from softlaunch.release import Release, State
 from softlaunch.route import Serving
 from softlaunch.store.database import Database
+from softlaunch.store.news import WEBHOOK_LANE
 from softlaunch.store.releases import Actor, Opening, open_release, read_release
 from softlaunch.store.routes import serving_to_json
-from softlaunch.store.tables import AppRow, RequestRow, RouteRow, TransitionRow
+from softlaunch.store.tables import AppRow, NoticeRow, RequestRow, RouteRow, TransitionRow
 from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.verdict import Outcome, Role, Verdict
 
@@ -277,6 +278,13 @@ class Scene:
         """The app's route now."""
         with self.database.read() as session:
             return session.get_one(RouteRow, APP)
+
+
+def told(database: Database) -> list[str]:
+    """What people were told, or will be, oldest first."""
+    with database.read() as session:
+        rows = select(NoticeRow.text).where(NoticeRow.lane != WEBHOOK_LANE).order_by(col(NoticeRow.id))
+        return list(session.exec(rows))
 
 
 def request_row(**columns: Any) -> RequestRow:

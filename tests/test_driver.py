@@ -6,10 +6,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, make_verdict, steps_of
+from builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, make_verdict, steps_of, told
 from sqlalchemy import event
 from sqlmodel import col, select
 
+from softlaunch.answering import Reply, answer
+from softlaunch.approvers import Person
 from softlaunch.decision import Answer
 from softlaunch.driver import DRIVER_TTL
 from softlaunch.edges.telemetry.interface import TelemetryError
@@ -18,8 +20,6 @@ from softlaunch.errors import SoftlaunchError
 from softlaunch.release import State
 from softlaunch.store.aliases import PREVIOUS, PRODUCTION, read_alias
 from softlaunch.store.database import Database
-from softlaunch.store.news import take_unsent
-from softlaunch.store.questions import answer
 from softlaunch.store.releases import FencedError
 from softlaunch.store.stages import read_stages
 from softlaunch.store.tables import (
@@ -59,12 +59,6 @@ def incidents(database: Database) -> list[IncidentRow]:
     """Every incident."""
     with database.read() as session:
         return list(session.exec(select(IncidentRow)).all())
-
-
-def told(database: Database) -> list[str]:
-    """What people were told, oldest first."""
-    with database.begin() as session:
-        return [notice.text for notice in take_unsent(session, NOON)]
 
 
 def was_asked(database: Database) -> bool:
@@ -279,10 +273,10 @@ def test_a_question_is_put_once_and_an_approval_moves_on(database: Database) -> 
         assert "waits for a person" in progress.told
     assert scene.route().beat == beat + 5
     with database.begin() as session:
-        answer(session, APP, Answer.APPROVED, ANNA, "", scene.clock.now)
+        answer(session, Reply(APP, Answer.APPROVED, Person("anna", "test")), scene.clock.now)
     driver.let_go(scene.release_id, token)
     assert scene.drive_to_end().state is State.PROMOTED
-    assert sum("Begin canary 100 %?" in text for text in told(database)) == 1
+    assert sum(text.startswith(APP) and "Begin canary 100 %?" in text for text in told(database)) == 1
 
 
 def test_harm_beats_a_question_that_waits(database: Database) -> None:

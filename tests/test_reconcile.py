@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOON, STABLE, Scene, make_policy, steps_of
+from builders import NOON, STABLE, Scene, make_policy, steps_of, told
 from sqlmodel import col, select
 
 from softlaunch.driver import DRIVER_TTL
@@ -13,7 +13,7 @@ from softlaunch.reconcile import Reconciler
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.releases import Actor, FencedError
-from softlaunch.store.tables import IncidentRow, NoticeRow
+from softlaunch.store.tables import IncidentRow
 from softlaunch.verdict import Outcome
 
 HALF = 3
@@ -85,9 +85,7 @@ def test_what_nobody_resumes_stays_one_incident(database: Database) -> None:
         assert len(reconciler(scene).run()) == 1
     (incident,) = incidents(database)
     assert incident.evidence["silent_seconds"] > 180
-    with database.read() as session:
-        told = [row.text for row in session.exec(select(NoticeRow))]
-    assert sum("nobody has driven" in text for text in told) == 1
+    assert sum("nobody has driven" in text for text in told(database)) == 1
 
 
 def test_a_driver_that_lives_by_another_clock_is_left_alone(database: Database) -> None:

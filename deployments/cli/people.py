@@ -7,12 +7,13 @@ import typer
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json
 from deployments.cli.who import who
+from softlaunch.answering import Reply, answer, insist
+from softlaunch.approvers import Person, Ruling
 from softlaunch.clock import utc_now
 from softlaunch.decision import Answer
 from softlaunch.ending import Ended, roll_back
 from softlaunch.store.database import Database
 from softlaunch.store.gateways import wait_for_gateways
-from softlaunch.store.questions import answer
 
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
@@ -50,13 +51,27 @@ def reject(app: App, reason: Reason = "", json: bool = JSON_OPTION) -> None:
 
 
 def _answer(app: str, said: Answer, reason: str, json: bool) -> None:
+    actor = who()
+    reply = Reply(app, said, Person(actor.name, actor.origin), reason)
     with ledger() as database, database.begin() as session:
-        answered = answer(session, app, said, who(), reason, utc_now())
+        answered = answer(session, reply, utc_now())
+    counted = insist(answered)
     if json:
-        print_json([{"release_id": one.release_id, "question": one.question, "answer": said} for one in answered])
+        print_json(
+            [
+                {
+                    "release_id": one.question.release_id,
+                    "question": one.question.question,
+                    "answer": said,
+                    "decided": one.ruling is Ruling.DECIDED,
+                }
+                for one in counted
+                if one.question is not None
+            ]
+        )
         return
-    for one in answered:
-        console.print(f"{said}: {one.text}", markup=False)
+    for one in counted:
+        console.print(one.told, markup=False)
 
 
 def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:

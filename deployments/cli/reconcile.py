@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Annotated
 
@@ -12,12 +13,11 @@ from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, errors, print_json
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
-from softlaunch.edges.chat.console import ConsoleChat
+from softlaunch.mail import delivering
 from softlaunch.orphans import Remedy
 from softlaunch.reconcile import Finding, Reconciler
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
-from softlaunch.store.news import take_unsent
 from softlaunch.store.releases import Actor, read_release
 
 
@@ -44,10 +44,11 @@ def reconcile(
             _stay(database, every, patience)
             return
         settled = _Settled(database, patience, quiet=json)
-        found = settled.look()
-        if not json:
-            _say_found(found)
-        settled.drives.wait()
+        with nullcontext() if json else delivering(database, _print):
+            found = settled.look()
+            if not json:
+                _say_found(found)
+            settled.drives.wait()
         _conclude(database, found, json)
 
 
@@ -59,7 +60,7 @@ class _Settled:
         from softlaunch.wiring import build_driver
 
         settings = Settings()
-        self._database, self._patience, self._quiet = database, patience, quiet
+        self._patience = patience
         by = Actor("reconcile", who().origin)
         self._reconciler = Reconciler(database, by, timedelta(seconds=settings.driver_seconds))
         self.drives = Drives(
@@ -70,22 +71,12 @@ class _Settled:
         )
 
     def look(self) -> tuple[Finding, ...]:
-        """One pass; what is to be resumed is under way when this returns, and what people are told was told."""
+        """One pass; what is to be resumed is under way when this returns."""
         found = self._reconciler.run(self._patience)
         for finding in found:
             if finding.remedy is Remedy.RESUME:
                 self.drives.begin(finding.release_id)
-        if not self._quiet:
-            self.deliver()
         return found
-
-    def deliver(self) -> None:
-        """Send what waits in the outbox."""
-        chat = ConsoleChat(lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
-        with self._database.begin() as session:
-            waiting = take_unsent(session, utc_now())
-        for notice in waiting:
-            chat.post(notice)
 
 
 def _stay(database: Database, every: float, patience: float) -> None:
@@ -96,15 +87,16 @@ def _stay(database: Database, every: float, patience: float) -> None:
     settled = _Settled(database, patience, quiet=False)
     _say(f"Looking for releases that nobody drives every {every:g} s.")
     unreachable = False
-    while not over.is_set():
-        try:
-            _say_found(settled.look(), quiet=True)
-            unreachable = False
-        except SQLAlchemyError as error:
-            if not unreachable:
-                _complain(f"the ledger can't be reached ({error.__class__.__name__}); trying on")
-            unreachable = True
-        over.wait(every)
+    with delivering(database, _print):
+        while not over.is_set():
+            try:
+                _say_found(settled.look(), quiet=True)
+                unreachable = False
+            except SQLAlchemyError as error:
+                if not unreachable:
+                    _complain(f"the ledger can't be reached ({error.__class__.__name__}); trying on")
+                unreachable = True
+            over.wait(every)
     settled.drives.stop()
 
 
@@ -141,7 +133,11 @@ def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> Non
 
 
 def _say(text: str) -> None:
-    console.print(f"[{utc_now():%H:%M:%S}] {text}", markup=False, highlight=False, soft_wrap=True)
+    _print(f"[{utc_now():%H:%M:%S}] {text}")
+
+
+def _print(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _complain(text: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from softlaunch.policy.model import Part, Policy
+from softlaunch.policy.model import Policy
+from softlaunch.policy.part import Part
 from softlaunch.policy.units import parse_duration
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))

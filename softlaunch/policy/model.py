@@ -3,21 +3,16 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from softlaunch.documents import KeyedError
+from softlaunch.policy.part import Part, Percent
+from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.units import Duration, Margin, MarginKind
 from softlaunch.variant import Name
 from softlaunch.verdict import Role
 
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
-Percent = Annotated[float, Field(gt=0, le=100)]
-
-
-class Part(BaseModel):
-    """A frozen part of a policy; unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class Metric(StrEnum):
@@ -234,19 +229,6 @@ class TelemetryKind(StrEnum):
     REQUEST_LOG = "request_log"
 
 
-class ChatKind(StrEnum):
-    """Where people are told."""
-
-    CONSOLE = "console"
-
-
-class ApprovalPolicy(Part):
-    """How a question to a person ends when nobody answers."""
-
-    timeout: Duration = 86400.0
-    """An approval that nobody gave in this time counts as a refusal."""
-
-
 class OnOrphaned(StrEnum):
     """What happens to a live release that nobody drives any more."""
 
@@ -306,6 +288,11 @@ class Policy(Part):
     router: RouterKind = RouterKind.EMBEDDED
     telemetry: TelemetryKind = TelemetryKind.REQUEST_LOG
     chat: ChatKind = ChatKind.CONSOLE
+    slack: SlackPolicy | None = None
+    approvers: tuple[ApproverPolicy, ...] = ()
+    """Who may answer what a release asks. Left out: whoever reaches the ledger may, and nobody in Slack."""
+    no_data_after: Annotated[Duration, Field(ge=1)] = 300.0
+    """When a stage has seen no complete data of both sides for this long, people are told."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -321,6 +308,10 @@ class Policy(Part):
         if len(set(metrics)) != len(metrics):
             raise KeyedError("a metric has two gates; keep one", "gates")
         required = {gate.metric for gate in self.gates if gate.role is Role.REQUIRED}
+        if self.chat is ChatKind.SLACK and self.slack is None:
+            raise KeyedError("slack needs a channel: 'slack: {channel: C0123ABCDEF}'", "chat")
+        if self.approval.two_people_from_percent is not None and not self.approvers:
+            raise KeyedError("name them under 'approvers'", "approval", "two_people_from_percent")
         if not required:
             raise KeyedError("none is required, so nothing could ever pass; give one the role 'required'", "gates")
         if required <= RATED_METRICS:

@@ -135,3 +135,9 @@ def set_free(session: Session, right: Right, now: datetime) -> bool:
         .returning(col(ReleaseRow.id))
     )
     return freed.scalar_one_or_none() is not None
+
+
+def note_run(session: Session, release_id: str, token: int, url: str) -> None:
+    """Note where the run of a release's driver can be looked at, for people who get a message."""
+    held = (col(ReleaseRow.id) == release_id) & (col(ReleaseRow.driver_token) == token)
+    session.execute(update(ReleaseRow).where(held).values(run_url=url))

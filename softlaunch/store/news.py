@@ -6,8 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import update
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
 from softlaunch.store.tables import IncidentRow, NoticeRow
 
@@ -74,6 +73,25 @@ _CAN_WAIT = frozenset(
 )
 
 
+class Event(StrEnum):
+    """What a message is about, which decides how a chat shows it."""
+
+    SAID = "said"
+    ASKED = "asked"
+    NOTED = "noted"
+    CLOSED = "closed"
+    OPENED = "opened"
+    RESOLVED = "resolved"
+
+
+WEBHOOK_LANE = "webhook"
+
+
+def lane_of(app: str, release_id: str | None) -> str:
+    """The lane of messages that people read in order: those about a release, or about an app."""
+    return f"release:{release_id}" if release_id else f"app:{app}"
+
+
 @dataclass(frozen=True, slots=True)
 class Incident:
     """An incident to open. `dedup_key` names what is wrong: while one is open under it, no second one opens.
@@ -96,21 +114,21 @@ def open_incident(session: Session, incident: Incident, now: datetime) -> bool:
         held.summary, held.evidence, held.updated_at = incident.summary, dict(incident.evidence), now
         held.seen += 1
         return False
-    session.add(
-        IncidentRow(
-            kind=incident.kind,
-            app=incident.app,
-            release_id=incident.release_id,
-            dedup_key=incident.dedup_key,
-            open_key=incident.dedup_key,
-            severity=incident.kind.severity,
-            summary=incident.summary,
-            evidence=dict(incident.evidence),
-            opened_at=now,
-            updated_at=now,
-        )
+    row = IncidentRow(
+        kind=incident.kind,
+        app=incident.app,
+        release_id=incident.release_id,
+        dedup_key=incident.dedup_key,
+        open_key=incident.dedup_key,
+        severity=incident.kind.severity,
+        summary=incident.summary,
+        evidence=dict(incident.evidence),
+        opened_at=now,
+        updated_at=now,
     )
-    tell(session, incident.app, incident.release_id, f"{incident.summary} Runbook: {incident.kind.runbook}", now)
+    session.add(row)
+    session.flush()
+    _announce(session, row, Event.OPENED, f"{incident.summary} Runbook: {incident.kind.runbook}", now)
     return True
 
 
@@ -120,8 +138,25 @@ def resolve_incident(session: Session, dedup_key: str, by: str, why: str, now: d
     if held is None:
         return False
     held.open_key, held.resolved_at, held.resolved_by, held.resolution = None, now, by, why
-    tell(session, held.app, held.release_id, f"Resolved by {by}: {why}. It was: {held.summary}", now)
+    _announce(session, held, Event.RESOLVED, f"Resolved by {by}: {why}. It was: {held.summary}", now)
     return True
+
+
+def _announce(session: Session, row: IncidentRow, event: Event, text: str, now: datetime) -> None:
+    """Tell people, and whatever listens at the webhook."""
+    details = {"incident": row.id}
+    tell(session, row.app, row.release_id, text, now, event, details)
+    session.add(
+        NoticeRow(
+            app=row.app,
+            release_id=row.release_id,
+            lane=WEBHOOK_LANE,
+            event=event,
+            details=details,
+            text=text,
+            written_at=now,
+        )
+    )
 
 
 def _find_open(session: Session, dedup_key: str) -> IncidentRow | None:
@@ -129,28 +164,24 @@ def _find_open(session: Session, dedup_key: str) -> IncidentRow | None:
     return session.exec(found).one_or_none()
 
 
-def tell(session: Session, app: str, release_id: str | None, text: str, now: datetime) -> None:
-    """Put a message into the outbox."""
-    session.add(NoticeRow(app=app, release_id=release_id, text=text, written_at=now))
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A message that waits to be sent."""
-
-    id: int
-    app: str
-    text: str
-    written_at: datetime
-
-
-def take_unsent(session: Session, now: datetime, limit: int = 50) -> list[Notice]:
-    """Mark the oldest unsent messages as sent and return them; two senders never get the same one."""
-    waiting = select(NoticeRow.id).where(col(NoticeRow.sent_at).is_(None)).order_by(col(NoticeRow.id)).limit(limit)
-    rows = session.execute(
-        update(NoticeRow)
-        .where(col(NoticeRow.id).in_(waiting), col(NoticeRow.sent_at).is_(None))
-        .values(sent_at=now)
-        .returning(col(NoticeRow.id), col(NoticeRow.app), col(NoticeRow.text), col(NoticeRow.written_at))
-    ).all()
-    return [Notice(*row) for row in sorted(rows)]
+def tell(
+    session: Session,
+    app: str,
+    release_id: str | None,
+    text: str,
+    now: datetime,
+    event: Event = Event.SAID,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Put a message into the outbox. `details` names the question (`approval`) or `incident` that it is about."""
+    session.add(
+        NoticeRow(
+            app=app,
+            release_id=release_id,
+            lane=lane_of(app, release_id),
+            event=event,
+            details=dict(details or {}),
+            text=text,
+            written_at=now,
+        )
+    )

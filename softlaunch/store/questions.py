@@ -1,49 +1,56 @@
-"""Questions to people about a release, and their answers; the first valid answer counts."""
+"""Questions to people about a release, how they stand, and everything that was said to them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from softlaunch.decision import Answer, Question
-from softlaunch.errors import SoftlaunchError
-from softlaunch.store.releases import Actor
-from softlaunch.store.tables import ApprovalRow, ReleaseRow
-
-
-class NothingToDecideError(SoftlaunchError):
-    """No open question waits for this answer."""
+from softlaunch.errors import NotFoundError
+from softlaunch.store.news import Event, tell
+from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow
 
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """A question that waits for a person."""
+    """A question that waits for a person; `id` is its number in the ledger, once it is there."""
 
     release_id: str
     position: int
     question: Question
     text: str
     expires_at: datetime
+    id: int = field(default=0, compare=False)
 
 
-def ask(session: Session, asked: OpenQuestion, now: datetime) -> bool:
-    """Put a question; asking it again changes nothing. Returns whether it is new."""
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How a question stands, for people: by whom it was answered, when and why."""
+
+    asked: OpenQuestion
+    answer: Answer
+    by: str
+    reason: str
+    at: datetime | None
+
+
+def ask(session: Session, asked: OpenQuestion, now: datetime) -> int | None:
+    """Put a question; returns its number, or None when it was asked before."""
     if _find(session, asked.release_id, asked.position, asked.question) is not None:
-        return False
-    session.add(
-        ApprovalRow(
-            release_id=asked.release_id,
-            position=asked.position,
-            question=asked.question,
-            text=asked.text,
-            state=Answer.PENDING,
-            asked_at=now,
-            expires_at=asked.expires_at,
-        )
+        return None
+    row = ApprovalRow(
+        release_id=asked.release_id,
+        position=asked.position,
+        question=asked.question,
+        text=asked.text,
+        state=Answer.PENDING,
+        asked_at=now,
+        expires_at=asked.expires_at,
     )
-    return True
+    session.add(row)
+    session.flush()
+    return row.id
 
 
 def read_answers(session: Session, release_id: str, position: int, now: datetime) -> dict[Question, Answer]:
@@ -51,7 +58,7 @@ def read_answers(session: Session, release_id: str, position: int, now: datetime
     rows = session.exec(
         select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.position == position)
     )
-    return {Question(row.question): _standing(row, now) for row in rows}
+    return {Question(row.question): standing(row, now) for row in rows}
 
 
 def open_questions(session: Session, release_id: str, position: int, now: datetime) -> list[OpenQuestion]:
@@ -59,33 +66,71 @@ def open_questions(session: Session, release_id: str, position: int, now: dateti
     rows = session.exec(
         select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.position == position)
     )
-    return [_asked(row) for row in rows if _standing(row, now) is Answer.PENDING]
+    return [to_asked(row) for row in rows if standing(row, now) is Answer.PENDING]
 
 
-def answer(
-    session: Session, app: str, verdict: Answer, actor: Actor, reason: str, now: datetime
-) -> Sequence[OpenQuestion]:
-    """Answer what is open for an app's live release; returns the questions answered.
+def read_settled(session: Session, approval_id: int, now: datetime) -> Settled:
+    """How one question stands; raises NotFoundError."""
+    row = session.get(ApprovalRow, approval_id)
+    if row is None:
+        raise NotFoundError(f"no question {approval_id} is recorded; see 'softlaunch release status'")
+    return Settled(to_asked(row), standing(row, now), row.decided_by, row.reason, row.decided_at)
 
-    Raises NothingToDecideError when no question is open: it was never asked, is answered, or has expired.
-    """
-    pending = [
-        row
-        for row in session.exec(
+
+def lock_questions(session: Session, app: str) -> list[ApprovalRow]:
+    """The questions of the stage in force of an app's live release; others who answer wait until this is over."""
+    return list(
+        session.exec(
             select(ApprovalRow)
             .join(ReleaseRow, col(ReleaseRow.id) == col(ApprovalRow.release_id))
             .where(ReleaseRow.live_app == app, ApprovalRow.position == ReleaseRow.stage)
+            .order_by(col(ApprovalRow.id))
+            .with_for_update()
         )
-        if _standing(row, now) is Answer.PENDING
-    ]
-    answered = [row for row in pending if _decide(session, row, verdict, actor, reason, now)]
-    if not answered:
-        raise NothingToDecideError(f"no question about {app} is open; see 'softlaunch release status {app}'")
-    return [_asked(row) for row in answered]
+    )
 
 
-def _asked(row: ApprovalRow) -> OpenQuestion:
-    return OpenQuestion(row.release_id, row.position, Question(row.question), row.text, row.expires_at)
+def find_question(session: Session, approval_id: int) -> ApprovalRow | None:
+    """One question, whatever became of it; others who answer it wait until this is over."""
+    return session.get(ApprovalRow, approval_id, with_for_update=True)
+
+
+def last_question(session: Session, app: str) -> ApprovalRow | None:
+    """The newest question that was ever asked about an app."""
+    found = select(ApprovalRow).join(ReleaseRow, col(ReleaseRow.id) == col(ApprovalRow.release_id))
+    return session.exec(found.where(ReleaseRow.app == app).order_by(col(ApprovalRow.id).desc()).limit(1)).one_or_none()
+
+
+def agreed(session: Session, approval_id: int) -> Sequence[str]:
+    """Who approved so far, where more than one person must."""
+    found = select(VoteRow.person).where(VoteRow.approval_id == approval_id, VoteRow.ruling == "noted")
+    return list(session.exec(found.order_by(col(VoteRow.id))))
+
+
+def close_questions(session: Session, app: str, release_id: str, why: str, now: datetime) -> None:
+    """Withdraw what is still asked about a release, because it goes on or ends; what was due before has expired."""
+    rows = session.exec(
+        select(ApprovalRow)
+        .where(ApprovalRow.release_id == release_id, ApprovalRow.state == Answer.PENDING)
+        .with_for_update()
+    )
+    for row in rows:
+        expired = standing(row, now) is Answer.EXPIRED
+        row.state = Answer.EXPIRED if expired else Answer.WITHDRAWN
+        row.decided_at, row.reason = (row.expires_at, "nobody answered in time") if expired else (now, why)
+        said = f"Nobody answered in time: {row.text}" if expired else f"The question is withdrawn: {row.text} ({why})"
+        tell(session, app, release_id, said, now, Event.CLOSED, {"approval": row.id})
+
+
+def to_asked(row: ApprovalRow) -> OpenQuestion:
+    """The frozen value of a row."""
+    return OpenQuestion(row.release_id, row.position, Question(row.question), row.text, row.expires_at, row.id or 0)
+
+
+def standing(row: ApprovalRow, now: datetime) -> Answer:
+    """How a question stands now; a pending one past its time has expired, whether that was written or not."""
+    stands = Answer(row.state)
+    return Answer.EXPIRED if stands is Answer.PENDING and now >= row.expires_at else stands
 
 
 def _find(session: Session, release_id: str, position: int, question: Question) -> ApprovalRow | None:
@@ -96,18 +141,3 @@ def _find(session: Session, release_id: str, position: int, question: Question) 
             ApprovalRow.question == question,
         )
     ).one_or_none()
-
-
-def _standing(row: ApprovalRow, now: datetime) -> Answer:
-    standing = Answer(row.state)
-    return Answer.EXPIRED if standing is Answer.PENDING and now >= row.expires_at else standing
-
-
-def _decide(session: Session, row: ApprovalRow, verdict: Answer, actor: Actor, reason: str, now: datetime) -> bool:
-    decided = session.execute(
-        update(ApprovalRow)
-        .where(col(ApprovalRow.id) == row.id, col(ApprovalRow.state) == Answer.PENDING)
-        .values(state=verdict, decided_at=now, decided_by=actor.name, decided_from=actor.origin, reason=reason)
-        .returning(col(ApprovalRow.id))
-    )
-    return decided.scalar_one_or_none() is not None

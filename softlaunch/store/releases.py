@@ -180,6 +180,7 @@ def to_release(session: Session, row: ReleaseRow) -> Release:
         ended_at=row.ended_at,
         outcome=Outcome(row.outcome) if row.outcome else None,
         reason=row.reason,
+        run_url=row.run_url,
     )
 
 

@@ -158,6 +158,7 @@ class ReleaseRow(SQLModel, table=True):
     ended_at: datetime | None = _when(nullable=True)
     outcome: str = ""
     reason: str = ""
+    run_url: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class StageRow(SQLModel, table=True):
@@ -443,13 +444,77 @@ class IncidentRow(SQLModel, table=True):
     resolution: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
+class VoteRow(SQLModel, table=True):
+    """What a person said about a release, whether it counted or not, and what they were told: the audit of decisions.
+
+    `person` is who it was by the policy's names; `ruling` says what became of it. Kept for good.
+    """
+
+    __tablename__ = "votes"
+    id: int | None = _row_number()
+    app: str = Field(index=True)
+    release_id: str | None = Field(default=None, index=True)
+    approval_id: int | None = Field(default=None, sa_type=BigInteger, index=True)
+    said: str
+    person: str
+    name: str
+    origin: str
+    reason: str
+    ruling: str
+    told: str
+    said_at: datetime = _when()
+
+
 class NoticeRow(SQLModel, table=True):
-    """The outbox: a message written in the transaction of what it tells, sent later, once."""
+    """The outbox: a message written in the transaction of what it tells, sent later, once, in order within its lane.
+
+    `event` says what it is about, `details` which question or incident; `sent_as` is the name that the receiver gave
+    the message.
+    """
 
     __tablename__ = "notices"
+    __table_args__ = (
+        Index(  # what waits, in order, lane by lane; empty most of the time
+            "ix_notices_waiting",
+            "lane",
+            "id",
+            sqlite_where=text("sent_at IS NULL"),
+            postgresql_where=text("sent_at IS NULL"),
+        ),
+    )
     id: int | None = _row_number()
     app: str = Field(index=True)
     release_id: str | None = None
+    lane: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    event: str = Field(default="said", sa_column_kwargs={"server_default": "said"})
+    details: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default=text("'{}'"))
+    )
     text: str
     written_at: datetime = _when()
     sent_at: datetime | None = _when(nullable=True, index=True)
+    sent_as: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    problem: str = Field(default="", sa_column_kwargs={"server_default": ""})
+
+
+class LaneRow(SQLModel, table=True):
+    """One row of messages that must arrive in order: those about a release, about an app, or for the webhook.
+
+    One sender at a time holds it. `trying` is the notice whose sending has begun (0 the thread's head), kept until it
+    is known to have arrived: a sender that finds it set asks the receiver before it sends again. `shown` is the
+    revision of the release that the thread's head shows.
+    """
+
+    __tablename__ = "lanes"
+    name: str = Field(primary_key=True)
+    holder: str = ""
+    held_until: datetime | None = _when(nullable=True)
+    retry_at: datetime | None = _when(nullable=True)
+    failures: int = 0
+    problem: str = ""
+    trying: int | None = Field(default=None, sa_type=BigInteger)
+    tried_at: datetime | None = _when(nullable=True)
+    channel: str = ""
+    thread: str = ""
+    shown: int = -1
+    shown_at: datetime | None = _when(nullable=True)

@@ -95,7 +95,7 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
         ),
         pytest.param(
             _HEAD + "approval: {zzz: 1}",
-            "line 3: approval.zzz: unknown key; known here: timeout",
+            "line 3: approval.zzz: unknown key; known here: timeout, starter_may_approve, two_people_from_percent",
             id="a key like no other",
         ),
         pytest.param(

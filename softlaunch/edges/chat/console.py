@@ -2,16 +2,33 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
-from softlaunch.store.news import Notice
+from softlaunch.edges.chat.interface import NOWHERE, Chat, Letter
+from softlaunch.store.outbox import Place
+from softlaunch.views import ReleaseView
 
 
 @dataclass(frozen=True, slots=True)
-class ConsoleChat:
-    """Hands each message to a writer of lines."""
+class ConsoleChat(Chat):
+    """Hands each message to a writer of lines. A log has no threads, and can't be asked what it has seen."""
 
     write: Callable[[str], None]
+    threads: bool = False
 
-    def post(self, notice: Notice) -> None:
+    def post(self, letter: Letter, thread: Place) -> Place:  # noqa: ARG002  (part of the interface)
         """One line: time and text."""
+        notice = letter.notice
         self.write(f"[{notice.written_at:%H:%M:%S}] {notice.text}")
+        return NOWHERE
+
+    def find(self, key: str, thread: Place, since: datetime) -> Place:  # noqa: ARG002  (part of the interface)
+        """Nobody knows: the line is written again."""
+        return NOWHERE
+
+    def show(self, view: ReleaseView, key: str, at: Place) -> Place:  # noqa: ARG002  (part of the interface)
+        """Nothing: what is written stays as it is."""
+        return NOWHERE
+
+    def close(self, letter: Letter, at: Place) -> None:
+        """Nothing: the message that closes a question says so."""

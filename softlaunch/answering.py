@@ -1,0 +1,246 @@
+"""Deciding about a release as a person: one way for the command line, Prefect's form and Slack.
+
+The first valid answer counts. Whatever else is said changes nothing, gets a friendly reply, and is kept in the audit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlmodel import Session
+
+from softlaunch.approvers import Person, Ruling, known_as, people_needed, refusal, weigh
+from softlaunch.decision import Answer
+from softlaunch.ending import roll_back
+from softlaunch.errors import SoftlaunchError
+from softlaunch.release import Release, State
+from softlaunch.store.news import Event, tell
+from softlaunch.store.questions import (
+    OpenQuestion,
+    agreed,
+    find_question,
+    last_question,
+    lock_questions,
+    standing,
+    to_asked,
+)
+from softlaunch.store.releases import find_latest, read_release
+from softlaunch.store.tables import ApprovalRow, VoteRow
+
+_TAKE_BACK = "roll_back"
+
+
+class NothingToDecideError(SoftlaunchError):
+    """No open question waits for this answer."""
+
+
+class NotAllowedError(SoftlaunchError):
+    """The app's policy doesn't let this person decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a person says. `approval_id` names the question that they saw; None means whatever is open for the app."""
+
+    app: str
+    said: Answer
+    person: Person
+    reason: str = ""
+    approval_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of a reply, and what to tell the person."""
+
+    ruling: Ruling
+    told: str
+    question: OpenQuestion | None = None
+
+
+def answer(session: Session, reply: Reply, now: datetime) -> tuple[Answered, ...]:
+    """Rule on a reply, question by question, and write what comes of it.
+
+    What a person may not do is a ruling, not an exception, so that its record stays; see `insist`.
+    """
+    asked, missed = _questions(session, reply, now)
+    if asked:
+        return tuple(_rule(session, reply, row, now) for row in asked)
+    return (_late(session, reply, missed, now),)
+
+
+def object_to(session: Session, reply: Reply, now: datetime) -> Answered | None:
+    """What speaks against a reply that somebody is about to give, recorded; None when they may give it."""
+    asked, missed = _questions(session, reply, now)
+    if not asked:
+        return _late(session, reply, missed, now)
+    release, question = read_release(session, asked[0].release_id), to_asked(asked[0])
+    refused = refusal(release.policy, reply.person, release.opened_by, reply.said)
+    return None if refused is None else _refused(session, reply, release, question, refused, now)
+
+
+def _questions(session: Session, reply: Reply, now: datetime) -> tuple[list[ApprovalRow], ApprovalRow | None]:
+    """The open questions that a reply is for, locked; and, where there is none, the one that it comes too late for."""
+    if reply.approval_id is None:
+        rows, missed = lock_questions(session, reply.app), last_question(session, reply.app)
+    else:
+        missed = find_question(session, reply.approval_id)
+        rows = [missed] if missed is not None and _in_force(session, missed) else []
+    return [row for row in rows if standing(row, now) is Answer.PENDING], missed
+
+
+def insist(answered: Sequence[Answered]) -> Sequence[Answered]:
+    """The replies that counted. When none did, raises what became of them: call it when the transaction is over."""
+    counted = [one for one in answered if one.ruling not in {Ruling.REFUSED, Ruling.LATE}]
+    if counted:
+        return counted
+    first = answered[0]
+    raise (NotAllowedError if first.ruling is Ruling.REFUSED else NothingToDecideError)(first.told)
+
+
+def take_back(session: Session, release_id: str, person: Person, reason: str, now: datetime) -> Answered:
+    """Roll a release back because somebody pressed the button of its message; a button of an old message is too late.
+
+    Who started the release may, and every approver.
+    """
+    objection = object_to_taking_back(session, release_id, person, now)
+    if objection is not None:
+        return objection
+    release = read_release(session, release_id)
+    ended = roll_back(session, release.app, person.actor, reason, now)
+    answered = Answered(Ruling.DECIDED, f"{release_id} is {ended.state}; stable serves everybody.")
+    _record(session, Reply(release.app, Answer.REJECTED, person, reason), release, None, answered, now, said=_TAKE_BACK)
+    return answered
+
+
+def object_to_taking_back(session: Session, release_id: str, person: Person, now: datetime) -> Answered | None:
+    """What speaks against a person rolling a release back, recorded; None when they may."""
+    release = read_release(session, release_id)
+    refused = refusal(release.policy, person, release.opened_by, Answer.REJECTED)
+    if refused is not None:
+        answered = Answered(Ruling.REFUSED, f"Nothing was rolled back: {refused}.")
+    elif not (release.state.live or release.state is State.PROMOTED):
+        answered = Answered(Ruling.LATE, f"{release_id} is over already: {release.state} ({release.reason}).")
+    elif find_latest(session, release.app).id != release_id:
+        answered = Answered(Ruling.LATE, f"{release_id} is not the newest release of {release.app} any more.")
+    else:
+        return None
+    _record(session, Reply(release.app, Answer.REJECTED, person), release, None, answered, now, said=_TAKE_BACK)
+    return answered
+
+
+def _in_force(session: Session, row: ApprovalRow) -> bool:
+    release = read_release(session, row.release_id)
+    return release.state.live and release.position == row.position
+
+
+def _rule(session: Session, reply: Reply, row: ApprovalRow, now: datetime) -> Answered:
+    """Rule on a reply to an open question that is locked."""
+    release, asked = read_release(session, row.release_id), to_asked(row)
+    refused = refusal(release.policy, reply.person, release.opened_by, reply.said)
+    known = known_as(release.policy, reply.person)
+    if refused is not None or known is None:
+        return _refused(session, reply, release, asked, refused or "nobody knows you", now)
+    weight = 0.0 if release.next_stage is None else release.next_stage.weight_percent
+    before = agreed(session, asked.id)
+    ruling = weigh(release.policy, known, reply.said, weight, before)
+    answered = Answered(ruling, _told(ruling, reply, asked, people_needed(release.policy, weight)), asked)
+    if ruling is Ruling.DECIDED:
+        _decide(session, row, reply, [*before, known], now)
+        tell(session, release.app, release.id, _announced(reply, asked), now, Event.CLOSED, {"approval": asked.id})
+    elif ruling is Ruling.NOTED:
+        text = f"{reply.person.actor} approves; one more person must: {asked.text}"
+        tell(session, release.app, release.id, text, now, Event.NOTED, {"approval": asked.id})
+    _record(session, reply, release, asked, answered, now)
+    return answered
+
+
+def _refused(
+    session: Session, reply: Reply, release: Release, asked: OpenQuestion, why: str, now: datetime
+) -> Answered:
+    answered = Answered(Ruling.REFUSED, f"Nothing was decided: {why}.", asked)
+    _record(session, reply, release, asked, answered, now)
+    return answered
+
+
+def _decide(session: Session, row: ApprovalRow, reply: Reply, people: Sequence[str], now: datetime) -> None:
+    row.state, row.decided_at, row.reason = reply.said, now, reply.reason
+    row.decided_by = ", ".join(people) if reply.said is Answer.APPROVED else people[-1]
+    row.decided_from = reply.person.origin
+    session.add(row)
+
+
+def _announced(reply: Reply, asked: OpenQuestion) -> str:
+    why = f" ({reply.reason})" if reply.reason else ""
+    return f"{reply.person.actor} {reply.said}: {asked.text}{why}"
+
+
+def _told(ruling: Ruling, reply: Reply, asked: OpenQuestion, needed: int) -> str:
+    match ruling:
+        case Ruling.NOTED:
+            return f"Your approval is noted, the first of {needed}; another person must agree: {asked.text}"
+        case Ruling.REPEATED:
+            return f"You have approved already; another person must agree: {asked.text}"
+        case _:
+            return f"{reply.said}: {asked.text}"
+
+
+def _late(session: Session, reply: Reply, row: ApprovalRow | None, now: datetime) -> Answered:
+    """What somebody hears who answers what is not asked any more, or never was."""
+    if row is None:
+        told = f"no question about {reply.app} is open; see 'softlaunch release status {reply.app}'"
+        answered = Answered(Ruling.LATE, told)
+        _record(session, reply, None, None, answered, now)
+        return answered
+    release, asked = read_release(session, row.release_id), to_asked(row)
+    told = (
+        f"no question about {reply.app} is open: the last one {_outcome(row, now)}, and {release.id} is {_now(release)}"
+    )
+    answered = Answered(Ruling.LATE, f"{told}; see 'softlaunch release status {reply.app}'", asked)
+    _record(session, reply, release, asked, answered, now)
+    return answered
+
+
+def _outcome(row: ApprovalRow, now: datetime) -> str:
+    match standing(row, now):
+        case Answer.EXPIRED:
+            return f"expired at {row.expires_at:%H:%M} UTC"
+        case Answer.WITHDRAWN:
+            return f"was withdrawn ({row.reason})"
+        case Answer.PENDING:
+            return "was about another stage"
+        case said:
+            return f"was {said} by {row.decided_by} at {row.decided_at:%H:%M} UTC"
+
+
+def _now(release: Release) -> str:
+    return f"at {release.stage.name}" if release.state.live else str(release.state)
+
+
+def _record(
+    session: Session,
+    reply: Reply,
+    release: Release | None,
+    asked: OpenQuestion | None,
+    answered: Answered,
+    now: datetime,
+    *,
+    said: str = "",
+) -> None:
+    """Keep what was said and what became of it."""
+    known = None if release is None else known_as(release.policy, reply.person)
+    session.add(
+        VoteRow(
+            app=reply.app,
+            release_id=None if release is None else release.id,
+            approval_id=None if asked is None else asked.id,
+            said=said or reply.said,
+            person=known or reply.person.slack or reply.person.name,
+            name=reply.person.name,
+            origin=reply.person.origin,
+            reason=reply.reason,
+            ruling=answered.ruling,
+            told=answered.told,
+            said_at=now,
+        )
+    )

@@ -1,0 +1,1 @@
+"""Slack: threads, buttons and dialogs, over Socket Mode or signed HTTP."""

@@ -1,0 +1,97 @@
+"""Replies in a thread: what happened, a question with its buttons, an incident with its links."""
+
+from slack_sdk.models.blocks import Block
+
+from softlaunch.decision import Answer
+from softlaunch.edges.chat.interface import Letter
+from softlaunch.edges.chat.slack.shapes import (
+    FALLBACK,
+    SECTION,
+    button,
+    buttons,
+    context,
+    link,
+    moment,
+    opens,
+    section,
+    words,
+)
+from softlaunch.links import Links
+from softlaunch.store.incidents import Recorded
+from softlaunch.store.news import Event, Severity
+from softlaunch.store.outbox import Notice
+from softlaunch.store.questions import Settled
+
+APPROVE, REJECT = "softlaunch_approve", "softlaunch_reject"
+OPEN_LINKS = ("softlaunch_open_runbook", "softlaunch_open_report", "softlaunch_open_run")
+_MARKS = {
+    Answer.APPROVED: ":white_check_mark:",
+    Answer.REJECTED: ":no_entry:",
+    Answer.EXPIRED: ":hourglass:",
+    Answer.WITHDRAWN: ":wastebasket:",
+}
+_MARK_OF = {Severity.PAGE: ":rotating_light:", Severity.TICKET: ":ticket:"}
+
+
+def fallback(letter: Letter) -> str:
+    """The message in plain text: for notifications, and where blocks are refused."""
+    return words(letter.notice.text, FALLBACK)
+
+
+def blocks_of(letter: Letter, links: Links) -> list[Block]:
+    """The message as blocks."""
+    notice = letter.notice
+    if notice.event is Event.ASKED and letter.question is not None:
+        return question_blocks(letter.question)
+    if notice.event is Event.OPENED and letter.incident is not None:
+        return incident_blocks(letter, letter.incident, links)
+    return [section(words(notice.text, SECTION)), *_written(notice)]
+
+
+def question_blocks(settled: Settled) -> list[Block]:
+    """A question with its buttons while it is open; with its answer afterwards."""
+    asked = settled.asked
+    text = section(f":raised_hand: *{words(asked.text, 2500)}*")
+    if settled.answer is not Answer.PENDING:
+        why = f": {words(settled.reason, 500)}" if settled.reason else ""
+        by = f" by {words(settled.by, 200)}" if settled.by else ""
+        when = f" {moment(settled.at)}" if settled.at else ""
+        return [text, context(f"{_MARKS[settled.answer]} {settled.answer}{by}{when}{why}")]
+    until = f"Open until {moment(asked.expires_at)}; no answer counts as a refusal. The gates go on watching."
+    row = buttons(
+        button("Approve", APPROVE, str(asked.id), style="primary"),
+        button("Reject", REJECT, str(asked.id), style="danger"),
+    )
+    return [text, context(until), *row]
+
+
+def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Block]:
+    """An incident: how urgent, what, the evidence, and where to go on."""
+    mark = _MARK_OF[incident.severity]
+    head = f"{mark} *{incident.kind.words}* ({incident.severity})\n{words(incident.summary, 2000)}"
+    runbook = links.runbook(incident.kind)
+    shown = [f"{key.replace('_', ' ')}: `{words(str(value), 200)}`" for key, value in _figures(incident)]
+    row = opens("Runbook", OPEN_LINKS[0], runbook)
+    paths = [] if row else [link("Runbook", runbook)]
+    if incident.release_id is not None:
+        report = links.report(incident.release_id)
+        row += opens("Report", OPEN_LINKS[1], report)
+        paths += [] if opens("", "", report) else [link("Report", report)]
+    row += opens("Run in Prefect", OPEN_LINKS[2], letter.run_url)
+    blocks: list[Block] = [section(head)]
+    if shown:
+        blocks.append(context("   ".join(shown)))
+    if paths:
+        blocks.append(context("  ·  ".join(paths)))
+    return [*blocks, *buttons(*row), *_written(letter.notice)]
+
+
+def _figures(incident: Recorded) -> list[tuple[str, str | int]]:
+    """What of the evidence is short enough to be read on a phone."""
+    plain = [(key, value) for key, value in incident.evidence.items() if isinstance(value, str | int | float)]
+    return [(key, f"{value:.4g}" if isinstance(value, float) else value) for key, value in plain][:8]
+
+
+def _written(notice: Notice) -> list[Block]:
+    """When it was written, which is not when it arrived where Slack was away meanwhile."""
+    return [context(moment(notice.written_at))]

@@ -1,0 +1,54 @@
+"""The part of a policy that is about people: where they are told, who may decide, and what silence means."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from softlaunch.documents import KeyedError
+from softlaunch.policy.part import Part, Percent
+from softlaunch.policy.units import Duration
+
+
+class ChatKind(StrEnum):
+    """Where people are told."""
+
+    CONSOLE = "console"
+    SLACK = "slack"
+
+
+class SlackPolicy(Part):
+    """Where in Slack people are told and asked. Tokens come from the environment, never from here."""
+
+    channel: Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{5,}$")]
+    """The channel's id, like C0123ABCDEF: Slack shows it at the end of the channel's details."""
+
+
+class ApproverPolicy(Part):
+    """Somebody who may answer questions: a person, by the names that they have here and there, or a user group."""
+
+    name: str = ""
+    """Login name at the command line, and the name given in Prefect's form."""
+    slack: Annotated[str, Field(pattern=r"^([UW][A-Z0-9]{5,})?$")] = ""
+    """The person's Slack user id, like U0123ABCDEF."""
+    slack_group: Annotated[str, Field(pattern=r"^(S[A-Z0-9]{5,})?$")] = ""
+    """A Slack user group's id, like S0123ABCDEF: each of its members may answer."""
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> Self:
+        if self.slack_group and (self.name or self.slack):
+            raise KeyedError("a person and a group are two entries", "slack_group")
+        if not (self.name or self.slack or self.slack_group):
+            raise KeyedError("give name, slack, or slack_group", "name")
+        return self
+
+
+class ApprovalPolicy(Part):
+    """How people are asked, and how a question ends when nobody answers."""
+
+    timeout: Duration = 86400.0
+    """An approval that nobody gave in this time counts as a refusal."""
+    starter_may_approve: bool = False
+    """Whether who started a release may approve it, where approvers are named."""
+    two_people_from_percent: Percent | None = None
+    """From this weight on, two people must approve before a stage begins."""
