@@ -22,6 +22,7 @@ _MODULES = {
     "people": ("rollback", "approve", "reject"),
     "gateway": ("gateway",),
     "deploy": ("deploy",),
+    "eval": ("eval",),
     "gates": ("gates",),
     "rehearse": ("rehearse",),
     "demo": ("demo",),

@@ -1,0 +1,77 @@
+"""Which column of recorded outputs means what: by the usual names, or as somebody says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from softlaunch.evals.recordings.files import RecordingError, Row
+
+ROLES: Mapping[str, tuple[str, ...]] = {
+    "model": ("model", "generator", "variant"),
+    "id": ("id", "case_id", "question_id", "instruction", "question", "query", "prompt"),
+    "answer": ("answer", "output", "response", "completion"),
+    "reference": ("reference", "ref_answer", "expected", "target", "ideal"),
+    "question": ("question", "query", "instruction", "prompt", "input"),
+    "context": ("context",),
+    "latency": ("latency_ms", "latency", "latency_s"),
+    "cost": ("cost_usd", "cost"),
+    "error": ("error",),
+}
+"""What a column can mean, and the names by which it is found where nobody says."""
+_NEEDED = ("model", "id")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The column of each role that the rows have one for."""
+
+    by_role: Mapping[str, str]
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], named: Sequence[str]) -> "Columns":
+        """Columns by `ROLE=COLUMN` as given, by their usual names otherwise. Raises RecordingError."""
+        names = tuple(dict.fromkeys(name for row in rows for name in row))
+        given = dict(_pair(one, names) for one in named)
+        found = {role: next((name for name in usual if name in names), None) for role, usual in ROLES.items()}
+        by_role = {role: name for role, name in {**found, **given}.items() if name is not None}
+        for role in _NEEDED:
+            if role not in by_role:
+                raise RecordingError(
+                    f"no column says the {role} of an output; name it with --map {role}=COLUMN, "
+                    f"one of {', '.join(names)}"
+                )
+        return cls(by_role, names)
+
+    def text(self, row: Row, role: str) -> str | None:
+        """What a row says in a role; None where it says nothing."""
+        value = row.get(self.by_role.get(role, ""))
+        return None if value is None or value == "" else str(value)
+
+    def number(self, row: Row, role: str) -> float | None:
+        """The same as a number of zero or more; None where there is none."""
+        return amount(row.get(self.by_role.get(role, "")))
+
+    def latency_ms(self, row: Row) -> float | None:
+        """The latency: milliseconds where the column's name ends in _ms, else seconds."""
+        value = self.number(row, "latency")
+        if value is None or self.by_role["latency"].endswith("_ms"):
+            return value
+        return value * 1000
+
+
+def amount(value: object) -> float | None:
+    """A finite number of zero or more, from a number or its text; None for anything else."""
+    try:
+        number = float(value)  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError):
+        return None
+    return number if 0 <= number < float("inf") else None
+
+
+def _pair(text: str, names: Sequence[str]) -> tuple[str, str]:
+    role, separator, name = text.partition("=")
+    if not separator or role not in ROLES:
+        raise RecordingError(f"--map {text}: expected ROLE=COLUMN with a role of {', '.join(ROLES)}")
+    if name not in names:
+        raise RecordingError(f"--map {text}: there is no column {name!r}; there are {', '.join(names)}")
+    return role, name

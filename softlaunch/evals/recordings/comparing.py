@@ -1,0 +1,141 @@
+"""Recorded outputs of two models as the two arms of a comparison."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.comparison import compare
+from softlaunch.evals.metrics import Sample
+from softlaunch.evals.recordings.columns import Columns
+from softlaunch.evals.recordings.files import RecordingError, Row
+from softlaunch.evals.recordings.metrics import RecordedMetric
+from softlaunch.evals.report import EvalReport
+from softlaunch.policy.model import EvalPolicy
+from softlaunch.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCase:
+    """What was asked of both models."""
+
+    id: str
+    asked: str
+    wanted: str
+    weight: float = 1.0
+    tags: tuple[str, ...] = ()
+
+
+def compare_recorded(
+    arms: tuple[Sequence[Row], Sequence[Row]],
+    columns: Columns,
+    metrics: Sequence[RecordedMetric],
+    policy: EvalPolicy,
+) -> EvalReport:
+    """Judge the rows of stable and of the candidate, paired by id; several rows of an id are repeats.
+
+    Ids that only one of them has are left out; too many of them, and a pass is only inconclusive, because nobody knows
+    how the missing ones would have been answered. Raises RecordingError where no id is in both.
+    """
+    stable, candidate = arms
+    shared = {columns.text(row, "id") for row in stable} & {columns.text(row, "id") for row in candidate} - {None}
+    everything = {columns.text(row, "id") for row in (*stable, *candidate)} - {None}
+    if not shared:
+        raise RecordingError(
+            f"no id is in both models' outputs (column {columns.by_role['id']}); name the column that tells which "
+            "outputs answer the same question with --map id=COLUMN"
+        )
+    answers = [
+        answer
+        for arm, rows in ((EvalArm.STABLE, stable), (EvalArm.CANDIDATE, candidate))
+        for answer in _answers(arm, rows, columns, metrics)
+    ]
+    cases = _cases([*stable, *candidate], columns, shared)
+    report = compare(cases, answers, policy, metrics=[metric.plan for metric in metrics])
+    return _with_missing(report, len(everything) - len(shared), len(everything), policy)
+
+
+def rows_of(rows: Sequence[Row], columns: Columns, name: str) -> list[Row]:
+    """The outputs of a model, by its full name or by what follows the last slash. Raises RecordingError."""
+    names = Counter(columns.text(row, "model") or "" for row in rows)
+    ending = [known for known in names if known.rsplit("/", 1)[-1] == name]
+    found = name if name in names else ending[0] if len(ending) == 1 else None
+    if found is None:
+        known = ", ".join(f"{one} ({count})" for one, count in names.most_common(20))
+        raise RecordingError(f"there are no outputs of {name} (column {columns.by_role['model']}); there are {known}")
+    return [row for row in rows if columns.text(row, "model") == found]
+
+
+def _cases(rows: Sequence[Row], columns: Columns, ids: set[str | None]) -> list[RecordedCase]:
+    cases: dict[str, RecordedCase] = {}
+    for row in rows:
+        case_id = columns.text(row, "id")
+        if case_id is not None and case_id in ids and case_id not in cases:
+            asked = columns.text(row, "question") or case_id
+            cases[case_id] = RecordedCase(case_id, asked, columns.text(row, "reference") or "")
+    return list(cases.values())
+
+
+def _answers(
+    arm: EvalArm, rows: Sequence[Row], columns: Columns, metrics: Sequence[RecordedMetric]
+) -> list[EvalAnswer]:
+    repeats: Counter[str] = Counter()
+    answers = []
+    for row in rows:
+        case_id = columns.text(row, "id")
+        if case_id is not None:
+            answers.append(_answer(CallKey(arm, case_id, repeats[case_id]), row, columns, metrics))
+            repeats[case_id] += 1
+    return answers
+
+
+def _answer(key: CallKey, row: Row, columns: Columns, metrics: Sequence[RecordedMetric]) -> EvalAnswer:
+    """A row as a finished call: one with an error, or without the answer that it should have, is unscored."""
+    text = columns.text(row, "answer")
+    error = columns.text(row, "error") or ("no_answer" if text is None and "answer" in columns.by_role else None)
+    model = columns.text(row, "model") or ""
+    if error is not None:
+        return EvalAnswer(key, model, Status.UNSCORED, error=error)
+    latency_ms, cost_usd = columns.latency_ms(row), columns.number(row, "cost")
+    reference = columns.text(row, "reference")
+    sample = Sample(
+        answer=text or "",
+        question=columns.text(row, "question") or "",
+        expected=reference,
+        reference=reference,
+        context=columns.text(row, "context"),
+        latency_ms=latency_ms,
+        cost_usd=cost_usd,
+        fields=row,
+    )
+    values = {metric.plan.metric: metric.value(sample) for metric in metrics}
+    return EvalAnswer(
+        key,
+        model,
+        Status.SCORED,
+        answer=text,
+        scores={name: value for name, value in values.items() if value is not None},
+        latency_ms=latency_ms,
+        cost_usd=cost_usd,
+    )
+
+
+def _with_missing(report: EvalReport, missing: int, everything: int, policy: EvalPolicy) -> EvalReport:
+    """The report with a verdict on the ids that only one model has."""
+    if not missing:
+        return report
+    enough = missing / everything <= policy.maximum_unscored.value
+    verdict = Verdict(
+        gate="pairs",
+        outcome=Outcome.PASS if enough else Outcome.INCONCLUSIVE,
+        reason=f"{missing:,} of {everything:,} ids have outputs of one model only and are left out; "
+        f"{policy.maximum_unscored} are allowed",
+    )
+    held = report.outcome is Outcome.PASS and not enough
+    return replace(
+        report,
+        verdicts=(*report.verdicts, verdict),
+        left_out_cases=report.left_out_cases + missing,
+        outcome=Outcome.INCONCLUSIVE if held else report.outcome,
+        reason=f"{verdict.gate}: {verdict.reason}" if held else report.reason,
+    )

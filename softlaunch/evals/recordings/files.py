@@ -1,0 +1,94 @@
+"""Files of recorded outputs: CSV, JSON lines or a JSON list, also compressed with gzip, as rows of named columns."""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from softlaunch.errors import SoftlaunchError
+
+Row = Mapping[str, Any]
+"""One recorded output. Texts of a CSV stay texts; an empty cell is an empty text."""
+_KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
+_LONGEST_CELL = 1 << 30
+
+
+class RecordingError(SoftlaunchError):
+    """A file of recorded outputs that can't be used; the message names file, line or column and what was expected."""
+
+
+def read_rows(path: Path) -> list[Row]:
+    """All rows of a file, in its order. Raises RecordingError."""
+    kind = _kind(path)
+    try:
+        text = _text(path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise RecordingError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
+    readers = {"csv": _csv, "tsv": _csv, "jsonl": _json_lines, "json": _json}
+    rows = list(readers[kind](path, text))
+    if not rows:
+        raise RecordingError(f"{path} has no rows; expected one for each output")
+    return rows
+
+
+def _kind(path: Path) -> str:
+    name = path.name.lower().removesuffix(".gz")
+    for suffix, kind in _KINDS.items():
+        if name.endswith(suffix):
+            return kind
+    raise RecordingError(f"{path}: expected a file whose name ends in {', '.join(_KINDS)}, with or without .gz")
+
+
+def _text(path: Path) -> str:
+    content = path.read_bytes()
+    return (gzip.decompress(content) if path.suffix.lower() == ".gz" else content).decode("utf-8-sig")
+
+
+def _csv(path: Path, text: str) -> Iterator[Row]:
+    csv.field_size_limit(_LONGEST_CELL)
+    delimiter = "\t" if _kind(path) == "tsv" else ","
+    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restkey="", strict=True)
+    names = [name for name in reader.fieldnames or () if name]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise RecordingError(f"{path}: column {repeated} is there twice; keep one")
+    try:
+        for row in reader:
+            if None in row.values():
+                raise RecordingError(f"{path}, line {reader.line_num}: the row is shorter than the header")
+            yield {name: row[name] for name in names}
+    except csv.Error as error:
+        raise RecordingError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
+
+
+def _json_lines(path: Path, text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                value = orjson.loads(line)
+            except orjson.JSONDecodeError as error:
+                raise RecordingError(f"{path}, line {number}: not valid JSON ({error})") from error
+            yield _object(value, f"{path}, line {number}")
+
+
+def _json(path: Path, text: str) -> Iterable[Row]:
+    """A list of objects; a file of JSON lines under this name is read as such."""
+    try:
+        content = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return _json_lines(path, text)
+    if not isinstance(content, list):
+        return [_object(content, str(path))]
+    return [_object(value, f"{path}, entry {number}") for number, value in enumerate(content, start=1)]
+
+
+def _object(value: object, where: str) -> Row:
+    if not isinstance(value, dict):
+        raise RecordingError(f"{where}: expected a JSON object with a column for each key, not {str(value)[:60]!r}")
+    return value

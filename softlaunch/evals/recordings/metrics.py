@@ -1,0 +1,129 @@
+"""What to compare of recorded outputs: metrics by specification, amounts in columns, agreement with a reference."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from softlaunch.evals.metrics import METRICS, Sample, parse_metric
+from softlaunch.evals.recordings.columns import Columns, amount
+from softlaunch.evals.recordings.files import RecordingError, Row
+from softlaunch.evals.recordings.labels import Labels
+from softlaunch.evals.report import MetricPlan
+from softlaunch.evals.scoring import score_with
+from softlaunch.policy.units import Margin, MarginKind
+
+AGREEMENT = "agreement"
+PREFERENCE = "preference"
+_AMOUNTS = {"less": False, "more": True}
+Value = Callable[[Sample], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedMetric:
+    """What to compare, how it is read from an output, and in words what it is."""
+
+    plan: MetricPlan
+    value: Value
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Margins:
+    """How much worse is acceptable: for scores, for amounts, and for single metrics by name."""
+
+    points: Margin
+    relative: Margin
+    own: Mapping[str, Margin]
+
+    def of(self, metric: str, kind: MarginKind) -> Margin:
+        """A metric's margin. Raises RecordingError where one of its own has the wrong unit."""
+        margin = self.own.get(metric, self.points if kind is MarginKind.POINTS else self.relative)
+        if margin.kind is not kind:
+            wanted = "'2 points'" if kind is MarginKind.POINTS else "'10 %'"
+            raise RecordingError(f"the margin of {metric} is written like {wanted}, not '{margin}'")
+        return margin
+
+
+def plan_metrics(specs: Sequence[str], columns: Columns, rows: Sequence[Row], margins: Margins) -> list[RecordedMetric]:
+    """The metrics that specifications name, or what the columns suggest where there is none.
+
+    Raises RecordingError, or MetricError, where a specification can't be used on these columns.
+    """
+    specs = list(specs) or _suggested(columns)
+    planned = [_planned(spec, columns, rows, margins) for spec in specs]
+    names = [one.plan.metric for one in planned]
+    for name in margins.own:
+        if name not in names:
+            raise RecordingError(f"--margin {name}=...: no metric has this name; there are {', '.join(names)}")
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise RecordingError(
+            f"two metrics are called {repeated}; give one a label of its own, as in exact:label=strict"
+        )
+    return planned
+
+
+def _suggested(columns: Columns) -> list[str]:
+    if {"reference", "answer"} <= columns.by_role.keys():
+        return [AGREEMENT]
+    if PREFERENCE in columns.names:
+        return [PREFERENCE]
+    raise RecordingError(
+        "nothing says what a good output is: map a reference, or name a metric, such as --metric "
+        f"recorded:column=COLUMN for scores that are there already. Columns: {', '.join(columns.names)}"
+    )
+
+
+def _planned(spec: str, columns: Columns, rows: Sequence[Row], margins: Margins) -> RecordedMetric:
+    if spec == AGREEMENT:
+        return _agreement(columns, rows, margins)
+    if spec in {"latency", "cost"}:
+        if spec not in columns.by_role:
+            raise RecordingError(f"no column says the {spec}; name it with --map {spec}=COLUMN")
+        return _amount(spec, columns.by_role[spec], margins, more=False)
+    way, separator, column = spec.partition(":")
+    if separator and way in _AMOUNTS:
+        return _amount(column, _known(column, columns), margins, more=_AMOUNTS[way])
+    if spec in columns.names and spec not in METRICS:
+        spec = f'recorded:label="{spec}",column="{spec}"'
+    metric = parse_metric(spec)
+    recorded = getattr(metric, "column", None)
+    if recorded is not None:
+        _known(recorded, columns)
+    plan = MetricPlan(metric.key, margins.of(metric.key, MarginKind.POINTS))
+    return RecordedMetric(plan, lambda sample: score_with(metric, sample).value, spec)
+
+
+def _known(column: str, columns: Columns) -> str:
+    if column not in columns.names:
+        raise RecordingError(f"there is no column {column!r}; there are {', '.join(columns.names)}")
+    return column
+
+
+def _amount(name: str, column: str, margins: Margins, *, more: bool) -> RecordedMetric:
+    plan = MetricPlan(name, margins.of(name, MarginKind.RELATIVE), higher_is_better=more)
+    meaning = f"column {column}, {'more' if more else 'less'} is better"
+    return RecordedMetric(plan, lambda sample: amount(sample.fields.get(column)), meaning)
+
+
+def _agreement(columns: Columns, rows: Sequence[Row], margins: Margins) -> RecordedMetric:
+    """By the label where references are a few labels, by the number where they are numbers, else by their text."""
+    references = [text for row in rows if (text := columns.text(row, "reference")) is not None]
+    if not references:
+        raise RecordingError("there is no reference to agree with; name its column with --map reference=COLUMN")
+    plan = MetricPlan(AGREEMENT, margins.of(AGREEMENT, MarginKind.POINTS))
+    labels = Labels.among(references, [columns.text(row, "question") or "" for row in rows])
+    if labels is not None:
+        shown = ", ".join(f"[{name}]" if labels.bracketed else name for name in labels.names)
+        return RecordedMetric(plan, _by_label(labels), f"the answer settles on the reference, one of {shown}")
+    numeric = parse_metric("numeric")
+    if all(numeric.objection(one) is None for one in references):
+        return RecordedMetric(plan, lambda sample: score_with(numeric, sample).value, "the answer's last number")
+    contains = parse_metric("contains")
+    return RecordedMetric(plan, lambda sample: score_with(contains, sample).value, "the answer contains the reference")
+
+
+def _by_label(labels: Labels) -> Value:
+    def value(sample: Sample) -> float | None:
+        return None if sample.reference is None else float(labels.agrees(sample.answer, sample.reference))
+
+    return value
