@@ -312,6 +312,44 @@ def test_a_deadline_is_extended_where_the_policy_says_so(database: Database) -> 
     assert scene.drive_to_end().state is State.PROMOTED
 
 
+def stage_of(scene: Scene) -> StageRow:
+    """The stage in force."""
+    with scene.database.read() as session:
+        return session.get_one(StageRow, (scene.release_id, scene.release().position))
+
+
+@pytest.mark.parametrize(
+    ("jump", "counted"),
+    [
+        pytest.param(3600.0, DRIVER_TTL.total_seconds(), id="nobody drove for an hour, or the clock was set forward"),
+        pytest.param(-3600.0, 0.0, id="the clock was set back by an hour"),
+        pytest.param(4.0, 4.0, id="an ordinary pause"),
+    ],
+)
+def test_a_stage_counts_only_time_in_which_it_is_looked_at(database: Database, jump: float, counted: float) -> None:
+    """Its deadline moves by the rest, and its minimum time is neither shortened nor lengthened."""
+    scene = Scene.opened(database, make_policy(stages=[{"weight_percent": 100, **BRIEF, "minimum_time": 300}]))
+    scene.drive_to(FIRST)
+    deadline = stage_of(scene).deadline_at
+    assert deadline is not None
+    scene.clock.go(jump)
+    driver = scene.driver()
+    token = driver.take_over(scene.release_id) if jump >= 0 else scene.release().driver_token
+    driver.advance(scene.release_id, token)
+    stage = stage_of(scene)
+    assert stage.skipped_seconds == pytest.approx(jump - counted)
+    assert stage.deadline_at == deadline + timedelta(seconds=jump - counted)
+
+
+def test_an_hour_without_a_driver_is_no_deadline(database: Database) -> None:
+    """A stage that was given ten minutes has them still when the machine comes back; traffic decides it then."""
+    brief = {**BRIEF, "at_deadline": "roll_back"}
+    scene = Scene.opened(database, make_policy(stages=[{"weight_percent": 100, **brief}]))
+    scene.drive_to(FIRST)
+    scene.clock.go(3600)
+    assert scene.drive_to_end().state is State.PROMOTED
+
+
 def everything(database: Database) -> list[Any]:
     """Every row that a driver may write."""
     with database.read() as session:

@@ -29,7 +29,7 @@ def demo(
         _look(home)
     began = time.monotonic()
     from deployments.demo.scene import RATE_RPS, SPEED, set_scene
-    from deployments.demo.stack import Stack
+    from deployments.stack import Stack
 
     scene = set_scene(home)
     console.print(

@@ -17,6 +17,7 @@ _MODULES = {
     "registry": ("models", "variants"),
     "plan": ("plan",),
     "release": ("release",),
+    "up": ("up",),
     "history": ("history",),
     "reconcile": ("reconcile",),
     "people": ("rollback", "approve", "reject"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import orjson
 
-from deployments.demo.stack import Service, free_ports, ours, prefects
+from deployments.stack import Service, free_ports, ours, prefects
 from softlaunch.registry.example import EXAMPLE, make_app
 
 RATE_RPS = 300.0

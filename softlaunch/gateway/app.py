@@ -117,7 +117,7 @@ class Gateway:
 
     async def _feedback(self, headers: Headers, receive: Receive, send: Send) -> None:
         body = read_object(await read_body(receive, self._limits, _declared(headers)))
-        records = parse_feedback(body, time.time())
+        records = parse_feedback(body, self._log.now())
         if self._table.get(app_of(records[0].request_id)) is None:
             text = f"no app of this gateway answered request {records[0].request_id!r}"
             raise RefusedError(404, text, param="request_id", code="request_not_found")

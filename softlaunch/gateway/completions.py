@@ -183,7 +183,7 @@ class Completions:
         route = exchange.route
         variant = route.stable if arm is Arm.CONTROL else route.candidate or route.stable
         copied = Choice(arm, variant, exchange.choice.unit)
-        started_at = max(time.time(), exchange.started_at)
+        started_at = self._log.now()
         exchange.recorded = False
         try:
             answer = await self._upstream.ask(exchange.call(variant), NoSink())

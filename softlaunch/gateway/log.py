@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from itertools import count, islice
 
 from softlaunch.gateway.limits import Limits
+from softlaunch.gateway.log_clock import LogClock
 from softlaunch.store.database import Database
 from softlaunch.store.request_log import (
     BreakerTripRecord,
@@ -46,15 +47,16 @@ class LogSink:
         self._database = database
         self._revisions = revisions
         self._limits = limits
-        self._now = wall_clock
+        self._wall = wall_clock
+        self._clock = LogClock(wall_clock)
         self._lock = threading.Lock()
         self._queue: deque[Record] = deque()
         self._text_bytes = 0
         self._drops: Counter[str] = Counter()
         self._in_flight: dict[int, float] = {}
         self._tokens = count()
-        self._started_at = self._floor = wall_clock()
-        self._heard_at = float("-inf")
+        self._started_at = self._floor = self._clock()
+        self._wrote_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="softlaunch-log", daemon=True)
         self._complained_at = float("-inf")
@@ -81,10 +83,15 @@ class LogSink:
         The start never lies before the published watermark, even when the wall clock is set back.
         """
         with self._lock:
-            started_at = max(self._now(), self._floor)
+            started_at = max(self._clock(), self._floor)
             token = next(self._tokens)
             self._in_flight[token] = started_at
         return token, started_at
+
+    def now(self) -> float:
+        """The time by the log's clock, in epoch seconds."""
+        with self._lock:
+            return self._clock()
 
     def put(self, *records: Record) -> None:
         """Queue rows of a request that isn't closed yet."""
@@ -128,7 +135,7 @@ class LogSink:
 
     def _run(self) -> None:
         while not self._stop.wait(_BATCH_SECONDS):
-            if self._queue or self._drops or self._now() - self._heard_at >= self._limits.heartbeat_seconds:
+            if self._queue or self._drops or time.monotonic() - self._wrote_at >= self._limits.heartbeat_seconds:
                 self._try_to_write()
         while self._try_to_write() and self._queue:
             pass
@@ -152,10 +159,10 @@ class LogSink:
         with self._lock:
             batch = list(islice(self._queue, _BATCH_ROWS))
             drops = dict(self._drops)
-            now = max(self._now(), self._floor)
+            now = max(self._clock(), self._floor)
             more_wait = len(self._queue) > len(batch)
             floor = self._floor if more_wait else min(self._in_flight.values(), default=now)
-        heartbeat = Heartbeat(self.gateway_id, self.address, self._started_at, now, floor, self._revisions())
+        heartbeat = Heartbeat(self.gateway_id, self.address, self._started_at, self._wall(), floor, self._revisions())
         refused = write_batch(self._database, batch, drops, heartbeat)
         with self._lock:
             for record in batch:
@@ -166,4 +173,4 @@ class LogSink:
             self._drops += Counter()  # keeps positive counts only
             self.dropped_total.update(refused)
             self._floor = floor
-            self._heard_at = now
+            self._wrote_at = time.monotonic()

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from softlaunch.errors import NotFoundError, SoftlaunchError
@@ -80,18 +81,20 @@ def record_variant(session: Session, variant: Variant, now: datetime) -> bool:
     """Record a variant; False when it is recorded."""
     if session.get(VariantRow, variant.digest) is not None:
         return False
-    session.add(
-        VariantRow(
-            digest=variant.digest,
-            label=variant.label,
-            prompt_name=variant.prompt.name,
-            prompt_version=variant.prompt.version,
-            model_name=variant.model.name,
-            content=variant.model_dump(mode="json"),
-            recorded_at=now,
-        )
+    row = VariantRow(
+        digest=variant.digest,
+        label=variant.label,
+        prompt_name=variant.prompt.name,
+        prompt_version=variant.prompt.version,
+        model_name=variant.model.name,
+        content=variant.model_dump(mode="json"),
+        recorded_at=now,
     )
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(row)
+    except IntegrityError:  # another app's release recorded the same at this moment
+        return False
     return True
 
 

@@ -47,5 +47,6 @@ def wait_for_gateways(database: Database, app: str, revision: int) -> Followed:
 
 def revisions_seen(session: Session, app: str, now: float) -> list[int]:
     """The route revision of an app that each gateway heard of in the last three seconds serves by."""
-    rows = session.exec(select(GatewayRow).where(col(GatewayRow.heard_at) > now - _HEARD_WITHIN)).all()
+    lately = col(GatewayRow.heard_at).between(now - _HEARD_WITHIN, now + _HEARD_WITHIN)
+    rows = session.exec(select(GatewayRow).where(lately)).all()
     return [int(row.revisions.get(app, 0)) for row in rows]

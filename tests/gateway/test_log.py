@@ -13,6 +13,7 @@ from softlaunch.gateway.log import LogSink
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from softlaunch.store.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord
+from softlaunch.store.tables import GatewayRow
 
 Started = Callable[..., LogSink]
 
@@ -132,6 +133,18 @@ def test_a_clock_set_back_starts_nothing_before_the_watermark(start: Started, le
     clock.now = 900.0
     _, started_at = log.begin()
     assert started_at >= 1010.0
+
+
+def test_after_a_clock_was_set_back_the_watermark_moves_on(start: Started, ledger: Database, clock: Clock) -> None:
+    """Gates go on seeing, and the gateway is heard at the time that everybody else's clock shows."""
+    log = start()
+    clock.now = 1010.0
+    wait_until(lambda: complete_until(ledger) == 1010.0, "the watermark moves")
+    clock.now = 900.0
+    wait_until(lambda: complete_until(ledger) > 1010.1, "the watermark moves on")
+    assert log.now() > 1010.1
+    with ledger.read() as session:
+        assert session.get_one(GatewayRow, "gw").heard_at == 900.0
 
 
 def fill_the_disk(database: Database) -> Callable[[], None]:

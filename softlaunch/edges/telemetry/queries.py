@@ -41,8 +41,12 @@ def blameless(*, fallback: bool) -> ColumnElement[bool]:
 
 
 def complete_until(session: Session, now: float) -> float | None:
-    """The moment to which every gateway heard of lately has written its log; None where none was heard."""
-    heard = select(func.min(GatewayRow.complete_until)).where(col(GatewayRow.heard_at) > now - _HEARD_WITHIN)
+    """The moment to which every gateway heard of lately has written its log; None where none was heard.
+
+    One that was heard in the future died before the clock was set back.
+    """
+    lately = and_(col(GatewayRow.heard_at) > now - _HEARD_WITHIN, col(GatewayRow.heard_at) < now + _HEARD_WITHIN)
+    heard = select(func.min(GatewayRow.complete_until)).where(lately)
     complete: float | None = session.execute(heard).scalar_one()
     return complete
 

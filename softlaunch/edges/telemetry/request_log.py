@@ -30,6 +30,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
 
 _RATINGS_LAG = 2.0  # seconds that a rating may need from its arrival to the log
+_CLOCK_LAG = 5.0  # seconds that clocks of gateways may differ
 _CANDIDATES = frozenset({Arm.CANDIDATE, Arm.SHADOW})
 _JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
 
@@ -49,6 +50,9 @@ class RequestLogTelemetry:
                 complete = complete_until(session, now)
                 if complete is None:
                     return Reading((), after, problem="no gateway has been heard for 5 s")
+                if complete < after - _CLOCK_LAG:
+                    late = f"a gateway's clock is {after - complete:.0f} s behind what was read already"
+                    return Reading((), after, problem=f"{late}; waiting until it has caught up")
                 until = max(after, complete)
                 return _read(session, scope, after, until)
         except SQLAlchemyError as error:

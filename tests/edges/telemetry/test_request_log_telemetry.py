@@ -147,6 +147,21 @@ def test_without_a_gateway_to_hear_the_reading_says_so(database: Database) -> No
     assert (reading.problem, reading.windows, reading.until) == ("no gateway has been heard for 5 s", (), T)
 
 
+def test_a_gateway_that_died_before_the_clock_was_set_back_is_not_heard(database: Database) -> None:
+    """Its last sign of life lies in the future: it must not hold up what the living ones have written."""
+    log(database, request(1), heard_at=T + 3600)
+    assert read(database).problem == "no gateway has been heard for 5 s"
+
+
+def test_a_gateway_that_started_after_its_clock_was_set_back_blinds(database: Database) -> None:
+    """What it logs lies before what was read already, and would never be seen: the stage holds, and doesn't beat."""
+    log(database, request(1), complete_until=T - 3600)
+    reading = read(database)
+    assert reading.problem is not None
+    assert "a gateway's clock is 3600 s behind what was read already" in reading.problem
+    assert (reading.windows, reading.until) == ((), T)
+
+
 def test_time_that_was_missed_is_judged_in_pieces(database: Database) -> None:
     """A driver that catches up compares requests of the same ten seconds with each other."""
     log(

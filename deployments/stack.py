@@ -1,12 +1,14 @@
-"""The processes of the demo: started together, awaited, and stopped whatever happens."""
+"""Processes that belong together: started, awaited, restarted, and stopped whatever happens."""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,21 +16,20 @@ import httpx
 
 from softlaunch.errors import SoftlaunchError
 
-_STOP_PATIENCE = 3.0
-
 
 class StackError(SoftlaunchError):
-    """A process of the demo did not come up, or died."""
+    """A process of the stack did not come up, or died."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One process: its name, its command, and the URL that answers once it is ready."""
+    """One process: its name, its command, the URL that answers once it is ready, and how long it may take to stop."""
 
     name: str
     command: tuple[str, ...]
     ready_url: str | None = None
     patience: float = 30.0
+    stop_patience: float = 3.0
 
 
 @dataclass(slots=True)
@@ -37,28 +38,38 @@ class Stack:
 
     logs: Path
     environment: dict[str, str]
+    _services: dict[str, Service] = field(default_factory=dict)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __enter__(self) -> "Stack":
-        """Nothing is started yet. A terminal that closes, or a `kill`, ends the processes like Ctrl-C does."""
+        """Nothing is started yet. A terminal that closes, or a `kill`, ends the processes like Ctrl-C does.
+
+        A caller that has its own way of ending keeps it.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         for ending in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ending, _leave)
+            if signal.getsignal(ending) is signal.SIG_DFL:
+                signal.signal(ending, _leave)
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop every process, the latest first; those that won't are killed."""
-        for process in list(self._running.values())[::-1]:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(_STOP_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        """Stop every process, the latest first; those that won't are killed, with whatever they have started."""
+        for name in list(self._running)[::-1]:
+            self._stop(name)
+
+    def _stop(self, name: str) -> None:
+        process = self._running.pop(name)
+        process.send_signal(signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(self._services[name].stop_patience)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def start(self, service: Service) -> None:
-        """Start a process in a group of its own, so that a Ctrl-C at the terminal reaches only the demo itself."""
-        with (self.logs / f"{service.name}.log").open("wb") as log:
+        """Start a process in a group of its own, so that a Ctrl-C at the terminal reaches only the stack's owner."""
+        self._services[service.name] = service
+        with self.log_of(service).open("ab") as log:
             self._running[service.name] = subprocess.Popen(  # noqa: S603  (the commands are ours)
                 service.command,
                 stdout=log,
@@ -68,10 +79,10 @@ class Stack:
                 start_new_session=True,
             )
 
-    def await_ready(self, service: Service) -> None:
-        """Wait until a process answers; raises StackError, with the end of its log, when it doesn't."""
+    def await_ready(self, service: Service, stopping: threading.Event | None = None) -> None:
+        """Wait until a process answers or somebody stops it all; raises StackError, with the end of its log."""
         deadline = time.monotonic() + service.patience
-        while service.ready_url is not None:
+        while service.ready_url is not None and not (stopping and stopping.is_set()):
             self.check()
             if _answers(service.ready_url):
                 return
@@ -87,8 +98,17 @@ class Stack:
             if process.poll() not in {None, 0}:
                 raise StackError(f"{name} ended with exit code {process.returncode}.{self._tail(name)}")
 
+    def dead(self) -> list[tuple[Service, int]]:
+        """Services whose process has ended, with its exit code."""
+        found = [(name, process.poll()) for name, process in self._running.items()]
+        return [(self._services[name], code) for name, code in found if code is not None]
+
+    def log_of(self, service: Service) -> Path:
+        """Where a service's output is."""
+        return self.logs / f"{service.name}.log"
+
     def _tail(self, name: str) -> str:
-        path = self.logs / f"{name}.log"
+        path = self.log_of(self._services[name])
         lines = path.read_text(errors="replace").splitlines()[-12:]
         return "\n".join([f" The end of {path}:", *(f"  {line}" for line in lines)])
 
@@ -99,7 +119,7 @@ def _leave(*_: object) -> None:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=1.0).is_success
+        return httpx.get(url, timeout=1.0).status_code < 500
     except httpx.HTTPError:
         return False
 

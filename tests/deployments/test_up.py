@@ -1,0 +1,153 @@
+"""`softlaunch up`: a whole installation that comes up, heals, and goes down in order; and what stops it says why."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from servers import wait_until
+
+from deployments.cli.exits import Exit
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.long, pytest.mark.prefect, pytest.mark.timeout(400)]
+
+
+@dataclass
+class Up:
+    """A running `softlaunch up` and where its parts listen."""
+
+    process: subprocess.Popen[bytes]
+    home: Path
+    gateway_port: int
+    prefect_port: int
+
+    @property
+    def said(self) -> str:
+        """What it has printed so far."""
+        return (self.home / "up.txt").read_text(errors="replace")
+
+    def pids(self, words: str) -> list[int]:
+        """Processes of this stack whose command line has these words."""
+        return [pid for pid, command in stack_processes(self.home).items() if words in command]
+
+
+def stack_processes(home: Path) -> dict[int, str]:
+    """Command lines of all processes that were told this home, by their ids."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if f"SOFTLAUNCH_HOME={home}".encode() in environment and command:
+            found[int(folder.name)] = command
+    return found
+
+
+def free_port() -> int:
+    """A port that nothing listens on at the moment."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@contextmanager
+def running_up(home: Path, **environment: str) -> Iterator[Up]:
+    """Run it while the block works; whatever is left of it afterwards is killed."""
+    ports = free_port(), free_port()
+    command = [sys.executable, "-m", "deployments.cli", "up"]
+    command += ["--gateway-port", str(ports[0]), "--prefect-port", str(ports[1])]
+    home.mkdir(exist_ok=True)
+    with (home / "up.txt").open("wb") as out:
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SOFTLAUNCH_"))
+        }
+        told = {**inherited, "PYTHONPATH": str(ROOT), "SOFTLAUNCH_HOME": str(home), **environment}
+        process = subprocess.Popen(command, env=told, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
+    try:
+        yield Up(process, home, *ports)
+    finally:
+        process.kill()
+        process.wait()
+        for pid in stack_processes(home):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
+def test_a_stack_comes_up_heals_and_goes_down(tmp_path: Path) -> None:
+    """The gateway and Prefect answer, flows are deployed, a dead worker comes back, SIGTERM leaves nothing."""
+    with running_up(tmp_path / "home") as up:
+        wait_until(lambda: "Everything runs." in up.said or up.process.poll() is not None, "everything runs", 180)
+        assert up.process.poll() is None, up.said
+        assert httpx.get(f"http://127.0.0.1:{up.gateway_port}/healthz", timeout=20).is_success
+        deployed = httpx.post(f"http://127.0.0.1:{up.prefect_port}/api/deployments/filter", json={}, timeout=20)
+        assert {"release", "rollback", "reconcile"} <= {one["name"] for one in deployed.json()}
+        automations = httpx.post(f"http://127.0.0.1:{up.prefect_port}/api/automations/filter", json={}, timeout=20)
+        assert any("has crashed" in one["name"] for one in automations.json())
+        wait_until(lambda: bool(up.pids("worker start")), "the worker runs", 60)
+        (killed,) = up.pids("worker start")
+        os.kill(killed, signal.SIGKILL)
+        wait_until(lambda: any(pid != killed for pid in up.pids("worker start")), "another worker runs", 60)
+        assert "worker ended with exit code -9" in up.said
+        refused = subprocess.run(
+            [sys.executable, "-m", "deployments.cli", "up"],
+            env={**os.environ, "SOFTLAUNCH_HOME": str(up.home)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert refused.returncode == Exit.USAGE
+        assert f"another 'softlaunch up' (process {up.process.pid})" in " ".join(refused.stderr.split())
+        up.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: up.process.poll() is not None, "it has stopped", 120)
+        assert up.process.returncode == Exit.OK
+        assert stack_processes(up.home) == {}
+        assert (up.home / "logs" / "gateway.log").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        pytest.param({}, "is taken; stop what listens there", id="a port is taken"),
+        pytest.param(
+            {"SOFTLAUNCH_DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"},
+            "can't use the ledger",
+            id="the database is unreachable",
+        ),
+    ],
+)
+def test_what_keeps_it_from_starting_is_said(tmp_path: Path, environment: dict[str, str], message: str) -> None:
+    """One message with what to change, the exit code of bad input, and nothing is left running."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1] if not environment else free_port()
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "deployments.cli",
+                "up",
+                "--gateway-port",
+                str(port),
+                "--prefect-port",
+                str(free_port()),
+            ],
+            env={**os.environ, "SOFTLAUNCH_HOME": str(tmp_path), **environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+    assert done.returncode == Exit.USAGE, done.stderr
+    assert message in " ".join(done.stderr.split())
+    assert stack_processes(tmp_path) == {}
