@@ -93,12 +93,13 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End the release. `gate` names the culprit where a gate decided."""
+    """End the release. `gate` names the culprit where a gate decided; `needs_people` says that figures couldn't."""
 
     state: State
     outcome: Outcome
     reason: str
     gate: str | None = None
+    needs_people: bool = False
 
 
 Action = Hold | Enter | Ask | Extend | End

@@ -10,11 +10,13 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
+from softlaunch.ab.decision import decide_trial
 from softlaunch.clock import utc_now
 from softlaunch.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot, decide
 from softlaunch.ending import end_release
 from softlaunch.look import Eyes, Look
-from softlaunch.release import Release, StageKind, State
+from softlaunch.release import Kind, Release, StageKind, State
+from softlaunch.store.ab_looks import keep_look
 from softlaunch.store.database import Database
 from softlaunch.store.driving import Transition, apply_transition, claim, release_claim, renew
 from softlaunch.store.news import Event, tell
@@ -98,7 +100,8 @@ class Driver:
             if release.state is not State.PENDING:
                 record = note_look(session, release_id, release.position, self.ttl.total_seconds(), now)
             snapshot = _snapshot(session, release, record, look, now)
-            action = decide(snapshot)
+            is_trial = release.kind is Kind.AB_TEST
+            action = decide_trial(snapshot, look.trial) if is_trial else decide(snapshot)
             return self._write(session, snapshot, look, action, token)
 
     def _look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
@@ -112,6 +115,8 @@ class Driver:
         actor = Actor(self.holder, "driver")
         if release.state is not State.PENDING and look.watched:
             keep_evidence(session, release.id, release.position, look.evidence)
+            if look.trial is not None:
+                keep_look(session, release.id, look.trial)
         leaves = isinstance(action, Enter | End)
         changed = record_verdicts(session, release.id, release.position, look.verdicts or (), now, final=leaves)
         told, news = _act(session, snapshot, action, actor, token)

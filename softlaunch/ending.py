@@ -56,6 +56,8 @@ def end_release(
     close_questions(session, release.app, release.id, f"the release is {end.state}", now)
     if end.gate is not None and release.state.exposes_users:
         open_incident(session, _incident(release, end, culprit), now)
+    if end.needs_people:
+        open_incident(session, _undecided(release, end), now)
     tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)
     return Ended(release.id, end.state, revision, serving)
 
@@ -76,6 +78,17 @@ def _incident(release: Release, end: End, culprit: Verdict | None) -> Incident:
         dedup_key=f"{release.id}:{kind}",
         summary=f"{release.app}: {release.candidate.label} was taken back at {release.stage.name}. {end.reason}.",
         evidence={} if culprit is None else {"gate": culprit.gate, "reason": culprit.reason, **figures(culprit)},
+    )
+
+
+def _undecided(release: Release, end: End) -> Incident:
+    return Incident(
+        kind=IncidentKind.AB_INCONCLUSIVE,
+        app=release.app,
+        release_id=release.id,
+        dedup_key=f"{release.app}:{IncidentKind.AB_INCONCLUSIVE}",
+        summary=f"{release.app}: the A/B test of {release.candidate.label} needs people. {end.reason}.",
+        evidence={"test": release.id, "outcome": end.outcome.value},
     )
 
 

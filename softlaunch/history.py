@@ -57,7 +57,7 @@ def _transitions(session: Session, app: str) -> Iterator[Entry]:
     )
     for step, release in rows:
         event = Event.OPENED if step.revision == 0 else Event.MOVED
-        if step.to_state in {"promoted", "rejected", "rolled_back", "aborted"}:
+        if step.to_state in {"promoted", "rejected", "rolled_back", "aborted", "concluded"}:
             event = Event.ENDED
         what = f"{step.to_state}: {step.reason}" if step.revision else f"candidate {release.candidate_digest[:12]}"
         yield Entry(step.happened_at, release.id, event, what, step.actor)

@@ -1,11 +1,13 @@
 """One look at a stage: new evidence folded into what was known, and the verdicts it allows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from softlaunch.ab.kept import KeptLook
+from softlaunch.ab.watch import Trials
 from softlaunch.edges.telemetry.interface import Scope, Telemetry, TelemetryError
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
@@ -31,6 +33,7 @@ class Look:
     """What a look found. `evidence` replaces what the stage had; `watched` is false when nothing could be seen.
 
     `requests` are the compared ones of candidate and stable in this stage so far, `exposed` those that users saw.
+    `trial` is a look at an A/B test as a whole, when one was due.
     """
 
     verdicts: tuple[Verdict, ...] | None
@@ -39,6 +42,7 @@ class Look:
     requests: tuple[int, int] = (0, 0)
     exposed: int = 0
     watched: bool = True
+    trial: KeptLook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +51,23 @@ class Eyes:
 
     telemetry: Telemetry
     evaluator: Evaluator
+    trials: Trials
 
     def look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
         """Look at the stage in force; `before` is the one that led to it."""
         if release.stage.kind is StageKind.EVAL:
             return self._look_at_eval(release, record)
-        return self._look_at_traffic(release, record, before, now)
+        look = self._look_at_traffic(release, record, before, now)
+        return self._look_at_trial(release, record, look) if release.stage.kind is StageKind.AB_TEST else look
+
+    def _look_at_trial(self, release: Release, record: StageRecord, look: Look) -> Look:
+        """Besides what the gates see, the test as a whole, up to where the log is complete."""
+        if not look.watched:
+            return look
+        try:
+            return replace(look, trial=self.trials.look(release, record, float(look.evidence["until"])))
+        except TelemetryError as error:
+            return _blind(record.evidence, str(error))
 
     def _look_at_eval(self, release: Release, record: StageRecord) -> Look:
         try:

@@ -14,6 +14,7 @@ from softlaunch.policy.model import Metric, Policy
 from softlaunch.prices import is_priced
 from softlaunch.registry.apps import Change, preview_candidate
 from softlaunch.registry.ledger import check_app, record_variant
+from softlaunch.release import Kind
 from softlaunch.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.news import tell
@@ -131,7 +132,7 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
             str(frozen.policy_path.resolve()),
         )
         release_id = open_in_ledger(session, opening, actor, now)
-        _serve_by(session, app, frozen.policy, now)
+        serve_by(session, app, frozen.policy, now)
         tell(session, request.app, release_id, f"{release_id}: {actor} releases {frozen.candidate.label}.", now)
         return release_id
 
@@ -161,7 +162,7 @@ def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
     """What a request asks for, checked."""
     policy_path = Path(request.policy_file or app.policy_path)
     policy = Policy.model_validate(app.policy) if request.policy_file is None else load_policy(policy_path)
-    stable = _stable(session, request.app)
+    stable = serving_variant(session, request.app)
     same = request.allow_same and request.changes == Changes()
     candidate = stable if same else preview_candidate(session, request.app, stable, request.changes.change)
     _check(policy, policy_path, stable, candidate, allow_same=request.allow_same)
@@ -174,7 +175,7 @@ def describe(session: Session, request: ReleaseRequest) -> str:
     Nothing is written.
     """
     check_app(session, request.app)
-    stable = _stable(session, request.app)
+    stable = serving_variant(session, request.app)
     if request.allow_same and request.changes == Changes():
         return f"{request.app}: rehearsal with {stable.label}"
     before, after = differences(stable, preview_candidate(session, request.app, stable, request.changes.change))
@@ -199,7 +200,7 @@ def _go_on_with(session: Session, held: ReleaseRow, request: ReleaseRequest, now
 
 
 def _check_to_go_on(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> None:
-    if is_driven(held, now) or not _wants(session, held, request):
+    if held.kind != Kind.RELEASE or is_driven(held, now) or not _wants(session, held, request):
         raise ReleaseLockedError(held_by(held, now))
 
 
@@ -212,7 +213,7 @@ def _wants(session: Session, held: ReleaseRow, request: ReleaseRequest) -> bool:
     return candidate.digest == held.candidate_digest
 
 
-def _serve_by(session: Session, app: AppRow, policy: Policy, now: datetime) -> None:
+def serve_by(session: Session, app: AppRow, policy: Policy, now: datetime) -> None:
     """Let gateways serve by the policy that the release was frozen with."""
     row = session.get_one(RouteRow, app.name)
     serving = serving_to_json(Serving(app.salt, policy.unit, policy.gateway, policy.texts))
@@ -220,7 +221,8 @@ def _serve_by(session: Session, app: AppRow, policy: Policy, now: datetime) -> N
         row.serving, row.revision, row.changed_at = serving, row.revision + 1, now
 
 
-def _stable(session: Session, app: str) -> Variant:
+def serving_variant(session: Session, app: str) -> Variant:
+    """The variant that an app's route has as stable."""
     route = session.get_one(RouteRow, app)
     return Variant.model_validate(session.get_one(VariantRow, route.stable_digest).content)
 

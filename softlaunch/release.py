@@ -17,6 +17,8 @@ class State(StrEnum):
     EVALUATING = "evaluating"
     SHADOWING = "shadowing"
     CANARY = "canary"
+    TESTING = "testing"
+    CONCLUDED = "concluded"
     PROMOTED = "promoted"
     REJECTED = "rejected"
     ROLLED_BACK = "rolled_back"
@@ -30,15 +32,17 @@ class State(StrEnum):
     @property
     def exposes_users(self) -> bool:
         """Whether a candidate in this state may answer users."""
-        return self is State.CANARY
+        return self in {State.CANARY, State.TESTING}
 
 
-_LIVE = frozenset({State.PENDING, State.EVALUATING, State.SHADOWING, State.CANARY})
+_LIVE = frozenset({State.PENDING, State.EVALUATING, State.SHADOWING, State.CANARY, State.TESTING})
 _LEGAL = {
-    State.PENDING: frozenset({State.EVALUATING, State.ABORTED}),
+    State.PENDING: frozenset({State.EVALUATING, State.TESTING, State.ABORTED}),
     State.EVALUATING: frozenset({State.SHADOWING, State.CANARY, State.REJECTED, State.ABORTED}),
     State.SHADOWING: frozenset({State.CANARY, State.REJECTED, State.ABORTED}),
     State.CANARY: frozenset({State.CANARY, State.PROMOTED, State.ROLLED_BACK, State.ABORTED}),
+    State.TESTING: frozenset({State.CONCLUDED, State.ROLLED_BACK, State.ABORTED}),
+    State.CONCLUDED: frozenset[State](),
     State.PROMOTED: frozenset({State.ROLLED_BACK}),  # a person may take back what was promoted
     State.REJECTED: frozenset[State](),
     State.ROLLED_BACK: frozenset[State](),
@@ -57,15 +61,28 @@ def check_transition(current: State, following: State) -> None:
         raise IllegalTransitionError(f"a release that is {current} can't become {following}; possible: {allowed}")
 
 
+class Kind(StrEnum):
+    """What is driven: a release, or an A/B test, which has the app's traffic to itself like a release."""
+
+    RELEASE = "release"
+    AB_TEST = "ab_test"
+
+
 class StageKind(StrEnum):
     """What a stage does."""
 
     EVAL = "eval"
     SHADOW = "shadow"
     CANARY = "canary"
+    AB_TEST = "ab_test"
 
 
-_STATES = {StageKind.EVAL: State.EVALUATING, StageKind.SHADOW: State.SHADOWING, StageKind.CANARY: State.CANARY}
+_STATES = {
+    StageKind.EVAL: State.EVALUATING,
+    StageKind.SHADOW: State.SHADOWING,
+    StageKind.CANARY: State.CANARY,
+    StageKind.AB_TEST: State.TESTING,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +151,27 @@ def plan(policy: Policy) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
+def trial_plan(policy: Policy) -> tuple[Stage, ...]:
+    """The only stage of an A/B test under a policy: a fixed split until its planned end."""
+    test = policy.ab
+    return (
+        Stage(
+            position=0,
+            kind=StageKind.AB_TEST,
+            name="A/B test",
+            weight_percent=test.split_percent,
+            minimum_time=test.minimum_time,
+            deadline=test.minimum_time,
+            at_deadline=AtDeadline.EXTEND,
+        ),
+    )
+
+
+def stages_of(kind: Kind, policy: Policy) -> tuple[Stage, ...]:
+    """The stages of a release or of a test."""
+    return trial_plan(policy) if kind is Kind.AB_TEST else plan(policy)
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """A release as the ledger holds it: what was frozen when it was opened, and where it stands now."""
@@ -158,11 +196,12 @@ class Release:
     reason: str = ""
     run_url: str = ""
     """Where the orchestrator shows the run that drives it; empty without one."""
+    kind: Kind = Kind.RELEASE
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The plan, derived from the frozen policy."""
-        return plan(self.policy)
+        return stages_of(self.kind, self.policy)
 
     @property
     def stage(self) -> Stage:

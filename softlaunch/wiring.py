@@ -4,6 +4,7 @@ import os
 import socket
 from datetime import timedelta
 
+from softlaunch.ab.watch import TrialWatch
 from softlaunch.driver import Driver
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.evals.regression import RegressionEval
@@ -14,6 +15,6 @@ from softlaunch.store.database import Database
 
 def build_driver(database: Database, kind: str) -> Driver:
     """A driver on the embedded request log. `kind` says what drives, such as `release flow`."""
-    eyes = Eyes(RequestLogTelemetry(database), RegressionEval(database))
+    eyes = Eyes(RequestLogTelemetry(database), RegressionEval(database), TrialWatch(database))
     ttl = timedelta(seconds=Settings().driver_seconds)
     return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl)

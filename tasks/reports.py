@@ -7,13 +7,14 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from softlaunch.clock import utc_now
-from softlaunch.release import StageKind
+from softlaunch.release import Kind, StageKind
 from softlaunch.reports.links import Links
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 from softlaunch.reports.pages import write_page
 from softlaunch.settings import Settings
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.views import ReleaseView, read_view
+from tasks import trials
 from tasks.ledger import ledger
 from tasks.names import artifact_key
 
@@ -39,6 +40,8 @@ def publish_stage(release_id: str, position: int) -> None:
 def publish_release(release_id: str) -> Path:
     """Show in Prefect how the release went, and write its page; returns the page's path."""
     view = _view(release_id)
+    if view.release.kind is Kind.AB_TEST:
+        return trials.publish(release_id)
     text = release_markdown(view, Links.of(Settings()))
     create_markdown_artifact(
         key=artifact_key(release_id), markdown=text, description=f"{view.release.title}: {view.release.state}"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sqlmodel import Session, col, select
 
+from softlaunch.ab.watch import TrialWatch
 from softlaunch.driver import Driver
 from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry
 from softlaunch.errors import SoftlaunchError
@@ -247,7 +248,8 @@ class Scene:
 
     def driver(self, holder: str = "driver one") -> Driver:
         """A driver by this scene's clock."""
-        return Driver(self.database, Eyes(self.telemetry, self.evaluator), holder, self.clock)
+        eyes = Eyes(self.telemetry, self.evaluator, TrialWatch(self.database))
+        return Driver(self.database, eyes, holder, self.clock)
 
     def drive_until(self, stop: Callable[[Release], bool], driver: Driver | None = None, most: int = 200) -> Release:
         """Step until a release is as wanted; fails after so many steps."""

@@ -6,11 +6,15 @@ import pytest
 from builders import make_policy, make_release
 
 from softlaunch.policy.model import AtDeadline, Policy
-from softlaunch.release import IllegalTransitionError, StageKind, State, check_transition, plan
+from softlaunch.release import IllegalTransitionError, Kind, StageKind, State, check_transition, plan, stages_of
 
 LEGAL = {
     (State.PENDING, State.EVALUATING),
+    (State.PENDING, State.TESTING),
     (State.PENDING, State.ABORTED),
+    (State.TESTING, State.CONCLUDED),
+    (State.TESTING, State.ROLLED_BACK),
+    (State.TESTING, State.ABORTED),
     (State.EVALUATING, State.SHADOWING),
     (State.EVALUATING, State.CANARY),
     (State.EVALUATING, State.REJECTED),
@@ -24,7 +28,7 @@ LEGAL = {
     (State.CANARY, State.ABORTED),
     (State.PROMOTED, State.ROLLED_BACK),
 }
-OVER = {State.REJECTED, State.ROLLED_BACK, State.ABORTED}
+OVER = {State.CONCLUDED, State.REJECTED, State.ROLLED_BACK, State.ABORTED}
 
 
 @pytest.mark.parametrize(("current", "following"), sorted(LEGAL), ids=str)
@@ -49,9 +53,16 @@ def test_the_lock_is_held_exactly_by_releases_that_can_still_move() -> None:
     assert {state for state in State if not state.live} == OVER | {State.PROMOTED}
 
 
-def test_only_the_canary_exposes_users() -> None:
+def test_only_the_canary_and_a_test_expose_users() -> None:
     """What happens before the canary nobody sees."""
-    assert [state for state in State if state.exposes_users] == [State.CANARY]
+    assert [state for state in State if state.exposes_users] == [State.CANARY, State.TESTING]
+
+
+def test_an_ab_test_has_one_stage() -> None:
+    """A fixed split until its planned end, under the margins of the policy as they are."""
+    (stage,) = stages_of(Kind.AB_TEST, make_policy(ab={"split_percent": 30}))
+    assert (stage.kind, stage.weight_percent, stage.state) == (StageKind.AB_TEST, 30, State.TESTING)
+    assert (stage.deadline, stage.margin_factor) == (7 * 86400, 1)
 
 
 def test_the_default_plan_is_eval_shadow_and_four_weights() -> None:

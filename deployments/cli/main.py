@@ -21,6 +21,7 @@ _MODULES = {
     "history": ("history",),
     "reconcile": ("reconcile",),
     "people": ("rollback", "approve", "reject"),
+    "ab": ("ab",),
     "gateway": ("gateway",),
     "deploy": ("deploy",),
     "eval": ("eval",),

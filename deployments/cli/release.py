@@ -74,7 +74,7 @@ def start(
         origin=who().origin,
     )
     release_id = start_release(request, without_prefect=without_prefect, quiet=json)
-    _finish(_view(app, release_id), json)
+    finish(app, release_id, json)
 
 
 def status(app: App, json: bool = JSON_OPTION) -> None:
@@ -160,6 +160,11 @@ def _show(view: ReleaseView, json: bool) -> None:
         print_json(to_json(view))
     else:
         console.print(render(view))
+
+
+def finish(app: str, release_id: str, json: bool) -> None:
+    """Show how a release ended, and exit with the code that tells it."""
+    _finish(_view(app, release_id), json)
 
 
 def _finish(view: ReleaseView, json: bool) -> None:

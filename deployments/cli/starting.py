@@ -99,11 +99,11 @@ def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
     with ledger() as database:
         release_id = find_to_continue(database, named, utc_now())
         if release_id is None:
-            run = _order_run(DEPLOYMENT, {"request": named.model_dump(mode="json")})
+            run = order_run(DEPLOYMENT, {"request": named.model_dump(mode="json")})
             errors.print("Prefect took the release; waiting for a worker to begin.", style="dim")
-            release_id = _await_release(database, named, run.id)
+            release_id = await_opening(database, named.app, named.origin, run.id)
         else:
-            _order_run(RESUMING, {"release_id": release_id})
+            order_run(RESUMING, {"release_id": release_id})
             errors.print(f"Prefect goes on with {release_id}; waiting for a worker to begin.", style="dim")
         with _shown(database, request.app, release_id, quiet=quiet):
             while _live(database, release_id):
@@ -111,7 +111,8 @@ def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
         return release_id
 
 
-def _order_run(deployment: str, parameters: Mapping[str, object]) -> "FlowRun":
+def order_run(deployment: str, parameters: Mapping[str, object]) -> "FlowRun":
+    """Have Prefect run a deployment; raises NotStartedError when there is none."""
     from prefect.deployments import run_deployment
     from prefect.exceptions import ObjectNotFound
 
@@ -124,15 +125,15 @@ def _order_run(deployment: str, parameters: Mapping[str, object]) -> "FlowRun":
         ) from error
 
 
-def _await_release(database: Database, request: ReleaseRequest, run_id: UUID) -> str:
-    """The release that a flow run opened; raises NotStartedError, with the run's own words, when it ends without."""
+def await_opening(database: Database, app: str, origin: str, run_id: UUID) -> str:
+    """The release or test that a flow run opened; raises NotStartedError, with its words, when it ends without."""
     from prefect.client.orchestration import get_client
 
     begun, hinted = time.monotonic(), False
     with get_client(sync_client=True) as client:
         while True:
             with database.read() as session:
-                found = find_opened_from(session, request.app, request.origin)
+                found = find_opened_from(session, app, origin)
             if found is not None:
                 return found
             with suppress(httpx.TransportError):  # the worker may have the run already, so waiting goes on

@@ -65,13 +65,13 @@ class Panel:
 
     def _total(self, metric: Metric) -> float:
         """Weighted e-values of one gate over the stages: up to this one, and one each for those to come."""
-        weights = stage_weights(self.policy)
+        weights = stage_weights(self.policy, self.stage)
         to_come = 1.0 - sum(weight for position, weight in weights.items() if position <= self.stage.position)
         return self._reached(metric) + max(0.0, to_come)
 
     def _reached(self, metric: Metric) -> float:
         """Weighted e-values of one gate up to this stage; one for each stage in which it wasn't judged."""
-        weights = stage_weights(self.policy)
+        weights = stage_weights(self.policy, self.stage)
         e_value = next((_e_value(gate) for gate in self.gates if gate.rule.metric is metric), 1.0)
         unseen = sum(weight for position, weight in weights.items() if position < self.stage.position)
         return self.carried.get(metric, unseen) + weights[self.stage.position] * e_value
@@ -127,12 +127,14 @@ def _e_value(gate: Gate) -> float:
     return math.exp(min(evidence if gate.is_material else min(evidence, 0.0), _LARGEST_LOG))
 
 
-def stage_weights(policy: Policy) -> dict[int, float]:
+def stage_weights(policy: Policy, stage: Stage) -> dict[int, float]:
     """How the false-rollback budget is spread over the stages that look at traffic, by position; adds up to one.
 
     Earlier canary stages get more, the second half as much as the first, the third a third, and so on: harm is most
-    often met at once. The shadow, where nobody is at risk, comes last.
+    often met at once. The shadow, where nobody is at risk, comes last. An A/B test's only stage gets everything.
     """
+    if stage.kind is StageKind.AB_TEST:
+        return {stage.position: 1.0}
     judged = [stage for stage in plan(policy) if stage.kind is not StageKind.EVAL]
     ordered = sorted(judged, key=lambda stage: (stage.kind is StageKind.SHADOW, stage.position))
     total = sum(1 / rank for rank in range(1, len(ordered) + 1))
@@ -150,7 +152,7 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
     number of gates that can stop it, times the stage's weight. Ratings exist only where users saw both arms, so what
     rests on them isn't judged on copies.
     """
-    alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy)[stage.position]
+    alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
     on_copies = stage.kind is StageKind.SHADOW or stage.weight_percent == 100
     return tuple(
         GateRule.of(gate, margin_factor=stage.margin_factor, alpha=alpha, confidence=policy.confidence)

@@ -34,6 +34,8 @@ def _flatten(part: Part, prefix: str, *, is_default: bool) -> Iterator[Setting]:
         left_out = is_default or name not in part.model_fields_set
         if isinstance(value, Part):
             yield from _flatten(value, f"{prefix}{name}.", is_default=left_out)
+        elif isinstance(value, tuple) and not all(isinstance(item, Part) for item in value):
+            yield Setting(f"{prefix}{name}", ", ".join(str(item) for item in value), left_out)
         elif isinstance(value, tuple):
             for position, item in enumerate(value):
                 yield from _flatten(item, f"{prefix}{name}[{position}].", is_default=left_out)

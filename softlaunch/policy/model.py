@@ -6,44 +6,18 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from softlaunch.documents import KeyedError
+from softlaunch.policy.ab import AbPolicy
+from softlaunch.policy.metric import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.units import Duration, Margin, MarginKind
 from softlaunch.variant import Name
 from softlaunch.verdict import Role
 
+# Declared next door, because parts of a policy need them, and read from here by everybody else.
+__all__ = ["DIRECTIONS", "RATED_METRICS", "RELATIVE_METRICS", "Direction", "Metric"]
+
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
-
-
-class Metric(StrEnum):
-    """What the gates of live traffic can judge."""
-
-    ERRORS = "errors"
-    LATENCY = "latency"
-    COST = "cost"
-    QUALITY = "quality"
-    HALLUCINATION = "hallucination"
-    SATISFACTION = "satisfaction"
-
-
-class Direction(StrEnum):
-    """Which way is worse."""
-
-    LOWER_IS_BETTER = "lower_is_better"
-    HIGHER_IS_BETTER = "higher_is_better"
-
-
-DIRECTIONS = {
-    Metric.ERRORS: Direction.LOWER_IS_BETTER,
-    Metric.LATENCY: Direction.LOWER_IS_BETTER,
-    Metric.COST: Direction.LOWER_IS_BETTER,
-    Metric.HALLUCINATION: Direction.LOWER_IS_BETTER,
-    Metric.QUALITY: Direction.HIGHER_IS_BETTER,
-    Metric.SATISFACTION: Direction.HIGHER_IS_BETTER,
-}
-RATED_METRICS = frozenset({Metric.QUALITY, Metric.HALLUCINATION, Metric.SATISFACTION})
-"""Metrics that come as ratings of answers that users saw; copies, which nobody sees, have none."""
-RELATIVE_METRICS = frozenset({Metric.LATENCY, Metric.COST})
 
 
 class GatePolicy(Part):
@@ -284,6 +258,7 @@ class Policy(Part):
     gateway: GatewayPolicy = GatewayPolicy()
     approval: ApprovalPolicy = ApprovalPolicy()
     orphaned: OrphanedPolicy = OrphanedPolicy()
+    ab: AbPolicy = AbPolicy()
     texts: TextPolicy = TextPolicy()
     router: RouterKind = RouterKind.EMBEDDED
     telemetry: TelemetryKind = TelemetryKind.REQUEST_LOG

@@ -10,10 +10,12 @@ from sqlmodel import Session, col, select
 
 from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.policy.model import Policy
-from softlaunch.release import Release, Stage, State, plan
+from softlaunch.release import Kind, Release, Stage, State, stages_of
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, StageRow, TransitionRow, VariantRow
 from softlaunch.variant import Variant
 from softlaunch.verdict import Outcome
+
+_PREFIXES = {Kind.RELEASE: "", Kind.AB_TEST: "ab-"}
 
 
 class ReleaseLockedError(ConflictError):
@@ -45,10 +47,11 @@ class Opening:
     candidate_digest: str
     policy: Policy
     policy_path: str
+    kind: Kind = Kind.RELEASE
 
 
 def open_release(session: Session, opening: Opening, actor: Actor, now: datetime) -> str:
-    """Freeze what is to be released and take the app's lock; returns the release's id.
+    """Freeze what is to be released or tested and take the app's lock; returns the id.
 
     Raises ReleaseLockedError, naming the holder, when the app has a live release, and ConflictError when another
     variant serves by now than the one that the candidate is to be compared with.
@@ -64,7 +67,8 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
         )
     newest = session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app == opening.app)).one() or 0
     row = ReleaseRow(
-        id=f"{opening.app}-{newest + 1}",
+        id=f"{opening.app}-{_PREFIXES[opening.kind]}{newest + 1}",
+        kind=opening.kind,
         app=opening.app,
         number=newest + 1,
         live_app=opening.app,
@@ -83,7 +87,7 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
         session.flush()
     except IntegrityError as error:  # somebody else's transaction took the lock since we looked
         raise ReleaseLockedError(f"{opening.app} was taken by another release at this moment; try again") from error
-    session.add_all(_stage_row(row.id, stage) for stage in plan(opening.policy))
+    session.add_all(_stage_row(row.id, stage) for stage in stages_of(opening.kind, opening.policy))
     record_transition(session, row, State.PENDING, "opened", actor, now)
     return row.id
 
@@ -91,10 +95,16 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
 def held_by(row: ReleaseRow, now: datetime) -> str:
     """Who holds an app, since when, who drives it, and what can be done about it."""
     driver = f"driven by {row.driver_holder}" if is_driven(row, now) else "driven by nobody at this moment"
+    is_test = row.kind == Kind.AB_TEST
+    what, watch, end = (
+        ("A/B test", f"ab status {row.app}", f"ab stop {row.app}")
+        if is_test
+        else ("release", f"release watch {row.app}", f"release abort {row.app}")
+    )
     return (
-        f"{row.app} has a live release: {row.id} ({row.state}), opened by {row.opened_by} from {row.opened_from} at "
-        f"{row.opened_at:%Y-%m-%d %H:%M} UTC, {driver}; watch it with 'softlaunch release watch "
-        f"{row.app}', or end it with 'softlaunch release abort {row.app}'"
+        f"{row.app} has a live {what}: {row.id} ({row.state}), opened by {row.opened_by} from {row.opened_from} at "
+        f"{row.opened_at:%Y-%m-%d %H:%M} UTC, {driver}; watch it with 'softlaunch {watch}', or end it with "
+        f"'softlaunch {end}'"
     )
 
 
@@ -115,7 +125,7 @@ def _stage_row(release_id: str, stage: Stage) -> StageRow:
 
 
 def find_live(session: Session, app: str, *, lock: bool = False) -> ReleaseRow | None:
-    """The app's live release, if there is one. Locked, its driver waits until this transaction has ended."""
+    """The app's live release or test, if there is one. Locked, its driver waits until this transaction has ended."""
     found = select(ReleaseRow).where(ReleaseRow.live_app == app)
     return session.exec(found.with_for_update() if lock else found).one_or_none()
 
@@ -127,26 +137,32 @@ def find_opened_from(session: Session, app: str, origin: str) -> str | None:
     ).one_or_none()
 
 
-def find_latest(session: Session, app: str) -> ReleaseRow:
-    """The app's newest release; raises NotFoundError when it has none."""
-    row = find_newest(session, app, set(State))
+def find_latest(session: Session, app: str, kind: Kind = Kind.RELEASE) -> ReleaseRow:
+    """The app's newest release or test; raises NotFoundError when it has none."""
+    row = find_newest(session, app, set(State), kind)
     if row is None:
         known = (
             ", ".join(session.exec(select(AppRow.name).order_by(AppRow.name)).all()) or "none; run 'softlaunch init'"
         )
-        raise NotFoundError(f"no release of {app!r} is recorded; apps: {known}")
+        what = "A/B test" if kind is Kind.AB_TEST else "release"
+        raise NotFoundError(f"no {what} of {app!r} is recorded; apps: {known}")
     return row
 
 
-def find_newest(session: Session, app: str, states: Collection[State]) -> ReleaseRow | None:
-    """The newest of an app's releases that are in one of these states."""
-    found = select(ReleaseRow).where(ReleaseRow.app == app, col(ReleaseRow.state).in_(states))
+def find_newest(session: Session, app: str, states: Collection[State], kind: Kind = Kind.RELEASE) -> ReleaseRow | None:
+    """The newest of an app's releases, or tests, that are in one of these states."""
+    found = select(ReleaseRow).where(ReleaseRow.app == app, col(ReleaseRow.state).in_(states), ReleaseRow.kind == kind)
     return session.exec(found.order_by(col(ReleaseRow.number).desc()).limit(1)).one_or_none()
 
 
 def list_releases(session: Session, app: str | None, limit: int) -> list[Release]:
     """Releases of an app, or of all apps, newest first."""
-    rows = select(ReleaseRow).order_by(col(ReleaseRow.opened_at).desc(), col(ReleaseRow.number).desc()).limit(limit)
+    rows = (
+        select(ReleaseRow)
+        .where(ReleaseRow.kind == Kind.RELEASE)
+        .order_by(col(ReleaseRow.opened_at).desc(), col(ReleaseRow.number).desc())
+        .limit(limit)
+    )
     found = session.exec(rows if app is None else rows.where(ReleaseRow.app == app))
     return [to_release(session, row) for row in found]
 
@@ -181,6 +197,7 @@ def to_release(session: Session, row: ReleaseRow) -> Release:
         outcome=Outcome(row.outcome) if row.outcome else None,
         reason=row.reason,
         run_url=row.run_url,
+        kind=Kind(row.kind),
     )
 
 

@@ -130,7 +130,7 @@ class AliasMoveRow(SQLModel, table=True):
 
 
 class ReleaseRow(SQLModel, table=True):
-    """One attempt to make a candidate stable.
+    """One attempt to make a candidate stable, or (by its `kind`) an A/B test of one against stable.
 
     `live_app` is the app while the release is live and null afterwards: its uniqueness is the app's release lock.
     `revision` is compared and set by every transition; `driver_token` fences off drivers that were replaced.
@@ -141,6 +141,7 @@ class ReleaseRow(SQLModel, table=True):
     id: str = Field(primary_key=True)
     app: str = Field(foreign_key="apps.name", index=True)
     number: int
+    kind: str = Field(default="release", sa_column_kwargs={"server_default": "release"})
     live_app: str | None = Field(default=None, unique=True)
     state: str
     stage: int = 0
@@ -224,6 +225,22 @@ class TransitionRow(SQLModel, table=True):
     reason: str
     actor: str
     happened_at: datetime = _when()
+
+
+class AbLookRow(SQLModel, table=True):
+    """One look at an A/B test: what every metric said, and what was concluded where it was at a planned end.
+
+    `planned_end` counts the planned ends from 1; 0 is a look in between.
+    """
+
+    __tablename__ = "ab_looks"
+    release_id: str = Field(primary_key=True, foreign_key="releases.id")
+    number: int = Field(primary_key=True)
+    planned_end: int
+    choice: str = ""
+    reason: str = ""
+    analysis: dict[str, Any] = _json()
+    looked_at: datetime = _when()
 
 
 class RouteRow(SQLModel, table=True):

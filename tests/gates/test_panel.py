@@ -66,7 +66,7 @@ def failed(panel: Panel) -> list[str]:
 def test_the_stages_share_one_budget(changes: dict[str, Any]) -> None:
     """Weights of the stages that look at traffic add up to one; the first of the canary has most, the shadow least."""
     policy = make_policy(**changes)
-    weights = stage_weights(policy)
+    weights = stage_weights(policy, plan(policy)[1])
     judged = [stage for stage in plan(policy) if stage.position]
     assert sum(weights.values()) == pytest.approx(1.0)
     assert set(weights) == {stage.position for stage in judged}

@@ -1,0 +1,23 @@
+"""The A/B test flow: a driver of the test's state machine that tells the story in Prefect."""
+
+from prefect import flow
+
+from softlaunch.ab.opening import TrialRequest
+from tasks import ledger, notices, stages, trials
+
+
+@flow(name="ab-test", flow_run_name="{request.app}: A/B test")
+def ab_test(request: TrialRequest) -> ledger.Standing:
+    """Compare B with what serves now until the figures decide, the limit has come, or harm shows.
+
+    A test that finds nothing is a completed run: Prefect's state tells of the pipeline, the ledger of the test. When
+    this run dies the test goes on: `reconcile` has it driven on from where the ledger says that it stands.
+    """
+    trial_id = trials.open_trial(request)
+    token = ledger.take_over(trial_id)
+    stages.run_stage(ledger.standing(trial_id), token)
+    notices.deliver()
+    ended = ledger.standing(trial_id)
+    if not ended.state.live:
+        trials.publish_trial(trial_id)
+    return ended

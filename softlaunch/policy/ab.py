@@ -1,0 +1,51 @@
+"""The part of a policy that is about A/B tests."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from softlaunch.documents import KeyedError
+from softlaunch.policy.metric import AB_METRICS, Metric
+from softlaunch.policy.part import Part
+from softlaunch.policy.units import Duration, Margin, MarginKind
+
+
+class AbPolicy(Part):
+    """A/B tests: how long, how sure, and what counts as equal."""
+
+    split_percent: Annotated[float, Field(gt=0, lt=100)] = 50.0
+    """Share of units that B, the candidate, serves."""
+    metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = (Metric.SATISFACTION, Metric.QUALITY)
+    """What decides: satisfaction, quality, or both. One that nothing is known of is left out of a test."""
+    minimum_effect: Margin = Margin(MarginKind.POINTS, 0.02)
+    """The smallest difference that the test is planned to find."""
+    alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
+    """Chance that two equal variants are told apart, over all metrics and looks together."""
+    power: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
+    """Chance that the smallest difference is found at the planned end."""
+    minimum_time: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
+    """A test is planned to last at least this long, because weekdays differ from weekends."""
+    maximum_time: Annotated[Duration, Field(gt=0)] = 30 * 86400.0
+    """Up to here an undecided test extends itself."""
+    equal_within: Margin = Margin(MarginKind.POINTS, 0.02)
+    """Variants that are shown to differ by less than this count as equal; then the cheaper or faster wins."""
+    minimum_saving: Margin = Margin(MarginKind.RELATIVE, 0.05)
+    """How much cheaper or faster one of two equal variants must be to win."""
+    history: Duration = 30 * 86400.0
+    """How far back each unit's own earlier values are used to make the comparison sharper; 0 for not at all."""
+    sheet_pairs: Annotated[int, Field(ge=1, le=500)] = 30
+    """Pairs of answers on the sheet that people read when the figures can't decide."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.maximum_time < self.minimum_time:
+            raise KeyedError(f"it comes before minimum_time, which is {self.minimum_time:g} s", "maximum_time")
+        if len(set(self.metrics)) != len(self.metrics) or not set(self.metrics) <= AB_METRICS:
+            raise KeyedError(f"expected {' and/or '.join(sorted(AB_METRICS))}, each once", "metrics")
+        points = {"minimum_effect": self.minimum_effect, "equal_within": self.equal_within}
+        for key, margin in points.items():
+            if margin.kind is MarginKind.RELATIVE:
+                raise KeyedError(f"it is written in points, like '2 points', not '{margin}'", key)
+        if self.minimum_saving.kind is MarginKind.POINTS:
+            raise KeyedError(f"it is written like '5 %', not '{self.minimum_saving}'", "minimum_saving")
+        return self

@@ -1,0 +1,36 @@
+"""What can be judged of live traffic, and which way is worse."""
+
+from enum import StrEnum
+
+
+class Metric(StrEnum):
+    """What the gates of live traffic can judge."""
+
+    ERRORS = "errors"
+    LATENCY = "latency"
+    COST = "cost"
+    QUALITY = "quality"
+    HALLUCINATION = "hallucination"
+    SATISFACTION = "satisfaction"
+
+
+class Direction(StrEnum):
+    """Which way is worse."""
+
+    LOWER_IS_BETTER = "lower_is_better"
+    HIGHER_IS_BETTER = "higher_is_better"
+
+
+DIRECTIONS = {
+    Metric.ERRORS: Direction.LOWER_IS_BETTER,
+    Metric.LATENCY: Direction.LOWER_IS_BETTER,
+    Metric.COST: Direction.LOWER_IS_BETTER,
+    Metric.HALLUCINATION: Direction.LOWER_IS_BETTER,
+    Metric.QUALITY: Direction.HIGHER_IS_BETTER,
+    Metric.SATISFACTION: Direction.HIGHER_IS_BETTER,
+}
+RATED_METRICS = frozenset({Metric.QUALITY, Metric.HALLUCINATION, Metric.SATISFACTION})
+"""Metrics that come as ratings of answers that users saw; copies, which nobody sees, have none."""
+AB_METRICS = frozenset({Metric.QUALITY, Metric.SATISFACTION})
+"""Metrics that can decide an A/B test."""
+RELATIVE_METRICS = frozenset({Metric.LATENCY, Metric.COST})
