@@ -67,18 +67,21 @@ class _State(Collector):
 
     def collect(self) -> Iterator[Metric]:
         weight = GaugeMetricFamily("softlaunch_route_weight_percent", "Share that the split asks for.", labels=["app"])
+        shadow = GaugeMetricFamily("softlaunch_route_shadow_percent", "Share copied to the candidate.", labels=["app"])
         revision = GaugeMetricFamily("softlaunch_route_revision", "Revision of the route in force.", labels=["app"])
         lease = GaugeMetricFamily("softlaunch_lease_holds", "1 while the route's watcher is alive.", labels=["app"])
         breaker = GaugeMetricFamily("softlaunch_breaker_tripped", "1 once the breaker has tripped.", labels=["app"])
         for app, served in self._table.all().items():
             weight.add_metric([app], served.route.weight_percent)
+            shadow.add_metric([app], served.route.shadow_percent)
             revision.add_metric([app], served.route.revision)
             lease.add_metric([app], served.lease_holds())
             breaker.add_metric([app], served.breaker.tripped)
-        yield from (weight, revision, lease, breaker)
+        yield from (weight, shadow, revision, lease, breaker)
         dropped = CounterMetricFamily("softlaunch_log_dropped", "Requests served but not logged.", labels=["app"])
-        for app, count in sorted(dict(self._log.dropped_total).items()):
-            dropped.add_metric([app], count)
+        drops = dict(self._log.dropped_total)  # with a zero for the others: a rate needs a value before the first loss
+        for app in sorted({*self._table.all(), *drops}):
+            dropped.add_metric([app], drops.get(app, 0))
         yield dropped
         yield CounterMetricFamily(
             "softlaunch_log_failed_writes", "Attempts to write the log that failed.", value=self._log.failed_writes

@@ -81,6 +81,10 @@ class Server:
         answer = self._client.post(path, json=content).raise_for_status()
         return answer.json() if answer.content else None
 
+    def delete(self, path: str) -> None:
+        """Take something away."""
+        self._client.delete(path).raise_for_status()
+
     def deployment(self, name: str) -> dict[str, Any]:
         """A deployment by flow and name."""
         found: dict[str, Any] = self.get(f"/deployments/name/{name}")

@@ -1,0 +1,178 @@
+"""Each way to start work, on a real Prefect server: form, schedule, event, command line, and what an operator sees."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+from end_to_end.browser import Form, opened
+from end_to_end.deployed import ROOT, Environment, Server, environment_of, prefect, running_worker, softlaunch
+from end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from providers import quick_profile, running_provider
+from servers import wait_until
+
+from softlaunch.rehearsal.cases import Case
+from softlaunch.release import Release
+from softlaunch.store.releases import find_latest, list_releases, to_release
+
+pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(300)]
+
+CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
+MODELS = ("first", "second")
+BRIEF: dict[str, Any] = {**QUICK, "shadow": None, "stages": [QUICK["stages"][-1]]}
+"""One stage after the eval: how a release is started is in question here, not how it goes."""
+
+
+@dataclass
+class Site:
+    """An installation whose flows are deployed, with a worker."""
+
+    playing: Installation
+    environment: Environment
+    server: Server
+    folder: Path
+
+    def candidate(self) -> tuple[str, str]:
+        """The model that serves now, and the other one, which a test may release."""
+        with self.playing.database.read() as session:
+            served = list_releases(session, APP, 1)
+        promoted = [one for one in served if one.state == "promoted"]
+        serving = promoted[0].candidate.model.name if promoted else self._stable(served)
+        return serving, next(model for model in MODELS if model != serving)
+
+    def _stable(self, served: list[Release]) -> str:
+        return served[0].stable.model.name if served else MODELS[0]
+
+    def newest(self) -> Release:
+        """The app's newest release."""
+        with self.playing.database.read() as session:
+            return to_release(session, find_latest(session, APP))
+
+    def opened_from(self, origin: str) -> bool:
+        """Whether the newest release was asked for from there."""
+        with self.playing.database.read() as session:
+            return find_latest(session, APP).opened_from.startswith(origin)
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, prefect_environment: dict[str, str]
+) -> Iterator[Site]:
+    """A provider with two equally good models, a gateway, users, the deployments and a worker."""
+    folder = tmp_path_factory.mktemp("site")
+    environment = environment_of(prefect_environment, folder)
+    shutil.copy(migrated_file, folder / "ledger.db")
+    golden = [{"id": case.id, "question": case.question, "expected": case.expected} for case in CASES]
+    with ExitStack() as stack:
+        provider = stack.enter_context(running_provider(CASES, [quick_profile(model) for model in MODELS]))
+        write_app(folder / "app", provider.endpoint, MODELS, golden, BRIEF)
+        url = environment["SOFTLAUNCH_DATABASE_URL"]
+        playing = stack.enter_context(installation(folder / "app", url, provider, CASES, rate_rps=40))
+        softlaunch(environment, "deploy")
+        stack.enter_context(running_worker(environment, folder))
+        yield Site(playing, environment, Server(environment), folder)
+
+
+def test_the_form_in_the_ui_releases(site: Site) -> None:
+    """Somebody fills the form and submits it; the release runs, and its artifacts show in the run's page."""
+    before, after = site.candidate()
+    with opened(site.server.ui) as page:
+        form = Form(page, site.server.deployment("release/release")["id"])
+        form.write("App", APP)
+        form.choose("Model (Optional)", "str")
+        form.write("Model (Optional)", after)
+        form.write("Who (Optional)", "anna")
+        form.submit()
+        run = site.server.await_completed(f"{APP}: {before} -> {after}")
+        assert (site.newest().state, site.newest().opened_by) == ("promoted", "anna")
+        page.goto(f"{site.server.ui}/runs/flow-run/{run['id']}?tab=Artifacts")
+        shown = page.get_by_text(f"{site.newest().id}", exact=True).first
+        shown.wait_for(timeout=60_000)
+        shown.click()
+        page.get_by_role("heading", name=f"{APP}: promoted").wait_for(timeout=60_000)
+
+
+def test_a_schedule_releases(site: Site) -> None:
+    """A schedule with parameters of its own makes a run when it is due: here a rehearsal with what serves."""
+    due = datetime.now(UTC) + timedelta(seconds=12)
+    schedule = {"interval": 86400, "anchor_date": due.isoformat(), "timezone": "Europe/Berlin"}
+    request = {"app": APP, "changes": {}, "allow_same": True, "actor": "schedule", "origin": "nightly rehearsal"}
+    wanted = {"schedule": schedule, "active": True, "parameters": {"request": request}}
+    deployment = site.server.deployment("release/release")["id"]
+    (made,) = site.server.post(f"/deployments/{deployment}/schedules", [wanted])
+    try:
+        wait_until(lambda: site.opened_from("nightly"), "the schedule's run has opened a release", 90)
+        site.server.await_completed(f"{APP}: rehearsal with {site.newest().stable.label}")
+        assert site.newest().state == "promoted"
+    finally:
+        site.server.delete(f"/deployments/{deployment}/schedules/{made['id']}")
+
+
+def test_an_event_releases(site: Site) -> None:
+    """What a build or a webhook emits becomes a run with the event's parameters, by the automation that is deployed."""
+    before, after = site.candidate()
+    payload = orjson.dumps({"app": APP, "changes": {"model": after}, "actor": "build 4711"}).decode()
+    emit = ("event", "emit", "softlaunch.release.requested", "--resource-id", f"softlaunch.app.{APP}", "-p", payload)
+    prefect(site.environment, *emit)
+    wait_until(lambda: site.opened_from("event "), "the event's run has opened a release", 90)
+    site.server.await_completed(f"{APP}: {before} -> {after}")
+    assert (site.newest().state, site.newest().opened_by) == ("promoted", "build 4711")
+
+
+def test_deploying_again_makes_no_second_automation(site: Site) -> None:
+    """An event that two automations wait for would ask twice."""
+    names = orjson.loads(softlaunch(site.environment, "deploy", "--json"))["automations"]
+    found = [one["name"] for one in site.server.post("/automations/filter", {"limit": 200})]
+    assert sorted(found) == sorted(names)
+
+
+def test_prefects_own_command_releases_approves_and_rolls_back(site: Site) -> None:
+    """`prefect deployment run` with parameters does what the form does, for all three flows that a person starts.
+
+    While the release waits for a person its progress shows, in one artifact; its log tells the story in few lines.
+    """
+    before, after = site.candidate()
+    asked = {**BRIEF, "stages": [QUICK["stages"][1], {**QUICK["stages"][-1], "approval": True}]}
+    policy = site.folder / "app" / "asks.yaml"
+    policy.write_text(yaml.safe_dump(asked), encoding="utf-8")
+    request = {"app": APP, "changes": {"model": after}, "policy_file": str(policy), "actor": "anna"}
+    _run(site, "release/release", request)
+    wait_until(lambda: site.newest().stages[-1].approval and _is_asked(site), "the release asks", 90)
+    bar = f"{site.newest().id}-1-progress"
+    wait_until(lambda: bar in site.server.artifacts(bar), "the progress shows", 60)
+    _run(site, "decide-approval/decide-approval", {"app": APP, "decision": "approve", "actor": "berta"})
+    run = site.server.await_completed(f"{APP}: {before} -> {after}")
+    assert site.newest().state == "promoted"
+    told = site.server.logs_of(run["id"])
+    assert any("canary 100 % begins" in line or "canary 50 %" in line for line in told), told
+    assert len(told) < 40, told
+    _run(site, "rollback/rollback", {"app": APP, "reason": "customers report wrong prices", "actor": "carla"})
+    site.server.await_completed(f"{APP}: roll back")
+    assert (site.newest().state, site.newest().reason) == ("rolled_back", "customers report wrong prices")
+
+
+def _run(site: Site, deployment: str, request: dict[str, Any]) -> None:
+    prefect(site.environment, "deployment", "run", deployment, "--params", orjson.dumps({"request": request}).decode())
+
+
+def _is_asked(site: Site) -> bool:
+    return bool(site.playing.view(site.newest().id).questions)
+
+
+def test_every_schedule_makes_runs(site: Site) -> None:
+    """What deployments/prefect.yaml schedules is really planned by the server, in the time zone that it names."""
+    deployments = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
+    for deployment in deployments:
+        name = f"{deployment['name']}/{deployment['name']}"
+        if deployment.get("schedules"):
+            wait_until(lambda name=name: _planned(site, name), f"{name} is planned", 90)
+
+
+def _planned(site: Site, deployment: str) -> list[dict[str, Any]]:
+    return [run for run in site.server.runs_of(deployment) if run["auto_scheduled"]]
