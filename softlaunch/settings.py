@@ -22,6 +22,10 @@ class Settings(BaseSettings):
     driver_seconds: float = Field(
         default=15.0, ge=5, le=600, description="how long a driver may be silent before another one may take over"
     )
+    eval_shards: int = Field(default=1, ge=1, le=256, description="how many tasks of a Dask cluster share an eval")
+    dask_address: str | None = Field(
+        default=None, description="scheduler of that cluster; one is started on this machine when unset"
+    )
     reports_url: str | None = Field(default=None, description="address under which the reports folder is served")
     runbooks_url: str | None = Field(default=None, description="address under which the runbooks are served")
     webhook_url: SecretStr | None = Field(default=None, description="address that is told of every incident")

@@ -1,5 +1,7 @@
 """Driving a stage of a release."""
 
+from contextlib import nullcontext
+
 from prefect import get_run_logger, task
 
 from softlaunch.drive import drive_stage
@@ -9,6 +11,7 @@ from softlaunch.settings import Settings
 from softlaunch.store.releases import FencedError
 from softlaunch.verdict import Outcome
 from softlaunch.wiring import build_driver
+from tasks.evals import evaluating
 from tasks.ledger import DRIVER, Standing, ledger
 from tasks.progress import shown_progress
 
@@ -23,14 +26,15 @@ def run_stage(stage: Standing, token: int) -> None:
     with ledger() as database, shown_progress(stage):
         driver = build_driver(database, DRIVER)
         try:
-            drive_stage(
-                driver,
-                stage.release_id,
-                token,
-                Settings().poll_seconds,
-                tell=lambda progress: logger.info(_sentence(progress)),
-                complain=logger.warning,
-            )
+            with evaluating(driver) if stage.position == 0 else nullcontext(driver) as able:
+                drive_stage(
+                    able,
+                    stage.release_id,
+                    token,
+                    Settings().poll_seconds,
+                    tell=lambda progress: logger.info(_sentence(progress)),
+                    complain=logger.warning,
+                )
         except FencedError as error:
             logger.info("This driver stops: %s.", error)
 

@@ -2,10 +2,11 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,45 @@ import httpx
 from servers import wait_until
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 240.0
+"""How long what takes seconds may take on a machine that is busy with other things."""
 Environment = dict[str, str]
+
+
+@contextmanager
+def running_prefect(home: Path, **settings: str) -> Iterator[Environment]:
+    """A Prefect server on a free port, with these settings of its own; gives the environment of who uses it."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = found.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env={**environment, **settings}, stdout=log, stderr=log, start_new_session=True
+        )
+    try:
+        wait_until(lambda: server.poll() is not None or _healthy(port), "the Prefect server answers", PATIENCE)
+        assert server.poll() is None, (home / "server.log").read_text()
+        yield environment
+    finally:
+        with suppress(ProcessLookupError):  # it may have died by itself
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+def _healthy(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=2).status_code in {200, 401}
+    except httpx.HTTPError:
+        return False
 
 
 def environment_of(prefect_environment: Mapping[str, str], folder: Path, ledger_url: str | None = None) -> Environment:
@@ -38,7 +77,9 @@ def prefect(environment: Environment, *arguments: str) -> str:
 
 def _run(environment: Environment, module: str, *arguments: str, code: int = 0) -> str:
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -65,7 +106,8 @@ class Server:
 
     def __init__(self, environment: Environment) -> None:
         self.api = environment["PREFECT_API_URL"]
-        self._client = httpx.Client(base_url=self.api, timeout=30)
+        user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
+        self._client = httpx.Client(base_url=self.api, timeout=30, auth=(user, password) if user else None)
 
     @property
     def ui(self) -> str:
@@ -111,7 +153,7 @@ class Server:
         wanted = {"logs": {"flow_run_id": {"any_": [run_id]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
         return [line["message"] for line in self.post("/logs/filter", wanted)]
 
-    def await_completed(self, name: str, seconds: float = 90) -> dict[str, Any]:
+    def await_completed(self, name: str, seconds: float = PATIENCE) -> dict[str, Any]:
         """The newest run of a name, once it has completed."""
 
         def over() -> bool:

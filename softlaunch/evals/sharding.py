@@ -1,0 +1,54 @@
+"""An eval in shards: several processes make the calls of one run, each those of its own cases."""
+
+import asyncio
+import random
+import zlib
+from dataclasses import dataclass
+from functools import partial
+
+from softlaunch.evals.calls import Call
+from softlaunch.evals.regression import EvalOrder
+from softlaunch.evals.runner import Deadline, plan, run_calls
+from softlaunch.evals.suite import load_suite
+from softlaunch.store.database import Database
+from softlaunch.store.eval_answers import add_answers, finished_calls
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The `number`th of `of` parts of a golden set, from 1 on. A case falls on the same one in every process."""
+
+    number: int
+    of: int
+
+    def holds(self, case_id: str) -> bool:
+        """Whether a case is one of this shard's."""
+        return zlib.crc32(case_id.encode()) % self.of == self.number - 1
+
+
+def outstanding(database: Database, order: EvalOrder, shard: Shard) -> list[Call]:
+    """The calls of a shard that have no outcome yet, of the repeats that every eval makes; both arms of a case."""
+    suite = load_suite(order.golden_set)
+    with database.read() as session:
+        finished = finished_calls(session, order.run_id)
+    calls = plan(suite, order.stable, order.candidate, range(order.policy.repeats))
+    return [call for call in calls if shard.holds(call.key.case_id) and call.key not in finished]
+
+
+def work_on_shard(database: Database, order: EvalOrder, shard: Shard, seconds: float) -> int:
+    """Start calls of a shard for so many seconds, and wait for those under way; returns how many are left.
+
+    The run must have been opened. Idempotent, like the whole eval: answers are stored under arm, case and repeat.
+    The policy's concurrency is that of all shards together. Raises as `run_calls`.
+    """
+    asyncio.run(
+        run_calls(
+            outstanding(database, order, shard),
+            partial(add_answers, database, order.run_id),
+            concurrency=max(1, order.policy.concurrency // shard.of),
+            timeout_seconds=order.policy.timeout,
+            until=Deadline(seconds),
+            rng=random.Random(),
+        )
+    )
+    return len(outstanding(database, order, shard))
