@@ -70,6 +70,13 @@ QUICK: dict[str, Any] = {
     "gateway": {"timeout": "10 s", "lease": "3 s"},
 }
 """A policy for tests: the stages of a real one, in seconds; deadlines leave room for a busy machine."""
+BRIEF: dict[str, Any] = {
+    **QUICK,
+    "shadow": None,
+    "stages": [QUICK["stages"][-1]],
+    "gates": [{"metric": "errors", "margin": "20 points"}],
+}
+"""One stage after the eval and one gate, for tests of how a release is started."""
 
 
 @dataclass
