@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
-from prefect.futures import wait
 
 from softlaunch.driver import Driver
 from softlaunch.errors import SoftlaunchError
@@ -18,7 +18,7 @@ from softlaunch.store.database import Database
 from tasks.ledger import ledger
 
 if TYPE_CHECKING:
-    from prefect_dask.task_runners import DaskTaskRunner
+    from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
 
 _SHARD_SECONDS = 30.0
 """How long a shard starts calls before it is asked again: so long an eval goes on paying when its driver has died."""
@@ -44,23 +44,36 @@ class ShardedEval:
         self._whole = whole
         self._runner = runner
         self._shards = [Shard(number, shards) for number in range(1, shards + 1)]
-        self._under_way: list[Any] = []
+        self._under_way: list[PrefectDaskFuture[int]] = []
 
     def work(self, order: EvalOrder, seconds: float) -> EvalProgress:
         """Have the shards work, and wait for so many seconds. A shard that failed leaves its calls to this process."""
+        until = monotonic() + seconds
         standing = self._whole.work(order, 0)
-        if not outstanding(self._database, order, _WHOLE) or any(one.state.is_failed() for one in self._done()):
-            return self._whole.work(order, seconds) if standing.report is None else standing
-        if len(self._done()) == len(self._under_way):
+        if standing.report is not None:
+            return standing
+        if any(map(_failed, self._under_way)) or not outstanding(self._database, order, _WHOLE):
+            return self._whole.work(order, seconds)
+        if all(map(_over, self._under_way)):
             self._under_way = [self._submit(order, shard) for shard in self._shards]
-        wait(self._under_way, timeout=seconds)
+        for one in self._under_way:
+            one.wait(max(0.01, until - monotonic()))
         return self._whole.work(order, 0)
 
-    def _submit(self, order: EvalOrder, shard: Shard) -> Any:
+    def _submit(self, order: EvalOrder, shard: Shard) -> "PrefectDaskFuture[int]":
         return self._runner.submit(ask_shard, parameters={"order": order, "shard": shard})
 
-    def _done(self) -> list[Any]:
-        return [one for one in self._under_way if one.state.is_final()]
+
+def _over(future: "PrefectDaskFuture[int]") -> bool:
+    """Whether the cluster is done with a shard; asks the cluster, not Prefect, which may be down."""
+    asked: Any = future.wrapped_future
+    return bool(asked.done())
+
+
+def _failed(future: "PrefectDaskFuture[int]") -> bool:
+    """Whether a shard broke, or the cluster lost it."""
+    asked: Any = future.wrapped_future
+    return _over(future) and (asked.status != "finished" or asked.result().is_failed())
 
 
 @contextmanager
