@@ -2,6 +2,7 @@
 
 import hmac
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def request_id_for(app: str) -> str:
     The app spares feedback a look-up, and the time keeps the database's index of ids growing at its end: random ids
     alone made writing the log twice as dear.
     """
-    return f"{app}-{time.time_ns() // 1_000_000:011x}{next(_RANDOM)}"
+    return f"{app}-{time.time_ns() // 1_000_000:011x}{next(_RANDOM.parts)}"
 
 
 def _random_parts() -> Iterator[str]:
@@ -58,7 +59,14 @@ def _random_parts() -> Iterator[str]:
         yield from (drawn[start : start + 2 * _RANDOM_BYTES] for start in range(0, len(drawn), 2 * _RANDOM_BYTES))
 
 
-_RANDOM = _random_parts()
+class _Randomness(threading.local):
+    """A supply for each thread: two event loops in one process must not draw from the same generator at once."""
+
+    def __init__(self) -> None:
+        self.parts = _random_parts()
+
+
+_RANDOM = _Randomness()
 
 
 def app_of(request_id: str) -> str:
