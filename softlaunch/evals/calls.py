@@ -19,6 +19,7 @@ from softlaunch.evals.metrics import ACCURACY
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.scoring import accuracy
 from softlaunch.evals.suite import Case
+from softlaunch.evals.tool_calls import tool_calls_in, tool_calls_of, write_tool_calls
 from softlaunch.prices import cost_usd
 from softlaunch.variant import ModelVersion, TemplateVariablesError, Variant
 
@@ -118,10 +119,11 @@ async def _attempt(client: httpx.AsyncClient, model: ModelVersion, body: bytes, 
 
 
 def _read(content: bytes, latency_ms: float) -> _Reply:
-    """A chat completion's first choice; an answer without text (a tool call, a refusal) is an empty text."""
+    """A chat completion's first choice; an answer that only calls tools has these as its text."""
     try:
         completion = orjson.loads(content)
-        text = completion["choices"][0]["message"].get("content")
+        message = completion["choices"][0]["message"]
+        text = message.get("content")
         usage = completion.get("usage") or {}
         tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
@@ -130,6 +132,8 @@ def _read(content: bytes, latency_ms: float) -> _Reply:
         text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
     if not isinstance(text, str | None):
         raise _FailedError("bad_answer")
+    calls = () if text else tool_calls_of(message)
+    text = write_tool_calls(calls) if calls else text
     return _Reply(text or "", _count(tokens[0]), _count(tokens[1]), latency_ms)
 
 
@@ -139,7 +143,13 @@ def _count(tokens: Any) -> int | None:
 
 def _scored(call: Call, reply: _Reply) -> EvalAnswer:
     cost = cost_usd(call.variant.model, reply.input_tokens, reply.output_tokens)
-    sample = call.case.sample(reply.text, latency_ms=reply.latency_ms, cost_usd=cost, output_tokens=reply.output_tokens)
+    sample = call.case.sample(
+        reply.text,
+        tool_calls=tool_calls_in(reply.text),
+        latency_ms=reply.latency_ms,
+        cost_usd=cost,
+        output_tokens=reply.output_tokens,
+    )
     right = accuracy(call.case, sample).value
     return EvalAnswer(
         key=call.key,

@@ -15,7 +15,7 @@ that lacks more than the calls do; cases that lack a score in an arm are left ou
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from softlaunch.evals.rows import ByCase, ComparedCase, arm_totals, by_case, cas
 from softlaunch.evals.unscored import judge_unscored, judge_unscored_metric
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.verdict import Outcome, Verdict
+from softlaunch.verdict import Outcome, Role, Verdict
 
 _GRAVITY = (Outcome.FAIL, Outcome.ERROR, Outcome.REVIEW, Outcome.INCONCLUSIVE, Outcome.PASS)
 """Harm that was shown stands, whatever else is missing; what is missing never passes."""
@@ -58,10 +58,10 @@ def compare(
     verdicts = _verdicts(cases, grouped, policy, level, metrics, compared)
     rows = tuple(case_row(case, grouped, metrics[0].metric) for case in cases)
     paired_cases = sum(row.change is not None for row in rows)
-    outcome = min((verdict.outcome for verdict in verdicts), key=_GRAVITY.index)
+    outcome, reason = concluded(verdicts)
     return EvalReport(
         outcome=outcome,
-        reason="; ".join(f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if verdict.outcome is outcome),
+        reason=reason,
         verdicts=verdicts,
         metrics=tuple(compared.values()),
         cases=rows,
@@ -90,13 +90,31 @@ def _verdicts(
         else no_pairs(plan.metric, totals)
         for plan in metrics
     ]
-    lacking = [judge_unscored_metric(grouped, plan.metric, policy) for plan in metrics]
-    p_better = holm({name: one.estimate.p_better for name, one in compared.items()})
+    lacking = [(plan, judge_unscored_metric(grouped, plan.metric, policy)) for plan in metrics]
+    counted = [plan.metric for plan in metrics if plan.role is not Role.MUTED and not plan.withheld]
+    weighed = {name: one for name, one in compared.items() if name in counted}
+    p_better = holm({name: one.estimate.p_better for name, one in weighed.items()})
+    settled = zip(metrics, contradicted(judged, weighed, p_better, level), strict=True)
     return (
-        *contradicted(judged, compared, p_better, level),
+        *(_as_planned(plan, verdict) for plan, verdict in settled),
         judge_unscored(cases, grouped, policy),
-        *(verdict for verdict in lacking if verdict is not None),
+        *(replace(verdict, role=plan.role) for plan, verdict in lacking if verdict is not None),
     )
+
+
+def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:
+    """The verdict in its role; what may decide nothing is an error, whatever was measured."""
+    if not plan.withheld:
+        return replace(verdict, role=plan.role)
+    return replace(verdict, role=plan.role, outcome=Outcome.ERROR, reason=f"{plan.withheld} ({verdict.reason})")
+
+
+def concluded(verdicts: Sequence[Verdict]) -> tuple[Outcome, str]:
+    """What several verdicts come to, and why; those that are only shown count for nothing."""
+    counted = [verdict for verdict in verdicts if verdict.role is not Role.MUTED]
+    outcome = min((verdict.outcome for verdict in counted), key=_GRAVITY.index, default=Outcome.ERROR)
+    reasons = [f"{verdict.gate}: {verdict.reason}" for verdict in counted if verdict.outcome is outcome]
+    return outcome, "; ".join(reasons) or "nothing was compared that counts"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,17 +10,26 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
+from sqlmodel import Session
+
+from softlaunch.evals.answers import EvalAnswer
 from softlaunch.evals.background import Worker
 from softlaunch.evals.calls import Call
 from softlaunch.evals.comparison import compare
+from softlaunch.evals.judges.caller import Caller
+from softlaunch.evals.judges.gating import judges_of, metric_plans
+from softlaunch.evals.judges.judgements import Judging, wanted_judgements, with_scores
+from softlaunch.evals.judges.rounds import judge_with
 from softlaunch.evals.multiplicity import level_of_a_look
 from softlaunch.evals.report import EvalReport
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.runner import Deadline, plan, run_calls
 from softlaunch.evals.suite import Suite, load_suite
+from softlaunch.evals.upkeep import open_upkeep_incidents, with_upkeep
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.eval_answers import add_answers, finished_calls, open_run, read_answers, spent_usd
+from softlaunch.store.judgements import add_judgements, read_judgements
 from softlaunch.variant import Variant
 from softlaunch.verdict import Outcome
 
@@ -53,11 +62,17 @@ class EvalProgress:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What the stored answers say: how many calls are planned and missing now, and the report once none is."""
+    """What the ledger says: how much is planned, which calls and judgements are missing, the report once none is."""
 
     planned: int
     missing: Sequence[Call]
+    unjudged: Sequence[Judging] = ()
     report: EvalReport | None = None
+
+    @property
+    def left(self) -> int:
+        """Calls and judgements that are still to come."""
+        return len(self.missing) + len(self.unjudged)
 
 
 class RegressionEval:
@@ -96,12 +111,14 @@ class RegressionEval:
         digests = (suite.digest, order.stable.digest, order.candidate.digest)
         open_run(self._database, order.run_id, order.app, order.release_id, digests, self._clock())
         state = self._state(order, suite)
-        while state.missing and (left := until - monotonic()) > 0:
-            self._worker(order, state.missing).wait(left)
+        while state.left and (left := until - monotonic()) > 0:
+            self._worker(order, state).wait(left)
             state = self._state(order, suite)
-        with self._database.read() as session:
+        with self._database.begin() as session:
             cost_usd = spent_usd(session, order.run_id)
-        return EvalProgress(state.planned - len(state.missing), state.planned, cost_usd, state.report)
+            if state.report is not None:
+                open_upkeep_incidents(session, order.app, order.release_id, suite, state.report, self._clock())
+        return EvalProgress(state.planned - state.left, state.planned, cost_usd, state.report)
 
     def close(self) -> None:
         """Start no more calls, and wait for those under way."""
@@ -126,13 +143,28 @@ class RegressionEval:
             if missing:
                 return _State(len(calls), missing)
             answers = [answer for answer in read_answers(session, order.run_id) if answer.key.repeat < repeats]
-        return _State(len(calls), (), compare(suite.cases, answers, order.policy, level=_level(order.policy)))
+            return self._judged_state(session, order, suite, answers)
 
-    def _worker(self, order: EvalOrder, missing: Sequence[Call]) -> Worker:
+    def _judged_state(self, session: Session, order: EvalOrder, suite: Suite, answers: Sequence[EvalAnswer]) -> _State:
+        """Where a run stands whose calls are all made."""
+        metrics = [metric.parsed for metric in order.policy.metrics]
+        wanted = list(wanted_judgements(suite.cases, answers, metrics))
+        said = read_judgements(session, order.run_id)
+        planned, unjudged = len(answers) + len(wanted), [one for one in wanted if one.key not in said]
+        if unjudged:
+            return _State(planned, (), unjudged)
+        plans = metric_plans(session, order.policy, suite.cases)
+        scored = with_scores(suite.cases, answers, metrics, said)
+        report = compare(suite.cases, scored, order.policy, level=_level(order.policy), metrics=plans)
+        return _State(planned, (), (), with_upkeep(report, suite, self._clock()))
+
+    def _worker(self, order: EvalOrder, state: _State) -> Worker:
         with self._lock:
             worker = self._workers.get(order.run_id)
             if worker is None or not worker.alive:
-                worker = Worker(self._run(order, missing))
+                worker = Worker(
+                    self._run(order, state.missing) if state.missing else self._judge(order, state.unjudged)
+                )
                 self._workers[order.run_id] = worker
             return worker
 
@@ -149,6 +181,18 @@ class RegressionEval:
                     retries=self._retries,
                 )
             )
+
+        return run
+
+    def _judge(self, order: EvalOrder, unjudged: Sequence[Judging]) -> Callable[[Deadline], None]:
+        policy = order.policy
+        with self._database.read() as session:
+            judges = judges_of(session, policy.judge)
+        caller = Caller(policy.concurrency, policy.timeout, self._retries, self._rng)
+        record = partial(add_judgements, self._database, order.run_id)
+
+        def run(until: Deadline) -> None:
+            asyncio.run(judge_with(caller, judges, unjudged, record, until))
 
         return run
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from softlaunch.evals.paired import PairedEstimate
 from softlaunch.policy.units import Margin
-from softlaunch.verdict import Interval, Outcome, Verdict
+from softlaunch.verdict import Interval, Outcome, Role, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,9 @@ class MetricPlan:
     metric: str
     margin: Margin | None = None
     higher_is_better: bool = True
+    role: Role = Role.REQUIRED
+    withheld: str = ""
+    """Why the metric may decide nothing (its judge isn't good enough); its verdict is an error that says so."""
 
 
 class Finding(StrEnum):

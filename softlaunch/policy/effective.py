@@ -1,6 +1,6 @@
 """A policy as one setting a line, defaults included, for people who want to know what will happen."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -44,8 +44,10 @@ def _flatten(part: Part, prefix: str, *, is_default: bool) -> Iterator[Setting]:
 
 
 def _written(value: Any, field: FieldInfo) -> str:
-    if value is None:
+    if value is None or value == {}:
         return "none"
+    if isinstance(value, tuple | Mapping):
+        return ", ".join(f"{item}: {value[item]}" if isinstance(value, Mapping) else str(item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if any(getattr(item, "func", None) is parse_duration for item in field.metadata):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.metric import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.policy.metrics import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.units import Duration, Margin, MarginKind
@@ -133,9 +134,14 @@ class EvalPolicy(Part):
     """How long one call may take."""
     on_inconclusive: OnInconclusive = OnInconclusive.ASK
     """Ask a person, or reject. Metrics that contradict each other are always for a person."""
+    metrics: tuple[EvalMetricPolicy, ...] = ()
+    """What is compared besides accuracy, which is the mean score of the cases' own metrics."""
+    judge: JudgePolicy | None = None
+    """Who judges, where metrics ask judges."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
+        check_metrics(self.metrics, self.judge)
         if self.maximum_repeats < self.repeats:
             raise KeyedError(f"{self.maximum_repeats} is less than repeats, which is {self.repeats}", "maximum_repeats")
         for key, margin in (("tolerance", self.tolerance), ("maximum_unscored", self.maximum_unscored)):

@@ -416,6 +416,45 @@ class EvalAnswerRow(SQLModel, table=True):
     cost_usd: float | None = None
 
 
+class JudgementRow(SQLModel, table=True):
+    """What judges said of one answer of an eval, or of a pair of answers, which is kept with the candidate's.
+
+    `value` is in [0, 1], null where the judges said nothing that can be read.
+    """
+
+    __tablename__ = "eval_judgements"
+    run_id: str = Field(primary_key=True, foreign_key="eval_runs.id")
+    metric: str = Field(primary_key=True)
+    arm: str = Field(primary_key=True)
+    case_id: str = Field(primary_key=True)
+    repeat: int = Field(primary_key=True)
+    value: float | None = None
+    reason: str = ""
+    calls: int = 0
+    cost_usd: float | None = None
+
+
+class CalibrationRow(SQLModel, table=True):
+    """A panel of judges measured against people's labels; the newest one of a kind counts.
+
+    `panel_digest` is that of the judges as variants: another prompt, model or temperature is another panel.
+    """
+
+    __tablename__ = "judge_calibrations"
+    id: int | None = _row_number()
+    panel_digest: str = Field(index=True)
+    kind: str
+    labels_digest: str
+    items: int
+    unreadable: int
+    agreement: float
+    kappa: float | None = None
+    kappa_lower: float | None = None
+    kappa_upper: float | None = None
+    calibrated_at: datetime = _when()
+    calibrated_by: str
+
+
 class ApprovalRow(SQLModel, table=True):
     """A question to a person about a live release, and how it ended."""
 

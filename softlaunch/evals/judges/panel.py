@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -30,30 +31,36 @@ class JudgeError(SoftlaunchError):
     """Judges that can't be asked as wanted; the message says what to set."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Models that judge together, the prompts they are asked with, and how they are sampled: variants, all told."""
+
+    models: tuple[ModelVersion, ...]
+    prompts: Mapping[str, PromptVersion] = field(default_factory=dict)
+    sampling: Sampling = STEADY
+
+    def variants(self, prompt: str) -> tuple[Variant, ...]:
+        """Each judge with the prompt of this name, or the one in its place. Raises JudgeError without any judge."""
+        if not self.models:
+            raise JudgeError("no judge is named; list the models that judge under eval.judge.models in the policy")
+        version = self.prompts.get(prompt) or shipped_prompts()[prompt]
+        return tuple(Variant(prompt=version, model=one, sampling=self.sampling) for one in self.models)
+
+    def digest(self, prompt: str) -> str:
+        """What identifies them where they use this prompt: another prompt, model or temperature is another panel."""
+        return sha256("\n".join(sorted(one.digest for one in self.variants(prompt))).encode()).hexdigest()
+
+
 class Panel:
     """Judges who are all asked the same; `ask` makes their calls."""
 
-    def __init__(
-        self,
-        models: Sequence[ModelVersion],
-        ask: Ask,
-        prompts: Mapping[str, PromptVersion] | None = None,
-        sampling: Sampling = STEADY,
-    ) -> None:
-        self._models = tuple(models)
+    def __init__(self, judges: Judges, ask: Ask) -> None:
+        self._judges = judges
         self._ask = ask
-        self._prompts = {**shipped_prompts(), **(prompts or {})}
-        self._sampling = sampling
-
-    def variants(self, prompt: str) -> tuple[Variant, ...]:
-        """The judges as variants: a prompt version on each of the models. Raises JudgeError without any judge."""
-        if not self._models:
-            raise JudgeError("no judge is named; list the models that judge under eval.judge.models in the policy")
-        return tuple(Variant(prompt=self._prompts[prompt], model=one, sampling=self._sampling) for one in self._models)
 
     async def hear(self, prompt: str, variables: Mapping[str, str]) -> Sequence[Heard]:
         """What each of the judges says, in their order; all are asked at once."""
-        return await asyncio.gather(*(ask_judge(self._ask, one, variables) for one in self.variants(prompt)))
+        return await asyncio.gather(*(ask_judge(self._ask, one, variables) for one in self._judges.variants(prompt)))
 
     async def embed(self, endpoint: str, model: str, api_key_env: str | None, texts: Sequence[str]) -> Vectors:
         """The vectors of some texts, from one request."""

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from softlaunch.evals.metrics.asking import AskingMetric, Finding, Heard, Helpers, PairMetric, together, total
-from softlaunch.evals.metrics.interface import Sample, Score
+from softlaunch.evals.metrics.interface import AnyMetric, Sample, Score
 from softlaunch.evals.metrics.verdicts import Preferred, read_claims, read_grade, read_preference, reason_in
 
 RUBRIC = "judge-rubric"
@@ -97,6 +97,11 @@ class Hallucination(AskingMetric):
         named = "; ".join(f"{claim.claim} ({claim.reason})" if claim.reason else claim.claim for claim in wrong)
         reason = f"{heard.judge}: {len(wrong)} of {len(claims)} claims unsupported{': ' if named else ''}{named}"
         return Finding(share if self.of is Unit.CLAIMS else float(not wrong), reason)
+
+
+def asks_judges(metric: AnyMetric) -> bool:
+    """Whether a metric needs a panel of judges."""
+    return isinstance(metric, Rubric | Pairwise | Hallucination)
 
 
 def _about(sample: Sample) -> dict[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from softlaunch.evals.answers import EvalAnswer, Status
 from softlaunch.evals.calls import Call
-from softlaunch.evals.judges.panel import Ask, Panel
+from softlaunch.evals.judges.panel import Ask, Judges, Panel
 from softlaunch.rehearsal.players import Answer, Player
 from softlaunch.rehearsal.players import Ask as Request
 from softlaunch.variant import ModelVersion
@@ -31,9 +31,14 @@ class Scripted:
     calls: list[Call] = field(default_factory=list)
 
     @property
+    def judges(self) -> Judges:
+        """The judges by their names."""
+        return Judges(tuple(model(name) for name in self.names))
+
+    @property
     def panel(self) -> Panel:
-        """The judges."""
-        return Panel([model(name) for name in self.names], self.ask)
+        """The judges, ready to be asked."""
+        return Panel(self.judges, self.ask)
 
     async def ask(self, call: Call) -> EvalAnswer:
         """Answer a call as told."""

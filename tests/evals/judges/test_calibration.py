@@ -12,7 +12,7 @@ from panels import Scripted, model, played
 
 from softlaunch.evals.judges.calibration import below_floor, calibrate, calibrate_recorded
 from softlaunch.evals.judges.labels import Kind, Labels, LabelsError, read_labels
-from softlaunch.evals.judges.panel import Panel
+from softlaunch.evals.judges.panel import Judges, Panel
 from softlaunch.rehearsal.judging import JudgePlayer
 from softlaunch.rehearsal.knowledge import Knowledge
 from softlaunch.rehearsal.profiles import JudgeFigures, Latency, Profile
@@ -159,7 +159,7 @@ def test_verdicts_must_cover_every_label(tmp_path: Path) -> None:
 def rehearsed(figures: JudgeFigures) -> Panel:
     """A rehearsed judge who knows nothing but what rehearsed models invent."""
     profile = Profile(name="judge", latency=Latency(p50_s=1, p95_s=2), accuracy=1.0, judge=figures)
-    return Panel([model()], played(JudgePlayer(profile, Knowledge(), seed=5)))
+    return Panel(Judges((model(),)), played(JudgePlayer(profile, Knowledge(), seed=5)))
 
 
 def hallucinations(tmp_path: Path) -> Labels:

@@ -4,9 +4,9 @@ import asyncio
 
 import httpx
 import pytest
-from panels import Scripted
+from panels import Scripted, model
 
-from softlaunch.evals.judges.panel import JudgeError, Panel, embed, shipped_prompts
+from softlaunch.evals.judges.panel import JudgeError, Judges, embed, shipped_prompts
 from softlaunch.evals.metrics import AskingMetric, PairMetric, Sample, Score, Spent, parse_metric
 from softlaunch.evals.metrics.asking import Vectors
 from softlaunch.evals.metrics.judged import JUDGE_PROMPTS
@@ -140,13 +140,12 @@ def test_the_prompt_has_everything_that_the_metric_reads() -> None:
 
 def test_the_judge_is_a_variant_whose_prompt_can_be_replaced() -> None:
     """Another prompt version is another judge."""
-    judges = Scripted(lambda name, asked: "[[3]]")
-    usual = judges.panel
+    usual = Judges((model(),))
     prompt = shipped_prompts()["judge-rubric"].model_copy(update={"version": "2.0.0"})
-    changed = Panel([one.model for one in usual.variants("judge-rubric")], judges.ask, {"judge-rubric": prompt})
+    changed = Judges((model(),), {"judge-rubric": prompt})
     assert [one.label for one in changed.variants("judge-rubric")] == ["judge-rubric@2.0.0 on judge, temperature 0.0"]
-    assert changed.variants("judge-rubric")[0].digest != usual.variants("judge-rubric")[0].digest
-    assert changed.variants("judge-pairwise") == usual.variants("judge-pairwise")
+    assert changed.digest("judge-rubric") != usual.digest("judge-rubric")
+    assert changed.digest("judge-pairwise") == usual.digest("judge-pairwise")
 
 
 def test_without_a_context_claims_are_unscored_unless_knowledge_will_do() -> None:

@@ -1,0 +1,70 @@
+"""The upkeep of a golden set, as an eval sees it: how old it is, and how many of its cases flicker."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from sqlmodel import Session
+
+from softlaunch.evals.comparison import concluded
+from softlaunch.evals.golden_set import Suite, WarningKind
+from softlaunch.evals.report import EvalReport
+from softlaunch.store.news import Incident, IncidentKind, open_incident
+from softlaunch.verdict import Outcome, Role, Verdict
+
+GOLDEN_SET = "golden_set"
+FLICKERING = "flickering"
+
+
+def with_upkeep(report: EvalReport, suite: Suite, now: datetime) -> EvalReport:
+    """The report with verdicts on the golden set itself; an old one is only shown, one that flickers too much holds."""
+    verdicts = (*report.verdicts, *_verdicts(report, suite, now))
+    outcome, reason = concluded(verdicts)
+    return replace(report, verdicts=verdicts, outcome=outcome, reason=reason)
+
+
+def open_upkeep_incidents(
+    session: Session, app: str, release_id: str | None, suite: Suite, report: EvalReport, now: datetime
+) -> None:
+    """Tell people of a golden set that needs them; one that is open already isn't opened again."""
+    stale = next((one for one in suite.warnings(now.date()) if one.kind is WarningKind.STALE), None)
+    if stale is not None:
+        as_of = str(suite.header.as_of)
+        _open(session, IncidentKind.GOLDEN_SET_STALE, app, release_id, stale.text, {"as_of": as_of}, now)
+    flickering = next((one for one in report.verdicts if one.gate == FLICKERING), None)
+    if flickering is not None and flickering.outcome is not Outcome.PASS:
+        names = [row.case_id for row in report.cases if row.flickering]
+        reason = flickering.reason
+        _open(session, IncidentKind.EVAL_FLICKERING, app, release_id, reason, {"cases": names}, now)
+
+
+def _open(
+    session: Session,
+    kind: IncidentKind,
+    app: str,
+    release_id: str | None,
+    summary: str,
+    evidence: dict[str, object],
+    now: datetime,
+) -> None:
+    incident = Incident(kind, app, release_id, f"{kind.value}:{app}", summary, evidence)
+    open_incident(session, incident, now)
+
+
+def _verdicts(report: EvalReport, suite: Suite, now: datetime) -> Iterator[Verdict]:
+    for warning in suite.warnings(now.date()):
+        yield Verdict(GOLDEN_SET, Outcome.INCONCLUSIVE, warning.text, role=Role.MUTED)
+    budget = suite.header.error_budget
+    if budget is not None:
+        share = report.flickering_cases / len(report.cases)
+        said = f"{report.flickering_cases} of {len(report.cases)} cases flicker, {budget} of them may"
+        fits = share <= budget.value
+        advice = "" if fits else "; such cases throw dice, so reword them or what they expect, or take them out"
+        yield Verdict(
+            FLICKERING,
+            Outcome.PASS if fits else Outcome.INCONCLUSIVE,
+            said + advice,
+            margin=budget.value,
+            candidate_value=share,
+            candidate_count=len(report.cases),
+        )

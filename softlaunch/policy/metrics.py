@@ -1,0 +1,74 @@
+"""The part of a policy that says what a regression eval compares, and who judges."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from softlaunch.documents import KeyedError
+from softlaunch.evals.metrics import AnyMetric, MetricError, parse_metric
+from softlaunch.evals.metrics.judged import JUDGE_PROMPTS, asks_judges
+from softlaunch.policy.part import Part
+from softlaunch.policy.units import Margin, MarginKind
+from softlaunch.variant import Name
+from softlaunch.verdict import Role
+
+
+class EvalMetricPolicy(Part):
+    """A metric that the regression eval compares besides the accuracy by the cases' own metrics."""
+
+    metric: Annotated[str, Field(min_length=1)]
+    """Its name, such as rubric; parameters may follow: 'latency:limit=3 s'."""
+    parameters: Mapping[str, Any] = Field(default_factory=dict)
+    """Further parameters of the metric, where they are easier to write as keys."""
+    margin: Margin | None = None
+    """How many points the candidate may lose; left out: the eval's tolerance."""
+    role: Role = Role.REQUIRED
+    """required: the eval passes only with it. guard: it can reject, but isn't waited for. muted: shown only."""
+
+    @cached_property
+    def parsed(self) -> AnyMetric:
+        """The metric itself."""
+        return parse_metric({**self.parameters, "metric": self.metric})
+
+    @model_validator(mode="after")
+    def _is_a_metric(self) -> Self:
+        try:
+            parse_metric({**self.parameters, "metric": self.metric})
+        except MetricError as error:
+            raise KeyedError(str(error), "metric") from error
+        if self.margin is not None and self.margin.kind is MarginKind.RELATIVE:
+            raise KeyedError(f"scores are from 0 to 1: it is written in points, not '{self.margin}'", "margin")
+        return self
+
+
+class JudgePolicy(Part):
+    """Who judges, and how well they must agree with people before their scores may decide anything."""
+
+    models: Annotated[tuple[Name, ...], Field(min_length=1)]
+    """Models of models.yaml; several judges are averaged."""
+    prompts: Mapping[str, str] = Field(default_factory=dict)
+    """Prompts in place of those that come along: judge-rubric, judge-pairwise, judge-hallucination, as name@version."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """At 0 a judge says the same of the same answer."""
+    minimum_kappa: Annotated[float, Field(gt=0, lt=1)] = 0.4
+    """Cohen's kappa against people's labels that calibration must have shown; below it the judge can't gate."""
+
+    @model_validator(mode="after")
+    def _knows_the_prompts(self) -> Self:
+        for name in self.prompts:
+            if name not in JUDGE_PROMPTS:
+                known = ", ".join(JUDGE_PROMPTS)
+                raise KeyedError(f"there is no judge's prompt {name!r}; there are {known}", "prompts")
+        return self
+
+
+def check_metrics(metrics: Sequence[EvalMetricPolicy], judge: JudgePolicy | None) -> None:
+    """That every metric is there once, and has judges where it asks some. Raises KeyedError."""
+    keys = [metric.parsed.key for metric in metrics]
+    if len(set(keys)) != len(keys):
+        raise KeyedError("a metric is there twice; give one of them a label of its own", "metrics")
+    asking = [metric.parsed.key for metric in metrics if asks_judges(metric.parsed)]
+    if asking and judge is None:
+        raise KeyedError(f"{asking[0]} asks judges: name their models under eval.judge.models", "metrics")
