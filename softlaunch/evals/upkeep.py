@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from softlaunch.evals.comparison import concluded
-from softlaunch.evals.golden_set import Suite, WarningKind
+from softlaunch.evals.golden_set import Suite, SuiteWarning, WarningKind
 from softlaunch.evals.report import EvalReport
 from softlaunch.store.news import Incident, IncidentKind, open_incident
 from softlaunch.verdict import Outcome, Role, Verdict
@@ -27,7 +27,7 @@ def open_upkeep_incidents(
     session: Session, app: str, release_id: str | None, suite: Suite, report: EvalReport, now: datetime
 ) -> None:
     """Tell people of a golden set that needs them; one that is open already isn't opened again."""
-    stale = next((one for one in suite.warnings(now.date()) if one.kind is WarningKind.STALE), None)
+    stale = _stale(suite, now)
     if stale is not None:
         as_of = str(suite.header.as_of)
         _open(session, IncidentKind.GOLDEN_SET_STALE, app, release_id, stale.text, {"as_of": as_of}, now)
@@ -51,9 +51,14 @@ def _open(
     open_incident(session, incident, now)
 
 
+def _stale(suite: Suite, now: datetime) -> SuiteWarning | None:
+    return next((one for one in suite.warnings(now.date()) if one.kind is WarningKind.STALE), None)
+
+
 def _verdicts(report: EvalReport, suite: Suite, now: datetime) -> Iterator[Verdict]:
-    for warning in suite.warnings(now.date()):
-        yield Verdict(GOLDEN_SET, Outcome.INCONCLUSIVE, warning.text, role=Role.MUTED)
+    stale = _stale(suite, now)
+    if stale is not None:
+        yield Verdict(GOLDEN_SET, Outcome.INCONCLUSIVE, stale.text, role=Role.MUTED)
     budget = suite.header.error_budget
     if budget is not None:
         share = report.flickering_cases / len(report.cases)

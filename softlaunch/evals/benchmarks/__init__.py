@@ -1,0 +1,1 @@
+"""Published benchmarks with their published protocols: MT-Bench and AlpacaEval."""
