@@ -19,7 +19,7 @@ from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import COLUMNS, Kind, Labels, LabelsError, read_labels
 from softlaunch.evals.judges.panel import JudgeError, Judges, Panel
-from softlaunch.policy.metrics import JudgePolicy
+from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.registry.ledger import check_app
 from softlaunch.store.database import Database

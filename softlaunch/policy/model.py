@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 
 from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
+from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.metric import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
-from softlaunch.policy.metrics import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.units import Duration, Margin, MarginKind

@@ -12,7 +12,7 @@ from endpoints import Endpoint, Reply, running_endpoint, variant
 from deployments.cli.exits import Exit
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
-from softlaunch.policy.metrics import JudgePolicy
+from softlaunch.policy.judging import JudgePolicy
 from softlaunch.registry.ledger import record_model
 from softlaunch.store.database import Database
 from softlaunch.store.judgements import newest_calibration

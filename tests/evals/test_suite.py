@@ -5,6 +5,8 @@ from pathlib import Path
 import orjson
 import pytest
 
+from softlaunch.evals.metrics import Score
+from softlaunch.evals.scoring import accuracy
 from softlaunch.evals.suite import Case, SuiteError, load_suite
 
 GOOD = {"id": "a", "question": "Is 7 prime?", "expected": "yes"}
@@ -146,3 +148,85 @@ def test_cases_are_frozen() -> None:
     """A suite can't change while it is judged."""
     with pytest.raises(ValueError, match="frozen"):
         Case.model_validate(GOOD).weight = 2.0
+
+
+def test_a_header_says_who_keeps_it_and_since_when(tmp_path: Path) -> None:
+    """Alone on the first line; it is no part of the digest."""
+    header = {
+        "suite": {"owner": "anna", "created": "2026-01-05", "refreshed": "2026-11-01", "error_budget": "5 points"}
+    }
+    suite = load_suite(write(tmp_path, header, GOOD))
+    assert (suite.header.owner, str(suite.header.as_of), str(suite.header.error_budget)) == (
+        "anna",
+        "2026-11-01",
+        "5 points",
+    )
+    assert suite.digest == load_suite(write(tmp_path, GOOD)).digest
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        pytest.param({"ownr": "anna"}, "line 1: ownr: unknown key", id="unknown key"),
+        pytest.param({"created": "soon"}, "line 1: created: found 'soon', expected", id="no date"),
+        pytest.param({"created": "2026-02-01", "refreshed": "2026-01-01"}, "is before created", id="crossed dates"),
+        pytest.param({"error_budget": "5 %"}, "it is written in points, like '10 points'", id="a relative budget"),
+    ],
+)
+def test_a_broken_header_is_named(tmp_path: Path, header: dict[str, str], said: str) -> None:
+    """Like a broken case."""
+    with pytest.raises(SuiteError) as refused:
+        load_suite(write(tmp_path, {"suite": header}, GOOD))
+    assert said in str(refused.value)
+
+
+def test_a_golden_set_in_yaml(tmp_path: Path) -> None:
+    """The same cases as in JSON lines have the same digest; a plain list of cases will do."""
+    path = tmp_path / "golden.yaml"
+    path.write_text("suite: {owner: anna}\ncases:\n  - id: a\n    question: Is 7 prime?\n    expected: 'yes'\n")
+    suite = load_suite(path)
+    assert suite.header.owner == "anna"
+    assert suite.digest == load_suite(write(tmp_path, GOOD)).digest
+    path.write_text("- {id: a, question: 'Is 7 prime?', expected: 'yes'}\n")
+    assert load_suite(path).digest == suite.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(
+            "cases:\n  - {id: a}\n  - {id: b, question: '?', weight: 0, expected: x}", "line 3: weight: 0", id="case"
+        ),
+        pytest.param(
+            "cases:\n  - {id: a, question: '?', expected: yes}", "line 2: expected: True: expected a text", id="yes"
+        ),
+        pytest.param("casses: []", "line 1: casses: unknown key; a golden set has suite and cases", id="key"),
+        pytest.param("cases: [", "this is not valid YAML", id="no YAML"),
+        pytest.param("cases: []", "has no cases", id="no cases"),
+        pytest.param("cases:\n  - {id: a, id: b}", "line 2: cases[0].id: given twice", id="key twice"),
+    ],
+)
+def test_broken_yaml_is_named(tmp_path: Path, text: str, said: str) -> None:
+    """File, line, key, value and what was expected, as in JSON lines."""
+    path = tmp_path / "golden.yaml"
+    path.write_text(text)
+    with pytest.raises(SuiteError) as refused:
+        load_suite(path)
+    assert said in str(refused.value)
+
+
+def test_a_case_may_have_several_metrics(tmp_path: Path) -> None:
+    """An answer's accuracy is their mean; a case whose metrics need nothing expects nothing."""
+    case = {"id": "a", "question": "?", "metrics": ["length:maximum=3", {"metric": "contains", "expected": "blue"}]}
+    (read,) = load_suite(write(tmp_path, case)).cases
+    assert accuracy(read, read.sample("it is blue")).value == 1.0
+    assert accuracy(read, read.sample("it is red")) == Score(0.5, "")
+    assert read.wanted == "length:maximum=3, contains:expected=blue"
+
+
+def test_a_metric_that_asks_leaves_accuracy_open(tmp_path: Path) -> None:
+    """Nobody is asked while answers come in; the judges' scores are put in later."""
+    (read,) = load_suite(write(tmp_path, {"id": "a", "question": "?", "metrics": ["rubric"]})).cases
+    found = accuracy(read, read.sample("fine"))
+    assert found.value is None
+    assert "asks a model" in found.reason

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from softlaunch.evals.metrics import metric_names
 from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
 from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
 from softlaunch.policy.units import Margin, MarginKind
@@ -188,6 +189,32 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             _HEAD + "eval:\n  repeats: 8",
             "line 3: eval.maximum_repeats: 6 is less than repeats, which is 8",
             id="a default that a written value rules out",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  metrics:\n    - {metric: fuzzy}",
+            "line 5: eval.metrics[0].metric: there is no metric 'fuzzy'; there are " + ", ".join(metric_names()),
+            id="a metric that doesn't exist",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  metrics:\n    - {metric: rubric, margin: 2 %}",
+            "line 5: eval.metrics[0].margin: scores are from 0 to 1: it is written in points, not '2 %'",
+            id="a relative margin of a score",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  metrics: [{metric: rubric}]",
+            "line 4: eval.metrics: rubric asks judges: name their models under eval.judge.models",
+            id="a judged metric without a judge",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  metrics: [{metric: refusal}, {metric: refusal}]",
+            "line 4: eval.metrics: a metric is there twice; give one of them a label of its own",
+            id="a metric twice",
+        ),
+        pytest.param(
+            _HEAD + "eval:\n  judge: {models: [m], prompts: {judge-essay: own@1.0.0}}",
+            "line 4: eval.judge.prompts: there is no judge's prompt 'judge-essay'; there are judge-rubric, "
+            "judge-pairwise, judge-hallucination",
+            id="a judge's prompt that doesn't exist",
         ),
         pytest.param(
             _HEAD + "eval:\n  tolerance: 2 %",

@@ -23,6 +23,10 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             _HEAD + "shadow: null\nstages: [{weight_percent: 100, minimum_time: 30 min}]", True, id="blue-green"
         ),
         pytest.param(_HEAD + "gates: [{metric: errors, margin: 2 points}]", True, id="own gates"),
+        pytest.param(
+            _HEAD + "eval: {metrics: [{metric: rubric, margin: 2 points}], judge: {models: [m]}}", True, id="a judge"
+        ),
+        pytest.param(_HEAD + "eval: {judge: {models: []}}", False, id="nobody judges"),
         pytest.param("app: support-bot", False, id="no golden set"),
         pytest.param(_HEAD + "eval: {golden_set: other.jsonl}", False, id="the golden set in both places"),
         pytest.param(_HEAD + "shadw: null", False, id="unknown key"),

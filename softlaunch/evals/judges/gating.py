@@ -11,7 +11,7 @@ from softlaunch.evals.judges.panel import JudgeError, Judges
 from softlaunch.evals.metrics import ACCURACY, AnyMetric
 from softlaunch.evals.metrics.judged import Hallucination, Pairwise, Rubric, asks_judges
 from softlaunch.evals.report import MetricPlan
-from softlaunch.policy.metrics import JudgePolicy
+from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.registry.ledger import get_model, get_prompt
 from softlaunch.store.judgements import newest_calibration

@@ -67,12 +67,6 @@ def with_scores(
     ]
 
 
-def reasons_of(judgements: Judgements, answer: CallKey) -> dict[str, str]:
-    """What judges said of one answer, by metric."""
-    said = {key.metric: score.reason for key, score in judgements.items() if key.answer == answer}
-    return {metric: reason for metric, reason in said.items() if reason}
-
-
 def _scored(case: Case, answer: EvalAnswer, metrics: Sequence[AnyMetric], judgements: Judgements) -> EvalAnswer:
     sample = sample_of(case, answer)
     own = mean_of([_score(metric, answer.key, sample, judgements) for metric in case.own_metrics])

@@ -20,7 +20,7 @@ from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.metrics import Spent
 from softlaunch.evals.regression import EvalOrder, RegressionEval
 from softlaunch.evals.report import EvalReport
-from softlaunch.policy.metrics import JudgePolicy
+from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.registry.ledger import record_model
 from softlaunch.store.database import Database
