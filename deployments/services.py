@@ -1,6 +1,7 @@
 """The services of one installation on one machine, and how each of them is started."""
 
 import importlib.util
+import os
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,17 @@ class Installation:
             "DO_NOT_TRACK": "1",
             "PYTHONUNBUFFERED": "1",
             **_RETENTION,
+            **self._guard,
+        }
+
+    @property
+    def _guard(self) -> dict[str, str]:
+        """Without this any page that somebody on this machine opens in a browser could start and stop releases."""
+        return {
+            "PREFECT_SERVER_API_CSRF_PROTECTION_ENABLED": "true",
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": os.environ.get(
+                "PREFECT_SERVER_CORS_ALLOWED_ORIGINS", self.prefect_url
+            ),
         }
 
     @property

@@ -82,6 +82,15 @@ def running_up(home: Path, **environment: str) -> Iterator[Up]:
             os.kill(pid, signal.SIGKILL)
 
 
+def names_on(up: Up, what: str) -> set[str]:
+    """The names of what Prefect has of a kind; who doesn't show the token that it was given is refused."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{up.prefect_port}/api", timeout=20) as client:
+        assert client.post(f"/{what}/filter", json={}).status_code == 403
+        token = client.get("/csrf-token", params={"client": "test"}).raise_for_status().json()["token"]
+        shown = {"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token}
+        return {one["name"] for one in client.post(f"/{what}/filter", json={}, headers=shown).json()}
+
+
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
 def test_a_stack_comes_up_heals_and_goes_down(tmp_path: Path) -> None:
     """The gateway and Prefect answer, flows are deployed, a dead worker comes back, SIGTERM leaves nothing."""
@@ -89,10 +98,8 @@ def test_a_stack_comes_up_heals_and_goes_down(tmp_path: Path) -> None:
         wait_until(lambda: "Everything runs." in up.said or up.process.poll() is not None, "everything runs", 180)
         assert up.process.poll() is None, up.said
         assert httpx.get(f"http://127.0.0.1:{up.gateway_port}/healthz", timeout=20).is_success
-        deployed = httpx.post(f"http://127.0.0.1:{up.prefect_port}/api/deployments/filter", json={}, timeout=20)
-        assert {"release", "rollback", "reconcile"} <= {one["name"] for one in deployed.json()}
-        automations = httpx.post(f"http://127.0.0.1:{up.prefect_port}/api/automations/filter", json={}, timeout=20)
-        assert any("has crashed" in one["name"] for one in automations.json())
+        assert {"release", "rollback", "reconcile"} <= names_on(up, "deployments")
+        assert any("has crashed" in name for name in names_on(up, "automations"))
         wait_until(lambda: bool(up.pids("worker start")), "the worker runs", 60)
         (killed,) = up.pids("worker start")
         os.kill(killed, signal.SIGKILL)
