@@ -12,7 +12,16 @@ import orjson
 import psycopg
 import pytest
 import yaml
-from end_to_end.deployed import PATIENCE, ROOT, Environment, environment_of, running_prefect, running_worker, softlaunch
+from end_to_end.deployed import (
+    PATIENCE,
+    ROOT,
+    Environment,
+    environment_of,
+    prefect,
+    running_prefect,
+    running_worker,
+    softlaunch,
+)
 from end_to_end.postgres import running_postgres
 from end_to_end.stage import APP, BRIEF, Installation, installation, write_app
 from providers import quick_profile, running_provider
@@ -88,6 +97,7 @@ def _site(tmp_path_factory: pytest.TempPathFactory, prefect_url: str, ledger_url
         with_driver = make_url(ledger_url).set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
         playing = stack.enter_context(installation(folder / "app", with_driver, provider, CASES, rate_rps=40))
         second = stack.enter_context(running_gateway(ledger_url))
+        softlaunch(environment, "deploy")
         yield Site(playing, (playing.gateway_url, second), environment, prefect_url, folder)
 
 
@@ -121,7 +131,6 @@ def _let_in(api: str, origin: str) -> str | None:
 
 def test_a_release_goes_all_the_way_on_postgresql(site: Site) -> None:
     """Deployed, started and followed with the password, its eval in shards; Prefect's tables are in PostgreSQL."""
-    softlaunch(site.environment, "deploy")
     with running_worker(site.environment, site.folder):
         said = softlaunch(site.environment, "release", "start", APP, "--model", "second", "--json")
     assert orjson.loads(said)["state"] == "promoted"
@@ -137,21 +146,12 @@ def test_gateways_on_one_ledger_serve_alike(site: Site) -> None:
     held = {"weight_percent": 50, "minimum_time": "10 min", "minimum_requests": 20, "deadline": "20 min"}
     policy = site.folder / "app" / "held.yaml"
     policy.write_text(yaml.safe_dump({**BRIEF, "stages": [held]}), encoding="utf-8")
-    release = ["release", "start", APP, "--model", "first", "--policy", str(policy), "--json"]
+    changes = {"sampling": {"temperature": 0.5}}
+    asked = orjson.dumps({"request": {"app": APP, "changes": changes, "policy_file": str(policy)}}).decode()
     with running_worker({**site.environment, "SOFTLAUNCH_EVAL_SHARDS": "1"}, site.folder):
-        follower = subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli", *release],
-            env=site.environment,
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            wait_until(lambda: all("candidate" in arms for arms in site.arms(20)), "both serve the candidate", PATIENCE)
-            first, second = site.arms(60)
-        finally:
-            follower.kill()
-            follower.wait()
+        prefect(site.environment, "deployment", "run", "release/release", "--params", asked)
+        wait_until(lambda: all("candidate" in arms for arms in site.arms(20)), "both serve the candidate", PATIENCE)
+        first, second = site.arms(60)
     assert first == second
     assert {"stable", "candidate"} == set(first)
     wait_until(lambda: {arm for arms in site.arms(20) for arm in arms} == {"stable"}, "stable alone serves", 30)
