@@ -34,6 +34,7 @@ class EvalAnswer:
 
     `scores` maps metrics to values in [0, 1] and is empty where the call is unscored; `error` is then a short code
     such as `timeout` or `http_429`. Latency is that of the attempt that was answered; what nobody knows is None.
+    `reused` answers were given in an earlier run, which has paid for them.
     """
 
     key: CallKey
@@ -46,3 +47,5 @@ class EvalAnswer:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    case_digest: str = ""
+    reused: bool = False

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from softlaunch.evals.runner import Deadline
+from softlaunch.evals.deadline import Deadline
 
 GRACE_SECONDS = 5.0
 """Calls are started for so long after the last wait, so that a driver's short steps don't empty the pipeline."""

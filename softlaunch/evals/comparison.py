@@ -25,15 +25,13 @@ from softlaunch.evals.judging import contradicted, finding_of, judge_metric, no_
 from softlaunch.evals.metrics import ACCURACY
 from softlaunch.evals.multiplicity import holm
 from softlaunch.evals.paired import Floats, PairedEstimate, estimate
-from softlaunch.evals.report import EvalReport, MetricComparison, MetricPlan
+from softlaunch.evals.report import EvalReport, MetricComparison, MetricPlan, concluded
 from softlaunch.evals.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, mean_value, value_of
 from softlaunch.evals.unscored import judge_unscored, judge_unscored_metric
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.policy.units import Margin, MarginKind
 from softlaunch.verdict import Outcome, Role, Verdict
 
-_GRAVITY = (Outcome.FAIL, Outcome.ERROR, Outcome.REVIEW, Outcome.INCONCLUSIVE, Outcome.PASS)
-"""Harm that was shown stands, whatever else is missing; what is missing never passes."""
 DEFAULT_METRICS = (MetricPlan(ACCURACY),)
 
 
@@ -107,14 +105,6 @@ def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:
     if not plan.withheld:
         return replace(verdict, role=plan.role)
     return replace(verdict, role=plan.role, outcome=Outcome.ERROR, reason=f"{plan.withheld} ({verdict.reason})")
-
-
-def concluded(verdicts: Sequence[Verdict]) -> tuple[Outcome, str]:
-    """What several verdicts come to, and why; those that are only shown count for nothing."""
-    counted = [verdict for verdict in verdicts if verdict.role is not Role.MUTED]
-    outcome = min((verdict.outcome for verdict in counted), key=_GRAVITY.index, default=Outcome.ERROR)
-    reasons = [f"{verdict.gate}: {verdict.reason}" for verdict in counted if verdict.outcome is outcome]
-    return outcome, "; ".join(reasons) or "nothing was compared that counts"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,9 @@
 """The regression eval as the release drives it: a piece of work at a time, resumable after any kill."""
 
-import asyncio
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -16,14 +15,16 @@ from softlaunch.evals.answers import EvalAnswer
 from softlaunch.evals.background import Worker
 from softlaunch.evals.calls import Call
 from softlaunch.evals.comparison import compare
+from softlaunch.evals.deadline import Deadline
 from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.gating import judges_of, metric_plans
 from softlaunch.evals.judges.judgements import Judging, wanted_judgements, with_scores
 from softlaunch.evals.judges.rounds import judge_with
 from softlaunch.evals.multiplicity import level_of_a_look
+from softlaunch.evals.paying import Purse, out_of_budget, reuse_answers
 from softlaunch.evals.report import EvalReport
 from softlaunch.evals.retry import Retries
-from softlaunch.evals.runner import Deadline, plan, run_calls
+from softlaunch.evals.runner import plan, run_calls, run_to_end
 from softlaunch.evals.suite import Suite, load_suite
 from softlaunch.evals.upkeep import open_upkeep_incidents, with_upkeep
 from softlaunch.policy.model import EvalPolicy
@@ -51,13 +52,15 @@ class EvalOrder:
 class EvalProgress:
     """How far an eval is. `planned` grows when a first comparison is inconclusive; the report comes with the last call.
 
-    `cost_usd` covers the answered calls so far; None where none was answered or a price is unknown.
+    `cost_usd` covers the answered calls so far; None where none was answered or a price is unknown. `halted` says why
+    no more calls are made although some are missing; the report is then on what there is.
     """
 
     done: int
     planned: int
     cost_usd: float | None
     report: EvalReport | None
+    halted: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class _State:
     missing: Sequence[Call]
     unjudged: Sequence[Judging] = ()
     report: EvalReport | None = None
+    halted: str | None = None
 
     @property
     def left(self) -> int:
@@ -97,6 +101,7 @@ class RegressionEval:
         self._clock = clock or partial(datetime.now, UTC)
         self._workers: dict[str, Worker] = {}
         self._extended: set[str] = set()  # runs known to need the larger number of repeats; saves judging them again
+        self._purse = Purse()
         self._lock = threading.Lock()
 
     def work(self, order: EvalOrder, seconds: float) -> EvalProgress:
@@ -111,14 +116,17 @@ class RegressionEval:
         digests = (suite.digest, order.stable.digest, order.candidate.digest)
         open_run(self._database, order.run_id, order.app, order.release_id, digests, self._clock())
         state = self._state(order, suite)
-        while state.left and (left := until - monotonic()) > 0:
+        if state.missing:
+            reuse_answers(self._database, order.run_id, state.missing, order.policy, self._clock())
+            state = self._state(order, suite)
+        while state.report is None and (left := until - monotonic()) > 0:
             self._worker(order, state).wait(left)
             state = self._state(order, suite)
         with self._database.begin() as session:
             cost_usd = spent_usd(session, order.run_id)
             if state.report is not None:
                 open_upkeep_incidents(session, order.app, order.release_id, suite, state.report, self._clock())
-        return EvalProgress(state.planned - state.left, state.planned, cost_usd, state.report)
+        return EvalProgress(state.planned - state.left, state.planned, cost_usd, state.report, state.halted)
 
     def close(self) -> None:
         """Start no more calls, and wait for those under way."""
@@ -130,7 +138,8 @@ class RegressionEval:
         most = order.policy.maximum_repeats
         if order.run_id not in self._extended:
             state = self._state_with(order, suite, order.policy.repeats)
-            if state.report is None or state.report.outcome is not Outcome.INCONCLUSIVE or order.policy.repeats == most:
+            undecided = state.report is not None and state.report.outcome is Outcome.INCONCLUSIVE
+            if not undecided or state.halted or order.policy.repeats == most:
                 return state
             self._extended.add(order.run_id)
         return self._state_with(order, suite, most)
@@ -140,10 +149,22 @@ class RegressionEval:
         with self._database.read() as session:
             finished = finished_calls(session, order.run_id)
             missing = [call for call in calls if call.key not in finished]
-            if missing:
+            halted = self._spent_out(session, order) if missing else None
+            if missing and halted is None:
                 return _State(len(calls), missing)
             answers = [answer for answer in read_answers(session, order.run_id) if answer.key.repeat < repeats]
-            return self._judged_state(session, order, suite, answers)
+            state = self._judged_state(session, order, suite, answers)
+        if halted is None:
+            return state
+        report = state.report and state.report.with_verdict(out_of_budget(halted, len(answers), len(calls)))
+        return replace(state, planned=state.planned + len(missing), missing=missing, report=report, halted=halted)
+
+    def _spent_out(self, session: Session, order: EvalOrder) -> str | None:
+        """Why the budget allows no more calls; None where it does, or while calls are under way."""
+        worker = self._workers.get(order.run_id)
+        if worker is not None and worker.alive:
+            return None
+        return self._purse.budget(session, order.run_id, order.policy).spent_out
 
     def _judged_state(self, session: Session, order: EvalOrder, suite: Suite, answers: Sequence[EvalAnswer]) -> _State:
         """Where a run stands whose calls are all made."""
@@ -162,15 +183,17 @@ class RegressionEval:
         with self._lock:
             worker = self._workers.get(order.run_id)
             if worker is None or not worker.alive:
-                worker = Worker(
-                    self._run(order, state.missing) if state.missing else self._judge(order, state.unjudged)
-                )
+                calls = state.missing and not state.halted
+                worker = Worker(self._run(order, state.missing) if calls else self._judge(order, state.unjudged))
                 self._workers[order.run_id] = worker
             return worker
 
     def _run(self, order: EvalOrder, missing: Sequence[Call]) -> Callable[[Deadline], None]:
+        with self._database.read() as session:
+            budget = self._purse.budget(session, order.run_id, order.policy)
+
         def run(until: Deadline) -> None:
-            asyncio.run(
+            run_to_end(
                 run_calls(
                     missing,
                     partial(add_answers, self._database, order.run_id),
@@ -179,6 +202,7 @@ class RegressionEval:
                     until=until,
                     rng=self._rng,
                     retries=self._retries,
+                    budget=budget,
                 )
             )
 
@@ -192,7 +216,7 @@ class RegressionEval:
         record = partial(add_judgements, self._database, order.run_id)
 
         def run(until: Deadline) -> None:
-            asyncio.run(judge_with(caller, judges, unjudged, record, until))
+            run_to_end(judge_with(caller, judges, unjudged, record, until))
 
         return run
 

@@ -1,12 +1,23 @@
 """What a comparison found, as frozen values: verdicts, metrics, cases, and what each arm cost."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from softlaunch.evals.paired import PairedEstimate
 from softlaunch.policy.units import Margin
 from softlaunch.verdict import Interval, Outcome, Role, Verdict
+
+_GRAVITY = (Outcome.FAIL, Outcome.ERROR, Outcome.REVIEW, Outcome.INCONCLUSIVE, Outcome.PASS)
+"""Harm that was shown stands, whatever else is missing; what is missing never passes."""
+
+
+def concluded(verdicts: Sequence[Verdict]) -> tuple[Outcome, str]:
+    """What several verdicts come to, and why; those that are only shown count for nothing."""
+    counted = [verdict for verdict in verdicts if verdict.role is not Role.MUTED]
+    outcome = min((verdict.outcome for verdict in counted), key=_GRAVITY.index, default=Outcome.ERROR)
+    reasons = [f"{verdict.gate}: {verdict.reason}" for verdict in counted if verdict.outcome is outcome]
+    return outcome, "; ".join(reasons) or "nothing was compared that counts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +164,12 @@ class EvalReport:
     left_out_cases: int
     repeats: int
     confidence: float
+
+    def with_verdict(self, verdict: Verdict) -> "EvalReport":
+        """The report with one more verdict, which can only make its outcome graver."""
+        verdicts = (*self.verdicts, verdict)
+        outcome, reason = concluded(verdicts)
+        return replace(self, verdicts=verdicts, outcome=outcome, reason=reason)
 
     @property
     def flickering_cases(self) -> int:

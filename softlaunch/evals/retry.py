@@ -5,23 +5,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+_DOUBLINGS = 30
+
 
 @dataclass(frozen=True, slots=True)
 class Retries:
     """Exponential backoff with full jitter; `attempts` counts the first one, too.
 
-    What an endpoint asks for with Retry-After is obeyed up to `longest_seconds`.
+    What an endpoint asks for with Retry-After is obeyed up to `longest_seconds`. Rate limits are no attempts: they are
+    waited out for up to `patience_seconds`.
     """
 
     attempts: int = 5
     first_seconds: float = 0.5
     longest_seconds: float = 30.0
+    patience_seconds: float = 300.0
 
-    def pause(self, failed_attempts: int, retry_after: str | None, rng: random.Random, now: datetime) -> float:
-        """Seconds to wait after so many failed attempts (at least one)."""
-        ceiling = min(self.longest_seconds, self.first_seconds * 2.0 ** (failed_attempts - 1))
+    def pause(self, failed_attempts: int, asked: float | None, rng: random.Random) -> float:
+        """Seconds to wait after so many failed attempts (at least one); `asked` is what the endpoint wants."""
+        ceiling = min(self.longest_seconds, self.first_seconds * 2.0 ** min(failed_attempts - 1, _DOUBLINGS))
         jitter = rng.uniform(0.0, ceiling)
-        asked = parse_retry_after(retry_after, now)
         return jitter if asked is None else min(self.longest_seconds, asked + jitter)
 
 

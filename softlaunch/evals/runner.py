@@ -3,39 +3,25 @@
 import asyncio
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from time import monotonic
 
-import httpx
-from httpx_aiohttp import AiohttpTransport
+import uvloop
 
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
-from softlaunch.evals.calls import Call, ask, provider_headers
+from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.budget import Budget
+from softlaunch.evals.calls import Call, Client
+from softlaunch.evals.deadline import Deadline
+from softlaunch.evals.endpoint import open_session, provider_headers
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.suite import Suite
 from softlaunch.variant import Variant
 
-_BATCH = 32
+_BATCH = 100
 _FLUSH_SECONDS = 0.25
 _LOOK_SECONDS = 0.02
 
 Record = Callable[[Sequence[EvalAnswer]], None]
-
-
-class Deadline:
-    """Until when calls may be started, on the monotonic clock; it can be moved on while they run."""
-
-    def __init__(self, seconds: float = float("inf")) -> None:
-        self.at = monotonic() + seconds
-
-    def move(self, seconds: float) -> None:
-        """Let calls start for so many seconds from now; zero or less stops them."""
-        self.at = monotonic() + seconds
-
-    @property
-    def passed(self) -> bool:
-        """Whether no further call may be started."""
-        return monotonic() >= self.at
 
 
 def plan(suite: Suite, stable: Variant, candidate: Variant, repeats: range) -> Iterator[Call]:
@@ -50,7 +36,7 @@ def plan(suite: Suite, stable: Variant, candidate: Variant, repeats: range) -> I
                 yield Call(CallKey(arm, case.id, repeat), variant, case)
 
 
-async def run_calls(
+async def run_calls(  # noqa: PLR0913  (each of them is one thing that a caller decides)
     calls: Sequence[Call],
     record: Record,
     *,
@@ -59,28 +45,28 @@ async def run_calls(
     until: Deadline,
     rng: random.Random,
     retries: Retries | None = None,
+    budget: Budget | None = None,
 ) -> None:
     """Make the calls and record every answer, at most a quarter of a second after it came.
 
-    After the deadline no call is started; those under way are waited for, because they are paid for. `record` runs
-    in a thread of its own and must be safe to repeat. Raises MissingKeyError before the first call, and whatever
-    `record` raises.
+    After the deadline, and with the budget used up, no call is started; those under way are waited for, because they
+    are paid for. `record` runs in a thread of its own and must be safe to repeat. Raises MissingKeyError before the
+    first call, UnpricedError, and whatever `record` raises.
     """
-    for call in calls:
-        provider_headers(call.variant.model)
     if not calls:
         return
-    run = _Run(calls, record, until)
-    transport = AiohttpTransport(limits=httpx.Limits(max_connections=concurrency))
-    async with httpx.AsyncClient(transport=transport, timeout=timeout_seconds) as client:
-
-        async def answer(call: Call) -> EvalAnswer:
-            return await ask(client, call, timeout_seconds=timeout_seconds, retries=retries or Retries(), rng=rng)
-
+    budget = budget or Budget()
+    models = {call.variant.digest: call.variant.model for call in calls}.values()
+    budget.check(models)
+    for model in models:
+        provider_headers(model)
+    run = _Run(calls, record, until, budget)
+    async with open_session(concurrency, timeout_seconds) as session:
+        client = Client(session, retries=retries or Retries(), budget=budget, until=until, rng=rng)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(run.write())
-                workers = [group.create_task(run.work(answer)) for _ in range(min(concurrency, len(calls)))]
+                workers = [group.create_task(run.work(client)) for _ in range(min(concurrency, len(calls)))]
                 await asyncio.wait(workers)
                 run.over = True
         except ExceptionGroup as failed:
@@ -92,28 +78,37 @@ async def run_calls(
 class _Run:
     """What the workers and the writer of one run share."""
 
-    def __init__(self, calls: Sequence[Call], record: Record, until: Deadline) -> None:
+    def __init__(self, calls: Sequence[Call], record: Record, until: Deadline, budget: Budget) -> None:
         self.waiting = deque(calls)
         self.record = record
         self.until = until
+        self.budget = budget
         self.under_way = 0
         self.unwritten: list[EvalAnswer] = []
         self.over = False
 
-    async def work(self, answer: Callable[[Call], Awaitable[EvalAnswer]]) -> None:
-        """Take calls until none is left, or until the deadline has passed and nobody is busy."""
-        while self.waiting:
-            if self.until.passed:
-                if not self.under_way:
-                    return
+    async def work(self, client: Client) -> None:
+        """Take calls until none is left or may be paid, or until the deadline has passed and nobody is busy."""
+        while self.waiting and self.budget.spent_out is None:
+            if self.until.passed and not self.under_way:
+                return
+            if self.until.passed or self.budget.must_wait:
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
-            call = self.waiting.popleft()
-            self.under_way += 1
-            try:
-                self.unwritten.append(await answer(call))
-            finally:
-                self.under_way -= 1
+            await self._make(self.waiting.popleft(), client)
+
+    async def _make(self, call: Call, client: Client) -> None:
+        self.under_way += 1
+        self.budget.take()
+        answer = None
+        try:
+            answer = await client.answer(call)
+            if answer is not None:
+                self.unwritten.append(answer)
+        finally:
+            self.under_way -= 1
+            answered = answer is not None and answer.status is Status.SCORED
+            self.budget.settle(answer.cost_usd if answer else None, answered=answered)
 
     async def write(self) -> None:
         """Record what has come in, in batches, until the run is over."""
@@ -132,3 +127,9 @@ class _Run:
         """Record what a run that broke off had left; after a whole run there is nothing."""
         if self.unwritten:
             self.record(self.unwritten)
+
+
+def run_to_end(work: Coroutine[None, None, None]) -> None:
+    """Run it on an event loop of its own, the fast one."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)

@@ -6,9 +6,8 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.evals.comparison import concluded
 from softlaunch.evals.golden_set import Suite, SuiteWarning, WarningKind
-from softlaunch.evals.report import EvalReport
+from softlaunch.evals.report import EvalReport, concluded
 from softlaunch.store.news import Incident, IncidentKind, open_incident
 from softlaunch.verdict import Outcome, Role, Verdict
 

@@ -130,6 +130,12 @@ class EvalPolicy(Part):
     """Share of the candidate's calls that may end without a score (errors, timeouts) before the eval is an error."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
     """Calls under way at once, both variants together."""
+    budget_calls: Annotated[int, Field(ge=1)] | None = None
+    """How many calls an eval may make; left out, as many as the repeats need. A repeated attempt counts again."""
+    budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """What an eval's answers may cost, in USD; every model needs its prices then."""
+    reuse: Duration = 0.0
+    """Take answers of earlier evals that are at most this old: same variant, same case, same repeat. 0 takes none."""
     timeout: Duration = 60.0
     """How long one call may take."""
     on_inconclusive: OnInconclusive = OnInconclusive.ASK

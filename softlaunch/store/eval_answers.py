@@ -78,10 +78,36 @@ def read_answers(session: Session, run_id: str) -> tuple[EvalAnswer, ...]:
     return tuple(_answer(row) for row in rows)
 
 
+def paid_calls(session: Session, run_id: str) -> int:
+    """Calls of a run that have an outcome and weren't taken from an earlier run."""
+    paid = select(func.count()).where(EvalAnswerRow.run_id == run_id, col(EvalAnswerRow.reused).is_(False))
+    return session.exec(paid).one()
+
+
+def find_reusable(
+    session: Session, run_id: str, variant_digests: Sequence[str], since: datetime
+) -> dict[tuple[str, str, int], EvalAnswer]:
+    """Scored answers of runs since then, the newest by variant, case digest and repeat; never those of this run."""
+    rows = session.exec(
+        select(EvalAnswerRow)
+        .join(EvalRunRow, col(EvalRunRow.id) == EvalAnswerRow.run_id)
+        .where(
+            EvalAnswerRow.run_id != run_id,
+            col(EvalRunRow.started_at) >= since,
+            col(EvalAnswerRow.variant_digest).in_(variant_digests),
+            EvalAnswerRow.status == Status.SCORED,
+            EvalAnswerRow.case_digest != "",
+            col(EvalAnswerRow.reused).is_(False),
+        )
+        .order_by(col(EvalRunRow.started_at))
+    )
+    return {(row.variant_digest, row.case_digest, row.repeat): _answer(row) for row in rows}
+
+
 def spent_usd(session: Session, run_id: str) -> float | None:
     """USD that a run's answered calls have cost; None where there are none, or the cost of any is unknown."""
     answered = select(func.count(), func.count(col(EvalAnswerRow.cost_usd)), func.sum(EvalAnswerRow.cost_usd)).where(
-        EvalAnswerRow.run_id == run_id, EvalAnswerRow.status == Status.SCORED
+        EvalAnswerRow.run_id == run_id, EvalAnswerRow.status == Status.SCORED, col(EvalAnswerRow.reused).is_(False)
     )
     calls, priced, spent = session.exec(answered).one()
     return float(spent) if spent is not None and priced == calls else None
@@ -102,6 +128,8 @@ def _row(run_id: str, answer: EvalAnswer) -> dict[str, object]:
         "input_tokens": answer.input_tokens,
         "output_tokens": answer.output_tokens,
         "cost_usd": answer.cost_usd,
+        "case_digest": answer.case_digest,
+        "reused": answer.reused,
     }
 
 
@@ -117,4 +145,6 @@ def _answer(row: EvalAnswerRow) -> EvalAnswer:
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
         cost_usd=row.cost_usd,
+        case_digest=row.case_digest,
+        reused=row.reused,
     )

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, Integer, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, Column, DateTime, Dialect, Index, Integer, UniqueConstraint, false, text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -397,10 +397,12 @@ class EvalRunRow(SQLModel, table=True):
 class EvalAnswerRow(SQLModel, table=True):
     """One call of an eval. `status` is scored or unscored; `scores` maps metrics to values in [0, 1].
 
-    The key has the arm, because an eval of a variant against itself calls the same variant in both.
+    The key has the arm, because an eval of a variant against itself calls the same variant in both. `reused` ones were
+    taken from an earlier run and paid there; its variant, case and repeat were the same.
     """
 
     __tablename__ = "eval_answers"
+    __table_args__ = (Index("ix_eval_answers_reuse", "variant_digest", "case_digest", "repeat"),)
     run_id: str = Field(primary_key=True, foreign_key="eval_runs.id")
     arm: str = Field(primary_key=True)
     case_id: str = Field(primary_key=True)
@@ -414,6 +416,30 @@ class EvalAnswerRow(SQLModel, table=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost_usd: float | None = None
+    case_digest: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    reused: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+
+
+class EvalLabelRow(SQLModel, table=True):
+    """What a person said of the two answers to a case of an eval: which is better, or that neither is.
+
+    The texts are kept as they were shown, because a run can be deleted.
+    """
+
+    __tablename__ = "eval_labels"
+    __table_args__ = (UniqueConstraint("run_id", "case_id", "labelled_by"),)
+    id: int | None = _row_number()
+    run_id: str = Field(index=True)
+    app: str = Field(index=True)
+    case_id: str
+    vote: str
+    note: str = ""
+    question: str
+    reference: str = ""
+    stable_answer: str
+    candidate_answer: str
+    labelled_by: str
+    labelled_at: datetime = _when()
 
 
 class JudgementRow(SQLModel, table=True):

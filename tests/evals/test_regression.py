@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from endpoints import Endpoint, Reply, variant
 from sqlmodel import select
 
 from softlaunch.errors import ConflictError
-from softlaunch.evals.calls import MissingKeyError
+from softlaunch.evals.endpoint import MissingKeyError
 from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.suite import SuiteError
@@ -283,3 +284,54 @@ def test_killed_and_resumed(migrated_file: Path, endpoint: Endpoint, tmp_path: P
         asked = (models[key.arm], f"question {key.case_id[1:]}")
         assert endpoint.asked[asked] == asked_before[asked] == 1
     database.close()
+
+
+def test_a_budget_that_runs_out_says_so_and_nothing_is_lost(
+    database: Database, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    """The outcome is inconclusive with the reason; with more budget only the rest is paid."""
+    golden = golden_set(tmp_path, 160)
+    short = finish(RegressionEval(database), order(endpoint, golden, budget_calls=120))
+    assert short.halted == "the budget of 120 calls is used up"
+    assert short.report is not None
+    assert short.report.outcome is Outcome.INCONCLUSIVE
+    assert "budget: the budget of 120 calls is used up with 120 of 320 calls made" in short.report.reason
+    again = finish(RegressionEval(database), order(endpoint, golden, budget_calls=120))
+    assert (again.halted, endpoint.asked.total()) == (short.halted, 120)
+    whole = finish(RegressionEval(database), order(endpoint, golden, budget_calls=500))
+    assert (whole.halted, whole.done, endpoint.asked.total()) == (None, 320, 320)
+    assert whole.report is not None
+    assert whole.report.outcome is Outcome.PASS
+
+
+def test_a_budget_that_is_too_small_still_shows_harm(
+    evaluation: RegressionEval, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    """What was shown stands, however little was paid."""
+    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes")
+    progress = finish(evaluation, order(endpoint, golden_set(tmp_path, 200), budget_calls=100))
+    assert progress.report is not None
+    assert progress.report.outcome is Outcome.FAIL
+
+
+def test_answers_of_an_earlier_run_are_reused(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
+    """Stable's answers are paid once for two candidates, where the policy says so; they are marked and cost nothing."""
+    golden = golden_set(tmp_path, 100)
+    finish(RegressionEval(database), order(endpoint, golden))
+    second = replace(order(endpoint, golden, candidate="newer", reuse=3600), run_id="support-2", release_id=None)
+    progress = finish(RegressionEval(database), second)
+    assert progress.cost_usd == pytest.approx(100 * 30e-6)
+    assert endpoint.asked.total() == 300
+    assert endpoint.asked["good", "question 0"] == endpoint.asked["newer", "question 0"] == 1
+    third = replace(second, run_id="support-3", policy=second.policy.model_copy(update={"reuse": 0.0}))
+    finish(RegressionEval(database), third)
+    assert endpoint.asked["good", "question 0"] == 2
+
+
+def test_a_variant_against_itself_reuses_one_side_only(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
+    """Two arms that were the same answers would always agree."""
+    golden = golden_set(tmp_path, 10)
+    finish(RegressionEval(database), order(endpoint, golden, candidate="good"))
+    second = replace(order(endpoint, golden, candidate="good", reuse=3600), run_id="support-2", release_id=None)
+    finish(RegressionEval(database), second)
+    assert endpoint.asked["good", "question 3"] == 3

@@ -12,12 +12,14 @@ from arms import cases
 from endpoints import Behaviour, Endpoint, Reply, instruction, variant
 
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.calls import MissingKeyError
+from softlaunch.evals.budget import Budget, Limits, UnpricedError
+from softlaunch.evals.deadline import Deadline
+from softlaunch.evals.endpoint import MissingKeyError
 from softlaunch.evals.retry import Retries
-from softlaunch.evals.runner import Deadline, plan, run_calls
+from softlaunch.evals.runner import plan, run_calls
 from softlaunch.evals.suite import Suite
 
-QUICK = Retries(attempts=3, first_seconds=0.01, longest_seconds=0.05)
+QUICK = Retries(attempts=3, first_seconds=0.01, longest_seconds=0.05, patience_seconds=0.2)
 
 
 class Ledger:
@@ -116,7 +118,6 @@ def test_retry_after_is_waited_for(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     ("reply", "code", "attempts"),
     [
-        pytest.param(Reply(status=429), "http_429", 3, id="rate limit that stays"),
         pytest.param(Reply(status=502), "http_502", 3, id="server error that stays"),
         pytest.param(Reply(status=400), "http_400", 1, id="refused request"),
         pytest.param(Reply(status=302), "http_302", 1, id="redirect"),
@@ -231,3 +232,64 @@ def test_a_failure_to_record_stops_the_run(endpoint: Endpoint) -> None:
     with pytest.raises(OSError, match="disk full"):
         asyncio.run(run_calls(calls, full, **options))  # type: ignore[arg-type]  # mixed options
     assert endpoint.asked.total() < 1000
+
+
+def test_a_rate_limit_that_lasts_is_waited_out(endpoint: Endpoint) -> None:
+    """429 to everybody for longer than all attempts would take: nothing is lost, and few requests are wasted."""
+    opens = monotonic() + 1.5
+    endpoint.behaviour = lambda model, question, before: Reply(status=429 if monotonic() < opens else 200)
+    patient = Retries(attempts=2, first_seconds=0.05, longest_seconds=0.2, patience_seconds=60)
+    answers = run(endpoint, 20, retries=patient)
+    assert {answer.status for answer in answers.values()} == {Status.SCORED}
+    assert len(answers) == 40
+    assert endpoint.asked.total() < 40 + 8 * 60
+
+
+def test_a_rate_limit_without_end_is_unscored(endpoint: Endpoint) -> None:
+    """Patience ends; the code says why there is no answer."""
+    endpoint.behaviour = only("new", lambda model, question, before: Reply(status=429))
+    impatient = Retries(first_seconds=0.01, longest_seconds=0.02, patience_seconds=0.1)
+    answers = run(endpoint, 1, retries=impatient)
+    assert answers[CallKey(EvalArm.CANDIDATE, "c0", 0)].error == "http_429"
+
+
+def test_an_endpoint_that_says_that_nothing_is_left_is_left_alone(endpoint: Endpoint) -> None:
+    """The next call waits for the moment that the headers name."""
+    nothing = {"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "300ms"}
+    endpoint.behaviour = lambda model, question, before: Reply(headers=nothing)
+    started = monotonic()
+    answers = run(endpoint, 2, concurrency=1)
+    assert len(answers) == 4
+    assert monotonic() - started >= 0.9
+
+
+def test_a_deadline_ends_the_waiting_for_a_rate_limit(endpoint: Endpoint) -> None:
+    """What nobody has answered is not recorded, and asked again another time."""
+    endpoint.behaviour = lambda model, question, before: Reply(status=429, headers={"Retry-After": "30"})
+    assert run(endpoint, 3, until=Deadline(0.2), retries=Retries(longest_seconds=60)) == {}
+
+
+def test_a_budget_of_calls_is_kept_to_the_call(endpoint: Endpoint) -> None:
+    """Repeated attempts count, and what was answered is recorded."""
+    endpoint.behaviour = lambda model, question, before: Reply(status=200 if before or question[-1] != "0" else 500)
+    budget = Budget(Limits(calls=25))
+    answers = run(endpoint, 40, budget=budget)
+    assert endpoint.asked.total() == budget.calls == 25
+    assert 20 <= len(answers) <= 25
+    assert budget.spent_out == "the budget of 25 calls is used up"
+
+
+def test_a_budget_in_usd_is_never_exceeded(endpoint: Endpoint) -> None:
+    """Calls under way are reserved at what a call costs."""
+    budget = Budget(Limits(usd=0.0010))
+    answers = run(endpoint, 100, budget=budget, concurrency=16)
+    assert sum(answer.cost_usd or 0 for answer in answers.values()) == pytest.approx(budget.usd)
+    assert 0.0009 < budget.usd <= 0.0010
+
+
+def test_a_budget_in_usd_needs_prices(endpoint: Endpoint) -> None:
+    """Nothing is asked where nobody could say what it costs."""
+    unknown = {"input_usd_per_million": None, "output_usd_per_million": None}
+    with pytest.raises(UnpricedError, match=r"the price of good is unknown"):
+        run(endpoint, 3, budget=Budget(Limits(usd=1.0)), fields=unknown)
+    assert not endpoint.asked

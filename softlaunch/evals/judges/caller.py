@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import httpx
-from httpx_aiohttp import AiohttpTransport
-
 from softlaunch.evals.answers import EvalAnswer
-from softlaunch.evals.calls import Call, ask
+from softlaunch.evals.budget import Budget
+from softlaunch.evals.calls import Call, Client
+from softlaunch.evals.deadline import Deadline
+from softlaunch.evals.endpoint import open_session
 from softlaunch.evals.judges.panel import Ask
 from softlaunch.evals.retry import Retries
 
@@ -26,10 +26,13 @@ class Caller:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Ask]:
         """A way to make calls, as long as this is open."""
-        transport = AiohttpTransport(limits=httpx.Limits(max_connections=self.concurrency))
-        async with httpx.AsyncClient(transport=transport, timeout=self.timeout_seconds) as client:
+        async with open_session(self.concurrency, self.timeout_seconds) as session:
+            client = Client(session, retries=self.retries, budget=Budget(), until=Deadline(), rng=self.rng)
 
             async def make(call: Call) -> EvalAnswer:
-                return await ask(client, call, timeout_seconds=self.timeout_seconds, retries=self.retries, rng=self.rng)
+                answer = await client.answer(call)
+                if answer is None:  # only a deadline or a budget could leave it open
+                    raise RuntimeError(f"the call {call.key} has no outcome")
+                return answer
 
             yield make

@@ -5,11 +5,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.deadline import Deadline
 from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.judgements import JudgementKey, Judging
 from softlaunch.evals.judges.panel import Judges, Panel
 from softlaunch.evals.metrics import Helpers, PairMetric, Score
-from softlaunch.evals.runner import Deadline
 
 _FLUSH_SECONDS = 0.1
 

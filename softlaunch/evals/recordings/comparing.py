@@ -131,11 +131,4 @@ def _with_missing(report: EvalReport, missing: int, everything: int, policy: Eva
         reason=f"{missing:,} of {everything:,} ids have outputs of one model only and are left out; "
         f"{policy.maximum_unscored} are allowed",
     )
-    held = report.outcome is Outcome.PASS and not enough
-    return replace(
-        report,
-        verdicts=(*report.verdicts, verdict),
-        left_out_cases=report.left_out_cases + missing,
-        outcome=Outcome.INCONCLUSIVE if held else report.outcome,
-        reason=f"{verdict.gate}: {verdict.reason}" if held else report.reason,
-    )
+    return replace(report.with_verdict(verdict), left_out_cases=report.left_out_cases + missing)

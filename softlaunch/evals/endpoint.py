@@ -1,0 +1,128 @@
+"""One request of an eval to a model's endpoint: its reply, or why there is none."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import aiohttp
+import orjson
+
+from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.tool_calls import tool_calls_of, write_tool_calls
+from softlaunch.variant import ModelVersion
+
+_OK = 200
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+
+
+class MissingKeyError(SoftlaunchError):
+    """A provider's key isn't in the environment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as the endpoint gave it."""
+
+    text: str
+    input_tokens: int | None
+    output_tokens: int | None
+    latency_ms: float
+    headers: Mapping[str, str]
+
+
+class AttemptError(Exception):
+    """An attempt that brought no answer: a short code, and whether another attempt may help.
+
+    `limited` means that the endpoint takes no more requests for now, whoever asks.
+    """
+
+    def __init__(self, code: str, *, again: bool = False, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.again = again
+        self.headers: Mapping[str, str] = headers or {}
+
+    @property
+    def limited(self) -> bool:
+        """Whether the rate limit was the reason."""
+        return self.code == f"http_{_TOO_MANY_REQUESTS}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a model's requests go, worked out once."""
+
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, model: ModelVersion) -> "Target":
+        """The endpoint of a model. Raises MissingKeyError."""
+        headers = {"Content-Type": "application/json", **provider_headers(model)}
+        return cls(f"{model.endpoint.rstrip('/')}/chat/completions", headers)
+
+
+def provider_headers(model: ModelVersion, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The Authorization header for a model's endpoint, empty where it needs none. Raises MissingKeyError."""
+    if model.api_key_env is None:
+        return {}
+    key = (os.environ if environment is None else environment).get(model.api_key_env)
+    if not key:
+        raise MissingKeyError(f"model {model.name} needs its provider's key: set the variable {model.api_key_env}")
+    return {"Authorization": f"Bearer {key}"}
+
+
+def open_session(concurrency: int, timeout_seconds: float) -> aiohttp.ClientSession:
+    """A client for so many requests at once, each with so much time."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=concurrency, ttl_dns_cache=60),
+        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+async def attempt(session: aiohttp.ClientSession, target: Target, body: bytes) -> Reply:
+    """One request. Raises AttemptError."""
+    started = perf_counter()
+    try:
+        async with session.post(target.url, data=body, headers=target.headers, allow_redirects=False) as response:
+            content = await response.read()
+    except TimeoutError as error:
+        raise AttemptError("timeout") from error
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:
+        raise AttemptError("bad_endpoint") from error
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
+        raise AttemptError("connect", again=True) from error
+    except aiohttp.ClientError as error:  # what isn't HTTP at all
+        raise AttemptError("bad_answer") from error
+    latency_ms = (perf_counter() - started) * 1000
+    if response.status != _OK:
+        again = response.status == _TOO_MANY_REQUESTS or response.status >= _SERVER_ERROR
+        raise AttemptError(f"http_{response.status}", again=again, headers=response.headers)
+    return _read(content, latency_ms, response.headers)
+
+
+def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Reply:
+    """A chat completion's first choice; an answer that only calls tools has these as its text."""
+    try:
+        completion = orjson.loads(content)
+        message = completion["choices"][0]["message"]
+        text = message.get("content")
+        usage = completion.get("usage") or {}
+        tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise AttemptError("bad_answer") from error
+    if isinstance(text, list):
+        text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
+    if not isinstance(text, str | None):
+        raise AttemptError("bad_answer")
+    calls = () if text else tool_calls_of(message)
+    text = write_tool_calls(calls) if calls else text
+    return Reply(text or "", _count(tokens[0]), _count(tokens[1]), latency_ms, headers)
+
+
+def _count(tokens: Any) -> int | None:
+    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0 else None
