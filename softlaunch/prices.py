@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 from functools import lru_cache
-
-from genai_prices import Usage, calc_price
-from genai_prices.types import ModelPrice
+from typing import TYPE_CHECKING
 
 from softlaunch.variant import ModelVersion
+
+if TYPE_CHECKING:  # the list of published prices takes half a second to import, and many models bring their own
+    from genai_prices.types import ModelPrice
 
 _MILLION = 1_000_000
 
@@ -38,13 +39,17 @@ def _flat_rates(provider: str, model: str) -> tuple[float, float] | None:
     return (float(rates[0]), float(rates[1])) if is_flat else None
 
 
-def _total(price: ModelPrice, input_tokens: int, output_tokens: int) -> Decimal:
+def _total(price: "ModelPrice", input_tokens: int, output_tokens: int) -> Decimal:
+    from genai_prices import Usage
+
     return price.calc_price(Usage(input_tokens=input_tokens, output_tokens=output_tokens))["total_price"]
 
 
 @lru_cache(maxsize=1024)
-def _published(provider: str, model: str) -> ModelPrice | None:
+def _published(provider: str, model: str) -> "ModelPrice | None":
     """The published price of a model id; a provider that the price list doesn't know is left out of the search."""
+    from genai_prices import Usage, calc_price
+
     for provider_id in (provider, None):
         try:
             return calc_price(Usage(), model, provider_id=provider_id).model_price

@@ -22,13 +22,11 @@ from softlaunch.variant import ModelVersion, PromptVersion, Variant
 
 def main(port: int, cases: int, concurrency: int, folder: Path) -> None:
     """Ask every case once, keep every answer, and check that all of them are there and right."""
-    golden = folder / "golden.jsonl"
-    golden.write_text(
-        "".join(f'{{"id": "c{n}", "question": "Question {n}?", "expected": "yes"}}\n' for n in range(cases))
-    )
-    model = ModelVersion(name="bench", provider="test", model="bench", endpoint=f"http://127.0.0.1:{port}/v1")
+    prices = {"input_usd_per_million": 1.0, "output_usd_per_million": 1.0}
+    endpoint = f"http://127.0.0.1:{port}/v1"
+    model = ModelVersion(name="bench", provider="test", model="bench", endpoint=endpoint, **prices)
     variant = Variant(prompt=PromptVersion(name="plain", version="1.0.0", messages=()), model=model)
-    suite = load_suite(golden)
+    suite = load_suite(folder / "golden.jsonl")
     database = open_database(f"sqlite:///{folder / 'ledger.db'}")
     open_run(database, "bench", "bench", None, (suite.digest, variant.digest, variant.digest), datetime.now(UTC))
     calls = [call for call in plan(suite, variant, variant, range(1)) if call.key.arm == "stable"]

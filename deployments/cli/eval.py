@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from deployments.cli.comparisons import exit_code, say, show_comparison
+from deployments.cli.eval_run import run_eval
 from deployments.cli.output import JSON_OPTION, print_json
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.document import to_document
@@ -28,7 +29,7 @@ _METRIC = (
 def register(app: typer.Typer) -> None:
     """Add the group `eval`."""
     group = typer.Typer(help="Compare a candidate with stable on the same cases.", no_args_is_help=True)
-    group.callback()(lambda: None)
+    group.command("run")(run_eval)
     group.command("compare")(compare_outputs)
     app.add_typer(group, name="eval")
 

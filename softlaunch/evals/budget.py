@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from softlaunch.errors import SoftlaunchError
-from softlaunch.prices import cost_usd
+from softlaunch.prices import is_priced
 from softlaunch.variant import ModelVersion
 
 
@@ -54,7 +54,7 @@ class Budget:
         if self._limits.usd is None:
             return
         for model in models:
-            if cost_usd(model, 1, 1) is None:
+            if not is_priced(model):
                 raise UnpricedError(
                     f"a budget in USD can't be kept, because the price of {model.name} is unknown: give it "
                     "input_usd_per_million and output_usd_per_million, or set eval.budget_calls instead"

@@ -1,0 +1,1 @@
+"""Eval runners side by side: the same cases, the same endpoint, the same machine."""

@@ -1,0 +1,75 @@
+"""Evals outside of a release: what serves an app against a candidate, or against itself."""
+
+import secrets
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from softlaunch.evals.regression import EvalOrder, RegressionEval
+from softlaunch.evals.suite import load_suite
+from softlaunch.policy.load import golden_set_path
+from softlaunch.policy.model import EvalPolicy, Policy
+from softlaunch.registry.apps import Change, preview_candidate
+from softlaunch.registry.ledger import check_app
+from softlaunch.store.database import Database
+from softlaunch.store.tables import EvalRunRow, RouteRow, VariantRow
+from softlaunch.variant import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to compare. Without a change it is what serves against itself (A/A). `policy` None takes the app's."""
+
+    app: str
+    change: Change | None
+    policy: tuple[Policy, Path] | None = None
+
+
+def plan_order(database: Database, wanted: Wanted, overrides: dict[str, object]) -> EvalOrder:
+    """The order for a new run; overrides are keys of the eval policy. Raises SoftlaunchError. Nothing is written."""
+    with database.read() as session:
+        app = check_app(session, wanted.app)
+        policy, path = wanted.policy or (Policy.model_validate(app.policy), Path(app.policy_path))
+        serving = session.get_one(VariantRow, session.get_one(RouteRow, wanted.app).stable_digest)
+        stable = Variant.model_validate(serving.content)
+        same = wanted.change is None
+        candidate = stable if same else preview_candidate(session, wanted.app, stable, wanted.change or Change())
+    return EvalOrder(
+        run_id=f"{wanted.app}-eval-{secrets.token_hex(4)}",
+        app=wanted.app,
+        release_id=None,
+        stable=stable,
+        candidate=candidate,
+        policy=EvalPolicy.model_validate({**policy.eval.model_dump(), **overrides}),
+        golden_set=golden_set_path(policy, path),
+    )
+
+
+def resumed(database: Database, evaluation: RegressionEval, order: EvalOrder) -> EvalOrder:
+    """The order under the id of the newest run of the same that isn't finished; as it is where there is none.
+
+    The same: stable, candidate and golden set, outside of releases.
+    """
+    with database.read() as session:
+        latest = _latest(session, order, load_suite(order.golden_set).digest)
+    if latest is None:
+        return order
+    again = replace(order, run_id=latest)
+    progress = evaluation.work(again, 0)
+    return again if progress.report is None or progress.halted else order
+
+
+def _latest(session: Session, order: EvalOrder, suite_digest: str) -> str | None:
+    return session.exec(
+        select(EvalRunRow.id)
+        .where(
+            EvalRunRow.app == order.app,
+            col(EvalRunRow.release_id).is_(None),
+            EvalRunRow.suite_digest == suite_digest,
+            EvalRunRow.stable_digest == order.stable.digest,
+            EvalRunRow.candidate_digest == order.candidate.digest,
+        )
+        .order_by(col(EvalRunRow.started_at).desc())
+        .limit(1)
+    ).first()
