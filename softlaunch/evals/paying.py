@@ -30,6 +30,14 @@ class Purse:
         return self._budgets[run_id]
 
 
+def share_of_budget(session: Session, run_id: str, policy: EvalPolicy, shards: int) -> Budget:
+    """What one of several shards may pay of what is left of a run's budget."""
+    calls, usd = policy.budget_calls, policy.budget_usd
+    left = None if calls is None else max(0, calls - paid_calls(session, run_id)) // shards
+    left_usd = None if usd is None else max(0.0, usd - (spent_usd(session, run_id) or 0.0)) / shards
+    return Budget(Limits(left, left_usd))
+
+
 def reuse_answers(database: Database, run_id: str, missing: Sequence[Call], policy: EvalPolicy, now: datetime) -> None:
     """Take over what earlier runs have paid for: same variant, same case, same repeat, where the policy says so.
 

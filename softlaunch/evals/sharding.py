@@ -1,14 +1,15 @@
 """An eval in shards: several processes make the calls of one run, each those of its own cases."""
 
-import asyncio
 import random
 import zlib
 from dataclasses import dataclass
 from functools import partial
 
 from softlaunch.evals.calls import Call
+from softlaunch.evals.deadline import Deadline
+from softlaunch.evals.paying import share_of_budget
 from softlaunch.evals.regression import EvalOrder
-from softlaunch.evals.runner import Deadline, plan, run_calls
+from softlaunch.evals.runner import plan, run_calls, run_to_end
 from softlaunch.evals.suite import load_suite
 from softlaunch.store.database import Database
 from softlaunch.store.eval_answers import add_answers, finished_calls
@@ -39,9 +40,11 @@ def work_on_shard(database: Database, order: EvalOrder, shard: Shard, seconds: f
     """Start calls of a shard for so many seconds, and wait for those under way; returns how many are left.
 
     The run must have been opened. Idempotent, like the whole eval: answers are stored under arm, case and repeat.
-    The policy's concurrency is that of all shards together. Raises as `run_calls`.
+    The policy's concurrency and budget are those of all shards together. Raises as `run_calls`.
     """
-    asyncio.run(
+    with database.read() as session:
+        budget = share_of_budget(session, order.run_id, order.policy, shard.of)
+    run_to_end(
         run_calls(
             outstanding(database, order, shard),
             partial(add_answers, database, order.run_id),
@@ -49,6 +52,7 @@ def work_on_shard(database: Database, order: EvalOrder, shard: Shard, seconds: f
             timeout_seconds=order.policy.timeout,
             until=Deadline(seconds),
             rng=random.Random(),
+            budget=budget,
         )
     )
     return len(outstanding(database, order, shard))
