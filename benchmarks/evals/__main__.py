@@ -98,8 +98,12 @@ def _run(runner: Runner, port: int, cases: int, concurrency: int, limit: float) 
                 command,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                env={**environment, **runner.environment(job)},
-                cwd=_ROOT,
+                env={
+                    **environment,
+                    **runner.environment(job),
+                    **({} if runner.framework else {"PYTHONPATH": str(_ROOT)}),
+                },
+                cwd=folder,
                 start_new_session=True,
             )
             status, usage, stopped = _wait(process, started + limit)
