@@ -19,6 +19,9 @@ from deployments.stack import Service, Stack, StackError, ours
 from deployments.supervision import Supervisor, shown
 from softlaunch.settings import Settings
 
+_DEPLOY_ATTEMPTS = 3
+_DEPLOY_PAUSE_SECONDS = 4
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -56,16 +59,16 @@ def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None
     slack = _slack()
     services = [there.gateway, there.reconcile, there.prefect, there.worker, *slack]
     stack = Stack(there.logs, there.environment)
+    supervisor = Supervisor(stack, _complain)
     with stack, shown(stack, services, _nothing if quiet else _line):
         for service in (there.gateway, there.reconcile, there.prefect, *slack):
             stack.start(service)
         for service in (there.gateway, there.prefect):
             stack.await_ready(service, stopping)
         if not stopping.is_set():
-            _deploy(there)
+            _deploy(there, supervisor, stopping)
             stack.start(there.worker)
             _tell(there, slack)
-        supervisor = Supervisor(stack, _complain)
         while not stopping.wait(1):
             supervisor.look()
         console.print("Stopping; live releases go on with the next start, stable serves alone meanwhile.")
@@ -73,7 +76,8 @@ def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None
 
 def _slack() -> list[Service]:
     """The Slack listener, where Slack is configured and this version has one."""
-    if not os.environ.get("SOFTLAUNCH_SLACK_APP_TOKEN") or importlib.util.find_spec("deployments.cli.slack") is None:
+    configured = os.environ.get("SLACK_APP_TOKEN") or os.environ.get("SLACK_APP_TOKEN_FILE")
+    if not configured or importlib.util.find_spec("deployments.cli.slack") is None:
         return []
     return [Service("slack", ours("slack"))]
 
@@ -107,12 +111,24 @@ def _owner(held: IO[str]) -> str:
     return held.read().strip() or "unknown"
 
 
-def _deploy(there: Installation) -> None:
-    """Put pool, deployments and automations onto the server; raises StackError with the command's own words."""
+def _deploy(there: Installation, supervisor: Supervisor, stopping: threading.Event) -> None:
+    """Put pool, deployments and automations onto the server, which may die meanwhile and be started again.
+
+    Raises StackError with the command's own words.
+    """
     environment = {**os.environ, **there.environment}
-    done = subprocess.run(ours("deploy"), env=environment, capture_output=True, text=True, check=False)  # noqa: S603
-    if done.returncode:
-        raise StackError(f"Prefect took no deployments: {(done.stderr or done.stdout).strip()}")
+    for attempt in range(1, _DEPLOY_ATTEMPTS + 1):
+        done = subprocess.run(ours("deploy"), env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+        if done.returncode == 0 or stopping.is_set():
+            return
+        said = (done.stderr or done.stdout).strip()
+        if attempt == _DEPLOY_ATTEMPTS:
+            raise StackError(f"Prefect took no deployments: {said}. Its log: {supervisor.stack.log_of(there.prefect)}")
+        _complain(f"{said} - trying again")
+        for _ in range(_DEPLOY_PAUSE_SECONDS):
+            supervisor.look()
+            stopping.wait(1)
+        supervisor.stack.await_ready(there.prefect, stopping)
 
 
 def _tell(there: Installation, slack: list[Service]) -> None:
@@ -121,7 +137,7 @@ def _tell(there: Installation, slack: list[Service]) -> None:
         f"Everything runs.\n"
         f"  gateway        {there.gateway_url}/v1   (the app's name is the model)\n"
         f"  Prefect's UI   {there.prefect_url}\n"
-        f"  Slack          {'listening' if slack else 'not configured (SOFTLAUNCH_SLACK_APP_TOKEN)'}\n"
+        f"  Slack          {'listening' if slack else 'not configured (SLACK_APP_TOKEN)'}\n"
         f"  home           {home}   (ledger and reports)\n"
         f"  logs           {there.logs}\n"
         f"In other terminals: export SOFTLAUNCH_HOME={home} PREFECT_API_URL={there.prefect_url}/api\n"

@@ -5,81 +5,17 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from servers import wait_until
+from stacks import Up, free_port, running_up, stack_processes
 
 from deployments.cli.exits import Exit
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [pytest.mark.long, pytest.mark.prefect, pytest.mark.timeout(400)]
-
-
-@dataclass
-class Up:
-    """A running `softlaunch up` and where its parts listen."""
-
-    process: subprocess.Popen[bytes]
-    home: Path
-    gateway_port: int
-    prefect_port: int
-
-    @property
-    def said(self) -> str:
-        """What it has printed so far."""
-        return (self.home / "up.txt").read_text(errors="replace")
-
-    def pids(self, words: str) -> list[int]:
-        """Processes of this stack whose command line has these words."""
-        return [pid for pid, command in stack_processes(self.home).items() if words in command]
-
-
-def stack_processes(home: Path) -> dict[int, str]:
-    """Command lines of all processes that were told this home, by their ids."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if f"SOFTLAUNCH_HOME={home}".encode() in environment and command:
-            found[int(folder.name)] = command
-    return found
-
-
-def free_port() -> int:
-    """A port that nothing listens on at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def running_up(home: Path, **environment: str) -> Iterator[Up]:
-    """Run it while the block works; whatever is left of it afterwards is killed."""
-    ports = free_port(), free_port()
-    command = [sys.executable, "-m", "deployments.cli", "up"]
-    command += ["--gateway-port", str(ports[0]), "--prefect-port", str(ports[1])]
-    home.mkdir(exist_ok=True)
-    with (home / "up.txt").open("wb") as out:
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SOFTLAUNCH_"))
-        }
-        told = {**inherited, "PYTHONPATH": str(ROOT), "SOFTLAUNCH_HOME": str(home), **environment}
-        process = subprocess.Popen(command, env=told, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
-    try:
-        yield Up(process, home, *ports)
-    finally:
-        process.kill()
-        process.wait()
-        for pid in stack_processes(home):
-            os.kill(pid, signal.SIGKILL)
 
 
 def names_on(up: Up, what: str) -> set[str]:
@@ -95,8 +31,7 @@ def names_on(up: Up, what: str) -> set[str]:
 def test_a_stack_comes_up_heals_and_goes_down(tmp_path: Path) -> None:
     """The gateway and Prefect answer, flows are deployed, a dead worker comes back, SIGTERM leaves nothing."""
     with running_up(tmp_path / "home") as up:
-        wait_until(lambda: "Everything runs." in up.said or up.process.poll() is not None, "everything runs", 180)
-        assert up.process.poll() is None, up.said
+        up.await_everything()
         assert httpx.get(f"http://127.0.0.1:{up.gateway_port}/healthz", timeout=20).is_success
         assert {"release", "rollback", "reconcile"} <= names_on(up, "deployments")
         assert any("has crashed" in name for name in names_on(up, "automations"))

@@ -6,16 +6,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from chaos.arena import ROOT, Arena, arena, environment_of, whenever
 from chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
+from end_to_end.deployed import running_prefect
 
 pytestmark = [pytest.mark.chaos, pytest.mark.prefect, pytest.mark.timeout(900)]
 
 APPS = ["app-1", "app-2", "app-3"]
+RELEASE = """
+from flows.release import release
+from softlaunch.opening import Changes, ReleaseRequest
+release(ReleaseRequest(app="app-1", changes=Changes(model="second"), actor="chaos", origin="test"))
+"""
 START = """
 import sys
 from prefect.deployments import run_deployment
@@ -37,9 +43,7 @@ def test_releases_go_on_when_flows_and_the_worker_are_killed(
             for app, revision in zip(APPS[:2], (3, 4), strict=True):
                 kill_flow(playing, app, revision)
             whenever(lambda: reached(playing, APPS[2], 3), "the third is in its canary", 240)
-            os.killpg(first.pid, signal.SIGKILL)
-            for app in APPS:
-                playing.note_death(app, time.time())
+            kill_all(playing, first)
         with worker(environment, tmp_path / "worker-2.log"):
             whenever(playing.over, "every release is over", 400)
         for app in APPS:
@@ -69,8 +73,9 @@ def deploy(environment: dict[str, str]) -> None:
 def worker(environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A worker in a process group of its own, which is killed in the end with everything that it runs."""
     command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "softlaunch"]
+    quick = {**environment, "PREFECT_WORKER_QUERY_SECONDS": "1"}
     with log.open("wb") as out:
-        running = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
+        running = subprocess.Popen(command, env=quick, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
     try:
         yield running
     finally:
@@ -85,9 +90,40 @@ def reached(playing: Arena, app: str, revision: int) -> bool:
     return row is not None and row.revision >= revision
 
 
+def kill_all(playing: Arena, worker: subprocess.Popen[bytes]) -> None:
+    """Kill a worker and every flow that it runs, wherever Prefect put them: what a machine's restart does."""
+    os.killpg(worker.pid, signal.SIGKILL)
+    for app in APPS:
+        kill_driver(playing, app)
+
+
 def kill_flow(playing: Arena, app: str, revision: int) -> None:
     """Kill the process that drives an app's release once it has got so far."""
     whenever(lambda: reached(playing, app, revision), f"{app} is in its canary", 240)
-    holder = playing.releases()[app].driver_holder
-    os.kill(int(holder.rsplit(" ", 1)[1]), signal.SIGKILL)
+    kill_driver(playing, app)
+
+
+def kill_driver(playing: Arena, app: str) -> None:
+    """Kill the process that drove an app's release last, if it still is one of this test's."""
+    pid = int(playing.releases()[app].driver_holder.rsplit(" ", 1)[1])
+    with suppress(OSError):
+        if str(playing.folder).encode() in Path(f"/proc/{pid}/environ").read_bytes():
+            os.kill(pid, signal.SIGKILL)
     playing.note_death(app, time.time())
+
+
+def test_a_release_goes_on_when_the_prefect_server_is_gone_for_good(database_url: str, tmp_path: Path) -> None:
+    """Killed in the canary: the flow ends when it can tell Prefect nothing more, and plain reconcile goes on."""
+    (tmp_path / "prefect").mkdir()
+    with arena(database_url, tmp_path, APPS[:1], 12.0, reconcilers=1) as playing:
+        with running_prefect(tmp_path / "prefect") as prefect_environment:
+            environment = {**prefect_environment, **prefect_only(environment_of(database_url, tmp_path))}
+            flow = subprocess.Popen([sys.executable, "-c", RELEASE], env=environment, cwd=ROOT)
+            whenever(lambda: reached(playing, APPS[0], 3), "the canary is under way", 240)
+        try:
+            whenever(playing.over, "the release is over", 400)
+        finally:
+            flow.kill()
+            flow.wait()
+        went_the_whole_way(playing, APPS[0])
+    no_user_was_failed(playing)

@@ -1,0 +1,176 @@
+"""A release whose last stage lasts a week, on a clock that is told the time and traffic that is drawn."""
+
+import resource
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import func, inspect, select, table
+from sqlmodel import Session
+
+from softlaunch.driver import Driver
+from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry
+from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.gates.observations import Observations, Window
+from softlaunch.look import Evaluator, Eyes
+from softlaunch.policy.model import Metric, Policy
+from softlaunch.registry.ledger import record_variant
+from softlaunch.release import State
+from softlaunch.route import Serving
+from softlaunch.store.database import Database
+from softlaunch.store.driving import Transition, apply_transition
+from softlaunch.store.releases import Actor, Opening, open_release, read_release
+from softlaunch.store.routes import serving_to_json
+from softlaunch.store.stages import begin_stage
+from softlaunch.store.tables import AppRow, RouteRow, StageRow
+from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+
+APP = "bot"
+BEGAN = datetime(2026, 3, 2, tzinfo=UTC)
+WEEK_SECONDS = 7 * 86400.0
+_BRIEF = {"minimum_requests": 1, "minimum_time": "8 d", "deadline": "30 d"}
+POLICY = {
+    "app": APP,
+    "eval": {"golden_set": "golden.jsonl"},
+    "shadow": None,
+    "stages": [{"weight_percent": 50, **_BRIEF}, {"weight_percent": 100, **_BRIEF}],
+}
+
+
+@dataclass
+class Clock:
+    """A clock that goes only when told."""
+
+    now: datetime = BEGAN
+
+    def __call__(self) -> datetime:
+        """The time it shows."""
+        return self.now
+
+
+@dataclass
+class Traffic(Telemetry):
+    """Requests of both arms at so many a look; half of them rated."""
+
+    requests: int
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
+
+    def read(self, scope: Scope, after: float, now: float) -> Reading:  # noqa: ARG002  (the protocol's)
+        """A window of everything since the last look."""
+        half = self.requests // 2
+        window = Window(scope.stage.candidate_share, self._arm(half), self._arm(half))
+        return Reading((window,), now, requests=(half, half), exposed=half)
+
+    def history(self, app: str, stable_digest: str, before: float) -> Window:  # noqa: ARG002  (the protocol's)
+        """A thousand requests of stable."""
+        return Window(0.5, {}, self._arm(1000))
+
+    def _arm(self, count: int) -> Mapping[Metric, Observations]:
+        units = self.rng.integers(0, 2**62, count)
+        return {
+            Metric.ERRORS: Observations(units, (self.rng.random(count) < 0.01).astype(np.float64)),
+            Metric.LATENCY: Observations(units, 800 * self.rng.lognormal(0, 0.4, count)),
+            Metric.COST: Observations(units, 1e-5 * self.rng.lognormal(0, 0.3, count)),
+            Metric.SATISFACTION: Observations(
+                units[: count // 2], (self.rng.random(count // 2) < 0.8).astype(np.float64)
+            ),
+        }
+
+
+class NoEval(Evaluator):
+    """The stage that is measured comes after the eval."""
+
+    def work(self, order: EvalOrder, seconds: float) -> EvalProgress:  # noqa: ARG002  (the protocol's)
+        """Never asked."""
+        raise AssertionError("the release is in its canary")
+
+
+def _variant(version: str) -> Variant:
+    message = PromptMessage(role="system", content=f"You help, version {version}.")
+    model = {"name": "steady", "provider": "none", "model": "steady", "endpoint": "http://127.0.0.1:9/v1"}
+    return Variant(
+        prompt=PromptVersion(name="support", version=version, messages=(message,)),
+        model=ModelVersion.model_validate(model),
+    )
+
+
+def open_in_canary(database: Database) -> str:
+    """A release in its stage of 50 %."""
+    policy, stable, candidate = Policy.model_validate(POLICY), _variant("1.0.0"), _variant("1.1.0")
+    by = Actor("benchmark", "benchmark")
+    with database.begin() as session:
+        content = policy.model_dump(mode="json")
+        session.add(AppRow(name=APP, policy=content, policy_path="p", salt="s", recorded_at=BEGAN))
+        for variant in (stable, candidate):
+            record_variant(session, variant, BEGAN)
+        session.flush()
+        serving = serving_to_json(Serving(salt="s"))
+        session.add(RouteRow(app=APP, revision=1, stable_digest=stable.digest, serving=serving, changed_at=BEGAN))
+        session.flush()
+        release_id = open_release(session, Opening(APP, stable.digest, candidate.digest, policy, "p"), by, BEGAN)
+    with database.begin() as session:
+        release = read_release(session, release_id)
+        apply_transition(session, Transition(release, State.EVALUATING, 0, "benchmark"), by, BEGAN)
+    with database.begin() as session:
+        release = read_release(session, release_id)
+        apply_transition(session, Transition(release, State.CANARY, 1, "benchmark"), by, BEGAN)
+        begin_stage(session, release_id, release.stages[1], BEGAN)
+    return release_id
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the driver had cost after so much of the week."""
+
+    days: float
+    steps: int
+    memory_mb: float
+    rows: int
+    evidence_kb: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """For how long, and how often, to look; how many requests each look finds; how often to measure."""
+
+    seconds: float
+    step_seconds: float
+    requests: int
+    samples: int
+
+
+def drive_for(database: Database, release_id: str, plan: Plan) -> Iterator[Sample]:
+    """Drive by the clock as planned, and measure on the way."""
+    clock = Clock()
+    eyes = Eyes(Traffic(plan.requests), NoEval())
+    driver = Driver(database, eyes, "benchmark", clock, timedelta(seconds=2 * plan.step_seconds))
+    token = driver.take_over(release_id)
+    steps = int(plan.seconds / plan.step_seconds)
+    for step in range(1, steps + 1):
+        clock.now += timedelta(seconds=plan.step_seconds)
+        progress = driver.advance(release_id, token)
+        if progress.over or progress.next_position != 1:
+            raise RuntimeError(f"the stage was to last: {progress.told}")
+        if step % (steps // plan.samples) == 0:
+            yield _sample(database, release_id, step, step * plan.step_seconds / 86400)
+
+
+def _sample(database: Database, release_id: str, steps: int, days: float) -> Sample:
+    with database.read() as session:
+        evidence = session.get_one(StageRow, (release_id, 1)).model_dump_json()
+        return Sample(days, steps, _memory_mb(), _rows(session), len(evidence) / 1024)
+
+
+def _rows(session: Session) -> int:
+    names = inspect(session.connection()).get_table_names()
+    return sum(
+        session.connection().execute(select(func.count()).select_from(table(name))).scalar_one() for name in names
+    )
+
+
+def _memory_mb() -> float:
+    """Resident memory of this process now."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize() / 1024**2
