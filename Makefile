@@ -1,14 +1,16 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long quick check format migration requirements clean
+.PHONY: help demo test mlflow test-long quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python
 UV_INSTALL := install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
-LOCK = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+LOCK_OF = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-emit-index-url --generate-hashes --no-header
+LOCK = $(LOCK_OF) pyproject.toml
+MLFLOW := 3.17.2
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c '$(SUPPORTED)' 2>/dev/null && { echo $$one; break; }; done)
@@ -37,6 +39,8 @@ format: $(VENV)/.dev ## sort imports and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+mlflow: .venv-mlflow/.done ## install the MLflow server that some of the long tests talk to (600 MB, in .venv-mlflow)
+
 migration: $(VENV)/.dev ## write the next schema revision from the tables: make migration MESSAGE="add a column"
 	@test -n "$(MESSAGE)" || { echo 'say what changes: make migration MESSAGE="add a column"' >&2; exit 2; }
 	@$(BIN)/python -m softlaunch.store.migrations.revise "$(MESSAGE)"
@@ -44,9 +48,10 @@ migration: $(VENV)/.dev ## write the next schema revision from the tables: make 
 requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade takes the newest versions
 	@$(LOCK) $(UPGRADE) --group build -o requirements.txt
 	@$(LOCK) $(UPGRADE) --group build --group dev --constraints requirements.txt -o requirements-dev.txt
+	@echo "mlflow==$(MLFLOW)" | $(LOCK_OF) - $(UPGRADE) -o requirements-mlflow.txt
 
 clean: ## remove the environment, caches and builds (never .softlaunch, which holds a ledger)
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) .venv-mlflow .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv: requirements-uv.txt
@@ -69,4 +74,10 @@ $(VENV)/.runtime: requirements.txt pyproject.toml $(BIN)/uv
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@echo "installing what tests and checks need"
 	@$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+.venv-mlflow/.done: requirements-mlflow.txt $(BIN)/uv
+	@echo "installing MLflow into .venv-mlflow"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-mlflow/bin/python --require-hashes -r requirements-mlflow.txt
 	@touch $@

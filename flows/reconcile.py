@@ -3,7 +3,7 @@
 from prefect import flow
 
 from softlaunch.orphans import Remedy
-from tasks import notices, orphans
+from tasks import models, notices, orphans
 
 
 @flow(name="reconcile", flow_run_name="look for releases that nobody drives")
@@ -16,5 +16,6 @@ def reconcile() -> list[str]:
     for finding in found:
         if finding.remedy is Remedy.RESUME:
             orphans.order_resumption(finding)
+    models.mirror_aliases()
     notices.deliver()
     return [finding.sentence for finding in found]

@@ -33,6 +33,16 @@ class Settings(BaseSettings):
     webhook_routing_key: SecretStr | None = Field(
         default=None, description="routing key put into the webhook's body, as PagerDuty wants it"
     )
+    archive: str = Field(
+        default="", description="where cleanups archive: a folder, or s3://bucket/prefix?storage_class=GLACIER_IR"
+    )
+    model_registry: str = Field(
+        default="", description="registry whose aliases follow what serves: mlflow+http://host:port; none when unset"
+    )
+    mlflow_token: SecretStr | None = Field(default=None, description="bearer token for MLflow")
+    ledger_usd_per_gb_month: float = Field(
+        default=0.115, ge=0, description="what a gigabyte of the ledger costs a month; Amazon RDS gp3 lists 0.115"
+    )
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8800
 
@@ -42,6 +52,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @property
+    def archive_address(self) -> str:
+        """Where cleanups archive; a folder in the home folder when unset."""
+        return self.archive or str(self.home.resolve() / "archive")
 
     @property
     def reports_dir(self) -> Path:

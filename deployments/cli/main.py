@@ -15,6 +15,7 @@ _MODULES = {
     "policy": ("policy",),
     "prompts": ("prompts",),
     "registry": ("models", "variants"),
+    "housekeeping": ("registry",),
     "plan": ("plan",),
     "release": ("release",),
     "up": ("up",),

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from deployments.cli.ledger import ledger as open_ledger
+from deployments.cli.model_registry import mirror_aliases, registered
 from deployments.cli.output import JSON_OPTION, console, print_json, print_table
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
@@ -32,9 +33,11 @@ class WhichAppError(SoftlaunchError):
 
 def register(app: typer.Typer) -> None:
     """Add the groups `models` and `variants`."""
-    models = typer.Typer(help="Model versions in the ledger.", no_args_is_help=True)
+    models = typer.Typer(help="Model versions, in the ledger and in another model registry.", no_args_is_help=True)
     models.command("list")(list_models)
     models.command("show")(show_model)
+    models.command("registered")(registered)
+    models.command("mirror")(mirror_aliases)
     variants = typer.Typer(help="Variants: prompt version + model version + sampling parameters.", no_args_is_help=True)
     variants.command("list")(list_variants)
     variants.command("show")(show_variant)

@@ -11,6 +11,7 @@ from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metri
 from softlaunch.policy.metric import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
+from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.units import Duration, Margin, MarginKind
 from softlaunch.variant import Name
 from softlaunch.verdict import Role
@@ -272,6 +273,7 @@ class Policy(Part):
     orphaned: OrphanedPolicy = OrphanedPolicy()
     ab: AbPolicy = AbPolicy()
     texts: TextPolicy = TextPolicy()
+    retention: RetentionPolicy = RetentionPolicy()
     router: RouterKind = RouterKind.EMBEDDED
     telemetry: TelemetryKind = TelemetryKind.REQUEST_LOG
     chat: ChatKind = ChatKind.CONSOLE

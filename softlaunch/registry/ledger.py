@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from softlaunch.errors import NotFoundError, SoftlaunchError
 from softlaunch.registry.versions import precedence
 from softlaunch.store.aliases import read_alias
-from softlaunch.store.tables import AliasRow, AppRow, ModelRow, PromptRow, VariantRow
+from softlaunch.store.tables import AliasRow, AppRow, ArchivedRow, ModelRow, PromptRow, VariantRow
 from softlaunch.variant import ModelVersion, PromptVersion, Variant
 
 SHORTEST_PREFIX = 6
@@ -38,6 +38,7 @@ def record_prompt(session: Session, prompt: PromptVersion, source: str, now: dat
     """Record a prompt version; False when exactly this is recorded. Raises ImmutableError."""
     row = session.get(PromptRow, (prompt.name, prompt.version))
     if row is None:
+        _check_archived(session, "prompts", prompt.label, prompt.digest, source)
         content = prompt.model_dump(mode="json")
         session.add(
             PromptRow(
@@ -63,6 +64,7 @@ def record_model(session: Session, model: ModelVersion, source: str, now: dateti
     """Record a model version; False when exactly this is recorded. Raises ImmutableError."""
     row = session.get(ModelRow, model.name)
     if row is None:
+        _check_archived(session, "models", model.name, model.digest, source)
         content = model.model_dump(mode="json")
         session.add(ModelRow(name=model.name, digest=model.digest, content=content, source=source, recorded_at=now))
         session.flush()
@@ -75,6 +77,22 @@ def record_model(session: Session, model: ModelVersion, source: str, now: dateti
             f"{model.name}-2"
         )
     return False
+
+
+def _check_archived(session: Session, kind: str, key: str, digest: str, source: str) -> None:
+    """A version that was deleted by a cleanup stays what it was."""
+    archived = session.exec(
+        select(ArchivedRow)
+        .where(ArchivedRow.kind == kind, ArchivedRow.key == key)
+        .order_by(col(ArchivedRow.id).desc())
+        .limit(1)
+    ).one_or_none()
+    if archived is not None and archived.content_digest != digest:
+        raise ImmutableError(
+            f"{key} was archived on {archived.archived_at:%Y-%m-%d} with other content, and versions never change: "
+            f"undo the edit in {source}, or save it as a new version; 'softlaunch registry restore {kind} {key}' "
+            "brings the old one back"
+        )
 
 
 def record_variant(session: Session, variant: Variant, now: datetime) -> bool:

@@ -63,6 +63,7 @@ class PromptRow(SQLModel, table=True):
     """A recorded prompt version; never changed."""
 
     __tablename__ = "prompts"
+    __table_args__ = (Index("ix_prompts_age", "name", "recorded_at", "version"),)
     name: str = Field(primary_key=True)
     version: str = Field(primary_key=True)
     digest: str = Field(index=True)
@@ -86,6 +87,7 @@ class ModelRow(SQLModel, table=True):
     """A recorded model version; never changed."""
 
     __tablename__ = "models"
+    __table_args__ = (Index("ix_models_age", "recorded_at", "name"),)
     name: str = Field(primary_key=True)
     digest: str = Field(index=True)
     content: dict[str, Any] = _json()
@@ -97,6 +99,7 @@ class VariantRow(SQLModel, table=True):
     """A recorded variant, whole, so that what served can always be read again."""
 
     __tablename__ = "variants"
+    __table_args__ = (Index("ix_variants_age", "recorded_at", "digest"),)
     digest: str = Field(primary_key=True)
     label: str
     prompt_name: str
@@ -385,6 +388,7 @@ class EvalRunRow(SQLModel, table=True):
     """One comparison on a golden set."""
 
     __tablename__ = "eval_runs"
+    __table_args__ = (Index("ix_eval_runs_age", "app", "started_at", "id"),)
     id: str = Field(primary_key=True)
     app: str = Field(index=True)
     release_id: str | None = Field(default=None, index=True)
@@ -600,3 +604,72 @@ class LaneRow(SQLModel, table=True):
     thread: str = ""
     shown: int = -1
     shown_at: datetime | None = _when(nullable=True)
+
+
+class TagRow(SQLModel, table=True):
+    """A tag on a recorded version: `protected` keeps it for good, others give it an age of their own."""
+
+    __tablename__ = "tags"
+    kind: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    tag: str = Field(primary_key=True)
+    tagged_at: datetime = _when()
+    tagged_by: str
+
+
+class BundleRow(SQLModel, table=True):
+    """An object in an archive, named by the SHA-256 of its content, that was read back before anything was deleted."""
+
+    __tablename__ = "bundles"
+    key: str = Field(primary_key=True)
+    archive: str
+    sha256: str
+    bytes: int
+    written_at: datetime = _when()
+
+
+class ArchivedRow(SQLModel, table=True):
+    """Something that a cleanup deleted, and the bundle that holds it.
+
+    `digest` is the SHA-256 of the entry in the bundle, `content_digest` that of the version itself: another content
+    is never recorded under its name. `restored_at` is when it was last put back.
+    """
+
+    __tablename__ = "archived"
+    __table_args__ = (Index("ix_archived_key", "kind", "key"),)
+    id: int | None = _row_number()
+    kind: str
+    key: str
+    digest: str
+    content_digest: str
+    bytes: int
+    reason: str
+    bundle: str = Field(foreign_key="bundles.key")
+    archived_at: datetime = _when()
+    archived_by: str
+    restored_at: datetime | None = _when(nullable=True)
+
+
+class DailyRequestRow(SQLModel, table=True):
+    """What is kept of an app's requests of one day (UTC) once the rows themselves are archived: sums that add up.
+
+    `latencies` counts answers by buckets of 1 % relative width, so that percentiles can still be told. Requests whose
+    tokens or cost nobody knew aren't in those sums; `priced` counts the others.
+    """
+
+    __tablename__ = "daily_requests"
+    day: str = Field(primary_key=True)
+    app: str = Field(primary_key=True)
+    variant_digest: str = Field(primary_key=True)
+    arm: str = Field(primary_key=True)
+    mirrored: bool = Field(primary_key=True)
+    requests: int
+    failed: int
+    latency_ms: float
+    latencies: dict[str, Any] = _json()
+    input_tokens: int = Field(sa_type=BigInteger)
+    output_tokens: int = Field(sa_type=BigInteger)
+    priced: int
+    cost_usd: float
+    rated: int
+    satisfaction: float

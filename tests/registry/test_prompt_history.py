@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from registry.git_prompts import PromptRepo, prompt
 
 from softlaunch.edges.git.repository import GitError
 from softlaunch.registry.prompt_history import PromptHistoryError
 from softlaunch.registry.prompt_sync import Prompts, check_history, check_merge, check_staged
-from tests.registry.git_prompts import PromptRepo, prompt
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from registry.git_prompts import PromptRepo, prompt
 from sqlmodel import select
 
 from softlaunch.edges.git.repository import GitError
@@ -13,7 +14,6 @@ from softlaunch.registry.prompt_sync import Prompts, Synced, sync
 from softlaunch.store.database import Database
 from softlaunch.store.tables import PromptRow, PromptSyncRow
 from softlaunch.variant import PromptMessage, PromptVersion
-from tests.registry.git_prompts import PromptRepo, prompt
 
 NOON = datetime(2026, 9, 2, 12, tzinfo=UTC)
 

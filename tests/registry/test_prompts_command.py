@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
+from registry.git_prompts import PromptRepo, prompt
+from registry.test_registry_commands import run, run_json
 
 from softlaunch.errors import NotFoundError, SoftlaunchError
 from softlaunch.registry.new_prompts import NewPromptError
 from softlaunch.registry.prompt_history import PromptHistoryError
-from tests.registry.git_prompts import PromptRepo, prompt
-from tests.registry.test_registry_commands import run, run_json
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 from datetime import datetime, timedelta
 
+from builders import APP, CANDIDATE, NOON, STABLE, open_in_new_app
 from sqlmodel import col, select
 
 from softlaunch.store.aliases import PRODUCTION, move_alias
 from softlaunch.store.database import Database
 from softlaunch.store.served import Served, served_between
 from softlaunch.store.tables import StageRow
-from tests.builders import APP, CANDIDATE, NOON, STABLE, open_in_new_app
 
 HOUR = timedelta(hours=1)
 

@@ -1,0 +1,60 @@
+"""`softlaunch models registered` and `models mirror`: the model registry, the ledger's own or another one."""
+
+import typer
+
+from deployments.cli.exits import Exit
+from deployments.cli.ledger import ledger
+from deployments.cli.output import JSON_OPTION, console, print_json, print_table
+from deployments.cli.who import who
+from softlaunch.edges.models.interface import VERSION_TAG, RegistryError
+from softlaunch.edges.models.opening import open_registry
+from softlaunch.registry.mirror import mirror
+from softlaunch.settings import Settings
+
+
+def registered(
+    app: str = typer.Argument(metavar="APP", help="The app; it is the registered model's name."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """List an app's versions in the model registry, newest first, with their aliases."""
+    with ledger() as database:
+        registry = open_registry(Settings(), database, str(who()))
+        rows = [
+            {
+                "version": one.version[:12],
+                "semantic": one.tags.get(VERSION_TAG),
+                "aliases": ", ".join(sorted(one.aliases)),
+                "prompt": one.tags.get("softlaunch.prompt"),
+                "model": one.tags.get("softlaunch.model"),
+            }
+            for one in registry.versions(app)
+        ]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table(f"{app} in {registry.address}", tuple(rows[0]), [list(row.values()) for row in rows])
+    else:
+        console.print(f"{app} has no version in {registry.address}", markup=False, highlight=False)
+
+
+def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
+    """Let production, previous and baseline of the registry that SOFTLAUNCH_MODEL_REGISTRY names follow the ledger's.
+
+    `softlaunch reconcile` does so too. Exit code 5 where some could not follow; releases don't wait for them.
+    """
+    settings = Settings()
+    if not settings.model_registry:
+        raise RegistryError("there is no other registry to mirror to; set SOFTLAUNCH_MODEL_REGISTRY")
+    with ledger() as database:
+        found = mirror(database, open_registry(settings, database, str(who())))
+    if as_json:
+        print_json(
+            [{"app": one.app, "alias": one.alias, "version": one.version, "problem": one.problem} for one in found]
+        )
+    else:
+        for one in found:
+            console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
+        if not found:
+            console.print("every alias points where it must")
+    if any(one.problem for one in found):
+        raise typer.Exit(Exit.INCONCLUSIVE)

@@ -1,0 +1,1 @@
+"""Archives: where what a cleanup deletes is kept."""

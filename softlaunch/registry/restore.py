@@ -1,0 +1,54 @@
+"""Putting back what a cleanup deleted."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, select
+
+from softlaunch.edges.archives.interface import Archive
+from softlaunch.errors import ConflictError, NotFoundError
+from softlaunch.registry.bundles import check, find
+from softlaunch.registry.retention import Kind
+from softlaunch.store.database import Database
+from softlaunch.store.rows import insert_rows, load
+from softlaunch.store.tables import ArchivedRow, BundleRow
+
+
+def restore(
+    database: Database, open_archive: Callable[[str], Archive], kind: Kind, key: str, now: datetime
+) -> ArchivedRow:
+    """Put an archived item back exactly as it was; returns the record of its deletion.
+
+    Raises NotFoundError where nothing of this key was archived, ThawingError where the archive needs hours to hand it
+    out, ArchiveError where its copy is damaged, and ConflictError where it is in the ledger.
+    """
+    with database.read() as session:
+        archived = find_archived(session, kind, key)
+        bundle = session.get_one(BundleRow, archived.bundle)
+    content = open_archive(bundle.archive).get(bundle.key)
+    check(bundle.key, content, bundle.sha256)
+    rows = load(find(content, archived.digest))
+    try:
+        with database.begin() as session:
+            insert_rows(session, rows)
+            session.get_one(ArchivedRow, archived.id).restored_at = now
+    except IntegrityError as error:
+        raise ConflictError(f"{key} is in the ledger already; nothing was changed") from error
+    return archived
+
+
+def find_archived(session: Session, kind: Kind, key: str) -> ArchivedRow:
+    """The newest record of an item's deletion. Raises NotFoundError, naming what was archived of that kind."""
+    query = select(ArchivedRow).where(ArchivedRow.kind == kind).order_by(col(ArchivedRow.id).desc())
+    row = session.exec(query.where(ArchivedRow.key == key).limit(1)).one_or_none()
+    if row is None:
+        known = ", ".join(one.key for one in session.exec(query.limit(10)))
+        raise NotFoundError(f"no {kind} {key!r} was archived; the newest that were: {known or 'none'}")
+    return row
+
+
+def list_archived(session: Session, kind: Kind | None, limit: int) -> list[ArchivedRow]:
+    """What was archived, newest first."""
+    query = select(ArchivedRow).order_by(col(ArchivedRow.id).desc()).limit(limit)
+    return list(session.exec(query if kind is None else query.where(ArchivedRow.kind == kind)))
