@@ -145,7 +145,7 @@ def test_gateways_on_one_ledger_serve_alike(site: Site) -> None:
     """A user meets the same arm at each; with worker and flow killed both return to stable, and both follow."""
     held = {"weight_percent": 50, "minimum_time": "10 min", "minimum_requests": 20, "deadline": "20 min"}
     policy = site.folder / "app" / "held.yaml"
-    policy.write_text(yaml.safe_dump({**BRIEF, "stages": [held]}), encoding="utf-8")
+    policy.write_text(yaml.safe_dump({**BRIEF, "stages": [held, *BRIEF["stages"]]}), encoding="utf-8")
     changes = {"sampling": {"temperature": 0.5}}
     asked = orjson.dumps({"request": {"app": APP, "changes": changes, "policy_file": str(policy)}}).decode()
     with running_worker({**site.environment, "SOFTLAUNCH_EVAL_SHARDS": "1"}, site.folder):
