@@ -97,8 +97,22 @@ def running_worker(environment: Environment, folder: Path) -> Iterator[Path]:
     try:
         yield log
     finally:
-        os.killpg(worker.pid, signal.SIGKILL)
+        runs = _descendants(worker.pid)  # each in a session of its own, so that it outlives a worker
+        worker.kill()
         worker.wait()
+        for run in runs:
+            with suppress(ProcessLookupError):
+                os.kill(run, signal.SIGKILL)
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parents = dict(map(int, line.split()) for line in listed.stdout.splitlines())
+    found = [pid]
+    for one in found:
+        found.extend(child for child, parent in parents.items() if parent == one)
+    return found[1:]
 
 
 class Server:
