@@ -19,7 +19,7 @@ from softlaunch.release import Kind, Release, StageKind, State
 from softlaunch.store.ab_looks import keep_look
 from softlaunch.store.database import Database
 from softlaunch.store.driving import Transition, apply_transition, claim, release_claim, renew
-from softlaunch.store.news import Event, tell
+from softlaunch.store.news import Event, Incident, open_incident, open_keys, resolve_incident, tell
 from softlaunch.store.questions import OpenQuestion, ask, close_questions, read_answers
 from softlaunch.store.releases import Actor, read_release
 from softlaunch.store.splits import Split, beat, set_split
@@ -34,6 +34,7 @@ from softlaunch.store.stages import (
     record_verdicts,
 )
 from softlaunch.store.tables import BreakerTripRow
+from softlaunch.symptoms import examine
 from softlaunch.verdict import Outcome, Verdict
 
 DRIVER_TTL = timedelta(seconds=15)
@@ -119,6 +120,7 @@ class Driver:
                 keep_look(session, release.id, look.trial)
         leaves = isinstance(action, Enter | End)
         changed = record_verdicts(session, release.id, release.position, look.verdicts or (), now, final=leaves)
+        _make_aware(session, snapshot, look)
         told, news = _act(session, snapshot, action, actor, token)
         if look.watched and not isinstance(action, End):
             beat(session, release.id, token)
@@ -167,6 +169,20 @@ def _snapshot(session: Session, release: Release, record: StageRecord, look: Loo
         trip=_trip(session, release),
         answers=read_answers(session, release.id, release.position, now),
     )
+
+
+def _make_aware(session: Session, snapshot: Snapshot, look: Look) -> None:
+    """Open incidents for what is wrong in this step, and resolve those whose reason is gone."""
+    release = snapshot.release
+    if release.state is State.PENDING:
+        return
+    held = open_keys(session, release.app)
+    for symptom in examine(snapshot, look):
+        if symptom.present:
+            incident = Incident(symptom.kind, release.app, release.id, symptom.key, symptom.summary, symptom.evidence)
+            open_incident(session, incident, snapshot.now)
+        elif symptom.key in held:
+            resolve_incident(session, symptom.key, "softlaunch", symptom.summary, snapshot.now)
 
 
 def _trip(session: Session, release: Release) -> str | None:

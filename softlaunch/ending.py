@@ -10,7 +10,7 @@ from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.release import Release, State
 from softlaunch.store.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
 from softlaunch.store.driving import Transition, apply_transition
-from softlaunch.store.news import Incident, IncidentKind, open_incident, tell
+from softlaunch.store.news import Incident, IncidentKind, open_incident, open_keys, resolve_incident, tell
 from softlaunch.store.questions import close_questions
 from softlaunch.store.releases import Actor, find_latest, find_live, find_newest, to_release
 from softlaunch.store.splits import Split, set_split
@@ -54,6 +54,7 @@ def end_release(
     if promoted:
         _point(session, release, serving, release.stable.digest, actor, now)
     close_questions(session, release.app, release.id, f"the release is {end.state}", now)
+    _settle_incidents(session, release, end.state, now)
     if end.gate is not None and release.state.exposes_users:
         open_incident(session, _incident(release, end, culprit), now)
     if end.needs_people:
@@ -66,6 +67,19 @@ def _point(session: Session, release: Release, serving: str, before: str, actor:
     """Move the aliases that only releases move."""
     for alias, digest in ((PREVIOUS, before), (PRODUCTION, serving), (BASELINE, serving)):
         move_alias(session, release.app, alias, digest, str(actor), now, release.id)
+
+
+_OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
+
+
+def _settle_incidents(session: Session, release: Release, state: State, now: datetime) -> None:
+    """Resolve what was wrong with the stages of a release that is over; a promotion settles what stopped others."""
+    for key, kind in open_keys(session, release.app).items():
+        stopped_another = kind.value.startswith("gate_") or kind is IncidentKind.BREAKER_TRIPPED
+        if key.startswith(f"{release.id}:") and kind in _OF_A_STAGE:
+            resolve_incident(session, key, "softlaunch", f"{release.id} is {state}", now)
+        elif state is State.PROMOTED and stopped_another:
+            resolve_incident(session, key, "softlaunch", f"{release.id} is promoted", now)
 
 
 def _incident(release: Release, end: End, culprit: Verdict | None) -> Incident:

@@ -8,16 +8,20 @@ from typing import Any, Protocol
 
 from softlaunch.ab.kept import KeptLook
 from softlaunch.ab.watch import Trials
-from softlaunch.edges.telemetry.interface import Scope, Telemetry, TelemetryError
+from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.panel import Panel
 from softlaunch.policy.load import golden_set_path
+from softlaunch.policy.model import Metric
 from softlaunch.release import Release, StageKind
 from softlaunch.store.stages import StageRecord
 from softlaunch.verdict import Outcome, Verdict
 
 _EVAL_SECONDS = 2.0  # an eval works about this long before the step ends and the next one begins
+
+
+_LATELY_SECONDS = 60.0
 
 
 class Evaluator(Protocol):
@@ -34,6 +38,8 @@ class Look:
 
     `requests` are the compared ones of candidate and stable in this stage so far, `exposed` those that users saw.
     `trial` is a look at an A/B test as a whole, when one was due.
+    `seen_until` (epoch seconds) is the moment up to which all is known, `stable_lately` how many answers stable gave in
+    the minute before that, and how many of them failed.
     """
 
     verdicts: tuple[Verdict, ...] | None
@@ -43,6 +49,8 @@ class Look:
     exposed: int = 0
     watched: bool = True
     trial: KeptLook | None = None
+    seen_until: float | None = None
+    stable_lately: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +104,23 @@ class Eyes:
         counts = _counts(held)
         requests = (counts[0] + reading.requests[0], counts[1] + reading.requests[1])
         exposed = held.get("exposed", 0) + reading.exposed
-        evidence = {"panel": panel.dump(), "until": reading.until, "requests": list(requests), "exposed": exposed}
-        progress = f"{requests[0]} candidate and {requests[1]} stable requests compared"
-        return Look(panel.verdicts(), evidence, progress, requests, exposed)
+        lately = _lately(held, reading)
+        evidence = {
+            "panel": panel.dump(),
+            "until": reading.until,
+            "requests": list(requests),
+            "exposed": exposed,
+            "stable_lately": lately,
+        }
+        return Look(
+            panel.verdicts(),
+            evidence,
+            f"{requests[0]} candidate and {requests[1]} stable requests compared",
+            requests,
+            exposed,
+            seen_until=reading.until,
+            stable_lately=(sum(count for _, count, _ in lately), sum(failed for _, _, failed in lately)),
+        )
 
     def _panel(self, release: Release, record: StageRecord, before: StageRecord | None) -> tuple[Panel, float]:
         """The stage's gates as they were left, or fresh ones.
@@ -120,7 +142,15 @@ class Eyes:
 
 def _blind(held: Mapping[str, Any], why: str) -> Look:
     """A look that saw nothing: no verdict, and no sign to the gateways that somebody watches."""
-    return Look((), held, why, _counts(held), held.get("exposed", 0), watched=False)
+    return Look((), held, why, _counts(held), held.get("exposed", 0), watched=False, seen_until=held.get("until"))
+
+
+def _lately(held: Mapping[str, Any], reading: Reading) -> list[tuple[float, int, int]]:
+    """Stable's answers and failures of the last minute, a reading each: when it ended, how many, how many failed."""
+    seen = [window.stable[Metric.ERRORS].values for window in reading.windows if Metric.ERRORS in window.stable]
+    newest = (reading.until, sum(len(values) for values in seen), int(sum(values.sum() for values in seen)))
+    kept = [(until, count, failed) for until, count, failed in held.get("stable_lately", ())]
+    return [one for one in (*kept, newest) if one[0] > reading.until - _LATELY_SECONDS]
 
 
 def _counts(evidence: Mapping[str, Any]) -> tuple[int, int]:

@@ -125,7 +125,7 @@ class FakeSlack:
 
 async def _arguments(request: web.Request) -> dict[str, Any]:
     if request.content_type == "application/json":
-        return dict(orjson.loads(await request.read()))
+        return dict(orjson.loads(await request.read() or b"{}"))
     return {key: _plain(value) for key, value in (await request.post()).items()}
 
 

@@ -24,6 +24,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         "softlaunch/examples/support-bot/softlaunch.yaml",
         "softlaunch/examples/support-bot/golden.jsonl",
+        "softlaunch/runbooks/rollback_stuck.md",
         "softlaunch/store/migrations/env.py",
         "softlaunch/store/migrations/script.py.mako",
         "softlaunch/store/migrations/versions/0001_first_tables.py",

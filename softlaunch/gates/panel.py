@@ -91,12 +91,7 @@ class Panel:
         logged = max((sum(gate.counts) for gate in self.gates), default=0)
         if self.dropped > _TOLERATED_DROPS * (logged + self.dropped):
             return f"the request log lost {self.dropped} requests in this stage"
-        candidate, stable = self.split
-        if split_evidence(candidate, stable, self.stage.candidate_share) < -math.log(_SPLIT_ALPHA):
-            return None
-        observed = 100 * candidate / (candidate + stable)
-        meant = 100 * self.stage.candidate_share
-        return f"{observed:.3g} % of the users fell on the candidate instead of {meant:.3g} %: the split is off"
+        return split_doubt(self.split, self.stage.candidate_share)
 
     def dump(self) -> dict[str, Any]:
         """The panel's state as JSON values."""
@@ -119,6 +114,15 @@ class Panel:
             (state["split"][0], state["split"][1]),
             state["dropped"],
         )
+
+
+def split_doubt(split: tuple[int, int], share: float) -> str | None:
+    """Why units that fell on candidate and stable can't have been split by this share; None when they can."""
+    candidate, stable = split
+    if split_evidence(candidate, stable, share) < -math.log(_SPLIT_ALPHA):
+        return None
+    observed = 100 * candidate / (candidate + stable)
+    return f"{observed:.3g} % of the users fell on the candidate instead of {100 * share:.3g} %: the split is off"
 
 
 def _e_value(gate: Gate) -> float:

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from softlaunch.store.tables import IncidentRow, NoticeRow
 
@@ -140,6 +140,14 @@ def resolve_incident(session: Session, dedup_key: str, by: str, why: str, now: d
     held.open_key, held.resolved_at, held.resolved_by, held.resolution = None, now, by, why
     _announce(session, held, Event.RESOLVED, f"Resolved by {by}: {why}. It was: {held.summary}", now)
     return True
+
+
+def open_keys(session: Session, app: str) -> dict[str, IncidentKind]:
+    """The keys of an app's open incidents, with their kinds."""
+    found = select(IncidentRow.open_key, IncidentRow.kind).where(
+        IncidentRow.app == app, col(IncidentRow.open_key).is_not(None)
+    )
+    return {key: IncidentKind(kind) for key, kind in session.exec(found) if key is not None}
 
 
 def _announce(session: Session, row: IncidentRow, event: Event, text: str, now: datetime) -> None:

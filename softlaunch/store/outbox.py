@@ -199,3 +199,32 @@ def sent_place(session: Session, lane: str, approval_id: int) -> Place:
     found = next((row.sent_as for row in rows if row.details.get("approval") == approval_id), "")
     channel, _, name = found.partition("/")
     return Place(channel, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits in a lane, since when, and why it isn't sent."""
+
+    lane: str
+    count: int
+    since: datetime
+    retry_at: datetime | None
+    problem: str
+
+
+def read_waiting(session: Session) -> list[Waiting]:
+    """Every lane in which something waits, the longest waiting first."""
+    found = (
+        select(NoticeRow.lane, func.count(), func.min(NoticeRow.written_at))
+        .where(col(NoticeRow.sent_at).is_(None))
+        .group_by(col(NoticeRow.lane))
+        .order_by(func.min(NoticeRow.id))
+    )
+    waiting = session.exec(found).all()
+    lanes = {row.name: row for row in session.exec(select(LaneRow).where(col(LaneRow.problem) != ""))}
+    return [
+        Waiting(name, count, since, lanes[name].retry_at, lanes[name].problem)
+        if name in lanes
+        else Waiting(name, count, since, None, "")
+        for name, count, since in waiting
+    ]

@@ -177,5 +177,5 @@ def _advice(code: str) -> str:
     if code in {"channel_not_found", "not_in_channel", "is_archived"}:
         return "check 'slack.channel' in the policy, and invite the app to the channel"
     if code == "missing_scope":
-        return "the app needs the scopes that 'softlaunch slack manifest' prints"
+        return "the app needs the scopes that 'softlaunch slack --manifest' prints"
     return "check SLACK_BOT_TOKEN"
