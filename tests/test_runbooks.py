@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from runbook_pages import Step, steps_of
 
 from softlaunch.policy.model import Metric
 from softlaunch.store.news import IncidentKind, Severity
@@ -49,3 +50,24 @@ def test_every_link_of_a_page_resolves(page: Path) -> None:
     """A link leads to a file that is there."""
     links = re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_page_has_commands_to_paste_with_what_they_print(page: Path) -> None:
+    """Each of them is run by a longer test, on an installation that has the page's incident."""
+    steps = steps_of(page)
+    assert steps
+    assert [step.command for step in steps if not step.expected] == []
+
+
+@pytest.mark.parametrize(
+    ("printed", "missed"),
+    [
+        pytest.param("bot-1  a → b\n\nrolled_back:   latency\n", "", id="all of it"),
+        pytest.param("bot-1  a → b\n", "rolled_back: ...", id="a line is missing"),
+        pytest.param("rolled_back: x\nbot-1  a → b\n", "rolled_back: ...", id="in another order"),
+    ],
+)
+def test_what_a_page_shows_is_compared_line_by_line(printed: str, missed: str) -> None:
+    """An ellipsis stands for anything, and blanks don't count."""
+    assert Step("softlaunch release status bot", "...\nbot-1 ... → ...\nrolled_back: ...").missed(printed) == missed
