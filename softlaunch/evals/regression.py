@@ -156,6 +156,8 @@ class RegressionEval:
             state = self._judged_state(session, order, suite, answers)
         if halted is None:
             return state
+        if state.halted is not None:  # what is paid for isn't judged to the end either, and the report says so
+            return replace(state, planned=state.planned + len(missing), missing=missing)
         report = state.report and state.report.with_verdict(out_of_budget(halted, len(answers), len(calls)))
         return replace(state, planned=state.planned + len(missing), missing=missing, report=report, halted=halted)
 
@@ -172,12 +174,16 @@ class RegressionEval:
         wanted = list(wanted_judgements(suite.cases, answers, metrics))
         said = read_judgements(session, order.run_id)
         planned, unjudged = len(answers) + len(wanted), [one for one in wanted if one.key not in said]
-        if unjudged:
+        halted = self._spent_out(session, order) if unjudged else None
+        if unjudged and halted is None:
             return _State(planned, (), unjudged)
         plans = metric_plans(session, order.policy, suite.cases)
         scored = with_scores(suite.cases, answers, metrics, said)
         report = compare(suite.cases, scored, order.policy, level=_level(order.policy), metrics=plans)
-        return _State(planned, (), (), with_upkeep(report, suite, self._clock()))
+        report = with_upkeep(report, suite, self._clock())
+        if halted is not None:
+            report = report.with_verdict(out_of_budget(halted, planned - len(unjudged), planned))
+        return _State(planned, (), unjudged, report, halted)
 
     def _worker(self, order: EvalOrder, state: _State) -> Worker:
         with self._lock:
@@ -212,7 +218,9 @@ class RegressionEval:
         policy = order.policy
         with self._database.read() as session:
             judges = judges_of(session, policy.judge)
-        caller = Caller(policy.concurrency, policy.timeout, self._retries, self._rng)
+            budget = self._purse.budget(session, order.run_id, policy)
+        budget.check(judges.models)
+        caller = Caller(policy.concurrency, policy.timeout, self._retries, self._rng, budget)
         record = partial(add_judgements, self._database, order.run_id)
 
         def run(until: Deadline) -> None:

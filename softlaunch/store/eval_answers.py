@@ -10,7 +10,7 @@ from sqlmodel import Session, SQLModel, col, select
 from softlaunch.errors import ConflictError
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.store.database import Database
-from softlaunch.store.tables import EvalAnswerRow, EvalRunRow
+from softlaunch.store.tables import EvalAnswerRow, EvalRunRow, JudgementRow
 
 
 def open_run(
@@ -79,9 +79,10 @@ def read_answers(session: Session, run_id: str) -> tuple[EvalAnswer, ...]:
 
 
 def paid_calls(session: Session, run_id: str) -> int:
-    """Calls of a run that have an outcome and weren't taken from an earlier run."""
+    """Calls of a run that have an outcome and weren't taken from an earlier run, and those of its judges."""
     paid = select(func.count()).where(EvalAnswerRow.run_id == run_id, col(EvalAnswerRow.reused).is_(False))
-    return session.exec(paid).one()
+    judging = select(func.coalesce(func.sum(JudgementRow.calls), 0)).where(JudgementRow.run_id == run_id)
+    return session.exec(paid).one() + int(session.exec(judging).one())
 
 
 def find_reusable(
@@ -105,12 +106,20 @@ def find_reusable(
 
 
 def spent_usd(session: Session, run_id: str) -> float | None:
-    """USD that a run's answered calls have cost; None where there are none, or the cost of any is unknown."""
+    """USD that a run's answered calls and its judges have cost.
+
+    None where nothing was answered, or the cost of any of it is unknown.
+    """
     answered = select(func.count(), func.count(col(EvalAnswerRow.cost_usd)), func.sum(EvalAnswerRow.cost_usd)).where(
         EvalAnswerRow.run_id == run_id, EvalAnswerRow.status == Status.SCORED, col(EvalAnswerRow.reused).is_(False)
     )
-    calls, priced, spent = session.exec(answered).one()
-    return float(spent) if spent is not None and priced == calls else None
+    judged = select(func.count(), func.count(col(JudgementRow.cost_usd)), func.sum(JudgementRow.cost_usd)).where(
+        JudgementRow.run_id == run_id, JudgementRow.calls > 0
+    )
+    parts = [session.exec(part).one() for part in (answered, judged)]
+    known = [float(spent) for calls, priced, spent in parts if spent is not None and priced == calls]
+    told = [calls for calls, _, _ in parts if calls]
+    return sum(known) if told and len(known) == len(told) else None
 
 
 def _row(run_id: str, answer: EvalAnswer) -> dict[str, object]:

@@ -214,9 +214,16 @@ def test_a_missing_provider_key_is_said_before_any_call(endpoint: Endpoint, monk
 
 def test_after_the_deadline_no_call_is_started_and_none_is_lost(endpoint: Endpoint) -> None:
     """What was asked is recorded; what wasn't is neither asked nor recorded."""
-    endpoint.behaviour = lambda model, question, before: Reply(delay=0.1)
-    answers = run(endpoint, 200, concurrency=4, until=Deadline(0.3))
-    assert 0 < len(answers) < 400
+    until = Deadline()
+
+    def behave(model: str, question: str, before: int) -> Reply:
+        if endpoint.asked.total() == 10:
+            until.move(0)
+        return Reply(delay=0.02)
+
+    endpoint.behaviour = behave
+    answers = run(endpoint, 200, concurrency=4, until=until)
+    assert 10 <= len(answers) < 400
     assert len(answers) == endpoint.asked.total()
 
 

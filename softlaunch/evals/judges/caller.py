@@ -14,6 +14,10 @@ from softlaunch.evals.judges.panel import Ask
 from softlaunch.evals.retry import Retries
 
 
+class BudgetSpentError(Exception):
+    """The budget forbids a judge's call, so that the judgement stays open."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """How judges are called."""
@@ -22,17 +26,18 @@ class Caller:
     timeout_seconds: float = 60.0
     retries: Retries = field(default_factory=Retries)
     rng: random.Random = field(default_factory=random.Random)
+    budget: Budget = field(default_factory=Budget)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Ask]:
         """A way to make calls, as long as this is open."""
         async with open_session(self.concurrency, self.timeout_seconds) as session:
-            client = Client(session, retries=self.retries, budget=Budget(), until=Deadline(), rng=self.rng)
+            client = Client(session, retries=self.retries, budget=self.budget, until=Deadline(), rng=self.rng)
 
             async def make(call: Call) -> EvalAnswer:
                 answer = await client.answer(call)
-                if answer is None:  # only a deadline or a budget could leave it open
-                    raise RuntimeError(f"the call {call.key} has no outcome")
+                if answer is None:
+                    raise BudgetSpentError
                 return answer
 
             yield make

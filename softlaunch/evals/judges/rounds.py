@@ -5,13 +5,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.budget import Budget
 from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.judges.caller import Caller
+from softlaunch.evals.judges.caller import BudgetSpentError, Caller
 from softlaunch.evals.judges.judgements import JudgementKey, Judging
 from softlaunch.evals.judges.panel import Judges, Panel
 from softlaunch.evals.metrics import Helpers, PairMetric, Score
+from softlaunch.evals.metrics.interface import NOTHING_SPENT
 
 _FLUSH_SECONDS = 0.1
+_LOOK_SECONDS = 0.02
 
 Record = Callable[[Sequence[tuple[JudgementKey, Score]]], None]
 
@@ -19,59 +22,70 @@ Record = Callable[[Sequence[tuple[JudgementKey, Score]]], None]
 async def judge_with(
     caller: Caller, judges: Judges, wanted: Sequence[Judging], record: Record, until: Deadline
 ) -> None:
-    """Make judgements over HTTP; see `judge_all`."""
+    """Make judgements over HTTP; see `Round`."""
     async with caller.open() as ask:
-        await judge_all(wanted, Panel(judges, ask), record, concurrency=caller.concurrency, until=until)
+        round_ = Round(wanted, Panel(judges, ask), record, until, caller.budget)
+        await round_.run(caller.concurrency)
 
 
-async def judge_all(
-    wanted: Sequence[Judging], helpers: Helpers, record: Record, *, concurrency: int, until: Deadline
-) -> None:
-    """Ask for every judgement and record it soon after it came; after the deadline none is begun.
+class Round:
+    """Judgements to be made. After the deadline, and with the budget used up, none is begun.
 
-    `record` runs in a thread of its own and must be safe to repeat. Raises SoftlaunchError, such as that no judge is
-    named; whatever else a metric raises makes that answer unscored.
+    Each is recorded soon after it came. `record` runs in a thread of its own and must be safe to repeat.
     """
-    round_ = _Round(wanted, helpers, record, until)
-    try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(round_.write())
-            await asyncio.wait([group.create_task(round_.work()) for _ in range(max(1, min(concurrency, len(wanted))))])
-            round_.over = True
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
-    finally:
-        round_.write_rest()
 
-
-class _Round:
-    """What the workers and the writer of one round share."""
-
-    def __init__(self, wanted: Sequence[Judging], helpers: Helpers, record: Record, until: Deadline) -> None:
+    def __init__(
+        self, wanted: Sequence[Judging], helpers: Helpers, record: Record, until: Deadline, budget: Budget
+    ) -> None:
         self._waiting = deque(wanted)
         self._helpers = helpers
         self._record = record
         self._until = until
+        self._budget = budget
         self._unwritten: list[tuple[JudgementKey, Score]] = []
-        self.over = False
+        self._over = False
+
+    async def run(self, concurrency: int) -> None:
+        """Ask for everything that is wanted.
+
+        Raises SoftlaunchError, such as that no judge is named; whatever else a metric raises makes the answer unscored.
+        """
+        workers = max(1, min(concurrency, len(self._waiting)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.write())
+                await asyncio.wait([group.create_task(self.work()) for _ in range(workers)])
+                self._over = True
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
+        finally:
+            self._record(tuple(self._unwritten))
 
     async def work(self) -> None:
-        """Take what is wanted until none is left, or until the deadline."""
-        while self._waiting and not self._until.passed:
+        """Take what is wanted until none is left, until the deadline, or until the budget is used up."""
+        while self._waiting and not self._until.passed and self._budget.spent_out is None:
+            if self._budget.must_wait:
+                await asyncio.sleep(_LOOK_SECONDS)
+                continue
             judging = self._waiting.popleft()
-            self._unwritten.append((judging.key, await judge(judging, self._helpers)))
+            self._budget.take()
+            score: Score | None = None
+            try:
+                score = await judge(judging, self._helpers)
+                self._unwritten.append((judging.key, score))
+            except BudgetSpentError:
+                return
+            finally:
+                spent = score.spent if score else NOTHING_SPENT
+                self._budget.settle(spent.cost_usd, answered=spent.calls > 0)
 
     async def write(self) -> None:
         """Record what has come in, a few times a second, until the round is over."""
-        while not self.over:
+        while not self._over:
             await asyncio.sleep(_FLUSH_SECONDS)
             batch = tuple(self._unwritten)
             await asyncio.to_thread(self._record, batch)
             del self._unwritten[: len(batch)]
-
-    def write_rest(self) -> None:
-        """Record what came last."""
-        self._record(tuple(self._unwritten))
 
 
 async def judge(judging: Judging, helpers: Helpers) -> Score:
@@ -83,7 +97,7 @@ async def judge(judging: Judging, helpers: Helpers) -> Score:
                 return Score(None, "stable gave no answer to compare with")
             return await metric.compare(judging.stable, judging.sample, helpers)
         return await metric.score(judging.sample, helpers)
-    except SoftlaunchError:
+    except (SoftlaunchError, BudgetSpentError):
         raise
     except Exception as error:  # a metric of somebody's own can raise anything, and one answer must not end an eval
         return Score(None, f"{metric.name} failed: {type(error).__name__}: {error}")

@@ -24,6 +24,7 @@ from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.registry.ledger import record_model
 from softlaunch.store.database import Database
+from softlaunch.store.eval_answers import paid_calls, spent_usd
 from softlaunch.store.judgements import read_judgements, record_calibration
 from softlaunch.store.tables import IncidentRow, JudgementRow
 from softlaunch.verdict import Outcome, Role, Verdict
@@ -254,3 +255,26 @@ def test_nobody_judges_without_being_named() -> None:
     """A policy whose metrics ask judges must name some."""
     with pytest.raises(ValueError, match=r"rubric asks judges: name their models under eval\.judge\.models"):
         EvalPolicy.model_validate({"golden_set": "g.jsonl", "metrics": [{"metric": "rubric"}]})
+
+
+@pytest.mark.parametrize(
+    "limit", [pytest.param({"budget_calls": 2 * CASES + 50}, id="calls"), pytest.param({"budget_usd": 0.008}, id="USD")]
+)
+def test_judges_spend_from_the_evals_budget(
+    playing: Any, endpoint: Endpoint, database: Database, tmp_path: Path, limit: dict[str, float]
+) -> None:
+    """Where it runs out nothing passes, nothing is lost, and a larger one pays only for the rest."""
+    playing(by_word, lambda number: "a good answer")
+    calibrated(database, Kind.GRADE, GOOD_JUDGE)
+    wanted = order(endpoint, tmp_path, [{"metric": "rubric"}])
+    short = replace(wanted, policy=wanted.policy.model_copy(update=limit))
+    report = report_of(database, short)
+    assert verdict_on(report, "budget").outcome is Outcome.INCONCLUSIVE
+    assert report.outcome is not Outcome.PASS
+    asked = endpoint.asked.total()
+    assert 2 * CASES < asked < 4 * CASES
+    with database.read() as session:
+        assert paid_calls(session, "support-1") == asked
+        assert (spent_usd(session, "support-1") or 0) == pytest.approx(asked * 30e-6)
+    assert report_of(database, wanted).outcome is Outcome.PASS
+    assert endpoint.asked.total() == 4 * CASES
