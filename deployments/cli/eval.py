@@ -17,6 +17,8 @@ from softlaunch.evals.recordings.files import RecordingError, read_rows
 from softlaunch.evals.recordings.metrics import Margins, plan_metrics
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.policy.units import Margin, MarginKind
+from softlaunch.reports.eval_page import render_eval
+from softlaunch.reports.pages import write_whole
 
 _METRIC = (
     "What to compare; may be given several times. A score: NAME or NAME:KEY=VALUE,... of "
@@ -52,6 +54,7 @@ def compare_outputs(
         list[str] | None, typer.Option(metavar="METRIC=MARGIN", help="The tolerance of one metric.")
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the verdict, over all metrics together.")] = 0.95,
+    page: Annotated[Path | None, typer.Option(help="Write a page with the outputs side by side.")] = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Judge outputs of two models that were recorded already, paired by case.
@@ -77,6 +80,9 @@ def compare_outputs(
     metrics = plan_metrics(metric or [], columns, [*arms[0], *arms[1]], margins)
     policy = EvalPolicy(golden_set=str(recorded[0]), tolerance=points, confidence=confidence)
     report = compare_recorded(arms, columns, metrics, policy)
+    if page is not None:
+        title = f"recorded outputs in {', '.join(path.name for path in recorded)}"
+        write_whole(page, render_eval(report, title=title, stable_label=stable, candidate_label=candidate))
     if as_json:
         print_json({**to_document(report), "meaning": {one.plan.metric: one.meaning for one in metrics}})
     else:

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from deployments.cli.comparisons import exit_code, say, show_comparison
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, errors, print_json
+from softlaunch.clock import utc_now
 from softlaunch.evals.document import to_document
 from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
 from softlaunch.evals.standalone import Wanted, plan_order, resumed
@@ -60,7 +61,9 @@ def run_eval(
     )
     with ledger() as database:
         evaluation = RegressionEval(database)
-        order = plan_order(database, wanted, {key: value for key, value in given.items() if value is not None})
+        order = plan_order(
+            database, wanted, {key: value for key, value in given.items() if value is not None}, utc_now()
+        )
         order = order if fresh else resumed(database, evaluation, order)
         try:
             progress = _follow(evaluation, order, quiet=json)
@@ -72,6 +75,7 @@ def run_eval(
     else:
         say(f"{order.run_id}: {order.candidate.label} against {order.stable.label}")
         show_comparison(progress.report)
+        say(f"Look at the answers: softlaunch review {order.run_id}")
     raise typer.Exit(exit_code(progress.report))
 
 

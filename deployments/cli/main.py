@@ -29,6 +29,7 @@ _MODULES = {
     "gateway": ("gateway",),
     "deploy": ("deploy",),
     "eval": ("eval",),
+    "review": ("review",),
     "suite": ("suite",),
     "judge": ("judge",),
     "benchmark": ("benchmark",),

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from sqlmodel import Session, col, select
@@ -10,7 +11,7 @@ from softlaunch.evals.regression import EvalOrder, RegressionEval
 from softlaunch.evals.suite import load_suite
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import EvalPolicy, Policy
-from softlaunch.registry.apps import Change, preview_candidate
+from softlaunch.registry.apps import Change, resolve_candidate
 from softlaunch.registry.ledger import check_app
 from softlaunch.store.database import Database
 from softlaunch.store.tables import EvalRunRow, RouteRow, VariantRow
@@ -26,15 +27,18 @@ class Wanted:
     policy: tuple[Policy, Path] | None = None
 
 
-def plan_order(database: Database, wanted: Wanted, overrides: dict[str, object]) -> EvalOrder:
-    """The order for a new run; overrides are keys of the eval policy. Raises SoftlaunchError. Nothing is written."""
-    with database.read() as session:
+def plan_order(database: Database, wanted: Wanted, overrides: dict[str, object], now: datetime) -> EvalOrder:
+    """The order for a new run; overrides are keys of the eval policy. Raises SoftlaunchError.
+
+    The candidate is recorded, so that a review can say later what it was.
+    """
+    with database.begin() as session:
         app = check_app(session, wanted.app)
         policy, path = wanted.policy or (Policy.model_validate(app.policy), Path(app.policy_path))
         serving = session.get_one(VariantRow, session.get_one(RouteRow, wanted.app).stable_digest)
         stable = Variant.model_validate(serving.content)
         same = wanted.change is None
-        candidate = stable if same else preview_candidate(session, wanted.app, stable, wanted.change or Change())
+        candidate = stable if same else resolve_candidate(session, wanted.app, stable, wanted.change or Change(), now)
     return EvalOrder(
         run_id=f"{wanted.app}-eval-{secrets.token_hex(4)}",
         app=wanted.app,

@@ -1,12 +1,21 @@
 """An eval as one self-contained HTML page: verdict, intervals, and every case with both answers side by side."""
 
+from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from importlib.resources import files
 from math import ceil, floor, log10
 
+from markupsafe import Markup
+
+from softlaunch.evals.judging import show_amount
 from softlaunch.evals.report import CaseRow, EvalReport, MetricComparison
+from softlaunch.policy.model import Metric
 from softlaunch.reports.html import page_environment
+from softlaunch.reports.word_diff import word_diff
+from softlaunch.reports.wording import show_share
 from softlaunch.verdict import Interval, Outcome
 
 _WIDTH = 960
@@ -14,13 +23,40 @@ _TICKS = 8
 _ROWS = 500
 _OPENED = 1
 _CLEAR = 110
-_SIGNS = {Outcome.PASS: "✔", Outcome.FAIL: "✘", Outcome.INCONCLUSIVE: "?", Outcome.ERROR: "!"}
+_SIGNS = {Outcome.PASS: "✔", Outcome.FAIL: "✘", Outcome.INCONCLUSIVE: "?", Outcome.REVIEW: "⚖", Outcome.ERROR: "!"}
 _MEANINGS = {
     Outcome.PASS: "The candidate is no worse than stable by more than the tolerance.",
     Outcome.FAIL: "The candidate is worse than stable by more than may be tolerated.",
     Outcome.INCONCLUSIVE: "The evidence shows neither that the candidate is good enough nor that it isn't.",
+    Outcome.REVIEW: "The metrics contradict each other, so a person has to look at the answers.",
     Outcome.ERROR: "The eval could not judge the candidate. Nothing passes without evidence.",
 }
+
+
+_FILTERS = ("all", "worse", "better", "same", "unpaired", "flickering", "unscored", "labelled", "unlabelled")
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeReason:
+    """What judges said of an answer of a case: under which metric, of which arm, with which value, and why."""
+
+    metric: str
+    arm: str
+    value: float | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PageExtras:
+    """What a page shows besides the report: judges' reasons and a person's votes by case.
+
+    With a token the page is served by somebody who takes votes; `run_id` is the run that can be reviewed.
+    """
+
+    reasons: Mapping[str, Sequence[JudgeReason]] = field(default_factory=dict)
+    votes: Mapping[str, str] = field(default_factory=dict)
+    run_id: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +70,10 @@ class _Plot:
     """One metric's harm with its interval, as shares, and where on the horizontal axis they are drawn."""
 
     metric: str
+    relative: bool
     outcome: Outcome
-    stable: float
-    candidate: float
+    stable: str
+    candidate: str
     harm: float
     interval: Interval
     margin: float
@@ -52,6 +89,11 @@ class _Plot:
     width: int = _WIDTH
 
     @property
+    def unit(self) -> str:
+        """The gate whose unit harm is worded in: percent or points."""
+        return Metric.LATENCY if self.relative else Metric.QUALITY
+
+    @property
     def x_margin_label(self) -> float:
         """Above the tolerance's line, and clear of the words at both ends."""
         return min(max(self.x_margin, _CLEAR), self.width - _CLEAR)
@@ -63,16 +105,39 @@ class _Row:
     direction: str
     change_text: str
     unscored: int
+    vote: str
+    reasons: Sequence[JudgeReason]
+
+    @property
+    def flags(self) -> str:
+        """The filters that show it."""
+        more = {"flickering": self.case.flickering, "unscored": self.unscored > 0}
+        voted = "labelled" if self.vote else "unlabelled"
+        return " ".join([self.direction, *(name for name, is_so in more.items() if is_so), voted])
+
+    @property
+    def answers(self) -> tuple[Markup, Markup]:
+        """Both answers with the words marked in which they differ."""
+        return word_diff(self.case.stable.answer or "", self.case.candidate.answer or "")
 
 
 def render_eval(
-    report: EvalReport, *, title: str, stable_label: str, candidate_label: str, notes: str = "", rows: int = _ROWS
+    report: EvalReport,
+    *,
+    title: str,
+    stable_label: str,
+    candidate_label: str,
+    notes: str = "",
+    rows: int = _ROWS,
+    extras: PageExtras | None = None,
 ) -> str:
-    """The page, without script and without anything loaded from elsewhere.
+    """The page, with one script of ours that it allows by its hash, and nothing loaded from elsewhere.
 
     Everything that comes from models or people is escaped. At most `rows` cases are listed, those that changed most.
     """
-    ordered = sorted((_row(case) for case in report.cases), key=_rank)
+    extras = extras or PageExtras()
+    ordered = sorted((_row(case, extras) for case in report.cases), key=_rank)
+    script = files("softlaunch.reports").joinpath("templates", "eval.js").read_text(encoding="utf-8")
     outcomes = {verdict.gate: verdict.outcome for verdict in report.verdicts}
     template = page_environment().get_template("eval.html.j2")
     return template.render(
@@ -87,16 +152,23 @@ def render_eval(
         counts={"worse": 0, "better": 0, "same": 0, "unpaired": 0, **Counter(row.direction for row in ordered)},
         rows=ordered[:rows],
         hidden=max(0, len(ordered) - rows),
+        filters=_FILTERS if extras.token else _FILTERS[:-2],
+        service={"token": extras.token} if extras.token else None,
+        run_id=extras.run_id,
+        script=Markup(script),  # noqa: S704  (a file of ours)
+        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
         opened=_OPENED if ordered and ordered[0].direction in {"worse", "better"} else 0,
     )
 
 
-def _row(case: CaseRow) -> _Row:
+def _row(case: CaseRow, extras: PageExtras) -> _Row:
     unscored = case.stable.unscored + case.candidate.unscored
-    if case.change is None:
-        return _Row(case, "unpaired", "–", unscored)
-    direction = "worse" if case.change < 0 else "better" if case.change > 0 else "same"
-    return _Row(case, direction, f"{_sign(case.change)}{abs(case.change) * 100:.0f}", unscored)
+    direction, text = "unpaired", "–"
+    if case.change is not None:
+        direction = "worse" if case.change < 0 else "better" if case.change > 0 else "same"
+        text = f"{_sign(case.change)}{abs(case.change) * 100:.0f}"
+    vote, reasons = extras.votes.get(case.case_id, ""), extras.reasons.get(case.case_id, ())
+    return _Row(case, direction, text, unscored, vote, reasons)
 
 
 def _rank(row: _Row) -> tuple[bool, float, bool, float, str]:
@@ -117,9 +189,10 @@ def _plot(metric: MetricComparison, outcome: Outcome) -> _Plot:
 
     return _Plot(
         metric=metric.metric,
+        relative=metric.relative,
         outcome=outcome,
-        stable=metric.stable,
-        candidate=metric.candidate,
+        stable=show_amount(metric.stable) if metric.relative else show_share(metric.stable),
+        candidate=show_amount(metric.candidate) if metric.relative else show_share(metric.candidate),
         harm=found.harm,
         interval=Interval(found.lower, found.upper),
         margin=metric.margin,

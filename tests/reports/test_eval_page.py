@@ -1,8 +1,11 @@
 """The page of an eval: complete, self-contained, and safe with whatever models answer."""
 
 import re
+from base64 import b64encode
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -12,7 +15,8 @@ from softlaunch.evals.metrics import ACCURACY
 from softlaunch.evals.report import EvalReport
 from softlaunch.evals.suite import Case
 from softlaunch.policy.model import EvalPolicy
-from softlaunch.reports.eval_page import render_eval
+from softlaunch.reports.eval_page import JudgeReason, PageExtras, render_eval
+from softlaunch.verdict import Outcome
 
 POLICY = EvalPolicy(golden_set="golden.jsonl")
 ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\" onload='x'"
@@ -39,7 +43,7 @@ def report(
     return compare(asked, answers, POLICY)
 
 
-def page(of: EvalReport, **options: int) -> str:
+def page(of: EvalReport, **options: Any) -> str:
     """The page with labels that attack it."""
     return render_eval(of, title=f"support #1 {ATTACK}", stable_label=ATTACK, candidate_label=ATTACK, **options)
 
@@ -76,7 +80,8 @@ def test_texts_of_others_stay_texts() -> None:
     text = page(report({"a": ((1.0,), (0.0,)), "b": ((None,), (1.0,))}, ATTACK))
     tags = Tags(text)
     assert tags.open == []
-    assert not {"script", "img", "iframe", "link"} & tags.names
+    assert not {"img", "iframe", "link"} & tags.names
+    assert text.count("<script>") == 1
     assert not {name for name in tags.attributes if name.startswith("on")}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
 
@@ -114,14 +119,14 @@ def test_cases_are_sorted_by_how_much_they_changed() -> None:
 def test_unscored_and_flickering_cases_are_marked() -> None:
     """What a reviewer must not take for a regression says so."""
     text = page(report({"shaky": ((1.0, 0.0), (0.0, 1.0)), "lost": ((1.0, 1.0), (None, 1.0))}))
-    assert text.count(">flickering<") == 1
+    assert text.count('flickering">flickering<') == 1
     assert ">1 unscored<" in text
     assert "1 unscored (timeout)" in text
 
 
 def test_both_answers_stand_side_by_side() -> None:
     """One of each arm per case, or the word that there is none."""
-    text = page(report({"a": ((1.0,), (0.0,)), "b": ((1.0,), (None,))}))
+    text = re.sub("</?(del|ins)>", "", page(report({"a": ((1.0,), (0.0,)), "b": ((1.0,), (None,))})))
     assert text.count("stable says answer") == 2
     assert text.count("candidate says answer") == 1
     assert "no answer" in text
@@ -155,3 +160,40 @@ def test_equal_reports_make_equal_pages() -> None:
     """No clock and no chance in a page."""
     of = report({"a": ((1.0,), (0.0,))})
     assert page(of) == page(replace(of))
+
+
+def test_the_script_is_ours_and_allowed_by_its_hash() -> None:
+    """Nothing else can run: not even a script that an answer would smuggle in."""
+    text = page(report({"a": ((1.0,), (0.0,))}, ATTACK))
+    script = text.split("<script>")[1].split("</script>")[0]
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'\"" in text
+    assert "connect-src" not in text
+
+
+def test_words_that_differ_are_marked() -> None:
+    """What only one of two answers says stands out on its side."""
+    text = page(report({"a": ((1.0,), (0.0,))}))
+    assert "<del>stable</del> says answer" in text
+    assert "<ins>candidate</ins> says answer" in text
+
+
+def test_a_page_that_is_served_takes_votes_and_shows_reasons() -> None:
+    """Buttons, the vote that was given, and what judges said; a page in a file has no buttons."""
+    of = report({"a": ((1.0,), (0.0,)), "b": ((1.0,), (1.0,))})
+    reason = JudgeReason("rubric", "candidate", 0.25, f"It is wrong. {ATTACK}")
+    served = page(of, extras=PageExtras({"a": [reason]}, {"a": "stable"}, "run-1", "secret"))
+    assert served.count("data-label=") == 6
+    assert 'data-case="a" data-vote="stable" data-flags="all worse labelled"' in served
+    assert "rubric, candidate: 25.0 %" in served
+    assert "It is wrong. &lt;/pre&gt;" in served
+    assert "connect-src 'self'" in served
+    in_a_file = page(of, extras=PageExtras(run_id="run-1"))
+    assert "data-label=" not in in_a_file
+    assert "softlaunch review run-1" in in_a_file
+
+
+def test_a_contradiction_has_a_page() -> None:
+    """The outcome for a person is shown like any other."""
+    of = replace(report({"a": ((1.0,), (0.0,))}), outcome=Outcome.REVIEW)
+    assert ">Review<" in page(of)
