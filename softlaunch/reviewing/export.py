@@ -26,7 +26,7 @@ def calibration_rows(labels: Sequence[EvalLabel]) -> Iterator[dict[str, Any]]:
 def golden_cases(labels: Sequence[EvalLabel]) -> Iterator[dict[str, Any]]:
     """One case for each question whose better answer people agreed on, with that answer as its reference.
 
-    Its metric is a judge's comparison with the reference; a person who knows better replaces it before it is added.
+    It is scored by its similarity to that answer; a person who knows a better metric names it before the case is added.
     """
     seen = set()
     for own in _by_pair(labels):

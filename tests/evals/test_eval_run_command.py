@@ -50,7 +50,7 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
     return process.returncode, document
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_serves_against_itself_and_a_budget_that_ends(softlaunch: Command, endpoint: Endpoint) -> None:
     """Out of budget is exit 5 and says so; the same command with more goes on, pays the rest only, and passes."""
     once = ("eval", "run", "bot", "--repeats", "1", "--maximum-repeats", "1", "--json")
