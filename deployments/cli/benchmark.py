@@ -10,10 +10,11 @@ import typer
 from deployments.cli.exits import Exit
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json, print_table
-from softlaunch.evals.benchmarks.alpaca_eval import WinRates, annotations_in, win_rates
+from softlaunch.evals.benchmarks.alpaca_eval import WinRates, win_rates
 from softlaunch.evals.benchmarks.mt_bench import MtBench, MtBenchResult, load_mt_bench, run_mt_bench
 from softlaunch.evals.judges.agreement import Estimate
 from softlaunch.evals.judges.caller import Caller
+from softlaunch.evals.recordings.files import read_rows
 from softlaunch.registry.ledger import get_model, get_variant
 from softlaunch.variant import ModelVersion, Variant
 
@@ -62,7 +63,7 @@ def alpaca_eval(
     public leader board also fits the difficulty of instructions and variants of the reference that it doesn't publish
     with the annotations, so its figures are others. Where nearly all outputs are shorter, the interval is wide.
     """
-    found = [win_rates(annotations_in(path)) for path in files]
+    found = [win_rates(read_rows(path)) for path in files]
     if as_json:
         print_json([asdict(one) for one in found])
         return

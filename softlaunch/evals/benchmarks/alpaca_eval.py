@@ -6,14 +6,11 @@ predicts the preference at no difference in length. The difficulty of instructio
 isn't given its term is left out.
 """
 
-import gzip
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 from scipy import optimize, special
 
@@ -132,20 +129,3 @@ def _preference(row: Mapping[str, Any]) -> float | None:
     if not isinstance(row.get("output"), str) or not isinstance(row.get("reference_output"), str):
         return None
     return Preference().score(Sample(answer="", fields=row)).value
-
-
-def annotations_in(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of annotations: JSON lines or a JSON list, gzipped or not. Raises AnnotationsError."""
-    try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
-        listed = orjson.loads(content) if content.lstrip()[:1] == b"[" else _lines(content)
-    except (OSError, EOFError, ValueError) as error:
-        raise AnnotationsError(f"{path} can't be read as JSON lines or a JSON list: {error}") from error
-    if not all(isinstance(row, dict) for row in listed):
-        raise AnnotationsError(f"{path} has rows that are no objects")
-    return listed
-
-
-def _lines(content: bytes) -> list[Any]:
-    return [orjson.loads(line) for line in content.split(b"\n") if line.strip()]

@@ -1,11 +1,9 @@
 """People's labels: what was shown to them, what they said, and, where it was recorded, what a judge said."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import orjson
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.judges.agreement import majority
+from softlaunch.evals.recordings.files import read_rows
 
 
 class LabelsError(SoftlaunchError):
@@ -82,15 +81,16 @@ class Labels:
 
 
 def read_labels(path: Path, kind: Kind, columns: Mapping[str, str], verdicts: Path | None = None) -> Labels:
-    """Read labels from CSV, JSON lines, or a JSON list.
+    """Read labels from CSV, JSON lines, or a JSON list, also gzipped.
 
     `columns` says which columns hold what (see COLUMNS; `votes` may name several, with commas); left out ones have
-    those names. `verdicts` is a second file with the judge's verdicts, joined by id. Raises LabelsError.
+    those names. `verdicts` is a second file with the judge's verdicts, joined by id.
+    Raises LabelsError, and RecordingError for files that can't be read.
     """
     unknown = sorted(columns.keys() - set(COLUMNS))
     if unknown:
         raise LabelsError(f"there is nothing to map to {unknown[0]!r}; known are {', '.join(COLUMNS)}")
-    rows = read_rows(path)
+    rows: Sequence[Mapping[str, Any]] = read_rows(path)
     if verdicts is not None:
         rows = _joined(path, rows, verdicts, read_rows(verdicts), columns)
     reading = _Reading(path, kind, columns, rows)
@@ -148,30 +148,6 @@ class _Reading:
 
     def _note(self, number: int, name: str, said: str) -> None:
         self.problems.append(f"  row {number}: {self.columns[name]}: {said}")
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a CSV file, of JSON lines, or of a JSON list. Raises LabelsError."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelsError(f"{path} can't be read: {error}") from error
-    try:
-        rows = _parsed(path, text)
-    except (orjson.JSONDecodeError, csv.Error) as error:
-        raise LabelsError(f"{path} is neither CSV (by its name) nor JSON lines nor a JSON list: {error}") from error
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise LabelsError(f"{path} has no rows, or rows that are no objects with named values")
-    return rows
-
-
-def _parsed(path: Path, text: str) -> list[Any]:
-    if path.suffix == ".csv":
-        return list(csv.DictReader(StringIO(text)))
-    if text.lstrip().startswith("["):
-        listed = orjson.loads(text)
-        return listed if isinstance(listed, list) else []
-    return [orjson.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _joined(

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import special
 
-from softlaunch.evals.benchmarks.alpaca_eval import AnnotationsError, annotations_in, length_controlled, win_rates
+from softlaunch.evals.benchmarks.alpaca_eval import AnnotationsError, length_controlled, win_rates
+from softlaunch.evals.recordings.files import read_rows
 
 MODELS = ("gpt-3.5-turbo-0301", "gpt-3.5-turbo-1106", "gpt-3.5-turbo-1106_concise")
 
@@ -65,21 +66,10 @@ def test_too_few_annotations_make_no_rate() -> None:
         win_rates([{"generator": "a"}, {"generator": "b"}])
 
 
-def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
-    """Broken JSON, or rows that are no objects."""
-    path = tmp_path / "annotations.json"
-    path.write_text("[1]")
-    with pytest.raises(AnnotationsError, match="rows that are no objects"):
-        annotations_in(path)
-    path.write_text("instruction,output")
-    with pytest.raises(AnnotationsError, match="can't be read as JSON"):
-        annotations_in(path)
-
-
 @pytest.mark.realdata
 def test_recorded_models_against_gpt_4(realdata: Path) -> None:
     """Win rates as published to a tenth of a point; what the concise prompt loses, it loses by its length."""
-    found = {model: win_rates(annotations_in(realdata / "alpacaeval" / f"{model}.jsonl.gz")) for model in MODELS}
+    found = {model: win_rates(read_rows(realdata / "alpacaeval" / f"{model}.jsonl.gz")) for model in MODELS}
     plain = {model: round(100 * one.win_rate.value, 1) for model, one in found.items()}
     assert plain == {"gpt-3.5-turbo-0301": 9.6, "gpt-3.5-turbo-1106": 9.2, "gpt-3.5-turbo-1106_concise": 7.4}
     assert all(one.unreadable == 0 and one.instructions == 805 for one in found.values())

@@ -138,16 +138,6 @@ def test_labels_that_can_not_be_used(
     assert said in str(refused.value)
 
 
-def test_a_file_that_holds_no_rows(tmp_path: Path) -> None:
-    """Neither form is guessed."""
-    path = tmp_path / "labels.jsonl"
-    path.write_text("id;votes\n1;yes\n")
-    with pytest.raises(LabelsError, match="neither CSV"):
-        read_labels(path, Kind.HALLUCINATION, {})
-    with pytest.raises(LabelsError, match="can't be read"):
-        read_labels(tmp_path / "absent.jsonl", Kind.HALLUCINATION, {})
-
-
 def test_verdicts_must_cover_every_label(tmp_path: Path) -> None:
     """A judge that said nothing of an item must not be taken for one that wasn't asked."""
     labels = write(tmp_path / "labels.jsonl", pairs(3))
