@@ -16,6 +16,7 @@ def reconcile() -> list[str]:
     for finding in found:
         if finding.remedy is Remedy.RESUME:
             orphans.order_resumption(finding)
+    models.watch_models()
     models.mirror_aliases()
     notices.deliver()
     return [finding.sentence for finding in found]

@@ -6,8 +6,10 @@ from deployments.cli.exits import Exit
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json, print_table
 from deployments.cli.who import who
+from softlaunch.clock import utc_now
 from softlaunch.edges.models.interface import VERSION_TAG, RegistryError
 from softlaunch.edges.models.opening import open_registry
+from softlaunch.registry.floating import watch_resolved_models
 from softlaunch.registry.mirror import mirror
 from softlaunch.settings import Settings
 
@@ -58,3 +60,17 @@ def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
             console.print("every alias points where it must")
     if any(one.problem for one in found):
         raise typer.Exit(Exit.INCONCLUSIVE)
+
+
+def watch_models(as_json: bool = JSON_OPTION) -> None:
+    """Look once whether providers still answer with the models that they answered with; a change opens an incident.
+
+    The reconcile flow does so each minute.
+    """
+    with ledger() as database:
+        told = watch_resolved_models(database, utc_now())
+    if as_json:
+        print_json(told)
+        return
+    for sentence in told or ["every model answers as before"]:
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)

@@ -10,13 +10,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from deployments.cli.ledger import ledger as open_ledger
-from deployments.cli.model_registry import mirror_aliases, registered
+from deployments.cli.model_registry import mirror_aliases, registered, watch_models
 from deployments.cli.output import JSON_OPTION, console, print_json, print_table
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
 from softlaunch.registry import ledger
 from softlaunch.registry.apps import Change, resolve_candidate
+from softlaunch.registry.floating import is_pinned
 from softlaunch.store.aliases import RELEASED, move_alias
 from softlaunch.variant import Name, Variant
 
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     models.command("show")(show_model)
     models.command("registered")(registered)
     models.command("mirror")(mirror_aliases)
+    models.command("watch")(watch_models)
     variants = typer.Typer(help="Variants: prompt version + model version + sampling parameters.", no_args_is_help=True)
     variants.command("list")(list_variants)
     variants.command("show")(show_variant)
@@ -61,11 +63,12 @@ def list_models(as_json: bool = JSON_OPTION) -> None:
                 "provider": row.content["provider"],
                 "model": row.content["model"],
                 "endpoint": row.content["endpoint"],
+                "pinned": "yes" if is_pinned(row.content["model"]) else "floating",
                 "recorded": _day(row.recorded_at),
             }
             for row in ledger.list_models(session)
         ]
-    _print_rows("Models", ("name", "provider", "model", "endpoint", "recorded"), rows, as_json=as_json)
+    _print_rows("Models", ("name", "provider", "model", "pinned", "endpoint", "recorded"), rows, as_json=as_json)
 
 
 def show_model(

@@ -10,6 +10,7 @@ from sqlmodel import col
 from softlaunch.edges.archives.interface import Archive
 from softlaunch.errors import SoftlaunchError
 from softlaunch.registry.cleanup import Cleaned, Totals, clean, plan
+from softlaunch.registry.request_shelf import RequestShelf
 from softlaunch.registry.retention import Choice, Kind
 from softlaunch.registry.shelves import Shelf, version_shelves
 from softlaunch.store.database import Database
@@ -74,7 +75,7 @@ class Housekeeper:
     actor: str
     clock: Callable[[], datetime]
     watch: Callable[[str], None]
-    shelves: tuple[Shelf, ...] = version_shelves()
+    shelves: tuple[Shelf, ...] = (*version_shelves(), RequestShelf())
 
     def plan(self) -> Plan:
         """What is due, and why."""

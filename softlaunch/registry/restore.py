@@ -11,8 +11,9 @@ from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.registry.bundles import check, find
 from softlaunch.registry.retention import Kind
 from softlaunch.store.database import Database
-from softlaunch.store.rows import insert_rows, load
-from softlaunch.store.tables import ArchivedRow, BundleRow
+from softlaunch.store.rollup import add_to_days
+from softlaunch.store.rows import Rows, insert_rows, load
+from softlaunch.store.tables import ArchivedRow, BundleRow, FeedbackRow, RequestRow
 
 
 def restore(
@@ -32,10 +33,19 @@ def restore(
     try:
         with database.begin() as session:
             insert_rows(session, rows)
+            if kind is Kind.REQUESTS:
+                _take_from_days(session, rows)
             session.get_one(ArchivedRow, archived.id).restored_at = now
     except IntegrityError as error:
         raise ConflictError(f"{key} is in the ledger already; nothing was changed") from error
     return archived
+
+
+def _take_from_days(session: Session, rows: Rows) -> None:
+    """Rows that are back would be counted twice when they are archived again."""
+    requests = [RequestRow.model_validate(row) for row in rows[str(RequestRow.__tablename__)]]
+    ratings = [FeedbackRow.model_validate(row) for row in rows[str(FeedbackRow.__tablename__)]]
+    add_to_days(session, requests, ratings, sign=-1)
 
 
 def find_archived(session: Session, kind: Kind, key: str) -> ArchivedRow:

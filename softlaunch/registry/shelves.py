@@ -72,7 +72,7 @@ class RowShelf(Shelf):
         while True:
             with database.read() as session:
                 page = self._page(session, after)
-                items = _with_past(session, self.kind, [self._item(row) for row in page])
+                items = with_past(session, self.kind, [self._item(row) for row in page])
             yield from items
             if len(page) < PAGE:
                 return
@@ -173,7 +173,7 @@ def _length(column: object) -> ColumnElement[int]:
     return func.length(cast(column, Text))
 
 
-def _with_past(session: Session, kind: Kind, items: Sequence[Item]) -> list[Item]:
+def with_past(session: Session, kind: Kind, items: Sequence[Item]) -> list[Item]:
     """Items with their tags, and counted from when they were put back."""
     tags, restored = read_tags(session, kind, [item.key for item in items]), _restored(session, kind, items)
     return [

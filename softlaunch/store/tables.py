@@ -673,3 +673,21 @@ class DailyRequestRow(SQLModel, table=True):
     cost_usd: float
     rated: int
     satisfaction: float
+
+
+class ResolvedModelRow(SQLModel, table=True):
+    """What a provider said that it answered a variant's requests with: its own model id, and its fingerprint."""
+
+    __tablename__ = "resolved_models"
+    variant_digest: str = Field(primary_key=True)
+    resolved_model: str = Field(primary_key=True)
+    fingerprint: str = Field(primary_key=True)
+    first_seen: float
+
+
+class ScanRow(SQLModel, table=True):
+    """How far a reader of the request log has come: the id of the last row that it has seen."""
+
+    __tablename__ = "scans"
+    name: str = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)

@@ -1,0 +1,1 @@
+"""How long a registry cleanup takes to plan, and how much memory."""

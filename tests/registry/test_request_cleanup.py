@@ -1,0 +1,82 @@
+"""Request rows: into daily sums, into the archive, and back."""
+
+from pathlib import Path
+
+import pytest
+from builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
+from registry.cleanup_scene import DAY, Registry, make_registry
+from sqlmodel import col, select
+
+from softlaunch.registry.retention import Kind
+from softlaunch.store.database import Database
+from softlaunch.store.rollup import bucket_of
+from softlaunch.store.rows import dump
+from softlaunch.store.tables import DailyRequestRow, FeedbackRow, RequestRow, ScoreRow
+
+
+@pytest.fixture
+def registry(database: Database, tmp_path: Path) -> Registry:
+    """A registry with three requests 100 days ago, one of them rated and scored, and one of yesterday."""
+    made = make_registry(database, tmp_path / "archive")
+    old = (NOON - 100 * DAY).timestamp()
+    with database.begin() as session:
+        for number, (started_at, error) in enumerate([(old, None), (old + 60, "timeout"), (old + 86400, None)]):
+            session.add(_request(f"r{number}", started_at, error=error))
+        session.add(_request("young", (NOON - DAY).timestamp()))
+        session.add(FeedbackRow(request_id="r0", app=APP, satisfaction=0.75, kind="stars", received_at=old))
+        session.add(ScoreRow(request_id="r0", app=APP, metric="quality", value=0.5, source="judge", received_at=old))
+    return made
+
+
+def _request(request_id: str, started_at: float, **fields: object) -> RequestRow:
+    plain = {
+        "latency_ms": 800.0,
+        "cost_usd": 0.001,
+        "variant_digest": STABLE.digest,
+        "arm": "stable",
+        "release_id": None,
+        **fields,
+    }
+    return request_row(request_id=request_id, started_at=started_at, **plain)
+
+
+def _rows(registry: Registry) -> bytes:
+    with registry.database.read() as session:
+        tables = (RequestRow, FeedbackRow, ScoreRow)
+        return dump({one: session.exec(select(one).order_by(col(one.id))).all() for one in tables})
+
+
+def _days(registry: Registry) -> list[tuple[int, int, int, float]]:
+    with registry.database.read() as session:
+        days = session.exec(select(DailyRequestRow).order_by(DailyRequestRow.day)).all()
+        return [(one.requests, one.failed, one.rated, one.satisfaction) for one in days]
+
+
+def test_old_requests_become_daily_sums(registry: Registry) -> None:
+    """What is older than 90 days is summed up by day, archived, and comes back byte for byte; nothing counts twice."""
+    before = _rows(registry)
+    registry.clean()
+    with registry.database.read() as session:
+        assert [row.request_id for row in session.exec(select(RequestRow))] == ["young"]
+        first = session.exec(select(DailyRequestRow).order_by(DailyRequestRow.day)).all()[0]
+        assert (first.latencies, first.latency_ms) == ({bucket_of(800): 2}, 1600)
+    assert _days(registry) == [(2, 1, 1, 0.75), (1, 0, 0, 0.0)]
+    for kind, key in registry.archived():
+        if kind is Kind.REQUESTS:
+            registry.put_back(kind, key)
+    assert _rows(registry) == before
+    assert _days(registry) == [(0, 0, 0, 0.0), (0, 0, 0, 0.0)]
+    registry.now += 91 * DAY
+    registry.clean()
+    assert _days(registry)[:2] == [(2, 1, 1, 0.75), (1, 0, 0, 0.0)]
+
+
+def test_a_live_release_keeps_its_requests(registry: Registry) -> None:
+    """The gates may still look at them, however old they are."""
+    with registry.database.begin() as session:
+        release_id = open_in(session)
+        old = (NOON - 100 * DAY).timestamp()
+        session.add(_request("live", old, release_id=release_id, arm="candidate", variant_digest=CANDIDATE.digest))
+    registry.clean()
+    with registry.database.read() as session:
+        assert {row.request_id for row in session.exec(select(RequestRow))} == {"live", "young"}
