@@ -16,6 +16,6 @@ def registry_cleanup(dry_run: Switch = False) -> str:
     planned = housekeeping.plan()
     if dry_run:
         return f"{planned.deleted} would be deleted"
-    told = housekeeping.clean()
+    told = housekeeping.clean(planned)
     notices.deliver()
     return told

@@ -8,7 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from softlaunch.clock import utc_now
 from softlaunch.edges.archives.opening import open_archive
-from softlaunch.registry.housekeeping import Housekeeper, Plan
+from softlaunch.registry.housekeeping import ApprovalNeededError, Housekeeper, Plan
 from softlaunch.reports.cleanup import plan_markdown
 from softlaunch.settings import Settings
 from softlaunch.store.releases import Actor
@@ -26,10 +26,13 @@ def plan() -> Plan:
 
 
 @task(task_run_name="archive and delete", retries=2, retry_delay_seconds=60)
-def clean() -> str:
-    """Archive, read back, delete, record; what was interrupted is repeated."""
+def clean(planned: Plan) -> str:
+    """Archive, read back, delete, record; what was interrupted is repeated. A large one waits for a person."""
     with _housekeeper() as keeper:
-        told = keeper.clean().sentence
+        try:
+            told = keeper.clean(planned).sentence
+        except ApprovalNeededError as error:
+            told = str(error)
     get_run_logger().info(told)
     return told
 

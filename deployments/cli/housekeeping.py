@@ -14,7 +14,7 @@ from deployments.cli.who import who
 from softlaunch.clock import utc_now
 from softlaunch.edges.archives.interface import ThawingError
 from softlaunch.edges.archives.opening import open_archive
-from softlaunch.registry.housekeeping import Done, Housekeeper, Plan
+from softlaunch.registry.housekeeping import ApprovalNeededError, Done, Housekeeper, Plan
 from softlaunch.registry.restore import list_archived, restore
 from softlaunch.registry.retention import Kind
 from softlaunch.registry.tags import tag, untag
@@ -38,17 +38,25 @@ def register(app: typer.Typer) -> None:
 
 def cleanup(
     dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would be deleted, and why."),
+    approve: bool = typer.Option(
+        False, "--approve", help="Delete even more than retention.ask_above_mb; kept as yours."
+    ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Archive and delete what is old and unused, by the retention of the apps' policies.
 
-    Nothing is deleted before its copy in the archive has been read back and compared.
+    Nothing is deleted before its copy in the archive has been read back and compared. Exit code 5 where that much
+    needs a person's approval.
     """
     with _housekeeper() as keeper:
         plan = keeper.plan()
         if not as_json:
             _show(plan, keeper.archive.address)
-        done = None if dry_run else keeper.clean()
+        try:
+            done = None if dry_run else keeper.clean(plan, approved=approve)
+        except ApprovalNeededError as error:
+            errors.print(f"softlaunch: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+            raise typer.Exit(Exit.INCONCLUSIVE) from error
     if as_json:
         print_json(
             {"dry_run": dry_run, "archive": keeper.archive.address, **_plan_json(plan), "done": _done_json(done)}

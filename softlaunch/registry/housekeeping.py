@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from softlaunch.edges.archives.interface import Archive
 from softlaunch.errors import SoftlaunchError
-from softlaunch.registry.cleanup import Cleaned, Totals, clean, plan
+from softlaunch.registry.cleanup import Cleaned, Totals, clean, plan, read_retention
 from softlaunch.registry.request_shelf import RequestShelf
 from softlaunch.registry.retention import Choice, Kind
 from softlaunch.registry.shelves import Shelf, version_shelves
@@ -20,6 +20,10 @@ from softlaunch.store.tables import TextRow
 _SHOWN = 200
 _TEXTS_AT_ONCE = 1000
 _GB = 1e9
+
+
+class ApprovalNeededError(SoftlaunchError):
+    """A cleanup that is too large to go on without a person; nothing was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +87,12 @@ class Housekeeper:
         size = sum(part.totals.deleted_bytes for part in parts) / _GB
         return Plan(parts, size * self.ledger_usd_per_gb_month, size * self.archive.usd_per_gb_month)
 
-    def clean(self) -> "Done":
-        """Do it. An error opens an incident, and leaves what isn't archived where it is."""
+    def clean(self, planned: Plan, *, approved: bool = False) -> "Done":
+        """Do what was planned. An error opens an incident, and leaves what isn't archived where it is.
+
+        Raises ApprovalNeededError, having told people, when that is more than may go without a person's approval.
+        """
+        self._ask_if_large(planned, approved=approved)
         done: dict[Kind, Cleaned] = {}
         try:
             for shelf in self.shelves:
@@ -96,6 +104,22 @@ class Housekeeper:
         with self.database.begin() as session:
             tell(session, "", None, f"Registry cleanup: {ended.sentence}", self.clock())
         return ended
+
+    def _ask_if_large(self, planned: Plan, *, approved: bool) -> None:
+        with self.database.begin() as session:
+            limit = read_retention(session).ask_above_mb * 1e6
+            if planned.deleted_bytes <= limit:
+                return
+            size = f"{planned.deleted} items of {planned.deleted_bytes / 1e6:.1f} MB"
+            if approved:
+                tell(session, "", None, f"Registry cleanup: {self.actor} approves deleting {size}.", self.clock())
+                return
+            asked = (
+                f"the registry cleanup would delete {size}, more than retention.ask_above_mb allows by itself; look at "
+                "'softlaunch registry cleanup --dry-run', then approve with 'softlaunch registry cleanup --approve'"
+            )
+            tell(session, "", None, f"Approval needed: {asked}.", self.clock())
+        raise ApprovalNeededError(asked)
 
     def _complain(self, error: SoftlaunchError) -> None:
         incident = Incident(

@@ -97,7 +97,8 @@ class Registry:
 
     def clean(self) -> Done:
         """Clean up."""
-        return self.keeper().clean()
+        keeper = self.keeper()
+        return keeper.clean(keeper.plan())
 
     def put_back(self, kind: Kind, key: str) -> None:
         """Restore from the folder."""

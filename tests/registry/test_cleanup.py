@@ -1,5 +1,6 @@
 """Cleaning up: what goes, what stays, and that everything can come back."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from softlaunch.edges.archives.folder import FolderArchive
 from softlaunch.edges.archives.interface import ArchiveError
 from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.registry.cleanup import clean
+from softlaunch.registry.housekeeping import ApprovalNeededError
 from softlaunch.registry.ledger import ImmutableError, record_prompt
 from softlaunch.registry.retention import Kind
 from softlaunch.registry.shelves import PromptShelf
@@ -179,11 +181,9 @@ def test_a_copy_that_differs_deletes_nothing(registry: Registry) -> None:
     """The incident says so, and everything is still in the ledger."""
     registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
     before = registry.contents()
-    keeper = registry.keeper()
+    keeper = replace(registry.keeper(), archive=BrokenArchive(registry.folder))
     with pytest.raises(ArchiveError, match="differs"):
-        type(keeper)(
-            registry.database, BrokenArchive(registry.folder), 0.1, "anna", lambda: registry.now, print
-        ).clean()
+        keeper.clean(keeper.plan())
     assert registry.contents() == before
     with registry.database.read() as session:
         incident = session.exec(select(IncidentRow)).one()
@@ -230,3 +230,20 @@ def test_texts_are_deleted_for_good_when_their_time_is_over(registry: Registry) 
     assert registry.clean().texts == 1
     with registry.database.read() as session:
         assert [row.request_id for row in session.exec(select(TextRow))] == ["1"]
+
+
+def test_a_large_cleanup_waits_for_a_person(registry: Registry) -> None:
+    """Above the size nothing goes and people are told; once a person approves, it does, and that is kept."""
+    keep(registry, prompts={"keep_newest": 0}, ask_above_mb=0)
+    registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
+    before = registry.contents()
+    keeper = registry.keeper()
+    with pytest.raises(ApprovalNeededError, match="--approve"):
+        keeper.clean(keeper.plan())
+    assert registry.contents() == before
+    keeper.clean(keeper.plan(), approved=True)
+    assert "support@1.2.0" not in registry.keys(Kind.PROMPTS)
+    with registry.database.read() as session:
+        told = [row.text for row in session.exec(select(NoticeRow))]
+    assert told[0].startswith("Approval needed: the registry cleanup would delete 1 items")
+    assert told[1].startswith("Registry cleanup: anna approves deleting 1 items")
