@@ -59,12 +59,17 @@ class Stack:
 
     def _stop(self, name: str) -> None:
         process = self._running.pop(name)
+        below = descendants(process.pid)  # Prefect gives each flow run a session of its own, out of the group's reach
         process.send_signal(signal.SIGINT)
         with suppress(subprocess.TimeoutExpired):
             process.wait(self._services[name].stop_patience)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for pid, began in below.items():
+            if _begin_of(pid) == began:  # still the same process
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def start(self, service: Service) -> None:
         """Start a process in a group of its own, so that a Ctrl-C at the terminal reaches only the stack's owner."""
@@ -111,6 +116,33 @@ class Stack:
         path = self.log_of(self._services[name])
         lines = path.read_text(errors="replace").splitlines()[-12:]
         return "\n".join([f" The end of {path}:", *(f"  {line}" for line in lines)])
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Every process below one, with when it began; none where the system has no /proc."""
+    parents: dict[int, int] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(folder.name))
+        if fields:
+            parents[int(folder.name)] = int(fields[1])
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {child: _begin_of(child) for child in found - {pid}}
+
+
+def _begin_of(pid: int) -> str:
+    """When a process began, in ticks since the machine did; empty when there is none."""
+    fields = _stat(pid)
+    return fields[19] if fields else ""
+
+
+def _stat(pid: int) -> list[str]:
+    """What the kernel tells of a process, from its state on: proc(5), fields 3 and up."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 def _leave(*_: object) -> None:

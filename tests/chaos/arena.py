@@ -4,7 +4,6 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +21,7 @@ from end_to_end.stage import write_app
 from providers import quick_profile, running_provider
 from servers import wait_until
 from sqlmodel import col, select
+from stacks import free_port
 
 from softlaunch.registry.apps import apply
 from softlaunch.rehearsal.cases import Case
@@ -167,14 +167,6 @@ def _healthy(url: str) -> bool:
         return httpx.get(f"{url}/healthz", timeout=2).is_success
     except httpx.HTTPError:
         return False
-
-
-def free_port() -> int:
-    """A port that nothing listens on at the moment."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def environment_of(database_url: str, home: Path) -> dict[str, str]:

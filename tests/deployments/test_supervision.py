@@ -1,12 +1,14 @@
 """Restarting what dies, with pauses that grow and are bounded."""
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
 from servers import wait_until
 
-from deployments.stack import Service, Stack
+from deployments.stack import Service, Stack, descendants
 from deployments.supervision import LONGEST_PAUSE_SECONDS, Supervisor, shown
 
 
@@ -62,6 +64,34 @@ def test_pauses_grow_while_a_service_keeps_dying_and_end_when_it_lives(tmp_path:
         supervisor.look()
         stack.ticks.now += 0.5
     assert stack.starts[-1] - died == 1
+
+
+ESCAPING = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are found through /proc")
+def test_what_a_service_has_started_ends_with_it(tmp_path: Path) -> None:
+    """Also a process in a session of its own, as Prefect's worker starts flow runs: it would drive on unseen."""
+    service = Service("worker", (sys.executable, "-c", ESCAPING), stop_patience=10)
+    with Stack(tmp_path, {}) as stack:
+        stack.start(service)
+        wait_until(lambda: stack.log_of(service).read_text().endswith("\n"), "it has started another process")
+        child = int(stack.log_of(service).read_text())
+        assert child in descendants(os.getpid())
+    wait_until(lambda: ended(child), "the other process has ended")
+
+
+def ended(pid: int) -> bool:
+    """Whether a process is gone, or only waits for somebody to take note."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
 
 
 def test_logs_are_shown_with_the_name_of_their_service(tmp_path: Path) -> None:
