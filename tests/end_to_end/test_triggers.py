@@ -18,8 +18,8 @@ from providers import quick_profile, running_provider
 from servers import wait_until
 
 from softlaunch.rehearsal.cases import Case
-from softlaunch.release import Release
-from softlaunch.store.releases import find_latest, list_releases, to_release
+from softlaunch.release import Release, State
+from softlaunch.store.releases import find_latest, find_newest, list_releases, to_release
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -55,7 +55,8 @@ class Site:
     def opened_from(self, origin: str) -> bool:
         """Whether the newest release was asked for from there."""
         with self.playing.database.read() as session:
-            return find_latest(session, APP).opened_from.startswith(origin)
+            newest = find_newest(session, APP, set(State))
+        return newest is not None and newest.opened_from.startswith(origin)
 
 
 @pytest.fixture(scope="module")
