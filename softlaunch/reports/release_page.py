@@ -23,11 +23,17 @@ class Link:
 
 
 def render_release(
-    view: ReleaseView, *, eval_page: str | None = None, eval_note: str = "", runbooks: Sequence[Link] = ()
+    view: ReleaseView,
+    *,
+    eval_page: str | None = None,
+    eval_note: str = "",
+    agreement: str = "",
+    runbooks: Sequence[Link] = (),
 ) -> str:
     """The page as one HTML document without anything outside of it; equal views make equal pages.
 
     `eval_page` is the address of the eval's page; `eval_note` says why there is none where there could be one.
+    `agreement` says how alike the answers are, for the shadow stage.
     """
     release = view.release
     template = page_environment().get_template("release.html.j2")
@@ -47,6 +53,7 @@ def render_release(
         plot=interval_plot,
         eval_page=eval_page,
         eval_note=eval_note,
+        agreement=agreement,
         runbooks=runbooks,
     )
 
