@@ -51,7 +51,9 @@ def finished(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.long
-def test_what_serves_against_itself_and_a_budget_that_ends(softlaunch: Command, endpoint: Endpoint) -> None:
+def test_what_serves_against_itself_and_a_budget_that_ends(
+    softlaunch: Command, endpoint: Endpoint, tmp_path: Path
+) -> None:
     """Out of budget is exit 5 and says so; the same command with more goes on, pays the rest only, and passes."""
     once = ("eval", "run", "bot", "--repeats", "1", "--maximum-repeats", "1", "--json")
     code, short = finished(softlaunch(*once, "--budget-calls", "100"))
@@ -60,6 +62,10 @@ def test_what_serves_against_itself_and_a_budget_that_ends(softlaunch: Command, 
     code, whole = finished(softlaunch(*once))
     assert (code, whole["outcome"], endpoint.asked.total()) == (0, "pass", 2 * CASES)
     assert (whole["run"], whole["n_cases"], whole["halted"]) == (short["run"], CASES, None)
+    page = tmp_path / "page.html"
+    assert softlaunch("review", whole["run"], "--page", str(page)).wait(60) == 0
+    assert f"softlaunch review {whole['run']}" in page.read_text()
+    assert page.read_text().count("<details") == CASES
     code, another = finished(softlaunch(*once))
     assert another["run"] != whole["run"]
 
