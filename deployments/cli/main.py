@@ -23,6 +23,7 @@ _MODULES = {
     "reconcile": ("reconcile",),
     "people": ("rollback", "approve", "reject"),
     "ab": ("ab",),
+    "drift": ("drift",),
     "incidents": ("incidents",),
     "notices": ("notices",),
     "slack": ("slack",),

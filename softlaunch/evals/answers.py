@@ -35,6 +35,7 @@ class EvalAnswer:
     `scores` maps metrics to values in [0, 1] and is empty where the call is unscored; `error` is then a short code
     such as `timeout` or `http_429`. Latency is that of the attempt that was answered; what nobody knows is None.
     `reused` answers were given in an earlier run, which has paid for them.
+    `resolved_model` and `fingerprint` are what the answer itself said of who gave it.
     """
 
     key: CallKey
@@ -49,3 +50,5 @@ class EvalAnswer:
     cost_usd: float | None = None
     case_digest: str = ""
     reused: bool = False
+    resolved_model: str | None = None
+    fingerprint: str | None = None

@@ -119,6 +119,8 @@ def _scored(call: Call, reply: Reply) -> EvalAnswer:
         output_tokens=reply.output_tokens,
         cost_usd=cost,
         case_digest=call.case.digest,
+        resolved_model=reply.resolved_model,
+        fingerprint=reply.fingerprint,
     )
 
 

@@ -31,6 +31,8 @@ class Reply:
     output_tokens: int | None
     latency_ms: float
     headers: Mapping[str, str]
+    resolved_model: str | None = None
+    fingerprint: str | None = None
 
 
 class AttemptError(Exception):
@@ -113,6 +115,7 @@ def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Repl
         text = message.get("content")
         usage = completion.get("usage") or {}
         tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        named = completion.get("model"), completion.get("system_fingerprint")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise AttemptError("bad_answer") from error
     if isinstance(text, list):
@@ -121,7 +124,13 @@ def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Repl
         raise AttemptError("bad_answer")
     calls = () if text else tool_calls_of(message)
     text = write_tool_calls(calls) if calls else text
-    return Reply(text or "", _count(tokens[0]), _count(tokens[1]), latency_ms, headers)
+    names = _name(named[0]), _name(named[1])
+    return Reply(text or "", _count(tokens[0]), _count(tokens[1]), latency_ms, headers, *names)
+
+
+def _name(value: Any) -> str | None:
+    """What an answer says of who gave it; kept short, because it comes from outside."""
+    return value[:200] if isinstance(value, str) and value else None
 
 
 def _count(tokens: Any) -> int | None:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
+from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.metric import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.policy.part import Part, Percent
@@ -272,6 +273,7 @@ class Policy(Part):
     approval: ApprovalPolicy = ApprovalPolicy()
     orphaned: OrphanedPolicy = OrphanedPolicy()
     ab: AbPolicy = AbPolicy()
+    drift: DriftPolicy = DriftPolicy()
     texts: TextPolicy = TextPolicy()
     retention: RetentionPolicy = RetentionPolicy()
     router: RouterKind = RouterKind.EMBEDDED

@@ -139,6 +139,8 @@ def _row(run_id: str, answer: EvalAnswer) -> dict[str, object]:
         "cost_usd": answer.cost_usd,
         "case_digest": answer.case_digest,
         "reused": answer.reused,
+        "resolved_model": answer.resolved_model,
+        "fingerprint": answer.fingerprint,
     }
 
 
@@ -156,4 +158,6 @@ def _answer(row: EvalAnswerRow) -> EvalAnswer:
         cost_usd=row.cost_usd,
         case_digest=row.case_digest,
         reused=row.reused,
+        resolved_model=row.resolved_model,
+        fingerprint=row.fingerprint,
     )

@@ -422,6 +422,8 @@ class EvalAnswerRow(SQLModel, table=True):
     cost_usd: float | None = None
     case_digest: str = Field(default="", sa_column_kwargs={"server_default": ""})
     reused: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    resolved_model: str | None = None
+    fingerprint: str | None = None
 
 
 class EvalLabelRow(SQLModel, table=True):
@@ -444,6 +446,30 @@ class EvalLabelRow(SQLModel, table=True):
     candidate_answer: str
     labelled_by: str
     labelled_at: datetime = _when()
+
+
+class DriftRunRow(SQLModel, table=True):
+    """A drift check or the baseline that checks compare with; its answers are the eval run of the same id.
+
+    `running_app` is the app while the run is under way and null afterwards: an app has one at a time.
+    """
+
+    __tablename__ = "drift_runs"
+    __table_args__ = (UniqueConstraint("app", "number"),)
+    id: str = Field(primary_key=True)
+    app: str = Field(foreign_key="apps.name", index=True)
+    number: int
+    kind: str
+    running_app: str | None = Field(default=None, unique=True)
+    state: str
+    baseline_id: str | None = Field(default=None, foreign_key="drift_runs.id")
+    variant_digest: str = Field(foreign_key="variants.digest")
+    suite_digest: str
+    opened_at: datetime = _when()
+    opened_by: str
+    ended_at: datetime | None = _when(nullable=True)
+    summary: str = ""
+    report: dict[str, Any] = _json()
 
 
 class JudgementRow(SQLModel, table=True):

@@ -23,7 +23,7 @@ from softlaunch.store.stages import read_stages
 from softlaunch.store.tables import IncidentRow, NoticeRow, ReleaseRow
 from softlaunch.verdict import Outcome
 
-SHORT = {"minimum_time": "300 s", "maximum_time": "600 s", "metrics": ["satisfaction"]}
+SHORT = {"minimum_time": "150 s", "maximum_time": "300 s", "metrics": ["satisfaction"]}
 POLICY = make_policy(ab=SHORT, gates=[{"metric": "errors", "margin": "20 points"}])
 
 
@@ -52,7 +52,7 @@ def test_a_winner_ends_the_test_and_a_serves_on(database: Database) -> None:
     assert (release.state, release.outcome) == (State.CONCLUDED, Outcome.PASS)
     assert release.reason.startswith("B is better: satisfaction +")
     assert release.ended_at is not None
-    assert release.ended_at >= NOON + timedelta(seconds=300)
+    assert release.ended_at >= NOON + timedelta(seconds=150)
     assert steps_of(database, scene.release_id) == [("pending", 0), ("testing", 0), ("concluded", 0)]
     route = scene.route()
     assert (route.stable_digest, route.candidate_digest, route.weight_percent) == (STABLE.digest, None, 0)
@@ -75,7 +75,7 @@ def test_too_little_evidence_extends_the_test_up_to_the_limit_and_then_asks_peop
     with database.read() as session:
         (stage,) = read_stages(session, scene.release_id)
     assert stage.entered_at is not None
-    assert stage.deadline_at == stage.entered_at + timedelta(seconds=600)
+    assert stage.deadline_at == stage.entered_at + timedelta(seconds=300)
     release = scene.drive_to_end()
     assert (release.state, release.outcome) == (State.CONCLUDED, Outcome.INCONCLUSIVE)
     assert "undecided at the limit" in release.reason
@@ -93,7 +93,7 @@ def test_it_is_monitored_before_its_end(database: Database) -> None:
     scene = begin(database)
     scene.drive_to_end()
     monitored = [look for look in _looks(scene) if not look.planned_end]
-    assert len(monitored) >= 3
+    assert len(monitored) >= 2
     assert {look.choice for look in monitored} == {""}
     assert all(look.analysis["metrics"][0]["anytime"] for look in monitored)
 
@@ -105,7 +105,7 @@ def test_harm_ends_the_test_at_once(database: Database) -> None:
     release = scene.drive_to_end()
     assert (release.state, release.outcome) == (State.ROLLED_BACK, Outcome.FAIL)
     assert release.ended_at is not None
-    assert release.ended_at < NOON + timedelta(seconds=290)
+    assert release.ended_at < NOON + timedelta(seconds=140)
     assert scene.route().candidate_digest is None
     assert _incidents(database) == ["gate_errors"]
 
@@ -126,7 +126,7 @@ def test_while_nothing_is_seen_nothing_is_concluded(database: Database) -> None:
     driver = scene.driver("driver two")
     token = driver.take_over(scene.release_id)
     beat = scene.route().beat
-    scene.clock.go(400)
+    scene.clock.go(200)
     token = driver.take_over(scene.release_id)
     assert driver.advance(scene.release_id, token).state is State.TESTING
     assert scene.route().beat == beat
@@ -181,12 +181,21 @@ def test_what_does_not_change_or_was_never_measured_is_refused(database: Databas
         assert session.exec(select(ReleaseRow)).all() == []
 
 
-@pytest.mark.parametrize("point", ["keep_evidence", "keep_look", "record_verdicts", "apply_transition", "set_split"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("keep_evidence", marks=pytest.mark.long),
+        "keep_look",
+        pytest.param("record_verdicts", marks=pytest.mark.long),
+        pytest.param("apply_transition", marks=pytest.mark.long),
+        "set_split",
+    ],
+)
 def test_a_driver_killed_at_any_point_of_a_step_changes_nothing(
     database: Database, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
     """Kills in the middle of steps: the next driver repeats them, and everything happens exactly once."""
-    scene = begin(database, good_b=0.95, after_seconds=290.0, units=800)
+    scene = begin(database, good_b=0.95, after_seconds=140.0, units=800)
     killed = _die_once_in_a_while(monkeypatch, point)
     driver = _persistent(scene)
     for _ in range(200):
@@ -267,4 +276,5 @@ def test_a_test_that_nobody_drives_is_found(database: Database) -> None:
     by = Actor("reconcile", "test")
     (found,) = Reconciler(database, by, DRIVER_TTL, scene.clock, scene.clock.go).run()
     assert (found.release_id, found.remedy) == (scene.release_id, Remedy.RESUME)
-    assert scene.drive_to_end().state is State.CONCLUDED
+    driver = scene.driver("the next one")
+    assert driver.advance(scene.release_id, driver.take_over(scene.release_id)).state is State.TESTING

@@ -37,22 +37,33 @@ def compare_recorded(
     Ids that only one of them has are left out; too many of them, and a pass is only inconclusive, because nobody knows
     how the missing ones would have been answered. Raises RecordingError where no id is in both.
     """
+    cases = cases_in_both(arms, columns)
+    everything = {columns.text(row, "id") for rows in arms for row in rows} - {None}
+    report = compare(cases, answers_of(arms, columns, metrics), policy, metrics=[metric.plan for metric in metrics])
+    return _with_missing(report, len(everything) - len(cases), len(everything), policy)
+
+
+def cases_in_both(arms: tuple[Sequence[Row], Sequence[Row]], columns: Columns) -> list[RecordedCase]:
+    """What was asked of both models. Raises RecordingError where that is nothing."""
     stable, candidate = arms
     shared = {columns.text(row, "id") for row in stable} & {columns.text(row, "id") for row in candidate} - {None}
-    everything = {columns.text(row, "id") for row in (*stable, *candidate)} - {None}
     if not shared:
         raise RecordingError(
             f"no id is in both models' outputs (column {columns.by_role['id']}); name the column that tells which "
             "outputs answer the same question with --map id=COLUMN"
         )
-    answers = [
+    return _cases([*stable, *candidate], columns, shared)
+
+
+def answers_of(
+    arms: tuple[Sequence[Row], Sequence[Row]], columns: Columns, metrics: Sequence[RecordedMetric]
+) -> list[EvalAnswer]:
+    """The rows of both arms as finished calls, scored by every metric."""
+    return [
         answer
-        for arm, rows in ((EvalArm.STABLE, stable), (EvalArm.CANDIDATE, candidate))
+        for arm, rows in zip((EvalArm.STABLE, EvalArm.CANDIDATE), arms, strict=True)
         for answer in _answers(arm, rows, columns, metrics)
     ]
-    cases = _cases([*stable, *candidate], columns, shared)
-    report = compare(cases, answers, policy, metrics=[metric.plan for metric in metrics])
-    return _with_missing(report, len(everything) - len(shared), len(everything), policy)
 
 
 def rows_of(rows: Sequence[Row], columns: Columns, name: str) -> list[Row]:

@@ -1,0 +1,72 @@
+"""Starting the next step that a check proposes."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from softlaunch.drift.check import freeze_baseline, read_subject
+from softlaunch.drift.judgement import Step
+from softlaunch.ending import roll_back
+from softlaunch.errors import SoftlaunchError
+from softlaunch.opening import Changes, ReleaseRequest
+from softlaunch.registry.ledger import record_model
+from softlaunch.store.database import Database
+from softlaunch.store.drift_runs import latest_check
+from softlaunch.store.releases import Actor
+
+
+class NothingToDoError(SoftlaunchError):
+    """A check proposed nothing, or something that only people can do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What was done, in a sentence; a pin goes out as a release, which is still to be driven."""
+
+    step: Step
+    told: str
+    request: ReleaseRequest | None = None
+
+
+def act(database: Database, app: str, step: Step | None, actor: Actor, now: datetime) -> Acted:
+    """Do what the newest check proposes, or another step. Raises NothingToDoError, with what to do by hand."""
+    with database.read() as session:
+        check = latest_check(session, app)
+    wanted = step or Step(check.report["step"])
+    match wanted:
+        case Step.PIN:
+            request = _pin(database, app, check.report["setting"]["pinnable"], actor, now)
+            return Acted(wanted, f"{request.changes.model} goes out as a release", request)
+        case Step.ROLL_BACK:
+            with database.begin() as session:
+                ended = roll_back(session, app, actor, f"drift since the release, by {check.id}", now)
+            return Acted(wanted, f"{ended.release_id} is {ended.state}")
+        case Step.NEW_BASELINE:
+            frozen = freeze_baseline(database, app, str(actor), now)
+            return Acted(wanted, f"{frozen.id} is the baseline now: {frozen.summary}")
+        case Step.REFRESH:
+            raise NothingToDoError(
+                f"{check.id} of {app} proposes to refresh the prompt, which people do: write its next version, add "
+                "what users ask now to the golden set, 'softlaunch apply', and "
+                f"'softlaunch release start {app} --prompt ...'"
+            )
+        case Step.LOOK:
+            raise NothingToDoError(
+                f"{check.id} of {app} has metrics that contradict each other; read its page ('softlaunch drift report "
+                f"{app}'), then choose: --step pin, roll_back or new_baseline"
+            )
+        case Step.NOTHING:
+            raise NothingToDoError(f"{check.id} of {app} found nothing to do; name a step with --step to do it anyway")
+
+
+def _pin(database: Database, app: str, model: str | None, actor: Actor, now: datetime) -> ReleaseRequest:
+    if not model:
+        raise NothingToDoError(
+            f"no single dated model is known to have answered for {app}; record one in models.yaml, and release it "
+            f"with 'softlaunch release start {app} --model NAME'"
+        )
+    serving = read_subject(database, app).variant.model
+    pinned = serving.model_copy(update={"name": f"{serving.name}-{model}".replace("/", "-").lower(), "model": model})
+    with database.begin() as session:
+        record_model(session, pinned, "drift check", now)
+    origin = f"{actor.origin}, pinned after a drift check"
+    return ReleaseRequest(app=app, changes=Changes(model=pinned.name), actor=actor.name, origin=origin)

@@ -1,0 +1,164 @@
+"""A drift check from its beginning to its report; killed anywhere, the next call goes on with it."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlmodel import Session
+
+from softlaunch.drift.aliases import is_dated, pinnable
+from softlaunch.drift.collect import Asking, collect
+from softlaunch.drift.document import to_document
+from softlaunch.drift.figures import measure_drift
+from softlaunch.drift.judgement import Identity, Judgement, Setting, judge_drift
+from softlaunch.drift.telling import tell_of_check
+from softlaunch.drift.trend import Trend, trend_of
+from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.answers import EvalAnswer, EvalArm
+from softlaunch.evals.metrics import ACCURACY
+from softlaunch.evals.report import MetricPlan
+from softlaunch.evals.retry import Retries
+from softlaunch.evals.suite import Suite, load_suite
+from softlaunch.opening import serving_variant
+from softlaunch.policy.load import golden_set_path
+from softlaunch.policy.model import Metric, Policy
+from softlaunch.registry.ledger import check_app
+from softlaunch.store.database import Database
+from softlaunch.store.drift_runs import DriftRun, RunKind, conclude_run, find_baseline, open_run, read_run
+from softlaunch.store.eval_answers import read_answers
+from softlaunch.store.news import tell
+from softlaunch.store.weekly import read_weeks
+from softlaunch.variant import Variant
+
+_SEED = 20_230_718  # shuffles of a trend are the same each time, so that a report can be made again
+
+
+class NoBaselineError(SoftlaunchError):
+    """There is nothing that a check could compare with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is checked: the app's policy, what serves now, and the golden set."""
+
+    app: str
+    policy: Policy
+    variant: Variant
+    suite: Suite
+
+
+def freeze_baseline(database: Database, app: str, actor: str, now: datetime) -> DriftRun:
+    """Ask the production variant the golden set, and freeze the answers as what later checks compare with."""
+    subject = read_subject(database, app)
+    digests = (subject.variant.digest, subject.suite.digest)
+    with database.begin() as session:
+        run = open_run(session, app, RunKind.BASELINE, digests, actor, now)
+    _ask(database, subject, run, EvalArm.STABLE, now)
+    with database.begin() as session:
+        summary = (
+            f"{subject.variant.label} on {len(subject.suite.cases)} cases, {subject.policy.drift.repeats} times each"
+        )
+        if conclude_run(session, run.id, summary, {}, now):
+            tell(session, app, None, f"{app}: {actor} froze the drift baseline {run.id}: {summary}.", now)
+        return read_run(session, run.id)
+
+
+def check_drift(database: Database, app: str, actor: str, now: datetime) -> DriftRun:
+    """Ask the production variant the golden set again and compare with the frozen baseline; returns the finished run.
+
+    What has drifted opens an incident and is told with the next step; what has not resolves an open one. Raises
+    NoBaselineError, or SoftlaunchError when the golden set or the endpoint can't be used.
+    """
+    subject = read_subject(database, app)
+    with database.begin() as session:
+        baseline = _baseline(session, subject)
+        digests = (subject.variant.digest, subject.suite.digest)
+        run = open_run(session, app, RunKind.CHECK, digests, actor, now, baseline.id)
+    _ask(database, subject, run, EvalArm.CANDIDATE, now)
+    judgement, document = _judge(database, subject, baseline, run, now)
+    with database.begin() as session:
+        if conclude_run(session, run.id, judgement.summary, document, now):
+            tell_of_check(session, app, run.id, judgement, document, now)
+        return read_run(session, run.id)
+
+
+def read_subject(database: Database, app: str) -> Subject:
+    """The app as it is now. Raises NotFoundError for an unknown one and SuiteError for a broken golden set."""
+    with database.read() as session:
+        row = check_app(session, app)
+        variant = serving_variant(session, app)
+    policy = Policy.model_validate(row.policy)
+    return Subject(app, policy, variant, load_suite(golden_set_path(policy, Path(row.policy_path))))
+
+
+def _baseline(session: Session, subject: Subject) -> DriftRun:
+    found = find_baseline(session, subject.app)
+    if found is None:
+        raise NoBaselineError(
+            f"{subject.app} has no drift baseline; freeze one while all is well: "
+            f"'softlaunch drift baseline {subject.app}'"
+        )
+    if found.suite_digest != subject.suite.digest:
+        raise NoBaselineError(
+            f"the golden set of {subject.app} has changed since the baseline {found.id} was frozen on "
+            f"{found.opened_at:%Y-%m-%d}; freeze a new one: 'softlaunch drift baseline {subject.app}'"
+        )
+    return found
+
+
+def _ask(database: Database, subject: Subject, run: DriftRun, arm: EvalArm, now: datetime) -> None:
+    policy = subject.policy
+    asking = Asking(run.id, subject.app, arm, subject.variant, subject.suite, policy.drift.repeats, policy.eval)
+    collect(database, asking, now, random.Random(), Retries())
+
+
+def _judge(
+    database: Database, subject: Subject, baseline: DriftRun, run: DriftRun, now: datetime
+) -> tuple[Judgement, dict[str, Any]]:
+    with database.read() as session:
+        then, today = read_answers(session, baseline.id), read_answers(session, run.id)
+        trends = _trends(session, subject, now)
+    figures = measure_drift(subject.suite.cases, [*then, *today], [MetricPlan(ACCURACY)], subject.policy.drift)
+    setting = _setting(subject, baseline, (identity_of(then), identity_of(today)), now)
+    judgement = judge_drift(figures, trends, setting, subject.policy.drift)
+    return judgement, to_document(figures, trends, setting, judgement)
+
+
+def _trends(session: Session, subject: Subject, now: datetime) -> list[Trend]:
+    until = now.timestamp()
+    policy = subject.policy.drift
+    found = [
+        (metric, read_weeks(session, subject.app, metric, until - policy.trend, until))
+        for metric in (Metric.SATISFACTION, Metric.QUALITY)
+    ]
+    rng = np.random.default_rng(_SEED)
+    return [trend_of(metric, weeks, rng, policy.confidence) for metric, weeks in found if weeks]
+
+
+def identity_of(answers: tuple[EvalAnswer, ...]) -> Identity:
+    """Which models gave these answers, as far as the answers say."""
+    return Identity(
+        frozenset(answer.resolved_model for answer in answers if answer.resolved_model),
+        frozenset(answer.fingerprint for answer in answers if answer.fingerprint),
+    )
+
+
+def _setting(subject: Subject, baseline: DriftRun, identities: tuple[Identity, Identity], now: datetime) -> Setting:
+    then, today = identities
+    prompt, model = subject.variant.prompt, subject.variant.model
+    looked_at = subject.suite.header.as_of
+    return Setting(
+        then=then,
+        now=today,
+        same_variant=baseline.variant_digest == subject.variant.digest,
+        model=model.model,
+        floating=not is_dated(model.model),
+        pinnable=pinnable(model.model, then.models),
+        prompt=prompt.label,
+        refresh_age=None if prompt.created is None else (now.date() - prompt.created).total_seconds(),
+        golden_set_age=None if looked_at is None else (now.date() - looked_at).total_seconds(),
+        frozen_at=baseline.opened_at,
+    )

@@ -1,0 +1,276 @@
+"""What a check says: what has moved, what points to which cause, and what to do next. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from softlaunch.drift.figures import DriftFigures
+from softlaunch.drift.trend import Trend
+from softlaunch.evals.report import Finding, MetricComparison
+from softlaunch.policy.drift import DriftPolicy
+from softlaunch.policy.units import Margin, MarginKind
+
+_DAY = 86400.0
+
+
+class Weight(StrEnum):
+    """What a remark asks for: an alert opens an incident, a notice is only in the report."""
+
+    ALERT = "alert"
+    NOTICE = "notice"
+
+
+class Cause(StrEnum):
+    """What the figures point to."""
+
+    NONE = "none"
+    MODEL = "model"
+    RELEASE = "release"
+    USERS = "users"
+    UNCLEAR = "unclear"
+
+
+class Step(StrEnum):
+    """What is proposed next."""
+
+    NOTHING = "nothing"
+    PIN = "pin"
+    REFRESH = "refresh"
+    ROLL_BACK = "roll_back"
+    NEW_BASELINE = "new_baseline"
+    LOOK = "look"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that a check has to say, about a metric or another subject, in a sentence."""
+
+    weight: Weight
+    subject: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which models answered, by the names and fingerprints that they gave themselves."""
+
+    models: frozenset[str] = frozenset()
+    fingerprints: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is known beside the figures. `refresh_age` and `golden_set_age` are in seconds, None where unknown.
+
+    `same_variant` is false when something was released since the baseline was frozen; `pinnable` is the dated model
+    that the baseline's answers came from, where the variant names a floating alias.
+    """
+
+    then: Identity = Identity()
+    now: Identity = Identity()
+    same_variant: bool = True
+    model: str = ""
+    floating: bool = False
+    pinnable: str | None = None
+    prompt: str = ""
+    refresh_age: float | None = None
+    golden_set_age: float | None = None
+    frozen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Everything that a check concludes."""
+
+    remarks: tuple[Remark, ...]
+    cause: Cause
+    step: Step
+    summary: str
+
+    @property
+    def alerts(self) -> tuple[Remark, ...]:
+        """The remarks that a person must know of."""
+        return tuple(remark for remark in self.remarks if remark.weight is Weight.ALERT)
+
+
+def judge_drift(figures: DriftFigures, trends: Sequence[Trend], setting: Setting, policy: DriftPolicy) -> Judgement:
+    """Weigh the golden set, the outputs, who answered, live traffic and ages."""
+    quality = _quality(figures.quality, policy)
+    golden = [*quality, *_refusals(figures, policy)]
+    outputs = _outputs(figures)
+    identity = _identity(setting)
+    live = [remark for trend in trends if (remark := _falling(trend, policy)) is not None]
+    rest = [*_amounts(figures), *_ages(setting, policy), *_floating(setting)]
+    remarks = (*golden, *live, *identity, *outputs, *rest)
+    disagree = _disagree(figures.quality, policy)
+    moved = bool([remark for remark in golden if remark.weight is Weight.ALERT])
+    cause = _cause(setting, disagree=disagree, golden=moved, live=bool(live))
+    step = _step(cause, setting, better=_only_better(figures.quality) and not moved)
+    return Judgement(remarks, cause, step, _summary(remarks, setting))
+
+
+def allowed(one: MetricComparison, margin: Margin) -> float:
+    """How much of a score may be lost, as a share of one."""
+    return margin.value * (one.stable if margin.kind is MarginKind.RELATIVE else 1.0)
+
+
+def _quality(compared: Sequence[MetricComparison], policy: DriftPolicy) -> list[Remark]:
+    if _disagree(compared, policy):
+        told = "; ".join(_moved(one) for one in compared if one.finding is not Finding.NONE)
+        return [Remark(Weight.ALERT, "quality", f"the metrics disagree: {told}")]
+    remarks = []
+    for one in compared:
+        lost = one.stable - one.candidate
+        if one.finding is Finding.WORSE:
+            weight = Weight.ALERT if lost > allowed(one, policy.margin) else Weight.NOTICE
+            remarks.append(Remark(weight, one.metric, _moved(one)))
+        elif one.finding is Finding.BETTER:
+            remarks.append(Remark(Weight.NOTICE, one.metric, _moved(one)))
+    return remarks
+
+
+def _disagree(compared: Sequence[MetricComparison], policy: DriftPolicy) -> bool:
+    """Whether one metric is shown to have lost more than is allowed, and another to have won as much."""
+    beyond = {one.finding for one in compared if abs(one.difference) > allowed(one, policy.margin)}
+    return {Finding.WORSE, Finding.BETTER} <= beyond
+
+
+def _only_better(compared: Sequence[MetricComparison]) -> bool:
+    findings = {one.finding for one in compared}
+    return Finding.BETTER in findings and Finding.WORSE not in findings
+
+
+def _moved(one: MetricComparison) -> str:
+    verb = "fell" if one.candidate < one.stable else "rose"
+    return f"{one.metric} {verb} from {one.stable * 100:.1f} % to {one.candidate * 100:.1f} %"
+
+
+def _refusals(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:
+    one = figures.answered
+    if one is None or one.finding is Finding.NONE:
+        return []
+    verb = "rose" if one.candidate < one.stable else "fell"
+    told = f"refused answers {verb} from {(1 - one.stable) * 100:.1f} % to {(1 - one.candidate) * 100:.1f} %"
+    far = abs(one.difference) > policy.refusals.value
+    return [Remark(Weight.ALERT if far else Weight.NOTICE, "refusals", told)]
+
+
+def _outputs(figures: DriftFigures) -> list[Remark]:
+    change = figures.outputs
+    if change is None:
+        return []
+    changed = f"{change.changed_share * 100:.0f} % of the outputs differ"
+    seen = f"{changed} from the baseline's (likeness {change.similarity:.2f}"
+    if change.noise_similarity is None or change.noise_changed_share is None:
+        told = f"{seen}); how much is noise isn't known, because cases were asked once"
+        return [Remark(Weight.NOTICE, "outputs", told)] if change.changed_share else []
+    noise = f"{change.noise_changed_share * 100:.0f} % between repeats (likeness {change.noise_similarity:.2f})"
+    if not change.is_shown:
+        return []
+    return [Remark(Weight.NOTICE, "outputs", f"{seen}), more than the {noise} that is noise")]
+
+
+def _identity(setting: Setting) -> list[Remark]:
+    remarks = []
+    if setting.then.models and setting.now.models and setting.then.models != setting.now.models:
+        told = f"{_listed(setting.then.models)} answered then, {_listed(setting.now.models)} answers now"
+        remarks.append(Remark(Weight.ALERT if setting.same_variant else Weight.NOTICE, "resolved model", told))
+    known = setting.then.fingerprints and setting.now.fingerprints
+    if known and not setting.then.fingerprints & setting.now.fingerprints:
+        told = f"the fingerprint was {_listed(setting.then.fingerprints)} and is {_listed(setting.now.fingerprints)}"
+        remarks.append(Remark(Weight.NOTICE, "fingerprint", told))
+    return remarks
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _falling(trend: Trend, policy: DriftPolicy) -> Remark | None:
+    change = trend.change
+    if change is None:
+        return None
+    relative = policy.margin.kind is MarginKind.RELATIVE
+    lost = change.before - change.after
+    if lost <= policy.margin.value * (change.before if relative else 1.0):
+        return None
+    since = datetime.fromtimestamp(change.begins_at).astimezone()
+    levels = f"from {change.before * 100:.1f} % to {change.after * 100:.1f} %"
+    return Remark(Weight.ALERT, f"live {trend.metric}", f"{trend.metric} of users fell {levels} since {since:%Y-%m-%d}")
+
+
+def _amounts(figures: DriftFigures) -> list[Remark]:
+    return [
+        Remark(
+            Weight.NOTICE,
+            one.metric,
+            f"{one.metric} {'rose' if one.candidate > one.stable else 'fell'} by {_relative(one) * 100:.0f} %",
+        )
+        for one in figures.amounts
+        if one.finding is not Finding.NONE and _relative(one) > one.margin
+    ]
+
+
+def _relative(one: MetricComparison) -> float:
+    return abs(one.difference) / one.stable if one.stable else 0.0
+
+
+def _ages(setting: Setting, policy: DriftPolicy) -> list[Remark]:
+    remarks = []
+    if setting.refresh_age is not None and setting.refresh_age > policy.refresh_due:
+        told = (
+            f"{setting.prompt} is {_days(setting.refresh_age)} old; a refresh is due after {_days(policy.refresh_due)}"
+        )
+        remarks.append(Remark(Weight.NOTICE, "prompt", told))
+    if setting.golden_set_age is not None and setting.golden_set_age > policy.golden_set_due:
+        due = _days(policy.golden_set_due)
+        told = f"the golden set is {_days(setting.golden_set_age)} old; it should be looked through after {due}"
+        remarks.append(Remark(Weight.NOTICE, "golden set", told))
+    return remarks
+
+
+def _days(seconds: float) -> str:
+    return f"{seconds / _DAY:.0f} days"
+
+
+def _floating(setting: Setting) -> list[Remark]:
+    if not setting.floating:
+        return []
+    known = f", such as {setting.pinnable}" if setting.pinnable else ""
+    told = f"{setting.model} is a floating name: what answers behind it may change any day; lock a dated version{known}"
+    return [Remark(Weight.NOTICE, "model", told)]
+
+
+def _cause(setting: Setting, *, disagree: bool, golden: bool, live: bool) -> Cause:
+    """A golden set that moved: the model did, or a release. A steady one, and less happy users: they did."""
+    if disagree:
+        return Cause.UNCLEAR
+    if golden:
+        return Cause.MODEL if setting.same_variant else Cause.RELEASE
+    changed = bool(setting.then.models and setting.now.models and setting.then.models != setting.now.models)
+    if live:
+        return Cause.USERS
+    return Cause.MODEL if changed and setting.same_variant else Cause.NONE
+
+
+def _step(cause: Cause, setting: Setting, *, better: bool) -> Step:
+    match cause:
+        case Cause.UNCLEAR:
+            return Step.LOOK
+        case Cause.RELEASE:
+            return Step.ROLL_BACK
+        case Cause.MODEL:
+            return Step.PIN if setting.floating and setting.pinnable else Step.REFRESH
+        case Cause.USERS:
+            return Step.REFRESH
+        case Cause.NONE:
+            return Step.NEW_BASELINE if better or not setting.same_variant else Step.NOTHING
+
+
+def _summary(remarks: Sequence[Remark], setting: Setting) -> str:
+    alerts = [remark.sentence for remark in remarks if remark.weight is Weight.ALERT]
+    since = f" against the baseline of {setting.frozen_at:%Y-%m-%d}" if setting.frozen_at else ""
+    if not alerts:
+        return f"nothing has drifted{since}"
+    return f"{'; '.join(alerts)}{since}"

@@ -1,0 +1,62 @@
+"""What people are told of a check: an incident with the step that is proposed, or that all is well again."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlmodel import Session
+
+from softlaunch.drift.judgement import Cause, Judgement, Step
+from softlaunch.store.news import Incident, IncidentKind, open_incident, resolve_incident, tell
+
+_CAUSES = {
+    Cause.NONE: "",
+    Cause.MODEL: "The golden set moved with the same variant: it points to the model behind it.",
+    Cause.RELEASE: "The golden set moved, and another variant serves since: it points to the release.",
+    Cause.USERS: "The golden set is steady: it points to users, who ask or expect something else.",
+    Cause.UNCLEAR: "The metrics contradict each other: a person has to look.",
+}
+_STEPS = {
+    Step.NOTHING: "",
+    Step.PIN: "Pin the dated model that answered then",
+    Step.REFRESH: "Refresh the prompt, and take new questions of users into the golden set",
+    Step.ROLL_BACK: "Take the newest release back",
+    Step.NEW_BASELINE: "Freeze a new baseline",
+    Step.LOOK: "Look at the report's cases",
+}
+
+
+def in_words(judgement_cause: Cause, step: Step) -> tuple[str, str]:
+    """A cause and a step as sentences; empty where there is nothing to say."""
+    return _CAUSES[judgement_cause], _STEPS[step]
+
+
+def tell_of_check(
+    session: Session, app: str, run_id: str, judgement: Judgement, document: Mapping[str, Any], now: datetime
+) -> None:
+    """Open or bring up to date the app's incident, or resolve it; part of the transaction that concludes the run."""
+    key = f"{app}:{IncidentKind.PROMPT_DRIFT}"
+    cause, step = in_words(judgement.cause, judgement.step)
+    proposed = f"{step}: 'softlaunch drift act {app}'" if step else ""
+    if not judgement.alerts:
+        resolve_incident(session, key, "drift check", judgement.summary, now)
+        told = " ".join(
+            part for part in (f"{app}: {judgement.summary} ({run_id}).", proposed and f"{proposed}.") if part
+        )
+        tell(session, app, None, told, now)
+        return
+    summary = " ".join(
+        part for part in (f"{app}: {judgement.summary}.", cause, f"{proposed}." if proposed else "") if part
+    )
+    evidence = {
+        "check": run_id,
+        "cause": judgement.cause.value,
+        "step": judgement.step.value,
+        "metrics": {one["metric"]: [one["then"], one["now"]] for one in document["metrics"]},
+    }
+    open_incident(session, Incident(IncidentKind.PROMPT_DRIFT, app, None, key, summary, evidence), now)
+    moved = next((one for one in judgement.alerts if one.subject == "resolved model"), None)
+    if moved is not None:
+        floating = IncidentKind.FLOATING_MODEL_CHANGED
+        told = f"{app}: {moved.sentence}. {proposed}." if proposed else f"{app}: {moved.sentence}."
+        open_incident(session, Incident(floating, app, None, f"{app}:{floating}", told, evidence), now)

@@ -1,0 +1,53 @@
+"""Drift checks, as flows use them."""
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+
+from softlaunch.clock import utc_now
+from softlaunch.drift.acting import Acted
+from softlaunch.drift.acting import act as do
+from softlaunch.drift.check import check_drift, freeze_baseline
+from softlaunch.drift.judgement import Step
+from softlaunch.reports.drift_markdown import drift_markdown
+from softlaunch.reports.drift_page import write_drift_page
+from softlaunch.settings import Settings
+from softlaunch.store.drift_runs import DriftRun, find_baseline
+from softlaunch.store.releases import Actor
+from tasks.ledger import ledger
+from tasks.names import artifact_key
+
+_BY = "prompt-drift flow"
+
+
+@task(task_run_name="Freeze a baseline of {app} if there is none", retries=2, retry_delay_seconds=30)
+def freeze_first(app: str) -> bool:
+    """Freeze a baseline where an app has none yet; returns whether that was so. Goes on with one that was begun."""
+    with ledger() as database:
+        with database.read() as session:
+            if find_baseline(session, app) is not None:
+                return False
+        freeze_baseline(database, app, _BY, utc_now())
+        return True
+
+
+@task(task_run_name="Check {app} against its baseline", retries=2, retry_delay_seconds=30)
+def check(app: str) -> DriftRun:
+    """Ask the golden set and compare; a retry goes on with what was answered."""
+    with ledger() as database:
+        return check_drift(database, app, _BY, utc_now())
+
+
+@task(task_run_name="Report {run.id}")
+def publish(run: DriftRun) -> None:
+    """Show in Prefect what the check found, and write its page."""
+    create_markdown_artifact(
+        key=artifact_key(run.id), markdown=drift_markdown(run.app, run.report), description=f"{run.app}: {run.summary}"
+    )
+    write_drift_page(run.app, run.id, run.report, run.ended_at or run.opened_at, Settings().reports_dir)
+
+
+@task(task_run_name="Do what the newest check of {app} proposes")
+def act(app: str, step: Step | None, actor: str) -> Acted:
+    """Pin, roll back or freeze a new baseline."""
+    with ledger() as database:
+        return do(database, app, step, Actor(actor, "prefect"), utc_now())
