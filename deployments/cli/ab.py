@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from deployments.cli.ab_pairs import compare
 from deployments.cli.exits import Exit
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, errors, print_json
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from softlaunch.opening import Changes
     from softlaunch.policy.units import Margin
     from softlaunch.store.database import Database
+
 
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 DEPLOYMENT = "ab-test/ab-test"
@@ -31,6 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("stop")(stop)
     group.command("report")(report)
     group.command("promote")(promote)
+    group.command("compare")(compare)
     app.add_typer(group, name="ab")
 
 

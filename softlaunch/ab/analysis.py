@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special  # scipy.stats alone would take a second to import
 
-from softlaunch.ab.estimate import Difference, at_any_time, ratio, welch
+from softlaunch.ab.estimate import Difference, at_any_time, paired, ratio, welch
 from softlaunch.ab.looks import boundaries, repeated_p, spending
-from softlaunch.ab.samples import Arms, Sample, Sharpened, sharpen
+from softlaunch.ab.samples import Arms, Floats, Sample, Sharpened, sharpen
 from softlaunch.evals.multiplicity import holm
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
@@ -99,6 +99,17 @@ def analyse(arms: Arms, policy: AbPolicy, moment: Moment) -> Analysis:
         split_p=_split_p(arms.units, policy.split_percent / 100),
         missing=tuple(metric for metric, result in found.items() if result is None),
     )
+
+
+def analyse_pairs(metric: Metric, a: Floats, b: Floats, policy: AbPolicy, moment: Moment) -> Analysis | None:
+    """Compare both variants on the same questions; None with too few of them."""
+    difference = paired(a, b)
+    if difference is None:
+        return None
+    plain = Sharpened(Sample.of(a), Sample.of(b))
+    p_value = _p_values({metric: difference}, moment)[metric]
+    result = _result(metric, difference, plain, policy, moment, p_value=p_value)
+    return Analysis((result,), (), difference.units, split_p=1.0)
 
 
 def _differ(a: Sample, b: Sample, metric: Metric) -> tuple[Difference, Sharpened] | None:

@@ -58,6 +58,15 @@ def welch(a: Sample, b: Sample) -> Difference | None:
     return Difference(mean_b - mean_a, float(np.sqrt(total)), float(freedom), mean_a, mean_b, (len(a), len(b)))
 
 
+def paired(a: Floats, b: Floats) -> Difference | None:
+    """The mean difference of the same questions under both, by Student's t over them; None with too few."""
+    if len(a) < ENOUGH:
+        return None
+    error = float(np.sqrt(_variance(b - a) / len(a)))
+    mean_a, mean_b = float(a.mean()), float(b.mean())
+    return Difference(mean_b - mean_a, error, len(a) - 1.0, mean_a, mean_b, (len(a), len(b)))
+
+
 def ratio(a: Sample, b: Sample) -> Difference | None:
     """The relative change of a mean that is above zero, (B - A) / A, by the delta method; None without enough units.
 

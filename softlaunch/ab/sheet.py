@@ -39,8 +39,9 @@ def ask_both(database: Database, release: Release) -> tuple[Pair, ...]:
     order = eval_order(release)
     once = replace(order, policy=order.policy.model_copy(update={"repeats": 1, "maximum_repeats": 1}))
     evaluation = RegressionEval(database)
-    while evaluation.work(once, _SECONDS).report is None:
-        pass
+    while (progress := evaluation.work(once, _SECONDS)).report is None:
+        if progress.halted:
+            raise NoSheetError(f"the golden set can't be asked: {progress.halted}")
     with database.read() as session:
         answers = read_answers(session, once.run_id)
     given = {
