@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, text
 from sqlmodel import Session, col
 
-from softlaunch.store.tables import AliasMoveRow, AliasRow, EvalRunRow, ReleaseRow, RouteRow, VariantRow
+from softlaunch.store.drift_runs import RunKind, RunState
+from softlaunch.store.tables import AliasMoveRow, AliasRow, DriftRunRow, EvalRunRow, ReleaseRow, RouteRow, VariantRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +27,14 @@ def lock_uses(session: Session) -> None:
 
 
 def read_uses(session: Session, recent_releases: int) -> Uses:
-    """What aliases, routes, live releases and each app's newest releases refer to.
+    """What aliases, routes, live releases, each app's newest releases and drift baselines refer to.
 
     Variants are kept longer: whatever any release or alias ever pointed at, so that what served can be read again.
     """
     releases = dict(_releases(session, recent_releases))
-    serving = _first([*_pointed(session), *_released(session, releases)])
+    drift_runs = list(_drift_runs(session))
+    compared = [(variant, reason) for _, variant, reason, in_force in drift_runs if in_force]
+    serving = _first([*_pointed(session), *_released(session, releases), *compared])
     prompts: dict[str, str] = {}
     models: dict[str, str] = {}
     for digest, name, version, model in session.execute(
@@ -45,8 +48,10 @@ def read_uses(session: Session, recent_releases: int) -> Uses:
         if digest in serving:
             prompts.setdefault(f"{name}@{version}", serving[digest])
             models.setdefault(model, serving[digest])
-    evals = dict(_evals(session, releases, serving))
-    return Uses(prompts, models, _first([*serving.items(), *_served(session)]), evals)
+    references = {id_: reason for id_, _, reason, in_force in drift_runs if in_force}
+    evals = {**dict(_evals(session, releases, serving)), **references}
+    told = [(variant, reason) for _, variant, reason, _ in drift_runs]
+    return Uses(prompts, models, _first([*serving.items(), *_served(session), *told]), evals)
 
 
 def _first(found: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -97,6 +102,17 @@ def _evals(session: Session, releases: dict[str, str], serving: dict[str, str]) 
             yield id_, releases[release_id]
         elif candidate in serving:
             yield id_, f"eval of {serving[candidate]}"
+
+
+def _drift_runs(session: Session) -> Iterator[tuple[str, str, str, bool]]:
+    """Every drift run: its id, its variant, and whether it is under way or the baseline that checks compare with."""
+    newest: set[str] = set()
+    for run in session.execute(select(DriftRunRow).order_by(col(DriftRunRow.number).desc())).scalars():
+        is_baseline = run.kind == RunKind.BASELINE and run.state == RunState.DONE and run.app not in newest
+        if is_baseline:
+            newest.add(run.app)
+        reason = f"drift baseline of {run.app}" if is_baseline else f"drift run {run.id}"
+        yield run.id, run.variant_digest, reason, is_baseline or run.state == RunState.RUNNING
 
 
 def _served(session: Session) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from softlaunch.registry.ledger import get_model, record_variant
 from softlaunch.store.database import Database
 from softlaunch.store.drift_runs import RunState, find_baseline
 from softlaunch.store.tables import DriftRunRow, EvalAnswerRow, FeedbackRow, IncidentRow, NoticeRow, RouteRow
+from softlaunch.store.uses import read_uses
 
 TWICE = {"drift": {"repeats": 2}}
 
@@ -228,6 +229,17 @@ def test_an_unfinished_run_on_something_else_is_given_up(
     assert states == ["done", "abandoned", "done"]
     assert baseline is not None
     assert baseline.id == f"{APP}-drift-1"
+
+
+def test_a_cleanup_keeps_the_baseline_in_force(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
+    """Its answers are what the next check compares with; those of older baselines may go."""
+    frozen(database, endpoint, tmp_path)
+    freeze_baseline(database, APP, "anna", NOON + timedelta(days=40))
+    with database.read() as session:
+        uses = read_uses(session, 3)
+        (variant,) = {row.variant_digest for row in session.exec(select(DriftRunRow))}
+    assert uses.evals[f"{APP}-drift-2"] == f"drift baseline of {APP}"
+    assert variant in uses.variants
 
 
 def test_a_golden_set_that_can_not_be_read_is_said(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
