@@ -59,7 +59,7 @@ class Eyes:
 
     telemetry: Telemetry
     evaluator: Evaluator
-    trials: Trials
+    trials: Trials | None = None
 
     def look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
         """Look at the stage in force; `before` is the one that led to it."""
@@ -70,6 +70,8 @@ class Eyes:
 
     def _look_at_trial(self, release: Release, record: StageRecord, look: Look) -> Look:
         """Besides what the gates see, the test as a whole, up to where the log is complete."""
+        if self.trials is None:
+            raise ValueError(f"{release.id} is an A/B test, and these eyes see releases only")
         if not look.watched:
             return look
         try:
