@@ -20,7 +20,7 @@ class Step:
         for line in self.expected.splitlines():
             if line.strip() == "...":
                 continue
-            wanted = ".*".join(re.escape(part) for part in re.split(r"\.\.\.|…", _plain(line)))
+            wanted = ".*".join(re.escape(part.strip()) for part in re.split(r"\.\.\.|…", _plain(line)))
             found = re.search(wanted, rest)
             if found is None:
                 return line

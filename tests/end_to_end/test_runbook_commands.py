@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from builders import Clock, FakeEvaluator, ScriptedTelemetry
+from builders import Clock, Scene
 from providers import RunningProvider, running_provider
 from runbook_pages import Step, steps_of
 from servers import running_gateway
@@ -17,9 +17,7 @@ from servers import running_gateway
 from deployments.cli.main import main
 from softlaunch.clock import utc_now
 from softlaunch.decision import End
-from softlaunch.driver import Driver
 from softlaunch.ending import end_release
-from softlaunch.look import Eyes
 from softlaunch.opening import Changes, ReleaseRequest, open_release
 from softlaunch.registry.apps import apply
 from softlaunch.registry.example import make_app
@@ -68,7 +66,7 @@ def happen(kind: IncidentKind, database: Database) -> None:
     request = ReleaseRequest(app=APP, changes=Changes(variant="improved"), actor="anna", origin="test")
     clock = Clock(utc_now() - timedelta(hours=12))
     release_id = open_release(database, request, clock())
-    driver = Driver(database, Eyes(ScriptedTelemetry(), FakeEvaluator()), "test", clock)
+    driver = Scene(database, release_id, clock).driver()
     token = driver.take_over(release_id)
     while driver.advance(release_id, token).state is not State.CANARY:
         clock.go(300)

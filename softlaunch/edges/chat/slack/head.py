@@ -66,8 +66,9 @@ def _stage_line(stage: StageView) -> str:
     first, second = stage.requests
     if not (first or second):
         return f"{mark} {name}"
-    unit = "calls" if stage.stage.kind is StageKind.EVAL else "requests of both sides"
-    return f"{mark} {name} - {first:,} {'of' if unit == 'calls' else 'and'} {second:,} {unit}"
+    if stage.stage.kind is StageKind.EVAL:
+        return f"{mark} {name} - {first:,} of {second:,} calls"
+    return f"{mark} {name} - {first:,} vs {second:,} requests"
 
 
 def _judged(view: ReleaseView) -> StageView | None:
