@@ -37,7 +37,9 @@ class Settings(BaseSettings):
         default="", description="where cleanups archive: a folder, or s3://bucket/prefix?storage_class=GLACIER_IR"
     )
     model_registry: str = Field(
-        default="", description="registry whose aliases follow what serves: mlflow+http://host:port; none when unset"
+        default="",
+        description="registry whose aliases follow what serves: mlflow+http://host:port or wandb://entity/project; "
+        "none when unset",
     )
     mlflow_token: SecretStr | None = Field(default=None, description="bearer token for MLflow")
     ledger_usd_per_gb_month: float = Field(

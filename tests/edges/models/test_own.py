@@ -31,10 +31,17 @@ def test_it_knows_what_served(database: Database) -> None:
         registry.delete(APP, STABLE.digest)
 
 
-def test_an_address_names_the_registry(database: Database) -> None:
+def test_an_address_names_the_registry(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """None means the ledger; an address that is none is said."""
     assert open_registry(Settings(), database, "anna").address == "the ledger"
     named = open_registry(Settings(model_registry="mlflow+http://host:5000/"), database, "anna")
     assert named.address == "http://host:5000"
+    monkeypatch.setenv("WANDB_API_KEY", "")
+    with pytest.raises(RegistryError, match="WANDB_API_KEY"):
+        open_registry(Settings(model_registry="wandb://acme/models"), database, "anna")
+    monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.com/")
+    hosted = open_registry(Settings(model_registry="wandb://acme/models"), database, "anna")
+    assert hosted.address == "https://wandb.example.com/acme/models"
     with pytest.raises(RegistryError, match="expected mlflow"):
         open_registry(Settings(model_registry="ftp://host"), database, "anna")
