@@ -47,17 +47,17 @@ class _Bar:
     def run(self) -> None:
         """Look every ten seconds until the stage is over; then say how it ended, if the bar was ever shown."""
         while not self._over.wait(_EVERY_SECONDS):
-            self._try()
+            self._try(ended=False)
         if self._artifact is not None:
-            self._try()
+            self._try(ended=True)
 
-    def _try(self) -> None:
+    def _try(self, *, ended: bool) -> None:
         try:
-            self._look()
+            self._look(ended=ended)
         except Exception as error:  # a bar is worth nothing next to a release: whatever fails, it goes on
             _LOGGER.debug("the progress of %s can't be shown: %s", self._stage.release_id, error)
 
-    def _look(self) -> None:
+    def _look(self, *, ended: bool) -> None:
         view = self._view()
         percent = round(100 * view.share_done(utc_now()), 1)
         told = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
@@ -65,7 +65,7 @@ class _Bar:
             key = artifact_key(self._stage.release_id, str(self._stage.position), "progress")
             made = create_progress_artifact(percent, key=key, description=told)
             self._artifact, self._shown = cast("UUID", made), percent
-        elif abs(percent - self._shown) >= _STEP_PERCENT or self._over.is_set():
+        elif abs(percent - self._shown) >= _STEP_PERCENT or ended:
             update_progress_artifact(self._artifact, percent, description=told)
             self._shown = percent
 
