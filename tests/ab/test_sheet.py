@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 from builders import make_policy, make_release
-from evals.endpoints import Endpoint, Reply, running_endpoint, variant
+from endpoints import Endpoint, Reply, running_endpoint, variant
 
 from softlaunch.ab.sheet import NoSheetError, ask_both, choose
 from softlaunch.release import Kind, Release, State

@@ -8,7 +8,7 @@ import pytest
 from builders import APP
 from commands import Run
 from drift.scenes import Model, make_app
-from evals.endpoints import Endpoint, running_endpoint
+from endpoints import Endpoint, running_endpoint
 
 from deployments.cli.exits import Exit
 from softlaunch.store.database import Database

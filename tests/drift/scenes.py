@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from builders import APP, NOON, make_policy
-from evals.endpoints import Endpoint, Reply, completion
+from endpoints import Endpoint, Reply, completion
 
 from softlaunch.registry.ledger import record_variant
 from softlaunch.route import Serving

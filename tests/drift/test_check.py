@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from builders import ANNA, APP, NOON, request_row
 from drift.scenes import CASES, LATER, Model, make_app, variant_on
-from evals.endpoints import Endpoint, running_endpoint
+from endpoints import Endpoint, running_endpoint
 from sqlmodel import col, func, select
 
 from softlaunch.drift.acting import NothingToDoError, act
