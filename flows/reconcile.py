@@ -16,7 +16,6 @@ def reconcile() -> list[str]:
     for finding in found:
         if finding.remedy is Remedy.RESUME:
             orphans.order_resumption(finding)
-    models.watch_models()
-    models.mirror_aliases()
+    models.look_after_models()
     notices.deliver()
     return [finding.sentence for finding in found]

@@ -42,7 +42,8 @@ def registered(
 def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
     """Let production, previous and baseline of the registry that SOFTLAUNCH_MODEL_REGISTRY names follow the ledger's.
 
-    `softlaunch reconcile` does so too. Exit code 5 where some could not follow; releases don't wait for them.
+    The reconcile flow and `softlaunch reconcile --watch` do so each minute. Exit code 5 where some could not follow;
+    releases don't wait for them.
     """
     settings = Settings()
     if not settings.model_registry:
@@ -65,7 +66,7 @@ def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
 def watch_models(as_json: bool = JSON_OPTION) -> None:
     """Look once whether providers still answer with the models that they answered with; a change opens an incident.
 
-    The reconcile flow does so each minute.
+    The reconcile flow and `softlaunch reconcile --watch` do so each minute.
     """
     with ledger() as database:
         told = watch_resolved_models(database, utc_now())

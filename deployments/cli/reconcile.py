@@ -10,6 +10,7 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli.ledger import ledger
+from deployments.cli.model_upkeep import ModelUpkeep
 from deployments.cli.output import JSON_OPTION, console, errors, print_json
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
@@ -37,7 +38,8 @@ def reconcile(
     """Go on with releases that nobody drives.
 
     Each is driven to its end in this process, or rolled back where its policy says so. Needs no Prefect; any number
-    of these may run at once.
+    of these may run at once. --watch also looks each minute whether models answer as they did, and lets aliases in the
+    registry that SOFTLAUNCH_MODEL_REGISTRY names follow.
     """
     with ledger() as database:
         if watch:
@@ -87,7 +89,7 @@ def _stay(database: Database, every: float, patience: float) -> None:
     settled = _Settled(database, patience, quiet=False)
     _say(f"Looking for releases that nobody drives every {every:g} s.")
     unreachable = False
-    with delivering(database, _print):
+    with delivering(database, _print), ModelUpkeep(database, _say, _complain):
         while not over.is_set():
             try:
                 _say_found(settled.look(), quiet=True)

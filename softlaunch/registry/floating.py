@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
 from softlaunch.store.database import Database
@@ -30,12 +31,15 @@ def watch_resolved_models(database: Database, now: datetime) -> list[str]:
 
     The first look at a variant takes what it finds as expected. Later ones open an incident for what is unknown.
     """
-    with database.begin() as session:
-        begin = session.get(ScanRow, _SCAN, with_for_update=True) or ScanRow(name=_SCAN, position=0)
-        end = session.execute(select(func.max(RequestRow.id))).scalar_one() or begin.position
-        told = list(_scan(session, begin.position, end, now))
-        begin.position = end
-        session.add(begin)
+    try:
+        with database.begin() as session:
+            begin = session.get(ScanRow, _SCAN, with_for_update=True) or ScanRow(name=_SCAN, position=0)
+            end = session.execute(select(func.max(RequestRow.id))).scalar_one() or begin.position
+            told = list(_scan(session, begin.position, end, now))
+            begin.position = end
+            session.add(begin)
+    except IntegrityError:  # another process takes the very first look at this moment
+        return []
     return told
 
 

@@ -1,0 +1,36 @@
+"""What is looked after between releases: who answers under a model's name, and aliases in another registry."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from softlaunch.edges.models.interface import RegistryError
+from softlaunch.edges.models.opening import open_registry
+from softlaunch.registry.floating import watch_resolved_models
+from softlaunch.registry.mirror import mirror
+from softlaunch.settings import Settings
+from softlaunch.store.database import Database
+
+ACTOR = "reconcile"
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What one pass has to say; a problem is for people to look at."""
+
+    sentence: str
+    problem: bool
+
+
+def look_after_models(database: Database, settings: Settings, now: datetime) -> Iterator[Noted]:
+    """One pass, which may be repeated. A registry that can't be opened is a problem to tell, and ends nothing."""
+    for sentence in watch_resolved_models(database, now):
+        yield Noted(sentence, problem=True)
+    if not settings.model_registry:
+        return
+    try:
+        moved = mirror(database, open_registry(settings, database, ACTOR))
+    except RegistryError as error:
+        yield Noted(str(error), problem=True)
+    else:
+        yield from (Noted(one.sentence, bool(one.problem)) for one in moved)
