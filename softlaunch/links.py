@@ -19,7 +19,7 @@ class Links:
     def of(cls, settings: Settings) -> "Links":
         """The addresses of an installation."""
         runbooks, reports = settings.runbooks_url or "", settings.reports_url or ""
-        return cls(runbooks.rstrip("/"), reports.rstrip("/"), settings.reports_dir)
+        return cls(runbooks.rstrip("/"), reports.rstrip("/"), settings.reports_dir.resolve())
 
     def runbook(self, kind: IncidentKind) -> str:
         """The page of a kind: an address where there is one, else its path in the project."""

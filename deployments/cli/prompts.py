@@ -16,12 +16,13 @@ from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
 from softlaunch.registry import ledger
 from softlaunch.registry.new_prompts import write_next
+from softlaunch.registry.prompt_diff import PartDiff, diff_prompts
 from softlaunch.registry.prompt_log import read_log
 from softlaunch.registry.prompt_sync import Prompts, check_history, check_merge, check_staged, sync
 from softlaunch.registry.versions import Bump
-from softlaunch.registry.word_diff import Op, PartDiff, Piece, diff_prompts
 from softlaunch.store.served import Served, served_between
 from softlaunch.variant import PromptVersion
+from softlaunch.word_diff import Op, Piece
 
 _REPO = typer.Argument(Path(), metavar="[REPO]", help="A checkout or bare repository.", show_default="this folder")
 _FOLDER = typer.Option("prompts", "--folder", metavar="DIR", help="The folder of prompts, below REPO.")

@@ -14,7 +14,7 @@ from softlaunch.evals.judging import show_amount
 from softlaunch.evals.report import CaseRow, EvalReport, MetricComparison
 from softlaunch.policy.model import Metric
 from softlaunch.reports.html import page_environment
-from softlaunch.reports.word_diff import word_diff
+from softlaunch.reports.marked_words import mark_words
 from softlaunch.reports.wording import show_share
 from softlaunch.verdict import Interval, Outcome
 
@@ -118,7 +118,7 @@ class _Row:
     @property
     def answers(self) -> tuple[Markup, Markup]:
         """Both answers with the words marked in which they differ."""
-        return word_diff(self.case.stable.answer or "", self.case.candidate.answer or "")
+        return mark_words(self.case.stable.answer or "", self.case.candidate.answer or "")
 
 
 def render_eval(

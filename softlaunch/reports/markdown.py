@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from softlaunch.reports.links import Links
+from softlaunch.links import Links, is_address
 from softlaunch.reports.wording import show_counts, show_exposure, show_harm, show_interval, show_moment, show_value
 from softlaunch.store.news import IncidentKind
 from softlaunch.verdict import Outcome
@@ -92,8 +92,15 @@ def _read_on(view: ReleaseView, stage: StageView, links: Links) -> list[str]:
     """The release's page, and the runbook of each gate that failed."""
     failed = [f"gate_{verdict.gate}" for verdict in stage.verdicts if verdict.outcome is Outcome.FAIL]
     known = {kind.value: kind for kind in IncidentKind}
-    runbooks = [f"Runbook: {links.runbook(known[kind])}" for kind in failed if kind in known]
-    return [f"Report: {links.report(view.release.id)}", *(line for runbook in runbooks for line in ("", runbook))]
+    kinds = [known[kind] for kind in failed if kind in known]
+    runbooks = [f"Runbook: {_link(kind.words, links.runbook(kind))}" for kind in kinds]
+    report = _link(f"{view.release.id}.html", links.report(view.release.id))
+    return [f"Report: {report}", *(line for runbook in runbooks for line in ("", runbook))]
+
+
+def _link(words: str, place: str) -> str:
+    """A link where the place has an address, its path where it is a file."""
+    return f"[{words}]({place})" if is_address(place) else _code(place)
 
 
 def _code(text: str) -> str:

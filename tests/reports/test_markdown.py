@@ -4,11 +4,11 @@ from pathlib import Path
 
 from release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
 
+from softlaunch.links import Links
 from softlaunch.release import State
-from softlaunch.reports.links import Links
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 
-LINKS = Links(Path("/srv/reports"))
+LINKS = Links(reports_dir=Path("/srv/reports"))
 
 
 def _cells(line: str) -> list[str]:
@@ -85,7 +85,7 @@ def test_an_open_interval_is_no_figure() -> None:
 def test_what_failed_leads_to_its_report_and_its_runbook() -> None:
     """Both are links where they are served, and paths where they aren't; what passed names no runbook."""
     view = rolled_back()
-    served = Links(Path("/srv/reports"), "https://ci.example/reports/", "https://ci.example/runbooks")
+    served = Links("https://ci.example/runbooks", "https://ci.example/reports")
     for text in (stage_markdown(view, view.stages[3], served), release_markdown(view, served)):
         assert "Report: [support-bot-1.html](https://ci.example/reports/support-bot-1.html)" in text
         assert "Runbook: [Latency gate failed](https://ci.example/runbooks/gate_latency.md)" in text

@@ -1,10 +1,11 @@
-"""What changed between two prompts, word by word."""
+"""What changed between two texts, word by word."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlaunch.registry.word_diff import Op, Piece, diff_prompts, diff_words
+from softlaunch.registry.prompt_diff import diff_prompts
 from softlaunch.variant import PromptMessage, PromptVersion
+from softlaunch.word_diff import Op, Piece, diff_words
 
 
 def _prompt(version: str, *texts: str, **extra: str) -> PromptVersion:
@@ -15,7 +16,7 @@ def _prompt(version: str, *texts: str, **extra: str) -> PromptVersion:
 def test_words_not_characters() -> None:
     """A changed word is shown whole."""
     pieces = diff_words("Answer in two sentences.", "Answer in at most two sentences.")
-    assert [piece for piece in pieces if piece.op is not Op.SAME] == [Piece(Op.ADDED, " at most")]
+    assert [piece for piece in pieces if piece.op is not Op.SAME] == [Piece(Op.ADDED, "at most ")]
     assert Piece(Op.REMOVED, "shortly") in diff_words("Answer shortly.", "Answer briefly.")
 
 

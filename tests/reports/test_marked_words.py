@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from softlaunch.reports.word_diff import word_diff
+from softlaunch.reports.marked_words import mark_words
 
 
 @pytest.mark.parametrize(
@@ -19,17 +19,17 @@ from softlaunch.reports.word_diff import word_diff
 )
 def test_marks(first: str, second: str, left: str, right: str) -> None:
     """Only what one side alone has is marked, and everything is escaped."""
-    assert word_diff(first, second) == (left, right)
+    assert mark_words(first, second) == (left, right)
 
 
 def test_without_the_marks_both_texts_are_whole() -> None:
     """No word is lost or moved."""
     first, second = "one two  three\nfour", "two three five\nsix four!"
-    shown = [re.sub("</?(del|ins)>", "", text) for text in word_diff(first, second)]
+    shown = [re.sub("</?(del|ins)>", "", text) for text in mark_words(first, second)]
     assert shown == [first, second]
 
 
 def test_very_long_texts_are_left_unmarked() -> None:
     """A page must come up in a moment, and nobody reads so long a difference."""
     long = "word " * 3000
-    assert word_diff(long, long + "more") == (long, long + "more")
+    assert mark_words(long, long + "more") == (long, long + "more")

@@ -1,31 +1,11 @@
 """What changed between two prompt versions, word by word. Pure."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from enum import StrEnum
 from itertools import zip_longest
 
 from softlaunch.variant import PromptVersion
-
-_WORDS = re.compile(r"\s+|[\w'’-]+|[^\w\s]")
-
-
-class Op(StrEnum):
-    """What became of a piece of text."""
-
-    SAME = "same"
-    REMOVED = "removed"
-    ADDED = "added"
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A run of words that stayed, went or came."""
-
-    op: Op
-    text: str
+from softlaunch.word_diff import Op, Piece, diff_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +25,6 @@ def diff_prompts(before: PromptVersion, after: PromptVersion) -> tuple[PartDiff,
     """The parts that differ between two versions: messages first, in order, then metadata."""
     parts = [*_messages(before, after), *_metadata(before, after)]
     return tuple(part for part in parts if part.changed)
-
-
-def diff_words(before: str, after: str) -> tuple[Piece, ...]:
-    """The pieces of two texts; joined without those that were added they are `before`, without the removed `after`."""
-    old, new = _WORDS.findall(before), _WORDS.findall(after)
-    pieces: list[Piece] = []
-    for _, start, stop, begin, end in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
-        kept = old[start:stop] == new[begin:end]
-        removed, added = "".join(old[start:stop]), "".join(new[begin:end])
-        if kept:
-            pieces.append(Piece(Op.SAME, removed))
-        else:
-            pieces += [Piece(op, text) for op, text in ((Op.REMOVED, removed), (Op.ADDED, added)) if text]
-    return tuple(pieces)
 
 
 def _messages(before: PromptVersion, after: PromptVersion) -> Iterator[PartDiff]:
