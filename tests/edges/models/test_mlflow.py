@@ -5,11 +5,12 @@ from uuid import uuid4
 import httpx
 import pytest
 from builders import APP, CANDIDATE, NOON, STABLE, make_variant, record_app
+from registry_rules import aliases_follow
 
 from softlaunch.edges.models.interface import DIGEST_TAG, VERSION_TAG, ProtectedVersionError, RegistryError
 from softlaunch.edges.models.mlflow import MlflowRegistry
 from softlaunch.registry.mirror import mirror
-from softlaunch.store.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias
+from softlaunch.store.aliases import PRODUCTION, move_alias
 from softlaunch.store.database import Database
 
 pytestmark = pytest.mark.timeout(360)  # the server's start counts for the first test
@@ -70,21 +71,7 @@ def test_more_versions_than_a_page(mlflow_url: str, model: str, monkeypatch: pyt
 @pytest.mark.long
 def test_aliases_follow_releases_and_rollbacks(mlflow_url: str, database: Database) -> None:
     """What the ledger's aliases point at, MLflow's do after a pass; a second pass moves nothing."""
-    registry = MlflowRegistry(mlflow_url)
-    record_app(database)
-
-    def move(production: str, previous: str) -> None:
-        with database.begin() as session:
-            for alias, digest in ((PRODUCTION, production), (PREVIOUS, previous), (BASELINE, production)):
-                move_alias(session, APP, alias, digest, "anna", NOON)
-
-    move(STABLE.digest, CANDIDATE.digest)
-    mirror(database, registry)
-    assert mirror(database, registry) == []
-    move(CANDIDATE.digest, STABLE.digest)
-    assert {one.alias for one in mirror(database, registry)} == {PRODUCTION, PREVIOUS, BASELINE}
-    pointed = {one.tags[DIGEST_TAG]: one.aliases for one in registry.versions(APP)}
-    assert pointed == {CANDIDATE.digest: frozenset({PRODUCTION, BASELINE}), STABLE.digest: frozenset({PREVIOUS})}
+    aliases_follow(database, MlflowRegistry(mlflow_url))
 
 
 def test_an_outage_is_made_up_for(database: Database) -> None:

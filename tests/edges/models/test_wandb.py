@@ -6,12 +6,13 @@ from collections.abc import Iterator
 import pytest
 from builders import APP, CANDIDATE, NOON, STABLE, make_variant, record_app
 from pydantic import SecretStr
+from registry_rules import aliases_follow
 from wandb_server import ENTITY, KEY, PROJECT, WandbServer, running_wandb
 
 from softlaunch.edges.models.interface import DIGEST_TAG, VERSION_TAG, ProtectedVersionError, RegistryError
 from softlaunch.edges.models.wandb import WandbRegistry
 from softlaunch.registry.mirror import mirror
-from softlaunch.store.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias
+from softlaunch.store.aliases import PRODUCTION, move_alias
 from softlaunch.store.database import Database
 
 
@@ -79,21 +80,7 @@ def test_an_alias_that_comes_between_keeps_the_version(server: WandbServer, monk
 @pytest.mark.long
 def test_aliases_follow_releases_and_rollbacks(server: WandbServer, database: Database) -> None:
     """Real client, own fake: what the ledger's aliases point at, W&B's do after a pass; a second pass moves nothing."""
-    registry = _registry(server)
-    record_app(database)
-
-    def move(production: str, previous: str) -> None:
-        with database.begin() as session:
-            for alias, digest in ((PRODUCTION, production), (PREVIOUS, previous), (BASELINE, production)):
-                move_alias(session, APP, alias, digest, "anna", NOON)
-
-    move(STABLE.digest, CANDIDATE.digest)
-    assert {one.problem for one in mirror(database, registry)} == {""}
-    assert mirror(database, registry) == []
-    move(CANDIDATE.digest, STABLE.digest)
-    assert {one.alias for one in mirror(database, registry)} == {PRODUCTION, PREVIOUS, BASELINE}
-    pointed = {one.tags[DIGEST_TAG]: one.aliases - {"latest"} for one in registry.versions(APP)}
-    assert pointed == {CANDIDATE.digest: frozenset({PRODUCTION, BASELINE}), STABLE.digest: frozenset({PREVIOUS})}
+    aliases_follow(database, _registry(server))
 
 
 @pytest.mark.long
