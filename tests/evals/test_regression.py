@@ -248,7 +248,7 @@ def test_text_that_a_database_refuses_is_kept_otherwise(
 
 DRIVER = """
 import sys
-sys.path.insert(0, sys.argv[4])
+sys.path[:0] = sys.argv[4:]
 from pathlib import Path
 from endpoints import Endpoint
 from test_regression import finish, order
@@ -262,10 +262,10 @@ def test_killed_and_resumed(migrated_file: Path, endpoint: Endpoint, tmp_path: P
     """After SIGKILL what was stored is kept; only the calls of its last quarter of a second are asked again."""
     endpoint.behaviour = lambda model, question, before: Reply(delay=0.05)
     golden = golden_set(tmp_path, 150)
-    folder = str(Path(__file__).parent)
+    folders = [str(folder) for folder in Path(__file__).parents[:2]]
     database_url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'ledger.db')}"
     database = Database(database_url)
-    process = subprocess.Popen([sys.executable, "-c", DRIVER, database_url, endpoint.url, str(golden), folder])
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, database_url, endpoint.url, str(golden), *folders])
     deadline = time.monotonic() + 60
     while endpoint.asked.total() < 100 and time.monotonic() < deadline:
         time.sleep(0.01)
