@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from end_to_end.deployed import Environment, running_prefect
 from end_to_end.stage import APP, QUICK, Installation, installation, write_app
 from providers import quick_profile, running_provider
 from servers import wait_until
@@ -44,17 +45,22 @@ def playing(tmp_path: Path, migrated_file: Path) -> Iterator[Installation]:
         yield stack.enter_context(installation(tmp_path / "app", url, provider, CASES, rate_rps=40))
 
 
-def test_a_long_stage_leaves_few_rows(
-    playing: Installation, prefect_environment: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.fixture
+def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """A Prefect server that nobody else uses: every row in it comes from this release or from the server itself."""
+    with running_prefect(tmp_path_factory.mktemp("prefect")) as environment:
+        yield environment
+
+
+def test_a_long_stage_leaves_few_rows(playing: Installation, quiet_server: Environment, tmp_path: Path) -> None:
     """A hundred and fifty looks add no run, no state and no line each; the whole release stays below a few hundred."""
     environment = {
-        **prefect_environment,
+        **quiet_server,
         "SOFTLAUNCH_HOME": str(tmp_path),
         "SOFTLAUNCH_DATABASE_URL": f"sqlite:///{tmp_path / 'ledger.db'}",
         "SOFTLAUNCH_POLL_SECONDS": "0.2",
     }
-    home = Path(prefect_environment["PREFECT_HOME"])
+    home = Path(quiet_server["PREFECT_HOME"])
     empty = rows(home)
     flow = subprocess.Popen([sys.executable, "-c", RELEASE], env=environment, cwd=ROOT)
     try:
