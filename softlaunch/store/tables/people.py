@@ -1,0 +1,130 @@
+"""What people are asked and told: questions, votes, incidents, and messages on their way."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from softlaunch.store.tables.columns import as_json, moment, row_number
+
+
+class ApprovalRow(SQLModel, table=True):
+    """A question to a person about a live release, and how it ended."""
+
+    __tablename__ = "approvals"
+    __table_args__ = (UniqueConstraint("release_id", "position", "question"),)
+    id: int | None = row_number()
+    release_id: str = Field(foreign_key="releases.id", index=True)
+    position: int
+    question: str
+    text: str
+    state: str
+    asked_at: datetime = moment()
+    expires_at: datetime = moment()
+    decided_at: datetime | None = moment(nullable=True)
+    decided_by: str = ""
+    decided_from: str = ""
+    reason: str = ""
+
+
+class VoteRow(SQLModel, table=True):
+    """What a person said about a release, whether it counted or not, and what they were told: the audit of decisions.
+
+    `person` is who it was by the policy's names; `ruling` says what became of it. Kept for good.
+    """
+
+    __tablename__ = "votes"
+    id: int | None = row_number()
+    app: str = Field(index=True)
+    release_id: str | None = Field(default=None, index=True)
+    approval_id: int | None = Field(default=None, sa_type=BigInteger, index=True)
+    said: str
+    person: str
+    name: str
+    origin: str
+    reason: str
+    ruling: str
+    told: str
+    said_at: datetime = moment()
+
+
+class IncidentRow(SQLModel, table=True):
+    """Something a person must know.
+
+    `open_key` is the `dedup_key` while the incident is open and null afterwards:
+
+    its uniqueness is what keeps a second one from opening. `seen` counts how often the same was reported meanwhile.
+    """
+
+    __tablename__ = "incidents"
+    id: int | None = row_number()
+    kind: str
+    app: str = Field(index=True)
+    release_id: str | None = Field(default=None, index=True)
+    dedup_key: str = Field(index=True)
+    open_key: str | None = Field(default=None, unique=True)
+    severity: str
+    summary: str
+    evidence: dict[str, Any] = as_json()
+    seen: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    opened_at: datetime = moment()
+    updated_at: datetime | None = moment(nullable=True)
+    resolved_at: datetime | None = moment(nullable=True)
+    resolved_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    resolution: str = Field(default="", sa_column_kwargs={"server_default": ""})
+
+
+class NoticeRow(SQLModel, table=True):
+    """The outbox: a message written in the transaction of what it tells, sent later, once, in order within its lane.
+
+    `event` says what it is about, `details` which question or incident; `sent_as` is the name that the receiver gave
+    the message.
+    """
+
+    __tablename__ = "notices"
+    __table_args__ = (
+        Index(  # what waits, in order, lane by lane; empty most of the time
+            "ix_notices_waiting",
+            "lane",
+            "id",
+            sqlite_where=text("sent_at IS NULL"),
+            postgresql_where=text("sent_at IS NULL"),
+        ),
+    )
+    id: int | None = row_number()
+    app: str = Field(index=True)
+    release_id: str | None = None
+    lane: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    event: str = Field(default="said", sa_column_kwargs={"server_default": "said"})
+    details: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSON, nullable=False, server_default=text("'{}'"))
+    )
+    text: str
+    written_at: datetime = moment()
+    sent_at: datetime | None = moment(nullable=True, index=True)
+    sent_as: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    problem: str = Field(default="", sa_column_kwargs={"server_default": ""})
+
+
+class LaneRow(SQLModel, table=True):
+    """One row of messages that must arrive in order: those about a release, about an app, or for the webhook.
+
+    One sender at a time holds it. `trying` is the notice whose sending has begun (0 the thread's head), kept until it
+    is known to have arrived: a sender that finds it set asks the receiver before it sends again. `shown` is the
+    revision of the release that the thread's head shows.
+    """
+
+    __tablename__ = "lanes"
+    name: str = Field(primary_key=True)
+    holder: str = ""
+    held_until: datetime | None = moment(nullable=True)
+    retry_at: datetime | None = moment(nullable=True)
+    failures: int = 0
+    problem: str = ""
+    trying: int | None = Field(default=None, sa_type=BigInteger)
+    tried_at: datetime | None = moment(nullable=True)
+    channel: str = ""
+    thread: str = ""
+    shown: int = -1
+    shown_at: datetime | None = moment(nullable=True)

@@ -1,0 +1,123 @@
+"""Releases and A/B tests: their stages, verdicts, transitions, and who drives them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+from softlaunch.store.tables.columns import as_json, moment, row_number
+
+
+class ReleaseRow(SQLModel, table=True):
+    """One attempt to make a candidate stable, or (by its `kind`) an A/B test of one against stable.
+
+    `live_app` is the app while the release is live and null afterwards: its uniqueness is the app's release lock.
+    `revision` is compared and set by every transition; `driver_token` fences off drivers that were replaced.
+    """
+
+    __tablename__ = "releases"
+    __table_args__ = (UniqueConstraint("app", "number"),)
+    id: str = Field(primary_key=True)
+    app: str = Field(foreign_key="apps.name", index=True)
+    number: int
+    kind: str = Field(default="release", sa_column_kwargs={"server_default": "release"})
+    live_app: str | None = Field(default=None, unique=True)
+    state: str
+    stage: int = 0
+    stable_digest: str = Field(foreign_key="variants.digest")
+    candidate_digest: str = Field(foreign_key="variants.digest")
+    policy: dict[str, Any] = as_json()
+    policy_path: str = ""
+    revision: int = 0
+    driver_token: int = 0
+    driver_holder: str = ""
+    driver_expires_at: datetime | None = moment(nullable=True)
+    opened_at: datetime = moment()
+    opened_by: str
+    opened_from: str
+    ended_at: datetime | None = moment(nullable=True)
+    outcome: str = ""
+    reason: str = ""
+    run_url: str = Field(default="", sa_column_kwargs={"server_default": ""})
+
+
+class StageRow(SQLModel, table=True):
+    """One stage of a release: its place in the plan, when it ran, and the gates' evidence so far.
+
+    `looked_at` is its driver's last look; `skipped_seconds` of the time since it began don't count, because nobody
+    looked or because the clock was set.
+    """
+
+    __tablename__ = "stages"
+    release_id: str = Field(primary_key=True, foreign_key="releases.id")
+    position: int = Field(primary_key=True)
+    kind: str
+    weight_percent: float
+    state: str
+    entered_at: datetime | None = moment(nullable=True)
+    deadline_at: datetime | None = moment(nullable=True)
+    ended_at: datetime | None = moment(nullable=True)
+    looked_at: datetime | None = moment(nullable=True)
+    skipped_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    reason: str = ""
+    evidence: dict[str, Any] = as_json()
+
+
+class VerdictRow(SQLModel, table=True):
+    """A verdict that differed from the one before it, or that ended a stage."""
+
+    __tablename__ = "verdicts"
+    id: int | None = row_number()
+    release_id: str = Field(foreign_key="releases.id", index=True)
+    position: int
+    gate: str
+    role: str
+    outcome: str
+    reason: str
+    figures: dict[str, Any] = as_json()
+    decided_at: datetime = moment()
+
+
+class DriveRow(SQLModel, table=True):
+    """Who took over the driving of a release, and when."""
+
+    __tablename__ = "drives"
+    __table_args__ = (UniqueConstraint("release_id", "token"),)
+    id: int | None = row_number()
+    release_id: str = Field(foreign_key="releases.id", index=True)
+    token: int
+    holder: str
+    began_at: datetime = moment()
+
+
+class TransitionRow(SQLModel, table=True):
+    """One step of a release's life, written with the step itself."""
+
+    __tablename__ = "transitions"
+    __table_args__ = (UniqueConstraint("release_id", "revision"),)
+    id: int | None = row_number()
+    release_id: str = Field(foreign_key="releases.id", index=True)
+    revision: int
+    from_state: str
+    to_state: str
+    stage: int
+    reason: str
+    actor: str
+    happened_at: datetime = moment()
+
+
+class AbLookRow(SQLModel, table=True):
+    """One look at an A/B test: what every metric said, and what was concluded where it was at a planned end.
+
+    `planned_end` counts the planned ends from 1; 0 is a look in between.
+    """
+
+    __tablename__ = "ab_looks"
+    release_id: str = Field(primary_key=True, foreign_key="releases.id")
+    number: int = Field(primary_key=True)
+    planned_end: int
+    choice: str = ""
+    reason: str = ""
+    analysis: dict[str, Any] = as_json()
+    looked_at: datetime = moment()

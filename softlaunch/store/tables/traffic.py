@@ -1,0 +1,182 @@
+"""Live traffic: the routes that gateways follow, and what they log in seconds since the epoch."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from softlaunch.store.tables.columns import as_json, moment, row_number
+
+
+class RouteRow(SQLModel, table=True):
+    """The split in force for an app; see `softlaunch.route.Route`. `fence` is the newest driver token that wrote it."""
+
+    __tablename__ = "routes"
+    app: str = Field(primary_key=True, foreign_key="apps.name")
+    revision: int
+    stable_digest: str = Field(foreign_key="variants.digest")
+    candidate_digest: str | None = Field(default=None, foreign_key="variants.digest")
+    weight_percent: float = 0.0
+    shadow_percent: float = 0.0
+    control_percent: float = 0.0
+    release_id: str | None = None
+    stage: int = 0
+    fence: int = 0
+    beat: int = 0
+    lease_seconds: float = 10.0
+    serving: dict[str, Any] = as_json()
+    changed_at: datetime = moment()
+
+
+class GatewayRow(SQLModel, table=True):
+    """A running gateway; its request log is complete for what began before `complete_until` (epoch seconds)."""
+
+    __tablename__ = "gateways"
+    id: str = Field(primary_key=True)
+    address: str
+    started_at: float
+    heard_at: float = Field(index=True)
+    complete_until: float
+    revisions: dict[str, Any] = as_json()
+
+
+class RequestRow(SQLModel, table=True):
+    """One answered, failed or mirrored request. Times are epoch seconds, durations milliseconds, cost USD."""
+
+    __tablename__ = "requests"
+    __table_args__ = (
+        Index("ix_requests_window", "app", "release_id", "stage", "started_at"),
+        Index(  # who has been seen in a stage already; costs nothing while no release is live
+            "ix_requests_units",
+            "release_id",
+            "stage",
+            "unit",
+            "started_at",
+            sqlite_where=text("release_id IS NOT NULL"),
+            postgresql_where=text("release_id IS NOT NULL"),
+        ),
+    )
+    id: int | None = row_number()
+    request_id: str = Field(index=True)
+    gateway_id: str
+    app: str
+    release_id: str | None = None
+    stage: int = 0
+    route_revision: int = 0
+    weight_percent: float = 0.0
+    arm: str
+    mirrored: bool = False
+    variant_digest: str
+    unit: int = Field(sa_type=BigInteger)
+    started_at: float
+    status: int
+    error: str | None = None
+    latency_ms: float
+    first_token_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    resolved_model: str | None = None
+    fingerprint: str | None = None
+    streamed: bool = False
+    fell_back: bool = False
+
+
+class TextRow(SQLModel, table=True):
+    """The texts of a request, kept only where the app's policy says so, and deleted after `expires_at`."""
+
+    __tablename__ = "texts"
+    request_id: str = Field(primary_key=True)
+    arm: str = Field(primary_key=True)
+    app: str = Field(index=True)
+    question: str
+    answer: str
+    expires_at: float = Field(index=True)
+
+
+class FeedbackRow(SQLModel, table=True):
+    """A user's rating of one request: satisfaction in [0, 1], from thumbs (0 or 1) or stars (1 to 5)."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (Index("ix_feedback_window", "app", "received_at"),)
+    id: int | None = row_number()
+    request_id: str = Field(index=True)
+    app: str
+    satisfaction: float
+    kind: str
+    received_at: float
+
+
+class ScoreRow(SQLModel, table=True):
+    """A score that an evaluator gave to one live request; value in [0, 1]."""
+
+    __tablename__ = "scores"
+    __table_args__ = (Index("ix_scores_window", "app", "received_at"),)
+    id: int | None = row_number()
+    request_id: str = Field(index=True)
+    app: str
+    metric: str
+    value: float
+    source: str
+    received_at: float
+
+
+class DropRow(SQLModel, table=True):
+    """Requests that a gateway served but could not log; gates see the count."""
+
+    __tablename__ = "drops"
+    id: int | None = row_number()
+    gateway_id: str
+    app: str = Field(index=True)
+    count: int
+    noted_at: float
+
+
+class BreakerTripRow(SQLModel, table=True):
+    """A gateway stopped sending traffic to a candidate by itself."""
+
+    __tablename__ = "breaker_trips"
+    __table_args__ = (UniqueConstraint("gateway_id", "app", "route_revision"),)
+    id: int | None = row_number()
+    gateway_id: str
+    app: str
+    release_id: str | None = Field(default=None, index=True)
+    route_revision: int
+    reason: str
+    tripped_at: float
+
+
+class DailyRequestRow(SQLModel, table=True):
+    """What is kept of an app's requests of one day (UTC) once the rows themselves are archived: sums that add up.
+
+    `latencies` counts answers by buckets of 1 % relative width, so that percentiles can still be told. Requests whose
+    tokens or cost nobody knew aren't in those sums; `priced` counts the others.
+    """
+
+    __tablename__ = "daily_requests"
+    day: str = Field(primary_key=True)
+    app: str = Field(primary_key=True)
+    variant_digest: str = Field(primary_key=True)
+    arm: str = Field(primary_key=True)
+    mirrored: bool = Field(primary_key=True)
+    requests: int
+    failed: int
+    latency_ms: float
+    latencies: dict[str, Any] = as_json()
+    input_tokens: int = Field(sa_type=BigInteger)
+    output_tokens: int = Field(sa_type=BigInteger)
+    priced: int
+    cost_usd: float
+    rated: int
+    satisfaction: float
+
+
+class ResolvedModelRow(SQLModel, table=True):
+    """What a provider said that it answered a variant's requests with: its own model id, and its fingerprint."""
+
+    __tablename__ = "resolved_models"
+    variant_digest: str = Field(primary_key=True)
+    resolved_model: str = Field(primary_key=True)
+    fingerprint: str = Field(primary_key=True)
+    first_seen: float
