@@ -2,7 +2,7 @@
 
 from prefect import flow, runtime
 
-from softlaunch.requests import DecisionRequest
+from softlaunch.people.requests import DecisionRequest
 from tasks import ledger, notices
 
 

@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from softlaunch.orphans import Remedy
+from softlaunch.driving.orphans import Remedy
 from tasks import models, notices, orphans
 
 

@@ -2,7 +2,7 @@
 
 from prefect import flow, runtime
 
-from softlaunch.opening import ReleaseRequest
+from softlaunch.driving.opening import ReleaseRequest
 from tasks import ledger, notices, reports, stages
 
 

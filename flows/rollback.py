@@ -2,7 +2,7 @@
 
 from prefect import flow, runtime
 
-from softlaunch.requests import RollbackRequest
+from softlaunch.people.requests import RollbackRequest
 from tasks import ledger, notices, reports
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from sqlmodel import Session, col, select
 
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
 from softlaunch.store.tables import AliasMoveRow, ApprovalRow, DriveRow, IncidentRow, ReleaseRow, TransitionRow
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
 from softlaunch.gates.panel import Panel
 from softlaunch.release import Release, Stage, StageKind
 from softlaunch.store.exposure import Exposure, read_exposure

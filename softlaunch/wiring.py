@@ -5,10 +5,10 @@ import socket
 from datetime import timedelta
 
 from softlaunch.ab.watch import TrialWatch
-from softlaunch.driver import Driver
+from softlaunch.driving.driver import Driver
+from softlaunch.driving.look import Eyes
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.evals.regression import RegressionEval
-from softlaunch.look import Eyes
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 

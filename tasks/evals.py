@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import task
 
-from softlaunch.driver import Driver
+from softlaunch.driving.driver import Driver
+from softlaunch.driving.look import Evaluator
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
-from softlaunch.look import Evaluator
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from tasks.ledger import ledger

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from prefect import get_run_logger, runtime, task
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.answering import Reply, answer, insist
-from softlaunch.approvers import Person
 from softlaunch.clock import utc_now
-from softlaunch.ending import Ended
-from softlaunch.ending import roll_back as end_by_person
+from softlaunch.driving.ending import Ended
+from softlaunch.driving.ending import roll_back as end_by_person
+from softlaunch.driving.opening import ReleaseRequest, describe
+from softlaunch.driving.opening import open_release as open_in_ledger
 from softlaunch.errors import SoftlaunchError
-from softlaunch.opening import ReleaseRequest, describe
-from softlaunch.opening import open_release as open_in_ledger
+from softlaunch.people.answering import Reply, answer, insist
+from softlaunch.people.approvers import Person
+from softlaunch.people.requests import DecisionRequest, RollbackRequest
 from softlaunch.release import State
-from softlaunch.requests import DecisionRequest, RollbackRequest
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.driving import note_run

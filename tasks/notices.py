@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from prefect import get_run_logger, task
 
-from softlaunch import mail
+from softlaunch.notices import mail
 from tasks.ledger import ledger
 
 

@@ -6,7 +6,7 @@ from prefect import get_run_logger, task
 from prefect.deployments import run_deployment
 
 from softlaunch.clock import utc_now
-from softlaunch.reconcile import Finding, Reconciler
+from softlaunch.driving.reconcile import Finding, Reconciler
 from softlaunch.settings import Settings
 from softlaunch.store.releases import Actor
 from tasks.ledger import ledger

@@ -7,7 +7,7 @@ from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from softlaunch.clock import utc_now
-from softlaunch.links import Links
+from softlaunch.notices.links import Links
 from softlaunch.release import Kind, StageKind
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 from softlaunch.reports.pages import write_page

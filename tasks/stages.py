@@ -4,8 +4,8 @@ from contextlib import nullcontext
 
 from prefect import get_run_logger, task
 
-from softlaunch.drive import drive_stage
-from softlaunch.driver import Progress
+from softlaunch.driving.drive import drive_stage
+from softlaunch.driving.driver import Progress
 from softlaunch.reports.wording import show_verdict
 from softlaunch.settings import Settings
 from softlaunch.store.releases import FencedError

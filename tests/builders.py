@@ -9,13 +9,13 @@ import numpy as np
 from sqlmodel import Session, col, select
 
 from softlaunch.ab.watch import TrialWatch
-from softlaunch.driver import Driver
+from softlaunch.driving.driver import Driver
+from softlaunch.driving.look import Evaluator, Eyes
 from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.report import ArmTotals, EvalReport
 from softlaunch.gates.observations import Observations, Window
-from softlaunch.look import Evaluator, Eyes
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.registry.ledger import record_variant
 from softlaunch.release import Release, State

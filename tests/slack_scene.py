@@ -10,10 +10,10 @@ from slack_server import CHANNEL, FakeSlack
 from sqlmodel import select
 
 from softlaunch.clock import utc_now
-from softlaunch.delivery import Sender
 from softlaunch.edges.chat.interface import Chat, Receiver
 from softlaunch.edges.webhook.signed import SilentWebhook
-from softlaunch.links import Links
+from softlaunch.notices.delivery import Sender
+from softlaunch.notices.links import Links
 from softlaunch.policy.model import Policy
 from softlaunch.release import Release
 from softlaunch.store.database import Database

@@ -10,11 +10,11 @@ import numpy as np
 from sqlalchemy import func, inspect, select, table
 from sqlmodel import Session
 
-from softlaunch.driver import Driver
+from softlaunch.driving.driver import Driver
+from softlaunch.driving.look import Evaluator, Eyes
 from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.observations import Observations, Window
-from softlaunch.look import Evaluator, Eyes
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.registry.ledger import record_variant
 from softlaunch.release import State

@@ -15,7 +15,7 @@ from deployments.cli.who import who
 if TYPE_CHECKING:
     from softlaunch.ab.opening import TrialRequest
     from softlaunch.ab.views import TrialView
-    from softlaunch.opening import Changes
+    from softlaunch.driving.opening import Changes
     from softlaunch.policy.units import Margin
     from softlaunch.store.database import Database
 
@@ -97,7 +97,7 @@ def start(
     Where Prefect's API is configured the deployment ab-test/ab-test drives it, and this command returns once it has
     begun; otherwise this process drives it until it is over.
     """
-    from softlaunch.opening import Changes
+    from softlaunch.driving.opening import Changes
     from softlaunch.variant import Sampling
 
     sampling = Sampling(temperature=temperature)
@@ -148,7 +148,7 @@ def _drive_here(database: "Database", request: "TrialRequest") -> str:
     from softlaunch.ab.opening import open_trial
     from softlaunch.ab.planning import planned_duration
     from softlaunch.clock import utc_now
-    from softlaunch.drive import drive
+    from softlaunch.driving.drive import drive
     from softlaunch.settings import Settings
     from softlaunch.wiring import build_driver
 
@@ -183,7 +183,7 @@ def stop(
     """End a live test without a conclusion; A serves alone."""
     from deployments.cli.people import show_ended
     from softlaunch.clock import utc_now
-    from softlaunch.ending import abort
+    from softlaunch.driving.ending import abort
     from softlaunch.errors import NotFoundError
     from softlaunch.release import Kind
     from softlaunch.store.releases import find_live
@@ -235,8 +235,8 @@ def promote(
     from deployments.cli.release import finish
     from deployments.cli.starting import start_release
     from softlaunch.ab.conclusion import Choice
+    from softlaunch.driving.opening import Changes, ReleaseRequest
     from softlaunch.errors import SoftlaunchError
-    from softlaunch.opening import Changes, ReleaseRequest
 
     trial = _read(app)
     release = trial.view.release

@@ -9,8 +9,8 @@ from deployments.cli.output import JSON_OPTION, console, print_json, print_table
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
-from softlaunch.links import Links
-from softlaunch.runbooks import read_runbook
+from softlaunch.notices.links import Links
+from softlaunch.notices.runbooks import read_runbook
 from softlaunch.settings import Settings
 from softlaunch.store.incidents import Recorded, close_incident, list_incidents, read_incident
 from softlaunch.store.news import IncidentKind

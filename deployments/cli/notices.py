@@ -10,7 +10,7 @@ import typer
 from deployments.cli.exits import Exit
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, errors, print_json, print_table
-from softlaunch.mail import deliver, delivering
+from softlaunch.notices.mail import deliver, delivering
 from softlaunch.store.database import Database
 from softlaunch.store.outbox import Waiting, read_waiting
 

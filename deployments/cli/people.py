@@ -7,11 +7,11 @@ import typer
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json
 from deployments.cli.who import who
-from softlaunch.answering import Reply, answer, insist
-from softlaunch.approvers import Person, Ruling
 from softlaunch.clock import utc_now
-from softlaunch.decision import Answer
-from softlaunch.ending import Ended, roll_back
+from softlaunch.driving.decision import Answer
+from softlaunch.driving.ending import Ended, roll_back
+from softlaunch.people.answering import Reply, answer, insist
+from softlaunch.people.approvers import Person, Ruling
 from softlaunch.store.database import Database
 from softlaunch.store.gateways import wait_for_gateways
 

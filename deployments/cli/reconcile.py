@@ -14,9 +14,9 @@ from deployments.cli.model_upkeep import ModelUpkeep
 from deployments.cli.output import JSON_OPTION, console, errors, print_json
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
-from softlaunch.mail import delivering
-from softlaunch.orphans import Remedy
-from softlaunch.reconcile import Finding, Reconciler
+from softlaunch.driving.orphans import Remedy
+from softlaunch.driving.reconcile import Finding, Reconciler
+from softlaunch.notices.mail import delivering
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.releases import Actor, read_release
@@ -58,7 +58,7 @@ class _Settled:
     """A reconciler and the releases that it drives on."""
 
     def __init__(self, database: Database, patience: float, *, quiet: bool) -> None:
-        from softlaunch.resume import Drives
+        from softlaunch.driving.resume import Drives
         from softlaunch.wiring import build_driver
 
         settings = Settings()

@@ -13,7 +13,7 @@ from deployments.cli.output import JSON_OPTION, console, print_json, print_table
 from deployments.cli.people import show_ended
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
-from softlaunch.ending import abort
+from softlaunch.driving.ending import abort
 from softlaunch.release import Release, State
 from softlaunch.store.releases import find_latest, list_releases
 from softlaunch.store.tables import ReleaseRow
@@ -58,7 +58,7 @@ def start(
     runs in this process. Starting what is released already goes on with it, unless somebody drives it.
     """
     from deployments.cli.starting import start_release
-    from softlaunch.opening import Changes, ReleaseRequest
+    from softlaunch.driving.opening import Changes, ReleaseRequest
 
     if not json:
         from deployments.cli.plan import tell_plan

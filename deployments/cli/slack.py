@@ -10,7 +10,7 @@ import typer
 from deployments.cli.ledger import ledger
 from deployments.cli.output import console, errors
 from softlaunch.errors import SoftlaunchError
-from softlaunch.mail import delivering
+from softlaunch.notices.mail import delivering
 from softlaunch.store.database import Database
 
 _MANIFEST = """display_information:

@@ -15,9 +15,9 @@ from deployments.cli.live import showing
 from deployments.cli.output import errors
 from deployments.cli.prefect_api import prefect_configured, prefect_faults
 from softlaunch.clock import utc_now
-from softlaunch.drive import drive
+from softlaunch.driving.drive import drive
+from softlaunch.driving.opening import ReleaseRequest, check_request, find_to_continue, open_release
 from softlaunch.errors import SoftlaunchError
-from softlaunch.opening import ReleaseRequest, check_request, find_to_continue, open_release
 from softlaunch.release import Release
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database

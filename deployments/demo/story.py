@@ -9,7 +9,7 @@ from deployments.cli.ledger import ledger
 from deployments.cli.live import render, showing
 from deployments.cli.output import console
 from softlaunch.clock import utc_now
-from softlaunch.opening import Changes, ReleaseRequest
+from softlaunch.driving.opening import Changes, ReleaseRequest
 from softlaunch.registry.example import EXAMPLE
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.views import ReleaseView, read_view

@@ -3,7 +3,7 @@
 from softlaunch.ab.conclusion import Choice
 from softlaunch.ab.kept import KeptLook
 from softlaunch.ab.looks import extension
-from softlaunch.decision import Action, End, Enter, Extend, Hold, Snapshot
+from softlaunch.driving.decision import Action, End, Enter, Extend, Hold, Snapshot
 from softlaunch.release import State
 from softlaunch.verdict import Outcome, Role, Verdict
 

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
+from softlaunch.driving.opening import Changes, NothingChangesError, serve_by, serving_variant
 from softlaunch.errors import SoftlaunchError
-from softlaunch.opening import Changes, NothingChangesError, serve_by, serving_variant
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Metric, Policy

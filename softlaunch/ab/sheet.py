@@ -4,11 +4,11 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from softlaunch.driving.look import eval_order
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.answers import EvalArm, Status
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.suite import load_suite
-from softlaunch.look import eval_order
 from softlaunch.release import Release
 from softlaunch.store.database import Database
 from softlaunch.store.eval_answers import read_answers

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from softlaunch.drift.check import freeze_baseline, read_subject
 from softlaunch.drift.judgement import Step
-from softlaunch.ending import roll_back
+from softlaunch.driving.ending import roll_back
+from softlaunch.driving.opening import Changes, ReleaseRequest
 from softlaunch.errors import SoftlaunchError
-from softlaunch.opening import Changes, ReleaseRequest
 from softlaunch.registry.ledger import record_model
 from softlaunch.store.database import Database
 from softlaunch.store.drift_runs import latest_check

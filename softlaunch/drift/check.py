@@ -16,13 +16,13 @@ from softlaunch.drift.figures import measure_drift
 from softlaunch.drift.judgement import Identity, Judgement, Setting, judge_drift
 from softlaunch.drift.telling import tell_of_check
 from softlaunch.drift.trend import Trend, trend_of
+from softlaunch.driving.opening import serving_variant
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.answers import EvalAnswer, EvalArm
 from softlaunch.evals.metrics import ACCURACY
 from softlaunch.evals.report import MetricPlan
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.suite import Suite, load_suite
-from softlaunch.opening import serving_variant
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.registry.ledger import check_app

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from softlaunch.links import Links, is_address
+from softlaunch.notices.links import Links, is_address
 from softlaunch.reports.wording import show_counts, show_exposure, show_harm, show_interval, show_moment, show_value
 from softlaunch.store.news import IncidentKind
 from softlaunch.verdict import Outcome

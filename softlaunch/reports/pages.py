@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from softlaunch.driving.look import eval_order
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import RegressionEval
-from softlaunch.look import eval_order
 from softlaunch.release import Release
 from softlaunch.reports.eval_page import render_eval
 from softlaunch.reports.likeness import show_agreement

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from softlaunch.decision import Answer, Question
+from softlaunch.driving.decision import Answer, Question
 from softlaunch.errors import NotFoundError
 from softlaunch.store.news import Event, tell
 from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow

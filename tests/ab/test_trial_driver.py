@@ -10,11 +10,11 @@ from builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, ope
 from sqlmodel import select
 
 from softlaunch.ab.opening import NothingMeasuredError, TrialRequest, open_trial
-from softlaunch.driver import DRIVER_TTL, Driver
-from softlaunch.ending import abort, roll_back
-from softlaunch.opening import Changes, NothingChangesError
-from softlaunch.orphans import Remedy
-from softlaunch.reconcile import Reconciler
+from softlaunch.driving.driver import DRIVER_TTL, Driver
+from softlaunch.driving.ending import abort, roll_back
+from softlaunch.driving.opening import Changes, NothingChangesError
+from softlaunch.driving.orphans import Remedy
+from softlaunch.driving.reconcile import Reconciler
 from softlaunch.release import State
 from softlaunch.store.ab_looks import read_looks
 from softlaunch.store.database import Database
@@ -220,7 +220,7 @@ class KilledError(BaseException):
 def _die_once_in_a_while(monkeypatch: pytest.MonkeyPatch, point: str) -> Callable[[], int]:
     """The first two calls at this point of a step end the driver, after what they do was done."""
     deaths = 0
-    for module in ("softlaunch.driver", "softlaunch.ending"):
+    for module in ("softlaunch.driving.driver", "softlaunch.driving.ending"):
         original = getattr(__import__(module, fromlist=["_"]), point, None)
         if original is None:
             continue

@@ -9,7 +9,7 @@ from chaos.arena import Arena, Instant, arena, whenever
 from chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
 
 from softlaunch.clock import utc_now
-from softlaunch.ending import roll_back
+from softlaunch.driving.ending import roll_back
 from softlaunch.store.releases import Actor
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]

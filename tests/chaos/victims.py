@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import event
 
 from softlaunch.clock import utc_now
-from softlaunch.drive import drive
-from softlaunch.opening import Changes, ReleaseRequest, open_release
+from softlaunch.driving.drive import drive
+from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
 from softlaunch.store.database import Database
 from softlaunch.wiring import build_driver
 

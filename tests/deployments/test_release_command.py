@@ -9,7 +9,7 @@ from commands import Run
 from deployments.cli.exits import Exit
 from deployments.cli.starting import OWN_SERVER
 from softlaunch.clock import utc_now
-from softlaunch.opening import Changes, ReleaseRequest, open_release
+from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
 from softlaunch.store.database import Database
 
 QUICK_EVAL = "repeats: 1\n  maximum_repeats: 1\n  on_inconclusive: reject\n"

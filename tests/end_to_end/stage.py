@@ -14,8 +14,8 @@ from providers import RunningProvider
 from servers import running_gateway
 
 from softlaunch.clock import utc_now
-from softlaunch.drive import drive
-from softlaunch.opening import Changes, ReleaseRequest, open_release
+from softlaunch.driving.drive import drive
+from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
 from softlaunch.registry.apps import apply
 from softlaunch.rehearsal.cases import Case
 from softlaunch.rehearsal.traffic import Traffic, TrafficPlan

@@ -15,7 +15,7 @@ from providers import quick_profile, running_provider
 from servers import wait_until
 
 from softlaunch.clock import utc_now
-from softlaunch.drive import drive
+from softlaunch.driving.drive import drive
 from softlaunch.rehearsal.cases import Case
 from softlaunch.release import State
 from softlaunch.store.ab_looks import read_looks
@@ -31,7 +31,7 @@ CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(n
 TEST = """
 from flows.ab_test import ab_test
 from softlaunch.ab.opening import TrialRequest
-from softlaunch.opening import Changes
+from softlaunch.driving.opening import Changes
 ab_test(TrialRequest(app="bot", changes=Changes(model="worse"), duration=20, actor="test", origin="test"))
 """
 CHECK = """

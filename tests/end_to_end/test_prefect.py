@@ -24,7 +24,7 @@ LEASE_SECONDS = 3.0  # and a busy machine may take several more to notice
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
 RELEASE = """
 from flows.release import release
-from softlaunch.opening import Changes, ReleaseRequest
+from softlaunch.driving.opening import Changes, ReleaseRequest
 release(ReleaseRequest(app="bot", changes=Changes(model="second"), actor="test", origin="test"))
 """
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.prefect, pytest.mark.timeout(900)]
 APPS = ["app-1", "app-2", "app-3"]
 RELEASE = """
 from flows.release import release
-from softlaunch.opening import Changes, ReleaseRequest
+from softlaunch.driving.opening import Changes, ReleaseRequest
 release(ReleaseRequest(app="app-1", changes=Changes(model="second"), actor="chaos", origin="test"))
 """
 START = """

@@ -26,7 +26,7 @@ LOOKS = 150
 A_FEW_HUNDRED = 300
 RELEASE = """
 from flows.release import release
-from softlaunch.opening import Changes, ReleaseRequest
+from softlaunch.driving.opening import Changes, ReleaseRequest
 release(ReleaseRequest(app="bot", changes=Changes(model="second"), actor="test", origin="test"))
 """
 

@@ -16,9 +16,9 @@ from servers import running_gateway
 
 from deployments.cli.main import main
 from softlaunch.clock import utc_now
-from softlaunch.decision import End
-from softlaunch.ending import end_release
-from softlaunch.opening import Changes, ReleaseRequest, open_release
+from softlaunch.driving.decision import End
+from softlaunch.driving.ending import end_release
+from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
 from softlaunch.registry.apps import apply
 from softlaunch.registry.example import make_app
 from softlaunch.rehearsal.cases import read_cases

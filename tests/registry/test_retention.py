@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from registry.cleanup_scene import Registry, a_model, a_prompt, make_registry
 from sqlmodel import select
 
-from softlaunch.decision import End
-from softlaunch.ending import end_release
+from softlaunch.driving.decision import End
+from softlaunch.driving.ending import end_release
 from softlaunch.policy.retention import VersionRetention
 from softlaunch.registry.retention import Item, Kind, Rules, choose
 from softlaunch.registry.tags import tag

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
 
-from softlaunch.links import Links
+from softlaunch.notices.links import Links
 from softlaunch.release import State
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 

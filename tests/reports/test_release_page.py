@@ -23,7 +23,7 @@ from release_views import (
     support_variant,
 )
 
-from softlaunch.decision import Question
+from softlaunch.driving.decision import Question
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.suite import load_suite
 from softlaunch.release import State

@@ -6,7 +6,7 @@ import pytest
 from builders import ANNA, NOON, open_in_new_app, steps_of
 from sqlmodel import Session, col, select
 
-from softlaunch.ending import abort
+from softlaunch.driving.ending import abort
 from softlaunch.errors import NotFoundError
 from softlaunch.release import IllegalTransitionError, State
 from softlaunch.store.database import Database

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from builders import ANNA, APP, NOON, open_in_new_app, told
 
-from softlaunch.decision import Answer, Question
-from softlaunch.ending import abort
+from softlaunch.driving.decision import Answer, Question
+from softlaunch.driving.ending import abort
 from softlaunch.store.database import Database
 from softlaunch.store.questions import OpenQuestion, ask, read_answers
 

@@ -8,8 +8,8 @@ import pytest
 from builders import ANNA, APP, CANDIDATE, NOON, STABLE, make_policy, open_in, open_in_new_app, record_app, steps_of
 from sqlmodel import select
 
-from softlaunch.decision import End
-from softlaunch.ending import abort, end_release
+from softlaunch.driving.decision import End
+from softlaunch.driving.ending import abort, end_release
 from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.release import State
 from softlaunch.store.database import Database

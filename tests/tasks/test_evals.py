@@ -8,10 +8,10 @@ import pytest
 from builders import NOON, STABLE, eval_report, make_policy
 from prefect.states import Completed, Failed
 
+from softlaunch.driving.look import Evaluator
 from softlaunch.evals.answers import EvalAnswer, Status
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.sharding import Shard, outstanding
-from softlaunch.look import Evaluator
 from softlaunch.store.database import Database
 from softlaunch.store.eval_answers import add_answers, open_run
 from tasks.evals import ShardedEval

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from softlaunch.clock import utc_now
 from softlaunch.edges.chat.interface import NOWHERE, Letter, Receiver, ReceiverError, UnacceptableError
-from softlaunch.links import Links, is_address
+from softlaunch.notices.links import Links, is_address
 from softlaunch.store.news import Event, Severity
 from softlaunch.store.outbox import Place
 

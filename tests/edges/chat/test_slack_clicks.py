@@ -7,12 +7,12 @@ from slack_server import FakeSlack
 from sqlmodel import col, select
 
 from softlaunch.clock import utc_now
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
+from softlaunch.driving.ending import roll_back
 from softlaunch.edges.chat.slack.clicks import Clicks
 from softlaunch.edges.chat.slack.client import SlackChat
 from softlaunch.edges.chat.slack.head import ROLL_BACK
 from softlaunch.edges.chat.slack.messages import APPROVE, OPEN_LINKS, REJECT
-from softlaunch.ending import roll_back
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, VoteRow

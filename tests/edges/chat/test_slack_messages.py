@@ -8,8 +8,8 @@ from builders import ANNA, APP, NOON, Clock, Scene, make_policy, open_in_new_app
 from slack_scene import ASKING, LINKS, asking, sender
 from slack_server import CHANNEL, FakeSlack
 
+from softlaunch.driving.ending import roll_back
 from softlaunch.edges.chat.slack.client import SlackChat, web_client
-from softlaunch.ending import roll_back
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.news import Incident, IncidentKind, open_incident, tell

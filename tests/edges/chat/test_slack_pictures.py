@@ -13,7 +13,7 @@ from reports.release_views import make_view, rolled_back
 from slack_scene import LINKS
 from slack_sdk.models.blocks import Block
 
-from softlaunch.decision import Answer, Question
+from softlaunch.driving.decision import Answer, Question
 from softlaunch.edges.chat.interface import Letter
 from softlaunch.edges.chat.slack.head import head_blocks
 from softlaunch.edges.chat.slack.messages import APPROVE, blocks_of, question_blocks

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from softlaunch.edges.chat.interface import Letter, ReceiverError, UnacceptableError
 from softlaunch.edges.webhook.signed import SignedWebhook
-from softlaunch.links import Links
+from softlaunch.notices.links import Links
 from softlaunch.store.incidents import Recorded
 from softlaunch.store.news import Event, IncidentKind, Severity
 from softlaunch.store.outbox import Notice, Place

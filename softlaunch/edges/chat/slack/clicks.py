@@ -14,15 +14,15 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
-from softlaunch.answering import Answered, Reply, answer, object_to, object_to_taking_back, take_back
-from softlaunch.approvers import Person
 from softlaunch.clock import utc_now
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
 from softlaunch.edges.chat.slack.head import ROLL_BACK
 from softlaunch.edges.chat.slack.messages import APPROVE, REJECT
 from softlaunch.edges.chat.slack.modal import CALLBACK, Intent, reason_dialog, reason_of
 from softlaunch.edges.chat.slack.shapes import SECTION, words
 from softlaunch.errors import SoftlaunchError
+from softlaunch.people.answering import Answered, Reply, answer, object_to, object_to_taking_back, take_back
+from softlaunch.people.approvers import Person
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.questions import read_settled

@@ -17,7 +17,7 @@ from softlaunch.edges.chat.interface import NOWHERE, Chat, Letter, ReceiverError
 from softlaunch.edges.chat.slack.head import head_blocks, head_text
 from softlaunch.edges.chat.slack.messages import blocks_of, fallback, question_blocks
 from softlaunch.edges.chat.slack.shapes import FALLBACK, context, words
-from softlaunch.links import Links
+from softlaunch.notices.links import Links
 from softlaunch.store.news import Event, Severity
 from softlaunch.store.outbox import Place
 from softlaunch.views import ReleaseView

@@ -3,7 +3,7 @@
 from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject
 
 from softlaunch.edges.chat.slack.shapes import HEADER, bar, button, buttons, clip, context, escape, link, section, words
-from softlaunch.links import Links
+from softlaunch.notices.links import Links
 from softlaunch.release import StageKind, State
 from softlaunch.reports.wording import show_exposure, show_harm
 from softlaunch.verdict import Outcome, Verdict

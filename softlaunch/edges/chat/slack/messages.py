@@ -2,7 +2,7 @@
 
 from slack_sdk.models.blocks import Block
 
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
 from softlaunch.edges.chat.interface import Letter
 from softlaunch.edges.chat.slack.shapes import (
     FALLBACK,
@@ -16,7 +16,7 @@ from softlaunch.edges.chat.slack.shapes import (
     section,
     words,
 )
-from softlaunch.links import Links
+from softlaunch.notices.links import Links
 from softlaunch.store.incidents import Recorded
 from softlaunch.store.news import Event, Severity
 from softlaunch.store.outbox import Notice

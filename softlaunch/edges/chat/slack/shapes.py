@@ -4,7 +4,7 @@ from datetime import datetime
 
 from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ContextBlock, MarkdownTextObject, SectionBlock
 
-from softlaunch.links import is_address
+from softlaunch.notices.links import is_address
 
 SECTION, HEADER, BUTTON, FALLBACK = 3000, 150, 75, 4000
 _FILLED, _EMPTY = "█", "░"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from builders import NOON, make_policy, make_release, make_verdict
 
-from softlaunch.decision import Action, Answer, Ask, End, Enter, Extend, Hold, Question, Snapshot, decide
+from softlaunch.driving.decision import Action, Answer, Ask, End, Enter, Extend, Hold, Question, Snapshot, decide
 from softlaunch.policy.model import Policy
 from softlaunch.release import Release, State
 from softlaunch.verdict import Outcome, Role, Verdict

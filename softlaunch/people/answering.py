@@ -9,10 +9,10 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.approvers import Person, Ruling, known_as, people_needed, refusal, weigh
-from softlaunch.decision import Answer
-from softlaunch.ending import roll_back
+from softlaunch.driving.decision import Answer
+from softlaunch.driving.ending import roll_back
 from softlaunch.errors import SoftlaunchError
+from softlaunch.people.approvers import Person, Ruling, known_as, people_needed, refusal, weigh
 from softlaunch.release import Release, State
 from softlaunch.store.news import Event, tell
 from softlaunch.store.questions import (

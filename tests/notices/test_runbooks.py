@@ -9,7 +9,7 @@ from runbook_pages import Step, steps_of
 from softlaunch.policy.model import Metric
 from softlaunch.store.news import IncidentKind, Severity
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "runbooks").glob("*.md"))
 PARTS = [
     "**Symptom.**",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.driver import Driver, Progress
+from softlaunch.driving.driver import Driver, Progress
 from softlaunch.store.releases import FencedError, read_release
 
 Teller = Callable[[Progress], None]

@@ -4,10 +4,10 @@ import pytest
 from builders import APP, CANDIDATE, STABLE, record_app
 from pydantic import ValidationError
 
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
+from softlaunch.driving.opening import Changes, ReleaseRequest, describe
 from softlaunch.errors import NotFoundError
-from softlaunch.opening import Changes, ReleaseRequest, describe
-from softlaunch.requests import Decision, DecisionRequest
+from softlaunch.people.requests import Decision, DecisionRequest
 from softlaunch.store.database import Database
 
 

@@ -7,14 +7,14 @@ import pytest
 from builders import ANNA, APP, NOON, Scene, make_policy, make_release, told
 from sqlmodel import select
 
-from softlaunch.decision import Answer, Question, Snapshot
-from softlaunch.ending import roll_back
-from softlaunch.look import Look
+from softlaunch.driving.decision import Answer, Question, Snapshot
+from softlaunch.driving.ending import roll_back
+from softlaunch.driving.look import Look
+from softlaunch.notices.symptoms import examine
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.news import IncidentKind
 from softlaunch.store.tables import IncidentRow
-from softlaunch.symptoms import examine
 
 ENTERED = NOON - timedelta(hours=1)
 SEEN = NOON.timestamp() - 3

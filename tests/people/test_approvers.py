@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from builders import make_policy
 
-from softlaunch.approvers import Person, Ruling, known_as, people_needed, refusal, weigh
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
+from softlaunch.people.approvers import Person, Ruling, known_as, people_needed, refusal, weigh
 from softlaunch.policy.model import Policy
 
 ANNA = {"name": "anna", "slack": "U0ANNA00"}

@@ -3,7 +3,7 @@
 import pytest
 from builders import make_policy, make_release
 
-from softlaunch.orphans import Orphan, Remedy, judge_orphan
+from softlaunch.driving.orphans import Orphan, Remedy, judge_orphan
 from softlaunch.release import State
 
 

@@ -6,7 +6,7 @@ import pytest
 from builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_verdict, open_in, record_app, steps_of
 from sqlmodel import select
 
-from softlaunch.ending import Ended, abort, roll_back
+from softlaunch.driving.ending import Ended, abort, roll_back
 from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.release import State
 from softlaunch.store.aliases import PREVIOUS, PRODUCTION, read_alias
@@ -201,7 +201,7 @@ def test_a_rollback_that_meets_a_new_release_asks_to_be_repeated(
     """A release that was opened between two looks isn't left live on what was to be taken back."""
     Scene.opened(database).drive_to_end()
     second = release_again(database, CANDIDATE.digest)
-    monkeypatch.setattr("softlaunch.ending.find_live", lambda *_, **__: None)
+    monkeypatch.setattr("softlaunch.driving.ending.find_live", lambda *_, **__: None)
     with pytest.raises(ConflictError, match="roll back again"):
         undo(database)
     monkeypatch.undo()

@@ -7,9 +7,9 @@ import pytest
 from builders import NOON, STABLE, Scene, make_policy, steps_of, told
 from sqlmodel import col, select
 
-from softlaunch.driver import DRIVER_TTL
-from softlaunch.orphans import Remedy
-from softlaunch.reconcile import Reconciler
+from softlaunch.driving.driver import DRIVER_TTL
+from softlaunch.driving.orphans import Remedy
+from softlaunch.driving.reconcile import Reconciler
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.releases import Actor, FencedError

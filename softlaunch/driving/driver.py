@@ -12,9 +12,10 @@ from sqlmodel import Session, col, select
 
 from softlaunch.ab.decision import decide_trial
 from softlaunch.clock import utc_now
-from softlaunch.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot, decide
-from softlaunch.ending import end_release
-from softlaunch.look import Eyes, Look
+from softlaunch.driving.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot, decide
+from softlaunch.driving.ending import end_release
+from softlaunch.driving.look import Eyes, Look
+from softlaunch.notices.symptoms import examine
 from softlaunch.release import Kind, Release, StageKind, State
 from softlaunch.store.ab_looks import keep_look
 from softlaunch.store.database import Database
@@ -34,7 +35,6 @@ from softlaunch.store.stages import (
     record_verdicts,
 )
 from softlaunch.store.tables import BreakerTripRow
-from softlaunch.symptoms import examine
 from softlaunch.verdict import Outcome, Verdict
 
 DRIVER_TTL = timedelta(seconds=15)

@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 from builders import APP, NOON, Clock, open_in_new_app, record_app
 
-from softlaunch.delivery import Sender
 from softlaunch.edges.chat.interface import Chat, Letter, Receiver, ReceiverError, UnacceptableError
 from softlaunch.edges.webhook.signed import SilentWebhook
+from softlaunch.notices.delivery import Sender
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.news import Incident, IncidentKind, open_incident, tell

@@ -7,7 +7,9 @@ import pytest
 from builders import APP, NOON, Scene, make_policy, told
 from sqlmodel import col, select
 
-from softlaunch.answering import (
+from softlaunch.driving.decision import Answer
+from softlaunch.driving.ending import roll_back
+from softlaunch.people.answering import (
     NotAllowedError,
     NothingToDecideError,
     Reply,
@@ -16,9 +18,7 @@ from softlaunch.answering import (
     object_to,
     take_back,
 )
-from softlaunch.approvers import Person, Ruling
-from softlaunch.decision import Answer
-from softlaunch.ending import roll_back
+from softlaunch.people.approvers import Person, Ruling
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.releases import Actor

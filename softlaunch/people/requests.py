@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
 from softlaunch.store.releases import Actor
 from softlaunch.variant import Name
 

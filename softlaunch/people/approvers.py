@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from softlaunch.decision import Answer
+from softlaunch.driving.decision import Answer
 from softlaunch.policy.model import Policy
 from softlaunch.store.releases import Actor
 

@@ -13,9 +13,9 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from softlaunch.clock import utc_now
-from softlaunch.decision import End
-from softlaunch.ending import end_release
-from softlaunch.orphans import Judgement, Orphan, Remedy, judge_orphan, show_seconds
+from softlaunch.driving.decision import End
+from softlaunch.driving.ending import end_release
+from softlaunch.driving.orphans import Judgement, Orphan, Remedy, judge_orphan, show_seconds
 from softlaunch.release import Release, State
 from softlaunch.store.database import Database
 from softlaunch.store.driving import Right, set_free, unattended

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from softlaunch.drive import Teller, drive
-from softlaunch.driver import Driver
+from softlaunch.driving.drive import Teller, drive
+from softlaunch.driving.driver import Driver
 from softlaunch.store.releases import FencedError
 
 

@@ -10,13 +10,13 @@ from builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, mak
 from sqlalchemy import event
 from sqlmodel import col, select
 
-from softlaunch.answering import Reply, answer
-from softlaunch.approvers import Person
-from softlaunch.decision import Answer
-from softlaunch.driver import DRIVER_TTL
+from softlaunch.driving.decision import Answer
+from softlaunch.driving.driver import DRIVER_TTL
+from softlaunch.driving.ending import abort
 from softlaunch.edges.telemetry.interface import TelemetryError
-from softlaunch.ending import abort
 from softlaunch.errors import SoftlaunchError
+from softlaunch.people.answering import Reply, answer
+from softlaunch.people.approvers import Person
 from softlaunch.release import State
 from softlaunch.store.aliases import PREVIOUS, PRODUCTION, read_alias
 from softlaunch.store.database import Database

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.decision import End
+from softlaunch.driving.decision import End
 from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.release import Release, State
 from softlaunch.store.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias

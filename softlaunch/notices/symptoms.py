@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from softlaunch.decision import Answer, Snapshot
+from softlaunch.driving.decision import Answer, Snapshot
+from softlaunch.driving.look import Look
 from softlaunch.gates.panel import split_doubt
-from softlaunch.look import Look
 from softlaunch.release import StageKind
 from softlaunch.store.news import IncidentKind
 

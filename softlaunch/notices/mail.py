@@ -8,12 +8,12 @@ from functools import cache
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.delivery import Delivered, Desk, Sender
 from softlaunch.edges.chat.console import ConsoleChat
 from softlaunch.edges.chat.interface import Chat, Receiver, ReceiverError
 from softlaunch.edges.webhook.signed import SignedWebhook, SilentWebhook
 from softlaunch.errors import SoftlaunchError
-from softlaunch.links import Links
+from softlaunch.notices.delivery import Delivered, Desk, Sender
+from softlaunch.notices.links import Links
 from softlaunch.policy.model import Policy
 from softlaunch.policy.people import ChatKind
 from softlaunch.settings import Settings
