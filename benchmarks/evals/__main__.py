@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from benchmarks.evals.endpoint import LATENCY_SECONDS
 from benchmarks.evals.peers import Job, Runner, runners
 
 _ROOT = Path(__file__).parents[2]
+_HANDFUL = 8
+_START_UPS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ def main() -> None:
         runner.install()
     found: list[Run] = []
     with _endpoint() as port:
-        _warm_up(chosen, port)
+        start_up = _start_up(chosen, port)
         for number in range(options.rounds):
             for cases in options.cases:
                 for concurrency in options.concurrency:
@@ -53,7 +55,7 @@ def main() -> None:
                             continue  # a framework's run takes long, and one is enough for a ratio of five and more
                         found.append(_run(runner, port, cases, concurrency, options.limit))
                         print(found[-1], file=sys.stderr, flush=True)
-    print(table(found))
+    print(table(found, start_up))
 
 
 def _options() -> argparse.Namespace:
@@ -78,12 +80,19 @@ def _endpoint() -> Iterator[int]:
             process.terminate()
 
 
-def _warm_up(chosen: Sequence[Runner], port: int) -> None:
-    """A few cases by everybody, so that nobody is measured while it compiles its own source."""
-    for runner in chosen:
-        done = _run(runner, port, 8, 4, 180.0)
-        if done.error:
-            print(f"{runner.name} doesn't work here: {done.error}", file=sys.stderr)
+def _start_up(chosen: Sequence[Runner], port: int) -> Mapping[str, float]:
+    """Seconds that everybody takes for a handful of cases, asked all at once, when it has run before.
+
+    The first time, for nobody to be measured while it compiles its own source, is thrown away.
+    """
+    seconds: dict[str, list[float]] = {runner.name: [] for runner in chosen}
+    for _ in range(1 + _START_UPS):
+        for runner in chosen:
+            done = _run(runner, port, _HANDFUL, _HANDFUL, 180.0)
+            seconds[runner.name].append(done.wall)
+            if done.error:
+                print(f"{runner.name} doesn't work here: {done.error}", file=sys.stderr)
+    return {name: median(found[1:]) - LATENCY_SECONDS for name, found in seconds.items()}
 
 
 def _run(runner: Runner, port: int, cases: int, concurrency: int, limit: float) -> Run:
@@ -139,31 +148,35 @@ def _counted(port: int) -> int:
         return int(json.loads(answer.read())["requests"])
 
 
-def table(found: Sequence[Run]) -> str:
+def table(found: Sequence[Run], start_up: Mapping[str, float]) -> str:
     """Medians as a Markdown table. The limit is cases x latency / concurrency."""
-    lines = [
-        "| cases | at once | runner | wall s | of the limit | times ours | CPU s | MB |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    heads = "cases", "at once", "runner", "wall s", "of the limit", "times ours"
+    heads += "without start-up s", "times ours", "CPU s", "MB"
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     for cases, concurrency in dict.fromkeys((one.cases, one.concurrency) for one in found):
         here = [one for one in found if (one.cases, one.concurrency) == (cases, concurrency)]
         ours = median(one.wall for one in here if one.runner == here[0].runner)
-        lines += [_line(name, here, ours) for name in dict.fromkeys(one.runner for one in here)]
+        own_start = start_up[here[0].runner]
+        lines += [
+            _line([one for one in here if one.runner == name], start_up[name], ours, ours - own_start)
+            for name in dict.fromkeys(one.runner for one in here)
+        ]
     return "\n".join(lines)
 
 
-def _line(name: str, here: Sequence[Run], ours: float) -> str:
-    own = [one for one in here if one.runner == name]
+def _line(own: Sequence[Run], start_up: float, ours: float, ours_running: float) -> str:
     first = own[0]
     wall, cpu, memory = (median(getattr(one, what) for one in own) for what in ("wall", "cpu", "megabytes"))
     ideal = first.cases * LATENCY_SECONDS / first.concurrency
     calls = [one.within for one in own if one.within is not None]
     share = f"{ideal / median(calls):.0%} (calls only), {ideal / wall:.0%}" if calls else f"{ideal / wall:.0%}"
-    shown = f"{wall:.2f}"
-    if any(one.error for one in own):
-        shown, share = f"> {wall:.0f} ({first.requests:,} requests made)", "-"
-    cells = [f"{first.cases:,}", str(first.concurrency), name, shown, share, f"{wall / ours:.1f}", f"{cpu:.1f}"]
-    return "| " + " | ".join([*cells, f"{memory:.0f}"]) + " |"
+    running = wall - start_up
+    more = "> " if any(one.error for one in own) else ""
+    if more:
+        share = f"stopped, {first.requests:,} requests made"
+    times, times_running = f"{more}{wall / ours:.1f}", f"{more}{running / ours_running:.1f}"
+    cells = [f"{first.cases:,}", str(first.concurrency), first.runner, f"{more}{wall:.2f}", share, times]
+    return "| " + " | ".join([*cells, f"{more}{running:.2f}", times_running, f"{cpu:.1f}", f"{memory:.0f}"]) + " |"
 
 
 if __name__ == "__main__":
