@@ -2,11 +2,13 @@
 
 from prefect import flow
 
+from flows.plainly import told_plainly
 from softlaunch.ab.opening import TrialRequest
 from tasks import ledger, notices, stages, trials
 
 
 @flow(name="ab-test", flow_run_name="{request.app}: A/B test")
+@told_plainly
 def ab_test(request: TrialRequest) -> ledger.Standing:
     """Compare B with what serves now until the figures decide, the limit has come, or harm shows.
 

@@ -2,6 +2,7 @@
 
 from prefect import flow, runtime
 
+from flows.plainly import told_plainly
 from softlaunch.people.requests import DecisionRequest
 from tasks import ledger, notices
 
@@ -12,6 +13,7 @@ def _run_name() -> str:
 
 
 @flow(name="decide-approval", flow_run_name=_run_name)
+@told_plainly
 def decide_approval(request: DecisionRequest) -> list[str]:
     """Answer what a live release asks; returns the questions that were answered.
 

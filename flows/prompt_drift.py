@@ -2,12 +2,14 @@
 
 from prefect import flow
 
+from flows.plainly import told_plainly
 from flows.release import drive
 from softlaunch.drift.judgement import Step
 from tasks import drift, ledger, notices
 
 
 @flow(name="prompt-drift", flow_run_name="{app}: drift check")
+@told_plainly
 def prompt_drift(app: str) -> str:
     """Compare what the production variant answers to the golden set now with its frozen baseline.
 
@@ -26,6 +28,7 @@ def prompt_drift(app: str) -> str:
 
 
 @flow(name="drift-next-step", flow_run_name="{app}: act on the drift check")
+@told_plainly
 def drift_next_step(app: str, step: Step | None = None, actor: str = "prefect") -> str:
     """Do what an app's newest drift check proposes, or another step.
 

@@ -2,11 +2,13 @@
 
 from prefect import flow
 
+from flows.plainly import told_plainly
 from softlaunch.driving.orphans import Remedy
 from tasks import models, notices, orphans
 
 
 @flow(name="reconcile", flow_run_name="look for releases that nobody drives")
+@told_plainly
 def reconcile() -> list[str]:
     """Resume or roll back what nobody drives; returns a sentence for each.
 

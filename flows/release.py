@@ -2,6 +2,7 @@
 
 from prefect import flow, runtime
 
+from flows.plainly import told_plainly
 from softlaunch.driving.opening import ReleaseRequest
 from tasks import ledger, notices, reports, stages
 
@@ -11,6 +12,7 @@ def _run_name() -> str:
 
 
 @flow(name="release", flow_run_name=_run_name)
+@told_plainly
 def release(request: ReleaseRequest) -> ledger.Standing:
     """Walk one candidate through every stage; the first failed stage restores stable.
 
@@ -21,6 +23,7 @@ def release(request: ReleaseRequest) -> ledger.Standing:
 
 
 @flow(name="resume-release", flow_run_name="{release_id}: go on")
+@told_plainly
 def resume_release(release_id: str) -> ledger.Standing:
     """Go on with a live release that nobody drives any more.
 

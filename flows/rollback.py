@@ -2,6 +2,7 @@
 
 from prefect import flow, runtime
 
+from flows.plainly import told_plainly
 from softlaunch.people.requests import RollbackRequest
 from tasks import ledger, notices, reports
 
@@ -12,6 +13,7 @@ def _run_name() -> str:
 
 
 @flow(name="rollback", flow_run_name=_run_name)
+@told_plainly
 def rollback(request: RollbackRequest) -> str:
     """Take back what an app is releasing, or released last; returns the release's state."""
     ended = ledger.roll_back(request)

@@ -1,13 +1,17 @@
 """Drift checks, as flows use them."""
 
-from prefect import task
+from typing import Any
+
+from prefect import Task, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State, TaskRun
 
 from softlaunch.clock import utc_now
 from softlaunch.drift.acting import Acted
 from softlaunch.drift.acting import act as do
 from softlaunch.drift.check import check_drift, freeze_baseline
 from softlaunch.drift.judgement import Step
+from softlaunch.errors import SoftlaunchError
 from softlaunch.reports.drift_markdown import drift_markdown
 from softlaunch.reports.drift_page import write_drift_page
 from softlaunch.settings import Settings
@@ -19,7 +23,15 @@ from tasks.names import artifact_key
 _BY = "prompt-drift flow"
 
 
-@task(task_run_name="Freeze a baseline of {app} if there is none", retries=2, retry_delay_seconds=30)
+def _may_pass(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001  (Prefect's signature)
+    """Whether trying again may help: what a person must mend is still there half a minute later."""
+    return not isinstance(state.data, SoftlaunchError)
+
+
+_AGAIN: dict[str, Any] = {"retries": 2, "retry_delay_seconds": 30, "retry_condition_fn": _may_pass}
+
+
+@task(task_run_name="Freeze a baseline of {app} if there is none", **_AGAIN)
 def freeze_first(app: str) -> bool:
     """Freeze a baseline where an app has none yet; returns whether that was so. Goes on with one that was begun."""
     with ledger() as database:
@@ -30,7 +42,7 @@ def freeze_first(app: str) -> bool:
         return True
 
 
-@task(task_run_name="Check {app} against its baseline", retries=2, retry_delay_seconds=30)
+@task(task_run_name="Check {app} against its baseline", **_AGAIN)
 def check(app: str) -> DriftRun:
     """Ask the golden set and compare; a retry goes on with what was answered."""
     with ledger() as database:

@@ -68,6 +68,18 @@ def test_starting_does_not_load_prefect(module: str) -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_every_flow_fails_in_plain_words() -> None:
+    """What a person can mend ends a run with the error's own words, whichever flow it is."""
+    flows = [
+        (function.name, [ast.unparse(decorator).partition("(")[0] for decorator in function.decorator_list])
+        for path in sorted((ROOT / "flows").glob("*.py"))
+        for function in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(function, ast.FunctionDef) and function.decorator_list
+    ]
+    assert len(flows) >= 9
+    assert [name for name, decorators in flows if decorators != ["flow", "told_plainly"]] == []
+
+
 def test_every_package_says_what_it_is_for() -> None:
     """Each folder with modules is described in the docstring of its __init__.py."""
     folders = sorted({path.parent for path in _sources() if "versions" not in path.parts})

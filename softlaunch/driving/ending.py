@@ -7,6 +7,7 @@ from sqlmodel import Session
 
 from softlaunch.driving.decision import End
 from softlaunch.errors import ConflictError, NotFoundError
+from softlaunch.registry.ledger import check_app
 from softlaunch.release import Release, State
 from softlaunch.store.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
 from softlaunch.store.driving import Transition, apply_transition
@@ -119,6 +120,7 @@ def roll_back(session: Session, app: str, actor: Actor, reason: str, now: dateti
         release = to_release(session, live)
         state = State.ROLLED_BACK if release.state.exposes_users else State.ABORTED
         return end_release(session, release, End(state, Outcome.FAIL, reason), actor, now)
+    check_app(session, app)
     route = session.get_one(RouteRow, app, with_for_update=True)  # nothing can be opened from here on
     latest = find_newest(session, app, set(State) - {State.REJECTED}) or find_latest(session, app)
     if latest.live_app is not None:

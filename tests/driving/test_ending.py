@@ -113,7 +113,9 @@ def test_after_a_rollback_of_a_promotion_the_next_release_can_be_driven(database
 
 
 def test_without_any_release_there_is_nothing_to_go_back_to(database: Database) -> None:
-    """And the answer says which apps there are."""
+    """And the answer says which apps there are, also to who mistypes one."""
+    with pytest.raises(NotFoundError, match="no app 'support-bot' is recorded"):
+        undo(database)
     record_app(database)
     with pytest.raises(NotFoundError, match="apps: support-bot"):
         undo(database)

@@ -1,6 +1,8 @@
 """Each way to start work, on a real Prefect server: form, schedule, event, command line, and what an operator sees."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -156,6 +158,82 @@ def test_prefects_own_command_releases_approves_and_rolls_back(site: Site) -> No
     _run(site, "rollback/rollback", {"app": APP, "reason": "customers report wrong prices", "actor": "carla"})
     site.server.await_completed(f"{APP}: roll back")
     assert (site.newest().state, site.newest().reason) == ("rolled_back", "customers report wrong prices")
+
+
+IN_VAIN = """
+import orjson
+from flows.ab_test import ab_test
+from flows.decide_approval import decide_approval
+from flows.prompt_drift import drift_next_step, prompt_drift
+from flows.release import release, resume_release
+from flows.rollback import rollback
+from softlaunch.ab.opening import TrialRequest
+from softlaunch.driving.opening import Changes, ReleaseRequest
+from softlaunch.people.requests import Decision, DecisionRequest, RollbackRequest
+asked = [
+    (release, ReleaseRequest(app="boot", changes=Changes(model="second"))),
+    (release, ReleaseRequest(app="bot", changes=Changes(variant="best"))),
+    (resume_release, "bot-4711"),
+    (rollback, RollbackRequest(app="boot", reason="it is slow")),
+    (decide_approval, DecisionRequest(app="bot", decision=Decision.APPROVE, actor="anna")),
+    (ab_test, TrialRequest(app="bot", changes=Changes(model="best"))),
+    (prompt_drift, "boot"),
+    (drift_next_step, "bot"),
+]
+runs = [flow(parameter, return_state=True).state_details.flow_run_id for flow, parameter in asked]
+print(orjson.dumps(runs).decode())
+"""
+TOLD = [
+    "no app 'boot' is recorded; recorded: bot",
+    "bot has no variant 'best'; its variants: ",
+    "no release 'bot-4711' is recorded; see 'softlaunch release list'",
+    "no app 'boot' is recorded; recorded: bot",
+    "no question about bot is open",
+    "no model 'best' is recorded; recorded: first, second",
+    "no app 'boot' is recorded; recorded: bot",
+    "bot has no finished drift check; run 'softlaunch drift check bot'",
+]
+
+
+def test_a_run_that_cannot_do_what_it_is_asked_says_so_in_plain_words(site: Site) -> None:
+    """However a form was filled in, the run fails with what is wrong and what to do, and without a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_VAIN], env=site.environment, cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for run, words in zip(orjson.loads(done.stdout.splitlines()[-1]), TOLD, strict=True):
+        _failed_plainly(site, run, words)
+
+
+def test_a_second_release_of_an_app_is_told_who_holds_it(site: Site) -> None:
+    """A worker's run ends in the same plain words as one in the foreground; the first release goes on."""
+    _, after = site.candidate()
+    waits = {**BRIEF, "stages": [{**BRIEF["stages"][0], "approval": True}]}
+    policy = site.folder / "app" / "waits.yaml"
+    policy.write_text(yaml.safe_dump(waits), encoding="utf-8")
+    request = {"app": APP, "changes": {"model": after}, "policy_file": str(policy), "actor": "anna"}
+    _run(site, "release/release", {**request, "origin": "the first form"})
+    wait_until(lambda: site.opened_from("the first") and _is_asked(site), "the first release asks", PATIENCE)
+    deployment = site.server.deployment("release/release")["id"]
+    second = {"parameters": {"request": {**request, "actor": "berta"}}, "state": {"type": "SCHEDULED"}}
+    run = site.server.post(f"/deployments/{deployment}/create_flow_run", second)["id"]
+    wait_until(lambda: site.server.get(f"/flow_runs/{run}")["state_type"] == "FAILED", "the second fails", PATIENCE)
+    _failed_plainly(site, run, f"{APP} has a live release: {site.newest().id} (evaluating), opened by anna")
+    assert site.newest().state.live
+    softlaunch(site.environment, "release", "abort", APP)
+
+
+def _failed_plainly(site: Site, run: str, words: str) -> None:
+    """The run's message is the error's, its logs tell it once a task and once for the run, and nothing else."""
+    state = site.server.get(f"/flow_runs/{run}")["state"]
+    assert (state["type"], state["message"][: len(words)]) == ("FAILED", words)
+    wait_until(lambda: len(_ends(site, run)) >= 2, "the run's logs have arrived", PATIENCE)
+    told = site.server.logs_of(run)
+    assert not [line for line in told if "Traceback" in line or "exception during" in line], told
+    assert len(_ends(site, run)) == 2, told
+
+
+def _ends(site: Site, run: str) -> list[str]:
+    return [line for line in site.server.logs_of(run) if line.startswith("Finished in state Failed(")]
 
 
 def _run(site: Site, deployment: str, request: dict[str, Any]) -> None:
