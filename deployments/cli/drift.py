@@ -148,12 +148,12 @@ def _show(run: "DriftRun", json: bool) -> None:
 def _tell(document: "Mapping[str, Any]") -> None:
     from softlaunch.drift.judgement import Cause, Step
     from softlaunch.drift.telling import in_words
-    from softlaunch.reports.drift_words import show_metric_change, show_metric_value
+    from softlaunch.reports.drift_words import show_metric_change, show_metric_name, show_metric_value
 
     _say(f"{document['summary'][0].upper()}{document['summary'][1:]}.\n")
     rows = [
         (
-            one["metric"],
+            show_metric_name(one),
             show_metric_value(one, one["then"]),
             show_metric_value(one, one["now"]),
             show_metric_change(one),

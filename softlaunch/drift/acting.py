@@ -54,6 +54,11 @@ def act(database: Database, app: str, step: Step | None, actor: Actor, now: date
                 f"{check.id} of {app} has metrics that contradict each other; read its page ('softlaunch drift report "
                 f"{app}'), then choose: --step pin, roll_back or new_baseline"
             )
+        case Step.CHECK_AGAIN:
+            raise NothingToDoError(
+                f"{check.id} of {app} has too little evidence: {check.summary}; see to that, then 'softlaunch drift "
+                f"check {app}'"
+            )
         case Step.NOTHING:
             raise NothingToDoError(f"{check.id} of {app} found nothing to do; name a step with --step to do it anyway")
 

@@ -1,6 +1,7 @@
 """A drift check from its beginning to its report; killed anywhere, the next call goes on with it."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from sqlmodel import Session
 
 from softlaunch.drift.aliases import is_dated, pinnable
-from softlaunch.drift.collect import Asking, collect
+from softlaunch.drift.collect import Asking, collect, scored
 from softlaunch.drift.document import to_document
 from softlaunch.drift.figures import measure_drift
 from softlaunch.drift.judgement import Identity, Judgement, Setting, judge_drift
@@ -19,7 +20,7 @@ from softlaunch.drift.trend import Trend, trend_of
 from softlaunch.driving.opening import serving_variant
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.answers import EvalAnswer, EvalArm
-from softlaunch.evals.metrics import ACCURACY
+from softlaunch.evals.judges.gating import metric_plans
 from softlaunch.evals.report import MetricPlan
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.suite import Suite, load_suite
@@ -69,16 +70,18 @@ def freeze_baseline(database: Database, app: str, actor: str, now: datetime) -> 
 def check_drift(database: Database, app: str, actor: str, now: datetime) -> DriftRun:
     """Ask the production variant the golden set again and compare with the frozen baseline; returns the finished run.
 
-    What has drifted opens an incident and is told with the next step; what has not resolves an open one. Raises
-    NoBaselineError, or SoftlaunchError when the golden set or the endpoint can't be used.
+    Every metric that the golden set and the policy name is compared, as in a release's regression eval. What has
+    drifted, or can't be judged, opens an incident and is told with the next step; what is well resolves an open one.
+    Raises NoBaselineError, or SoftlaunchError when the golden set, the endpoint or the judges can't be used.
     """
     subject = read_subject(database, app)
     with database.begin() as session:
+        plans = metric_plans(session, subject.policy.eval, subject.suite.cases)
         baseline = _baseline(session, subject)
         digests = (subject.variant.digest, subject.suite.digest)
         run = open_run(session, app, RunKind.CHECK, digests, actor, now, baseline.id)
     _ask(database, subject, run, EvalArm.CANDIDATE, now)
-    judgement, document = _judge(database, subject, baseline, run, now)
+    judgement, document = _judge(database, subject, baseline, run, plans, now)
     with database.begin() as session:
         if conclude_run(session, run.id, judgement.summary, document, now):
             tell_of_check(session, app, run.id, judgement, document, now)
@@ -110,20 +113,31 @@ def _baseline(session: Session, subject: Subject) -> DriftRun:
 
 
 def _ask(database: Database, subject: Subject, run: DriftRun, arm: EvalArm, now: datetime) -> None:
+    collect(database, _asking(subject, run, arm), now, random.Random(), Retries())
+
+
+def _asking(subject: Subject, run: DriftRun, arm: EvalArm) -> Asking:
     policy = subject.policy
-    asking = Asking(run.id, subject.app, arm, subject.variant, subject.suite, policy.drift.repeats, policy.eval)
-    collect(database, asking, now, random.Random(), Retries())
+    return Asking(run.id, subject.app, arm, subject.variant, subject.suite, policy.drift.repeats, policy.eval)
 
 
 def _judge(
-    database: Database, subject: Subject, baseline: DriftRun, run: DriftRun, now: datetime
+    database: Database,
+    subject: Subject,
+    baseline: DriftRun,
+    run: DriftRun,
+    plans: Sequence[MetricPlan],
+    now: datetime,
 ) -> tuple[Judgement, dict[str, Any]]:
     with database.read() as session:
         then, today = read_answers(session, baseline.id), read_answers(session, run.id)
         trends = _trends(session, subject, now)
-    figures = measure_drift(subject.suite.cases, [*then, *today], [MetricPlan(ACCURACY)], subject.policy.drift)
+    asking = _asking(subject, run, EvalArm.CANDIDATE)
+    answers = scored(database, asking, [*then, *today], random.Random(), Retries())
+    policy = subject.policy
+    figures = measure_drift(subject.suite.cases, answers, plans, policy.drift, policy.eval.maximum_unscored)
     setting = _setting(subject, baseline, (identity_of(then), identity_of(today)), now)
-    judgement = judge_drift(figures, trends, setting, subject.policy.drift)
+    judgement = judge_drift(figures, trends, setting, policy.drift)
     return judgement, to_document(figures, trends, setting, judgement)
 
 

@@ -1,21 +1,31 @@
-"""Asking a variant the golden set, as often as a check wants; what was answered already isn't asked again."""
+"""Asking a variant the golden set, and judges about the answers; what was said already isn't asked again."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from softlaunch.evals.answers import CallKey, EvalArm
+from softlaunch.errors import SoftlaunchError
+from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
 from softlaunch.evals.calls import Call
 from softlaunch.evals.deadline import Deadline
+from softlaunch.evals.judges.caller import Caller
+from softlaunch.evals.judges.judgements import wanted_judgements, with_scores
+from softlaunch.evals.judges.runs import judging
+from softlaunch.evals.paying import Purse
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.runner import run_calls, run_to_end
 from softlaunch.evals.suite import Suite
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.eval_answers import add_answers, finished_calls, open_run
+from softlaunch.store.judgements import read_judgements
 from softlaunch.variant import Variant
+
+
+class BudgetUsedUpError(SoftlaunchError):
+    """A check ran out of what its judges may cost; what they said is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,34 @@ def collect(database: Database, asking: Asking, now: datetime, rng: random.Rando
         )
     )
     return len(missing)
+
+
+def scored(
+    database: Database, asking: Asking, answers: Sequence[EvalAnswer], rng: random.Random, retries: Retries
+) -> list[EvalAnswer]:
+    """Answers of both runs with the scores of every metric, after the same judges have judged both, today.
+
+    A judge's model may drift, too: what it said of the baseline at an earlier check is never compared with what it says
+    now. May be killed and called again. Raises BudgetUsedUpError, and then goes on when called with more.
+    """
+    cases, metrics = asking.suite.cases, [metric.parsed for metric in asking.policy.metrics]
+    wanted = list(wanted_judgements(cases, answers, metrics))
+    with database.read() as session:
+        said = read_judgements(session, asking.run_id)
+        budget = Purse().budget(session, asking.run_id, asking.policy)
+    unjudged = [one for one in wanted if one.key not in said]
+    if unjudged:
+        caller = Caller(asking.policy.concurrency, asking.policy.timeout, retries, rng, budget)
+        judging(database, asking.run_id, asking.policy.judge, unjudged, caller)(Deadline())
+        with database.read() as session:
+            said = read_judgements(session, asking.run_id)
+    left = sum(one.key not in said for one in wanted)
+    if left:
+        raise BudgetUsedUpError(
+            f"{budget.spent_out or 'the budget is used up'} with {left:,} of {len(wanted):,} judgements still to come; "
+            f"raise eval.budget_calls or eval.budget_usd and check {asking.app} again, which pays only for the rest"
+        )
+    return with_scores(cases, answers, metrics, said)
 
 
 def _calls(asking: Asking) -> Iterator[Call]:

@@ -22,7 +22,7 @@ def to_document(
         "remarks": [
             {"weight": one.weight.value, "subject": one.subject, "sentence": one.sentence} for one in judgement.remarks
         ],
-        "metrics": [_metric(one, "quality") for one in figures.quality]
+        "metrics": [_metric(one, "quality", figures.muted.get(one.metric)) for one in figures.quality]
         + ([_metric(figures.answered, "answered")] if figures.answered else [])
         + [_metric(one, "amount") for one in figures.amounts],
         "outputs": _outputs(figures),
@@ -43,11 +43,12 @@ def to_document(
     }
 
 
-def _metric(one: MetricComparison, kind: str) -> Mapping[str, Any]:
+def _metric(one: MetricComparison, kind: str, muted: str | None = None) -> Mapping[str, Any]:
     bounds = one.bounds
     return {
         "metric": one.metric,
         "kind": kind,
+        "muted": muted,
         "then": one.stable,
         "now": one.candidate,
         "difference": one.difference,

@@ -6,19 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from softlaunch.drift.figures import DriftFigures
+from softlaunch.drift.quality import disagree, of_gaps, of_quality, of_refusals, only_better
+from softlaunch.drift.remarks import Remark, Weight
 from softlaunch.drift.trend import Trend
 from softlaunch.evals.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.units import Margin, MarginKind
+from softlaunch.policy.units import MarginKind
 
 _DAY = 86400.0
-
-
-class Weight(StrEnum):
-    """What a remark asks for: an alert opens an incident, a notice is only in the report."""
-
-    ALERT = "alert"
-    NOTICE = "notice"
 
 
 class Cause(StrEnum):
@@ -29,6 +24,7 @@ class Cause(StrEnum):
     RELEASE = "release"
     USERS = "users"
     UNCLEAR = "unclear"
+    UNKNOWN = "unknown"
 
 
 class Step(StrEnum):
@@ -40,15 +36,7 @@ class Step(StrEnum):
     ROLL_BACK = "roll_back"
     NEW_BASELINE = "new_baseline"
     LOOK = "look"
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """One thing that a check has to say, about a metric or another subject, in a sentence."""
-
-    weight: Weight
-    subject: str
-    sentence: str
+    CHECK_AGAIN = "check_again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,64 +84,15 @@ class Judgement:
 
 def judge_drift(figures: DriftFigures, trends: Sequence[Trend], setting: Setting, policy: DriftPolicy) -> Judgement:
     """Weigh the golden set, the outputs, who answered, live traffic and ages."""
-    quality = _quality(figures.quality, policy)
-    golden = [*quality, *_refusals(figures, policy)]
-    outputs = _outputs(figures)
-    identity = _identity(setting)
+    golden = [*of_quality(figures, policy), *of_refusals(figures, policy)]
+    gaps = of_gaps(figures)
     live = [remark for trend in trends if (remark := _falling(trend, policy)) is not None]
     rest = [*_amounts(figures), *_ages(setting, policy), *_floating(setting)]
-    remarks = (*golden, *live, *identity, *outputs, *rest)
-    disagree = _disagree(figures.quality, policy)
+    remarks = (*golden, *gaps, *live, *_identity(setting), *_outputs(figures), *rest)
     moved = bool([remark for remark in golden if remark.weight is Weight.ALERT])
-    cause = _cause(setting, disagree=disagree, golden=moved, live=bool(live))
-    step = _step(cause, setting, better=_only_better(figures.quality) and not moved)
+    cause = _cause(setting, disagreeing=disagree(figures, policy), golden=moved, gaps=bool(gaps), live=bool(live))
+    step = _step(cause, setting, better=only_better(figures) and not moved)
     return Judgement(remarks, cause, step, _summary(remarks, setting))
-
-
-def allowed(one: MetricComparison, margin: Margin) -> float:
-    """How much of a score may be lost, as a share of one."""
-    return margin.value * (one.stable if margin.kind is MarginKind.RELATIVE else 1.0)
-
-
-def _quality(compared: Sequence[MetricComparison], policy: DriftPolicy) -> list[Remark]:
-    if _disagree(compared, policy):
-        told = "; ".join(_moved(one) for one in compared if one.finding is not Finding.NONE)
-        return [Remark(Weight.ALERT, "quality", f"the metrics disagree: {told}")]
-    remarks = []
-    for one in compared:
-        lost = one.stable - one.candidate
-        if one.finding is Finding.WORSE:
-            weight = Weight.ALERT if lost > allowed(one, policy.margin) else Weight.NOTICE
-            remarks.append(Remark(weight, one.metric, _moved(one)))
-        elif one.finding is Finding.BETTER:
-            remarks.append(Remark(Weight.NOTICE, one.metric, _moved(one)))
-    return remarks
-
-
-def _disagree(compared: Sequence[MetricComparison], policy: DriftPolicy) -> bool:
-    """Whether one metric is shown to have lost more than is allowed, and another to have won as much."""
-    beyond = {one.finding for one in compared if abs(one.difference) > allowed(one, policy.margin)}
-    return {Finding.WORSE, Finding.BETTER} <= beyond
-
-
-def _only_better(compared: Sequence[MetricComparison]) -> bool:
-    findings = {one.finding for one in compared}
-    return Finding.BETTER in findings and Finding.WORSE not in findings
-
-
-def _moved(one: MetricComparison) -> str:
-    verb = "fell" if one.candidate < one.stable else "rose"
-    return f"{one.metric} {verb} from {one.stable * 100:.1f} % to {one.candidate * 100:.1f} %"
-
-
-def _refusals(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:
-    one = figures.answered
-    if one is None or one.finding is Finding.NONE:
-        return []
-    verb = "rose" if one.candidate < one.stable else "fell"
-    told = f"refused answers {verb} from {(1 - one.stable) * 100:.1f} % to {(1 - one.candidate) * 100:.1f} %"
-    far = abs(one.difference) > policy.refusals.value
-    return [Remark(Weight.ALERT if far else Weight.NOTICE, "refusals", told)]
 
 
 def _outputs(figures: DriftFigures) -> list[Remark]:
@@ -242,12 +181,17 @@ def _floating(setting: Setting) -> list[Remark]:
     return [Remark(Weight.NOTICE, "model", told)]
 
 
-def _cause(setting: Setting, *, disagree: bool, golden: bool, live: bool) -> Cause:
-    """A golden set that moved: the model did, or a release. A steady one, and less happy users: they did."""
-    if disagree:
+def _cause(setting: Setting, *, disagreeing: bool, golden: bool, gaps: bool, live: bool) -> Cause:
+    """A golden set that moved: the model did, or a release. A steady one, and less happy users: they did.
+
+    Harm that was shown stands, whatever else is missing; that nothing has moved must be known of everything.
+    """
+    if disagreeing:
         return Cause.UNCLEAR
     if golden:
         return Cause.MODEL if setting.same_variant else Cause.RELEASE
+    if gaps:
+        return Cause.UNKNOWN
     changed = bool(setting.then.models and setting.now.models and setting.then.models != setting.now.models)
     if live:
         return Cause.USERS
@@ -258,6 +202,8 @@ def _step(cause: Cause, setting: Setting, *, better: bool) -> Step:
     match cause:
         case Cause.UNCLEAR:
             return Step.LOOK
+        case Cause.UNKNOWN:
+            return Step.CHECK_AGAIN
         case Cause.RELEASE:
             return Step.ROLL_BACK
         case Cause.MODEL:

@@ -15,6 +15,7 @@ _CAUSES = {
     Cause.RELEASE: "The golden set moved, and another variant serves since: it points to the release.",
     Cause.USERS: "The golden set is steady: it points to users, who ask or expect something else.",
     Cause.UNCLEAR: "The metrics contradict each other: a person has to look.",
+    Cause.UNKNOWN: "There is too little evidence to say that nothing has drifted.",
 }
 _STEPS = {
     Step.NOTHING: "",
@@ -23,6 +24,7 @@ _STEPS = {
     Step.ROLL_BACK: "Take the newest release back",
     Step.NEW_BASELINE: "Freeze a new baseline",
     Step.LOOK: "Look at the report's cases",
+    Step.CHECK_AGAIN: "Mend what is missing, and check again",
 }
 
 
@@ -45,14 +47,14 @@ def tell_of_check(
         )
         tell(session, app, None, told, now)
         return
-    summary = " ".join(
-        part for part in (f"{app}: {judgement.summary}.", cause, f"{proposed}." if proposed else "") if part
-    )
+    parts = (f"{app}: {judgement.summary}.", _every_metric(document), cause, f"{proposed}." if proposed else "")
+    summary = " ".join(part for part in parts if part)
     evidence = {
         "check": run_id,
         "cause": judgement.cause.value,
         "step": judgement.step.value,
         "metrics": {one["metric"]: [one["then"], one["now"]] for one in document["metrics"]},
+        "muted": {one["metric"]: one["muted"] for one in document["metrics"] if one["muted"]},
     }
     open_incident(session, Incident(IncidentKind.PROMPT_DRIFT, app, None, key, summary, evidence), now)
     moved = next((one for one in judgement.alerts if one.subject == "resolved model"), None)
@@ -60,3 +62,13 @@ def tell_of_check(
         floating = IncidentKind.FLOATING_MODEL_CHANGED
         told = f"{app}: {moved.sentence}. {proposed}." if proposed else f"{app}: {moved.sentence}."
         open_incident(session, Incident(floating, app, None, f"{app}:{floating}", told, evidence), now)
+
+
+def _every_metric(document: Mapping[str, Any]) -> str:
+    """Metrics of quality in a sentence, where there are several: those that stayed say something, too."""
+    shown = [
+        f"{one['metric']} {one['then'] * 100:.1f} -> {one['now'] * 100:.1f} %{' (muted)' if one['muted'] else ''}"
+        for one in document["metrics"]
+        if one["kind"] == "quality"
+    ]
+    return f"Then and now: {', '.join(shown)}." if len(shown) > 1 else ""

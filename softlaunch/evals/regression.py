@@ -17,9 +17,9 @@ from softlaunch.evals.calls import Call
 from softlaunch.evals.comparison import compare
 from softlaunch.evals.deadline import Deadline
 from softlaunch.evals.judges.caller import Caller
-from softlaunch.evals.judges.gating import judges_of, metric_plans
+from softlaunch.evals.judges.gating import metric_plans
 from softlaunch.evals.judges.judgements import Judging, wanted_judgements, with_scores
-from softlaunch.evals.judges.rounds import judge_with
+from softlaunch.evals.judges.runs import judging
 from softlaunch.evals.multiplicity import level_of_a_look
 from softlaunch.evals.paying import Purse, out_of_budget, reuse_answers
 from softlaunch.evals.report import EvalReport
@@ -30,7 +30,7 @@ from softlaunch.evals.upkeep import open_upkeep_incidents, with_upkeep
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.eval_answers import add_answers, finished_calls, open_run, read_answers, spent_usd
-from softlaunch.store.judgements import add_judgements, read_judgements
+from softlaunch.store.judgements import read_judgements
 from softlaunch.variant import Variant
 from softlaunch.verdict import Outcome
 
@@ -217,16 +217,9 @@ class RegressionEval:
     def _judge(self, order: EvalOrder, unjudged: Sequence[Judging]) -> Callable[[Deadline], None]:
         policy = order.policy
         with self._database.read() as session:
-            judges = judges_of(session, policy.judge)
             budget = self._purse.budget(session, order.run_id, policy)
-        budget.check(judges.models)
         caller = Caller(policy.concurrency, policy.timeout, self._retries, self._rng, budget)
-        record = partial(add_judgements, self._database, order.run_id)
-
-        def run(until: Deadline) -> None:
-            run_to_end(judge_with(caller, judges, unjudged, record, until))
-
-        return run
+        return judging(self._database, order.run_id, policy.judge, unjudged, caller)
 
 
 def _level(policy: EvalPolicy) -> float:

@@ -51,6 +51,11 @@ def judge_unscored(cases: Sequence[ComparedCase], grouped: ByCase, policy: EvalP
     )
 
 
+def metric_gate(metric: str) -> str:
+    """The gate on answers that a metric has no value for."""
+    return f"{GATE}: {metric}"
+
+
 def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> Verdict | None:
     """Whether a metric has a value for enough of the answered calls of both arms; None where it has for all.
 
@@ -62,7 +67,7 @@ def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> V
         return None
     enough = max(stable.share, candidate.share) <= policy.maximum_unscored.value
     return Verdict(
-        gate=f"{GATE}: {metric}",
+        gate=metric_gate(metric),
         outcome=Outcome.PASS if enough else Outcome.ERROR,
         reason=f"{metric} has no value for {candidate.unscored:,} of the candidate's {candidate.calls:,} answers and "
         f"{stable.unscored:,} of stable's {stable.calls:,}; {policy.maximum_unscored} are allowed"

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from softlaunch.drift.judgement import Cause, Step
 from softlaunch.drift.telling import in_words
 from softlaunch.reports.band_plot import Mark, Point, band_plot
-from softlaunch.reports.drift_words import show_metric_change, show_metric_value
+from softlaunch.reports.drift_words import show_metric_change, show_metric_value, show_title
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.pages import write_whole
 
@@ -38,7 +38,7 @@ def render_drift(app: str, check_id: str, document: Document, checked_at: dateti
             cause=cause,
             step=step,
             tone="fail" if document["drifted"] else "pass",
-            title="Drifted" if document["drifted"] else "Nothing has drifted",
+            title=show_title(document),
             plots=[(trend["metric"], _plot(trend)) for trend in document["trends"]],
             runbook=_RUNBOOK,
             show_metric_value=show_metric_value,

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from softlaunch.drift.figures import COST, LATENCY, LENGTH
+from softlaunch.drift.judgement import Cause
 from softlaunch.reports.wording import show_cost
 
 
 def show_metric_value(metric: Mapping[str, Any], value: float) -> str:
     """`84.0 %`, `1,240 characters`, `1.2 s`, `$0.0011`."""
-    match metric["metric"]:
+    match metric["metric"] if metric["kind"] == "amount" else "":
         case "length":
             return f"{value:,.0f} characters"
         case "latency":
@@ -20,10 +20,22 @@ def show_metric_value(metric: Mapping[str, Any], value: float) -> str:
             return f"{value * 100:.1f} %"
 
 
+def show_metric_name(metric: Mapping[str, Any]) -> str:
+    """`accuracy`, or `rubric (muted)` for one that may not alert."""
+    return f"{metric['metric']} (muted)" if metric.get("muted") else str(metric["metric"])
+
+
+def show_title(document: Mapping[str, Any]) -> str:
+    """`Drifted`, `Nothing has drifted`, or `Not known` where that can't be said."""
+    if document["cause"] == Cause.UNKNOWN:
+        return "Not known"
+    return "Drifted" if document["drifted"] else "Nothing has drifted"
+
+
 def show_metric_change(metric: Mapping[str, Any]) -> str:
     """The change with its bounds: in points of a share, in percent of what an amount was."""
     scale, unit = (100.0, "points")
-    if metric["metric"] in {LENGTH, LATENCY, COST} and metric["kind"] == "amount":
+    if metric["kind"] == "amount":
         scale, unit = (100.0 / metric["then"] if metric["then"] else 0.0), "%"
     change, low, high = (metric[key] * scale for key in ("difference", "low", "high"))
     return f"{change:+.1f} {unit} ({low:+.1f} to {high:+.1f})"

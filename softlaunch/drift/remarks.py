@@ -1,0 +1,20 @@
+"""What a check has to say: one thing at a time, each with its weight."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Weight(StrEnum):
+    """What a remark asks for: an alert opens an incident, a notice is only in the report."""
+
+    ALERT = "alert"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing that a check has to say, about a metric or another subject, in a sentence."""
+
+    weight: Weight
+    subject: str
+    sentence: str
