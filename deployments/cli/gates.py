@@ -13,7 +13,7 @@ from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.release import Stage
 from softlaunch.replay.files import SampleFile
-from softlaunch.replay.reading import observed_percent, read_rows
+from softlaunch.replay.reading import observed_split, read_rows
 from softlaunch.replay.rows import SamplesError
 from softlaunch.replay.stages import StageNames
 from softlaunch.replay.windows import Looks
@@ -26,8 +26,9 @@ _WEIGHT = typer.Option(
     None,
     "--weight-percent",
     metavar="PERCENT|observed",
-    help="The candidate's share of units, for files without a column stage or weight_percent; "
-    "'observed' takes what the file shows, and no split can then be found wrong.",
+    help="The candidate's share of units, for files without a column stage or weight_percent. Left out: the policy's "
+    "only split, or the one of several that the file agrees with, else 'observed'. That takes what the file shows, and "
+    "no split can then be found wrong.",
 )
 _SECONDS = typer.Option(
     None,
@@ -65,8 +66,8 @@ def replay_samples(
 
     Columns: ts (epoch seconds or ISO 8601) and arm (stable or candidate); unit, and the metrics ok, latency_ms,
     cost_usd, quality, satisfaction (0 to 1) and hallucination, each of which may be missing or empty; stage (name or
-    position in the plan) or weight_percent. Rows are in order of time; up to 2 s late
-    (--look-seconds) does no harm. Each unit counts once in a stage.
+    position in the plan) or weight_percent, where the file has several. Other columns are ignored. Rows are in order
+    of time; up to 2 s late (--look-seconds) does no harm. Each unit counts once in a stage.
 
     Only the gates are replayed: minimum times and requests, approvals and deadlines are the release's own.
 
@@ -77,29 +78,34 @@ def replay_samples(
     stages = _stages(policy, file, weight_percent)
     done = replay(policy, read_rows(file, stages), Looks(look_seconds, look_rows), file.metrics)
     if as_json:
-        print_json(_document(done))
+        print_json({**_document(done), "columns_ignored": list(file.ignored)})
     else:
-        _show(done)
+        _show(done, file, presumed=weight_percent is None and not file.stage_columns)
     raise typer.Exit(_EXITS.get(done.conclusion, Exit.INCONCLUSIVE))
 
 
 def _stages(policy: Policy, file: SampleFile, weight: str | None) -> StageNames | Stage:
-    """How the stage of a row is found. Raises SamplesError where the file and the option don't say, or both do."""
+    """How the stage of a row is found. Raises SamplesError where the file and the option both say it."""
     names = StageNames(policy)
     if file.stage_columns:
         if weight is not None:
             raise SamplesError(f"{file.path} has a column {file.stage_columns[0]}; leave out --weight-percent")
         return names
     if weight is None:
-        raise SamplesError(
-            f"{file.path} doesn't say which share of units was meant for the candidate; add a column weight_percent or "
-            "stage, or give --weight-percent with a number, or with 'observed' to take what the file shows"
-        )
-    percent = observed_percent(file) if weight == _OBSERVED else _number(weight)
+        split = observed_split(file)
+        return names.by_split(split.candidate, split.stable)
+    percent = _observed(file) if weight == _OBSERVED else _number(weight)
     stage = names.by_weight(percent) if 0 < percent <= 100 else None
     if stage is None:
         raise SamplesError(f"--weight-percent {weight}: expected a number above 0 and up to 100, or 'observed'")
     return stage
+
+
+def _observed(file: SampleFile) -> float:
+    percent = observed_split(file).percent
+    if percent is None:
+        raise SamplesError(f"{file.path}: no split can be observed, because one arm has no rows; name it instead")
+    return percent
 
 
 def _number(text: str) -> float:
@@ -146,10 +152,14 @@ def _gate(one: Judged) -> dict[str, Any]:
     }
 
 
-def _show(done: Replayed) -> None:
+def _show(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     columns = ("gate", "role", "verdict", "candidate", "stable", "harm", "between", "margin", "evidence")
     print_table("Gates", columns, [_cells(one) for one in done.gates])
     _say("")
+    if presumed and done.stages:
+        _say(f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent says otherwise.")
+    if file.ignored:
+        _say(f"Columns that were ignored: {', '.join(file.ignored)}.")
     for stage in done.stages:
         how = "not passed" if stage.passed is None else f"passed at row {stage.passed.row:,}"
         _say(f"{stage.stage.name}: {how}, last look at row {stage.latest.row:,}")

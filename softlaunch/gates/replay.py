@@ -1,7 +1,7 @@
 """What the gates would have decided on recorded requests, and when. Pure: rows come in, one conclusion comes out."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -52,11 +52,15 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class StageReplay:
-    """How a stage went: `passed` is the first look at which all required gates passed, `latest` the last look."""
+    """How a stage went: `passed` is the first look at which all required gates passed, `latest` the last look.
+
+    `is_compared` is false where stable had no request in it.
+    """
 
     stage: Stage
     latest: Moment
     passed: Moment | None = None
+    is_compared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,9 @@ def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Col
     """Feed rows in order of time through the gates of a policy, stage by stage.
 
     `measured` are the metrics that were recorded at all. A rollback ends the replay; a pass needs every stage that has
-    rows to pass. Raises SamplesError for rows that can't be replayed.
+    rows to pass, except a last one that gave everybody to the candidate and has nothing to compare with: few but
+    softlaunch go on asking stable then, and what the stages before it showed stands. Raises SamplesError for rows that
+    can't be replayed.
     """
     cutter = Cutter(policy, looks)
     walk = _Walk(policy, frozenset(measured))
@@ -160,7 +166,7 @@ class _Walk:
         if stage.kind is StageKind.CANARY:
             self.exposed += int(np.count_nonzero(rows.candidate))
         moment = Moment(rows.last, self.elapsed, self.exposed, self._judged(panel))
-        self._note(stage, moment)
+        self._note(stage, moment, is_compared=not rows.candidate.all())
         return _worst(moment, Outcome.FAIL)
 
     def _panel_of(self, stage: Stage, rows: Rows) -> Panel:
@@ -192,17 +198,23 @@ class _Walk:
             return verdict
         return replace(verdict, reason="no data: the samples have no column for it")
 
-    def _note(self, stage: Stage, moment: Moment) -> None:
+    def _note(self, stage: Stage, moment: Moment, *, is_compared: bool) -> None:
         required = [one.verdict for one in moment.gates if one.verdict.role is Role.REQUIRED]
         all_pass = bool(required) and all(verdict.outcome is Outcome.PASS for verdict in required)
-        passed = self.stages[-1].passed or (moment if all_pass and not _worst(moment, Outcome.ERROR) else None)
-        self.stages[-1] = StageReplay(stage, moment, passed)
+        before = self.stages[-1]
+        passed = before.passed or (moment if all_pass and not _worst(moment, Outcome.ERROR) else None)
+        self.stages[-1] = StageReplay(stage, moment, passed, before.is_compared or is_compared)
 
 
 def _worst(moment: Moment, outcome: Outcome) -> Judged | None:
     """The gate with the most evidence of harm among those that count and say this."""
-    found = [one for one in moment.gates if one.verdict.outcome is outcome and one.verdict.role is not Role.MUTED]
+    found = (one for one in _counted(moment) if one.verdict.outcome is outcome)
     return max(found, key=lambda one: one.evidence, default=None)
+
+
+def _counted(moment: Moment) -> Iterator[Judged]:
+    """The gates that aren't muted."""
+    return (one for one in moment.gates if one.verdict.role is not Role.MUTED)
 
 
 def _rolled_back(walk: _Walk, culprit: Judged) -> Replayed:
@@ -222,19 +234,28 @@ def _rolled_back(walk: _Walk, culprit: Judged) -> Replayed:
 def _at_end(walk: _Walk) -> Replayed:
     """The conclusion when no row is left and nothing was rolled back: an error, what is missing, or a pass."""
     if not walk.stages:
-        reason = "no row belongs to a stage in which a candidate was in force"
+        reason = "no data: no row belongs to a stage in which a candidate was in force"
         return Replayed(Conclusion.INCONCLUSIVE, reason, None, None, 0, (), ())
-    for stage in walk.stages:
-        broken = _worst(stage.latest, Outcome.ERROR)
+    stages, unjudged = _comparable(walk.stages)
+    for stage in stages:
+        broken = next((one for one in _counted(stage.latest) if one.verdict.outcome is Outcome.ERROR), None)
         if broken is not None:
             return _undecided(walk, stage, Conclusion.ERROR, broken)
-    for stage in walk.stages:
+    for stage in stages:
         if stage.passed is None:
             return _undecided(walk, stage, Conclusion.INCONCLUSIVE, _missing(stage.latest))
-    passed = [(stage, stage.passed) for stage in walk.stages if stage.passed is not None]
-    reason = "; ".join(f"{stage.stage.name} passed at row {moment.row:,}" for stage, moment in passed)
+    passed = [(stage, stage.passed) for stage in stages if stage.passed is not None]
+    reason = "; ".join([*(f"{stage.stage.name} passed at row {moment.row:,}" for stage, moment in passed), *unjudged])
     at = passed[-1][1]
     return Replayed(Conclusion.PASS, reason, None, at, at.exposed, at.gates, tuple(walk.stages))
+
+
+def _comparable(stages: Sequence[StageReplay]) -> tuple[Sequence[StageReplay], Sequence[str]]:
+    """The stages that can be judged, and what is said of one that can't."""
+    *before, last = stages
+    if not before or last.is_compared or last.stage.weight_percent < 100:
+        return stages, ()
+    return before, (f"{last.stage.name} has no request of stable to compare with and wasn't judged",)
 
 
 def _missing(moment: Moment) -> Judged | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,6 +23,7 @@ METRICS = {
 """Columns that hold a metric; each may be missing."""
 _STAGES = ("stage", "weight_percent")
 _COLUMNS = ("ts", "arm", "unit", *METRICS, *_STAGES)
+_LIKE = 0.75  # of 1, how alike a misspelled name is
 _BLOCK_BYTES = 4 << 20
 _BATCH_ROWS = 1 << 16
 _SUFFIXES = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".pq": "parquet"}
@@ -36,8 +38,13 @@ class SampleFile:
 
     @classmethod
     def at(cls, path: Path) -> "SampleFile":
-        """The file at a path. Raises SamplesError where it can't be read or has the wrong columns."""
+        """The file at a path. Raises SamplesError where it can't be read, or lacks or misspells a column."""
         return cls(path, _checked(path, _columns(path)))
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Columns that mean nothing here."""
+        return tuple(name for name in self.columns if name not in _COLUMNS)
 
     @property
     def metrics(self) -> frozenset[Metric]:
@@ -81,8 +88,9 @@ def _columns(path: Path) -> tuple[str, ...]:
 
 def _checked(path: Path, found: tuple[str, ...]) -> tuple[str, ...]:
     for name in found:
-        if name not in _COLUMNS:
-            raise SamplesError(f"{path}: unknown column {name!r}; expected some of {', '.join(_COLUMNS)}")
+        meant = [] if name in _COLUMNS else get_close_matches(name.lower(), set(_COLUMNS) - set(found), 1, _LIKE)
+        if meant:
+            raise SamplesError(f"{path}: unknown column {name!r}; is it {meant[0]}? Known are {', '.join(_COLUMNS)}")
         if found.count(name) > 1:
             raise SamplesError(f"{path}: column {name} is there twice; keep one")
     for name in ("ts", "arm"):

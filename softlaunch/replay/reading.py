@@ -33,7 +33,7 @@ _PARSERS: dict[Metric, Callable[[Column], Floats]] = {
 
 
 def read_rows(file: SampleFile, stages: StageNames | Stage) -> Iterator[Rows]:
-    """All requests of a file in its order, never two stages in one stretch. Raises SamplesError.
+    """All requests of a file in its order, if it has any, never two stages in one stretch. Raises SamplesError.
 
     `stages` finds the stage of a row by its columns, or is the stage of all of them.
     """
@@ -46,15 +46,25 @@ def read_rows(file: SampleFile, stages: StageNames | Stage) -> Iterator[Rows]:
         elif labels is not None:
             yield from labels.cut(here)
         first += batch.num_rows
-    if first == 1:
-        raise SamplesError(f"{file.path} has no rows; expected one for each request")
 
 
-def observed_percent(file: SampleFile) -> float:
-    """The candidate's share of a file's units in percent; reads all of it. Raises SamplesError without both arms.
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How many of a file's units fell on each arm; each unit counts once, as in the gates."""
 
-    Each unit counts once, as in the gates.
-    """
+    candidate: int
+    stable: int
+
+    @property
+    def percent(self) -> float | None:
+        """The candidate's share of the units, None where one arm has none."""
+        if not (self.candidate and self.stable):
+            return None
+        return 100 * self.candidate / (self.candidate + self.stable)
+
+
+def observed_split(file: SampleFile) -> Split:
+    """The split that a file shows; reads all of it. Raises SamplesError."""
     seen = SeenUnits()
     units = candidates = 0
     for batch in file.batches():
@@ -64,9 +74,7 @@ def observed_percent(file: SampleFile) -> float:
         fresh[np.flatnonzero(rows.named)[firsts]] = seen.first_time(rows.units[rows.named][firsts])
         units += int(np.count_nonzero(fresh))
         candidates += int(np.count_nonzero(fresh & rows.candidate))
-    if candidates in {0, units}:
-        raise SamplesError(f"{file.path}: no split can be observed, because one arm has no rows; name it instead")
-    return 100 * candidates / units
+    return Split(candidates, units - candidates)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

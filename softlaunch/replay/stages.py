@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, sqrt
 
 from softlaunch.policy.model import Policy, StagePolicy
 from softlaunch.release import Stage, StageKind, plan
+
+_BY_CHANCE = 3.29  # standard deviations, which one file in a thousand exceeds
 
 
 class UnknownStageError(ValueError):
@@ -35,8 +37,10 @@ class StageNames:
             raise UnknownStageError("the candidate's share of units in percent, 0 to 100")
         if weight_percent == 0:
             return None
-        canaries = [stage for stage in self._watched if stage.kind is StageKind.CANARY]
-        following = next(stage for stage in canaries if stage.weight_percent >= weight_percent)
+        return self._step(weight_percent)
+
+    def _step(self, weight_percent: float) -> Stage:
+        following = next(stage for stage in self._canaries if stage.weight_percent >= weight_percent)
         if following.weight_percent == weight_percent:
             return following
         step = StagePolicy(weight_percent=weight_percent)
@@ -62,9 +66,30 @@ class StageNames:
             )
         return stage
 
+    def by_split(self, candidate: int, stable: int) -> Stage:
+        """The canary stage that requests of unknown stage belong to, by how many units fell on each arm.
+
+        Where the policy plans a single split, it is that one. Otherwise it is the planned one that the units agree
+        with, within what chance explains in all but one of a thousand files; else one of the share that they show.
+        Without units of both arms it is the first.
+        """
+        splits = [stage for stage in self._canaries if stage.weight_percent < 100]
+        if not (candidate and stable) or len(splits) == 1:
+            return [*splits, *self._canaries][0]
+        count = candidate + stable
+        surprise = {stage.name: _surprise(candidate, count, stage.weight_percent / 100) for stage in splits}
+        nearest = min(splits, key=lambda stage: surprise[stage.name], default=None)
+        if nearest is not None and surprise[nearest.name] <= _BY_CHANCE:
+            return nearest
+        return self._step(100 * candidate / count)
+
     @property
     def _watched(self) -> Sequence[Stage]:
         return [stage for stage in plan(self.policy) if stage.kind is not StageKind.EVAL]
+
+    @property
+    def _canaries(self) -> Sequence[Stage]:
+        return [stage for stage in self._watched if stage.kind is StageKind.CANARY]
 
 
 def candidate_share(policy: Policy, stage: Stage) -> float:
@@ -77,13 +102,19 @@ def candidate_share(policy: Policy, stage: Stage) -> float:
     return stage.candidate_share
 
 
+def _surprise(candidate: int, count: int, share: float) -> float:
+    """How many standard deviations the candidate's units are from the share that was meant for it."""
+    return abs(candidate - count * share) / sqrt(count * share * (1 - share))
+
+
 def _names(stage: Stage) -> set[str]:
     names = {str(stage.position), _squeezed(stage.name)}
-    return names if stage.kind is StageKind.SHADOW else {*names, f"{stage.weight_percent:g}%"}
+    weight = f"{stage.weight_percent:g}"
+    return names if stage.kind is StageKind.SHADOW else {*names, f"{weight}%", f"canary{weight}"}
 
 
 def _squeezed(text: str) -> str:
-    return "".join(text.lower().split())
+    return "".join(text.lower().replace("-", " ").replace("_", " ").split())
 
 
 def _number(text: str) -> float:

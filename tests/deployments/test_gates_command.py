@@ -1,6 +1,7 @@
 """What `softlaunch gates replay` prints, and with which exit code it ends."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -85,6 +86,27 @@ def test_a_split_that_is_off_is_an_error(softlaunch: Run, tmp_path: Path, policy
     assert (done.code, orjson.loads(done.out)["outcome"]) == (Exit.INCONCLUSIVE, "error")
 
 
+def test_a_file_without_a_split_is_taken_for_a_planned_stage(softlaunch: Run, tmp_path: Path, policy: str) -> None:
+    """Which is said, and how to say otherwise; columns that mean nothing here are named."""
+    done = softlaunch("gates", "replay", samples(tmp_path, request_id="r"), "--policy", policy)
+    assert done.code == Exit.OK
+    assert "was taken for canary 50 %; --weight-percent says otherwise" in done.out
+    assert "Columns that were ignored: request_id." in done.out
+
+
+@pytest.mark.parametrize("rows", [pytest.param(slice(0, 0), id="no rows"), pytest.param("stable", id="one arm")])
+def test_a_file_without_evidence_is_inconclusive(softlaunch: Run, tmp_path: Path, policy: str, rows: Any) -> None:
+    """Not bad input: a program that asks hears that nothing passes, and why."""
+    file = samples(tmp_path)
+    table = pd.read_csv(tmp_path / file)
+    (table[rows] if isinstance(rows, slice) else table[table.arm == rows]).to_csv(tmp_path / file, index=False)
+    done = softlaunch("gates", "replay", file, "--policy", policy, "--json")
+    said = orjson.loads(done.out)
+    assert done.code == Exit.INCONCLUSIVE
+    assert said["outcome"] in {"inconclusive", "error"}
+    assert said["reason"]
+
+
 @pytest.mark.parametrize("weight", ["50", "observed"])
 def test_a_file_without_a_split_is_told_it(softlaunch: Run, tmp_path: Path, policy: str, weight: str) -> None:
     """As a number, or as it was observed."""
@@ -95,7 +117,6 @@ def test_a_file_without_a_split_is_told_it(softlaunch: Run, tmp_path: Path, poli
 @pytest.mark.parametrize(
     ("columns", "options", "said"),
     [
-        pytest.param({}, (), "add a column weight_percent or stage, or give --weight-percent", id="no split"),
         pytest.param({}, ("--weight-percent", "0"), "expected a number above 0 and up to 100", id="no weight"),
         pytest.param({}, ("--weight-percent", "half"), "expected a number above 0 and up to 100", id="a word"),
         pytest.param({"stage": "2"}, ("--weight-percent", "5"), "leave out --weight-percent", id="both"),

@@ -149,6 +149,18 @@ def test_a_release_that_passes_all_stages_passes() -> None:
     assert "; canary 50 % passed at row" in done.reason
 
 
+def test_a_last_stage_without_stable_is_not_judged() -> None:
+    """Few go on asking stable when everybody is on the candidate; what was shown before stands."""
+    before, after = recorded(6000), recorded(2000, stage="canary 100 %", first=6001, share=1.0)
+    done = run(before, after)
+    assert (done.conclusion, done.at) == (Conclusion.PASS, run(before).at)
+    assert done.reason.endswith("canary 100 % has no request of stable to compare with and wasn't judged")
+    alone = run(recorded(2000, stage="canary 100 %", share=1.0))
+    assert alone.conclusion is not Conclusion.PASS
+    undecided = run(recorded(40), recorded(2000, stage="canary 100 %", first=41, share=1.0))
+    assert undecided.conclusion is Conclusion.INCONCLUSIVE
+
+
 def test_harm_in_a_later_stage_ends_the_release() -> None:
     """However good the stage before it was."""
     done = run(recorded(8000, stage="canary 10 %"), recorded(3000, first=8001, latency=2.0))

@@ -11,7 +11,7 @@ from builders import make_policy
 
 from softlaunch.policy.model import Metric
 from softlaunch.replay.files import SampleFile
-from softlaunch.replay.reading import observed_percent, read_rows
+from softlaunch.replay.reading import observed_split, read_rows
 from softlaunch.replay.rows import Rows, SamplesError, joined
 from softlaunch.replay.stages import StageNames
 
@@ -123,10 +123,10 @@ def test_a_wrong_value_is_named_with_row_and_column(tmp_path: Path, column: str,
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        pytest.param(["ts,arm,latency", "1,stable,3"], "unknown column 'latency'; expected some of ts, arm", id="typo"),
+        pytest.param(["ts,arm,latency", "1,stable,3"], "unknown column 'latency'; is it latency_ms?", id="short"),
+        pytest.param(["ts,arm,Units", "1,stable,u"], "unknown column 'Units'; is it unit?", id="a typo"),
         pytest.param(["ts,ok", "1,1"], "there is no column arm", id="no arm"),
         pytest.param(["ts,arm,ts", "1,stable,1"], "column ts is there twice", id="twice"),
-        pytest.param(["ts,arm"], "has no rows", id="a header only"),
         pytest.param(["ts,arm", "1,stable", "2"], "Row #3: Expected 2 columns, got 1", id="a torn line"),
     ],
 )
@@ -166,10 +166,10 @@ def test_rows_far_into_a_file_keep_their_number(tmp_path: Path) -> None:
 
 def test_stages_are_found_by_name_position_or_weight(tmp_path: Path) -> None:
     """Stretches are split where they change; zero is no stage."""
-    names = ("shadow", "1", "canary 10 %", "10%", "2", "Canary 50%")
+    names = ("shadow", "1", "canary 10 %", "10%", "2", "Canary 50%", "canary_50")
     path = written(tmp_path, "ts,arm,stage", *(f"1,stable,{name}" for name in names))
     stages = [rows.stage for rows in read_rows(SampleFile.at(path), NAMES)]
-    found = ["shadow"] * 2 + ["canary 10 %"] * 3 + ["canary 50 %"]
+    found = ["shadow"] * 2 + ["canary 10 %"] * 3 + ["canary 50 %"] * 2
     assert [stage.name for stage in stages if stage] == found
     path = written(tmp_path, "ts,arm,weight_percent", *(f"1,stable,{weight}" for weight in ("0", "10.0", "20", "100")))
     weighed = [rows.stage for rows in read_rows(SampleFile.at(path), NAMES)]
@@ -205,6 +205,35 @@ def test_the_observed_split_counts_units(tmp_path: Path) -> None:
         f"1,{'candidate' if unit < 3 else 'stable'},u{unit}" for unit in range(10) for _ in range(1 + 9 * (unit == 0))
     ]
     path = written(tmp_path, "ts,arm,unit", *lines)
-    assert observed_percent(SampleFile.at(path)) == pytest.approx(30)
-    with pytest.raises(SamplesError, match="one arm has no rows"):
-        observed_percent(SampleFile.at(written(tmp_path, "ts,arm", "1,stable")))
+    split = observed_split(SampleFile.at(path))
+    assert (split.candidate, split.stable, split.percent) == (3, 7, pytest.approx(30))
+    assert observed_split(SampleFile.at(written(tmp_path, "ts,arm", "1,stable"))).percent is None
+
+
+def test_columns_of_another_meaning_are_ignored(tmp_path: Path) -> None:
+    """And told, so that nobody takes them for judged."""
+    file = SampleFile.at(written(tmp_path, "ts,arm,request_id,country", "1,stable,r1,DE"))
+    assert file.ignored == ("request_id", "country")
+    assert sum(len(rows) for rows in read_rows(file, NAMES.by_name("canary 50 %"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("candidate", "stable", "name"),
+    [
+        pytest.param(505, 495, "canary 50 %", id="a planned split"),
+        pytest.param(9, 111, "canary 10 %", id="another one, on few units"),
+        pytest.param(300, 700, "canary 30 %", id="a split that isn't planned"),
+        pytest.param(0, 700, "canary 10 %", id="nobody on the candidate"),
+        pytest.param(0, 0, "canary 10 %", id="nobody at all"),
+    ],
+)
+def test_a_file_without_stages_is_taken_for_the_one_it_agrees_with(candidate: int, stable: int, name: str) -> None:
+    """The planned one that chance explains, else the share that was seen."""
+    assert NAMES.by_split(candidate, stable).name == name
+
+
+def test_the_only_split_of_a_policy_is_the_one_that_was_meant() -> None:
+    """So that a file whose split is off is found out."""
+    names = StageNames(make_policy(stages=[{"weight_percent": 50}, {"weight_percent": 100}]))
+    assert names.by_split(300, 700).name == "canary 50 %"
+    assert StageNames(make_policy(stages=[{"weight_percent": 100}])).by_split(500, 500).name == "canary 50 %"
