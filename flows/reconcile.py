@@ -1,4 +1,4 @@
-"""The reconcile flow: each minute it looks for releases that nobody drives, and has them driven on."""
+"""The reconcile flow: each minute it looks for releases that nobody drives, or that were cancelled."""
 
 from prefect import flow
 
@@ -10,7 +10,7 @@ from tasks import models, notices, orphans
 @flow(name="reconcile", flow_run_name="look for releases that nobody drives")
 @told_plainly
 def reconcile() -> list[str]:
-    """Resume or roll back what nobody drives; returns a sentence for each.
+    """Resume or roll back what nobody drives, end what was cancelled in Prefect; returns a sentence for each.
 
     A resumed release gets a flow run of its own, `resume-release`, which the ledger lets drive only once.
     """

@@ -17,7 +17,7 @@ def release(request: ReleaseRequest) -> ledger.Standing:
     """Walk one candidate through every stage; the first failed stage restores stable.
 
     A rejected or rolled-back candidate is a completed run: Prefect's state tells of the pipeline, the ledger of the
-    release.
+    release. To cancel the run takes the candidate back.
     """
     return drive(ledger.open_release(request))
 

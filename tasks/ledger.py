@@ -73,7 +73,7 @@ def take_over(release_id: str) -> int:
     with ledger() as database:
         token = build_driver(database, DRIVER).take_over(release_id)
         with database.begin() as session:
-            note_run(session, release_id, token, runtime.flow_run.ui_url or "")
+            note_run(session, release_id, token, runtime.flow_run.id or "", runtime.flow_run.ui_url or "")
         return token
 
 

@@ -1,6 +1,7 @@
-"""Live releases that nobody drives."""
+"""Live releases that nobody drives, or whose run was cancelled."""
 
 from datetime import timedelta
+from functools import partial
 
 from prefect import get_run_logger, task
 from prefect.deployments import run_deployment
@@ -10,6 +11,7 @@ from softlaunch.driving.reconcile import Finding, Reconciler
 from softlaunch.settings import Settings
 from softlaunch.store.releases import Actor
 from tasks.ledger import ledger
+from tasks.runs import cancelled_runs
 
 RESUMING = "resume-release/resume-release"
 _SAME_ORDER_SECONDS = 120
@@ -17,10 +19,11 @@ _SAME_ORDER_SECONDS = 120
 
 @task(task_run_name="look for releases that nobody drives")
 def settle() -> tuple[Finding, ...]:
-    """Free, or roll back, every release that nobody drives; one log line each."""
+    """Free, or end, every release that nobody drives, and end those whose run was cancelled; one log line each."""
     logger = get_run_logger()
+    by, ttl = Actor("reconcile", "prefect"), timedelta(seconds=Settings().driver_seconds)
     with ledger() as database:
-        found = Reconciler(database, Actor("reconcile", "prefect"), timedelta(seconds=Settings().driver_seconds)).run()
+        found = Reconciler(database, by, ttl, cancelled=partial(cancelled_runs, complain=logger.warning)).run()
     for finding in found:
         logger.warning(finding.sentence)
     return found

@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections.abc import Collection
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Annotated
@@ -12,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from deployments.cli.ledger import ledger
 from deployments.cli.model_upkeep import ModelUpkeep
 from deployments.cli.output import JSON_OPTION, console, errors, print_json
+from deployments.cli.prefect_api import prefect_configured
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
 from softlaunch.driving.orphans import Remedy
@@ -37,9 +39,10 @@ def reconcile(
 ) -> None:
     """Go on with releases that nobody drives.
 
-    Each is driven to its end in this process, or rolled back where its policy says so. Needs no Prefect; any number
-    of these may run at once. --watch also looks each minute whether models answer as they did, and lets aliases in the
-    registry that SOFTLAUNCH_MODEL_REGISTRY names follow.
+    Each is driven to its end in this process, or ended: rolled back where its policy says so, or where its run was
+    cancelled in the Prefect that PREFECT_API_URL names. Needs no Prefect; any number of these may run at once. --watch
+    also looks each minute whether models answer as they did, and lets aliases in the registry that
+    SOFTLAUNCH_MODEL_REGISTRY names follow.
     """
     with ledger() as database:
         if watch:
@@ -64,7 +67,9 @@ class _Settled:
         settings = Settings()
         self._patience = patience
         by = Actor("reconcile", who().origin)
-        self._reconciler = Reconciler(database, by, timedelta(seconds=settings.driver_seconds))
+        ttl = timedelta(seconds=settings.driver_seconds)
+        self._reconciler = Reconciler(database, by, ttl, cancelled=self._cancelled)
+        self._prefect_silent = False
         self.drives = Drives(
             build_driver(database, "reconcile"),
             settings.poll_seconds,
@@ -78,6 +83,19 @@ class _Settled:
         for finding in found:
             if finding.remedy is Remedy.RESUME:
                 self.drives.begin(finding.release_id)
+        return found
+
+    def _cancelled(self, runs: Collection[str]) -> Collection[str]:
+        """Of these runs, those that a person cancelled; an outage of Prefect is told of once."""
+        if not prefect_configured():
+            return ()
+        from tasks.runs import cancelled_runs
+
+        problems: list[str] = []
+        found = cancelled_runs(runs, problems.append)
+        if problems and not self._prefect_silent:
+            _complain(f"{problems[0]}; those that nobody drives are resumed")
+        self._prefect_silent = bool(problems)
         return found
 
 

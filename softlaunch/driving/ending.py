@@ -117,9 +117,7 @@ def roll_back(session: Session, app: str, actor: Actor, reason: str, now: dateti
     """
     live = find_live(session, app, lock=True)
     if live is not None:
-        release = to_release(session, live)
-        state = State.ROLLED_BACK if release.state.exposes_users else State.ABORTED
-        return end_release(session, release, End(state, Outcome.FAIL, reason), actor, now)
+        return end_live(session, live, actor, reason, now)
     check_app(session, app)
     route = session.get_one(RouteRow, app, with_for_update=True)  # nothing can be opened from here on
     latest = find_newest(session, app, set(State) - {State.REJECTED}) or find_latest(session, app)
@@ -128,6 +126,13 @@ def roll_back(session: Session, app: str, actor: Actor, reason: str, now: dateti
     if latest.state != State.PROMOTED or read_alias(session, app, PRODUCTION) != latest.candidate_digest:
         return Ended(latest.id, State(latest.state), route.revision, route.stable_digest)
     return _undo_promotion(session, to_release(session, latest), actor, reason, now)
+
+
+def end_live(session: Session, live: ReleaseRow, actor: Actor, reason: str, now: datetime) -> Ended:
+    """End a live release that is locked, as a person wants it: rolled back when users may have met the candidate."""
+    release = to_release(session, live)
+    state = State.ROLLED_BACK if release.state.exposes_users else State.ABORTED
+    return end_release(session, release, End(state, Outcome.FAIL, reason), actor, now)
 
 
 def _undo_promotion(session: Session, release: Release, actor: Actor, reason: str, now: datetime) -> Ended:

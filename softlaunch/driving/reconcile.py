@@ -1,11 +1,14 @@
 """Bringing releases that nobody drives back on their way: found, told of, and resumed or rolled back.
 
+A release whose driver a person cancelled is ended instead, whether it still drives or not: whoever presses Cancel wants
+the candidate out. Where nobody can say whether that was so, the release is resumed.
+
 Any number of reconcilers may run at once: each orphan is taken up by compare-and-set, and only one of those who resume
 it gets the right to drive.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,23 +17,32 @@ from sqlmodel import Session, col, select
 
 from softlaunch.clock import utc_now
 from softlaunch.driving.decision import End
-from softlaunch.driving.ending import end_release
+from softlaunch.driving.ending import end_live, end_release
 from softlaunch.driving.orphans import Judgement, Orphan, Remedy, judge_orphan, show_seconds
 from softlaunch.release import Release, State
 from softlaunch.store.database import Database
-from softlaunch.store.driving import Right, set_free, unattended
+from softlaunch.store.driving import Right, driving_runs, set_free, unattended
 from softlaunch.store.news import Incident, IncidentKind, open_incident, resolve_incident
-from softlaunch.store.releases import Actor, is_driven, read_release
+from softlaunch.store.releases import Actor, find_live, is_driven, read_release, to_release
 from softlaunch.store.stages import read_stages
 from softlaunch.store.tables import IncidentRow, ReleaseRow
 from softlaunch.verdict import Outcome
 
 _DEATHS_WITHIN = timedelta(hours=1)
+CANCELLED = "its run was cancelled in Prefect by hand"
+_WHO_CANCELLED = Actor("somebody", "prefect")
+
+AskCancelled = Callable[[Collection[str]], Collection[str]]
+"""Of these runs, those that a person cancelled, as far as their orchestrator says."""
+
+
+def _nobody_to_ask(runs: Collection[str]) -> Collection[str]:  # noqa: ARG001  (an AskCancelled)
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """An orphaned release and what became of it; one to resume waits for a driver."""
+    """A release that was orphaned or cancelled, and what became of it; one to resume waits for a driver."""
 
     release_id: str
     token: int
@@ -57,9 +69,10 @@ class Reconciler:
     ttl: timedelta
     clock: Callable[[], datetime] = utc_now
     pause: Callable[[float], None] = time.sleep
+    cancelled: AskCancelled = _nobody_to_ask
 
     def run(self, patience: float = 0.0) -> tuple[Finding, ...]:
-        """One pass: incidents that are over are resolved, orphans are settled; returns what was found.
+        """One pass: what is over is resolved, what was cancelled ended, orphans settled; returns what was found.
 
         Releases without a driver for less than `patience` seconds are left to another reconciler. Clocks may differ
         or jump, so that a right which looks unused is watched for a moment: a driver that lives renews it.
@@ -67,11 +80,29 @@ class Reconciler:
         with self.database.begin() as session:
             _resolve(session, self.by, self.clock())
             suspects = unattended(session, self.ttl, self.clock())
-        if not suspects:
-            return ()
-        self.pause(self.ttl.total_seconds() / 3)
-        found = [self._settle(right, patience) for right in suspects]
+        if suspects:
+            self.pause(self.ttl.total_seconds() / 3)
+        found = [*self._end_cancelled(), *(self._settle(right, patience) for right in suspects)]
         return tuple(finding for finding in found if finding is not None)
+
+    def _end_cancelled(self) -> Iterator[Finding | None]:
+        """End the releases whose runs a person cancelled; None for one that is another's by now."""
+        with self.database.read() as session:
+            runs = driving_runs(session)
+        for run in self.cancelled(runs) if runs else ():
+            yield self._take_out(runs[run], run)
+
+    def _take_out(self, app: str, run: str) -> Finding | None:
+        now = self.clock()
+        with self.database.begin() as session:
+            live = find_live(session, app, lock=True)
+            if live is None or live.run_id != run:
+                return None
+            release = to_release(session, live)
+            silent = _silence(session, release, now)
+            end_live(session, live, _WHO_CANCELLED, CANCELLED, now)
+            _resolve(session, self.by, now)
+        return _found(release, release.driver_token, silent, Judgement(Remedy.ROLL_BACK, CANCELLED))
 
     def _settle(self, right: Right, patience: float) -> Finding | None:
         """Take up one orphan in one transaction; None when somebody drives it after all, or it is another's turn."""
@@ -86,16 +117,20 @@ class Reconciler:
             if judgement.remedy is Remedy.ROLL_BACK:
                 _end(session, release, judgement, self.by, now)
                 _resolve(session, self.by, now)
-        return Finding(
-            release.id,
-            right.token,
-            release.app,
-            release.stage.name,
-            release.driver_holder,
-            round(silent, 1),
-            judgement.remedy,
-            judgement.reason,
-        )
+        return _found(release, right.token, silent, judgement)
+
+
+def _found(release: Release, token: int, silent: float, judgement: Judgement) -> Finding:
+    return Finding(
+        release.id,
+        token,
+        release.app,
+        release.stage.name,
+        release.driver_holder,
+        round(silent, 1),
+        judgement.remedy,
+        judgement.reason,
+    )
 
 
 def _silence(session: Session, release: Release, now: datetime) -> float:

@@ -21,7 +21,7 @@ def claim(session: Session, release_id: str, holder: str, ttl: timedelta, now: d
         update(ReleaseRow)
         .where(col(ReleaseRow.id) == release_id, col(ReleaseRow.live_app).is_not(None))
         .where(col(ReleaseRow.driver_expires_at).is_(None) | (col(ReleaseRow.driver_expires_at) <= now))
-        .values(driver_token=ReleaseRow.driver_token + 1, driver_holder=holder, driver_expires_at=now + ttl)
+        .values(driver_token=ReleaseRow.driver_token + 1, driver_holder=holder, driver_expires_at=now + ttl, run_id="")
         .returning(col(ReleaseRow.driver_token))
     ).scalar_one_or_none()
     if claimed is None:
@@ -137,7 +137,13 @@ def set_free(session: Session, right: Right, now: datetime) -> bool:
     return freed.scalar_one_or_none() is not None
 
 
-def note_run(session: Session, release_id: str, token: int, url: str) -> None:
-    """Note where the run of a release's driver can be looked at, for people who get a message."""
+def note_run(session: Session, release_id: str, token: int, run_id: str, url: str) -> None:
+    """Note which run of an orchestrator a release's driver is, and where it can be looked at."""
     held = (col(ReleaseRow.id) == release_id) & (col(ReleaseRow.driver_token) == token)
-    session.execute(update(ReleaseRow).where(held).values(run_url=url))
+    session.execute(update(ReleaseRow).where(held).values(run_id=run_id, run_url=url))
+
+
+def driving_runs(session: Session) -> dict[str, str]:
+    """The orchestrator's runs that drive live releases, or drove them last, with the app that each is for."""
+    found = select(ReleaseRow.run_id, ReleaseRow.app).where(col(ReleaseRow.live_app).is_not(None))
+    return dict(session.exec(found.where(ReleaseRow.run_id != "")).all())

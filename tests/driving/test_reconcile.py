@@ -4,14 +4,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import NOON, STABLE, Scene, make_policy, steps_of, told
+from builders import APP, NOON, STABLE, Scene, make_policy, steps_of, told
 from sqlmodel import col, select
 
 from softlaunch.driving.driver import DRIVER_TTL
 from softlaunch.driving.orphans import Remedy
-from softlaunch.driving.reconcile import Reconciler
+from softlaunch.driving.reconcile import CANCELLED, Reconciler
+from softlaunch.history import read_history
 from softlaunch.release import State
 from softlaunch.store.database import Database
+from softlaunch.store.driving import note_run
 from softlaunch.store.releases import Actor, FencedError
 from softlaunch.store.tables import IncidentRow
 from softlaunch.verdict import Outcome
@@ -20,14 +22,14 @@ HALF = 3
 BY = Actor("reconcile", "test")
 
 
-def reconciler(scene: Scene, during: Any = lambda: None) -> Reconciler:
-    """One by the scene's clock; `during` happens while it watches."""
+def reconciler(scene: Scene, during: Any = lambda: None, cancelled: Any = lambda runs: ()) -> Reconciler:
+    """One by the scene's clock; `during` happens while it watches, `cancelled` says what people cancelled."""
 
     def pause(seconds: float) -> None:
         scene.clock.go(seconds)
         during()
 
-    return Reconciler(scene.database, BY, DRIVER_TTL, scene.clock, pause)
+    return Reconciler(scene.database, BY, DRIVER_TTL, scene.clock, pause, cancelled)
 
 
 def orphaned(database: Database, **policy: Any) -> Scene:
@@ -36,6 +38,14 @@ def orphaned(database: Database, **policy: Any) -> Scene:
     scene.drive_to(HALF)
     scene.driver("the dead one").take_over(scene.release_id)
     return scene
+
+
+def run_by(scene: Scene, holder: str, run: str) -> int:
+    """Have a run of an orchestrator drive the release from now on; returns its token."""
+    token = scene.driver(holder).take_over(scene.release_id)
+    with scene.database.begin() as session:
+        note_run(session, scene.release_id, token, run, "")
+    return token
 
 
 def incidents(database: Database) -> list[IncidentRow]:
@@ -177,3 +187,65 @@ def test_a_release_that_kills_its_drivers_is_rolled_back(database: Database) -> 
     assert remedies == [Remedy.RESUME] * 5 + [Remedy.ROLL_BACK]
     assert len(incidents(database)) == 6
     assert not scene.release().state.live
+
+
+@pytest.mark.parametrize("silent", [pytest.param(1, id="still driven"), pytest.param(60, id="its driver was killed")])
+def test_a_release_whose_run_was_cancelled_is_ended(database: Database, silent: float) -> None:
+    """Whoever presses Cancel wants the candidate out: stable serves alone, the driver is over, the trail says so."""
+    scene = Scene.opened(database)
+    scene.drive_to(HALF)
+    token = run_by(scene, "a flow", "run 1")
+    scene.clock.go(silent)
+    (found,) = reconciler(scene, cancelled=lambda runs: set(runs) & {"run 1", "run 2"}).run()
+    assert found.sentence.startswith(
+        f"{scene.release_id} was rolled back at canary 50 %: its run was cancelled in Prefect"
+    )
+    release = scene.release()
+    assert (release.state, release.outcome, release.reason) == (State.ROLLED_BACK, Outcome.FAIL, CANCELLED)
+    assert (scene.route().stable_digest, scene.route().weight_percent) == (STABLE.digest, 0)
+    with database.read() as session:
+        ended = read_history(session, APP, 50)[-1]
+    assert (ended.event, ended.by, ended.what) == ("ended", "somebody (prefect)", f"rolled_back: {CANCELLED}")
+    assert any(CANCELLED in text for text in told(database))
+    assert incidents(database) == []
+    assert scene.driver("a flow").advance(scene.release_id, token).over
+
+
+def test_cancelled_before_users_met_the_candidate_it_is_aborted(database: Database) -> None:
+    """As a rollback by hand would."""
+    scene = Scene.opened(database)
+    run_by(scene, "a flow", "run 1")
+    reconciler(scene, cancelled=list).run()
+    assert steps_of(database, scene.release_id)[-1] == ("aborted", 0)
+
+
+def test_where_nobody_knows_of_a_cancelled_run_the_release_is_resumed(database: Database) -> None:
+    """An orchestrator that is down, or that has forgotten the run, takes no release back."""
+    scene = Scene.opened(database)
+    scene.drive_to(HALF)
+    run_by(scene, "a flow", "run 1")
+    scene.clock.go(60)
+    (found,) = reconciler(scene).run()
+    assert found.remedy is Remedy.RESUME
+
+
+def test_a_run_that_somebody_replaced_may_be_cancelled(database: Database) -> None:
+    """To tidy up the run of a driver that died long ago, or of one that is replaced at this moment, ends no release."""
+    scene = Scene.opened(database)
+    scene.drive_to(HALF)
+    run_by(scene, "a flow", "run 1")
+    scene.clock.go(60)
+
+    def replaced_meanwhile(runs: Any) -> Any:
+        run_by(scene, "the next flow", "run 2")
+        return runs
+
+    assert reconciler(scene, cancelled=replaced_meanwhile).run() == ()
+    asked: list[str] = []
+    reconciler(scene, cancelled=lambda runs: asked.extend(runs) or ()).run()
+    assert asked == ["run 2"]
+    scene.clock.go(60)
+    scene.driver("the command line").take_over(scene.release_id)
+    reconciler(scene, cancelled=lambda runs: asked.extend(runs) or ()).run()
+    assert asked == ["run 2"]
+    assert scene.release().state.live

@@ -19,9 +19,11 @@ from end_to_end.stage import APP, BRIEF, Installation, installation, write_app
 from providers import quick_profile, running_provider
 from servers import wait_until
 
+from softlaunch.driving.reconcile import CANCELLED
 from softlaunch.rehearsal.cases import Case
 from softlaunch.release import Release, State
 from softlaunch.store.releases import find_latest, find_newest, list_releases, to_release
+from softlaunch.store.tables import RouteRow
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -138,13 +140,9 @@ def test_prefects_own_command_releases_approves_and_rolls_back(site: Site) -> No
     While the release waits for a person its progress shows, in one artifact; its log tells the story in few lines.
     """
     before, after = site.candidate()
-    asked = {
-        **BRIEF,
-        "stages": [{**BRIEF["stages"][0], "weight_percent": 50}, {**BRIEF["stages"][0], "approval": True}],
-    }
-    policy = site.folder / "app" / "asks.yaml"
-    policy.write_text(yaml.safe_dump(asked), encoding="utf-8")
-    request = {"app": APP, "changes": {"model": after}, "policy_file": str(policy), "actor": "anna"}
+    (once,) = BRIEF["stages"]
+    policy = _policy(site, "asks.yaml", [{**once, "weight_percent": 50}, {**once, "approval": True}])
+    request = {"app": APP, "changes": {"model": after}, "policy_file": policy, "actor": "anna"}
     _run(site, "release/release", request)
     wait_until(lambda: site.newest().stages[-1].approval and _is_asked(site), "the release asks", PATIENCE)
     bar = f"{site.newest().id}-1-progress"
@@ -207,10 +205,8 @@ def test_a_run_that_cannot_do_what_it_is_asked_says_so_in_plain_words(site: Site
 def test_a_second_release_of_an_app_is_told_who_holds_it(site: Site) -> None:
     """A worker's run ends in the same plain words as one in the foreground; the first release goes on."""
     _, after = site.candidate()
-    waits = {**BRIEF, "stages": [{**BRIEF["stages"][0], "approval": True}]}
-    policy = site.folder / "app" / "waits.yaml"
-    policy.write_text(yaml.safe_dump(waits), encoding="utf-8")
-    request = {"app": APP, "changes": {"model": after}, "policy_file": str(policy), "actor": "anna"}
+    policy = _policy(site, "waits.yaml", [{**BRIEF["stages"][0], "approval": True}])
+    request = {"app": APP, "changes": {"model": after}, "policy_file": policy, "actor": "anna"}
     _run(site, "release/release", {**request, "origin": "the first form"})
     wait_until(lambda: site.opened_from("the first") and _is_asked(site), "the first release asks", PATIENCE)
     deployment = site.server.deployment("release/release")["id"]
@@ -220,6 +216,74 @@ def test_a_second_release_of_an_app_is_told_who_holds_it(site: Site) -> None:
     _failed_plainly(site, run, f"{APP} has a live release: {site.newest().id} (evaluating), opened by anna")
     assert site.newest().state.live
     softlaunch(site.environment, "release", "abort", APP)
+
+
+WATCHED = {"weight_percent": 50, "minimum_time": "1 h", "minimum_requests": 20, "deadline": "2 h"}
+RELEASE = """
+import sys
+from flows.release import release
+from softlaunch.driving.opening import Changes, ReleaseRequest
+release(ReleaseRequest(app="bot", changes=Changes(model=sys.argv[1]), policy_file=sys.argv[2], origin="a process"))
+"""
+
+
+def test_cancel_in_prefect_takes_the_candidate_back(site: Site) -> None:
+    """The worker kills the run, and the scheduled reconcile ends its release in place of resuming it."""
+    _, after = site.candidate()
+    policy = _policy(site, "watched.yaml", [WATCHED, BRIEF["stages"][0]])
+    request = {"app": APP, "changes": {"model": after}, "policy_file": policy, "origin": "the form to cancel"}
+    _run(site, "release/release", request)
+    wait_until(lambda: site.opened_from("the form to cancel") and _in_canary(site), "users meet it", PATIENCE)
+    cancelled = site.newest()
+    run = _cancel(site)
+    wait_until(lambda: not site.newest().state.live, "the release is over", PATIENCE)
+    _ended_by_cancel(site, cancelled)
+    wait_until(lambda: site.server.get(f"/flow_runs/{run}")["state_type"] == "CANCELLED", "its run is too", PATIENCE)
+    ended = orjson.loads(softlaunch(site.environment, "history", APP, "--json"))[-1]
+    assert (ended["event"], ended["by"]) == ("ended", "somebody (prefect)")
+
+
+def test_cancel_takes_back_what_no_worker_can_kill(site: Site) -> None:
+    """A flow in somebody's own process stays Cancelling; plain reconcile ends its release, and the process ends."""
+    _, after = site.candidate()
+    command = [sys.executable, "-c", RELEASE, after, _policy(site, "watched.yaml", [WATCHED, BRIEF["stages"][0]])]
+    flow = subprocess.Popen(command, env=site.environment, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: site.opened_from("a process") and _in_canary(site), "users meet it", PATIENCE)
+        cancelled = site.newest()
+        _cancel(site)
+        softlaunch(site.environment, "reconcile", "--json")
+        _ended_by_cancel(site, cancelled)
+        wait_until(lambda: flow.poll() is not None, "its process ends by itself", PATIENCE)
+    finally:
+        flow.kill()
+        flow.wait()
+
+
+def _policy(site: Site, name: str, stages: list[dict[str, Any]]) -> str:
+    policy = site.folder / "app" / name
+    policy.write_text(yaml.safe_dump({**BRIEF, "stages": stages}), encoding="utf-8")
+    return str(policy)
+
+
+def _in_canary(site: Site) -> bool:
+    return site.newest().state is State.CANARY
+
+
+def _cancel(site: Site) -> str:
+    """Do what the button in the UI does to the run that drives the newest release; returns the run's id."""
+    run = site.newest().run_url.rsplit("/", 1)[1]
+    site.server.post(f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
+    return run
+
+
+def _ended_by_cancel(site: Site, release: Release) -> None:
+    """The release that was live is rolled back, nothing came after it, and stable alone serves."""
+    ended = site.newest()
+    assert (ended.id, ended.state, ended.reason) == (release.id, "rolled_back", CANCELLED)
+    with site.playing.database.read() as session:
+        route = session.get_one(RouteRow, APP)
+    assert (route.stable_digest, route.weight_percent) == (release.stable.digest, 0)
 
 
 def _failed_plainly(site: Site, run: str, words: str) -> None:

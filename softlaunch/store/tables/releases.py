@@ -13,7 +13,8 @@ class ReleaseRow(SQLModel, table=True):
     """One attempt to make a candidate stable, or (by its `kind`) an A/B test of one against stable.
 
     `live_app` is the app while the release is live and null afterwards: its uniqueness is the app's release lock.
-    `revision` is compared and set by every transition; `driver_token` fences off drivers that were replaced.
+    `revision` is compared and set by every transition; `driver_token` fences off drivers that were replaced. `run_id`
+    is the orchestrator's run that drives it, empty where another process does.
     """
 
     __tablename__ = "releases"
@@ -40,6 +41,7 @@ class ReleaseRow(SQLModel, table=True):
     outcome: str = ""
     reason: str = ""
     run_url: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    run_id: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class StageRow(SQLModel, table=True):
