@@ -18,6 +18,7 @@ from softlaunch.replay.rows import SamplesError
 from softlaunch.replay.stages import StageNames
 from softlaunch.replay.windows import Looks
 from softlaunch.reports.wording import show_duration, show_harm, show_interval, show_value
+from softlaunch.verdict import Role
 
 _OBSERVED = "observed"
 _SAMPLES = typer.Argument(metavar="SAMPLES", help="CSV (also .csv.gz) or Parquet, a row for each request.")
@@ -153,7 +154,7 @@ def _gate(one: Judged) -> dict[str, Any]:
 
 
 def _show(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
-    columns = ("gate", "role", "verdict", "candidate", "stable", "harm", "between", "margin", "evidence")
+    columns = ("gate", "verdict", "candidate", "stable", "harm", "between", "margin", "evidence")
     print_table("Gates", columns, [_cells(one) for one in done.gates])
     _say("")
     if presumed and done.stages:
@@ -178,8 +179,7 @@ def _when(done: Replayed) -> str:
 def _cells(one: Judged) -> tuple[object, ...]:
     verdict = one.verdict
     return (
-        verdict.gate,
-        verdict.role.value,
+        verdict.gate if verdict.role is Role.REQUIRED else f"{verdict.gate} ({verdict.role.value})",
         verdict.outcome.value,
         show_value(verdict.gate, verdict.candidate_value),
         show_value(verdict.gate, verdict.stable_value),
