@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from softlaunch.driving.decision import Answer
 from softlaunch.gates.panel import Panel
 from softlaunch.release import Release, Stage, StageKind
+from softlaunch.shadow.state import state_in
 from softlaunch.store.exposure import Exposure, read_exposure
 from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
@@ -160,6 +161,7 @@ def _stage_json(view: StageView) -> Mapping[str, Any]:
         "ended_at": view.record.ended_at,
         "reason": view.record.reason,
         **counted,
+        **({"copies": state_in(view.record.evidence).figures()} if view.stage.kind is StageKind.SHADOW else {}),
         "verdicts": [
             {
                 "gate": verdict.gate,

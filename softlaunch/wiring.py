@@ -10,11 +10,18 @@ from softlaunch.driving.look import Eyes
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.settings import Settings
+from softlaunch.shadow.judge import CopyJudge
+from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 
 
 def build_driver(database: Database, kind: str) -> Driver:
     """A driver on the embedded request log. `kind` says what drives, such as `release flow`."""
-    eyes = Eyes(RequestLogTelemetry(database), RegressionEval(database), TrialWatch(database))
+    eyes = Eyes(
+        RequestLogTelemetry(database),
+        RegressionEval(database),
+        TrialWatch(database),
+        CopyWatch(database, CopyJudge(database)),
+    )
     ttl = timedelta(seconds=Settings().driver_seconds)
     return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl)

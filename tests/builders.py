@@ -20,6 +20,7 @@ from softlaunch.policy.model import Metric, Policy
 from softlaunch.registry.ledger import record_variant
 from softlaunch.release import Release, State
 from softlaunch.route import Serving
+from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 from softlaunch.store.news import WEBHOOK_LANE
 from softlaunch.store.releases import Actor, Opening, open_release, read_release
@@ -240,6 +241,7 @@ class Scene:
     telemetry: ScriptedTelemetry = field(default_factory=ScriptedTelemetry)
     evaluator: FakeEvaluator = field(default_factory=FakeEvaluator)
     step_seconds: float = 3.0
+    copies: CopyWatch | None = None
 
     @classmethod
     def opened(cls, database: Database, policy: Policy | None = None, **parts: Any) -> "Scene":
@@ -248,7 +250,7 @@ class Scene:
 
     def driver(self, holder: str = "driver one") -> Driver:
         """A driver by this scene's clock."""
-        eyes = Eyes(self.telemetry, self.evaluator, TrialWatch(self.database))
+        eyes = Eyes(self.telemetry, self.evaluator, TrialWatch(self.database), self.copies)
         return Driver(self.database, eyes, holder, self.clock)
 
     def drive_until(self, stop: Callable[[Release], bool], driver: Driver | None = None, most: int = 200) -> Release:

@@ -105,6 +105,14 @@ def test_copies_are_made_only_where_users_see_one_arm() -> None:
     }
 
 
+def test_stable_is_asked_twice_only_where_texts_are_kept() -> None:
+    """A share of the copied requests; without texts there would be nothing to compare."""
+    shadow = {"sample_percent": 40, "floor_percent": 25}
+    kept = plan(make_policy(shadow=shadow, texts={"keep": True}))[1]
+    assert (kept.shadow_percent, kept.control_percent) == (40, 10)
+    assert plan(make_policy(shadow=shadow))[1].control_percent == 0
+
+
 def test_an_observation_is_the_candidates_with_the_stages_weight() -> None:
     """Users are split by weight, and copies come in pairs."""
     assert [stage.candidate_share for stage in plan(make_policy())[1:]] == [0.5, 0.1, 0.5, 0.5]

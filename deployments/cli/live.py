@@ -14,6 +14,7 @@ from rich.text import Text
 from deployments.cli.ledger import ledger
 from deployments.cli.output import console
 from softlaunch.clock import utc_now
+from softlaunch.reports.likeness import show_shadow
 from softlaunch.reports.wording import show_counts, show_harm, show_value
 from softlaunch.store.database import Database
 from softlaunch.store.releases import find_live
@@ -42,6 +43,9 @@ def render(view: ReleaseView) -> RenderableType:
     ]
     if shown.verdicts:
         parts.append(_verdict_table(shown))
+    copies = show_shadow(view, shown)
+    if copies:
+        parts.append(Text(copies, style="dim"))
     parts.append(Text(_exposure(view), style="dim"))
     parts.extend(
         Text(

@@ -15,6 +15,8 @@ from softlaunch.gates.panel import Panel
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import Metric
 from softlaunch.release import Release, StageKind
+from softlaunch.shadow.state import EVIDENCE, CopyState, state_in
+from softlaunch.shadow.watch import CopyLook, CopyWatch
 from softlaunch.store.stages import StageRecord
 from softlaunch.verdict import Outcome, Verdict
 
@@ -60,6 +62,7 @@ class Eyes:
     telemetry: Telemetry
     evaluator: Evaluator
     trials: Trials | None = None
+    copies: CopyWatch | None = None
 
     def look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
         """Look at the stage in force; `before` is the one that led to it."""
@@ -96,33 +99,25 @@ class Eyes:
             panel, until = self._panel(release, record, before)
             scope = Scope(release.app, release.id, release.stage, release.policy.gateway.fallback)
             reading = self.telemetry.read(scope, until, now.timestamp())
+            if reading.problem is not None:
+                return _blind(held, reading.problem)
+            copied = self._look_at_copies(release, record, scope, (until, reading.until))
         except TelemetryError as error:
             return _blind(held, str(error))
-        if reading.problem is not None:
-            return _blind(held, reading.problem)
-        for window in reading.windows:
+        for window in (*reading.windows, *copied.windows):
             panel.update(window)
+        panel.obstacles = copied.obstacles
         panel.dropped += reading.dropped
-        counts = _counts(held)
-        requests = (counts[0] + reading.requests[0], counts[1] + reading.requests[1])
-        exposed = held.get("exposed", 0) + reading.exposed
-        lately = _lately(held, reading)
-        evidence = {
-            "panel": panel.dump(),
-            "until": reading.until,
-            "requests": list(requests),
-            "exposed": exposed,
-            "stable_lately": lately,
-        }
-        return Look(
-            panel.verdicts(),
-            evidence,
-            f"{requests[0]} candidate and {requests[1]} stable requests compared",
-            requests,
-            exposed,
-            seen_until=reading.until,
-            stable_lately=(sum(count for _, count, _ in lately), sum(failed for _, _, failed in lately)),
-        )
+        copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
+        return _seen(held, panel, reading, copies)
+
+    def _look_at_copies(
+        self, release: Release, record: StageRecord, scope: Scope, window: tuple[float, float]
+    ) -> CopyLook:
+        """What the texts of a shadow stage's copies say, where there are any."""
+        if self.copies is None or release.stage.kind is not StageKind.SHADOW:
+            return CopyLook(CopyState())
+        return self.copies.look(scope, release.policy, state_in(record.evidence), window, _entered(release, record))
 
     def _panel(self, release: Release, record: StageRecord, before: StageRecord | None) -> tuple[Panel, float]:
         """The stage's gates as they were left, or fresh ones.
@@ -132,14 +127,45 @@ class Eyes:
         if record.evidence:
             panel = Panel.load(release.policy, release.stage, record.evidence["panel"])
             return panel, float(record.evidence["until"])
-        if record.entered_at is None:
-            raise ValueError(f"stage {record.position} of {release.id} is in force but was never entered")
-        entered = record.entered_at.timestamp()
+        entered = _entered(release, record)
         history = self.telemetry.history(release.app, release.stable.digest, entered)
+        if self.copies is not None and release.stage.kind is StageKind.SHADOW:
+            history = replace(history, stable={**history.stable, **self.copies.history(release.id)})
         earlier = None
         if before is not None and "panel" in before.evidence:
             earlier = Panel.load(release.policy, release.stages[before.position], before.evidence["panel"])
         return Panel.begin(release.policy, release.stage, history, earlier), entered
+
+
+def _entered(release: Release, record: StageRecord) -> float:
+    if record.entered_at is None:
+        raise ValueError(f"stage {record.position} of {release.id} is in force but was never entered")
+    return record.entered_at.timestamp()
+
+
+def _seen(held: Mapping[str, Any], panel: Panel, reading: Reading, copies: Mapping[str, Any]) -> Look:
+    """A look that saw something, after the panel has taken it in; what was held before grows by it."""
+    counts = _counts(held)
+    requests = (counts[0] + reading.requests[0], counts[1] + reading.requests[1])
+    exposed = held.get("exposed", 0) + reading.exposed
+    lately = _lately(held, reading)
+    evidence = {
+        "panel": panel.dump(),
+        "until": reading.until,
+        "requests": list(requests),
+        "exposed": exposed,
+        "stable_lately": lately,
+        **copies,
+    }
+    return Look(
+        panel.verdicts(),
+        evidence,
+        f"{requests[0]} candidate and {requests[1]} stable requests compared",
+        requests,
+        exposed,
+        seen_until=reading.until,
+        stable_lately=(sum(count for _, count, _ in lately), sum(failed for _, _, failed in lately)),
+    )
 
 
 def _blind(held: Mapping[str, Any], why: str) -> Look:

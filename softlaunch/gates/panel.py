@@ -8,7 +8,7 @@ from typing import Any, Self
 from softlaunch.gates.gate import Gate, GateRule
 from softlaunch.gates.observations import Window
 from softlaunch.gates.wealth import split_evidence
-from softlaunch.policy.model import RATED_METRICS, Metric, Policy
+from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
 from softlaunch.verdict import Outcome, Role, Verdict
 
@@ -22,7 +22,8 @@ class Panel:
     """The gates of a stage, the evidence that earlier stages left, and what the traffic itself looked like.
 
     `carried` is, per gate, the sum over earlier stages of weight times e-value. `split` counts the units that fell on
-    candidate and stable, where the gateway assigned them; `dropped` counts requests that the log lost.
+    candidate and stable, where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are
+    the reasons why a gate can't be judged now, whatever it has seen.
     """
 
     policy: Policy
@@ -31,6 +32,7 @@ class Panel:
     carried: dict[Metric, float] = field(default_factory=dict)
     split: tuple[int, int] = (0, 0)
     dropped: int = 0
+    obstacles: Mapping[Metric, str] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, policy: Policy, stage: Stage, history: Window | None = None, before: Self | None = None) -> Self:
@@ -46,11 +48,12 @@ class Panel:
             self.split = (self.split[0] + window.split[0], self.split[1] + window.split[1])
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One verdict a gate. Traffic that isn't what it should be makes a pass an error."""
+        """One verdict a gate. Traffic that isn't what it should be makes a pass an error, and so does an obstacle."""
         culprit = self._culprit()
-        verdicts = tuple(gate.judge(culprit=gate is culprit) for gate in self.gates)
         doubt = self._doubt()
-        return verdicts if doubt is None else tuple(_distrust(verdict, doubt) for verdict in verdicts)
+        doubts = [doubt or self.obstacles.get(gate.rule.metric) for gate in self.gates]
+        verdicts = (gate.judge(culprit=gate is culprit) for gate in self.gates)
+        return tuple(_distrust(verdict, why) if why else verdict for verdict, why in zip(verdicts, doubts, strict=True))
 
     @property
     def log_evidence_of_harm(self) -> float:
@@ -99,6 +102,7 @@ class Panel:
             "dropped": self.dropped,
             "split": list(self.split),
             "carried": {metric.value: round(total, 9) for metric, total in self.carried.items()},
+            "obstacles": {metric.value: why for metric, why in self.obstacles.items()},
             "gates": {gate.rule.metric.value: gate.dump() for gate in self.gates},
         }
 
@@ -113,6 +117,7 @@ class Panel:
             {Metric(metric): total for metric, total in state["carried"].items()},
             (state["split"][0], state["split"][1]),
             state["dropped"],
+            {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
         )
 
 
@@ -154,7 +159,7 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
 
     Its alpha is what it could spend if all other gates and stages showed nothing: the budget of the release over the
     number of gates that can stop it, times the stage's weight. Ratings exist only where users saw both arms, so what
-    rests on them isn't judged on copies.
+    rests on them isn't judged on copies; and what compares the texts of copies is judged in the shadow stage alone.
     """
     alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
     on_copies = stage.kind is StageKind.SHADOW or stage.weight_percent == 100
@@ -162,6 +167,7 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
         GateRule.of(gate, margin_factor=stage.margin_factor, alpha=alpha, confidence=policy.confidence)
         for gate in policy.gates
         if not (on_copies and gate.metric in RATED_METRICS)
+        and (stage.kind is StageKind.SHADOW or gate.metric not in COPY_METRICS)
     )
 
 

@@ -15,12 +15,12 @@ _FRACTIONS = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The arm that answers, its variant, the unit's pseudonym, and the copy to make: shadow, control or none."""
+    """The arm that answers, its variant, the unit's pseudonym, and the copies to make (shadow, control)."""
 
     arm: Arm
     variant: Variant
     unit: int
-    mirror: Arm | None = None
+    copies: tuple[Arm, ...] = ()
 
 
 def choose(route: Route, unit: str, request_id: str, *, candidate_allowed: bool) -> Choice:
@@ -29,10 +29,16 @@ def choose(route: Route, unit: str, request_id: str, *, candidate_allowed: bool)
     if route.candidate is None or route.release_id is None or not candidate_allowed:
         return Choice(Arm.STABLE, route.stable, pseudonym)
     if takes_candidate(pseudonym, route.release_id, route.weight_percent):
-        mirror = Arm.CONTROL if is_sampled(request_id, route.control_percent) else None
-        return Choice(Arm.CANDIDATE, route.candidate, pseudonym, mirror)
-    mirror = Arm.SHADOW if is_sampled(request_id, route.shadow_percent) else None
-    return Choice(Arm.STABLE, route.stable, pseudonym, mirror)
+        copies = (Arm.CONTROL,) if is_sampled(request_id, route.control_percent) else ()
+        return Choice(Arm.CANDIDATE, route.candidate, pseudonym, copies)
+    return Choice(Arm.STABLE, route.stable, pseudonym, _copies_of_stable(route, request_id))
+
+
+def _copies_of_stable(route: Route, request_id: str) -> tuple[Arm, ...]:
+    """A copy to the candidate and, of some of these requests, one to stable too: how much it varies by itself."""
+    if not is_sampled(request_id, route.shadow_percent):
+        return ()
+    return (Arm.SHADOW, Arm.CONTROL) if is_sampled(request_id, route.control_percent) else (Arm.SHADOW,)
 
 
 def is_sampled(request_id: str, percent: float) -> bool:

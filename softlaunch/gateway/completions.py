@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from softlaunch.gateway.choice import Choice, choose, unit_of
 from softlaunch.gateway.limits import Limits
@@ -116,16 +116,12 @@ class Completions:
         token, started_at = self._log.begin()
         weight_percent = route.weight_percent if allowed else 0.0
         exchange = Exchange(request, served, route, choice, weight_percent, token, started_at, time.perf_counter())
-        mirrored = False
         try:
             sink = ClientSink(send, exchange, route.serving.gateway.timeout)
             if await self._answer(exchange, sink, receive):
-                mirrored = self._mirror(exchange)
+                self._mirror(exchange)
         finally:
-            if not exchange.recorded:  # we are being shut down, or are wrong somewhere: gates see a gap, not nothing
-                self._log.drop(request.app)
-            if not mirrored:
-                self._log.end(token)
+            self._close(exchange)
 
     async def _answer(self, exchange: Exchange, sink: ClientSink, receive: Receive) -> bool:
         """Whether the client got an answer; a row is logged in any case."""
@@ -168,42 +164,40 @@ class Completions:
         )
         self._log.put(trip)
 
-    def _mirror(self, exchange: Exchange) -> bool:
-        """Start the copy that was chosen; true when it has taken over the log's token."""
-        arm, request = exchange.choice.mirror, exchange.request
-        if arm is None or not exchange.served.candidate_allowed():
-            return False
-        if not self.mirrors.has_room(request.size):
-            self._metrics.mirror_dropped(request.app)
-            return False
-        self.mirrors.start(self._copy(exchange, arm), request.size)
-        return True
+    def _mirror(self, exchange: Exchange) -> None:
+        """Start the copies that were chosen, as far as there is room for them."""
+        request, route = exchange.request, exchange.route
+        if not exchange.choice.copies or not exchange.served.candidate_allowed():
+            return
+        for arm in exchange.choice.copies:
+            if not self.mirrors.has_room(request.size):
+                self._metrics.mirror_dropped(request.app)
+                continue
+            variant = route.stable if arm is Arm.CONTROL else route.candidate or route.stable
+            token, started_at = self._log.begin()  # before the request's own is closed: the log tells of both or none
+            copy = replace(
+                exchange,
+                choice=Choice(arm, variant, exchange.choice.unit),
+                token=token,
+                started_at=started_at,
+                recorded=False,
+            )
+            self.mirrors.start(self._copy(copy), request.size)
 
-    async def _copy(self, exchange: Exchange, arm: Arm) -> None:
-        route = exchange.route
-        variant = route.stable if arm is Arm.CONTROL else route.candidate or route.stable
-        copied = Choice(arm, variant, exchange.choice.unit)
-        started_at = self._log.now()
-        exchange.recorded = False
+    async def _copy(self, copy: Exchange) -> None:
         try:
-            answer = await self._upstream.ask(exchange.call(variant), NoSink())
-            self._record(exchange, answer, copied=copied, started_at=started_at)
+            answer = await self._upstream.ask(copy.call(copy.choice.variant), NoSink())
+            self._record(copy, answer, mirrored=True)
         finally:
-            if not exchange.recorded:
-                self._log.drop(exchange.request.app)
-            self._log.end(exchange.token)
+            self._close(copy)
 
-    def _record(
-        self,
-        exchange: Exchange,
-        answer: Answer,
-        *,
-        fell_back: bool = False,
-        copied: Choice | None = None,
-        started_at: float | None = None,
-    ) -> None:
-        request, route, facts = exchange.request, exchange.route, answer.facts
-        choice = copied or exchange.choice
+    def _close(self, exchange: Exchange) -> None:
+        if not exchange.recorded:  # we are being shut down, or are wrong somewhere: gates see a gap, not nothing
+            self._log.drop(exchange.request.app)
+        self._log.end(exchange.token)
+
+    def _record(self, exchange: Exchange, answer: Answer, *, fell_back: bool = False, mirrored: bool = False) -> None:
+        request, route, choice, facts = exchange.request, exchange.route, exchange.choice, answer.facts
         self._metrics.answered(request.app, choice.arm, answer.status, answer.latency_ms)
         row = RequestRecord(
             request_id=request.request_id,
@@ -214,10 +208,10 @@ class Completions:
             route_revision=route.revision,
             weight_percent=exchange.weight_percent,
             arm=choice.arm,
-            mirrored=copied is not None,
+            mirrored=mirrored,
             variant_digest=choice.variant.digest,
             unit=choice.unit,
-            started_at=exchange.started_at if started_at is None else started_at,
+            started_at=exchange.started_at,
             status=answer.status,
             error=answer.error,
             latency_ms=answer.latency_ms,

@@ -14,7 +14,7 @@ from softlaunch.gates.planner import GateOutlook, Luck
 from softlaunch.planning.advice import advise
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic
-from softlaunch.policy.model import RELATIVE_METRICS, Metric, Policy
+from softlaunch.policy.model import COPY_METRICS, RELATIVE_METRICS, Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
 from softlaunch.verdict import Role
 
@@ -136,6 +136,7 @@ class _StageOutlook:
                 planner.luck,
             )
             for rule in rules(planner.policy, stage)
+            if rule.metric not in COPY_METRICS  # what two models will answer can't be foreseen from traffic
         )
         passes = {}
         for number, gate in enumerate(gates):

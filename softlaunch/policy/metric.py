@@ -12,6 +12,10 @@ class Metric(StrEnum):
     QUALITY = "quality"
     HALLUCINATION = "hallucination"
     SATISFACTION = "satisfaction"
+    AGREEMENT = "agreement"
+    """How alike the answers to one live request are: the copy's and the user's, beside stable's own two."""
+    PREFERENCE = "preference"
+    """How often judges prefer the copy's answer to the user's, ties counting half; stable's own two are at 50 %."""
 
 
 class Direction(StrEnum):
@@ -28,9 +32,13 @@ DIRECTIONS = {
     Metric.HALLUCINATION: Direction.LOWER_IS_BETTER,
     Metric.QUALITY: Direction.HIGHER_IS_BETTER,
     Metric.SATISFACTION: Direction.HIGHER_IS_BETTER,
+    Metric.AGREEMENT: Direction.HIGHER_IS_BETTER,
+    Metric.PREFERENCE: Direction.HIGHER_IS_BETTER,
 }
 RATED_METRICS = frozenset({Metric.QUALITY, Metric.HALLUCINATION, Metric.SATISFACTION})
 """Metrics that come as ratings of answers that users saw; copies, which nobody sees, have none."""
+COPY_METRICS = frozenset({Metric.AGREEMENT, Metric.PREFERENCE})
+"""Metrics of the texts of copies, so of the shadow stage alone."""
 AB_METRICS = frozenset({Metric.QUALITY, Metric.SATISFACTION})
 """Metrics that can decide an A/B test."""
 RELATIVE_METRICS = frozenset({Metric.LATENCY, Metric.COST})

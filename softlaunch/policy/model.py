@@ -1,7 +1,7 @@
 """The policy of an app: everything about a release that people decide beforehand, as frozen objects."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -9,7 +9,7 @@ from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
-from softlaunch.policy.metric import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
@@ -18,7 +18,7 @@ from softlaunch.variant import Name
 from softlaunch.verdict import Role
 
 # Declared next door, because parts of a policy need them, and read from here by everybody else.
-__all__ = ["DIRECTIONS", "RATED_METRICS", "RELATIVE_METRICS", "Direction", "Metric"]
+__all__ = ["COPY_METRICS", "DIRECTIONS", "RATED_METRICS", "RELATIVE_METRICS", "Direction", "Metric"]
 
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
 
@@ -32,7 +32,17 @@ class GatePolicy(Part):
     direction: Direction | None = None
     """Which way is better. Every metric has its own; writing it down is a check, not a choice."""
     role: Role = Role.REQUIRED
-    """required: no stage passes without its evidence. guard: can roll back, isn't waited for. muted: shown only."""
+    """required: no stage passes without its evidence. guard: can roll back, isn't waited for. muted: shown only.
+
+    Left out it is required, but muted for agreement and preference: another answer need not be a worse one.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_muted_on_copies(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("metric") in COPY_METRICS:
+            return {"role": Role.MUTED, **values}
+        return values
 
     @model_validator(mode="after")
     def _fits_the_metric(self) -> Self:
@@ -85,11 +95,30 @@ class StagePolicy(Part):
         return self
 
 
+class ShadowJudgingPolicy(Part):
+    """How much judges are asked about the answers to copies, where a gate is on preference; eval.judge says who."""
+
+    sample_percent: Percent = 100.0
+    """Share of the copies whose answers are judged; of each user at most one."""
+    budget_calls: Annotated[int, Field(ge=1)] = 400
+    """How many calls judges may take in the stage. A pair takes two of each judge; a repeated attempt counts again."""
+    budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """What the judges' calls may cost in the stage, in USD; every judge's model needs its prices then."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Pairs that are judged at once."""
+
+
 class ShadowPolicy(Part):
     """The shadow stage: copies of live requests go to the candidate, whose answers nobody sees."""
 
     sample_percent: Percent = 10.0
     """Share of requests that are copied."""
+    floor_percent: Annotated[float, Field(ge=0, le=100)] = 20.0
+    """Share of the copied requests that stable is asked a second time, to know how much its answers vary by themselves.
+
+    Where texts aren't kept nothing could be compared, and none is asked.
+    """
+    judging: ShadowJudgingPolicy = ShadowJudgingPolicy()
     minimum_requests: Annotated[int, Field(ge=1)] = 100
     """Pairs of answers needed before the stage can pass."""
     minimum_time: Duration = 300.0
@@ -305,9 +334,32 @@ class Policy(Part):
             raise KeyedError("name them under 'approvers'", "approval", "two_people_from_percent")
         if not required:
             raise KeyedError("none is required, so nothing could ever pass; give one the role 'required'", "gates")
-        if required <= RATED_METRICS:
+        if required <= RATED_METRICS | COPY_METRICS:
             raise KeyedError(
                 "the last stage and the shadow compare copies, which nobody rates; require errors, latency or cost too",
                 "gates",
             )
+        self._can_compare_copies()
         return self
+
+    def _can_compare_copies(self) -> None:
+        """Raise KeyedError where a gate on the copies' texts could never judge anything."""
+        for position, gate in enumerate(self.gates):
+            if gate.metric is Metric.PREFERENCE and self.eval.judge is None:
+                raise KeyedError(
+                    "preference asks judges: name their models under eval.judge.models", "gates", position, "metric"
+                )
+            if gate.metric not in COPY_METRICS or gate.role is Role.MUTED:
+                continue
+            lacking = self._lacking_for(gate.metric)
+            if lacking:
+                raise KeyedError(f"{gate.metric} {lacking}; or make it muted", "gates", position, "role")
+
+    def _lacking_for(self, metric: Metric) -> str:
+        if self.shadow is None:
+            return "is judged in the shadow stage, which is left out: put 'shadow' back"
+        if not self.texts.keep:
+            return "compares texts of live requests, which are not kept: set texts.keep"
+        if metric is Metric.AGREEMENT and not self.shadow.floor_percent:
+            return "is compared with stable's own: set shadow.floor_percent above 0"
+        return ""

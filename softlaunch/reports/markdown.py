@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from softlaunch.notices.links import Links, is_address
+from softlaunch.reports.likeness import show_shadow
 from softlaunch.reports.wording import show_counts, show_exposure, show_harm, show_interval, show_moment, show_value
 from softlaunch.store.news import IncidentKind
 from softlaunch.verdict import Outcome
@@ -20,7 +21,9 @@ def stage_markdown(view: ReleaseView, stage: StageView, links: Links) -> str:
         f"{stage.record.reason or 'under way'}. Compared: {show_counts(stage)}.",
         "",
     ]
-    return "\n".join([*lines, *_verdict_table(stage_table(stage)), "", *_read_on(view, stage, links)])
+    copies = show_shadow(view, stage)
+    told = [copies, ""] if copies else []
+    return "\n".join([*lines, *_verdict_table(stage_table(stage)), "", *told, *_read_on(view, stage, links)])
 
 
 def stage_table(stage: StageView) -> list[Mapping[str, str]]:

@@ -12,7 +12,7 @@ from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.release import Release
 from softlaunch.reports.eval_page import render_eval
-from softlaunch.reports.likeness import show_agreement
+from softlaunch.reports.likeness import show_agreement, show_shadow
 from softlaunch.reports.release_page import Link, deciding_verdicts, render_release
 from softlaunch.store.agreement import read_agreement
 from softlaunch.store.database import Database
@@ -32,13 +32,13 @@ def write_page(database: Database, view: ReleaseView, folder: Path) -> Path:
     with database.read() as session:
         kinds = _incidents(session, view)
         answered = _has_answers(session, view.release.id)
-        agreement = show_agreement(read_agreement(session, view.release.id), kept=view.release.policy.texts.keep)
+        golden = show_agreement(read_agreement(session, view.release.id))
     eval_page, eval_note = _write_eval(database, view.release, folder) if answered else (None, "")
     page = render_release(
         view,
         eval_page=eval_page,
         eval_note=eval_note,
-        agreement=agreement,
+        agreement=" ".join(filter(None, [*(show_shadow(view, stage) for stage in view.stages), golden])),
         runbooks=[_runbook(kind, folder) for kind in kinds],
     )
     return write_whole(folder / f"{view.release.id}.html", page)

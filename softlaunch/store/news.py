@@ -27,6 +27,8 @@ class IncidentKind(StrEnum):
     GATE_QUALITY = "gate_quality"
     GATE_HALLUCINATION = "gate_hallucination"
     GATE_SATISFACTION = "gate_satisfaction"
+    GATE_AGREEMENT = "gate_agreement"
+    GATE_PREFERENCE = "gate_preference"
     BREAKER_TRIPPED = "breaker_tripped"
     NO_DATA = "no_data"
     SPLIT_OFF = "split_off"
@@ -62,6 +64,8 @@ class IncidentKind(StrEnum):
 _CAN_WAIT = frozenset(
     {
         IncidentKind.GATE_COST,
+        IncidentKind.GATE_AGREEMENT,
+        IncidentKind.GATE_PREFERENCE,
         IncidentKind.PROMPT_DRIFT,
         IncidentKind.FLOATING_MODEL_CHANGED,
         IncidentKind.AB_INCONCLUSIVE,

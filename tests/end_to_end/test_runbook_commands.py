@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 APP, RELEASE = "support-bot", "support-bot-1"
 LIVE = {IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF, IncidentKind.RELEASE_ORPHANED, IncidentKind.PROVIDER_DOWN}
+ON_COPIES = {IncidentKind.GATE_AGREEMENT, IncidentKind.GATE_PREFERENCE}
 TAKEN_BACK = {
     IncidentKind.BREAKER_TRIPPED: "a gateway's breaker tripped: 12 of 14 candidate answers failed within 5 s",
     IncidentKind.ROLLBACK_STUCK: "rolled back by hand",
@@ -68,7 +69,8 @@ def happen(kind: IncidentKind, database: Database) -> None:
     release_id = open_release(database, request, clock())
     driver = Scene(database, release_id, clock).driver()
     token = driver.take_over(release_id)
-    while driver.advance(release_id, token).state is not State.CANARY:
+    found_in = State.SHADOWING if kind in ON_COPIES else State.CANARY
+    while driver.advance(release_id, token).state is not found_in:
         clock.go(300)
     driver.let_go(release_id, token)
     with database.begin() as session:
@@ -86,7 +88,8 @@ def _end(kind: IncidentKind) -> End:
         return End(State.ROLLED_BACK, Outcome.FAIL, TAKEN_BACK[kind])
     if kind.value.startswith("gate_"):
         gate = kind.value.removeprefix("gate_")
-        return End(State.ROLLED_BACK, Outcome.FAIL, f"{gate}: worse by 412 %, more than the acceptable 10 %", gate)
+        ended = State.REJECTED if kind in ON_COPIES else State.ROLLED_BACK
+        return End(ended, Outcome.FAIL, f"{gate}: worse by 412 %, more than the acceptable 10 %", gate)
     return End(State.PROMOTED, Outcome.PASS, "every stage passed")
 
 

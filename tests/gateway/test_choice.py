@@ -62,17 +62,24 @@ def test_growing_the_weight_moves_nobody_back(unit: str, low: float, high: float
 def test_stable_serves_alone(*, route: Route, allowed: bool) -> None:
     """Without an allowed candidate everybody gets stable, and nothing is copied."""
     choices = [choose(route, f"user-{i}", f"bot-{i}", candidate_allowed=allowed) for i in range(200)]
-    assert {(choice.arm, choice.mirror) for choice in choices} == {(Arm.STABLE, None)}
+    assert {(choice.arm, choice.copies) for choice in choices} == {(Arm.STABLE, ())}
 
 
 def test_copies_go_the_other_way() -> None:
     """What stable answers is copied to shadow, what the candidate answers to control."""
-    route = replace(ROUTE, weight_percent=50.0, shadow_percent=100.0, control_percent=100.0)
+    route = replace(ROUTE, weight_percent=50.0, shadow_percent=100.0, control_percent=1e-9)
     choices = [choose(route, f"user-{i}", f"bot-{i}", candidate_allowed=True) for i in range(200)]
-    assert {(choice.arm, choice.mirror) for choice in choices} == {
-        (Arm.STABLE, Arm.SHADOW),
-        (Arm.CANDIDATE, Arm.CONTROL),
-    }
+    assert {(choice.arm, choice.copies) for choice in choices} == {(Arm.STABLE, (Arm.SHADOW,)), (Arm.CANDIDATE, ())}
+    everything = replace(ROUTE, weight_percent=100.0, control_percent=100.0)
+    assert choose(everything, "ann", "bot-1", candidate_allowed=True).copies == (Arm.CONTROL,)
+
+
+def test_stable_is_asked_again_about_a_part_of_what_is_copied() -> None:
+    """Two copies of some requests, one of others, and never one to stable alone."""
+    route = replace(ROUTE, weight_percent=0.0, shadow_percent=40.0, control_percent=10.0)
+    copies = [choose(route, f"user-{i}", f"bot-{i}", candidate_allowed=True).copies for i in range(5000)]
+    assert set(copies) == {(), (Arm.SHADOW,), (Arm.SHADOW, Arm.CONTROL)}
+    assert abs(copies.count((Arm.SHADOW, Arm.CONTROL)) - 500) < 86
 
 
 def test_a_sample_has_its_share_and_is_repeatable() -> None:

@@ -26,13 +26,13 @@ def test_copies_pair_with_their_requests(world: World) -> None:
         world.split(50, shadow_percent=100, control_percent=100)
         for number in range(30):
             world.ask(str(number))
-        rows = world.rows(60)
-    answered = {row.request_id: row for row in rows if not row.mirrored}
-    copies = {row.request_id: row for row in rows if row.mirrored}
-    assert answered.keys() == copies.keys()
-    for request_id, row in answered.items():
-        copy = copies[request_id]
-        assert (row.arm, copy.arm) in {("stable", "shadow"), ("candidate", "control")}
+        answered = {row.request_id: row for row in world.rows(30, mirrored=False)}
+        wanted = {(row.request_id, "control") for row in answered.values()}
+        wanted |= {(row.request_id, "shadow") for row in answered.values() if row.arm == "stable"}
+        copies = world.rows(len(wanted), mirrored=True)
+    assert {(copy.request_id, copy.arm) for copy in copies} == wanted
+    for copy in copies:
+        row = answered[copy.request_id]
         assert copy.unit == row.unit
         assert copy.started_at >= row.started_at
         assert copy.variant_digest == {"shadow": world.candidate, "control": world.stable}[copy.arm].digest
@@ -60,10 +60,37 @@ def test_a_shadow_that_hangs_delays_nobody(ledger_url: str, models: FakeModels) 
         assert world.metric("softlaunch_shadow_dropped_total") == 25.0
         assert not world.rows(arm="shadow")
         until = world.ask_database("select complete_until from gateways")[0][0]
-        assert until <= min(row.started_at for row in world.rows(arm="stable"))
-        assert {row.error for row in world.rows(5, arm="shadow")} == {"timeout"}
+        copies = world.rows(5, arm="shadow")
+        assert {row.error for row in copies} == {"timeout"}
+        assert until <= min(row.started_at for row in copies)
         latest = max(row.started_at for row in world.rows())
         wait_until(lambda: world.ask_database("select complete_until from gateways")[0][0] > latest, "all is complete")
+
+
+def test_some_copies_go_to_stable_too(world: World) -> None:
+    """Of the copied requests a part is put to stable a second time, as one that nobody saw."""
+    with world.watched():
+        world.split(0, shadow_percent=100, control_percent=50)
+        for number in range(40):
+            world.ask(str(number))
+        shadows = {row.request_id: row for row in world.rows(40, arm="shadow")}
+        wait_until(lambda: world.models.asked("stable") == 40 + len(world.rows(arm="control")), "all are logged")
+    again = world.rows(arm="control")
+    assert 5 <= len(again) <= 35
+    assert {row.variant_digest for row in again} == {world.stable.digest}
+    assert all(row.mirrored and row.request_id in shadows for row in again)
+    assert len(world.rows(mirrored=False)) == 40
+
+
+def test_copies_to_stable_count_against_the_same_bound(ledger_url: str, models: FakeModels) -> None:
+    """With room for one copy the candidate's is made, the other one is dropped and counted, and nobody waits."""
+    limits = replace(QUICK, mirrors=1)
+    with running_world(ledger_url, models, limits=limits) as world, world.watched():
+        world.split(0, shadow_percent=100, control_percent=100)
+        assert world.ask("ann").status_code == 200
+        world.rows(1, arm="shadow")
+        assert world.metric("softlaunch_shadow_dropped_total") == 1.0
+        assert not world.rows(arm="control")
 
 
 def test_nothing_is_copied_without_a_watcher(world: World) -> None:

@@ -101,8 +101,8 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
         ),
         pytest.param(
             _HEAD + "gates:\n  - {metric: latncy, margin: 10 %}",
-            "line 4: gates[0].metric: found 'latncy', expected 'errors', 'latency', 'cost', 'quality', 'hallucination' "
-            "or 'satisfaction'; did you mean 'latency'?",
+            "line 4: gates[0].metric: found 'latncy', expected 'errors', 'latency', 'cost', 'quality', "
+            "'hallucination', 'satisfaction', 'agreement' or 'preference'; did you mean 'latency'?",
             id="misspelt value",
         ),
         pytest.param(
@@ -150,6 +150,32 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             _HEAD + "gates:\n  - metric: quality\n    margin: 2 points\n    direction: lower_is_better",
             "line 6: gates[0].direction: quality is higher_is_better; leave direction out or say so",
             id="a direction that isn't the metric's",
+        ),
+        pytest.param(
+            _HEAD + "gates:\n  - {metric: errors, margin: 1 point}\n"
+            "  - {metric: agreement, margin: 1 point, role: guard}",
+            "line 5: gates[1].role: agreement compares texts of live requests, which are not kept: set texts.keep; or "
+            "make it muted",
+            id="a gate on texts that aren't kept",
+        ),
+        pytest.param(
+            _HEAD + "texts: {keep: true}\nshadow: {floor_percent: 0}\ngates:\n  - {metric: errors, margin: 1 point}\n"
+            "  - {metric: agreement, margin: 1 point, role: guard}",
+            "line 7: gates[1].role: agreement is compared with stable's own: set shadow.floor_percent above 0; or make "
+            "it muted",
+            id="a gate on agreement without a floor",
+        ),
+        pytest.param(
+            _HEAD + "texts: {keep: true}\nshadow: null\ngates:\n  - {metric: errors, margin: 1 point}\n"
+            "  - {metric: agreement, margin: 1 point, role: guard}",
+            "line 7: gates[1].role: agreement is judged in the shadow stage, which is left out: put 'shadow' back; or "
+            "make it muted",
+            id="a gate on copies that nobody makes",
+        ),
+        pytest.param(
+            _HEAD + "gates:\n  - {metric: errors, margin: 1 point}\n  - {metric: preference, margin: 5 points}",
+            "line 5: gates[1].metric: preference asks judges: name their models under eval.judge.models",
+            id="preference without judges",
         ),
         pytest.param(
             _HEAD + "gates: []", "line 3: gates: found an empty list, expected at least one", id="an empty gate list"

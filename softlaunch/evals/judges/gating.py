@@ -47,6 +47,11 @@ def metric_plans(session: Session, policy: EvalPolicy, cases: Sequence[Case]) ->
     return plans
 
 
+def objection_to(session: Session, policy: EvalPolicy, metric: AnyMetric) -> str:
+    """Why what judges say by one metric may decide nothing; empty where it may."""
+    return _withheld(session, policy, [metric], judges_of(session, policy.judge))
+
+
 def _withheld(session: Session, policy: EvalPolicy, metrics: Sequence[AnyMetric], judges: Judges) -> str:
     """Why metrics may decide nothing: the first kind of judging that nobody has shown to be good enough."""
     kinds = {kind for metric in metrics if asks_judges(metric) for known, kind in _KINDS if isinstance(metric, known)}

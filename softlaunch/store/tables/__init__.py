@@ -26,6 +26,7 @@ from softlaunch.store.tables.registry import (
 from softlaunch.store.tables.releases import AbLookRow, DriveRow, ReleaseRow, StageRow, TransitionRow, VerdictRow
 from softlaunch.store.tables.traffic import (
     BreakerTripRow,
+    CopyJudgementRow,
     DailyRequestRow,
     DropRow,
     FeedbackRow,
@@ -47,6 +48,7 @@ __all__ = [
     "BreakerTripRow",
     "BundleRow",
     "CalibrationRow",
+    "CopyJudgementRow",
     "DailyRequestRow",
     "DriftRunRow",
     "DriveRow",

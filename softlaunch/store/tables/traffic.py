@@ -95,6 +95,31 @@ class TextRow(SQLModel, table=True):
     expires_at: float = Field(index=True)
 
 
+class CopyJudgementRow(SQLModel, table=True):
+    """What judges said of the answer to a copy (`arm` shadow or control) beside the user's, to the same request.
+
+    `value` is in [0, 1]: 1 where the copy's is better, null where they said nothing that can be read.
+    """
+
+    __tablename__ = "copy_judgements"
+    __table_args__ = (
+        UniqueConstraint("request_id", "arm"),
+        Index("ix_copy_judgements_stage", "release_id", "stage", "id"),
+    )
+    id: int | None = row_number()
+    request_id: str
+    arm: str
+    app: str
+    release_id: str
+    stage: int
+    unit: int = Field(sa_type=BigInteger)
+    value: float | None = None
+    reason: str = ""
+    calls: int = 0
+    cost_usd: float | None = None
+    judged_at: float
+
+
 class FeedbackRow(SQLModel, table=True):
     """A user's rating of one request: satisfaction in [0, 1], from thumbs (0 or 1) or stars (1 to 5)."""
 

@@ -1,0 +1,55 @@
+"""A shadow stage whose copies are written by hand: requests, their copies, and the texts of both."""
+
+from collections.abc import Sequence
+
+from builders import APP, make_policy, request_row
+
+from softlaunch.edges.telemetry.interface import Scope
+from softlaunch.policy.model import Policy
+from softlaunch.release import plan
+from softlaunch.route import Arm
+from softlaunch.store.database import Database
+from softlaunch.store.tables import RequestRow, TextRow
+
+RELEASE = f"{APP}-1"
+BEGUN = 1_000.0
+
+
+def shadow_policy(*gates: dict[str, object], **changes: object) -> Policy:
+    """Texts are kept, everything is copied, half of it to stable too, and these gates judge besides errors."""
+    return make_policy(
+        **{
+            "gates": [{"metric": "errors", "margin": "20 points"}, *gates],
+            "texts": {"keep": True},
+            "eval": {"golden_set": "golden.jsonl", "judge": {"models": ["judge"]}},
+            "shadow": {"sample_percent": 100, "floor_percent": 50, "minimum_requests": 20, "minimum_time": 5},
+            **changes,
+        }
+    )
+
+
+def scope_of(policy: Policy) -> Scope:
+    """The shadow stage of the app's first release."""
+    return Scope(APP, RELEASE, plan(policy)[1])
+
+
+def copies(
+    number: int, shown: str, shadow: str, again: str | None = None, *, unit: int | None = None, at: float | None = None
+) -> list[RequestRow | TextRow]:
+    """A request, a second after the one before: what its user got, the candidate's copy, and stable's, if any."""
+    texts = {Arm.STABLE: shown, Arm.SHADOW: shadow} | ({} if again is None else {Arm.CONTROL: again})
+    request_id, rows = f"{APP}-r{number}", list[RequestRow | TextRow]()
+    for arm, answer in texts.items():
+        facts = {"stage": 1, "weight_percent": 0.0, "arm": arm.value, "mirrored": arm is not Arm.STABLE}
+        started = {"started_at": BEGUN + number if at is None else at, "unit": number if unit is None else unit}
+        rows.append(request_row(request_id=request_id, **facts, **started))
+        kept = {"app": APP, "question": f"question {number}", "answer": answer, "expires_at": 9e9}
+        rows.append(TextRow(request_id=request_id, arm=arm, **kept))
+    return rows
+
+
+def write(database: Database, answers: Sequence[tuple[str, ...]], first: int = 0) -> None:
+    """One request for each (shown, shadow) or (shown, shadow, again), each of a user of its own."""
+    with database.begin() as session:
+        for number, texts in enumerate(answers, start=first):
+            session.add_all(copies(number, *texts))

@@ -1,0 +1,134 @@
+"""What a look at a shadow stage learns from the texts of its copies."""
+
+import pytest
+from copied import BEGUN, copies, scope_of, shadow_policy, write
+
+from softlaunch.evals.metrics import Score, Spent
+from softlaunch.gates.panel import Panel
+from softlaunch.policy.model import Metric, Policy
+from softlaunch.reports.likeness import show_copies
+from softlaunch.route import Arm
+from softlaunch.shadow.judge import CopyJudge
+from softlaunch.shadow.state import CopyState
+from softlaunch.shadow.watch import CopyLook, CopyWatch
+from softlaunch.store.copies import CopiedAnswer, add_copy_judgements
+from softlaunch.store.database import Database
+from softlaunch.verdict import Outcome, Role
+
+AGREEMENT = {"metric": "agreement", "margin": "10 points", "role": "guard"}
+SHOWN_PREFERENCE = {"metric": "preference", "margin": "5 points"}
+
+
+class _NobodyJudges(CopyJudge):
+    """Says what was said already, and asks nobody."""
+
+    def work(self, *told: object) -> str:
+        """Nothing stands in the way."""
+        return ""
+
+
+def look(
+    database: Database,
+    policy: Policy,
+    held: CopyState | None = None,
+    window: tuple[float, float] = (BEGUN, BEGUN + 1e6),
+) -> CopyLook:
+    """One look at everything."""
+    watch = CopyWatch(database, _NobodyJudges(database))
+    return watch.look(scope_of(policy), policy, held or CopyState(), window, BEGUN)
+
+
+def judged(database: Database, policy: Policy, arm: Arm, values: list[float | None]) -> None:
+    """As if judges had said this of so many copies."""
+    said = [
+        (CopiedAnswer(f"r{arm}{number}", arm, number, "q", "a", "b"), Score(value, "why", Spent(2, 0.01)))
+        for number, value in enumerate(values)
+    ]
+    add_copy_judgements(database, scope_of(policy), said, BEGUN)
+
+
+def test_copies_are_compared_with_what_users_got(database: Database) -> None:
+    """The candidate's copies are one side, stable's own second answers the other, and both are shown."""
+    write(database, [("yes it is", "yes it is", "yes it is"), ("aaaa", "bbbb"), ("aaaa", "aabb", "aaaa")])
+    seen = look(database, shadow_policy(AGREEMENT))
+    (window,) = seen.windows
+    assert window.candidate[Metric.AGREEMENT].values.tolist() == [1.0, 0.0, 0.5]
+    assert window.stable[Metric.AGREEMENT].values.tolist() == [1.0, 1.0]
+    assert window.candidate_share == pytest.approx(2 / 3)
+    assert CopyState.load(seen.state.dump()) == seen.state
+    told = show_copies(seen.state, kept=True)
+    assert "are 50.0 % (± 57.7, 3 pairs) like those that users got" in told
+    assert "stable's own, asked again, 100.0 % (± 0.0, 2 pairs), which is the noise" in told
+
+
+def test_a_user_is_evidence_once_and_every_pair_is_shown(database: Database) -> None:
+    """Users resemble themselves; what the figures rest on is every pair."""
+    with database.begin() as session:
+        for number in range(4):
+            session.add_all(copies(number, "a", "a", unit=7))
+    first = look(database, shadow_policy(AGREEMENT), window=(BEGUN, BEGUN + 1))
+    second = look(database, shadow_policy(AGREEMENT), first.state, (BEGUN + 1, BEGUN + 9))
+    assert (len(first.windows), len(second.windows)) == (1, 0)
+    assert second.state.agreement.count == 4
+
+
+def test_answers_without_any_text_are_not_alike(database: Database) -> None:
+    """Two tool calls have no text: nothing is compared, rather than two empty texts found equal."""
+    write(database, [("", ""), ("", "text")])
+    assert look(database, shadow_policy(AGREEMENT)).state.agreement.count == 1
+
+
+def test_texts_that_are_not_kept_are_no_evidence(database: Database) -> None:
+    """The gates say so, and nothing passes."""
+    policy = shadow_policy({"metric": "agreement", "margin": "10 points"}, SHOWN_PREFERENCE, texts={"keep": False})
+    write(database, [("a", "a", "a")])
+    seen = look(database, policy)
+    panel = Panel.begin(policy, scope_of(policy).stage)
+    panel.obstacles = seen.obstacles
+    for verdict in Panel.load(policy, scope_of(policy).stage, panel.dump()).verdicts()[1:]:
+        assert (verdict.outcome, verdict.role) == (Outcome.ERROR, Role.MUTED)
+        assert "not kept (texts.keep)" in verdict.reason
+    assert "is not known: texts of live requests are not kept" in show_copies(seen.state, kept=False)
+
+
+def test_without_a_floor_agreement_has_nothing_to_be_compared_with(database: Database) -> None:
+    """It is shown without a verdict."""
+    policy = shadow_policy({"metric": "agreement", "margin": "10 points"}, shadow={"floor_percent": 0})
+    write(database, [("a", "a")])
+    seen = look(database, policy)
+    assert not seen.windows
+    assert "shadow.floor_percent is 0" in seen.obstacles[Metric.AGREEMENT]
+    assert seen.state.agreement.count == 1
+
+
+def test_judgements_are_counted_once(database: Database) -> None:
+    """What was seen at the look before is not seen again; the gate bets against even odds."""
+    policy = shadow_policy(SHOWN_PREFERENCE)
+    judged(database, policy, Arm.SHADOW, [1.0, 0.5, 0.0])
+    judged(database, policy, Arm.CONTROL, [0.5, 0.5])
+    first = look(database, policy)
+    (window,) = first.windows
+    assert window.candidate[Metric.PREFERENCE].values.tolist() == [1.0, 0.5, 0.0]
+    assert window.stable[Metric.PREFERENCE].values.tolist() == [0.5, 0.5, 0.5]
+    assert window.candidate_share == 0.5
+    assert not look(database, policy, first.state).windows
+    write(database, [("a", "b")])
+    told = show_copies(look(database, policy, first.state).state, kept=True)
+    assert "Judges prefer the copies' answers in 50.0 %" in told
+    assert "stable's own second answers in 50.0 % (± 0.0, 2 pairs)" in told
+
+
+def test_judges_who_say_nothing_readable_are_an_obstacle(database: Database) -> None:
+    """More than the policy allows without a verdict, and what is left may not be typical."""
+    policy = shadow_policy(SHOWN_PREFERENCE)
+    judged(database, policy, Arm.SHADOW, [0.5] * 9 + [None])
+    seen = look(database, policy)
+    assert "judges said nothing readable of 1 of 10 pairs; 5 points are allowed" in seen.obstacles[Metric.PREFERENCE]
+    assert seen.state.preference.count == 9
+
+
+def test_the_first_bets_rest_on_the_golden_set_and_on_symmetry(database: Database) -> None:
+    """Stable's repeats in the eval say what its likeness to itself is about; judges are even between equals."""
+    known = CopyWatch(database, _NobodyJudges(database)).history("support-bot-1")
+    assert len(known[Metric.AGREEMENT]) == 0
+    assert set(known[Metric.PREFERENCE].values.tolist()) == {0.5}
