@@ -8,7 +8,17 @@ from enum import StrEnum
 from sqlmodel import Session, col, select
 
 from softlaunch.driving.decision import Answer
-from softlaunch.store.tables import AliasMoveRow, ApprovalRow, DriveRow, IncidentRow, ReleaseRow, TransitionRow
+from softlaunch.people.approvers import Ruling
+from softlaunch.store.releases import Actor
+from softlaunch.store.tables import (
+    AliasMoveRow,
+    ApprovalRow,
+    DriveRow,
+    IncidentRow,
+    ReleaseRow,
+    TransitionRow,
+    VoteRow,
+)
 
 
 class Event(StrEnum):
@@ -23,6 +33,10 @@ class Event(StrEnum):
     INCIDENT = "incident"
     RESOLVED = "resolved"
     ALIAS = "alias"
+    NOTED = "noted"
+    REPEATED = "repeated"
+    LATE = "late"
+    REFUSED = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,7 @@ def read_history(session: Session, app: str, limit: int) -> list[Entry]:
         *_transitions(session, app),
         *_drives(session, app),
         *_questions(session, app),
+        *_unheeded(session, app),
         *_incidents(session, app),
         *_aliases(session, app),
     ]
@@ -87,6 +102,18 @@ def _questions(session: Session, app: str) -> Iterator[Entry]:
             why = f" ({row.reason})" if row.reason else ""
             by = f"{row.decided_by} ({row.decided_from})"
             yield Entry(row.decided_at, row.release_id, Event.ANSWERED, f"{row.state}{why}: {row.text}", by)
+
+
+def _unheeded(session: Session, app: str) -> Iterator[Entry]:
+    """What people said that decided nothing: strangers, those who come late, the first of two who must agree."""
+    rows = session.exec(
+        select(VoteRow).where(VoteRow.app == app, VoteRow.ruling != Ruling.DECIDED).order_by(col(VoteRow.id))
+    )
+    for row in rows:
+        why = f" ({row.reason})" if row.reason else ""
+        origin = row.origin if row.person == row.name else f"{row.origin}, {row.person}"
+        by = str(Actor(row.name, origin))
+        yield Entry(row.said_at, row.release_id, Event(row.ruling), f"{row.said}{why}: {row.told}", by)
 
 
 def _incidents(session: Session, app: str) -> Iterator[Entry]:

@@ -8,7 +8,7 @@ from softlaunch.settings import Settings
 from tasks.ledger import ledger
 
 
-@task(task_run_name="Look whether models answer as they did, and let aliases elsewhere follow")
+@task(task_run_name="Look whether models answer, and as they did, and let aliases elsewhere follow")
 def look_after_models() -> None:
     """What can't be done now is tried again the next time."""
     logger = get_run_logger()

@@ -41,7 +41,7 @@ def reconcile(
 
     Each is driven to its end in this process, or ended: rolled back where its policy says so, or where its run was
     cancelled in the Prefect that PREFECT_API_URL names. Needs no Prefect; any number of these may run at once. --watch
-    also looks each minute whether models answer as they did, and lets aliases in the registry that
+    also looks each minute whether models answer, and as they did, and lets aliases in the registry that
     SOFTLAUNCH_MODEL_REGISTRY names follow.
     """
     with ledger() as database:

@@ -9,6 +9,7 @@ import typer
 
 from deployments.cli.ledger import ledger
 from deployments.cli.output import console, errors
+from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
 from softlaunch.notices.mail import delivering
 from softlaunch.store.database import Database
@@ -90,10 +91,12 @@ def _serve(database: Database, host: str, port: int) -> None:
     from softlaunch.edges.chat.slack.client import web_client
     from softlaunch.edges.chat.slack.credentials import SlackCredentials
     from softlaunch.edges.chat.slack.endpoint import PATH, Interactions, build_endpoint
+    from softlaunch.store.replays import is_first
 
     credentials = SlackCredentials()
     web = web_client(credentials.need("bot_token"), credentials.api_url)
-    interactions = Interactions(credentials.need("signing_secret"), Clicks(database, web).handle)
+    secret, clicks = credentials.need("signing_secret"), Clicks(database, web)
+    interactions = Interactions(secret, clicks.handle, lambda signature: is_first(database, signature, utc_now()))
     config = uvicorn.Config(build_endpoint(interactions), host=host, port=port, log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     errors.print(f"Serving http://{host}:{port}{PATH}; Ctrl-C ends it.", style="dim", highlight=False)

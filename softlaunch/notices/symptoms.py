@@ -10,7 +10,8 @@ from softlaunch.gates.panel import split_doubt
 from softlaunch.release import StageKind
 from softlaunch.store.news import IncidentKind
 
-_ENOUGH_ANSWERS = 20
+ENOUGH_ANSWERS = 20
+"""With fewer answers nothing is said of a provider."""
 _FAILING, _WELL = 0.5, 0.2
 _ENOUGH_EXPECTED = 10
 
@@ -81,16 +82,20 @@ def _split_off(snapshot: Snapshot, look: Look) -> Symptom | None:
 
 def _provider_down(snapshot: Snapshot, look: Look) -> Symptom | None:
     """Stable fails too, so it isn't the candidate; None while too little is known to say either."""
-    release = snapshot.release
-    answers, failed = look.stable_lately
-    if answers < _ENOUGH_ANSWERS or _WELL < failed / answers < _FAILING:
+    when = "within the last minute; this is not the candidate's doing"
+    return examine_provider(snapshot.release.app, look.stable_lately, when)
+
+
+def examine_provider(app: str, lately: tuple[int, int], when: str) -> Symptom | None:
+    """Whether stable's provider fails, by how many answers it gave lately and how many failed; None for in between."""
+    answers, failed = lately
+    if answers < ENOUGH_ANSWERS or _WELL < failed / answers < _FAILING:
         return None
     return Symptom(
         IncidentKind.PROVIDER_DOWN,
-        f"{release.app}:provider_down",
+        f"{app}:provider_down",
         failed / answers >= _FAILING,
-        f"{release.app}: {failed} of {answers} answers of stable failed within the last minute; "
-        "this is not the candidate's doing.",
+        f"{app}: {failed} of {answers} answers of stable failed {when}.",
         {"answers": answers, "failed": failed},
     )
 

@@ -1,4 +1,4 @@
-"""What is looked after between releases: who answers under a model's name, and aliases in another registry."""
+"""What is looked after between releases: whether a model answers, and as whom, and aliases in another registry."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import datetime
 
 from softlaunch.edges.models.interface import RegistryError
 from softlaunch.edges.models.opening import open_registry
+from softlaunch.notices.providers import watch_providers
 from softlaunch.registry.floating import watch_resolved_models
 from softlaunch.registry.mirror import mirror
 from softlaunch.settings import Settings
@@ -24,6 +25,7 @@ class Noted:
 
 def look_after_models(database: Database, settings: Settings, now: datetime) -> Iterator[Noted]:
     """One pass, which may be repeated. A registry that can't be opened is a problem to tell, and ends nothing."""
+    yield from (Noted(*changed) for changed in watch_providers(database, now))
     for sentence in watch_resolved_models(database, now):
         yield Noted(sentence, problem=True)
     if not settings.model_registry:

@@ -9,7 +9,7 @@ from softlaunch.store.tables.evals import (
     EvalRunRow,
     JudgementRow,
 )
-from softlaunch.store.tables.people import ApprovalRow, IncidentRow, LaneRow, NoticeRow, VoteRow
+from softlaunch.store.tables.people import ApprovalRow, HeardRow, IncidentRow, LaneRow, NoticeRow, VoteRow
 from softlaunch.store.tables.registry import (
     AliasMoveRow,
     AliasRow,
@@ -58,6 +58,7 @@ __all__ = [
     "EvalRunRow",
     "FeedbackRow",
     "GatewayRow",
+    "HeardRow",
     "IncidentRow",
     "JudgementRow",
     "LaneRow",

@@ -49,6 +49,14 @@ class VoteRow(SQLModel, table=True):
     said_at: datetime = moment()
 
 
+class HeardRow(SQLModel, table=True):
+    """A signed request from outside that was heard, kept until nobody accepts it any more."""
+
+    __tablename__ = "heard"
+    signature: str = Field(primary_key=True)
+    expires_at: datetime = moment(index=True)
+
+
 class IncidentRow(SQLModel, table=True):
     """Something a person must know.
 

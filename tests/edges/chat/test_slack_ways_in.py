@@ -15,8 +15,10 @@ from slack_scene import asking, click, sender, submission
 from slack_sdk import WebClient
 from slack_sdk.signature import SignatureVerifier
 from slack_server import FakeSlack
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
+from softlaunch.clock import utc_now
 from softlaunch.edges.chat.slack.clicks import Clicks
 from softlaunch.edges.chat.slack.client import SlackChat, web_client
 from softlaunch.edges.chat.slack.endpoint import PATH, Interactions, build_endpoint
@@ -24,6 +26,7 @@ from softlaunch.edges.chat.slack.messages import APPROVE
 from softlaunch.edges.chat.slack.modal import CALLBACK
 from softlaunch.edges.chat.slack.sockets import Seen, SocketListener
 from softlaunch.store.database import Database
+from softlaunch.store.replays import is_first
 
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 PAYLOAD = {"type": "block_actions", "actions": []}
@@ -113,10 +116,15 @@ def signed(payload: Mapping[str, Any], *, secret: str = SECRET, age: int = 0) ->
     }
 
 
+def endpoint_on(database: Database, heard: Heard) -> TestClient:
+    """An HTTP endpoint that remembers in a ledger."""
+    return TestClient(build_endpoint(Interactions(SECRET, heard, lambda one: is_first(database, one, utc_now()))))
+
+
 @pytest.fixture
-def endpoint(heard: Heard) -> Iterator[TestClient]:
+def endpoint(database: Database, heard: Heard) -> Iterator[TestClient]:
     """The HTTP endpoint."""
-    with TestClient(build_endpoint(Interactions(SECRET, heard))) as client:
+    with endpoint_on(database, heard) as client:
         yield client
 
 
@@ -133,6 +141,28 @@ def test_a_request_that_is_sent_again_is_refused(endpoint: TestClient, heard: He
     body, headers = signed(PAYLOAD)
     assert [endpoint.post(PATH, content=body, headers=headers).status_code for _ in range(3)] == [200, 409, 409]
     assert len(heard.payloads) == 1
+
+
+def test_behind_a_balancer_it_is_refused_by_the_other_endpoint(
+    endpoint: TestClient, database: Database, heard: Heard
+) -> None:
+    """The memory is in the ledger, so that one who replays a click gains nothing by reaching another process."""
+    body, headers = signed(PAYLOAD)
+    with endpoint_on(Database(str(database.url)), heard) as other:
+        assert [one.post(PATH, content=body, headers=headers).status_code for one in (endpoint, other)] == [200, 409]
+    assert len(heard.payloads) == 1
+
+
+def test_without_the_ledger_a_request_is_refused(heard: Heard) -> None:
+    """Whether it was sent before can't be told, and nothing could be decided either."""
+
+    def gone(signature: str) -> bool:
+        raise OperationalError("INSERT", signature, Exception("gone"))
+
+    body, headers = signed(PAYLOAD)
+    with TestClient(build_endpoint(Interactions(SECRET, heard, gone))) as client:
+        assert client.post(PATH, content=body, headers=headers).status_code == 503
+    assert heard.payloads == []
 
 
 @pytest.mark.parametrize("what", ["body", "signature", "secret", "old", "no signature", "no timestamp", "nonsense"])

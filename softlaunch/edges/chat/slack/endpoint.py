@@ -8,13 +8,13 @@ from urllib.parse import parse_qs
 
 import orjson
 from slack_sdk.signature import Clock, SignatureVerifier
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
-
-from softlaunch.edges.chat.slack.sockets import Seen
 
 PATH = "/slack/interactions"
 _LOGGER = logging.getLogger(__name__)
@@ -22,13 +22,22 @@ _LARGEST = 512 * 1024
 
 
 class Interactions:
-    """Takes what Slack posts: signed, fresh, and each only once."""
+    """Takes what Slack posts: signed, fresh, and each only once, however many endpoints there are."""
 
-    def __init__(self, secret: str, handle: Callable[[Mapping[str, Any]], None], clock: Clock | None = None) -> None:
-        """`handle` is called after Slack has been answered, which must be within three seconds."""
+    def __init__(
+        self,
+        secret: str,
+        handle: Callable[[Mapping[str, Any]], None],
+        is_first: Callable[[str], bool],
+        clock: Clock | None = None,
+    ) -> None:
+        """`handle` is called after Slack has been answered, which must be within three seconds.
+
+        `is_first` says whether a signature was never heard before, by this endpoint or another one.
+        """
         self._verifier = SignatureVerifier(secret, clock or Clock())
         self._handle = handle
-        self._seen = Seen()
+        self._is_first = is_first
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request."""
@@ -38,7 +47,12 @@ class Interactions:
         if not self._genuine(body, request.headers):
             _LOGGER.warning("refused a request that Slack didn't sign, or signed long ago")
             return PlainTextResponse("not signed by Slack", status_code=401)
-        if not self._seen.first(request.headers["x-slack-signature"]):
+        try:
+            first = await run_in_threadpool(self._is_first, request.headers["x-slack-signature"])
+        except SQLAlchemyError as error:
+            _LOGGER.warning("refused a request: the ledger can't be reached (%s)", error.__class__.__name__)
+            return PlainTextResponse("the ledger can't be reached; try again", status_code=503)
+        if not first:
             _LOGGER.warning("refused a request that was sent again")
             return PlainTextResponse("sent before", status_code=409)
         payload = _payload(body)
