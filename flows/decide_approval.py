@@ -1,4 +1,4 @@
-"""The flow that answers a release's question: the same answer as `softlaunch approve` and `reject` give."""
+"""The flow that answers a question: the same answer as `softlaunch approve` and `reject` give."""
 
 from prefect import flow, runtime
 
@@ -15,7 +15,7 @@ def _run_name() -> str:
 @flow(name="decide-approval", flow_run_name=_run_name)
 @told_plainly
 def decide_approval(request: DecisionRequest) -> list[str]:
-    """Answer what a live release asks; returns the questions that were answered.
+    """Answer what a live release asks, or a cleanup; returns the questions that were answered.
 
     The first valid answer counts, wherever it comes from, and a rollback beats every approval.
     """

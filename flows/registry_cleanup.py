@@ -6,18 +6,36 @@ from prefect import flow
 from pydantic import Field
 
 from flows.plainly import told_plainly
+from softlaunch.driving.decision import Answer
 from tasks import housekeeping, notices
 
 Switch = Annotated[bool, Field(title="Dry run", description="Only show what would be archived and deleted, and why.")]
+Wait = Annotated[
+    bool,
+    Field(
+        title="Wait for the answer",
+        description="Whether a cleanup so large that a person is asked waits for them; if not, the next one goes on.",
+    ),
+]
 
 
 @flow(name="registry-cleanup", flow_run_name="clean up the registry")
 @told_plainly
-def registry_cleanup(dry_run: Switch = False) -> str:
-    """Plan and show; then archive, read back, delete and record, unless this is a dry run."""
+def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
+    """Plan and show; then archive, read back, delete and record, unless this is a dry run.
+
+    What is larger than the policy lets go by itself is asked about, and waits for the answer.
+    """
     planned = housekeeping.plan()
     if dry_run:
         return f"{planned.deleted} would be deleted"
+    asked = housekeeping.ask(planned)
+    if asked is not None:
+        notices.deliver()
+        stands = housekeeping.wait_for_answer(asked) if wait else Answer.PENDING
+        if stands is not Answer.APPROVED:
+            return f"nothing was deleted: question {asked.id} is {stands}"
+        planned = housekeeping.plan()
     told = housekeeping.clean(planned)
     notices.deliver()
     return told

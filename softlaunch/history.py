@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from softlaunch.driving.decision import Answer
 from softlaunch.people.approvers import Ruling
@@ -92,12 +92,12 @@ def _drives(session: Session, app: str) -> Iterator[Entry]:
 def _questions(session: Session, app: str) -> Iterator[Entry]:
     rows = session.exec(
         select(ApprovalRow)
-        .join(ReleaseRow, col(ReleaseRow.id) == col(ApprovalRow.release_id))
-        .where(ReleaseRow.app == app)
+        .outerjoin(ReleaseRow, col(ReleaseRow.id) == col(ApprovalRow.release_id))
+        .where(or_(ReleaseRow.app == app, ApprovalRow.app == app))
         .order_by(col(ApprovalRow.id))
     )
     for row in rows:
-        yield Entry(row.asked_at, row.release_id, Event.ASKED, row.text, "driver")
+        yield Entry(row.asked_at, row.release_id, Event.ASKED, row.text, row.asked_by or "driver")
         if row.decided_at is not None and row.state != Answer.PENDING:
             why = f" ({row.reason})" if row.reason else ""
             by = f"{row.decided_by} ({row.decided_from})"

@@ -2,17 +2,24 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from time import sleep
 
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
 from softlaunch.clock import utc_now
+from softlaunch.driving.decision import Answer
 from softlaunch.edges.archives.opening import open_archive
-from softlaunch.registry.housekeeping import ApprovalNeededError, Housekeeper, Plan
+from softlaunch.registry.consent import ApprovalNeededError, close_expired
+from softlaunch.registry.housekeeping import Housekeeper, Plan
 from softlaunch.reports.cleanup import plan_markdown
 from softlaunch.settings import Settings
+from softlaunch.store.questions import OpenQuestion, read_settled
 from softlaunch.store.releases import Actor
 from tasks.ledger import ledger
+
+_LOOKS = timedelta(seconds=5)
 
 
 @task(task_run_name="plan")
@@ -23,6 +30,30 @@ def plan() -> Plan:
         shown = plan_markdown(planned, keeper.archive.address)
     create_markdown_artifact(key="registry-cleanup", markdown=shown, description="What the cleanup deletes, and why")
     return planned
+
+
+@task(task_run_name="ask if it is large")
+def ask(planned: Plan) -> OpenQuestion | None:
+    """Ask a person where a plan is larger than goes by itself; None where it isn't, or where they have said yes."""
+    with _housekeeper() as keeper:
+        return keeper.ask(planned)
+
+
+@task(task_run_name="wait for the answer to question {asked.id}")
+def wait_for_answer(asked: OpenQuestion) -> Answer:
+    """Wait until a person has answered, or until their time is over, which counts as a no."""
+    get_run_logger().info("%s Open until %s", asked.text, asked.expires_at)
+    with ledger() as database:
+        while True:
+            with database.read() as session:
+                stands = read_settled(session, asked.id, utc_now()).answer
+            if stands is not Answer.PENDING:
+                break
+            sleep(_LOOKS.total_seconds())
+        if stands is Answer.EXPIRED:
+            with database.begin() as session:
+                close_expired(session, utc_now())
+    return stands
 
 
 @task(task_run_name="archive and delete", retries=2, retry_delay_seconds=60)
@@ -40,7 +71,7 @@ def clean(planned: Plan) -> str:
 @contextmanager
 def _housekeeper() -> Iterator[Housekeeper]:
     settings = Settings()
-    actor = str(Actor("registry cleanup", "prefect"))
+    actor = Actor("registry cleanup", "prefect")
     with ledger() as database:
         archive = open_archive(settings.archive_address)
         price = settings.ledger_usd_per_gb_month

@@ -100,13 +100,13 @@ def roll_back(request: RollbackRequest) -> Ended:
 
 @task(task_run_name="{request.actor} decides about {request.app}: {request.decision}")
 def decide(request: DecisionRequest) -> list[str]:
-    """Answer what an app's live release asks; returns what came of it, question by question.
+    """Answer what an app's live release asks, or a question by its number; returns what came of it, one by one.
 
     Raises NotAllowedError or NothingToDecideError when the answer doesn't count; that it was given is kept.
     """
     logger = get_run_logger()
     person = Person(request.by.name, request.by.origin)
-    reply = Reply(request.app, request.decision.answer, person, request.reason)
+    reply = Reply(request.app, request.decision.answer, person, request.reason, request.question)
     with ledger() as database, database.begin() as session:
         answered = answer(session, reply, utc_now())
     for one in answered:

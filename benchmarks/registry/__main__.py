@@ -17,6 +17,7 @@ from softlaunch.edges.archives.folder import FolderArchive
 from softlaunch.registry.housekeeping import Housekeeper
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
+from softlaunch.store.releases import Actor
 from softlaunch.store.tables import AliasMoveRow, AliasRow, AppRow, ModelRow, PromptRow, VariantRow
 from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 
@@ -79,7 +80,7 @@ def _rows(versions: int, model: ModelVersion) -> Iterator[tuple[dict[str, Any], 
 def plan(url: str, folder: str) -> dict[str, Any]:
     """Plan in this process; what it took."""
     database = Database(url)
-    keeper = Housekeeper(database, FolderArchive(Path(folder)), 0.1, "benchmark", lambda: NOW, bool)
+    keeper = Housekeeper(database, FolderArchive(Path(folder)), 0.1, Actor("benchmark", "here"), lambda: NOW, bool)
     began, cpu = time.perf_counter(), time.process_time()
     planned = keeper.plan()
     took, busy = time.perf_counter() - began, time.process_time() - cpu

@@ -12,9 +12,13 @@ from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, errors, print_json, print_table
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
+from softlaunch.driving.decision import Answer
 from softlaunch.edges.archives.interface import ThawingError
 from softlaunch.edges.archives.opening import open_archive
-from softlaunch.registry.housekeeping import ApprovalNeededError, Done, Housekeeper, Plan
+from softlaunch.people.answering import Reply, answer, insist
+from softlaunch.people.approvers import Person
+from softlaunch.registry.consent import ApprovalNeededError
+from softlaunch.registry.housekeeping import Done, Housekeeper, Plan
 from softlaunch.registry.restore import list_archived, restore
 from softlaunch.registry.retention import Kind
 from softlaunch.registry.tags import tag, untag
@@ -39,21 +43,23 @@ def register(app: typer.Typer) -> None:
 def cleanup(
     dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would be deleted, and why."),
     approve: bool = typer.Option(
-        False, "--approve", help="Delete even more than retention.ask_above_mb; kept as yours."
+        False, "--approve", help="Say yes to a plan above retention.ask_above_mb, where the policy lets you."
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Archive and delete what is old and unused, by the retention of the apps' policies.
 
     Nothing is deleted before its copy in the archive has been read back and compared. Exit code 5 where that much
-    needs a person's approval.
+    needs a person's approval: they are asked as for a release, and the next cleanup does what they said yes to.
     """
     with _housekeeper() as keeper:
         plan = keeper.plan()
         if not as_json:
             _show(plan, keeper.archive.address)
+        if approve and not dry_run:
+            plan = _approved(keeper, plan)
         try:
-            done = None if dry_run else keeper.clean(plan, approved=approve)
+            done = None if dry_run else keeper.clean(plan)
         except ApprovalNeededError as error:
             errors.print(f"softlaunch: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(Exit.INCONCLUSIVE) from error
@@ -67,13 +73,26 @@ def cleanup(
         _say(f"\nDone: {done.sentence}")
 
 
+def _approved(keeper: Housekeeper, plan: Plan) -> Plan:
+    """The plan with the vote of whoever runs the command, where one is needed. Raises NotAllowedError."""
+    asked = keeper.ask(plan)
+    if asked is None:
+        return plan
+    actor = who()
+    reply = Reply(asked.app, Answer.APPROVED, Person(actor.name, actor.origin), approval_id=asked.id)
+    with keeper.database.begin() as session:
+        answered = answer(session, reply, utc_now())
+    insist(answered)
+    return keeper.plan()
+
+
 @contextmanager
 def _housekeeper() -> Iterator[Housekeeper]:
     settings = Settings()
     with ledger() as database:
         archive = open_archive(settings.archive_address)
         watch = errors.print if errors.is_terminal else lambda _: None
-        yield Housekeeper(database, archive, settings.ledger_usd_per_gb_month, str(who()), utc_now, watch)
+        yield Housekeeper(database, archive, settings.ledger_usd_per_gb_month, who(), utc_now, watch)
 
 
 def archived(
@@ -150,6 +169,9 @@ def _show(plan: Plan, archive: str) -> None:
             _say(f"  {part.kind} {choice.item.key}: {choice.reason}, {choice.item.bytes} bytes")
         if part.totals.deleted > 20:
             _say(f"  ... and {part.totals.deleted - 20} more {part.kind}")
+    if plan.consent is not None:
+        state = f"approved by {plan.consent.by}" if plan.consent.given else "not answered yet"
+        _say(f"As of {plan.as_of:%Y-%m-%d %H:%M} UTC, when question {plan.consent.asked.id} was asked: {state}.")
     _say(f"{_mb(plan.deleted_bytes)} cost {_usd(plan.usd_now)} a month in the ledger, {_usd(plan.usd_archived)} in")
     _say(f"{archive} (list prices, before compression)")
 
@@ -158,6 +180,8 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
     return {
         "usd_per_month_now": plan.usd_now,
         "usd_per_month_archived": plan.usd_archived,
+        "as_of": plan.as_of,
+        "question": plan.consent and {"id": plan.consent.asked.id, "answer": plan.consent.answer},
         "plan": {
             part.kind.value: {
                 "kept": part.totals.kept,

@@ -17,6 +17,7 @@ from softlaunch.store.gateways import wait_for_gateways
 
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+Number = Annotated[int | None, typer.Option("--question", help="The number of a question that isn't a release's.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -37,22 +38,22 @@ def take_back(app: App, reason: Reason = "rolled back by hand", json: bool = JSO
         show_ended(database, app, ended, json)
 
 
-def approve(app: App, reason: Reason = "", json: bool = JSON_OPTION) -> None:
-    """Say yes to what a live release asks."""
-    _answer(app, Answer.APPROVED, reason, json)
+def approve(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
+    """Say yes to what a release asks, or a cleanup."""
+    _answer(app, Answer.APPROVED, reason, question, json)
 
 
-def reject(app: App, reason: Reason = "", json: bool = JSON_OPTION) -> None:
-    """Say no to what a live release asks.
+def reject(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
+    """Say no to what a release asks, or a cleanup.
 
     The candidate is rejected, or rolled back where users have met it.
     """
-    _answer(app, Answer.REJECTED, reason, json)
+    _answer(app, Answer.REJECTED, reason, question, json)
 
 
-def _answer(app: str, said: Answer, reason: str, json: bool) -> None:
+def _answer(app: str, said: Answer, reason: str, question: int | None, json: bool) -> None:
     actor = who()
-    reply = Reply(app, said, Person(actor.name, actor.origin), reason)
+    reply = Reply(app, said, Person(actor.name, actor.origin), reason, question)
     with ledger() as database, database.begin() as session:
         answered = answer(session, reply, utc_now())
     counted = insist(answered)

@@ -10,11 +10,12 @@ from softlaunch.verdict import Outcome, Role, Verdict
 
 
 class Question(StrEnum):
-    """What a person can be asked about a release."""
+    """What a person can be asked: about a release, or about a large cleanup of the registry."""
 
     REVIEW_EVAL = "review_eval"
     ENTER_STAGE = "enter_stage"
     DEADLINE = "deadline"
+    CLEANUP = "cleanup"
 
 
 class Answer(StrEnum):

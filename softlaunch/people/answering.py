@@ -1,4 +1,4 @@
-"""Deciding about a release as a person: one way for the command line, Prefect's form and Slack.
+"""Deciding about a release or a cleanup as a person: one way for the command line, Prefect's form and Slack.
 
 The first valid answer counts. Whatever else is said changes nothing, gets a friendly reply, and is kept in the audit.
 """
@@ -13,7 +13,8 @@ from softlaunch.driving.decision import Answer
 from softlaunch.driving.ending import roll_back
 from softlaunch.errors import SoftlaunchError
 from softlaunch.people.approvers import Person, Ruling, known_as, people_needed, refusal, weigh
-from softlaunch.release import Release, State
+from softlaunch.people.matters import Matter, in_force, matter_of, of_release
+from softlaunch.release import State
 from softlaunch.store.news import Event, tell
 from softlaunch.store.questions import (
     OpenQuestion,
@@ -74,9 +75,10 @@ def object_to(session: Session, reply: Reply, now: datetime) -> Answered | None:
     asked, missed = _questions(session, reply, now)
     if not asked:
         return _late(session, reply, missed, now)
-    release, question = read_release(session, asked[0].release_id), to_asked(asked[0])
-    refused = refusal(release.policy, reply.person, release.opened_by, reply.said)
-    return None if refused is None else _refused(session, reply, release, question, refused, now)
+    question = to_asked(asked[0])
+    matter = matter_of(session, question)
+    refused = refusal(matter.policy, reply.person, matter.starter, reply.said)
+    return None if refused is None else _refused(session, reply, matter, question, refused, now)
 
 
 def _questions(session: Session, reply: Reply, now: datetime) -> tuple[list[ApprovalRow], ApprovalRow | None]:
@@ -85,7 +87,9 @@ def _questions(session: Session, reply: Reply, now: datetime) -> tuple[list[Appr
         rows, missed = lock_questions(session, reply.app), last_question(session, reply.app)
     else:
         missed = find_question(session, reply.approval_id)
-        rows = [missed] if missed is not None and _in_force(session, missed) else []
+        if missed is not None and matter_of(session, to_asked(missed)).app != reply.app:
+            missed = None
+        rows = [missed] if missed is not None and in_force(session, to_asked(missed)) else []
     return [row for row in rows if standing(row, now) is Answer.PENDING], missed
 
 
@@ -109,7 +113,8 @@ def take_back(session: Session, release_id: str, person: Person, reason: str, no
     release = read_release(session, release_id)
     ended = roll_back(session, release.app, person.actor, reason, now)
     answered = Answered(Ruling.DECIDED, f"{release_id} is {ended.state}; stable serves everybody.")
-    _record(session, Reply(release.app, Answer.REJECTED, person, reason), release, None, answered, now, said=_TAKE_BACK)
+    reply = Reply(release.app, Answer.REJECTED, person, reason)
+    _record(session, reply, of_release(release), None, answered, now, said=_TAKE_BACK)
     return answered
 
 
@@ -125,41 +130,38 @@ def object_to_taking_back(session: Session, release_id: str, person: Person, now
         answered = Answered(Ruling.LATE, f"{release_id} is not the newest release of {release.app} any more.")
     else:
         return None
-    _record(session, Reply(release.app, Answer.REJECTED, person), release, None, answered, now, said=_TAKE_BACK)
+    reply = Reply(release.app, Answer.REJECTED, person)
+    _record(session, reply, of_release(release), None, answered, now, said=_TAKE_BACK)
     return answered
-
-
-def _in_force(session: Session, row: ApprovalRow) -> bool:
-    release = read_release(session, row.release_id)
-    return release.state.live and release.position == row.position
 
 
 def _rule(session: Session, reply: Reply, row: ApprovalRow, now: datetime) -> Answered:
     """Rule on a reply to an open question that is locked."""
-    release, asked = read_release(session, row.release_id), to_asked(row)
-    refused = refusal(release.policy, reply.person, release.opened_by, reply.said)
-    known = known_as(release.policy, reply.person)
+    asked = to_asked(row)
+    matter = matter_of(session, asked)
+    refused = refusal(matter.policy, reply.person, matter.starter, reply.said)
+    known = known_as(matter.policy, reply.person)
     if refused is not None or known is None:
-        return _refused(session, reply, release, asked, refused or "nobody knows you", now)
-    weight = 0.0 if release.next_stage is None else release.next_stage.weight_percent
+        return _refused(session, reply, matter, asked, refused or "nobody knows you", now)
     before = agreed(session, asked.id)
-    ruling = weigh(release.policy, known, reply.said, weight, before)
-    answered = Answered(ruling, _told(ruling, reply, asked, people_needed(release.policy, weight)), asked)
+    ruling = weigh(matter.policy, known, reply.said, matter.weight_percent, before)
+    needed = people_needed(matter.policy, matter.weight_percent)
+    answered = Answered(ruling, _told(ruling, reply, asked, needed), asked)
     if ruling is Ruling.DECIDED:
         _decide(session, row, reply, [*before, known], now)
-        tell(session, release.app, release.id, _announced(reply, asked), now, Event.CLOSED, {"approval": asked.id})
+        tell(
+            session, matter.app, matter.release_id, _announced(reply, asked), now, Event.CLOSED, {"approval": asked.id}
+        )
     elif ruling is Ruling.NOTED:
         text = f"{reply.person.actor} approves; one more person must: {asked.text}"
-        tell(session, release.app, release.id, text, now, Event.NOTED, {"approval": asked.id})
-    _record(session, reply, release, asked, answered, now)
+        tell(session, matter.app, matter.release_id, text, now, Event.NOTED, {"approval": asked.id})
+    _record(session, reply, matter, asked, answered, now)
     return answered
 
 
-def _refused(
-    session: Session, reply: Reply, release: Release, asked: OpenQuestion, why: str, now: datetime
-) -> Answered:
+def _refused(session: Session, reply: Reply, matter: Matter, asked: OpenQuestion, why: str, now: datetime) -> Answered:
     answered = Answered(Ruling.REFUSED, f"Nothing was decided: {why}.", asked)
-    _record(session, reply, release, asked, answered, now)
+    _record(session, reply, matter, asked, answered, now)
     return answered
 
 
@@ -192,12 +194,12 @@ def _late(session: Session, reply: Reply, row: ApprovalRow | None, now: datetime
         answered = Answered(Ruling.LATE, told)
         _record(session, reply, None, None, answered, now)
         return answered
-    release, asked = read_release(session, row.release_id), to_asked(row)
-    told = (
-        f"no question about {reply.app} is open: the last one {_outcome(row, now)}, and {release.id} is {_now(release)}"
-    )
-    answered = Answered(Ruling.LATE, f"{told}; see 'softlaunch release status {reply.app}'", asked)
-    _record(session, reply, release, asked, answered, now)
+    asked = to_asked(row)
+    matter = matter_of(session, asked)
+    told = f"no question about {reply.app} is open: the last one {_outcome(row, now)}"
+    stands = f", and {matter.stands}" if matter.stands else ""
+    answered = Answered(Ruling.LATE, f"{told}{stands}; see '{matter.look}'", asked)
+    _record(session, reply, matter, asked, answered, now)
     return answered
 
 
@@ -213,14 +215,10 @@ def _outcome(row: ApprovalRow, now: datetime) -> str:
             return f"was {said} by {row.decided_by} at {row.decided_at:%H:%M} UTC"
 
 
-def _now(release: Release) -> str:
-    return f"at {release.stage.name}" if release.state.live else str(release.state)
-
-
 def _record(
     session: Session,
     reply: Reply,
-    release: Release | None,
+    matter: Matter | None,
     asked: OpenQuestion | None,
     answered: Answered,
     now: datetime,
@@ -228,11 +226,11 @@ def _record(
     said: str = "",
 ) -> None:
     """Keep what was said and what became of it."""
-    known = None if release is None else known_as(release.policy, reply.person)
+    known = None if matter is None else known_as(matter.policy, reply.person)
     session.add(
         VoteRow(
             app=reply.app,
-            release_id=None if release is None else release.id,
+            release_id=None if matter is None else matter.release_id,
             approval_id=None if asked is None else asked.id,
             said=said or reply.said,
             person=known or reply.person.slack or reply.person.name,

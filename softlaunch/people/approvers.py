@@ -1,4 +1,4 @@
-"""Who may decide about a release, and what an answer to a question comes to. Pure."""
+"""Who may decide, and what an answer to a question comes to. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -57,9 +57,9 @@ def known_as(policy: Policy, person: Person) -> str | None:
 
 
 def refusal(policy: Policy, person: Person, starter: str, said: Answer) -> str | None:
-    """Why a person may not say this about a release that somebody started; None when they may.
+    """Why a person may not say this about what somebody started; None when they may.
 
-    Who started a release may always stop it. To tell that a starter approves, a handle is reason enough.
+    Who started something may always stop it. To tell that a starter approves, a handle is reason enough.
     """
     known = known_as(policy, person)
     started = starter in {known, person.name, person.slack}
@@ -69,7 +69,7 @@ def refusal(policy: Policy, person: Person, starter: str, said: Answer) -> str |
         whom = "its policy names no approvers" if not policy.approvers else "you are not among its approvers"
         return f"{whom}; add yourself under 'approvers' in the policy of {policy.app}, or ask one of them"
     if started and policy.approvers and not policy.approval.starter_may_approve:
-        return "you started this release, so somebody else must approve it"
+        return "you started this, so somebody else must approve it"
     return None
 
 

@@ -57,12 +57,21 @@ class RollbackRequest(BaseModel):
 
 
 class DecisionRequest(BaseModel):
-    """Answer what a live release asks: to enter a stage, to go on past a deadline, to pass an eval that is unclear."""
+    """Answer what a live release asks: to enter a stage, to go on past a deadline, to pass an eval that is unclear.
+
+    A large cleanup of the registry asks, too; its question has a number.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     app: Name = Field(
         title="App", description="The app whose release asks, such as support-bot.", examples=["support-bot"]
+    )
+    question: int | None = Field(
+        default=None,
+        title="Question",
+        description="The number of the question, where it isn't about a release; left out: what its live release asks.",
+        examples=[12],
     )
     decision: Decision = Field(
         title="Decision",

@@ -50,7 +50,7 @@ class RetentionPolicy(Part):
     recent_releases: Annotated[int, Field(ge=1)] = 10
     """What an app's so many newest releases used is kept."""
     ask_above_mb: Annotated[float, Field(ge=0)] = 1000.0
-    """A cleanup that would delete more than this tells people and waits: `softlaunch registry cleanup --approve`."""
+    """A cleanup that would delete more than this asks a person first, as releases do: `approvers` answer."""
 
 
 def combine(policies: Sequence[RetentionPolicy]) -> RetentionPolicy:

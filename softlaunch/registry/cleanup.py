@@ -16,7 +16,7 @@ from softlaunch.edges.archives.interface import Archive
 from softlaunch.policy.model import Policy
 from softlaunch.policy.retention import RetentionPolicy, VersionRetention, combine
 from softlaunch.registry.bundles import Bundle, digest_of, pack, store
-from softlaunch.registry.retention import Choice, Item, Kind, Rules, choose, protection
+from softlaunch.registry.retention import Choice, Item, Kind, Rules, choose, fingerprint, protection
 from softlaunch.registry.shelves import Entry, Shelf, read_tags
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ArchivedRow, BundleRow
@@ -50,6 +50,15 @@ class Totals:
             self.kept_bytes += choice.item.bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a cleanup is to do: only what was planned as of a time, by its fingerprints, and in whose name."""
+
+    planned: frozenset[bytes]
+    as_of: datetime
+    actor: str
+
+
 @dataclass(slots=True)
 class Cleaned:
     """What a cleanup did to one kind."""
@@ -72,10 +81,14 @@ def plan(database: Database, shelf: Shelf, now: datetime) -> Iterator[Choice]:
     return choose(shelf.items(database), rules, now)
 
 
-def clean(database: Database, shelf: Shelf, archive: Archive, actor: str, now: datetime, tell: Tell) -> Cleaned:
-    """Archive and delete what is due of one kind. Raises ArchiveError, then what is left is still there."""
+def clean(database: Database, shelf: Shelf, archive: Archive, order: Order, now: datetime, tell: Tell) -> Cleaned:
+    """Archive and delete what was planned of one kind and still may go.
+
+    Raises ArchiveError, then what is left is still there.
+    """
     done = Cleaned()
-    due = (choice for choice in plan(database, shelf, now) if choice.deleted)
+    still_due = (choice for choice in plan(database, shelf, order.as_of) if choice.deleted)
+    due = (choice for choice in still_due if fingerprint(shelf.kind, choice.item.key) in order.planned)
     for batch in _batches(due):
         tell("read")
         with database.read() as session:
@@ -87,7 +100,7 @@ def clean(database: Database, shelf: Shelf, archive: Archive, actor: str, now: d
         tell("delete")
         with database.begin() as session:
             gone = _delete(session, shelf, batch, entries)
-            _record(session, archive, bundle, gone, {choice.item.key: choice for choice in batch}, actor, now)
+            _record(session, archive, bundle, gone, {choice.item.key: choice for choice in batch}, order.actor, now)
             tell("record")
         tell("done")
         done.deleted += len(gone)

@@ -1,7 +1,7 @@
 """A whole cleanup: every kind in turn, and what people are told of it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import delete, select
@@ -9,12 +9,22 @@ from sqlmodel import col
 
 from softlaunch.edges.archives.interface import Archive
 from softlaunch.errors import SoftlaunchError
-from softlaunch.registry.cleanup import Cleaned, Totals, clean, plan, read_retention
+from softlaunch.registry.cleanup import Cleaned, Order, Totals, clean, plan, read_retention
+from softlaunch.registry.consent import (
+    ApprovalNeededError,
+    Consent,
+    ask_person,
+    digest_of,
+    how_to_answer,
+    read_consent,
+)
 from softlaunch.registry.request_shelf import RequestShelf
-from softlaunch.registry.retention import Choice, Kind
+from softlaunch.registry.retention import Choice, Kind, fingerprint
 from softlaunch.registry.shelves import Shelf, version_shelves
 from softlaunch.store.database import Database
 from softlaunch.store.news import Incident, IncidentKind, open_incident, tell
+from softlaunch.store.questions import OpenQuestion
+from softlaunch.store.releases import Actor
 from softlaunch.store.tables import TextRow
 
 _SHOWN = 200
@@ -22,26 +32,28 @@ _TEXTS_AT_ONCE = 1000
 _GB = 1e9
 
 
-class ApprovalNeededError(SoftlaunchError):
-    """A cleanup that is too large to go on without a person; nothing was deleted."""
-
-
 @dataclass(frozen=True, slots=True)
 class PlanPart:
-    """The plan of one kind: its totals, and the first of the items to delete."""
+    """The plan of one kind: its totals, the first of the items to delete, and the fingerprints of all of them."""
 
     kind: Kind
     totals: Totals
     first: tuple[Choice, ...]
+    fingerprints: frozenset[bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a cleanup would do, and the list prices of what is to be deleted before and after, in USD a month."""
+    """What a cleanup would do, and the list prices of what is to be deleted before and after, in USD a month.
+
+    It is as of a time. `consent` is the question that a person is being asked about this very plan, or has said yes to.
+    """
 
     parts: tuple[PlanPart, ...]
     usd_now: float
     usd_archived: float
+    as_of: datetime
+    consent: Consent | None = None
 
     @property
     def deleted(self) -> int:
@@ -52,6 +64,17 @@ class Plan:
     def deleted_bytes(self) -> int:
         """Bytes to delete."""
         return sum(part.totals.deleted_bytes for part in self.parts)
+
+    @property
+    def fingerprints(self) -> frozenset[bytes]:
+        """Of everything to delete."""
+        return frozenset().union(*(part.fingerprints for part in self.parts))
+
+    @property
+    def size(self) -> str:
+        """How much it is, in words."""
+        kinds = ", ".join(f"{part.totals.deleted:,} {part.kind}" for part in self.parts if part.totals.deleted)
+        return f"{self.deleted_bytes / 1e6:.1f} MB ({kinds})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +99,58 @@ class Housekeeper:
     database: Database
     archive: Archive
     ledger_usd_per_gb_month: float
-    actor: str
+    actor: Actor
     clock: Callable[[], datetime]
     watch: Callable[[str], None]
     shelves: tuple[Shelf, ...] = (*version_shelves(), RequestShelf())
 
     def plan(self) -> Plan:
-        """What is due, and why."""
-        parts = tuple(_part(shelf.kind, plan(self.database, shelf, self.clock())) for shelf in self.shelves)
-        size = sum(part.totals.deleted_bytes for part in parts) / _GB
-        return Plan(parts, size * self.ledger_usd_per_gb_month, size * self.archive.usd_per_gb_month)
+        """What is due, and why.
 
-    def clean(self, planned: Plan, *, approved: bool = False) -> "Done":
-        """Do what was planned. An error opens an incident, and leaves what isn't archived where it is.
-
-        Raises ApprovalNeededError, having told people, when that is more than may go without a person's approval.
+        Where a person is being asked about a plan, or has said yes to one that isn't done, it is that very plan, as of
+        when they were asked; what has come due since is left to the next cleanup.
         """
-        self._ask_if_large(planned, approved=approved)
+        now = self.clock()
+        with self.database.read() as session:
+            consent = read_consent(session, now)
+        if consent is not None:
+            again = replace(self._plan_at(consent.asked_at), consent=consent)
+            if again.deleted and self._subject(again) == consent.asked.subject:
+                return again
+        return self._plan_at(now)
+
+    def _plan_at(self, at: datetime) -> Plan:
+        parts = tuple(_part(shelf.kind, plan(self.database, shelf, at)) for shelf in self.shelves)
+        size = sum(part.totals.deleted_bytes for part in parts) / _GB
+        return Plan(parts, size * self.ledger_usd_per_gb_month, size * self.archive.usd_per_gb_month, at)
+
+    def _subject(self, planned: Plan) -> str:
+        done: frozenset[bytes] = planned.consent.done if planned.consent else frozenset()
+        return digest_of(self.archive.address, planned.fingerprints | done)
+
+    def ask(self, planned: Plan) -> OpenQuestion | None:
+        """The question that must be answered before a plan may be done, put now if it wasn't; None where it may be."""
+        if planned.consent is not None:
+            return None if planned.consent.given else planned.consent.asked
+        with self.database.begin() as session:
+            if planned.deleted_bytes <= read_retention(session).ask_above_mb * 1e6:
+                return None
+            return ask_person(session, self._subject(planned), planned.size, self.actor.name, planned.as_of)
+
+    def clean(self, planned: Plan) -> "Done":
+        """Do exactly what was planned. An error opens an incident, and leaves what isn't archived where it is.
+
+        Raises ApprovalNeededError when that is more than may go without a person's approval, who is asked.
+        """
+        asked = self.ask(planned)
+        if asked is not None:
+            raise ApprovalNeededError(f"{asked.text} {how_to_answer(asked.app, asked.id)}, then run it again")
+        actor = str(self.actor) if planned.consent is None else planned.consent.sign(str(self.actor))
         done: dict[Kind, Cleaned] = {}
         try:
-            for shelf in self.shelves:
-                done[shelf.kind] = clean(self.database, shelf, self.archive, self.actor, self.clock(), self.watch)
+            for shelf, part in zip(self.shelves, planned.parts, strict=True):
+                order = Order(part.fingerprints, planned.as_of, actor)
+                done[shelf.kind] = clean(self.database, shelf, self.archive, order, self.clock(), self.watch)
         except SoftlaunchError as error:
             self._complain(error)
             raise
@@ -104,22 +158,6 @@ class Housekeeper:
         with self.database.begin() as session:
             tell(session, "", None, f"Registry cleanup: {ended.sentence}", self.clock())
         return ended
-
-    def _ask_if_large(self, planned: Plan, *, approved: bool) -> None:
-        with self.database.begin() as session:
-            limit = read_retention(session).ask_above_mb * 1e6
-            if planned.deleted_bytes <= limit:
-                return
-            size = f"{planned.deleted} items of {planned.deleted_bytes / 1e6:.1f} MB"
-            if approved:
-                tell(session, "", None, f"Registry cleanup: {self.actor} approves deleting {size}.", self.clock())
-                return
-            asked = (
-                f"the registry cleanup would delete {size}, more than retention.ask_above_mb allows by itself; look at "
-                "'softlaunch registry cleanup --dry-run', then approve with 'softlaunch registry cleanup --approve'"
-            )
-            tell(session, "", None, f"Approval needed: {asked}.", self.clock())
-        raise ApprovalNeededError(asked)
 
     def _complain(self, error: SoftlaunchError) -> None:
         incident = Incident(
@@ -155,8 +193,11 @@ def delete_expired_texts(database: Database, now: datetime) -> int:
 def _part(kind: Kind, choices: Iterable[Choice]) -> PlanPart:
     totals = Totals()
     first: list[Choice] = []
+    fingerprints = set()
     for choice in choices:
         totals.count(choice)
-        if choice.deleted and len(first) < _SHOWN:
-            first.append(choice)
-    return PlanPart(kind, totals, tuple(first))
+        if choice.deleted:
+            fingerprints.add(fingerprint(kind, choice.item.key))
+            if len(first) < _SHOWN:
+                first.append(choice)
+    return PlanPart(kind, totals, tuple(first), frozenset(fingerprints))

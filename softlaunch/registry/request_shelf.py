@@ -62,16 +62,17 @@ class RequestShelf(Shelf):
     kind = Kind.REQUESTS
 
     def items(self, database: Database) -> Iterator[Item]:
-        """Stretches in the order of the log."""
+        """Stretches in the order of the log, each within a page of ids: they stay what they are while others go."""
         after = 0
         while True:
             columns = (col(RequestRow.id), col(RequestRow.app), col(RequestRow.started_at))
             with database.read() as session:
                 query = select(*columns).where(col(RequestRow.id) > after, _settled()).order_by(col(RequestRow.id))
-                page = session.execute(query.limit(_PAGE)).tuples().all()
+                read = session.execute(query.limit(_PAGE)).tuples().all()
+                page = [row for row in read if _page(row[0]) == _page(read[0][0])]
                 items = with_past(session, self.kind, list(_stretches(page)))
             yield from items
-            if len(page) < _PAGE:
+            if not page:
                 return
             after = page[-1][0]
 
@@ -93,6 +94,10 @@ class RequestShelf(Shelf):
             for table, gone in ((RequestRow, rows), (FeedbackRow, ratings), (ScoreRow, scores)):
                 ids = [row.id for row in gone]
                 session.connection().execute(delete(table).where(col(table.id).in_(ids)))
+
+
+def _page(row_id: int) -> int:
+    return (row_id - 1) // _PAGE
 
 
 def _stretches(page: Sequence[tuple[Any, str, float]]) -> Iterator[Item]:

@@ -1,5 +1,6 @@
 """What a cleanup may delete, and why. Pure: items, rules and the time go in, choices come out."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -31,6 +32,11 @@ class Item:
     since: datetime
     bytes: int
     tags: frozenset[str] = frozenset()
+
+
+def fingerprint(kind: str, key: str) -> bytes:
+    """What identifies an item among everything that a cleanup looks at, in 32 bytes."""
+    return hashlib.sha256(f"{kind}\0{key}".encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)

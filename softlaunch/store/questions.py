@@ -1,4 +1,4 @@
-"""Questions to people about a release, how they stand, and everything that was said to them."""
+"""Questions to people about a release or a cleanup, how they stand, and everything that was said to them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,14 +14,21 @@ from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow
 
 @dataclass(frozen=True, slots=True)
 class OpenQuestion:
-    """A question that waits for a person; `id` is its number in the ledger, once it is there."""
+    """A question that waits for a person; `id` is its number in the ledger, once it is there.
 
-    release_id: str
+    About no release, `app` says whose policy rules, `subject` is the digest of what is asked about, and `asked_by` who
+    began it.
+    """
+
+    release_id: str | None
     position: int
     question: Question
     text: str
     expires_at: datetime
     id: int = field(default=0, compare=False)
+    app: str = ""
+    subject: str = ""
+    asked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +43,16 @@ class Settled:
 
 
 def ask(session: Session, asked: OpenQuestion, now: datetime) -> int | None:
-    """Put a question; returns its number, or None when it was asked before."""
-    if _find(session, asked.release_id, asked.position, asked.question) is not None:
+    """Put a question; returns its number, or None when it was asked before about this stage of this release."""
+    if asked.release_id is not None and _find(session, asked.release_id, asked.position, asked.question) is not None:
         return None
     row = ApprovalRow(
         release_id=asked.release_id,
+        app=asked.app,
         position=asked.position,
         question=asked.question,
+        subject=asked.subject,
+        asked_by=asked.asked_by,
         text=asked.text,
         state=Answer.PENDING,
         asked_at=now,
@@ -101,6 +111,12 @@ def last_question(session: Session, app: str) -> ApprovalRow | None:
     return session.exec(found.where(ReleaseRow.app == app).order_by(col(ApprovalRow.id).desc()).limit(1)).one_or_none()
 
 
+def newest_cleanup(session: Session) -> ApprovalRow | None:
+    """The newest question about a cleanup of the registry, however it stands."""
+    found = select(ApprovalRow).where(ApprovalRow.question == Question.CLEANUP)
+    return session.exec(found.order_by(col(ApprovalRow.id).desc()).limit(1)).one_or_none()
+
+
 def agreed(session: Session, approval_id: int) -> Sequence[str]:
     """Who approved so far, where more than one person must."""
     found = select(VoteRow.person).where(VoteRow.approval_id == approval_id, VoteRow.ruling == "noted")
@@ -109,22 +125,25 @@ def agreed(session: Session, approval_id: int) -> Sequence[str]:
 
 def close_questions(session: Session, app: str, release_id: str, why: str, now: datetime) -> None:
     """Withdraw what is still asked about a release, because it goes on or ends; what was due before has expired."""
-    rows = session.exec(
-        select(ApprovalRow)
-        .where(ApprovalRow.release_id == release_id, ApprovalRow.state == Answer.PENDING)
-        .with_for_update()
-    )
-    for row in rows:
-        expired = standing(row, now) is Answer.EXPIRED
-        row.state = Answer.EXPIRED if expired else Answer.WITHDRAWN
-        row.decided_at, row.reason = (row.expires_at, "nobody answered in time") if expired else (now, why)
-        said = f"Nobody answered in time: {row.text}" if expired else f"The question is withdrawn: {row.text} ({why})"
-        tell(session, app, release_id, said, now, Event.CLOSED, {"approval": row.id})
+    found = select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.state == Answer.PENDING)
+    for row in session.exec(found.with_for_update()):
+        close_question(session, row, app, why, now)
+
+
+def close_question(session: Session, row: ApprovalRow, app: str, why: str, now: datetime) -> None:
+    """Withdraw a question that is pending; one that was due before has expired."""
+    expired = standing(row, now) is Answer.EXPIRED
+    row.state = Answer.EXPIRED if expired else Answer.WITHDRAWN
+    row.decided_at, row.reason = (row.expires_at, "nobody answered in time") if expired else (now, why)
+    said = f"Nobody answered in time: {row.text}" if expired else f"The question is withdrawn: {row.text} ({why})"
+    tell(session, app, row.release_id, said, now, Event.CLOSED, {"approval": row.id})
 
 
 def to_asked(row: ApprovalRow) -> OpenQuestion:
     """The frozen value of a row."""
-    return OpenQuestion(row.release_id, row.position, Question(row.question), row.text, row.expires_at, row.id or 0)
+    kind = Question(row.question)
+    about = (row.app, row.subject, row.asked_by)
+    return OpenQuestion(row.release_id, row.position, kind, row.text, row.expires_at, row.id or 0, *about)
 
 
 def standing(row: ApprovalRow, now: datetime) -> Answer:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from builders import APP, NOON, record_app
+from builders import ANNA, APP, NOON, record_app
 from sqlmodel import Session, SQLModel, col, select
 
 from softlaunch.edges.archives.folder import FolderArchive
@@ -89,7 +89,7 @@ class Registry:
     def keeper(self, watch: Callable[[str], None] = print) -> Housekeeper:
         """A cleanup of this registry."""
         archive = FolderArchive(self.folder)
-        return Housekeeper(self.database, archive, 0.1, "anna", lambda: self.now, watch)
+        return Housekeeper(self.database, archive, 0.1, ANNA, lambda: self.now, watch)
 
     def plan(self) -> Plan:
         """What is due."""

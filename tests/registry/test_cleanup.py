@@ -12,8 +12,7 @@ from sqlmodel import select
 from softlaunch.edges.archives.folder import FolderArchive
 from softlaunch.edges.archives.interface import ArchiveError
 from softlaunch.errors import ConflictError, NotFoundError
-from softlaunch.registry.cleanup import clean
-from softlaunch.registry.housekeeping import ApprovalNeededError
+from softlaunch.registry.cleanup import Order, clean
 from softlaunch.registry.ledger import ImmutableError, record_prompt
 from softlaunch.registry.retention import Kind
 from softlaunch.registry.shelves import PromptShelf
@@ -152,7 +151,8 @@ def test_what_is_used_meanwhile_is_spared(registry: Registry) -> None:
                 tag(session, Kind.PROMPTS, "support@1.3.0", "protected", "anna", registry.now)
 
     archive = FolderArchive(registry.folder)
-    done = clean(registry.database, PromptShelf(), archive, "anna", registry.now, meanwhile)
+    order = Order(registry.plan().fingerprints, registry.now, "anna")
+    done = clean(registry.database, PromptShelf(), archive, order, registry.now, meanwhile)
     assert (done.deleted, done.spared) == (1, 2)
     assert {"support@1.2.0", "support@1.3.0"} <= registry.keys(Kind.PROMPTS)
 
@@ -230,20 +230,3 @@ def test_texts_are_deleted_for_good_when_their_time_is_over(registry: Registry) 
     assert registry.clean().texts == 1
     with registry.database.read() as session:
         assert [row.request_id for row in session.exec(select(TextRow))] == ["1"]
-
-
-def test_a_large_cleanup_waits_for_a_person(registry: Registry) -> None:
-    """Above the size nothing goes and people are told; once a person approves, it does, and that is kept."""
-    keep(registry, prompts={"keep_newest": 0}, ask_above_mb=0)
-    registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
-    before = registry.contents()
-    keeper = registry.keeper()
-    with pytest.raises(ApprovalNeededError, match="--approve"):
-        keeper.clean(keeper.plan())
-    assert registry.contents() == before
-    keeper.clean(keeper.plan(), approved=True)
-    assert "support@1.2.0" not in registry.keys(Kind.PROMPTS)
-    with registry.database.read() as session:
-        told = [row.text for row in session.exec(select(NoticeRow))]
-    assert told[0].startswith("Approval needed: the registry cleanup would delete 1 items")
-    assert told[1].startswith("Registry cleanup: anna approves deleting 1 items")

@@ -4,10 +4,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from registry.test_registry_commands import run, run_json
+from typer.testing import CliRunner
 
+from deployments.cli.exits import Exit
+from deployments.cli.main import build
 from softlaunch.errors import NotFoundError
+from softlaunch.people.answering import NotAllowedError
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.tables import PromptRow
@@ -57,3 +62,37 @@ def test_a_tag_protects(old_app: Path) -> None:
     assert run_json("registry", "cleanup")["done"]["prompts"]["deleted"] == 1
     with pytest.raises(NotFoundError, match="was archived"):
         run("registry", "restore", "models", "steady")
+
+
+def test_a_large_cleanup_waits_for_an_answer(old_app: Path) -> None:
+    """Exit code 5 and the command that answers; after a yes it goes, and the history shows who said it."""
+    _ask_above(old_app, 0)
+    refused = CliRunner().invoke(build(), ["registry", "cleanup"])
+    assert refused.exit_code == Exit.INCONCLUSIVE
+    assert "softlaunch approve shop-bot --question 1" in " ".join(refused.stderr.split())
+    assert "support@1.2.0" in _labels()
+    waiting = run_json("registry", "cleanup", "--dry-run")
+    assert waiting["question"] == {"id": 1, "answer": "pending"}
+    assert "question 1 was asked: not answered yet" in run("registry", "cleanup", "--dry-run")
+    assert orjson.loads(run("approve", "shop-bot", "--question", "1", "--json"))[0]["question"] == "cleanup"
+    assert "approved by" in run("registry", "cleanup")
+    assert "support@1.2.0" not in _labels()
+    assert {"asked", "answered"} <= {entry["event"] for entry in run_json("history", "shop-bot")}
+
+
+def test_approve_is_a_vote_like_any_other(old_app: Path) -> None:
+    """It counts where the policy lets this person, and is refused where it names others."""
+    _ask_above(old_app, 0, "approvers: [{name: ben-of-nowhere}]")
+    with pytest.raises(NotAllowedError, match="not among its approvers"):
+        run("registry", "cleanup", "--approve")
+    assert "support@1.2.0" in _labels()
+    _ask_above(old_app, 0, "approvers: []")
+    assert run_json("registry", "cleanup", "--approve")["done"]["prompts"]["deleted"] == 1
+
+
+def _ask_above(folder: Path, megabytes: float, *lines: str) -> None:
+    policy = folder / "shop" / "softlaunch.yaml"
+    kept = [line for line in policy.read_text().splitlines() if not line.startswith(("retention:", "approvers:"))]
+    kept += [f"retention: {{prompts: {{keep_newest: 0}}, ask_above_mb: {megabytes:g}}}", *lines]
+    policy.write_text("\n".join(kept) + "\n")
+    run("apply", "shop")

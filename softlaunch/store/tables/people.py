@@ -10,15 +10,22 @@ from softlaunch.store.tables.columns import as_json, moment, row_number
 
 
 class ApprovalRow(SQLModel, table=True):
-    """A question to a person about a live release, and how it ended."""
+    """A question to a person about a live release or a large cleanup, and how it ended.
+
+    A question about no release has an `app`, whose policy says who may answer, a `subject`, the digest of exactly what
+    was asked about, and `asked_by`.
+    """
 
     __tablename__ = "approvals"
     __table_args__ = (UniqueConstraint("release_id", "position", "question"),)
     id: int | None = row_number()
-    release_id: str = Field(foreign_key="releases.id", index=True)
+    release_id: str | None = Field(default=None, foreign_key="releases.id", index=True)
+    app: str = Field(default="", sa_column_kwargs={"server_default": ""})
     position: int
     question: str
+    subject: str = Field(default="", sa_column_kwargs={"server_default": ""})
     text: str
+    asked_by: str = Field(default="", sa_column_kwargs={"server_default": ""})
     state: str
     asked_at: datetime = moment()
     expires_at: datetime = moment()
@@ -29,7 +36,7 @@ class ApprovalRow(SQLModel, table=True):
 
 
 class VoteRow(SQLModel, table=True):
-    """What a person said about a release, whether it counted or not, and what they were told: the audit of decisions.
+    """What a person said, whether it counted or not, and what they were told: the audit of decisions.
 
     `person` is who it was by the policy's names; `ruling` says what became of it. Kept for good.
     """

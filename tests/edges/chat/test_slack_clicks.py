@@ -1,8 +1,8 @@
 """What people do in Slack: press, give a reason, and be told what came of it."""
 
 import pytest
-from builders import ANNA, APP
-from slack_scene import asking, click, sender, submission
+from builders import ANNA, APP, make_policy, record_app
+from slack_scene import ASKING, asking, click, sender, submission
 from slack_server import FakeSlack
 from sqlmodel import col, select
 
@@ -13,6 +13,7 @@ from softlaunch.edges.chat.slack.clicks import Clicks
 from softlaunch.edges.chat.slack.client import SlackChat
 from softlaunch.edges.chat.slack.head import ROLL_BACK
 from softlaunch.edges.chat.slack.messages import APPROVE, OPEN_LINKS, REJECT
+from softlaunch.registry.consent import ask_person
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, VoteRow
@@ -182,3 +183,26 @@ def test_a_dialog_that_slack_does_not_open_decides_nothing(
     slack.fault = "expired_trigger_id"
     clicks.handle(press)
     assert question(database).state == Answer.PENDING
+
+
+def test_a_large_cleanup_is_answered_by_the_same_buttons(
+    database: Database, slack: FakeSlack, chat: SlackChat, clicks: Clicks
+) -> None:
+    """Its question stands in the channel; the answer shows in its place, and a stranger's press changes nothing."""
+    record_app(database, make_policy(**ASKING))
+    with database.begin() as session:
+        ask_person(session, "digest", "1,200.0 MB (3 evals)", "registry cleanup", utc_now())
+    sends = sender(database, chat)
+    sends.run()
+    clicks.handle(click(slack, APPROVE, user="U0MALLORY", name="ben"))
+    assert "not among its approvers" in whispers(slack)[-1]
+    clicks.handle(click(slack, APPROVE))
+    assert "1,200.0 MB (3 evals)" in slack.called("views.open")[-1]["view"]["blocks"][0]["text"]["text"]
+    clicks.handle(submission(slack, "the archive is there"))
+    row = question(database)
+    assert (row.state, row.decided_by, row.decided_from) == ("approved", "ben", "slack")
+    sends.run()
+    (asked,) = [one for one in slack.messages if "raised_hand" in str(one["blocks"])]
+    assert "approved by ben" in asked["blocks"][1]["elements"][0]["text"]
+    clicks.handle(submission(slack, "again"))
+    assert "was approved by ben" in whispers(slack)[-1]

@@ -23,6 +23,7 @@ from softlaunch.edges.chat.slack.shapes import SECTION, words
 from softlaunch.errors import SoftlaunchError
 from softlaunch.people.answering import Answered, Reply, answer, object_to, object_to_taking_back, take_back
 from softlaunch.people.approvers import Person
+from softlaunch.people.matters import Matter, matter_of, of_release
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.questions import read_settled
@@ -63,7 +64,7 @@ class Clicks:
         channel = str(container.get("channel_id") or payload.get("channel", {}).get("id", ""))
         thread = str(message.get("thread_ts") or container.get("message_ts", ""))
         intent = Intent(str(action["action_id"]), str(action["value"]), channel, thread)
-        text, policy, objection = self._look(intent, payload)
+        text, matter, objection = self._look(intent, payload)
         if objection is not None:
             self._whisper(intent, payload["user"]["id"], objection.told)
             return
@@ -73,24 +74,26 @@ class Clicks:
             self.client.views_open(trigger_id=payload["trigger_id"], view=dialog)
         except (SlackClientError, OSError) as error:
             _LOGGER.warning("Slack opened no dialog: %s", error)
-            hint = f"Slack opened no dialog ({error}); nothing was decided. Press again, or: {_by_hand(intent, policy)}"
+            hint = f"Slack opened no dialog ({error}); nothing was decided. Press again, or: {_by_hand(intent, matter)}"
             self._whisper(intent, payload["user"]["id"], hint)
 
-    def _look(self, intent: Intent, payload: Mapping[str, Any]) -> tuple[str, Policy, Answered | None]:
+    def _look(self, intent: Intent, payload: Mapping[str, Any]) -> tuple[str, Matter, Answered | None]:
         """What a click is about, and what speaks against it."""
+        text, matter = self._about(intent)
+        person = self._person(payload, matter.policy)
+        with self.database.begin() as session:
+            if intent.does == ROLL_BACK:
+                return text, matter, object_to_taking_back(session, intent.about, person, utc_now())
+            reply = Reply(matter.app, _SAID[intent.does], person, approval_id=int(intent.about))
+            return text, matter, object_to(session, reply, utc_now())
+
+    def _about(self, intent: Intent) -> tuple[str, Matter]:
         with self.database.read() as session:
             if intent.does == ROLL_BACK:
                 release = read_release(session, intent.about)
-                text = f"Take back {release.title}? Stable serves everybody within a second."
-            else:
-                settled = read_settled(session, int(intent.about), utc_now())
-                release, text = read_release(session, settled.asked.release_id), settled.asked.text
-        person = self._person(payload, release.policy)
-        with self.database.begin() as session:
-            if intent.does == ROLL_BACK:
-                return text, release.policy, object_to_taking_back(session, release.id, person, utc_now())
-            reply = Reply(release.app, _SAID[intent.does], person, approval_id=int(intent.about))
-            return text, release.policy, object_to(session, reply, utc_now())
+                return f"Take back {release.title}? Stable serves everybody within a second.", of_release(release)
+            asked = read_settled(session, int(intent.about), utc_now()).asked
+            return asked.text, matter_of(session, asked)
 
     def _submitted(self, payload: Mapping[str, Any]) -> None:
         view = payload["view"]
@@ -102,16 +105,12 @@ class Clicks:
 
     def _decide(self, intent: Intent, payload: Mapping[str, Any], reason: str) -> tuple[Answered, ...]:
         now = utc_now()
-        with self.database.read() as session:
-            if intent.does == ROLL_BACK:
-                release = read_release(session, intent.about)
-            else:
-                release = read_release(session, read_settled(session, int(intent.about), now).asked.release_id)
-        person = self._person(payload, release.policy)
+        _, matter = self._about(intent)
+        person = self._person(payload, matter.policy)
         with self.database.begin() as session:
             if intent.does == ROLL_BACK:
-                return (take_back(session, release.id, person, reason or "rolled back from Slack", now),)
-            reply = Reply(release.app, _SAID[intent.does], person, reason, int(intent.about))
+                return (take_back(session, intent.about, person, reason or "rolled back from Slack", now),)
+            reply = Reply(matter.app, _SAID[intent.does], person, reason, int(intent.about))
             return answer(session, reply, now)
 
     def _person(self, payload: Mapping[str, Any], policy: Policy) -> Person:
@@ -149,6 +148,7 @@ class Clicks:
             _LOGGER.warning("Slack delivered no answer to %s: %s", user, error)
 
 
-def _by_hand(intent: Intent, policy: Policy) -> str:
+def _by_hand(intent: Intent, matter: Matter) -> str:
     command = {APPROVE: "approve", REJECT: "reject", ROLL_BACK: "rollback"}[intent.does]
-    return f"softlaunch {command} {policy.app} --reason '...'"
+    number = f" --question {intent.about}" if matter.release_id is None else ""
+    return f"softlaunch {command} {matter.app}{number} --reason '...'"

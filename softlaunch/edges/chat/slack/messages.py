@@ -57,7 +57,8 @@ def question_blocks(settled: Settled) -> list[Block]:
         by = f" by {words(settled.by, 200)}" if settled.by else ""
         when = f" {moment(settled.at)}" if settled.at else ""
         return [text, context(f"{_MARKS[settled.answer]} {settled.answer}{by}{when}{why}")]
-    until = f"Open until {moment(asked.expires_at)}; no answer counts as a refusal. The gates go on watching."
+    meanwhile = "Nothing is deleted meanwhile." if asked.release_id is None else "The gates go on watching."
+    until = f"Open until {moment(asked.expires_at)}; no answer counts as a refusal. {meanwhile}"
     row = buttons(
         button("Approve", APPROVE, str(asked.id), style="primary"),
         button("Reject", REJECT, str(asked.id), style="danger"),
