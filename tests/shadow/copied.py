@@ -1,14 +1,22 @@
 """A shadow stage whose copies are written by hand: requests, their copies, and the texts of both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from builders import APP, make_policy, request_row
+from builders import APP, NOON, make_policy, request_row
 
 from softlaunch.edges.telemetry.interface import Scope
+from softlaunch.evals.judges.agreement import Estimate, agreement_of
+from softlaunch.evals.judges.calibration import Calibration
+from softlaunch.evals.judges.gating import judges_of
+from softlaunch.evals.judges.labels import Kind
+from softlaunch.evals.metrics import Spent
+from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.release import plan
 from softlaunch.route import Arm
 from softlaunch.store.database import Database
+from softlaunch.store.judgements import record_calibration
 from softlaunch.store.tables import RequestRow, TextRow
 
 RELEASE = f"{APP}-1"
@@ -26,6 +34,16 @@ def shadow_policy(*gates: dict[str, object], **changes: object) -> Policy:
             **changes,
         }
     )
+
+
+def trust_judge(database: Database, kappa: Estimate = Estimate(0.7, 0.6, 0.8)) -> None:  # noqa: B008  (frozen)
+    """As if somebody had compared the judge with people's preferences."""
+    measured = agreement_of([("yes", "yes"), ("no", "no")])
+    agreement = replace(measured, items=200, kappa=kappa)
+    with database.begin() as session:
+        digest = judges_of(session, JudgePolicy(models=("judge",))).digest("judge-pairwise")
+        found = Calibration(Kind.PREFERENCE, agreement, None, None, 0, Spent())
+        record_calibration(session, digest, "labels", found, "anna", NOON)
 
 
 def scope_of(policy: Policy) -> Scope:

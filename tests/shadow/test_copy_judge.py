@@ -6,24 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from copied import BEGUN, scope_of, shadow_policy, write
+from copied import BEGUN, scope_of, shadow_policy, trust_judge, write
 from endpoints import Endpoint, Reply, running_endpoint, variant
 from servers import wait_until
 from sqlmodel import select
 
 from softlaunch.clock import utc_now
-from softlaunch.evals.judges.agreement import Estimate, agreement_of
-from softlaunch.evals.judges.calibration import Calibration
-from softlaunch.evals.judges.gating import judges_of
-from softlaunch.evals.judges.labels import Kind
-from softlaunch.evals.metrics import Spent
+from softlaunch.evals.judges.agreement import Estimate
 from softlaunch.evals.retry import Retries
 from softlaunch.policy.model import Policy
 from softlaunch.registry.ledger import record_model
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.store.copies import copy_judgements_after, spent_on_copies
 from softlaunch.store.database import Database
-from softlaunch.store.judgements import record_calibration
 from softlaunch.store.tables import CopyJudgementRow
 
 GUARD = {"metric": "preference", "margin": "5 points", "role": "guard"}
@@ -76,16 +71,6 @@ def judge_all(ledger: Database, policy: Policy, judge: CopyJudge, count: int) ->
         return {(one.arm.value, one.unit): one.value for one in copy_judgements_after(session, scope, 0)}
 
 
-def calibrated(ledger: Database, policy: Policy, kappa: Estimate) -> None:
-    """As if somebody had compared the judge with people."""
-    measured = agreement_of([("yes", "yes"), ("no", "no")])
-    agreement = type(measured)(200, 0, measured.agreement, kappa, measured.table)
-    with ledger.begin() as session:
-        digest = judges_of(session, policy.eval.judge).digest("judge-pairwise")
-        found = Calibration(Kind.PREFERENCE, agreement, None, None, 0, Spent())
-        record_calibration(session, digest, "labels", found, "anna", utc_now())
-
-
 def test_both_copies_are_judged_in_both_orders(ledger: Database, judging: Endpoint) -> None:
     """A judge sees the candidate's answer, and stable's second one, beside the user's; every call is priced."""
     write(ledger, [("good", "poor", "good"), ("poor", "good"), ("poor", "poor", "good")])
@@ -114,11 +99,11 @@ def test_a_judge_below_the_floor_decides_nothing_and_costs_nothing(ledger: Datab
     judge = judge_of(ledger)
     told = judge.work(scope_of(policy), policy, policy.shadow.judging, BEGUN)
     assert "judge can't gate: nobody has compared it with people's labels" in told
-    calibrated(ledger, policy, Estimate(0.45, 0.3, 0.6))
+    trust_judge(ledger, Estimate(0.45, 0.3, 0.6))
     told = judge.work(scope_of(policy), policy, policy.shadow.judging, BEGUN)
     assert "kappa 0.45 against people on 200 labels, at least 0.30" in told
     assert not judging.asked
-    calibrated(ledger, policy, Estimate(0.7, 0.6, 0.8))
+    trust_judge(ledger, Estimate(0.7, 0.6, 0.8))
     assert judge_all(ledger, policy, judge, 1) == {("shadow", 0): 0.0}
 
 

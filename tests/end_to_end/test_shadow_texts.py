@@ -1,0 +1,92 @@
+"""Texts of mirrored requests through the whole pipeline: a real gateway makes the copies, a real judge is asked."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from endpoints import Endpoint, Reply, running_endpoint
+from providers import running_provider
+from shadow.copied import trust_judge
+
+from softlaunch.clock import utc_now
+from softlaunch.driving.drive import drive_stage
+from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
+from softlaunch.rehearsal.cases import Case
+from softlaunch.release import State
+from softlaunch.reports.likeness import show_shadow
+from softlaunch.verdict import Outcome
+from softlaunch.wiring import build_driver
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
+
+ANSWERS = {"first": "A good answer: {}.", "equal": "A good answer: {}.", "worse": "A poor answer: {}."}
+CASES = [Case(id=f"q{number}", question=f"Question {number}?", expected="answer") for number in range(40)]
+GOLDEN = [{"id": case.id, "question": case.question, "expected": "answer", "metric": "contains"} for case in CASES]
+POLICY = {
+    **QUICK,
+    "eval": {**QUICK["eval"], "tolerance": "20 points", "judge": {"models": ["judge"]}},
+    "texts": {"keep": True},
+    "shadow": {**QUICK["shadow"], "sample_percent": 100, "floor_percent": 50, "minimum_time": "5 s"},
+    "gates": [
+        *QUICK["gates"],
+        {"metric": "agreement", "margin": "10 points"},
+        {"metric": "preference", "margin": "10 points", "role": "guard"},
+    ],
+}
+
+
+def play(model: str, prompt: str, before: int) -> Reply:
+    """Stable and candidates put the same thing in many words; the judge prefers what calls itself good."""
+    if model == "judge":
+        good = ["good" in part for part in re.findall(r"<answer_[ab]>\n(.*?)\n</", prompt)]
+        return Reply("[[C]]" if good[0] == good[1] else f"[[{'A' if good[0] else 'B'}]]")
+    return Reply(ANSWERS[model].format("so it is " * (1 + before % 3)), delay=0.02)
+
+
+@pytest.fixture
+def playing(tmp_path: Path, migrated_file: Path) -> Iterator[tuple[Installation, Endpoint]]:
+    """An app under traffic whose judge was calibrated."""
+    shutil.copy(migrated_file, tmp_path / "ledger.db")
+    with ExitStack() as stack:
+        endpoint = stack.enter_context(running_endpoint())
+        endpoint.behaviour = play
+        write_app(tmp_path / "app", endpoint.url, [*ANSWERS, "judge"], GOLDEN, POLICY)
+        provider = stack.enter_context(running_provider())
+        url = f"sqlite:///{tmp_path / 'ledger.db'}"
+        made = stack.enter_context(installation(tmp_path / "app", url, provider, CASES, rate_rps=40))
+        trust_judge(made.database)
+        yield made, endpoint
+
+
+def test_a_candidate_whose_answers_judges_like_less_is_rejected(playing: tuple[Installation, Endpoint]) -> None:
+    """No user met it, and stable's own second answers stand beside as what is to be expected."""
+    made, endpoint = playing
+    view = made.release("worse")
+    assert view.release.state is State.REJECTED, view.release.reason
+    assert view.release.reason.startswith("preference: worse by")
+    assert view.exposure.units == 0
+    told = show_shadow(view, view.stages[1])
+    assert "Judges prefer the copies' answers in 0.0 %" in told
+    assert "stable's own second answers in 50.0 %" in told
+    judged = sum(count for (model, _), count in endpoint.asked.items() if model == "judge")
+    assert 0 < judged <= 400
+
+
+def test_an_equal_candidate_leaves_the_shadow(playing: tuple[Installation, Endpoint]) -> None:
+    """Answers that vary as much as stable's own are no harm."""
+    made, _ = playing
+    request = ReleaseRequest(app=APP, changes=Changes(model="equal"), actor="test", origin="test")
+    release_id = open_release(made.database, request, utc_now())
+    driver = build_driver(made.database, "test")
+    token = driver.take_over(release_id)
+    while (view := made.view(release_id)).release.position < 2:
+        assert view.release.state.live, view.release.reason
+        drive_stage(driver, release_id, token, 0.2, lambda _: None, lambda _: None)
+    (preference,) = (verdict for verdict in view.stages[1].verdicts if verdict.gate == "preference")
+    assert preference.outcome is not Outcome.FAIL
+    assert preference.candidate_value == 0.5
+    assert "stable's own, asked again" in show_shadow(view, view.stages[1])
