@@ -68,6 +68,13 @@ def test_starting_does_not_load_prefect(module: str) -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_comparing_recorded_outputs_loads_neither_a_database_nor_a_client() -> None:
+    """A comparison in somebody's CI begins at once, and these take longer to load than most comparisons."""
+    loaded = "import sys, deployments.cli.eval; print({'sqlalchemy', 'aiohttp', 'prefect', 'pandas'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "set()"
+
+
 def test_every_flow_fails_in_plain_words() -> None:
     """What a person can mend ends a run with the error's own words, whichever flow it is."""
     flows = [

@@ -12,13 +12,11 @@ from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.document import to_document
 from softlaunch.evals.metrics import metric_names
 from softlaunch.evals.recordings.columns import ROLES, Columns
-from softlaunch.evals.recordings.comparing import compare_recorded, rows_of
-from softlaunch.evals.recordings.files import RecordingError, read_rows
+from softlaunch.evals.recordings.comparing import arms_of, compare_recorded
+from softlaunch.evals.recordings.files import RecordingError, read_files
 from softlaunch.evals.recordings.metrics import Margins, plan_metrics
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.reports.eval_page import render_eval
-from softlaunch.reports.pages import write_whole
 
 _METRIC = (
     "What to compare; may be given several times. A score: NAME or NAME:KEY=VALUE,... of "
@@ -39,7 +37,11 @@ def register(app: typer.Typer) -> None:
 def compare_outputs(
     recorded: Annotated[
         list[Path],
-        typer.Option("--recorded", help="CSV, JSON lines or a JSON list, also .gz; several files are one."),
+        typer.Option(
+            "--recorded",
+            help="CSV, JSON lines or a JSON list, also .gz. Several files are one; where no column names the model, "
+            "the file's name does.",
+        ),
     ],
     stable: Annotated[str, typer.Option(help="Stable's name in the model column; what follows its last / will do.")],
     candidate: Annotated[str, typer.Option(help="The candidate's.")],
@@ -60,7 +62,8 @@ def compare_outputs(
     """Judge outputs of two models that were recorded already, paired by case.
 
     Several outputs of a case are repeats. Outputs that are missing, or have something in the error column, are
-    unscored: neither right nor wrong. A latency is in seconds unless its column's name ends in _ms.
+    unscored: neither right nor wrong. A latency is in seconds unless its column's name ends in _ms. In AlpacaEval's
+    form, a judge's preference between output and reference, stable may be the reference.
 
     Differences are candidate minus stable; both bounds hold with the stated confidence, each for itself. Pass: no
     score falls, and no amount gets worse, by more than its tolerance. Fail: one is shown to. Review: one score is
@@ -73,14 +76,17 @@ def compare_outputs(
         raise RecordingError("--tolerance is written like '2 points', --relative-tolerance like '10 %'")
     if not 0.5 < confidence < 1:
         raise RecordingError(f"--confidence {confidence:g}: expected a number between 0.5 and 1, such as 0.95")
-    rows = [row for path in recorded for row in read_rows(path)]
+    rows = read_files(recorded)
     columns = Columns.of(rows, mapped or [])
-    arms = rows_of(rows, columns, stable), rows_of(rows, columns, candidate)
+    arms = arms_of(rows, columns, stable, candidate)
     margins = Margins(points, relative, _own_margins(margin or []))
     metrics = plan_metrics(metric or [], columns, [*arms[0], *arms[1]], margins)
     policy = EvalPolicy(golden_set=str(recorded[0]), tolerance=points, confidence=confidence)
     report = compare_recorded(arms, columns, metrics, policy)
     if page is not None:
+        from softlaunch.reports.eval_page import render_eval
+        from softlaunch.reports.pages import write_whole
+
         title = f"recorded outputs in {', '.join(path.name for path in recorded)}"
         write_whole(page, render_eval(report, title=title, stable_label=stable, candidate_label=candidate))
     if as_json:

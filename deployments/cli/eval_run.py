@@ -1,22 +1,19 @@
 """`softlaunch eval run`: ask candidate and stable the golden set now, outside of a release."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deployments.cli.comparisons import exit_code, say, show_comparison
-from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, errors, print_json
 from softlaunch.clock import utc_now
 from softlaunch.evals.document import to_document
-from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
-from softlaunch.evals.standalone import Wanted, plan_order, resumed
-from softlaunch.policy.load import load_policy
 from softlaunch.policy.units import parse_duration
-from softlaunch.registry.apps import Change
-from softlaunch.reports.wording import show_cost
+
+if TYPE_CHECKING:
+    from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
 
 _STEP_SECONDS = 1.0
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
@@ -46,6 +43,12 @@ def run_eval(
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """
+    from deployments.cli.ledger import ledger  # here: a comparison of recorded outputs needs no ledger and no client
+    from softlaunch.evals.regression import RegressionEval
+    from softlaunch.evals.standalone import Wanted, plan_order, resumed
+    from softlaunch.policy.load import load_policy
+    from softlaunch.registry.apps import Change
+
     sampling = {} if temperature is None else {"temperature": temperature}
     change = Change(prompt=prompt, model=model, sampling=sampling, variant=variant)
     given = {
@@ -86,8 +89,10 @@ def _age(text: str) -> float:
         raise typer.BadParameter(f"--reuse {text}: {error}") from error
 
 
-def _follow(evaluation: RegressionEval, order: EvalOrder, *, quiet: bool) -> EvalProgress:
+def _follow(evaluation: "RegressionEval", order: "EvalOrder", *, quiet: bool) -> "EvalProgress":
     """Work until there is a report, with a bar that says what was spent so far."""
+    from softlaunch.reports.wording import show_cost
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

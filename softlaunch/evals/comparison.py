@@ -69,6 +69,11 @@ def compare(
         left_out_cases=len(rows) - paired_cases,
         repeats=1 + max((answer.key.repeat for answer in answers), default=-1),
         confidence=policy.confidence,
+        unjudged={
+            plan.metric: sum(value_of(answer, plan.metric) is None for answer in answers)
+            for plan in metrics
+            if plan.metric not in compared
+        },
     )
 
 
@@ -85,7 +90,7 @@ def _verdicts(
     judged = [
         judge_metric(compared[plan.metric], policy.confidence, totals)
         if plan.metric in compared
-        else no_pairs(plan.metric, totals)
+        else no_pairs(plan.metric, totals, _counts_of(every, plan.metric))
         for plan in metrics
     ]
     lacking = [(plan, judge_unscored_metric(grouped, plan.metric, policy)) for plan in metrics]
@@ -98,6 +103,12 @@ def _verdicts(
         judge_unscored(cases, grouped, policy),
         *(replace(verdict, role=plan.role) for plan, verdict in lacking if verdict is not None),
     )
+
+
+def _counts_of(answers: Sequence[EvalAnswer], metric: str) -> tuple[int, int]:
+    """How many calls of stable and of the candidate have a value of a metric."""
+    found = [answer.key.arm for answer in answers if value_of(answer, metric) is not None]
+    return found.count(EvalArm.STABLE), found.count(EvalArm.CANDIDATE)
 
 
 def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:

@@ -25,11 +25,33 @@ def to_document(report: EvalReport) -> dict[str, Any]:
         "left_out_cases": report.left_out_cases,
         "flickering_cases": report.flickering_cases,
         "repeats": report.repeats,
-        "metrics": [_metric(one) for one in report.metrics],
+        "metrics": [
+            *(_metric(one) for one in report.metrics),
+            *(_unjudged(name, unscored) for name, unscored in report.unjudged.items()),
+        ],
         "gates": [_gate(verdict) for verdict in report.verdicts],
         "stable": _arm(report.stable),
         "candidate": _arm(report.candidate),
     }
+
+
+_FIGURES = (
+    "name",
+    "outcome",
+    "finding",
+    "stable",
+    "candidate",
+    "difference",
+    "lower",
+    "upper",
+    "margin",
+    "margin_relative",
+    "higher_is_better",
+    "minimum_detectable",
+    "n_cases",
+    "n_unscored",
+    "method",
+)
 
 
 def _metric(one: MetricComparison) -> dict[str, Any]:
@@ -49,6 +71,17 @@ def _metric(one: MetricComparison) -> dict[str, Any]:
         "n_cases": one.estimate.cases,
         "n_unscored": one.unscored,
         "method": one.estimate.method,
+    }
+
+
+def _unjudged(name: str, unscored: int) -> dict[str, Any]:
+    """A metric that no case has a value of in both arms: everything that isn't known is null."""
+    return {
+        **dict.fromkeys(_FIGURES),
+        "name": name,
+        "outcome": OUTCOMES[Outcome.ERROR],
+        "n_cases": 0,
+        "n_unscored": unscored,
     }
 
 

@@ -43,14 +43,14 @@ def judge_metric(compared: MetricComparison, confidence: float, totals: Totals) 
     )
 
 
-def no_pairs(metric: str, totals: Totals) -> Verdict:
-    """The verdict on a metric that no case has a value for in both arms."""
+def no_pairs(metric: str, totals: Totals, values: tuple[int, int]) -> Verdict:
+    """The verdict on a metric that no case has a value for in both arms; `values` counts those of either."""
     stable, candidate = totals
     return Verdict(
         gate=metric,
         outcome=Outcome.ERROR,
-        reason=f"no case has a score in both arms ({stable.scored} of stable's {stable.calls} calls and "
-        f"{candidate.scored} of the candidate's {candidate.calls} have one); see the errors of the calls",
+        reason=f"no case has a score in both arms ({values[0]:,} of stable's {stable.calls:,} calls and "
+        f"{values[1]:,} of the candidate's {candidate.calls:,} have one)",
         candidate_count=candidate.scored,
         stable_count=stable.scored,
     )

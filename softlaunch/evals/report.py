@@ -1,7 +1,7 @@
 """What a comparison found, as frozen values: verdicts, metrics, cases, and what each arm cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from softlaunch.evals.paired import PairedEstimate
@@ -150,7 +150,8 @@ class EvalReport:
     """The result of one comparison.
 
     `confidence` holds over all metrics and looks together. `paired_cases` were scored in both arms; `left_out_cases`
-    in one only, or in none, and say nothing about the change.
+    in one only, or in none, and say nothing about the change. `unjudged` metrics, which no case has a value of in both
+    arms, are there with the number of calls that lack one.
     """
 
     outcome: Outcome
@@ -164,6 +165,7 @@ class EvalReport:
     left_out_cases: int
     repeats: int
     confidence: float
+    unjudged: Mapping[str, int] = field(default_factory=dict)
 
     def with_verdict(self, verdict: Verdict) -> "EvalReport":
         """The report with one more verdict, which can only make its outcome graver."""

@@ -133,6 +133,79 @@ PRIMES = "llmdrift/PRIME_FULL_EVAL.csv"
 ALPACA = [f"alpacaeval/gpt-3.5-turbo-{name}.jsonl.gz" for name in ("0301", "1106", "1106_concise")]
 
 
+def compared(softlaunch: Run, folder: Path, rows: Sequence[dict[str, Any]], *options: str) -> Done:
+    """Compare `old` with `new` in a file of JSON lines."""
+    path = folder / "rows.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in rows))
+    return softlaunch("eval", "compare", "--recorded", str(path), "--stable", "old", "--candidate", "new", *options)
+
+
+def both(count: int, **columns: Any) -> list[dict[str, Any]]:
+    """Rows of both models with equal columns."""
+    return [{"model": model, "id": number, **columns} for model in ("old", "new") for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        pytest.param(float("nan"), "score is nan, not a number from 0 to 1", id="no number"),
+        pytest.param(85, "score is 85, not a number from 0 to 1", id="percent"),
+        pytest.param("Accepted", "score is 'Accepted', not a number from 0 to 1", id="a text"),
+    ],
+)
+def test_scores_that_are_none_are_said_and_never_pass(softlaunch: Run, tmp_path: Path, value: object, why: str) -> None:
+    """The metric is there without figures, and the reason names what was found."""
+    done = compared(softlaunch, tmp_path, both(60, score=value), "--metric", "score", "--json")
+    found = document(done)
+    assert (found["outcome"], done.code) == ("inconclusive", 5)
+    (score,) = found["metrics"]
+    assert (score["name"], score["outcome"], score["n_cases"], score["n_unscored"]) == ("score", "inconclusive", 0, 120)
+    assert (score["stable"], score["lower"], score["margin"]) == (None, None, None)
+    (told,) = (gate["reason"] for gate in found["gates"] if gate["name"] == "score")
+    assert "no case has a score in both arms (0 of stable's 60 calls and 0 of the candidate's 60 have one)" in told
+    assert why in told
+
+
+def test_a_judge_that_nobody_named_is_the_reason(softlaunch: Run, tmp_path: Path) -> None:
+    """Recorded outputs are scored on the spot, and what must ask a model can't."""
+    done = compared(softlaunch, tmp_path, both(5, answer="yes"), "--metric", "rubric")
+    assert "the first: rubric asks a model, and nobody gave it one" in done.out
+    assert done.code == 5
+
+
+def test_references_in_lists_are_refused(softlaunch: Run, tmp_path: Path) -> None:
+    """Compared as text they would never be met, and both models would look equally bad."""
+    done = compared(softlaunch, tmp_path, both(5, answer="yes", reference=["yes", "yeah"]))
+    assert done.code == 2
+    assert 'column reference holds \'["yes","yeah"]\'' in done.err
+
+
+def test_an_empty_reference_column_suggests_nothing(softlaunch: Run, tmp_path: Path) -> None:
+    """Then a metric must be named, and the columns are."""
+    done = compared(softlaunch, tmp_path, both(5, answer="yes", reference="", works=1))
+    assert done.code == 2
+    assert "Columns: model, id, answer, reference, works" in done.err
+
+
+def test_stable_may_be_the_reference_of_a_judges_preferences(softlaunch: Run, tmp_path: Path) -> None:
+    """AlpacaEval's file of one model: a preference of 1.25 is 25 % to 75 %, and a draw is even."""
+    rows = [
+        {
+            "generator": "new",
+            "reference_generator": "old",
+            "instruction": f"question {number}",
+            "output": "new text",
+            "reference_output": "old text",
+            "preference": 0 if number % 2 else 1.25,
+        }
+        for number in range(60)
+    ]
+    found = document(compared(softlaunch, tmp_path, rows, "--json"))
+    (preference,) = found["metrics"]
+    assert (preference["stable"], preference["candidate"], preference["n_cases"]) == (0.625, 0.375, 60)
+    assert (found["outcome"], preference["finding"]) == ("fail", "worse")
+
+
 @pytest.mark.realdata
 def test_gpt_4_lost_a_third_on_the_primes(softlaunch: Run, realdata: Path) -> None:
     """0314 to 0613: from 84.0 to 50.2 percent, as published, and cheaper and faster is no excuse."""

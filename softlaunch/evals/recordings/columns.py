@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from softlaunch.evals.recordings.files import RecordingError, Row
+import orjson
+
+from softlaunch.evals.recordings.files import FILE, RecordingError, Row
 
 ROLES: Mapping[str, tuple[str, ...]] = {
-    "model": ("model", "generator", "variant"),
+    "model": ("model", "generator", "variant", FILE),
     "id": ("id", "case_id", "question_id", "instruction", "question", "query", "prompt"),
     "answer": ("answer", "output", "response", "completion"),
     "reference": ("reference", "ref_answer", "expected", "target", "ideal"),
@@ -42,14 +44,18 @@ class Columns:
                 )
         return cls(by_role, names)
 
+    def value(self, row: Row, role: str) -> object:
+        """What a row has in a role, as it was read."""
+        return row.get(self.by_role.get(role, ""))
+
     def text(self, row: Row, role: str) -> str | None:
         """What a row says in a role; None where it says nothing."""
-        value = row.get(self.by_role.get(role, ""))
-        return None if value is None or value == "" else str(value)
+        value = self.value(row, role)
+        return None if value is None or value == "" else _as_text(value)
 
     def number(self, row: Row, role: str) -> float | None:
         """The same as a number of zero or more; None where there is none."""
-        return amount(row.get(self.by_role.get(role, "")))
+        return amount(self.value(row, role))
 
     def latency_ms(self, row: Row) -> float | None:
         """The latency: milliseconds where the column's name ends in _ms, else seconds."""
@@ -57,6 +63,13 @@ class Columns:
         if value is None or self.by_role["latency"].endswith("_ms"):
             return value
         return value * 1000
+
+
+def _as_text(value: object) -> str:
+    """Numbers and texts as people write them, 7.0 like 7: another program's ids may be floats; objects as JSON."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return orjson.dumps(value).decode() if isinstance(value, list | dict) else str(value)
 
 
 def amount(value: object) -> float | None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.comparison import compare
 from softlaunch.evals.metrics import Sample
-from softlaunch.evals.recordings.columns import Columns
+from softlaunch.evals.recordings.columns import Columns, amount
 from softlaunch.evals.recordings.files import RecordingError, Row
-from softlaunch.evals.recordings.metrics import RecordedMetric
-from softlaunch.evals.report import EvalReport
+from softlaunch.evals.recordings.metrics import PREFERENCE, RecordedMetric
+from softlaunch.evals.report import EvalReport, concluded
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.verdict import Outcome, Verdict
 
@@ -40,6 +40,7 @@ def compare_recorded(
     cases = cases_in_both(arms, columns)
     everything = {columns.text(row, "id") for rows in arms for row in rows} - {None}
     report = compare(cases, answers_of(arms, columns, metrics), policy, metrics=[metric.plan for metric in metrics])
+    report = _explained(report, arms, columns, metrics)
     return _with_missing(report, len(everything) - len(cases), len(everything), policy)
 
 
@@ -64,6 +65,31 @@ def answers_of(
         for arm, rows in zip((EvalArm.STABLE, EvalArm.CANDIDATE), arms, strict=True)
         for answer in _answers(arm, rows, columns, metrics)
     ]
+
+
+def arms_of(rows: Sequence[Row], columns: Columns, stable: str, candidate: str) -> tuple[Sequence[Row], Sequence[Row]]:
+    """The outputs of both models. Raises RecordingError.
+
+    In AlpacaEval's form a row has a judge's preference between an output and a reference: a stable that is only there
+    as the reference gets its outputs, and the other side of the preferences, from there.
+    """
+    own = rows_of(rows, columns, candidate)
+    models = {columns.text(row, "model") for row in rows}
+    beside = [row for row in own if row.get(_REFERENCE_MODEL) == stable]
+    if stable in models or not beside or PREFERENCE not in columns.names:
+        return rows_of(rows, columns, stable), own
+    return [_as_reference(row, columns, stable) for row in beside], own
+
+
+_REFERENCE_MODEL, _REFERENCE = "reference_generator", "reference_output"
+
+
+def _as_reference(row: Row, columns: Columns, name: str) -> Row:
+    """The reference's side of a row; a preference from 1 to 2 is turned, 0 (a draw) and what is no number stay."""
+    told = amount(row.get(PREFERENCE))
+    turned = {PREFERENCE: 3 - told} if told and 1 <= told <= 2 else {}
+    answer = {columns.by_role["answer"]: row.get(_REFERENCE)} if "answer" in columns.by_role else {}
+    return {**row, columns.by_role["model"]: name, **answer, **turned}
 
 
 def rows_of(rows: Sequence[Row], columns: Columns, name: str) -> list[Row]:
@@ -107,28 +133,53 @@ def _answer(key: CallKey, row: Row, columns: Columns, metrics: Sequence[Recorded
     model = columns.text(row, "model") or ""
     if error is not None:
         return EvalAnswer(key, model, Status.UNSCORED, error=error)
-    latency_ms, cost_usd = columns.latency_ms(row), columns.number(row, "cost")
-    reference = columns.text(row, "reference")
-    sample = Sample(
-        answer=text or "",
-        question=columns.text(row, "question") or "",
-        expected=reference,
-        reference=reference,
-        context=columns.text(row, "context"),
-        latency_ms=latency_ms,
-        cost_usd=cost_usd,
-        fields=row,
-    )
-    values = {metric.plan.metric: metric.value(sample) for metric in metrics}
+    sample = _sample(row, columns)
+    values = {metric.plan.metric: metric.read(sample).value for metric in metrics}
     return EvalAnswer(
         key,
         model,
         Status.SCORED,
         answer=text,
         scores={name: value for name, value in values.items() if value is not None},
-        latency_ms=latency_ms,
-        cost_usd=cost_usd,
+        latency_ms=sample.latency_ms,
+        cost_usd=sample.cost_usd,
     )
+
+
+def _sample(row: Row, columns: Columns) -> Sample:
+    reference = columns.text(row, "reference")
+    return Sample(
+        answer=columns.text(row, "answer") or "",
+        question=columns.text(row, "question") or "",
+        expected=reference,
+        reference=reference,
+        context=columns.text(row, "context"),
+        latency_ms=columns.latency_ms(row),
+        cost_usd=columns.number(row, "cost"),
+        fields=row,
+    )
+
+
+def _explained(
+    report: EvalReport,
+    arms: tuple[Sequence[Row], Sequence[Row]],
+    columns: Columns,
+    metrics: Sequence[RecordedMetric],
+) -> EvalReport:
+    """The report, saying of each metric that no output has a value for what was found in the first one."""
+    reasons = {
+        metric.plan.metric: found.why
+        for metric in metrics
+        if metric.plan.metric in report.unjudged
+        for row in (arms[1][0], arms[0][0])
+        if (found := metric.read(_sample(row, columns))).value is None and found.why
+    }
+    verdicts = tuple(
+        replace(one, reason=f"{one.reason}; the first: {reasons[one.gate]}") if one.gate in reasons else one
+        for one in report.verdicts
+    )
+    outcome, reason = concluded(verdicts)
+    return replace(report, verdicts=verdicts, outcome=outcome, reason=reason)
 
 
 def _with_missing(report: EvalReport, missing: int, everything: int, policy: EvalPolicy) -> EvalReport:

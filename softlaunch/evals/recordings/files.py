@@ -2,8 +2,9 @@
 
 import csv
 import gzip
+import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,24 @@ Row = Mapping[str, Any]
 """One recorded output. Texts of a CSV stay texts; an empty cell is an empty text."""
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
 _LONGEST_CELL = 1 << 30
+FILE = "file"
+"""The column that says which file a row is from, where there are several."""
 
 
 class RecordingError(SoftlaunchError):
     """A file of recorded outputs that can't be used; the message names file, line or column and what was expected."""
+
+
+def read_files(paths: Sequence[Path]) -> list[Row]:
+    """All rows of some files; of several, with the file's name, less its ending, as a column. Raises RecordingError."""
+    if len(paths) == 1:
+        return read_rows(paths[0])
+    return [{FILE: _stem(path), **row} for path in paths for row in read_rows(path)]
+
+
+def _stem(path: Path) -> str:
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    return name.removesuffix(Path(name).suffix)
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -52,7 +67,7 @@ def _text(path: Path) -> str:
 
 def _csv(path: Path, text: str) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_CELL)
-    delimiter = "\t" if _kind(path) == "tsv" else ","
+    delimiter = "\t" if _kind(path) == "tsv" else _delimiter(text)
     reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restkey="", strict=True)
     names = [name for name in reader.fieldnames or () if name]
     repeated = next((name for name in names if names.count(name) > 1), None)
@@ -67,21 +82,38 @@ def _csv(path: Path, text: str) -> Iterator[Row]:
         raise RecordingError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
 
 
+def _delimiter(text: str) -> str:
+    """A comma, or the semicolon that spreadsheets write where a comma is the decimal sign."""
+    header = text.partition("\n")[0]
+    return ";" if ";" in header and "," not in header else ","
+
+
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                value = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                value = _value(line)
+            except ValueError as error:
                 raise RecordingError(f"{path}, line {number}: not valid JSON ({error})") from error
             yield _object(value, f"{path}, line {number}")
+
+
+def _value(text: str) -> Any:
+    """A JSON value; NaN, which many programs write although JSON doesn't have it, is taken for what it means."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise error from None
 
 
 def _json(path: Path, text: str) -> Iterable[Row]:
     """A list of objects; a file of JSON lines under this name is read as such."""
     try:
-        content = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        content = _value(text)
+    except ValueError:
         return _json_lines(path, text)
     if not isinstance(content, list):
         return [_object(content, str(path))]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from softlaunch.evals.metrics import METRICS, Sample, parse_metric
+from softlaunch.evals.metrics import METRICS, AnyMetric, Sample, parse_metric
 from softlaunch.evals.recordings.columns import Columns, amount
 from softlaunch.evals.recordings.files import RecordingError, Row
 from softlaunch.evals.recordings.labels import Labels
@@ -14,7 +14,17 @@ from softlaunch.policy.units import Margin, MarginKind
 AGREEMENT = "agreement"
 PREFERENCE = "preference"
 _AMOUNTS = {"less": False, "more": True}
-Value = Callable[[Sample], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a metric found in an output: a score in [0, 1] or an amount, or None with the reason."""
+
+    value: float | None
+    why: str = ""
+
+
+Reader = Callable[[Sample], Found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +32,7 @@ class RecordedMetric:
     """What to compare, how it is read from an output, and in words what it is."""
 
     plan: MetricPlan
-    value: Value
+    read: Reader
     meaning: str
 
 
@@ -48,7 +58,7 @@ def plan_metrics(specs: Sequence[str], columns: Columns, rows: Sequence[Row], ma
 
     Raises RecordingError, or MetricError, where a specification can't be used on these columns.
     """
-    specs = list(specs) or _suggested(columns)
+    specs = list(specs) or _suggested(columns, rows)
     planned = [_planned(spec, columns, rows, margins) for spec in specs]
     names = [one.plan.metric for one in planned]
     for name in margins.own:
@@ -62,14 +72,14 @@ def plan_metrics(specs: Sequence[str], columns: Columns, rows: Sequence[Row], ma
     return planned
 
 
-def _suggested(columns: Columns) -> list[str]:
-    if {"reference", "answer"} <= columns.by_role.keys():
+def _suggested(columns: Columns, rows: Sequence[Row]) -> list[str]:
+    if "answer" in columns.by_role and any(columns.text(row, "reference") for row in rows):
         return [AGREEMENT]
     if PREFERENCE in columns.names:
         return [PREFERENCE]
     raise RecordingError(
-        "nothing says what a good output is: map a reference, or name a metric, such as --metric "
-        f"recorded:column=COLUMN for scores that are there already. Columns: {', '.join(columns.names)}"
+        "nothing says what a good output is: map a reference (--map reference=COLUMN), or name a metric (--metric "
+        f"COLUMN for scores that are there already). Columns: {', '.join(columns.names)}"
     )
 
 
@@ -83,14 +93,23 @@ def _planned(spec: str, columns: Columns, rows: Sequence[Row], margins: Margins)
     way, separator, column = spec.partition(":")
     if separator and way in _AMOUNTS:
         return _amount(column, _known(column, columns), margins, more=_AMOUNTS[way])
+    meaning = spec
     if spec in columns.names and spec not in METRICS:
-        spec = f'recorded:label="{spec}",column="{spec}"'
+        spec, meaning = f'recorded:label="{spec}",column="{spec}"', f"the column {spec}"
     metric = parse_metric(spec)
     recorded = getattr(metric, "column", None)
     if recorded is not None:
         _known(recorded, columns)
     plan = MetricPlan(metric.key, margins.of(metric.key, MarginKind.POINTS))
-    return RecordedMetric(plan, lambda sample: score_with(metric, sample).value, spec)
+    return RecordedMetric(plan, _by(metric), meaning)
+
+
+def _by(metric: AnyMetric) -> Reader:
+    def read(sample: Sample) -> Found:
+        score = score_with(metric, sample)
+        return Found(score.value, score.reason)
+
+    return read
 
 
 def _known(column: str, columns: Columns) -> str:
@@ -102,7 +121,12 @@ def _known(column: str, columns: Columns) -> str:
 def _amount(name: str, column: str, margins: Margins, *, more: bool) -> RecordedMetric:
     plan = MetricPlan(name, margins.of(name, MarginKind.RELATIVE), higher_is_better=more)
     meaning = f"column {column}, {'more' if more else 'less'} is better"
-    return RecordedMetric(plan, lambda sample: amount(sample.fields.get(column)), meaning)
+
+    def read(sample: Sample) -> Found:
+        told = sample.fields.get(column)
+        return Found(amount(told), f"{column} is {told!r}, not a number of 0 or more")
+
+    return RecordedMetric(plan, read, meaning)
 
 
 def _agreement(columns: Columns, rows: Sequence[Row], margins: Margins) -> RecordedMetric:
@@ -110,6 +134,13 @@ def _agreement(columns: Columns, rows: Sequence[Row], margins: Margins) -> Recor
     references = [text for row in rows if (text := columns.text(row, "reference")) is not None]
     if not references:
         raise RecordingError("there is no reference to agree with; name its column with --map reference=COLUMN")
+    listed = next((row for row in rows if isinstance(columns.value(row, "reference"), list | dict)), None)
+    if listed is not None:
+        raise RecordingError(
+            f"agreement wants one right answer, and column {columns.by_role['reference']} holds "
+            f"{columns.text(listed, 'reference')!r}; take the one that counts, or score the answers first and name "
+            "that column with --metric COLUMN"
+        )
     plan = MetricPlan(AGREEMENT, margins.of(AGREEMENT, MarginKind.POINTS))
     labels = Labels.among(references, [columns.text(row, "question") or "" for row in rows])
     if labels is not None:
@@ -117,13 +148,14 @@ def _agreement(columns: Columns, rows: Sequence[Row], margins: Margins) -> Recor
         return RecordedMetric(plan, _by_label(labels), f"the answer settles on the reference, one of {shown}")
     numeric = parse_metric("numeric")
     if all(numeric.objection(one) is None for one in references):
-        return RecordedMetric(plan, lambda sample: score_with(numeric, sample).value, "the answer's last number")
-    contains = parse_metric("contains")
-    return RecordedMetric(plan, lambda sample: score_with(contains, sample).value, "the answer contains the reference")
+        return RecordedMetric(plan, _by(numeric), "the answer's last number")
+    return RecordedMetric(plan, _by(parse_metric("contains")), "the answer contains the reference")
 
 
-def _by_label(labels: Labels) -> Value:
-    def value(sample: Sample) -> float | None:
-        return None if sample.reference is None else float(labels.agrees(sample.answer, sample.reference))
+def _by_label(labels: Labels) -> Reader:
+    def read(sample: Sample) -> Found:
+        if sample.reference is None:
+            return Found(None, "the case has no reference")
+        return Found(float(labels.agrees(sample.answer, sample.reference)))
 
-    return value
+    return read

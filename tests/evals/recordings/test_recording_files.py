@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from softlaunch.evals.recordings.columns import Columns
-from softlaunch.evals.recordings.files import RecordingError, read_rows
+from softlaunch.evals.recordings.files import RecordingError, read_files, read_rows
 
 ROWS = [{"model": "a", "id": "1", "answer": 'yes, "no"\n'}, {"model": "b", "id": "1", "answer": "né"}]
 CSV = 'model,id,answer\na,1,"yes, ""no""\n"\nb,1,né\n'
@@ -55,6 +55,41 @@ def test_what_is_broken_is_named(tmp_path: Path, name: str, content: bytes, said
     (tmp_path / name).write_bytes(content)
     with pytest.raises(RecordingError, match=said):
         read_rows(tmp_path / name)
+
+
+def test_semicolons_of_a_spreadsheet(tmp_path: Path) -> None:
+    """Where a comma is the decimal sign, spreadsheets separate by semicolons."""
+    path = tmp_path / "rows.csv"
+    path.write_text('model;id;answer\na;1;"x, y; z"\n')
+    assert [dict(row) for row in read_rows(path)] == [{"model": "a", "id": "1", "answer": "x, y; z"}]
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.json"])
+def test_nan_is_read_as_other_programs_write_it(tmp_path: Path, name: str) -> None:
+    """JSON has no NaN, but Python and pandas write it: a number that is none, not a broken file."""
+    path = tmp_path / name
+    lines = ['{"id": 1, "score": NaN}', '{"id": 2, "score": 0.5}']
+    path.write_text("[" + ",".join(lines) + "]" if name.endswith("json") else "\n".join(lines))
+    first, second = (row["score"] for row in read_rows(path))
+    assert first != first  # noqa: PLR0124  (NaN differs from itself)
+    assert second == 0.5
+
+
+def test_several_files_say_where_a_row_is_from(tmp_path: Path) -> None:
+    """The file's name stands for a model that no column names; a column of that name is left alone."""
+    (tmp_path / "gpt-3.5.jsonl").write_text('{"id": 1}\n')
+    (tmp_path / "new.jsonl.gz").write_bytes(gzip.compress(b'{"id": 1, "file": "mine"}\n'))
+    rows = read_files([tmp_path / "gpt-3.5.jsonl", tmp_path / "new.jsonl.gz"])
+    assert [row["file"] for row in rows] == ["gpt-3.5", "mine"]
+    assert Columns.of(rows, []).by_role["model"] == "file"
+    assert "file" not in read_files([tmp_path / "gpt-3.5.jsonl"])[0]
+
+
+def test_ids_are_the_same_whatever_wrote_them() -> None:
+    """7.0 is 7, and an object is its JSON."""
+    columns = Columns.of([{"model": "a", "id": 7.0, "answer": {"a": [1]}}], [])
+    assert columns.text({"id": 7.0}, "id") == columns.text({"id": 7}, "id") == columns.text({"id": "7"}, "id")
+    assert columns.text({"answer": {"a": [1]}}, "answer") == '{"a":[1]}'
 
 
 def test_a_missing_file() -> None:
