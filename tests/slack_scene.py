@@ -7,7 +7,7 @@ from typing import Any
 
 from builders import Scene, make_policy
 from slack_server import CHANNEL, FakeSlack
-from sqlmodel import select
+from sqlmodel import col, select
 
 from softlaunch.clock import utc_now
 from softlaunch.edges.chat.interface import Chat, Receiver
@@ -17,7 +17,7 @@ from softlaunch.notices.links import Links
 from softlaunch.policy.model import Policy
 from softlaunch.release import Release
 from softlaunch.store.database import Database
-from softlaunch.store.tables import ApprovalRow
+from softlaunch.store.tables import ApprovalRow, VoteRow
 
 LINKS = Links("https://pages.example/runbooks", "https://pages.example/reports")
 BRIEF = {"minimum_time": 5, "minimum_requests": 20, "deadline": 600}
@@ -55,6 +55,18 @@ def asking(database: Database, **changes: Any) -> Scene:
 
     scene.drive_until(asked)
     return scene
+
+
+def votes(database: Database) -> list[tuple[str, str, str]]:
+    """The audit: who said what, and what became of it."""
+    with database.read() as session:
+        rows = session.exec(select(VoteRow).order_by(col(VoteRow.id)))
+        return [(row.person, row.said, row.ruling) for row in rows]
+
+
+def whispers(slack: FakeSlack) -> list[str]:
+    """What single people were told."""
+    return [said["text"] for said in slack.called("chat.postEphemeral")]
 
 
 def sender(database: Database, chat: Chat, clock: Callable[[], Any] = utc_now) -> Sender:

@@ -60,6 +60,7 @@ def _listen(database: Database) -> None:
     """Stay connected until SIGINT or SIGTERM."""
     from slack_sdk.errors import SlackClientError
 
+    from deployments.cli.starting import launch_release
     from softlaunch.edges.chat.slack.clicks import Clicks
     from softlaunch.edges.chat.slack.client import web_client
     from softlaunch.edges.chat.slack.credentials import SlackCredentials
@@ -67,7 +68,7 @@ def _listen(database: Database) -> None:
 
     credentials = SlackCredentials()
     web = web_client(credentials.need("bot_token"), credentials.api_url)
-    listener = SocketListener(credentials.need("app_token"), web, Clicks(database, web).handle)
+    listener = SocketListener(credentials.need("app_token"), web, Clicks(database, web, launch_release).handle)
     over = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: over.set())
@@ -87,6 +88,7 @@ def _serve(database: Database, host: str, port: int) -> None:
     """Serve the signed endpoint until SIGINT or SIGTERM."""
     import uvicorn
 
+    from deployments.cli.starting import launch_release
     from softlaunch.edges.chat.slack.clicks import Clicks
     from softlaunch.edges.chat.slack.client import web_client
     from softlaunch.edges.chat.slack.credentials import SlackCredentials
@@ -95,7 +97,7 @@ def _serve(database: Database, host: str, port: int) -> None:
 
     credentials = SlackCredentials()
     web = web_client(credentials.need("bot_token"), credentials.api_url)
-    secret, clicks = credentials.need("signing_secret"), Clicks(database, web)
+    secret, clicks = credentials.need("signing_secret"), Clicks(database, web, launch_release)
     interactions = Interactions(secret, clicks.handle, lambda signature: is_first(database, signature, utc_now()))
     config = uvicorn.Config(build_endpoint(interactions), host=host, port=port, log_level="warning", access_log=False)
     server = uvicorn.Server(config)

@@ -53,6 +53,16 @@ def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool
     return _run_flow_here(request, quiet=quiet)
 
 
+def launch_release(request: ReleaseRequest) -> None:
+    """Start a release that nobody here follows: a worker drives it where Prefect is configured, else this thread."""
+    if not prefect_configured():
+        _drive_here(request, quiet=True)
+        return
+    with ledger() as database:
+        check_request(database, request, utc_now())
+    order_run(DEPLOYMENT, {"request": request.model_dump(mode="json")})
+
+
 def resume_release(release: Release, *, quiet: bool) -> None:
     """Drive a live release on in this process; raises FencedError while somebody else drives it."""
     with ledger() as database, _shown(database, release.app, release.id, quiet=quiet):

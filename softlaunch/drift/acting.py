@@ -10,7 +10,7 @@ from softlaunch.driving.opening import Changes, ReleaseRequest
 from softlaunch.errors import SoftlaunchError
 from softlaunch.registry.ledger import record_model
 from softlaunch.store.database import Database
-from softlaunch.store.drift_runs import latest_check
+from softlaunch.store.drift_runs import DriftRun, latest_check
 from softlaunch.store.releases import Actor
 
 
@@ -32,43 +32,52 @@ def act(database: Database, app: str, step: Step | None, actor: Actor, now: date
     with database.read() as session:
         check = latest_check(session, app)
     wanted = step or Step(check.report["step"])
-    match wanted:
-        case Step.PIN:
-            request = _pin(database, app, check.report["setting"]["pinnable"], actor, now)
-            return Acted(wanted, f"{request.changes.model} goes out as a release", request)
-        case Step.ROLL_BACK:
-            with database.begin() as session:
-                ended = roll_back(session, app, actor, f"drift since the release, by {check.id}", now)
-            return Acted(wanted, f"{ended.release_id} is {ended.state}")
-        case Step.NEW_BASELINE:
-            frozen = freeze_baseline(database, app, str(actor), now)
-            return Acted(wanted, f"{frozen.id} is the baseline now: {frozen.summary}")
+    instead = by_hand(check, wanted)
+    if instead is not None:
+        raise NothingToDoError(instead)
+    if wanted is Step.PIN:
+        request = _pin(database, app, check.report["setting"]["pinnable"], actor, now)
+        return Acted(wanted, f"{request.changes.model} goes out as a release", request)
+    if wanted is Step.ROLL_BACK:
+        with database.begin() as session:
+            ended = roll_back(session, app, actor, f"drift since the release, by {check.id}", now)
+        return Acted(wanted, f"{ended.release_id} is {ended.state}")
+    frozen = freeze_baseline(database, app, str(actor), now)
+    return Acted(wanted, f"{frozen.id} is the baseline now: {frozen.summary}")
+
+
+def by_hand(check: DriftRun, step: Step) -> str | None:
+    """What people must do themselves for a step, with the commands; None where it can be started."""
+    app = check.app
+    match step:
+        case Step.PIN if not check.report["setting"]["pinnable"]:
+            return (
+                f"no single dated model is known to have answered for {app}; record one in models.yaml, and release it "
+                f"with 'softlaunch release start {app} --model NAME'"
+            )
         case Step.REFRESH:
-            raise NothingToDoError(
+            return (
                 f"{check.id} of {app} proposes to refresh the prompt, which people do: write its next version, add "
                 "what users ask now to the golden set, 'softlaunch apply', and "
                 f"'softlaunch release start {app} --prompt ...'"
             )
         case Step.LOOK:
-            raise NothingToDoError(
+            return (
                 f"{check.id} of {app} has metrics that contradict each other; read its page ('softlaunch drift report "
                 f"{app}'), then choose: --step pin, roll_back or new_baseline"
             )
         case Step.CHECK_AGAIN:
-            raise NothingToDoError(
+            return (
                 f"{check.id} of {app} has too little evidence: {check.summary}; see to that, then 'softlaunch drift "
                 f"check {app}'"
             )
         case Step.NOTHING:
-            raise NothingToDoError(f"{check.id} of {app} found nothing to do; name a step with --step to do it anyway")
+            return f"{check.id} of {app} found nothing to do; name a step with --step to do it anyway"
+        case _:
+            return None
 
 
-def _pin(database: Database, app: str, model: str | None, actor: Actor, now: datetime) -> ReleaseRequest:
-    if not model:
-        raise NothingToDoError(
-            f"no single dated model is known to have answered for {app}; record one in models.yaml, and release it "
-            f"with 'softlaunch release start {app} --model NAME'"
-        )
+def _pin(database: Database, app: str, model: str, actor: Actor, now: datetime) -> ReleaseRequest:
     serving = read_subject(database, app).variant.model
     pinned = serving.model_copy(update={"name": f"{serving.name}-{model}".replace("/", "-").lower(), "model": model})
     with database.begin() as session:

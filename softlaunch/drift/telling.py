@@ -33,6 +33,22 @@ def in_words(judgement_cause: Cause, step: Step) -> tuple[str, str]:
     return _CAUSES[judgement_cause], _STEPS[step]
 
 
+def steps_to_offer(proposed: Step, setting: Mapping[str, Any]) -> list[Step]:
+    """The steps that a message offers to start: what is proposed first, even where people must do it themselves.
+
+    None where too little is known: today's answers may be no baseline for anything.
+    """
+    if proposed is Step.CHECK_AGAIN:
+        return []
+    possible = {
+        Step.PIN: setting["floating"] and setting["pinnable"],
+        Step.ROLL_BACK: not setting["same_variant"],
+        Step.NEW_BASELINE: True,
+    }
+    offered = [proposed] if proposed is Step.REFRESH or proposed in possible else []
+    return [*offered, *(step for step, can in possible.items() if can and step not in offered)]
+
+
 def tell_of_check(
     session: Session, app: str, run_id: str, judgement: Judgement, document: Mapping[str, Any], now: datetime
 ) -> None:
@@ -55,6 +71,7 @@ def tell_of_check(
         "step": judgement.step.value,
         "metrics": {one["metric"]: [one["then"], one["now"]] for one in document["metrics"]},
         "muted": {one["metric"]: one["muted"] for one in document["metrics"] if one["muted"]},
+        "steps": [offered.value for offered in steps_to_offer(judgement.step, document["setting"])],
     }
     open_incident(session, Incident(IncidentKind.PROMPT_DRIFT, app, None, key, summary, evidence), now)
     moved = next((one for one in judgement.alerts if one.subject == "resolved model"), None)

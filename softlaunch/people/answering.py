@@ -114,7 +114,7 @@ def take_back(session: Session, release_id: str, person: Person, reason: str, no
     ended = roll_back(session, release.app, person.actor, reason, now)
     answered = Answered(Ruling.DECIDED, f"{release_id} is {ended.state}; stable serves everybody.")
     reply = Reply(release.app, Answer.REJECTED, person, reason)
-    _record(session, reply, of_release(release), None, answered, now, said=_TAKE_BACK)
+    record_vote(session, reply, of_release(release), None, answered, now, said=_TAKE_BACK)
     return answered
 
 
@@ -131,7 +131,7 @@ def object_to_taking_back(session: Session, release_id: str, person: Person, now
     else:
         return None
     reply = Reply(release.app, Answer.REJECTED, person)
-    _record(session, reply, of_release(release), None, answered, now, said=_TAKE_BACK)
+    record_vote(session, reply, of_release(release), None, answered, now, said=_TAKE_BACK)
     return answered
 
 
@@ -155,13 +155,13 @@ def _rule(session: Session, reply: Reply, row: ApprovalRow, now: datetime) -> An
     elif ruling is Ruling.NOTED:
         text = f"{reply.person.actor} approves; one more person must: {asked.text}"
         tell(session, matter.app, matter.release_id, text, now, Event.NOTED, {"approval": asked.id})
-    _record(session, reply, matter, asked, answered, now)
+    record_vote(session, reply, matter, asked, answered, now)
     return answered
 
 
 def _refused(session: Session, reply: Reply, matter: Matter, asked: OpenQuestion, why: str, now: datetime) -> Answered:
     answered = Answered(Ruling.REFUSED, f"Nothing was decided: {why}.", asked)
-    _record(session, reply, matter, asked, answered, now)
+    record_vote(session, reply, matter, asked, answered, now)
     return answered
 
 
@@ -192,14 +192,14 @@ def _late(session: Session, reply: Reply, row: ApprovalRow | None, now: datetime
     if row is None:
         told = f"no question about {reply.app} is open; see 'softlaunch release status {reply.app}'"
         answered = Answered(Ruling.LATE, told)
-        _record(session, reply, None, None, answered, now)
+        record_vote(session, reply, None, None, answered, now)
         return answered
     asked = to_asked(row)
     matter = matter_of(session, asked)
     told = f"no question about {reply.app} is open: the last one {_outcome(row, now)}"
     stands = f", and {matter.stands}" if matter.stands else ""
     answered = Answered(Ruling.LATE, f"{told}{stands}; see '{matter.look}'", asked)
-    _record(session, reply, matter, asked, answered, now)
+    record_vote(session, reply, matter, asked, answered, now)
     return answered
 
 
@@ -215,7 +215,7 @@ def _outcome(row: ApprovalRow, now: datetime) -> str:
             return f"was {said} by {row.decided_by} at {row.decided_at:%H:%M} UTC"
 
 
-def _record(
+def record_vote(
     session: Session,
     reply: Reply,
     matter: Matter | None,

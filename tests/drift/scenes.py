@@ -59,6 +59,14 @@ def make_app(database: Database, endpoint: Endpoint, folder: Path, model_id: str
     return serving
 
 
+def serve(database: Database, variant: Variant) -> None:
+    """Let another variant serve the app, as if it had been released."""
+    with database.begin() as session:
+        record_variant(session, variant, NOON)
+        session.flush()
+        session.get_one(RouteRow, APP).stable_digest = variant.digest
+
+
 def variant_on(endpoint: Endpoint, model_id: str, prompt: str = "1.0.0") -> Variant:
     """A variant whose model is at the endpoint."""
     message = PromptMessage(role="system", content="Say yes or no.")

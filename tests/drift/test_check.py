@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builders import ANNA, APP, NOON, request_row
-from drift.scenes import CASES, LATER, Model, make_app, variant_on
+from drift.scenes import CASES, LATER, Model, make_app, serve, variant_on
 from endpoints import Endpoint, running_endpoint
 from sqlmodel import col, func, select
 
@@ -16,10 +16,10 @@ from softlaunch.drift.acting import NothingToDoError, act
 from softlaunch.drift.check import NoBaselineError, check_drift, freeze_baseline
 from softlaunch.drift.judgement import Step
 from softlaunch.errors import SoftlaunchError
-from softlaunch.registry.ledger import get_model, record_variant
+from softlaunch.registry.ledger import get_model
 from softlaunch.store.database import Database
 from softlaunch.store.drift_runs import RunState, find_baseline
-from softlaunch.store.tables import DriftRunRow, EvalAnswerRow, FeedbackRow, IncidentRow, NoticeRow, RouteRow
+from softlaunch.store.tables import DriftRunRow, EvalAnswerRow, FeedbackRow, IncidentRow, NoticeRow
 from softlaunch.store.uses import read_uses
 
 TWICE = {"drift": {"repeats": 2}}
@@ -130,11 +130,7 @@ def _rate_weeks(database: Database, levels: list[float]) -> None:
 def test_what_was_released_since_is_suspected_first(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
     """The golden set moved and another variant serves: it is the release that is taken back."""
     frozen(database, endpoint, tmp_path)
-    other = variant_on(endpoint, "gpt-4-0314", "1.1.0")
-    with database.begin() as session:
-        record_variant(session, other, NOON)
-        session.flush()
-        session.get_one(RouteRow, APP).stable_digest = other.digest
+    serve(database, variant_on(endpoint, "gpt-4-0314", "1.1.0"))
     endpoint.behaviour = Model(right_percent=40).reply
     run = check_drift(database, APP, "anna", LATER)
     assert (run.report["cause"], run.report["step"]) == ("release", "roll_back")

@@ -2,9 +2,9 @@
 
 import pytest
 from builders import ANNA, APP, make_policy, record_app
-from slack_scene import ASKING, asking, click, sender, submission
+from slack_scene import ASKING, asking, click, sender, submission, votes, whispers
 from slack_server import FakeSlack
-from sqlmodel import col, select
+from sqlmodel import select
 
 from softlaunch.clock import utc_now
 from softlaunch.driving.decision import Answer
@@ -16,25 +16,13 @@ from softlaunch.edges.chat.slack.messages import APPROVE, OPEN_LINKS, REJECT
 from softlaunch.registry.consent import ask_person
 from softlaunch.release import State
 from softlaunch.store.database import Database
-from softlaunch.store.tables import ApprovalRow, VoteRow
+from softlaunch.store.tables import ApprovalRow
 
 
 def question(database: Database) -> ApprovalRow:
     """The question."""
     with database.read() as session:
         return session.exec(select(ApprovalRow)).one()
-
-
-def votes(database: Database) -> list[tuple[str, str, str]]:
-    """The audit: who said what, and what became of it."""
-    with database.read() as session:
-        rows = session.exec(select(VoteRow).order_by(col(VoteRow.id)))
-        return [(row.person, row.said, row.ruling) for row in rows]
-
-
-def whispers(slack: FakeSlack) -> list[str]:
-    """What single people were told."""
-    return [said["text"] for said in slack.called("chat.postEphemeral")]
 
 
 def test_an_approval_with_a_reason(database: Database, slack: FakeSlack, chat: SlackChat, clicks: Clicks) -> None:

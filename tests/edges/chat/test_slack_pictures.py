@@ -35,9 +35,12 @@ def notice(event: Event, text: str) -> Notice:
     return Notice(3, "support-bot", "support-bot-1", "release:support-bot-1", event, {}, text, NOON)
 
 
-def incident(kind: IncidentKind, summary: str) -> Letter:
+FIGURES = {"gate": "latency", "harm": 3.91, "margin": 0.1, "candidate_value": 4912.0, "stable_value": 1000.0}
+DRIFT = {"check": "support-bot-drift-2", "cause": "model", "step": "pin", "steps": ["pin", "new_baseline"]}
+
+
+def incident(kind: IncidentKind, summary: str, evidence: dict[str, Any] = FIGURES) -> Letter:
     """The message of an incident."""
-    evidence = {"gate": "latency", "harm": 3.91, "margin": 0.1, "candidate_value": 4912.0, "stable_value": 1000.0}
     key = f"support-bot-1:{kind}"
     told = Recorded(
         4, kind, kind.severity, "support-bot", "support-bot-1", key, summary, evidence, 1, NOON, NOON, None, "", ""
@@ -70,6 +73,16 @@ MESSAGES = {
     ),
     "incident for a ticket": blocks_of(
         incident(IncidentKind.APPROVAL_EXPIRED, "support-bot: nobody answered in time what was asked at canary 5 %."),
+        LINKS,
+    ),
+    "incident of drift": blocks_of(
+        incident(
+            IncidentKind.PROMPT_DRIFT,
+            "support-bot: accuracy fell from 91.7 % to 61.7 % against the baseline of 2026-03-01. Then and now: "
+            "accuracy 91.7 -> 61.7 %, rubric 88.0 -> 87.5 %. The golden set moved with the same variant: it points to "
+            "the model behind it. Pin the dated model that answered then: 'softlaunch drift act support-bot'.",
+            DRIFT,
+        ),
         LINKS,
     ),
     "dialog": reason_dialog(Intent(APPROVE, "7", "C0RELEASES", "1.2"), "Approve", ASKED.text, optional=True).blocks,

@@ -1,13 +1,14 @@
 """What people do in Slack: press a button, give a reason. Both ways in, Socket Mode and HTTP, end here.
 
 A click changes nothing yet: it opens a dialog, unless whoever clicked may not decide or comes too late, which they are
-told and the ledger keeps. The dialog's submission decides, by the same function as everywhere.
+told and the ledger keeps. The dialog's submission decides, by the same function as everywhere. What takes long is done
+beside, so that the next click, which may be a rollback, is heard.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,32 +16,32 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
 from softlaunch.clock import utc_now
-from softlaunch.driving.decision import Answer
-from softlaunch.edges.chat.slack.head import ROLL_BACK
-from softlaunch.edges.chat.slack.messages import APPROVE, REJECT
+from softlaunch.driving.opening import ReleaseRequest, open_release
 from softlaunch.edges.chat.slack.modal import CALLBACK, Intent, reason_dialog, reason_of
+from softlaunch.edges.chat.slack.presses import PRESSES, Work
 from softlaunch.edges.chat.slack.shapes import SECTION, words
 from softlaunch.errors import SoftlaunchError
-from softlaunch.people.answering import Answered, Reply, answer, object_to, object_to_taking_back, take_back
-from softlaunch.people.approvers import Person
-from softlaunch.people.matters import Matter, matter_of, of_release
+from softlaunch.people.answering import Answered
+from softlaunch.people.approvers import Person, Ruling
+from softlaunch.people.matters import Matter
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
-from softlaunch.store.questions import read_settled
-from softlaunch.store.releases import read_release
+from softlaunch.store.news import tell
 
 _LOGGER = logging.getLogger(__name__)
-_VERBS = {APPROVE: "Approve", REJECT: "Reject", ROLL_BACK: "Roll back"}
-_SAID = {APPROVE: Answer.APPROVED, REJECT: Answer.REJECTED}
 _GROUP_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Clicks:
-    """Handles what Slack sends when somebody interacts with a message; safe to be used by several threads."""
+    """Handles what Slack sends when somebody interacts with a message; safe to be used by several threads.
+
+    `launch` drives a release that comes of a click, or has it driven; without it, it is opened and left to reconcile.
+    """
 
     database: Database
     client: WebClient
+    launch: Callable[[ReleaseRequest], None] | None = None
     _members: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,7 +50,7 @@ class Clicks:
         try:
             if payload.get("type") == "block_actions":
                 for action in payload.get("actions", []):
-                    if action.get("action_id") in _VERBS:
+                    if action.get("action_id") in PRESSES:
                         self._clicked(payload, action)
             elif payload.get("type") == "view_submission" and payload["view"].get("callback_id") == CALLBACK:
                 self._submitted(payload)
@@ -68,50 +69,57 @@ class Clicks:
         if objection is not None:
             self._whisper(intent, payload["user"]["id"], objection.told)
             return
-        verb = _VERBS[intent.does]
-        dialog = reason_dialog(intent, verb, text, optional=intent.does == APPROVE)
+        press = PRESSES[intent.does]
+        dialog = reason_dialog(intent, press.verb, text, optional=press.optional)
         try:
             self.client.views_open(trigger_id=payload["trigger_id"], view=dialog)
         except (SlackClientError, OSError) as error:
             _LOGGER.warning("Slack opened no dialog: %s", error)
-            hint = f"Slack opened no dialog ({error}); nothing was decided. Press again, or: {_by_hand(intent, matter)}"
+            command = press.by_hand(intent.about, matter)
+            hint = f"Slack opened no dialog ({error}); nothing was decided. Press again, or: {command}"
             self._whisper(intent, payload["user"]["id"], hint)
 
     def _look(self, intent: Intent, payload: Mapping[str, Any]) -> tuple[str, Matter, Answered | None]:
         """What a click is about, and what speaks against it."""
-        text, matter = self._about(intent)
+        press, now = PRESSES[intent.does], utc_now()
+        with self.database.read() as session:
+            text, matter = press.about(session, intent.about, now)
         person = self._person(payload, matter.policy)
         with self.database.begin() as session:
-            if intent.does == ROLL_BACK:
-                return text, matter, object_to_taking_back(session, intent.about, person, utc_now())
-            reply = Reply(matter.app, _SAID[intent.does], person, approval_id=int(intent.about))
-            return text, matter, object_to(session, reply, utc_now())
-
-    def _about(self, intent: Intent) -> tuple[str, Matter]:
-        with self.database.read() as session:
-            if intent.does == ROLL_BACK:
-                release = read_release(session, intent.about)
-                return f"Take back {release.title}? Stable serves everybody within a second.", of_release(release)
-            asked = read_settled(session, int(intent.about), utc_now()).asked
-            return asked.text, matter_of(session, asked)
+            return text, matter, press.object_to(session, intent.about, person, now)
 
     def _submitted(self, payload: Mapping[str, Any]) -> None:
         view = payload["view"]
         intent = Intent.load(view["private_metadata"])
+        press, now, user = PRESSES[intent.does], utc_now(), payload["user"]["id"]
         reason = reason_of(view.get("state", {}).get("values", {}))
-        user = payload["user"]["id"]
-        for one in self._decide(intent, payload, reason):
-            self._whisper(intent, user, one.told)
-
-    def _decide(self, intent: Intent, payload: Mapping[str, Any], reason: str) -> tuple[Answered, ...]:
-        now = utc_now()
-        _, matter = self._about(intent)
+        with self.database.read() as session:
+            _, matter = press.about(session, intent.about, now)
         person = self._person(payload, matter.policy)
         with self.database.begin() as session:
-            if intent.does == ROLL_BACK:
-                return (take_back(session, intent.about, person, reason or "rolled back from Slack", now),)
-            reply = Reply(matter.app, _SAID[intent.does], person, reason, int(intent.about))
-            return answer(session, reply, now)
+            answered = press.decide(session, intent.about, person, reason, now)
+        for one in answered:
+            self._whisper(intent, user, one.told)
+        work = press.work(matter.app, person)
+        if work is not None and any(one.ruling is Ruling.DECIDED for one in answered):
+            threading.Thread(target=self._do, args=(intent, user, person, matter.app, work), daemon=True).start()
+
+    def _do(self, intent: Intent, user: str, person: Person, app: str, work: Work) -> None:
+        """Do what was decided, and tell who wanted it what came of it; what came to nothing everybody is told."""
+        try:
+            acted = work(self.database, utc_now())
+            self._whisper(intent, user, f"{acted.told}.")
+            if acted.request is None:
+                return
+            if self.launch is None:
+                open_release(self.database, acted.request, utc_now())
+            else:
+                self.launch(acted.request)
+        except SoftlaunchError as error:
+            told = f"{app}: what {person.actor} wanted came to nothing: {error}"
+            self._whisper(intent, user, f"It came to nothing: {error}")
+            with self.database.begin() as session:
+                tell(session, app, None, told, utc_now())
 
     def _person(self, payload: Mapping[str, Any], policy: Policy) -> Person:
         """Who clicked. Slack is asked about groups only where a person isn't named themselves."""
@@ -146,9 +154,3 @@ class Clicks:
             )
         except (SlackClientError, OSError) as error:
             _LOGGER.warning("Slack delivered no answer to %s: %s", user, error)
-
-
-def _by_hand(intent: Intent, matter: Matter) -> str:
-    command = {APPROVE: "approve", REJECT: "reject", ROLL_BACK: "rollback"}[intent.does]
-    number = f" --question {intent.about}" if matter.release_id is None else ""
-    return f"softlaunch {command} {matter.app}{number} --reason '...'"

@@ -1,7 +1,8 @@
 """Replies in a thread: what happened, a question with its buttons, an incident with its links."""
 
-from slack_sdk.models.blocks import Block
+from slack_sdk.models.blocks import Block, ButtonElement
 
+from softlaunch.drift.judgement import Step
 from softlaunch.driving.decision import Answer
 from softlaunch.edges.chat.interface import Letter
 from softlaunch.edges.chat.slack.shapes import (
@@ -23,6 +24,13 @@ from softlaunch.store.outbox import Notice
 from softlaunch.store.questions import Settled
 
 APPROVE, REJECT = "softlaunch_approve", "softlaunch_reject"
+STEPS = {
+    Step.PIN: "Pin the model",
+    Step.REFRESH: "Refresh the prompt",
+    Step.ROLL_BACK: "Roll back",
+    Step.NEW_BASELINE: "New baseline",
+}
+"""What the message of a drift check can start."""
 OPEN_LINKS = ("softlaunch_open_runbook", "softlaunch_open_report", "softlaunch_open_run")
 _MARKS = {
     Answer.APPROVED: ":white_check_mark:",
@@ -84,7 +92,22 @@ def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Bl
         blocks.append(context("   ".join(shown)))
     if paths:
         blocks.append(context("  ·  ".join(paths)))
-    return [*blocks, *buttons(*row), *_written(letter.notice)]
+    return [*blocks, *buttons(*row), *buttons(*_steps(incident)), *_written(letter.notice)]
+
+
+def step_action(step: Step) -> str:
+    """The name of the button that starts a step."""
+    return f"softlaunch_drift_{step}"
+
+
+def _steps(incident: Recorded) -> list[ButtonElement]:
+    """A button for each step that the evidence offers, what is proposed first."""
+    offered = [Step(name) for name in incident.evidence.get("steps", ())]
+    proposed = incident.evidence.get("step")
+    return [
+        button(STEPS[step], step_action(step), incident.evidence["check"], "primary" if step == proposed else None)
+        for step in offered
+    ]
 
 
 def _figures(incident: Recorded) -> list[tuple[str, str | int]]:
