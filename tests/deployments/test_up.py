@@ -20,10 +20,11 @@ pytestmark = [pytest.mark.long, pytest.mark.prefect, pytest.mark.timeout(400)]
 
 def names_on(up: Up, what: str) -> set[str]:
     """The names of what Prefect has of a kind; who doesn't show the token that it was given is refused."""
-    with httpx.Client(base_url=f"http://127.0.0.1:{up.prefect_port}/api", timeout=20) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{up.prefect_port}/api", timeout=90) as client:
         assert client.post(f"/{what}/filter", json={}).status_code == 403
         token = client.get("/csrf-token", params={"client": "test"}).raise_for_status().json()["token"]
         shown = {"Prefect-Csrf-Client": "test", "Prefect-Csrf-Token": token}
+        wait_until(lambda: client.post(f"/{what}/filter", json={}, headers=shown).is_success, f"{what} are listed", 60)
         return {one["name"] for one in client.post(f"/{what}/filter", json={}, headers=shown).json()}
 
 
@@ -35,10 +36,10 @@ def test_a_stack_comes_up_heals_and_goes_down(tmp_path: Path) -> None:
         assert httpx.get(f"http://127.0.0.1:{up.gateway_port}/healthz", timeout=20).is_success
         assert {"release", "rollback", "reconcile"} <= names_on(up, "deployments")
         assert any("has crashed" in name for name in names_on(up, "automations"))
-        wait_until(lambda: bool(up.pids("worker start")), "the worker runs", 60)
+        wait_until(lambda: bool(up.pids("worker start")), "the worker runs", 180)
         (killed,) = up.pids("worker start")
         os.kill(killed, signal.SIGKILL)
-        wait_until(lambda: any(pid != killed for pid in up.pids("worker start")), "another worker runs", 60)
+        wait_until(lambda: any(pid != killed for pid in up.pids("worker start")), "another worker runs", 180)
         assert "worker ended with exit code -9" in up.said
         refused = subprocess.run(
             [sys.executable, "-m", "deployments.cli", "up"],

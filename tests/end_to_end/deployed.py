@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +123,7 @@ class Server:
     def __init__(self, environment: Environment) -> None:
         self.api = environment["PREFECT_API_URL"]
         user, _, password = environment.get("PREFECT_API_AUTH_STRING", "").partition(":")
-        self._client = httpx.Client(base_url=self.api, timeout=30, auth=(user, password) if user else None)
+        self._client = httpx.Client(base_url=self.api, timeout=90, auth=(user, password) if user else None)
 
     @property
     def ui(self) -> str:
@@ -130,16 +132,25 @@ class Server:
 
     def get(self, path: str) -> Any:
         """What a path answers."""
-        return self._client.get(path).raise_for_status().json()
+        return self._answer("GET", path).json()
 
     def post(self, path: str, content: object) -> Any:
         """What a path answers to some content."""
-        answer = self._client.post(path, json=content).raise_for_status()
+        answer = self._answer("POST", path, content)
         return answer.json() if answer.content else None
 
     def delete(self, path: str) -> None:
         """Take something away."""
-        self._client.delete(path).raise_for_status()
+        self._answer("DELETE", path)
+
+    def _answer(self, method: str, path: str, content: object = None) -> httpx.Response:
+        """Whose database is busy says 503, and is asked again, as by Prefect's own client."""
+        for _ in range(30):
+            answer = self._client.request(method, path, json=content)
+            if answer.status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(1)
+        return answer.raise_for_status()
 
     def deployment(self, name: str) -> dict[str, Any]:
         """A deployment by flow and name."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from end_to_end.deployed import Server
 from end_to_end.stage import APP, QUICK, Installation, installation, write_app
 from providers import quick_profile, running_provider
 from servers import wait_until
@@ -127,6 +128,5 @@ def test_the_first_drift_check_freezes_the_baseline_and_the_second_compares(
     assert first == "the baseline was frozen; the next check compares with it"
     assert second.startswith("nothing has drifted against the baseline of")
     assert (tmp_path / "reports" / f"{APP}-drift-2.html").is_file()
-    api = prefect_environment["PREFECT_API_URL"]
-    artifacts = httpx.post(f"{api}/artifacts/filter", json={"limit": 200}, timeout=20).raise_for_status().json()
+    artifacts = Server(prefect_environment).post("/artifacts/filter", {"limit": 200})
     assert f"{APP}-drift-2" in {artifact["key"] for artifact in artifacts}
