@@ -169,7 +169,7 @@ def _show(found: Calibration, below: str | None, asked: list[str] | None) -> Non
     if agreement.unreadable:
         _say(f"unreadable     {agreement.unreadable:,}, counted as disagreement")
     if bias is not None:
-        _say(f"position bias  {_points(bias.bias)} towards the first (first {bias.first:,}, second {bias.second:,})")
+        _say(f"position bias  {_leaning(bias.bias)} (first {bias.first:,}, second {bias.second:,})")
         if bias.consistent is not None:
             _say(f"both orders    {_percent(bias.consistent)} name the same answer")
     if found.spent.calls:
@@ -182,9 +182,15 @@ def _show(found: Calibration, below: str | None, asked: list[str] | None) -> Non
 def _table(table: Mapping[tuple[str, str], int]) -> None:
     rows = sorted({people for people, _ in table})
     columns = sorted({judge for _, judge in table})
-    print_table(
-        "\npeople \\ judge", ("", *columns), [(row, *(table.get((row, one), 0) for one in columns)) for row in rows]
-    )
+    _say("\nrows: people, columns: the judge")
+    print_table("", ("", *columns), [(row, *(table.get((row, one), 0) for one in columns)) for row in rows])
+
+
+def _leaning(bias: Estimate) -> str:
+    """A position bias towards the side that it leans to, so that the figure is never negative."""
+    if bias.value >= 0:
+        return f"{_points(bias)} towards the first"
+    return f"{_points(Estimate(-bias.value, -bias.upper, -bias.lower))} towards the second"
 
 
 def _number(estimate: Estimate | None) -> str:

@@ -1,6 +1,7 @@
 """`softlaunch suite`: check a golden set, say what is in it, and let it grow."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,12 +10,14 @@ import typer
 
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.evals.case import Case
 from softlaunch.evals.golden_set import Suite
 from softlaunch.evals.suite import SuiteError, load_suite
 from softlaunch.evals.suite_growth import ALIKE, PROPOSED, append_cases, grown_by, propose, write_suite
 from softlaunch.evals.suite_imports import Source, import_cases
 
 _FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON lines, or YAML by its name.")]
+_SHOWN = 5
 _ALIKE = Annotated[
     float, typer.Option("--alike", min=0.5, max=1.0, help="From this likeness of words on, two questions are one.")
 ]
@@ -68,7 +71,12 @@ def add(
     file: _FILE,
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The file with new cases.")],
     source: Annotated[
-        Source | None, typer.Option("--from", help="The form of NEW; left out, it is a golden set itself.")
+        Source | None,
+        typer.Option("--from", help="The form of NEW; left out, it is a golden set itself, or CSV by its name."),
+    ] = None,
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="KEY=COLUMN", help="Which column of a CSV is which key: expected=Answer."),
     ] = None,
     alike: _ALIKE = ALIKE,
     as_json: bool = JSON_OPTION,
@@ -78,7 +86,9 @@ def add(
     Questions that are there already are left out. Proposals of 'suite refresh' are accepted by adding their file,
     and the golden set counts as refreshed today. Comments of a YAML file are lost.
     """
-    cases, notes = import_cases(new, source) if source else (load_suite(new).cases, ())
+    source = source or (Source.CSV if new.suffix.lower() == ".csv" else None)
+    columns = dict(_pair(one) for one in mapped or [])
+    cases, notes = import_cases(new, source, columns) if source else (_golden(new, columns), ())
     accepted = any(PROPOSED in case.tags for case in cases)
     cases = tuple(
         case.model_copy(update={"tags": tuple(tag for tag in case.tags if tag != PROPOSED)}) for case in cases
@@ -91,11 +101,34 @@ def add(
         added = [case.id for case in grown.added]
         print_json({"file": str(file), "added": added, "known": list(grown.known), "notes": list(notes)})
         return
-    _say(
-        f"Added {_count(len(grown.added), 'case')} to {file}; {len(grown.known)} were there already, or one like them."
-    )
+    _say(f"Added {_count(len(grown.added), 'case')} to {file}{_left_out(grown.known)}.")
     for note in notes:
         _say(f"  note: {note}")
+
+
+def _golden(path: Path, columns: dict[str, str]) -> tuple[Case, ...]:
+    if columns:
+        raise SuiteError(f"--map names columns of a CSV, and {path} is a golden set by its name; say --from csv")
+    try:
+        return load_suite(path).cases
+    except SuiteError as error:
+        known = ", ".join(Source)
+        raise SuiteError(f"{error}\nA file of another tool is read with --from: {known}.") from error
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, column = text.partition("=")
+    if not (key and equals and column):
+        raise SuiteError(f"--map {text}: expected KEY=COLUMN, such as expected=Answer")
+    return key, column
+
+
+def _left_out(known: Sequence[str]) -> str:
+    """What was there already, or asks what another case asks; the first few by name."""
+    if not known:
+        return ""
+    more = f" and {len(known) - _SHOWN:,} more" if len(known) > _SHOWN else ""
+    return f"; {len(known):,} ask what is there already: {', '.join(known[:_SHOWN])}{more}"
 
 
 def refresh(

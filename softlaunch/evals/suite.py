@@ -3,6 +3,8 @@
 The header is the value under `suite`: in YAML beside `cases`, in JSON lines alone on the first line.
 """
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,11 +98,13 @@ def load_suite(path: Path) -> Suite:
 
 
 def read_bytes(path: Path) -> bytes:
-    """A file's content. Raises SuiteError."""
+    """A file's content, also of one compressed with gzip. Raises SuiteError."""
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SuiteError(f"the golden set {path} can't be read: {error.strerror}; set eval.golden_set") from error
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise SuiteError(f"{path} can't be read: {why}; check the path, or eval.golden_set in the policy") from error
 
 
 def _from_lines(path: Path) -> Suite:

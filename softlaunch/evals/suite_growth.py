@@ -1,6 +1,7 @@
 """Letting a golden set grow: cases that are new, added to its file, or proposed from what users asked."""
 
 import random
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -41,24 +42,43 @@ class Grown:
 
 def grown_by(suite: Suite | None, cases: Sequence[Case], alike: float = ALIKE) -> Grown:
     """Which cases are new to a set: neither their id nor their question, or one like it, is there already."""
-    questions = [normalise(case.conversation) for case in suite.cases] if suite else []
+    asked = Asked(alike, suite.cases if suite else ())
     ids = {case.id for case in suite.cases} if suite else set()
     added: list[Case] = []
     known: list[str] = []
     for case in cases:
-        question = normalise(case.conversation)
-        if case.id in ids or is_known(question, questions, alike):
+        if case.id in ids or not asked.is_new(case.conversation):
             known.append(case.id)
             continue
-        questions.append(question)
         ids.add(case.id)
         added.append(case)
     return Grown(tuple(added), tuple(known))
 
 
-def is_known(question: str, questions: Sequence[str], alike: float) -> bool:
-    """Whether any of the normalised questions is as good as the same."""
-    return process.extractOne(question, questions, scorer=fuzz.token_sort_ratio, score_cutoff=100 * alike) is not None
+class Asked:
+    """Questions that are there already. Those that name other numbers are never the same, however alike their words."""
+
+    def __init__(self, alike: float, cases: Iterable[Case] = ()) -> None:
+        self._alike = 100 * alike
+        self._by_numbers: dict[tuple[str, ...], list[str]] = {}
+        for case in cases:
+            self._note(normalise(case.conversation))
+
+    def is_new(self, text: str) -> bool:
+        """Whether no question is as good as the same; from then on this one is there."""
+        question = normalise(text)
+        beside = self._by_numbers.get(_numbers(question), [])
+        if process.extractOne(question, beside, scorer=fuzz.token_sort_ratio, score_cutoff=self._alike) is not None:
+            return False
+        self._note(question)
+        return True
+
+    def _note(self, question: str) -> None:
+        self._by_numbers.setdefault(_numbers(question), []).append(question)
+
+
+def _numbers(question: str) -> tuple[str, ...]:
+    return tuple(sorted(re.findall(r"\d+(?:[.,]\d+)*", question)))
 
 
 def propose(
@@ -70,15 +90,13 @@ def propose(
     """
     waiting = sorted(logged, key=lambda one: one.request_id)
     random.Random(seed).shuffle(waiting)
-    questions = [normalise(case.conversation) for case in suite.cases]
+    asked = Asked(alike, suite.cases)
     proposals: list[dict[str, Any]] = []
     for one in waiting:
-        question = normalise(one.question)
         if len(proposals) >= count:
             break
-        if not question or is_known(question, questions, alike):
+        if not one.question.strip() or not asked.is_new(one.question):
             continue
-        questions.append(question)
         tags = [PROPOSED]
         proposals.append(
             {"id": f"log-{one.request_id}", "question": one.question, "expected": one.answer, "tags": tags}

@@ -1,9 +1,9 @@
 """Golden sets from elsewhere: promptfoo's tests, MT-Bench's questions, AlpacaEval's instructions, and CSV."""
 
 import csv
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from hashlib import sha256
 from io import StringIO
 from pathlib import Path
@@ -11,8 +11,10 @@ from typing import Any
 
 import orjson
 
-from softlaunch.documents import DocumentError, parse, read_text
+from softlaunch.documents import DocumentError
 from softlaunch.evals.case import Case
+from softlaunch.evals.promptfoo import metrics_of, tests_in
+from softlaunch.evals.recordings.files import delimiter_of
 from softlaunch.evals.suite import Gathering, SuiteError, lines_of, read_bytes
 
 KNOWN_WRONG_REFERENCES = frozenset({104, 105, 109, 111, 113, 114, 120, 122, 124, 125, 126, 128, 130})
@@ -43,36 +45,66 @@ class Notes:
         self.lines.append(f"line {line}: {said}")
 
 
-def import_cases(path: Path, source: Source) -> tuple[tuple[Case, ...], tuple[str, ...]]:
-    """The cases of a file of another tool, and notes on what was left out.
+def import_cases(
+    path: Path, source: Source, mapped: Mapping[str, str] | None = None
+) -> tuple[tuple[Case, ...], tuple[str, ...]]:
+    """The cases of a file of another tool, and notes on what was left out; `mapped` names columns of a CSV.
 
     Raises SuiteError for what is broken, with file, line, key and value.
     """
     notes = Notes()
     gathering = Gathering(path)
     try:
-        for line, content in _READERS[source](path, notes):
+        if mapped and source is not Source.CSV:
+            raise SuiteError(f"--map names columns of a CSV; {source} has a form of its own")
+        for line, content in _READERS[source](path, notes, mapped or {}):
             gathering.add(line, content)
     except DocumentError as error:
         raise SuiteError(str(error)) from error
     return gathering.cases(), tuple(notes.lines)
 
 
-def _from_csv(path: Path, notes: Notes) -> _Found:  # noqa: ARG001  (everything is taken over or refused)
-    """A column for each key of a case; `tags` and `metrics` with semicolons, other columns are variables."""
+def _from_csv(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Found:  # noqa: ARG001  (nothing is left out)
+    """A column for each key of a case; `tags` and `metrics` with semicolons, other columns are variables.
+
+    Columns are found by name, whatever its case, or as `mapped` (key to column) says.
+    """
     text = read_bytes(path).decode("utf-8-sig", errors="replace")
-    reader = csv.DictReader(StringIO(text))
+    reader = csv.DictReader(StringIO(text), delimiter=delimiter_of(text))
+    names = list(reader.fieldnames or ())
+    keys = _keys(path, names, mapped)
     for row in reader:
         line = reader.line_num
         case: dict[str, Any] = {}
         variables: dict[str, Any] = {}
         for name, value in row.items():
-            if name in Case.model_fields:
-                case.update(_cell(name, value))
+            if name in keys:
+                case.update(_cell(keys[name], value))
             elif name and value:
                 variables[name] = value
         case.setdefault("id", _id_of(row))
         yield line, case | ({"variables": variables} if variables else {})
+
+
+def _keys(path: Path, names: Sequence[str], mapped: Mapping[str, str]) -> dict[str, str]:
+    """Which key of a case each column is. Raises SuiteError where none says what is right."""
+    for key, column in mapped.items():
+        if key not in Case.model_fields or column not in names:
+            raise SuiteError(
+                f"--map {key}={column}: expected KEY=COLUMN with a key of a case ({', '.join(Case.model_fields)}) "
+                f"and a column of {path} ({', '.join(names)})"
+            )
+    taken = {column: key for key, column in mapped.items()}
+    for name in names:
+        key = name.strip().casefold() if name else ""
+        if key in Case.model_fields and key not in taken.values():
+            taken.setdefault(name, key)
+    if not {"expected", "metric", "metrics"} & set(taken.values()):
+        raise SuiteError(
+            f"{path}: no column says what is right; there are {', '.join(names)}. Name it with --map "
+            "expected=COLUMN, or add a column metrics"
+        )
+    return taken
 
 
 def _cell(name: str, value: str | None) -> dict[str, Any]:
@@ -88,7 +120,7 @@ def _cell(name: str, value: str | None) -> dict[str, Any]:
     return {name: value}
 
 
-def _from_mt_bench(path: Path, notes: Notes) -> _Found:
+def _from_mt_bench(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Found:  # noqa: ARG001  (see `import_cases`)
     """The first turns of MT-Bench's questions, graded from 1 to 10; `softlaunch benchmark mt-bench` asks both."""
     for line, row in _json_lines(path):
         number, turns = row.get("question_id"), row.get("turns")
@@ -104,7 +136,7 @@ def _from_mt_bench(path: Path, notes: Notes) -> _Found:
         yield line, found | {"tags": [str(row.get("category", "mt-bench"))]}
 
 
-def _from_alpaca_eval(path: Path, notes: Notes) -> _Found:  # noqa: ARG001  (everything is taken over or refused)
+def _from_alpaca_eval(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Found:  # noqa: ARG001
     """Instructions with an output to compare with, as JSON lines or a JSON list."""
     for line, row in _json_lines(path):
         reference = row.get("reference_output", row.get("output"))
@@ -121,52 +153,23 @@ def _from_alpaca_eval(path: Path, notes: Notes) -> _Found:  # noqa: ARG001  (eve
         )
 
 
-def _from_promptfoo(path: Path, notes: Notes) -> _Found:
-    """The `tests` of a promptfoo configuration, or a file that is the list of them."""
-    document = parse(path, read_text(path))
-    listed = document.value.get("tests") if isinstance(document.value, dict) else document.value
-    around = ("tests",) if isinstance(document.value, dict) else ()
-    if not isinstance(listed, list) or not all(isinstance(test, dict) for test in listed):
-        raise SuiteError(f"{path}: tests: expected a list of tests with vars and assert")
-    for position, test in enumerate(listed):
-        line = document.line((*around, position))
-        metrics = [metric for one in test.get("assert") or [] if (metric := _assertion(line, one, notes)) is not None]
+def _from_promptfoo(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Found:  # noqa: ARG001  (see `import_cases`)
+    """The tests of a promptfoo configuration; two of one description are told apart by what they hold."""
+    seen = set[str]()
+    for line, test in tests_in(path):
         variables = test.get("vars") or {}
-        found = {"id": str(test.get("description") or _id_of(test)), "metrics": metrics}
+        for name, value in variables.items():
+            if isinstance(value, list) or str(value).startswith("file://"):
+                notes.add(line, f"vars.{name} is kept as it stands: lists are not expanded and files not read")
+        name = str(test.get("description") or _id_of(test))
+        found: dict[str, Any] = {"id": name if name not in seen else f"{name} ({_id_of(test)})"}
+        seen.add(name)
+        found |= {"metrics": metrics_of(test, partial(notes.add, line))}
         question = variables.get("question") if set(variables) == {"question"} else None
         yield line, found | ({"question": str(question)} if question is not None else {"variables": variables})
 
 
-def _assertion(line: int, assertion: object, notes: Notes) -> dict[str, Any] | None:
-    """One assertion as a metric; None where there is no such metric, which is noted."""
-    told = assertion if isinstance(assertion, dict) else {}
-    kind = str(told.get("type", ""))
-    if kind not in _ASSERTIONS:
-        notes.add(line, f"the assertion {kind or assertion!r} is left out: there is no metric like it")
-        return None
-    return _ASSERTIONS[kind](told)
-
-
-def _seconds(milliseconds: object) -> object:
-    """A limit as the latency metric has it; what is no number is refused there."""
-    return milliseconds / 1000 if isinstance(milliseconds, int | float) else milliseconds
-
-
-_ASSERTIONS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "equals": lambda told: {"metric": "exact", "expected": told.get("value")},
-    "contains": lambda told: {"metric": "contains", "expected": told.get("value")},
-    "icontains": lambda told: {"metric": "contains", "expected": told.get("value")},
-    "regex": lambda told: {"metric": "regex", "expected": told.get("value")},
-    "starts-with": lambda told: {"metric": "regex", "expected": f"^{re.escape(str(told.get('value')))}"},
-    "is-json": lambda told: {"metric": "json_schema", "contract": told.get("value") or {}, "strip": "none"},
-    "contains-json": lambda told: {"metric": "json_schema", "contract": told.get("value") or {}},
-    "is-refusal": lambda told: {"metric": "refusal", "wanted": True},  # noqa: ARG005  (it has no value)
-    "latency": lambda told: {"metric": "latency", "limit": _seconds(told.get("threshold"))},
-    "cost": lambda told: {"metric": "cost", "limit_usd": told.get("threshold")},
-    "llm-rubric": lambda told: {"metric": "rubric", "criterion": told.get("value")},
-}
-
-_READERS: Mapping[Source, Callable[[Path, Notes], _Found]] = {
+_READERS: Mapping[Source, Callable[[Path, Notes, Mapping[str, str]], _Found]] = {
     Source.PROMPTFOO: _from_promptfoo,
     Source.MT_BENCH: _from_mt_bench,
     Source.ALPACA_EVAL: _from_alpaca_eval,

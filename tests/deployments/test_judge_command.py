@@ -127,3 +127,21 @@ def test_pandalm_from_the_command_line(softlaunch: Run, realdata: Path) -> None:
     assert done.code == Exit.OK
     assert "agreement      69.8 % [66.9, 72.5]" in done.out
     assert "kappa          0.476 [0.431, 0.520]" in done.out
+
+
+def test_a_leaning_judge_is_told_by_the_side_it_leans_to(softlaunch: Run, tmp_path: Path) -> None:
+    """A figure and a side, never a negative figure towards the other one."""
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,answer_a,answer_b,votes,judge\n" + "".join(f"{n},x,y,a,{'ab'[n % 2]}\n" for n in range(40)))
+    done = softlaunch("judge", "calibrate", str(labels))
+    assert "position bias +50.0 points" in " ".join(done.out.split())
+    assert "towards the second (first 20, second 20)" in " ".join(done.out.split())
+
+
+def test_a_file_without_votes_says_which_columns_it_has(softlaunch: Run, tmp_path: Path) -> None:
+    """Once, instead of for each of its rows."""
+    labels = tmp_path / "labels.csv"
+    labels.write_text("id,answer_a,answer_b,anna\n1,x,y,a\n2,x,y,b\n")
+    done = softlaunch("judge", "calibrate", str(labels))
+    assert done.code == 2
+    assert "has no column 'votes' for votes; there are id, answer_a, answer_b, anna" in done.err

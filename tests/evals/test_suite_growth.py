@@ -35,6 +35,15 @@ def test_questions_that_are_alike_are_known() -> None:
     assert grown.known == ("a", "c", "d", "f")
 
 
+def test_other_numbers_make_another_question() -> None:
+    """However alike the words around them: a golden set of sums is not one case."""
+    sums = [case(f"s{number}", f"How much is {number} % of 250, rounded to whole euros?") for number in range(10, 30)]
+    assert len(grown_by(None, sums).added) == 20
+    assert grown_by(Suite.of(tuple(sums)), [case("x", "How much is 12 % of 250 rounded to whole euros")]).known == (
+        "x",
+    )
+
+
 @pytest.mark.parametrize("name", ["golden.jsonl", "golden.yaml"])
 def test_cases_are_added_to_either_form(tmp_path: Path, name: str) -> None:
     """What was there stays, and the header is dated."""

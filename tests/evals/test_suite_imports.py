@@ -1,9 +1,13 @@
 """Golden sets from elsewhere."""
 
+import gzip
 from pathlib import Path
 
 import pytest
 
+from softlaunch.evals.case import Case
+from softlaunch.evals.metrics import Sample
+from softlaunch.evals.scoring import accuracy
 from softlaunch.evals.suite import SuiteError
 from softlaunch.evals.suite_imports import Source, import_cases
 
@@ -35,6 +39,91 @@ def test_promptfoo_tests_become_cases_with_their_assertions_as_metrics(tmp_path:
     assert notes == ("line 4: the assertion 'javascript' is left out: there is no metric like it",)
 
 
+REALISTIC = """
+defaultTest:
+  vars: {tone: kind}
+  assert: [{type: latency, threshold: 3000}]
+tests:
+  - description: refunds
+    vars: {body: Hello}
+    assert:
+      - {type: equals, value: 47.5}
+      - {type: contains-any, value: [30 days, a month]}
+      - {type: contains-all, value: [days, return]}
+      - {type: not-icontains, value: "as an AI"}
+      - {type: contains, value: [a, list]}
+  - description: refunds
+    vars: {body: Bye, parts: [a, b]}
+"""
+
+
+def test_what_a_whole_configuration_says_is_taken_over(tmp_path: Path) -> None:
+    """Defaults hold for every test, several texts are several metrics, and equal descriptions are no clash."""
+    path = tmp_path / "promptfooconfig.yaml"
+    path.write_text(REALISTIC)
+    (one, other), notes = import_cases(path, Source.PROMPTFOO)
+    assert one.id == "refunds"
+    assert other.id.startswith("refunds (")
+    assert one.variables == {"tone": "kind", "body": "Hello"}
+    keys = [metric.key for metric in one.own_metrics]
+    assert keys[:4] == [
+        "exact:expected=47.5",
+        r"regex:expected=30\ days|a\ month",
+        "contains:expected=days",
+        "contains:expected=return",
+    ]
+    assert keys[-1] == "latency:limit=3 s"
+    lacks = one.own_metrics[4]
+    said = ["As an ai, I can't", "Gladly.\nReally", ""]
+    assert [accuracy(Case(id="x", question="q", metrics=(lacks,)), Sample(answer=text)).value for text in said] == [
+        0,
+        1,
+        0,
+    ]
+    assert notes == (
+        "line 6: the assertion 'contains' is left out: its value is no text",
+        "line 14: vars.parts is kept as it stands: lists are not expanded and files not read",
+    )
+
+
+def test_promptfoos_csv_writes_assertions_in_cells(tmp_path: Path) -> None:
+    """A type and a value, or what the answer must equal."""
+    path = tmp_path / "tests.csv"
+    path.write_text(
+        "question,__expected,__expected1,__description\nOpen?,contains: 9:00,grade: It is kind,hours\nSure?,yes,,\n"
+        "Long?,javascript: output.length,,\n"
+    )
+    (hours, sure, long), notes = import_cases(path, Source.PROMPTFOO)
+    assert (hours.id, hours.question) == ("hours", "Open?")
+    assert [metric.name for metric in hours.own_metrics] == ["contains", "rubric"]
+    assert [metric.key for metric in sure.own_metrics] == ["exact:expected=yes"]
+    assert not long.own_metrics
+    assert notes == ("line 4: the assertion 'javascript' is left out: there is no metric like it",)
+
+
+def test_columns_of_a_csv_are_found_or_named(tmp_path: Path) -> None:
+    """By name in any case; the rest is said, and semicolons separate too."""
+    path = tmp_path / "qa.csv"
+    path.write_text("Question;Answer;Category\nOpen?;9:00;hours\n")
+    with pytest.raises(SuiteError, match="no column says what is right; there are Question, Answer, Category"):
+        import_cases(path, Source.CSV)
+    (case,), _ = import_cases(path, Source.CSV, {"expected": "Answer", "tags": "Category"})
+    assert (case.question, case.expected, case.tags) == ("Open?", "9:00", ("hours",))
+    with pytest.raises(SuiteError, match="--map expected=Nope: expected KEY=COLUMN"):
+        import_cases(path, Source.CSV, {"expected": "Nope"})
+
+
+def test_compressed_files_are_read_as_they_come(tmp_path: Path) -> None:
+    """AlpacaEval's outputs lie about gzipped."""
+    path = tmp_path / "outputs.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"instruction": "Say it", "output": "It"}\n'))
+    (case,), _ = import_cases(path, Source.ALPACA_EVAL)
+    assert (case.question, case.reference) == ("Say it", "It")
+    path.write_bytes(b"{}")
+    with pytest.raises(SuiteError, match="can't be read"):
+        import_cases(path, Source.ALPACA_EVAL)
+
+
 def test_a_csv_row_is_a_case(tmp_path: Path) -> None:
     """Columns that are no keys of a case are variables of the prompt."""
     path = tmp_path / "cases.csv"
@@ -54,6 +143,13 @@ def test_a_csv_row_is_a_case(tmp_path: Path) -> None:
         ),
         pytest.param(Source.CSV, "x.csv", "question,metrics\nq,fuzzy\n", "there is no metric 'fuzzy'", id="metric"),
         pytest.param(Source.PROMPTFOO, "x.yaml", "tests: 7", "tests: expected a list of tests", id="promptfoo"),
+        pytest.param(
+            Source.PROMPTFOO,
+            "x.yaml",
+            "tests: file://t.csv",
+            "'file://t.csv' is another file: add that",
+            id="elsewhere",
+        ),
         pytest.param(Source.MT_BENCH, "x.jsonl", '{"question_id": 81}', "line 1: turns: None:", id="mt-bench"),
         pytest.param(Source.ALPACA_EVAL, "x.json", "[7]", "line 1: 7: expected an object", id="alpaca-eval"),
         pytest.param(Source.ALPACA_EVAL, "x.jsonl", "{", "line 1: not valid JSON", id="no JSON"),

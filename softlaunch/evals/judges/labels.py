@@ -94,6 +94,7 @@ def read_labels(path: Path, kind: Kind, columns: Mapping[str, str], verdicts: Pa
     if verdicts is not None:
         rows = _joined(path, rows, verdicts, read_rows(verdicts), columns)
     reading = _Reading(path, kind, columns, rows)
+    reading.check_columns(rows, columns)
     items = [item for number, row in enumerate(rows, start=1) if (item := reading.label(number, row)) is not None]
     if reading.problems:
         more = len(reading.problems) - _PROBLEMS_SHOWN
@@ -116,6 +117,18 @@ class _Reading:
         self.split = 0
         self.problems: list[str] = []
 
+    def check_columns(self, rows: Sequence[Mapping[str, Any]], mapped: Mapping[str, str]) -> None:
+        """Raise LabelsError where no row has the votes, or a column that was named."""
+        known = tuple(dict.fromkeys(name for row in rows for name in row))
+        wanted = {"votes": self.columns["votes"], **mapped}
+        for role, names in wanted.items():
+            missing = [name.strip() for name in names.split(",") if name.strip() not in known]
+            if missing:
+                raise LabelsError(
+                    f"{self.path} has no column {missing[0]!r} for {role}; there are {', '.join(known)}. Say "
+                    f"which with --map {role}=COLUMN"
+                )
+
     def label(self, number: int, row: Mapping[str, Any]) -> Label | None:
         """One row's label; None where people are split, or where it is broken, which is noted."""
         votes = self._votes(number, row)
@@ -136,15 +149,22 @@ class _Reading:
         for name in self.columns["votes"].split(","):
             value = row.get(name.strip())
             found.extend(value if isinstance(value, list) else [value])
+        found = [value for value in found if _text(value).strip()] or [None]  # who said nothing didn't vote
         votes = []
         for value in found:
             word = _WORDS[self.kind].get(_text(value).strip().casefold())
             if word is None:
                 known = ", ".join(dict.fromkeys(_WORDS[self.kind].values()))
-                self._note(number, "votes", f"{value!r} is no vote; expected one of {known}")
+                said = f"{value!r} is no vote; expected one of {known}"
+                self._note(number, "votes", f"{said}{self._other_kind(value)}")
                 return ()
             votes.append(word)
         return tuple(votes)
+
+    def _other_kind(self, value: object) -> str:
+        """A hint where it is a vote on something else."""
+        fits = [kind.value for kind, words in _WORDS.items() if _text(value).strip().casefold() in words]
+        return f" (for labels of another kind say --kind {' or '.join(fits)})" if fits else ""
 
     def _note(self, number: int, name: str, said: str) -> None:
         self.problems.append(f"  row {number}: {self.columns[name]}: {said}")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from softlaunch.evals.metrics.interface import Metric, Sample, Score
 
+_LONGEST = 60  # characters of a value that an objection shows
 _TRUTHS = {"true": 1.0, "yes": 1.0, "false": 0.0, "no": 0.0}
 
 
@@ -38,8 +39,13 @@ class Recorded(Metric):
         number = _number(value)
         share = math.nan if number is None else (number - self.lowest) / (self.highest - self.lowest)
         if not 0 <= share <= 1:
-            return Score(None, f"{self.column} is {value!r}, not a number from {self.lowest:g} to {self.highest:g}")
+            return Score(None, self._objection(value, number))
         return Score(share)
+
+    def _objection(self, value: object, number: float | None) -> str:
+        shown = repr(value) if len(repr(value)) <= _LONGEST else f"{repr(value)[:_LONGEST]}…"
+        hint = "lowest=... and highest=..." if number is not None else "right=TEXT for what means right"
+        return f"{self.column} is {shown}, not a number from {self.lowest:g} to {self.highest:g} (see {hint})"
 
 
 class Preference(Metric):

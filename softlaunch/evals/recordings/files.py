@@ -67,7 +67,7 @@ def _text(path: Path) -> str:
 
 def _csv(path: Path, text: str) -> Iterator[Row]:
     csv.field_size_limit(_LONGEST_CELL)
-    delimiter = "\t" if _kind(path) == "tsv" else _delimiter(text)
+    delimiter = "\t" if _kind(path) == "tsv" else delimiter_of(text)
     reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restkey="", strict=True)
     names = [name for name in reader.fieldnames or () if name]
     repeated = next((name for name in names if names.count(name) > 1), None)
@@ -82,7 +82,7 @@ def _csv(path: Path, text: str) -> Iterator[Row]:
         raise RecordingError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
 
 
-def _delimiter(text: str) -> str:
+def delimiter_of(text: str) -> str:
     """A comma, or the semicolon that spreadsheets write where a comma is the decimal sign."""
     header = text.partition("\n")[0]
     return ";" if ";" in header and "," not in header else ","

@@ -119,11 +119,24 @@ def test_people_who_are_split_say_nothing(tmp_path: Path) -> None:
     assert read_labels(write(tmp_path / "pairs.jsonl", [pair]), Kind.PREFERENCE, {}).items[0].people == "tie"
 
 
+def test_people_may_leave_an_item_to_others(tmp_path: Path) -> None:
+    """An empty cell is no vote, as long as somebody voted."""
+    rows: list[dict[str, object]] = [{"id": 1, "answer": "x", "anna": "yes", "ben": "", "carl": None}]
+    labels = read_labels(write(tmp_path / "labels.jsonl", rows), Kind.HALLUCINATION, {"votes": "anna,ben,carl"})
+    assert [one.votes for one in labels.items] == [("yes",)]
+
+
 @pytest.mark.parametrize(
     ("rows", "columns", "said"),
     [
         pytest.param([{"id": 1, "answer": "x", "votes": "maybe"}], {}, "row 1: votes: 'maybe' is no vote", id="vote"),
-        pytest.param([{"id": 1, "answer": "x"}], {}, "row 1: votes: None is no vote", id="no vote"),
+        pytest.param(
+            [{"id": 1, "answer": "x"}], {}, "has no column 'votes' for votes; there are id, answer", id="column"
+        ),
+        pytest.param([{"id": 1, "answer": "x", "votes": ""}], {}, "row 1: votes: None is no vote", id="no vote"),
+        pytest.param(
+            [{"id": 1, "answer": "x", "votes": "tie"}], {}, "say --kind preference)", id="votes of another kind"
+        ),
         pytest.param([{"id": 1, "votes": "yes"}], {}, "row 1: answer: is empty", id="nothing to judge"),
         pytest.param([{"id": 1, "votes": "yes"}], {"text": "x"}, "nothing to map to 'text'; known are id", id="map"),
         pytest.param([{"id": 1, "answer": "x", "votes": ["yes", "no"]}], {}, "no item on which people", id="split"),
