@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlmodel import Session, col, or_, select
+from sqlmodel import Session, and_, col, not_, or_, select
 
 from softlaunch.driving.decision import Answer
 from softlaunch.people.approvers import Ruling
@@ -56,7 +56,7 @@ def read_history(session: Session, app: str, limit: int) -> list[Entry]:
         *_transitions(session, app),
         *_drives(session, app),
         *_questions(session, app),
-        *_unheeded(session, app),
+        *_votes(session, app),
         *_incidents(session, app),
         *_aliases(session, app),
     ]
@@ -104,16 +104,16 @@ def _questions(session: Session, app: str) -> Iterator[Entry]:
             yield Entry(row.decided_at, row.release_id, Event.ANSWERED, f"{row.state}{why}: {row.text}", by)
 
 
-def _unheeded(session: Session, app: str) -> Iterator[Entry]:
-    """What people said that decided nothing: strangers, those who come late, the first of two who must agree."""
-    rows = session.exec(
-        select(VoteRow).where(VoteRow.app == app, VoteRow.ruling != Ruling.DECIDED).order_by(col(VoteRow.id))
-    )
-    for row in rows:
+def _votes(session: Session, app: str) -> Iterator[Entry]:
+    """What people said that no other entry tells: what decided nothing, such as a stranger's; steps after drift."""
+    elsewhere = or_(col(VoteRow.approval_id).is_not(None), col(VoteRow.release_id).is_not(None))
+    told = and_(VoteRow.ruling == Ruling.DECIDED, elsewhere)
+    for row in session.exec(select(VoteRow).where(VoteRow.app == app, not_(told)).order_by(col(VoteRow.id))):
         why = f" ({row.reason})" if row.reason else ""
         origin = row.origin if row.person == row.name else f"{row.origin}, {row.person}"
         by = str(Actor(row.name, origin))
-        yield Entry(row.said_at, row.release_id, Event(row.ruling), f"{row.said}{why}: {row.told}", by)
+        event = Event.ANSWERED if row.ruling == Ruling.DECIDED else Event(row.ruling)
+        yield Entry(row.said_at, row.release_id, event, f"{row.said}{why}: {row.told}", by)
 
 
 def _incidents(session: Session, app: str) -> Iterator[Entry]:

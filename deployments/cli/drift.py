@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def check(app: App, json: bool = JSON_OPTION) -> None:
     """Ask the golden set again, and compare with the baseline.
 
-    Exit codes: 0 nothing has drifted, 5 something has, 2 bad input.
+    Exit codes: 0 nothing has drifted, 5 something has or that isn't known, 2 bad input.
     """
     from softlaunch.clock import utc_now
     from softlaunch.drift.check import check_drift

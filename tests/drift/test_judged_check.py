@@ -2,6 +2,7 @@
 
 import math
 import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,13 @@ from softlaunch.variant import ModelVersion
 
 KIND, RUDE = "It is a pleasure. ", "Find it yourself. "
 WITH_A_JUDGE = {"golden_set": "golden.jsonl", "metrics": [{"metric": "rubric"}], "judge": {"models": ["judge"]}}
+
+
+@pytest.fixture
+def database_url(migrated_file: Path, tmp_path: Path) -> str:
+    """A ledger on SQLite alone; what is stored is tested on both databases where it is stored."""
+    shutil.copy(migrated_file, tmp_path / "ledger.db")
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
 
 
 @pytest.fixture
@@ -136,6 +144,7 @@ def test_metrics_that_contradict_each_other_are_for_a_person(
     assert "rubric fell from 100.0 % to 0.0 %" in summary
 
 
+@pytest.mark.long
 def test_a_check_killed_among_its_judges_asks_only_for_the_rest(
     database: Database, endpoint: Endpoint, tmp_path: Path
 ) -> None:

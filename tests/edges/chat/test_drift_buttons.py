@@ -20,6 +20,7 @@ from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
 from softlaunch.edges.chat.slack.clicks import Clicks
 from softlaunch.edges.chat.slack.client import SlackChat
 from softlaunch.edges.chat.slack.messages import STEPS, step_action
+from softlaunch.history import read_history
 from softlaunch.registry.ledger import record_variant
 from softlaunch.store.database import Database
 from softlaunch.store.drift_runs import find_baseline
@@ -74,6 +75,8 @@ def test_the_pin_goes_out_as_a_release(
     assert any(text == "smart-gpt-4-0314 goes out as a release." for text in whispers(slack))
     with database.read() as session:
         (vote,) = session.exec(select(VoteRow))
+        trail = [(one.event.value, one.by) for one in read_history(session, APP, 50)]
+    assert ("answered", "benny (slack, ben)") in trail
     assert (vote.reason, vote.origin, vote.app) == ("the old one was better", "slack", APP)
 
 
