@@ -42,5 +42,5 @@ def test_what_did_not_count_is_listed_as_well(database: Database) -> None:
         ("refused", "ben (slack, U0MALLORY)", scene.release_id),
     ]
     assert trail[0].what.startswith("approved (fine): Nothing was decided: you are not among its approvers")
-    assert "you started this release" in trail[1].what
+    assert "you started this" in trail[1].what
     assert trail[4].what.startswith("roll_back")
