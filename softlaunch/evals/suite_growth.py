@@ -19,6 +19,7 @@ from softlaunch.evals.suite import HEADER, YAML_ENDINGS, SuiteError, load_suite
 
 ALIKE = 0.9
 """From this likeness of their words on, two questions are the same question."""
+_DIGITS = 4
 PROPOSED = "proposed"
 """The tag of cases that nobody has accepted yet."""
 
@@ -56,10 +57,15 @@ def grown_by(suite: Suite | None, cases: Sequence[Case], alike: float = ALIKE) -
 
 
 class Asked:
-    """Questions that are there already. Those that name other numbers are never the same, however alike their words."""
+    """Questions that are there already. Those that name other numbers are never the same, however alike their words.
 
-    def __init__(self, alike: float, cases: Iterable[Case] = ()) -> None:
+    Where users ask, `digits` is how long a number may be: a longer one is that of an order or a customer, and tells
+    nothing.
+    """
+
+    def __init__(self, alike: float, cases: Iterable[Case] = (), digits: int | None = None) -> None:
         self._alike = 100 * alike
+        self._digits = digits
         self._by_numbers: dict[tuple[str, ...], list[str]] = {}
         for case in cases:
             self._note(normalise(case.conversation))
@@ -67,18 +73,18 @@ class Asked:
     def is_new(self, text: str) -> bool:
         """Whether no question is as good as the same; from then on this one is there."""
         question = normalise(text)
-        beside = self._by_numbers.get(_numbers(question), [])
+        beside = self._by_numbers.get(self._numbers(question), [])
         if process.extractOne(question, beside, scorer=fuzz.token_sort_ratio, score_cutoff=self._alike) is not None:
             return False
         self._note(question)
         return True
 
     def _note(self, question: str) -> None:
-        self._by_numbers.setdefault(_numbers(question), []).append(question)
+        self._by_numbers.setdefault(self._numbers(question), []).append(question)
 
-
-def _numbers(question: str) -> tuple[str, ...]:
-    return tuple(sorted(re.findall(r"\d+(?:[.,]\d+)*", question)))
+    def _numbers(self, question: str) -> tuple[str, ...]:
+        found = re.findall(r"\d+(?:[.,]\d+)*", question)
+        return tuple(sorted(one for one in found if self._digits is None or len(one) <= self._digits))
 
 
 def propose(
@@ -90,7 +96,7 @@ def propose(
     """
     waiting = sorted(logged, key=lambda one: one.request_id)
     random.Random(seed).shuffle(waiting)
-    asked = Asked(alike, suite.cases)
+    asked = Asked(alike, suite.cases, _DIGITS)
     proposals: list[dict[str, Any]] = []
     for one in waiting:
         if len(proposals) >= count:

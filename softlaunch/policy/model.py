@@ -96,7 +96,10 @@ class StagePolicy(Part):
 
 
 class ShadowJudgingPolicy(Part):
-    """How much judges are asked about the answers to copies, where a gate is on preference; eval.judge says who."""
+    """How much judges are asked about the answers to copies, where a gate is on preference; eval.judge says who.
+
+    They get the texts of live requests: what must not leave your house needs a judge inside of it.
+    """
 
     sample_percent: Percent = 100.0
     """Share of the copies whose answers are judged; of each user at most one."""

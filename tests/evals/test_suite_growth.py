@@ -44,6 +44,14 @@ def test_other_numbers_make_another_question() -> None:
     )
 
 
+def test_order_numbers_of_users_make_no_other_question() -> None:
+    """What is drawn from traffic is to be varied: one question about an order is enough, sums are not."""
+    asked = [Logged(f"o{n}", f"Where on earth is my order {n}, please?", "Soon.") for n in range(4_711_000, 4_711_009)]
+    asked += [Logged(f"s{n}", f"Could you tell me how much is {n} % of 80?", "Some.") for n in range(10, 13)]
+    drawn = propose(SUITE, asked, 50, seed=1)
+    assert sorted(str(one["id"])[:5] for one in drawn) == ["log-o", "log-s", "log-s", "log-s"]
+
+
 @pytest.mark.parametrize("name", ["golden.jsonl", "golden.yaml"])
 def test_cases_are_added_to_either_form(tmp_path: Path, name: str) -> None:
     """What was there stays, and the header is dated."""

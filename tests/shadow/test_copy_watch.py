@@ -11,7 +11,7 @@ from softlaunch.route import Arm
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.state import CopyState
 from softlaunch.shadow.watch import CopyLook, CopyWatch
-from softlaunch.store.copies import CopiedAnswer, add_copy_judgements
+from softlaunch.store.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.store.database import Database
 from softlaunch.verdict import Outcome, Role
 
@@ -116,6 +116,26 @@ def test_judgements_are_counted_once(database: Database) -> None:
     told = show_copies(look(database, policy, first.state).state, kept=True)
     assert "Judges prefer the copies' answers in 50.0 %" in told
     assert "stable's own second answers in 50.0 % (± 0.0, 2 pairs)" in told
+
+
+def test_what_judges_may_be_asked(database: Database) -> None:
+    """Of each user and arm one pair, in the sample, with any text, and nothing twice; each call is counted."""
+    policy = shadow_policy(SHOWN_PREFERENCE)
+    write(database, [("a", "b", "c"), ("a", "b"), ("", ""), ("a", "b")])
+    with database.begin() as session:
+        session.add_all(copies(8, "a", "again", unit=0))
+        session.add_all(copies(9, "a", "beyond the sample", unit=-5000))
+    add_copy_judgements(
+        database,
+        scope_of(policy),
+        [(CopiedAnswer("support-bot-r1", Arm.SHADOW, 1, "q", "b", "a"), Score(0.5, "", Spent(2, 0.25)))] * 2,
+        BEGUN,
+    )
+    with database.read() as session:
+        found = unjudged_answers(session, scope_of(policy), BEGUN, 25.0, 40)
+        assert len(unjudged_answers(session, scope_of(policy), BEGUN, 25.0, 1)) == 1
+        assert spent_on_copies(session, scope_of(policy)) == (2, 0.25)
+    assert {(one.arm, one.unit) for one in found} == {(Arm.SHADOW, 0), (Arm.CONTROL, 0), (Arm.SHADOW, 3)}
 
 
 def test_judges_who_say_nothing_readable_are_an_obstacle(database: Database) -> None:
