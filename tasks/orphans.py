@@ -11,7 +11,7 @@ from softlaunch.driving.reconcile import Finding, Reconciler
 from softlaunch.settings import Settings
 from softlaunch.store.releases import Actor
 from tasks.ledger import ledger
-from tasks.runs import cancelled_runs
+from tasks.runs import cancelled_runs, show_cancelled
 
 RESUMING = "resume-release/resume-release"
 _SAME_ORDER_SECONDS = 120
@@ -26,6 +26,9 @@ def settle() -> tuple[Finding, ...]:
         found = Reconciler(database, by, ttl, cancelled=partial(cancelled_runs, complain=logger.warning)).run()
     for finding in found:
         logger.warning(finding.sentence)
+    ended = [finding.cancelled_run for finding in found if finding.cancelled_run]
+    if ended:
+        show_cancelled(ended, logger.warning)
     return found
 
 

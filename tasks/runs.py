@@ -1,30 +1,46 @@
-"""Prefect's runs, as those who look after releases ask about them."""
+"""Prefect's runs, as those who look after releases ask about them. Releases don't wait for it: nothing is raised."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+from prefect.states import Cancelled
 
 _PATIENCE_SECONDS = 10
 
 
 def cancelled_runs(runs: Collection[str], complain: Callable[[str], None]) -> frozenset[str]:
-    """Of these runs, those that are cancelled or being cancelled; none of them where Prefect doesn't answer soon.
+    """Of these runs, those that are cancelled or being cancelled; none of them where Prefect doesn't answer soon."""
+    with _asking(complain, "doesn't say whether runs were cancelled") as client:
+        return frozenset(run for run in runs if _is_cancelled(client, run))
+    return frozenset()
 
-    Nothing is raised: releases don't wait for Prefect.
+
+def show_cancelled(runs: Collection[str], complain: Callable[[str], None]) -> None:
+    """Have Prefect show runs as cancelled whose releases are over.
+
+    Their workers do so where they can kill them; otherwise they would stay Cancelling for good. A flow that notices
+    that its release is over may still complete its run afterwards.
     """
-    asking = {"timeout": _PATIENCE_SECONDS}
+    with _asking(complain, "doesn't take note that runs are cancelled") as client:
+        for run in runs:
+            client.set_flow_run_state(UUID(run), Cancelled(message="Its release was taken back."), force=True)
+
+
+@contextmanager
+def _asking(complain: Callable[[str], None], what: str) -> Iterator[SyncPrefectClient]:
+    """A client that tries once and not for long; whatever fails is complained of, and ends the block."""
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
-            get_client(sync_client=True, httpx_settings=asking) as client,
+            get_client(sync_client=True, httpx_settings={"timeout": _PATIENCE_SECONDS}) as client,
         ):
-            return frozenset(run for run in runs if _is_cancelled(client, run))
-    except Exception as error:  # whatever keeps it from answering, releases go on without
-        complain(f"Prefect doesn't say whether runs were cancelled ({error.__class__.__name__}: {error})")
-        return frozenset()
+            yield client
+    except Exception as error:
+        complain(f"Prefect {what} ({error.__class__.__name__}: {error})")
 
 
 def _is_cancelled(client: SyncPrefectClient, run: str) -> bool:

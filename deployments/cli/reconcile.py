@@ -83,6 +83,11 @@ class _Settled:
         for finding in found:
             if finding.remedy is Remedy.RESUME:
                 self.drives.begin(finding.release_id)
+        ended = [finding.cancelled_run for finding in found if finding.cancelled_run]
+        if ended:
+            from tasks.runs import show_cancelled
+
+            show_cancelled(ended, _complain)
         return found
 
     def _cancelled(self, runs: Collection[str]) -> Collection[str]:

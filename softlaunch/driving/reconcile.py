@@ -9,7 +9,7 @@ it gets the right to drive.
 
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func
@@ -42,7 +42,10 @@ def _nobody_to_ask(runs: Collection[str]) -> Collection[str]:  # noqa: ARG001  (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A release that was orphaned or cancelled, and what became of it; one to resume waits for a driver."""
+    """A release that was orphaned or cancelled, and what became of it; one to resume waits for a driver.
+
+    `cancelled_run` is the run that a person cancelled; empty where none was.
+    """
 
     release_id: str
     token: int
@@ -52,6 +55,7 @@ class Finding:
     silent_seconds: float
     remedy: Remedy
     reason: str
+    cancelled_run: str = ""
 
     @property
     def sentence(self) -> str:
@@ -102,7 +106,8 @@ class Reconciler:
             silent = _silence(session, release, now)
             end_live(session, live, _WHO_CANCELLED, CANCELLED, now)
             _resolve(session, self.by, now)
-        return _found(release, release.driver_token, silent, Judgement(Remedy.ROLL_BACK, CANCELLED))
+        judgement = Judgement(Remedy.ROLL_BACK, CANCELLED)
+        return replace(_found(release, release.driver_token, silent, judgement), cancelled_run=run)
 
     def _settle(self, right: Right, patience: float) -> Finding | None:
         """Take up one orphan in one transaction; None when somebody drives it after all, or it is another's turn."""

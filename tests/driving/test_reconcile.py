@@ -200,6 +200,7 @@ def test_a_release_whose_run_was_cancelled_is_ended(database: Database, silent: 
     assert found.sentence.startswith(
         f"{scene.release_id} was rolled back at canary 50 %: its run was cancelled in Prefect"
     )
+    assert found.cancelled_run == "run 1"
     release = scene.release()
     assert (release.state, release.outcome, release.reason) == (State.ROLLED_BACK, Outcome.FAIL, CANCELLED)
     assert (scene.route().stable_digest, scene.route().weight_percent) == (STABLE.digest, 0)

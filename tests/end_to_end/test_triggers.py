@@ -244,17 +244,19 @@ def test_cancel_in_prefect_takes_the_candidate_back(site: Site) -> None:
 
 
 def test_cancel_takes_back_what_no_worker_can_kill(site: Site) -> None:
-    """A flow in somebody's own process stays Cancelling; plain reconcile ends its release, and the process ends."""
+    """A flow in somebody's own process: plain reconcile ends its release, the process ends, the run is over."""
     _, after = site.candidate()
     command = [sys.executable, "-c", RELEASE, after, _policy(site, "watched.yaml", [WATCHED, BRIEF["stages"][0]])]
     flow = subprocess.Popen(command, env=site.environment, cwd=ROOT, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: site.opened_from("a process") and _in_canary(site), "users meet it", PATIENCE)
         cancelled = site.newest()
-        _cancel(site)
+        run = _cancel(site)
         softlaunch(site.environment, "reconcile", "--json")
         _ended_by_cancel(site, cancelled)
         wait_until(lambda: flow.poll() is not None, "its process ends by itself", PATIENCE)
+        over = {"CANCELLED", "COMPLETED"}  # whoever speaks last: who ended the release, or the flow, which was let end
+        wait_until(lambda: site.server.get(f"/flow_runs/{run}")["state_type"] in over, "its run is over", PATIENCE)
     finally:
         flow.kill()
         flow.wait()

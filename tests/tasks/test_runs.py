@@ -6,7 +6,7 @@ import time
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.runs import cancelled_runs
+from tasks.runs import cancelled_runs, show_cancelled
 
 RUN = "0190b0ca-0000-7000-8000-000000000000"
 
@@ -16,7 +16,9 @@ def test_a_prefect_that_is_gone_knows_of_no_cancelled_run() -> None:
     problems: list[str] = []
     with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
         assert cancelled_runs([RUN], problems.append) == frozenset()
+        show_cancelled([RUN], problems.append)
     assert "Prefect doesn't say whether runs were cancelled" in problems[0]
+    assert "Prefect doesn't take note that runs are cancelled" in problems[1]
 
 
 def test_a_prefect_that_never_answers_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
