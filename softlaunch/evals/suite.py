@@ -104,7 +104,7 @@ def read_bytes(path: Path) -> bytes:
         return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or error
-        raise SuiteError(f"{path} can't be read: {why}; check the path, or eval.golden_set in the policy") from error
+        raise SuiteError(f"the golden set {path} can't be read: {why}; check the path, or eval.golden_set") from error
 
 
 def _from_lines(path: Path) -> Suite:
