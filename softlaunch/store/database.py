@@ -9,6 +9,9 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
+_PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000}  # seconds, and milliseconds
+"""A host that answers nothing must not hold a driver for the minutes that TCP would wait. The URL may say otherwise."""
+
 
 class Database:
     """A ledger; one per process, shared by its threads.
@@ -28,7 +31,8 @@ class Database:
 
     def _engine(self) -> Engine:
         if not self.is_sqlite:
-            return create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=10)
+            patience = {name: value for name, value in _PATIENCE.items() if name not in self.url.query}
+            return create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=patience)
         engine = create_engine(self.url, connect_args={"timeout": 15})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(

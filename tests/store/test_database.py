@@ -1,12 +1,13 @@
 """Opening the ledger, and what its two kinds of session promise."""
 
+import socket
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlmodel import Session, col, select
 
 from softlaunch.store.database import Database
@@ -116,6 +117,16 @@ def test_sqlite_runs_in_wal_mode(tmp_path: Path) -> None:
     with database.read() as session:
         assert session.connection().execute(text("PRAGMA journal_mode")).scalar() == "wal"
     database.close()
+
+
+@pytest.mark.long
+def test_a_silent_database_host_is_given_up_on() -> None:
+    """A host that takes connections and answers nothing, as one behind a broken firewall, holds nobody for minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database(f"postgresql+psycopg://somebody@127.0.0.1:{silent.getsockname()[1]}/ledger")
+        with pytest.raises(OperationalError, match="timeout"), database.read() as session:
+            session.execute(text("SELECT 1"))
+        database.close()
 
 
 def _names(session: Session) -> list[str]:
