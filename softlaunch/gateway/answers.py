@@ -73,13 +73,31 @@ class StreamReader:
     _finished: set[int] = field(default_factory=set)
     _begun: bool = False
     _failed: bool = False
+    _broken: MalformedAnswerError | None = None
 
     def feed(self, chunk: bytes) -> bytes:
-        """Whole events to pass on, possibly none. Raises MalformedAnswerError at an event that is no chunk."""
+        """Whole events to pass on, possibly none. Raises MalformedAnswerError at an event that is no chunk.
+
+        One that came in a piece with good ones is kept for `check`, so that these are passed on however events arrive.
+        """
         *events, self._rest = _events(self._rest + chunk)
         if len(self._rest) > _LONGEST_EVENT:
             raise MalformedAnswerError(f"the provider's stream has an event of more than {_LONGEST_EVENT} bytes")
-        return b"".join([event for event in events if self._passes(event)])
+        passed = b""
+        try:
+            for event in events:
+                if self._passes(event):
+                    passed += event
+        except MalformedAnswerError as error:
+            if not passed:
+                raise
+            self._broken = error
+        return passed
+
+    def check(self) -> None:
+        """Raise MalformedAnswerError for an event that stood behind those that the last piece brought."""
+        if self._broken is not None:
+            raise self._broken
 
     def close(self) -> bytes:
         """What is left when the stream has ended: its last event may lack its blank line."""

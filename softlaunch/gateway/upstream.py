@@ -228,6 +228,7 @@ class _Exchange:
         try:
             async for chunk in response.content.iter_any():
                 await self._pass_on(reader.feed(chunk), reader, guard)
+                reader.check()
             await self._pass_on(reader.close(), reader, guard)
         finally:
             self._answer.text = "".join(reader.texts)

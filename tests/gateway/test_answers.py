@@ -87,6 +87,16 @@ def test_a_broken_event_is_malformed(event: bytes) -> None:
         StreamReader(usage_wanted=True).feed(event)
 
 
+def test_what_was_good_before_a_broken_event_is_passed_on() -> None:
+    """Also where a busy network brings both in one piece; what stands behind the broken event is not."""
+    reader = StreamReader(usage_wanted=True)
+    reader.feed(EVENTS[0])
+    reader.check()
+    assert reader.feed(EVENTS[1] + b"data: {broken\n\n" + EVENTS[2]) == EVENTS[1]
+    with pytest.raises(MalformedAnswerError, match="no JSON"):
+        reader.check()
+
+
 def test_signs_of_life_before_the_first_chunk_are_kept_back() -> None:
     """As long as nothing was passed on, stable can still answer instead."""
     reader = StreamReader(usage_wanted=True)
