@@ -1,5 +1,6 @@
 """Metrics that must ask somebody: what they get to ask with, and how several judges' answers become one score."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -54,17 +55,17 @@ class Helpers(Protocol):
 class AskingMetric(AnyMetric):
     """A metric of one answer that asks judges or an endpoint, which takes time and money."""
 
+    @abstractmethod
     async def score(self, sample: Sample, helpers: Helpers) -> Score:
         """The score of one answer. Nobody who could be asked, or nonsense said, makes it unscored."""
-        raise NotImplementedError
 
 
 class PairMetric(AnyMetric):
     """A metric of two answers to the same question; stable's score is 1 minus the candidate's."""
 
+    @abstractmethod
     async def compare(self, stable: Sample, candidate: Sample, helpers: Helpers) -> Score:
         """The candidate's score: 1 where it is better, 0.5 where neither is."""
-        raise NotImplementedError
 
 
 def together(findings: Sequence[Finding], spent: Spent) -> Score:

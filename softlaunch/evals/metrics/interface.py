@@ -1,6 +1,7 @@
 """What a metric is: a named, frozen rule that gives an answer a score in [0, 1], or says why it can't."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -99,9 +100,9 @@ class AnyMetric(BaseModel):
 class Metric(AnyMetric):
     """A metric that is worked out on the spot."""
 
+    @abstractmethod
     def score(self, sample: Sample) -> Score:
         """The score of one answer; what the metric needs and the sample lacks makes it unscored."""
-        raise NotImplementedError
 
 
 def written_spec(metric: AnyMetric) -> str:

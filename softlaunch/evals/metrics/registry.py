@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
+from inspect import isabstract
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
@@ -111,6 +112,8 @@ def _from_another_package(name: str) -> type[AnyMetric] | None:
         except Exception as error:  # importing somebody's package can raise anything
             raise MetricError(f"metric {name} can't be loaded from {point.value}: {error}") from error
         if isinstance(found, type) and issubclass(found, AnyMetric):
+            if isabstract(found):
+                raise MetricError(f"metric {name}: {point.value} lacks {', '.join(sorted(found.__abstractmethods__))}")
             return found
         if callable(found):
             return of_function(name, found)

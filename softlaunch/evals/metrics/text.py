@@ -1,6 +1,7 @@
 """Metrics that read the answer's text: exact, contains, regex and numeric."""
 
 import re
+from abc import abstractmethod
 from enum import StrEnum
 from functools import lru_cache
 from typing import ClassVar
@@ -49,11 +50,13 @@ class TextMetric(Metric):
             return Score(None, f"nothing to compare with: expected {objection}")
         return Score(float(self._is_right(stripped(sample.answer, self.strip), expected, sample)))
 
+    @abstractmethod
     def _objection(self, expected: str | float | None) -> str | None:
-        raise NotImplementedError
+        """What this metric wants to be expected instead, or None."""
 
+    @abstractmethod
     def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:
-        raise NotImplementedError
+        """Whether an answer is what was expected."""
 
 
 def normalise(text: str) -> str:

@@ -88,13 +88,24 @@ class Loud(Metric):
         return Score(float(sample.answer.count("!") >= self.marks))
 
 
+class Unfinished(Metric):
+    """A metric whose author forgot to score."""
+
+    name = "unfinished"
+
+
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if a package with three metrics of its own were installed."""
+    """As if a package with metrics of its own were installed."""
     monkeypatch.setitem(sys.modules, "our_metrics", sys.modules[__name__])
     points = [
         EntryPoint(name, f"our_metrics:{attribute}", registry.ENTRY_POINTS)
-        for name, attribute in (("polite", "polite"), ("loud", "Loud"), ("broken", "nothing_there"))
+        for name, attribute in (
+            ("polite", "polite"),
+            ("loud", "Loud"),
+            ("unfinished", "Unfinished"),
+            ("broken", "nothing_there"),
+        )
     ]
     monkeypatch.setattr(
         registry, "entry_points", lambda group, name=None: [one for one in points if name in {None, one.name}]
@@ -110,6 +121,8 @@ def test_packages_bring_metrics_of_their_own() -> None:
     assert parse_metric("loud:marks=2").score(Sample(answer="please!")).value == 0.0  # type: ignore[attr-defined]  # a Metric
     with pytest.raises(MetricError, match="metric broken can't be loaded from our_metrics:nothing_there"):
         parse_metric("broken")
+    with pytest.raises(MetricError, match="metric unfinished: our_metrics:Unfinished lacks score"):
+        parse_metric("unfinished")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 1.1])
