@@ -11,6 +11,9 @@ LOCK_OF = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-emit-index-url --generate-hashes --no-header
 LOCK = $(LOCK_OF) pyproject.toml
 MLFLOW := 3.17.2
+# A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
+# worker waiting for a few that start whole stacks.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c '$(SUPPORTED)' 2>/dev/null && { echo $$one; break; }; done)
@@ -22,10 +25,10 @@ demo: $(VENV)/.runtime ## watch three releases on this machine: one promoted, on
 	@$(BIN)/softlaunch demo
 
 test: $(VENV)/.dev ## run the test suite
-	@$(BIN)/pytest -n 2 --dist loadfile
+	@$(BIN)/pytest $(SPREAD)
 
 test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
-	@$(BIN)/pytest -n 2 --dist loadfile -m "long or chaos"
+	@$(BIN)/pytest $(SPREAD) -m "long or chaos"
 
 quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
 	@$(BIN)/pytest -m "not slow and not long and not chaos"

@@ -83,6 +83,7 @@ def test_traffic_returns_to_stable_when_the_flow_is_killed(
     assert said["gateways_following"] == said["gateways"] == 1
 
 
+@pytest.mark.long
 def test_the_command_line_starts_the_deployment_and_follows_it(
     started: Any, prefect_environment: dict[str, str], tmp_path: Path
 ) -> None:
