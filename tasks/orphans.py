@@ -1,4 +1,4 @@
-"""Live releases that nobody drives, or whose run was cancelled."""
+"""Live releases that nobody drives, or whose run was cancelled, and rollbacks that gateways don't follow."""
 
 from datetime import timedelta
 from functools import partial
@@ -8,6 +8,7 @@ from prefect.deployments import run_deployment
 
 from softlaunch.clock import utc_now
 from softlaunch.driving.reconcile import Finding, Reconciler
+from softlaunch.notices.rollbacks import watch_rollbacks
 from softlaunch.settings import Settings
 from softlaunch.store.releases import Actor
 from tasks.ledger import ledger
@@ -43,3 +44,12 @@ def order_resumption(finding: Finding) -> None:
         as_subflow=False,
         idempotency_key=f"{finding.release_id}:{finding.token}:{era}",
     )
+
+
+@task(task_run_name="look for gateways that don't follow a rollback")
+def look_after_rollbacks() -> None:
+    """Opens the incident, and resolves it; one log line each."""
+    logger = get_run_logger()
+    with ledger() as database:
+        for sentence, worse in watch_rollbacks(database, utc_now()):
+            (logger.warning if worse else logger.info)(sentence)

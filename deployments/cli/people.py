@@ -84,8 +84,9 @@ def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
                 "release_id": ended.release_id,
                 "state": ended.state,
                 "serving": ended.serving_digest,
-                "gateways": followed.heard,
+                "gateways": followed.running,
                 "gateways_following": followed.following,
+                "gateways_behind": [one.name for one in followed.behind],
                 "seconds": round(followed.seconds, 3),
             }
         )

@@ -19,6 +19,7 @@ from softlaunch.clock import utc_now
 from softlaunch.driving.orphans import Remedy
 from softlaunch.driving.reconcile import Finding, Reconciler
 from softlaunch.notices.mail import delivering
+from softlaunch.notices.rollbacks import watch_rollbacks
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.releases import Actor, read_release
@@ -40,9 +41,9 @@ def reconcile(
     """Go on with releases that nobody drives.
 
     Each is driven to its end in this process, or ended: rolled back where its policy says so, or where its run was
-    cancelled in the Prefect that PREFECT_API_URL names. Needs no Prefect; any number of these may run at once. --watch
-    also looks each minute whether models answer, and as they did, and lets aliases in the registry that
-    SOFTLAUNCH_MODEL_REGISTRY names follow.
+    cancelled in the Prefect that PREFECT_API_URL names. Gateways that don't follow a rollback are told of. Needs no
+    Prefect; any number of these may run at once. --watch also looks each minute whether models answer, and as they did,
+    and lets aliases in the registry that SOFTLAUNCH_MODEL_REGISTRY names follow.
     """
     with ledger() as database:
         if watch:
@@ -65,7 +66,9 @@ class _Settled:
         from softlaunch.wiring import build_driver
 
         settings = Settings()
+        self._database = database
         self._patience = patience
+        self._quiet = quiet
         by = Actor("reconcile", who().origin)
         ttl = timedelta(seconds=settings.driver_seconds)
         self._reconciler = Reconciler(database, by, ttl, cancelled=self._cancelled)
@@ -80,6 +83,11 @@ class _Settled:
     def look(self) -> tuple[Finding, ...]:
         """One pass; what is to be resumed is under way when this returns."""
         found = self._reconciler.run(self._patience)
+        for sentence, worse in watch_rollbacks(self._database, utc_now()):
+            if worse:
+                _complain(sentence)
+            elif not self._quiet:
+                _say(sentence)
         for finding in found:
             if finding.remedy is Remedy.RESUME:
                 self.drives.begin(finding.release_id)

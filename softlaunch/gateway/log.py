@@ -68,7 +68,7 @@ class LogSink:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, with a last watermark. Blocks as long as the database does."""
+        """Write what is left, a last watermark, and that it was the last. Blocks as long as the database does."""
         self._stop.set()
         self._thread.join()
 
@@ -162,7 +162,11 @@ class LogSink:
             now = max(self._clock(), self._floor)
             more_wait = len(self._queue) > len(batch)
             floor = self._floor if more_wait else min(self._in_flight.values(), default=now)
-        heartbeat = Heartbeat(self.gateway_id, self.address, self._started_at, self._wall(), floor, self._revisions())
+        wall = self._wall()
+        stopped_at = wall if self._stop.is_set() else None
+        heartbeat = Heartbeat(
+            self.gateway_id, self.address, self._started_at, wall, floor, self._revisions(), stopped_at
+        )
         refused = write_batch(self._database, batch, drops, heartbeat)
         with self._lock:
             for record in batch:

@@ -138,7 +138,10 @@ _CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)  # sqlite3 raises t
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A gateway's sign of life: complete up to `complete_until` (epoch seconds), `revisions` of the routes it saw."""
+    """A gateway's sign of life: complete up to `complete_until` (epoch seconds), `revisions` of the routes it saw.
+
+    `stopped_at` makes it the last one.
+    """
 
     gateway_id: str
     address: str
@@ -146,6 +149,7 @@ class Heartbeat:
     heard_at: float
     complete_until: float
     revisions: Mapping[str, int] = field(default_factory=dict)
+    stopped_at: float | None = None
 
 
 def write_batch(
@@ -208,6 +212,7 @@ def _close_batch(session: Session, drops: Mapping[str, int], heartbeat: Heartbea
         "heard_at": heartbeat.heard_at,
         "complete_until": heartbeat.complete_until,
         "revisions": dict(heartbeat.revisions),
+        "stopped_at": heartbeat.stopped_at,
     }
     gateways = SQLModel.metadata.tables["gateways"]
     known = session.connection().execute(update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**told))

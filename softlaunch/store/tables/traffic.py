@@ -30,7 +30,10 @@ class RouteRow(SQLModel, table=True):
 
 
 class GatewayRow(SQLModel, table=True):
-    """A running gateway; its request log is complete for what began before `complete_until` (epoch seconds)."""
+    """A gateway; its request log is complete for what began before `complete_until` (epoch seconds).
+
+    `stopped_at` is when it said that it stops; one that was killed never says so.
+    """
 
     __tablename__ = "gateways"
     id: str = Field(primary_key=True)
@@ -38,6 +41,7 @@ class GatewayRow(SQLModel, table=True):
     started_at: float
     heard_at: float = Field(index=True)
     complete_until: float
+    stopped_at: float | None = None
     revisions: dict[str, Any] = as_json()
 
 
