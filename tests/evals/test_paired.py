@@ -116,7 +116,7 @@ def varied(loss: float, repeats: int) -> Callable[[np.random.Generator, int], tu
         pytest.param(varied(MARGIN, 3), 50, id="three repeats, 50 cases"),
         pytest.param(sparse(MARGIN, 1, 0.0), 200, id="answers that never vary"),
         pytest.param(sparse(MARGIN, 3, 0.02), 200, id="rare total losses under a little noise"),
-        pytest.param(sparse(MARGIN, 3, 0.003), 200, id="rare total losses, hardly any noise"),
+        pytest.param(sparse(MARGIN, 3, 0.003), 200, id="rare total losses, hardly any noise", marks=pytest.mark.long),
     ],
 )
 def test_at_the_margin_both_claims_are_rare(

@@ -61,7 +61,7 @@ def simulated(rule: GateRule, share: float, harm: float, seed: int) -> float:
         pytest.param(Metric.ERRORS, 0.04, 0.05, 0.0, id="errors pass at 5 %"),
         pytest.param(Metric.ERRORS, 0.02, 0.5, 0.0, id="errors pass at 50 %"),
         pytest.param(Metric.ERRORS, 0.01, 0.05, 0.03, id="errors x4 at 5 %"),
-        pytest.param(Metric.LATENCY, 0.1, 0.5, 0.0, id="latency passes at 50 %"),
+        pytest.param(Metric.LATENCY, 0.1, 0.5, 0.0, id="latency passes at 50 %", marks=pytest.mark.long),
         pytest.param(Metric.LATENCY, 0.1, 0.05, 0.25, id="latency x1.25 at 5 %"),
         pytest.param(Metric.LATENCY, 0.1, 0.5, 1.0, id="latency x2 at 50 %"),
         pytest.param(Metric.QUALITY, 0.04, 0.5, 0.0, id="quality passes at 50 %"),

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from builders import APP, Scene
+from builders import APP, Scene, make_policy
 from sqlmodel import select
 
 from softlaunch.driving.ending import roll_back
@@ -14,6 +14,7 @@ from softlaunch.store.releases import Actor
 from softlaunch.store.request_log import Heartbeat, write_batch
 from softlaunch.store.tables import IncidentRow
 
+AT_ONCE = make_policy(stages=[{"weight_percent": 100, "minimum_requests": 20, "minimum_time": 5, "deadline": 600}])
 BERT = Actor("bert", "command line")
 
 
@@ -22,7 +23,7 @@ class Fleet:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.scene = Scene.opened(database)
+        self.scene = Scene.opened(database, AT_ONCE)
         self.scene.drive_to_end()
         self.promoted = self.scene.route().revision
         with database.begin() as session:
@@ -110,7 +111,7 @@ def test_what_a_person_has_resolved_stays_resolved(fleet: Fleet) -> None:
 
 def test_a_promotion_that_a_gateway_does_not_follow_is_no_rollback(database: Database) -> None:
     """It serves what was stable before, until it reads the ledger again."""
-    scene = Scene.opened(database)
+    scene = Scene.opened(database, AT_ONCE)
     scene.drive_to_end()
     now = scene.clock().timestamp() + 60
     write_batch(database, [], {}, Heartbeat("web-1-1-a", "http://web-1:8800", now - 99, now, now, {APP: 1}))
