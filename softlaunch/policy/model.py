@@ -221,8 +221,18 @@ class BreakerPolicy(Part):
 class GatewayPolicy(Part):
     """How the gateway serves this app."""
 
-    timeout: Duration = 60.0
-    """How long an answer may take; a timeout is an error."""
+    connect: Annotated[Duration, Field(gt=0)] = 10.0
+    """How long a connection to the provider may take."""
+    first_token: Annotated[Duration, Field(gt=0)] = 120.0
+    """How long a stream may be silent before its first token; models that reason in silence need time."""
+    idle: Annotated[Duration, Field(gt=0)] = 60.0
+    """How long a stream may pause between two tokens, and a client may stop reading."""
+    total: Annotated[Duration, Field(gt=0)] = 900.0
+    """How long an answer may take altogether."""
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+    """The one limit of older policies: none of the four is longer than this."""
+    heartbeat: Annotated[Duration, Field(ge=1)] = 15.0
+    """After so long without a first token a stream is opened towards the client, and kept alive by comments."""
     fallback: bool = True
     """Answer from stable when the candidate failed before its first byte. The failure still counts against it."""
     breaker: BreakerPolicy = BreakerPolicy()
