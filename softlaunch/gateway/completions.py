@@ -28,6 +28,9 @@ from softlaunch.store.request_log import (
 )
 from softlaunch.variant import Variant
 
+_OPINION_SECONDS = 30.0
+"""How long the other arm may take to say whether a refused request was at fault; the log waits for it."""
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -161,7 +164,9 @@ class Completions:
 
     async def _hear_other_arm(self, exchange: Exchange, answer: Answer, other: Variant) -> None:
         try:
-            opinion = await self._upstream.ask(exchange.call(other), NoSink())
+            call = exchange.call(other)
+            limits = replace(call.limits, total=min(call.limits.total, _OPINION_SECONDS))
+            opinion = await self._upstream.ask(replace(call, limits=limits), NoSink())
             self._record(exchange, answer, excused=not opinion.given)
         finally:
             self._close(exchange)
