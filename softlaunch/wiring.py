@@ -13,6 +13,8 @@ from softlaunch.settings import Settings
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
+from softlaunch.store.guard import Guard
+from softlaunch.store.losses import LossWatch, counters_folder
 
 
 def build_driver(database: Database, kind: str) -> Driver:
@@ -23,5 +25,7 @@ def build_driver(database: Database, kind: str) -> Driver:
         TrialWatch(database),
         CopyWatch(database, CopyJudge(database)),
     )
-    ttl = timedelta(seconds=Settings().driver_seconds)
-    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl)
+    settings = Settings()
+    ttl = timedelta(seconds=settings.driver_seconds)
+    guard = Guard(database, LossWatch(database, counters_folder(database, settings.home)))
+    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl, guard=guard)

@@ -32,6 +32,7 @@ def gateway(
         port=settings.gateway_port if port is None else port,
         log_level=log_level,
         client_keys=_client_keys(settings),
+        home=settings.home,
     )
     if options.host not in _LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")

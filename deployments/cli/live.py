@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli.ledger import ledger
 from deployments.cli.output import console
@@ -47,6 +48,8 @@ def render(view: ReleaseView) -> RenderableType:
     if copies:
         parts.append(Text(copies, style="dim"))
     parts.append(Text(_exposure(view), style="dim"))
+    if view.lost.sentence:
+        parts.append(Text(view.lost.sentence, style="yellow"))
     parts.extend(
         Text(
             f"? {asked.text}  (softlaunch approve {release.app} | softlaunch reject {release.app})", style="bold yellow"
@@ -177,7 +180,8 @@ class Screen:
 
         def follow() -> None:
             while not done.wait(0.5):
-                self.over()
+                with suppress(SQLAlchemyError):  # the driver says what is wrong with the ledger
+                    self.over()
 
         follower = threading.Thread(target=follow, name="screen", daemon=True)
         follower.start()
@@ -186,4 +190,5 @@ class Screen:
         finally:
             done.set()
             follower.join()
-            self.over()
+            with suppress(SQLAlchemyError):
+                self.over()

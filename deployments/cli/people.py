@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from deployments.cli.exits import Exit
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json
 from deployments.cli.who import who
@@ -14,7 +15,9 @@ from softlaunch.people.answering import Reply, answer, insist
 from softlaunch.people.approvers import Person, Ruling
 from softlaunch.store.database import Database
 from softlaunch.store.gateways import wait_for_gateways
+from softlaunch.store.ledger_file import find_damage
 
+_CHECK_SECONDS = 2.0
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
 Number = Annotated[int | None, typer.Option("--question", help="The number of a question that isn't a release's.")]
@@ -76,8 +79,9 @@ def _answer(app: str, said: Answer, reason: str, question: int | None, json: boo
 
 
 def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
-    """Say what a command ended, and whether the gateways follow."""
+    """Say what a command ended, and whether the gateways follow; exits with 5 where some don't, or nobody can know."""
     followed = wait_for_gateways(database, app, ended.route_revision)
+    damage = find_damage(database.path, _CHECK_SECONDS)
     if json:
         print_json(
             {
@@ -87,9 +91,15 @@ def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
                 "gateways": followed.running,
                 "gateways_following": followed.following,
                 "gateways_behind": [one.name for one in followed.behind],
+                "gateways_unknown": [one.name for one in followed.silent],
+                "damage": damage,
                 "seconds": round(followed.seconds, 3),
             }
         )
-        return
-    console.print(f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}.")
-    console.print(followed.sentence, markup=False)
+    else:
+        console.print(f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}.")
+        console.print(followed.sentence, markup=False)
+        if damage is not None:
+            console.print(f"What is written may not hold: {damage}.", markup=False)
+    if followed.behind or damage is not None:
+        raise typer.Exit(Exit.INCONCLUSIVE)

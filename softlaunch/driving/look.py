@@ -107,7 +107,7 @@ class Eyes:
         for window in (*reading.windows, *copied.windows):
             panel.update(window)
         panel.obstacles = copied.obstacles
-        panel.dropped += reading.dropped
+        panel.dropped = max(panel.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
         copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
         return _seen(held, panel, reading, copies)
 

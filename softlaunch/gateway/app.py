@@ -133,11 +133,17 @@ class Gateway:
     def _model(self, app: str) -> dict[str, str | int]:
         return {"id": app, "object": "model", "created": self._created, "owned_by": "softlaunch"}
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the ledger as the routes' reader or the log's writer met it; empty where nothing is."""
+        return self._table.problem or self._log.problem
+
     async def _health(self, headers: Headers, receive: Receive, send: Send) -> None:  # noqa: ARG002
         age = self._table.seconds_since_read
         ready = self._table.has_been_read
         state = {
-            "status": "ok" if ready else "starting",
+            "status": ("degraded" if self.trouble else "ok") if ready else "starting",
+            "ledger": self.trouble or ("ok" if ready else "not read yet"),
             "version": __version__,
             "gateway_id": self._log.gateway_id,
             "apps": len(self._table.all()),

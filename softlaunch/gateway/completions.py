@@ -91,7 +91,7 @@ class Completions:
         unit = unit_of(request.body, request.headers, route.serving.unit, request.request_id)
         allowed = served.candidate_allowed()
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed)
-        token, started_at = self._log.begin()
+        token, started_at = self._log.begin(request.app)
         weight_percent = route.weight_percent if allowed else 0.0
         exchange = Exchange(request, served, route, choice, weight_percent, token, started_at, time.perf_counter())
         sink = ClientSink(send, exchange.headers(choice.arm, choice.variant), route.serving.gateway.idle)
@@ -195,7 +195,8 @@ class Completions:
                 self._metrics.mirror_dropped(request.app)
                 continue
             variant = route.stable if arm is Arm.CONTROL else route.candidate or route.stable
-            token, started_at = self._log.begin()  # before the request's own is closed: the log tells of both or none
+            # before the request's own is closed: the log tells of both or none
+            token, started_at = self._log.begin(request.app)
             copy = replace(
                 exchange,
                 choice=Choice(arm, variant, exchange.choice.unit),

@@ -93,6 +93,12 @@ class _State(Collector):
         for app in sorted({*self._table.all(), *drops}):
             dropped.add_metric([app], drops.get(app, 0))
         yield dropped
+        lost = CounterMetricFamily(
+            "softlaunch_log_lost", "Requests lost with gateways that died, as counted by this one.", labels=["app"]
+        )
+        for app in sorted({*self._table.all(), *self._log.lost_total}):
+            lost.add_metric([app], self._log.lost_total[app])
+        yield lost
         yield CounterMetricFamily(
             "softlaunch_log_failed_writes", "Attempts to write the log that failed.", value=self._log.failed_writes
         )

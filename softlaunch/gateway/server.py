@@ -1,22 +1,32 @@
 """Running a gateway: the parts wired together, on uvicorn with uvloop and httptools."""
 
 import gc
+import logging
 import os
 import resource
 import secrets
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.gateway.app import Gateway, create_app
 from softlaunch.gateway.heads import bounded_heads
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.tally import LossAccount
 from softlaunch.gateway.upstream import Upstream
+from softlaunch.store.counters import CounterFile, Owner
 from softlaunch.store.database import Database
+from softlaunch.store.losses import LossWatch, counters_folder
+from softlaunch.store.routes import read_ledger_id
+
+_LOGGER = logging.getLogger(__name__)
 
 _IDLE_SECONDS = 75
 _CONNECTIONS_PER_REQUEST = 4
@@ -31,6 +41,8 @@ class GatewayOptions:
     log_level: str = "info"
     client_keys: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
+    home: Path | None = None
+    """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
 
 def build_app(
@@ -40,8 +52,27 @@ def build_app(
     limits = options.limits
     table = RouteTable(database, poll_seconds=limits.route_poll_seconds)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    log = LogSink(database, gateway_id=gateway_id, address=address, revisions=table.revisions, limits=limits)
+    folder = counters_folder(database, options.home)
+    log = LogSink(
+        database,
+        gateway_id=gateway_id,
+        address=address,
+        revisions=table.revisions,
+        limits=limits,
+        account=LossAccount(_counters(database, folder, gateway_id, address), LossWatch(database, folder)),
+    )
     return create_app(table, log, Upstream(limits, environment), client_keys=options.client_keys, limits=limits)
+
+
+def _counters(database: Database, folder: Path | None, gateway_id: str, address: str) -> CounterFile | None:
+    """The file of this gateway's counts; without one, its death is known by its heartbeats alone."""
+    if folder is None:
+        return None
+    try:
+        return CounterFile(folder, Owner(gateway_id, address, time.time(), read_ledger_id(database)))
+    except (OSError, SQLAlchemyError) as error:
+        _LOGGER.info("%s can't hold this gateway's counts (%s); heartbeats alone tell of them", folder, error)
+        return None
 
 
 def build_server(

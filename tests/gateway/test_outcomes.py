@@ -32,7 +32,7 @@ def side(world: World, arm: str) -> str:
 def test_the_other_arm_tells_whose_fault_a_refusal_was(
     ledger_url: str, models: FakeModels, arm: str, *, fallback: bool
 ) -> None:
-    """For both arms alike: what the other could answer counts against the one that refused, what both refuse doesn't."""
+    """For both arms alike: what the other could answer counts against the one that refused it."""
     policy = GatewayPolicy(breaker=NEVER_TRIPS, fallback=fallback)
     other = "stable" if arm == "candidate" else "candidate"
     with running_world(ledger_url, models, gateway=policy) as world, world.watched():
