@@ -57,13 +57,14 @@ def start(
     Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
     runs in this process. Starting what is released already goes on with it, unless somebody drives it.
     """
-    from deployments.cli.starting import start_release
+    from deployments.cli.starting import say_who_approves, start_release
     from softlaunch.driving.opening import Changes, ReleaseRequest
 
     if not json:
         from deployments.cli.plan import tell_plan
 
         tell_plan(app, policy)
+        say_who_approves(app, policy)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     request = ReleaseRequest(
         app=app,
