@@ -1,5 +1,6 @@
 """The ledger, as flows use it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,12 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.clock import utc_now
 from softlaunch.driving.ending import Ended
-from softlaunch.driving.ending import roll_back as end_by_person
 from softlaunch.driving.opening import ReleaseRequest, describe
 from softlaunch.driving.opening import open_release as open_in_ledger
 from softlaunch.errors import SoftlaunchError
 from softlaunch.people.answering import Reply, answer, insist
 from softlaunch.people.approvers import Person
+from softlaunch.people.going_back import Wish, go_back
 from softlaunch.people.requests import DecisionRequest, RollbackRequest
 from softlaunch.release import State
 from softlaunch.settings import Settings
@@ -93,9 +94,13 @@ def standing(release_id: str) -> Standing:
 
 @task(task_run_name="Roll back {request.app}: {request.reason}")
 def roll_back(request: RollbackRequest) -> Ended:
-    """Take back what an app is releasing or released last."""
+    """Take back what an app is releasing or released last, or put a named version in force."""
+    wish = Wish(request.app, request.reason, request.to, request.untried)
     with ledger() as database, database.begin() as session:
-        return end_by_person(session, request.app, request.by, request.reason, utc_now())
+        ended = go_back(session, wish, request.by, utc_now())
+    if ended.told:
+        get_run_logger().log(logging.INFO if ended.changed else logging.WARNING, "%s", ended.told)
+    return ended
 
 
 @task(task_run_name="{request.actor} decides about {request.app}: {request.decision}")
