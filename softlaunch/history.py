@@ -76,6 +76,7 @@ def _transitions(session: Session, app: str) -> Iterator[Entry]:
         if step.to_state in {"promoted", "rejected", "rolled_back", "aborted", "concluded"}:
             event = Event.ENDED
         what = f"{step.to_state}: {step.reason}" if step.revision else f"candidate {release.candidate_digest[:12]}"
+        what += f", as an emergency: {release.emergency}" if release.emergency and not step.revision else ""
         yield Entry(step.happened_at, release.id, event, what, step.actor)
 
 

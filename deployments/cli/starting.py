@@ -19,7 +19,7 @@ from softlaunch.clock import utc_now
 from softlaunch.driving.drive import drive
 from softlaunch.driving.opening import ReleaseRequest, check_request, find_to_continue, open_release
 from softlaunch.errors import SoftlaunchError
-from softlaunch.people.approvers import who_else_is_needed
+from softlaunch.people.approvers import who_else_in_an_emergency, who_else_is_needed
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.registry.ledger import check_app
@@ -47,12 +47,12 @@ class NotStartedError(SoftlaunchError):
     """Prefect took the request but no release came of it."""
 
 
-def say_who_approves(app: str, policy_file: Path | None) -> None:
+def say_who_approves(app: str, policy_file: Path | None, *, emergency: bool) -> None:
     """Say before a release begins that its starter's yes won't count, where nobody else is named who would know."""
     try:
         with ledger() as database, database.read() as session:
             recorded = check_app(session, app).policy
-        needed = who_else_is_needed(
+        needed = (who_else_in_an_emergency if emergency else who_else_is_needed)(
             Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
         )
     except SoftlaunchError:

@@ -35,6 +35,8 @@ class Probed:
     endpoint: str
     problem: str | None
     seconds: float
+    asked: bool = True
+    """False where nothing was sent, because this machine lacks the key."""
 
     @property
     def sentence(self) -> str:
@@ -58,6 +60,7 @@ async def _ask(session: aiohttp.ClientSession, model: ModelVersion, seconds: flo
         problem = await _post(session, model)
     except MissingKeyError:
         problem = f"its key is missing: set the variable {model.api_key_env} where gateways, evals and this command run"
+        return Probed(model.name, shown_endpoint(model), problem, 0.0, asked=False)
     except TimeoutError:
         problem = f"doesn't answer within {seconds:g} s; it is slow, stuck, or behind a firewall"
     except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -77,7 +77,8 @@ def object_to(session: Session, reply: Reply, now: datetime) -> Answered | None:
         return _late(session, reply, missed, now)
     question = to_asked(asked[0])
     matter = matter_of(session, question)
-    refused = refusal(matter.policy, reply.person, matter.starter, reply.said)
+    two = matter.somebody_else
+    refused = refusal(matter.policy, reply.person, matter.starter, reply.said, somebody_else=two)
     return None if refused is None else _refused(session, reply, matter, question, refused, now)
 
 
@@ -139,7 +140,8 @@ def _rule(session: Session, reply: Reply, row: ApprovalRow, now: datetime) -> An
     """Rule on a reply to an open question that is locked."""
     asked = to_asked(row)
     matter = matter_of(session, asked)
-    refused = refusal(matter.policy, reply.person, matter.starter, reply.said)
+    two = matter.somebody_else
+    refused = refusal(matter.policy, reply.person, matter.starter, reply.said, somebody_else=two)
     known = known_as(matter.policy, reply.person)
     if refused is not None or known is None:
         return _refused(session, reply, matter, asked, refused or "nobody knows you", now)

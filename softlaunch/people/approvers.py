@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from softlaunch.driving.decision import Answer
 from softlaunch.policy.model import AtDeadline, OnInconclusive, Policy
+from softlaunch.release import asks_somebody_else
 from softlaunch.store.releases import Actor
 
 
@@ -57,11 +58,12 @@ def known_as(policy: Policy, person: Person) -> str | None:
     return person.slack if person.slack and groups & person.groups else None
 
 
-def refusal(policy: Policy, person: Person, starter: str, said: Answer) -> str | None:
+def refusal(policy: Policy, person: Person, starter: str, said: Answer, *, somebody_else: bool = False) -> str | None:
     """Why a person may not say this about what somebody started; None when they may.
 
     Who started something may always stop it, and never approves it unless the policy says so, whether or not it names
-    approvers. To tell that a starter approves, a handle is reason enough.
+    approvers; never at all where `somebody_else` is asked for. To tell that a starter approves, a handle is reason
+    enough.
     """
     known = known_as(policy, person)
     started = is_same(policy, starter, person)
@@ -70,6 +72,10 @@ def refusal(policy: Policy, person: Person, starter: str, said: Answer) -> str |
     if known is None:
         whom = "its policy names no approvers" if not policy.approvers else "you are not among its approvers"
         return f"{whom}; add yourself under 'approvers' in the policy of {policy.app}, or ask one of them"
+    if started and somebody_else:
+        return (
+            "you started this emergency release, and the policy asks for two people, so somebody else must approve it"
+        )
     if started and not policy.approval.starter_may_approve:
         return f"you started this, so somebody else must approve it; {how_to_lift(policy.app)}"
     return None
@@ -95,6 +101,16 @@ def who_else_is_needed(policy: Policy) -> str | None:
         return None
     what = f"before {', '.join(asked)}" if asked else "should it ask"
     return f"Somebody else must approve it {what}, because you start it; {how_to_lift(policy.app)}."
+
+
+def who_else_in_an_emergency(policy: Policy) -> str | None:
+    """What the starter of an emergency release should know: that the policy asks for a second person."""
+    if not asks_somebody_else(policy):
+        return None
+    return (
+        f"The policy of {policy.app} asks for two people: once the candidate has answered, another one must approve it "
+        f"('softlaunch approve {policy.app}'). 'emergency: {{approvals: 1}}' in the policy lets one be enough."
+    )
 
 
 def is_same(policy: Policy, starter: str, person: Person) -> bool:
