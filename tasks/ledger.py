@@ -17,7 +17,7 @@ from softlaunch.people.answering import Reply, answer, insist
 from softlaunch.people.approvers import Person
 from softlaunch.people.going_back import Wish, go_back
 from softlaunch.people.requests import DecisionRequest, RollbackRequest
-from softlaunch.release import State
+from softlaunch.release import StageKind, State
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.driving import note_run
@@ -40,6 +40,7 @@ class Standing:
     stage: str
     outcome: Outcome | None
     reason: str
+    is_eval: bool = False
 
 
 @contextmanager
@@ -89,7 +90,9 @@ def standing(release_id: str) -> Standing:
     """Where a release stands now; no task of its own, for it is asked between any two."""
     with ledger() as database, database.read() as session:
         found = read_release(session, release_id)
-    return Standing(found.id, found.title, found.state, found.position, found.stage.name, found.outcome, found.reason)
+    is_eval = found.stage.kind is StageKind.EVAL
+    stands = (found.position, found.stage.name, found.outcome, found.reason)
+    return Standing(found.id, found.title, found.state, *stands, is_eval)
 
 
 @task(task_run_name="Roll back {request.app}: {request.reason}")
