@@ -27,18 +27,22 @@ from softlaunch.driving.emergency import CandidateProbes, EmergencyWatch, judge,
 from softlaunch.driving.opening import Changes, NoEmergencyError, ReleaseRequest, open_release
 from softlaunch.evals.probe import Probed
 from softlaunch.history import read_history
+from softlaunch.notices.links import Links
 from softlaunch.people.answering import NotAllowedError, Reply, answer, insist
 from softlaunch.people.approvers import Person
 from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.model import Policy
 from softlaunch.release import Release, StageKind, State
+from softlaunch.reports.markdown import release_markdown
+from softlaunch.reports.pages import write_page
 from softlaunch.store.answer_counts import Answers
 from softlaunch.store.database import Database
 from softlaunch.store.news import Incident, IncidentKind, open_incident
-from softlaunch.store.releases import read_release
+from softlaunch.store.releases import find_latest, read_release
 from softlaunch.store.tables import ApprovalRow, IncidentRow
 from softlaunch.variant import ModelVersion
 from softlaunch.verdict import Outcome
+from softlaunch.views import read_view, to_json
 
 RULES = EmergencyPolicy()
 SCENE_POLICY: dict[str, Any] = {"emergency": {"minimum_time": 10, "minimum_answers": 10, "probes": 3}}
@@ -204,6 +208,21 @@ def test_a_candidate_that_answers_takes_over_in_half_a_minute(database: Database
         first = next(one for one in read_history(session, APP, 50) if one.event == "opened")
     assert "as an emergency: 20 of 20 answers" in first.what
     assert "as an emergency, compared with nothing: 20 of 20" in told(database)[0]
+
+
+def test_status_report_and_page_say_why_nothing_was_compared(database: Database, tmp_path: Path) -> None:
+    """Whoever looks later sees it without asking, and while it waits."""
+    emergency = Emergency.opened(database)
+    emergency.drive(most=4)
+    for live in (True, False):
+        with database.read() as session:
+            view = read_view(session, find_latest(session, APP), emergency.clock.now)
+        assert view.release.state.live is live
+        assert str(to_json(view)["emergency"]).startswith("20 of 20 answers")
+        shown = write_page(database, view, tmp_path).read_text(), release_markdown(view, Links())
+        assert ["20 of 20 answers" in text for text in shown] == [True, True]
+        if live:
+            emergency.drive()
 
 
 def test_a_candidate_that_does_not_answer_meets_nobody(database: Database) -> None:

@@ -32,7 +32,7 @@ def _logged(database: Database, first: Applied, **columns: Any) -> None:
 
 def _mend_endpoint(folder: Path) -> None:
     path = folder / "models.yaml"
-    text, edits = re.subn(r"https?://[^\s,}']+", RIGHT, path.read_text())
+    text, edits = re.subn(r"https?://[^\s,}']+", RIGHT, path.read_text(), count=1)
     assert edits
     path.write_text(text)
 
