@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 DEPLOYMENT = "release/release"
 RESUMING = "resume-release/resume-release"
 _HINT_SECONDS = 30.0
+_EMERGENCY_POLL_SECONDS = 0.5
 OWN_SERVER = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # on a busy machine it takes half a minute
@@ -93,7 +94,10 @@ def _drive_here(request: ReleaseRequest, *, quiet: bool) -> str:
         release_id = open_release(database, request, utc_now())
         with _shown(database, request.app, release_id, quiet=quiet):
             driver = build_driver(database, "command line")
-            drive(driver, release_id, Settings().poll_seconds, lambda _: None, _complain)
+            poll_seconds = Settings().poll_seconds
+            if request.emergency:
+                poll_seconds = min(poll_seconds, _EMERGENCY_POLL_SECONDS)
+            drive(driver, release_id, poll_seconds, lambda _: None, _complain)
         return release_id
 
 
