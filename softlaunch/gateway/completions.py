@@ -15,11 +15,10 @@ from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.watch import ClientWatch
 from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send, send_answer
 from softlaunch.prices import cost_usd
+from softlaunch.request_outcome import ARM_FAILURES, RequestOutcome
 from softlaunch.route import Arm, Route
 from softlaunch.store.request_log import (
-    ARM_FAILURES,
     BreakerTripRecord,
-    RequestError,
     RequestRecord,
     TextRecord,
 )
@@ -134,7 +133,7 @@ class Completions:
         answer = exchange.first or shown
         self._record(exchange, answer, fell_back=fell_back)
         await sink.finish(shown)
-        return answer.error is not RequestError.RENDER or fell_back
+        return answer.outcome is not RequestOutcome.REQUEST_AT_FAULT or fell_back
 
     async def _ask(self, exchange: Exchange, sink: ClientSink) -> tuple[Answer, bool]:
         """The answer to show, and whether stable gave it in the candidate's place.
@@ -148,11 +147,11 @@ class Completions:
             return answer, False
         fell_back = False
         shown = exchange.first = answer
-        if answer.error and not answer.streamed and route.serving.gateway.fallback:
+        if not answer.given and not answer.streamed and route.serving.gateway.fallback:
             sink.arm, sink.variant = Arm.STABLE, route.stable
             shown = await self._upstream.ask(exchange.call(route.stable), sink)
-            fell_back = shown.error is None or shown.streamed
-        self._note_outcome(exchange, failed=fell_back or answer.error in ARM_FAILURES)
+            fell_back = shown.given or shown.streamed
+        self._note_outcome(exchange, failed=fell_back or answer.outcome in ARM_FAILURES)
         return shown, fell_back
 
     def _note_outcome(self, exchange: Exchange, *, failed: bool) -> None:
@@ -213,7 +212,7 @@ class Completions:
             unit=choice.unit,
             started_at=exchange.started_at,
             status=answer.status,
-            error=answer.error,
+            outcome=answer.outcome,
             latency_ms=answer.latency_ms,
             first_token_ms=answer.first_token_ms,
             input_tokens=facts.input_tokens,
@@ -223,10 +222,11 @@ class Completions:
             fingerprint=facts.fingerprint,
             streamed=request.body.get("stream") is True,
             fell_back=fell_back,
+            excused=answer.outcome is RequestOutcome.REQUEST_AT_FAULT and not fell_back,
         )
         self._log.put(row)
         exchange.recorded = True
-        if route.serving.texts.keep and not answer.error:
+        if route.serving.texts.keep and answer.given:
             expires_at = row.started_at + route.serving.texts.retention
             question, text = (said.replace("\x00", "") for said in (question_of(request.body), answer.text))
             self._log.put(TextRecord(request.request_id, row.arm, request.app, question, text, expires_at))
@@ -235,4 +235,4 @@ class Completions:
 def _abandoned(exchange: Exchange) -> Answer:
     """What is left of a request whose client went away; 499 is nginx's status for it."""
     elapsed_ms = (time.perf_counter() - exchange.began) * 1000
-    return Answer(status=499, error=RequestError.CLIENT_GONE, latency_ms=elapsed_ms)
+    return Answer(status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)

@@ -17,7 +17,7 @@ from softlaunch import __version__
 from softlaunch.gateway.answers import Facts, MalformedAnswerError, StreamReader, read_completion, text_of
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.wire import JSON, Headers, error_body
-from softlaunch.store.request_log import RequestError
+from softlaunch.request_outcome import GIVEN, RequestOutcome
 from softlaunch.variant import TemplateVariablesError, Variant
 
 _OURS = frozenset({401, 403, 404})  # never the client's doing: the variant names the endpoint, the model and the key
@@ -63,7 +63,7 @@ class Answer:
     """
 
     status: int = 200
-    error: RequestError | None = None
+    outcome: RequestOutcome = RequestOutcome.ANSWERED
     body: bytes = b""
     headers: Headers = field(default_factory=lambda: JSON)
     streamed: bool = False
@@ -72,10 +72,15 @@ class Answer:
     facts: Facts = field(default_factory=Facts)
     text: str = ""
 
-    def fail(self, status: int, error: RequestError, message: str, kind: str = "upstream_error") -> None:
+    @property
+    def given(self) -> bool:
+        """Whether the provider gave an answer, usable or not."""
+        return self.outcome in GIVEN
+
+    def fail(self, status: int, outcome: RequestOutcome, message: str, kind: str = "upstream_error") -> None:
         """Turn into a failure; a stream that has begun ends with an error event."""
-        self.error = error
-        body = error_body(message, kind=kind, code=error)
+        self.outcome = outcome
+        body = error_body(message, kind=kind, code=outcome)
         self.status = self.status if self.streamed else status
         self.body = b"data: " + body + b"\n\n" if self.streamed else body
 
@@ -109,13 +114,13 @@ class Upstream:
             content = orjson.dumps(body)
             headers = _headers(self._environment[model.api_key_env] if model.api_key_env else None)
         except TemplateVariablesError as error:
-            answer.fail(400, RequestError.RENDER, str(error), kind="invalid_request_error")
+            answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, str(error), kind="invalid_request_error")
         except orjson.JSONEncodeError as error:  # nested deeper than what may be written, though not than what is read
             message = f"the request can't be passed on: {error}"
-            answer.fail(400, RequestError.RENDER, message, kind="invalid_request_error")
+            answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, message, kind="invalid_request_error")
         except KeyError:
             message = f"no key for model {model.name}: set {model.api_key_env} in the gateway's environment"
-            answer.fail(502, RequestError.HTTP_5XX, message)
+            answer.fail(502, RequestOutcome.PROVIDER_FAILED, message)
         else:
             reader = StreamReader(_wants_usage(call.body), keep_text=call.keep_text) if streamed else None
             exchange = _Exchange(self._connections, self._limits, call, answer, sink)
@@ -160,13 +165,13 @@ class _Exchange:
                 async with await self._post(url, headers, content) as response:
                     await self._read(response, reader, guard)
         except TimeoutError:
-            self._answer.fail(504, RequestError.TIMEOUT, f"no answer within {self._call.timeout_seconds:g} s")
+            self._answer.fail(504, RequestOutcome.TOTAL_TIMEOUT, f"no answer within {self._call.timeout_seconds:g} s")
         except MalformedAnswerError as error:
-            self._answer.fail(502, RequestError.MALFORMED, str(error))
+            self._answer.fail(502, RequestOutcome.MALFORMED, str(error))
         except aiohttp.ClientPayloadError:
-            self._answer.fail(502, RequestError.STREAM_CUT, "the provider's answer broke off")
+            self._answer.fail(502, RequestOutcome.CUT, "the provider's answer broke off")
         except (aiohttp.ClientError, OSError) as error:
-            broken = RequestError.STREAM_CUT if self._answer.streamed else RequestError.CONNECT
+            broken = RequestOutcome.CUT if self._answer.streamed else RequestOutcome.CONNECT
             self._answer.fail(502, broken, f"the provider can't be reached ({type(error).__name__})")
         self._answer.latency_ms = self._elapsed_ms()
 
@@ -215,10 +220,10 @@ class _Exchange:
             model = self._call.variant.model
             key = f" and {model.api_key_env}" if model.api_key_env else ""
             message = f"the provider of model {model.name} answered {status}; check the model's id, endpoint{key}"
-            answer.fail(502, RequestError.HTTP_5XX, message)
+            answer.fail(502, RequestOutcome.PROVIDER_FAILED, message)
             return
         answer.status, answer.body = status, body
-        answer.error = _error_of(status)
+        answer.outcome = _outcome_of(status)
         answer.headers = [(b"content-type", response.headers.get("Content-Type", "application/json").encode("latin-1"))]
         if "Retry-After" in response.headers:
             answer.headers.append((b"retry-after", response.headers["Retry-After"].encode("latin-1")))
@@ -233,7 +238,7 @@ class _Exchange:
         finally:
             self._answer.text = "".join(reader.texts)
         if not reader.whole:
-            self._answer.fail(502, RequestError.STREAM_CUT, "the provider's stream ended before its answer did")
+            self._answer.fail(502, RequestOutcome.CUT, "the provider's stream ended before its answer did")
 
     async def _pass_on(self, events: bytes, reader: StreamReader, guard: asyncio.Timeout) -> None:
         if reader.token_seen and self._answer.first_token_ms is None:
@@ -264,12 +269,12 @@ def _wants_usage(body: Mapping[str, Any]) -> bool:
     return bool((body.get("stream_options") or {}).get("include_usage"))
 
 
-def _error_of(status: int) -> RequestError:
+def _outcome_of(status: int) -> RequestOutcome:
     if status == 429:
-        return RequestError.HTTP_429
+        return RequestOutcome.RATE_LIMITED
     if status == 408:
-        return RequestError.TIMEOUT
-    return RequestError.HTTP_5XX if status >= 500 else RequestError.HTTP_4XX
+        return RequestOutcome.TOTAL_TIMEOUT
+    return RequestOutcome.PROVIDER_FAILED if status >= 500 else RequestOutcome.REQUEST_AT_FAULT
 
 
 @lru_cache(maxsize=256)

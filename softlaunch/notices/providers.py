@@ -8,10 +8,10 @@ from sqlmodel import Session, col
 
 from softlaunch.notices.symptoms import ENOUGH_ANSWERS, Symptom, examine_provider
 from softlaunch.release import State
+from softlaunch.request_outcome import ARM_FAILURES, GIVEN
 from softlaunch.route import Arm
 from softlaunch.store.database import Database
 from softlaunch.store.news import Incident, open_incident, open_keys, resolve_incident
-from softlaunch.store.request_log import ARM_FAILURES
 from softlaunch.store.tables import ReleaseRow, RequestRow, RouteRow
 
 _MINUTES = (1, 5)
@@ -50,14 +50,14 @@ def _stable_lately(session: Session, route: RouteRow, since: float) -> tuple[int
 
     What a client brought upon itself is no answer of a provider's.
     """
-    failed = col(RequestRow.error).in_(ARM_FAILURES)
+    failed = col(RequestRow.outcome).in_(ARM_FAILURES)
     lately = select(func.count(), func.coalesce(func.sum(case((failed, 1), else_=0)), 0)).where(
         col(RequestRow.app) == route.app,
         col(RequestRow.release_id) == route.release_id,
         col(RequestRow.stage) == route.stage,
         col(RequestRow.started_at) >= since,
         col(RequestRow.arm) == Arm.STABLE,
-        or_(failed, col(RequestRow.error).is_(None)),
+        or_(failed, col(RequestRow.outcome).in_(GIVEN)),
     )
     answers, failures = session.execute(lately).one()
     return int(answers), int(failures)

@@ -10,6 +10,7 @@ from softlaunch.edges.archives.interface import Archive
 from softlaunch.errors import ConflictError, NotFoundError
 from softlaunch.registry.bundles import check, find
 from softlaunch.registry.retention import Kind
+from softlaunch.request_outcome import OF_ERRORS, RequestOutcome
 from softlaunch.store.database import Database
 from softlaunch.store.rollup import add_to_days
 from softlaunch.store.rows import Rows, insert_rows, load
@@ -29,7 +30,7 @@ def restore(
         bundle = session.get_one(BundleRow, archived.bundle)
     content = open_archive(bundle.archive).get(bundle.key)
     check(bundle.key, content, bundle.sha256)
-    rows = load(find(content, archived.digest))
+    rows = brought_up_to_date(load(find(content, archived.digest)))
     try:
         with database.begin() as session:
             insert_rows(session, rows)
@@ -39,6 +40,16 @@ def restore(
     except IntegrityError as error:
         raise ConflictError(f"{key} is in the ledger already; nothing was changed") from error
     return archived
+
+
+def brought_up_to_date(rows: Rows) -> Rows:
+    """Requests that were archived when the log had a column `error` in place of the outcome."""
+    for row in rows.get(str(RequestRow.__tablename__), ()):
+        if "error" in row:
+            error = row.pop("error")
+            row["outcome"] = OF_ERRORS[error]
+            row["excused"] = row["outcome"] is RequestOutcome.REQUEST_AT_FAULT and not row["fell_back"]
+    return rows
 
 
 def _take_from_days(session: Session, rows: Rows) -> None:

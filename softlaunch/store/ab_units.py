@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 
 from softlaunch.ab.samples import Arms, Sample
 from softlaunch.policy.model import Metric
+from softlaunch.request_outcome import GIVEN
 from softlaunch.route import Arm
 from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
 
@@ -74,7 +75,7 @@ def _means(value: SQLColumnExpression[Any]) -> Select[Any]:
 
 def _requests(scope: TrialScope, value: SQLColumnExpression[Any]) -> Select[Any]:
     """Means over answered requests."""
-    return _in_test(_means(value), scope).where(value.is_not(None), col(RequestRow.error).is_(None))
+    return _in_test(_means(value), scope).where(value.is_not(None), col(RequestRow.outcome).in_(GIVEN))
 
 
 def _ratings(scope: TrialScope) -> Select[Any]:

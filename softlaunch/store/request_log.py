@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -22,37 +21,6 @@ from softlaunch.store.tables import (
 )
 
 
-class RequestError(StrEnum):
-    """Why a request has no good answer: the closed list of `requests.error`.
-
-    `http_4xx` and `render` are the client's own fault unless stable could answer the same request (`fell_back`);
-    `client_gone` is nobody's.
-    """
-
-    TIMEOUT = "timeout"
-    CONNECT = "connect"
-    HTTP_5XX = "http_5xx"
-    HTTP_429 = "http_429"
-    HTTP_4XX = "http_4xx"
-    MALFORMED = "malformed"
-    STREAM_CUT = "stream_cut"
-    CLIENT_GONE = "client_gone"
-    RENDER = "render"
-
-
-ARM_FAILURES = frozenset(
-    {
-        RequestError.TIMEOUT,
-        RequestError.CONNECT,
-        RequestError.HTTP_5XX,
-        RequestError.HTTP_429,
-        RequestError.MALFORMED,
-        RequestError.STREAM_CUT,
-    }
-)
-"""Errors that count against the arm whatever the request was."""
-
-
 class RequestRecord(NamedTuple):
     """One row of `requests`; the fields are its columns, see RequestRow."""
 
@@ -69,7 +37,7 @@ class RequestRecord(NamedTuple):
     unit: int
     started_at: float
     status: int
-    error: str | None
+    outcome: str
     latency_ms: float
     first_token_ms: float | None
     input_tokens: int | None
@@ -79,6 +47,10 @@ class RequestRecord(NamedTuple):
     fingerprint: str | None
     streamed: bool
     fell_back: bool
+    excused: bool = False
+    finish_reason: str | None = None
+    attempts: int = 1
+    cached_tokens: int | None = None
 
 
 class TextRecord(NamedTuple):

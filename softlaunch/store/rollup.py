@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlmodel import Session
 
-from softlaunch.store.request_log import ARM_FAILURES
+from softlaunch.request_outcome import ARM_FAILURES
 from softlaunch.store.tables import DailyRequestRow, FeedbackRow, RequestRow
 
 _WIDTH = math.log(1.01)
@@ -63,7 +63,7 @@ def _add(into: DailyRequestRow, row: RequestRow, ratings: Sequence[float], sign:
     counted = {**into.latencies, bucket: into.latencies.get(bucket, 0) + sign}
     into.latencies = {name: count for name, count in counted.items() if count}
     into.requests += sign
-    into.failed += sign * (row.error in ARM_FAILURES)
+    into.failed += sign * (row.outcome in ARM_FAILURES)
     into.latency_ms += sign * row.latency_ms
     into.input_tokens += sign * (row.input_tokens or 0)
     into.output_tokens += sign * (row.output_tokens or 0)

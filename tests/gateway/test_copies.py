@@ -55,13 +55,13 @@ def test_a_shadow_that_hangs_delays_nobody(ledger_url: str, models: FakeModels) 
         models.faults["candidate"] = "hang"
         responses = [world.ask(str(number)) for number in range(30)]
         assert {response.status_code for response in responses} == {200}
-        assert {row.error for row in world.rows(30, arm="stable")} == {None}
+        assert {row.outcome for row in world.rows(30, arm="stable")} == {"answered"}
         assert models.most_under_way["candidate"] == 5
         assert world.metric("softlaunch_shadow_dropped_total") == 25.0
         assert not world.rows(arm="shadow")
         until = world.ask_database("select complete_until from gateways")[0][0]
         copies = world.rows(5, arm="shadow")
-        assert {row.error for row in copies} == {"timeout"}
+        assert {row.outcome for row in copies} == {"total_timeout"}
         assert until <= min(row.started_at for row in copies)
         latest = max(row.started_at for row in world.rows())
         wait_until(lambda: world.ask_database("select complete_until from gateways")[0][0] > latest, "all is complete")

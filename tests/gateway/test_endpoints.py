@@ -52,7 +52,7 @@ def test_an_answer_comes_through_unchanged(world: World) -> None:
     assert response.headers["x-softlaunch-variant"] == world.stable.short
     (row,) = world.rows(1)
     assert row.request_id == response.headers["x-softlaunch-request-id"]
-    assert (row.status, row.error, row.arm, row.mirrored, row.fell_back) == (200, None, "stable", False, False)
+    assert (row.status, row.outcome, row.arm, row.mirrored, row.fell_back) == (200, "answered", "stable", False, False)
     assert (row.input_tokens, row.output_tokens, row.cost_usd) == (100, 10, pytest.approx(0.0012))
     assert (row.resolved_model, row.fingerprint) == ("stable-resolved", "fp_stable")
     assert row.variant_digest == world.stable.digest
@@ -145,7 +145,7 @@ def test_feedback_that_belongs_nowhere(guarded: World, body: dict[str, str], sta
         pytest.param(
             b'{"model":"support-bot","messages":[{"x":' + b"[" * 300 + b"]" * 300 + b"}]}",
             400,
-            "render",
+            "request_at_fault",
             "passed on",
             id="nested too deep to be written",
         ),
@@ -262,7 +262,7 @@ def test_a_missing_key_is_named(ledger_url: str, models: FakeModels) -> None:
         (row,) = world.rows(1)
     assert response.status_code == 502
     assert "set PROVIDER_KEY" in response.json()["error"]["message"]
-    assert row.error == "http_5xx"
+    assert row.outcome == "provider_failed"
     assert not models.bodies
 
 
@@ -270,17 +270,17 @@ def test_a_missing_key_is_named(ledger_url: str, models: FakeModels) -> None:
 def test_texts_are_kept_only_where_the_policy_says_so(ledger_url: str, models: FakeModels, *, keep: bool) -> None:
     """Question and answer are in the ledger only with the policy's consent, and with an end."""
     with running_world(ledger_url, models, texts=TextPolicy(keep=keep, retention=3600)) as world:
-        world.ask("ann", messages=[{"role": "user", "content": "Where is my parcel 4711?"}])
+        world.ask("ann", messages=[{"role": "user", "content": "Where is my parcel ZEBRA?"}])
         world.ask("ann", stream=True)
         rows = world.rows(2)
         found = world.ask_database("select question, answer, expires_at from texts order by expires_at")
         everything = str([world.ask_database(f"select * from {table}") for table in ("requests", "texts")])
     if keep:
-        assert tuple(found[0]) == ("Where is my parcel 4711?", "I am stable.", rows[0].started_at + 3600)
+        assert tuple(found[0]) == ("Where is my parcel ZEBRA?", "I am stable.", rows[0].started_at + 3600)
         assert tuple(found[1])[:2] == ("Hi", "I am stable.")
     else:
         assert not found
-        assert "4711" not in everything
+        assert "ZEBRA" not in everything
 
 
 def test_an_endpoint_that_is_down(ledger_url: str, models: FakeModels) -> None:
@@ -291,5 +291,5 @@ def test_an_endpoint_that_is_down(ledger_url: str, models: FakeModels) -> None:
         with running_world(ledger_url, models, stable=variant("stable", nobody)) as world:
             response = world.ask()
             (row,) = world.rows(1)
-    assert (response.status_code, row.error) == (502, "connect")
+    assert (response.status_code, row.outcome) == (502, "connect")
     assert "can't be reached" in response.json()["error"]["message"]

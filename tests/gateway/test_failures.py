@@ -13,12 +13,12 @@ from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
 
 HASTY = GatewayPolicy(timeout=2.0, breaker=NEVER_TRIPS)
 FAULTS_BEFORE_THE_FIRST_BYTE = [
-    pytest.param("500", "http_5xx", 500, id="an error of the server"),
-    pytest.param("429", "http_429", 429, id="too many requests"),
-    pytest.param("401", "http_5xx", 502, id="our key is refused"),
-    pytest.param("404", "http_5xx", 502, id="our model is unknown"),
+    pytest.param("500", "provider_failed", 500, id="an error of the server"),
+    pytest.param("429", "rate_limited", 429, id="too many requests"),
+    pytest.param("401", "provider_failed", 502, id="our key is refused"),
+    pytest.param("404", "provider_failed", 502, id="our model is unknown"),
     pytest.param("drop", "connect", 502, id="a dropped connection"),
-    pytest.param("hang", "timeout", 504, id="no answer in time"),
+    pytest.param("hang", "total_timeout", 504, id="no answer in time"),
     pytest.param("html", "malformed", 502, id="a web page"),
     pytest.param("empty", "malformed", 502, id="an empty object"),
 ]
@@ -67,7 +67,7 @@ def test_users_do_not_see_a_candidate_that_fails(
     assert "stable" in response.text
     assert response.headers["x-softlaunch-arm"] == "stable"
     assert response.headers["x-softlaunch-variant"] == canary.stable.short
-    assert (row.arm, row.error, row.status, row.fell_back) == ("candidate", error, status, True)
+    assert (row.arm, row.outcome, row.status, row.fell_back) == ("candidate", error, status, True)
     assert row.variant_digest == canary.candidate.digest
 
 
@@ -79,8 +79,8 @@ def test_a_refusal_by_the_candidate_alone_is_its_failure(canary: World) -> None:
     both = canary.ask("ann")
     assert (alone.status_code, both.status_code) == (200, 400)
     first, second = canary.row_of(alone), canary.row_of(both)
-    assert (first.error, first.fell_back) == ("http_4xx", True)
-    assert (second.error, second.fell_back) == ("http_4xx", False)
+    assert (first.outcome, first.fell_back) == ("request_at_fault", True)
+    assert (second.outcome, second.fell_back) == ("request_at_fault", False)
 
 
 def test_a_prompt_that_only_the_candidate_cannot_render_is_its_failure(ledger_url: str, models: FakeModels) -> None:
@@ -91,7 +91,7 @@ def test_a_prompt_that_only_the_candidate_cannot_render_is_its_failure(ledger_ur
         response = world.ask("ann")
         row = world.row_of(response)
     assert response.status_code == 200
-    assert (row.arm, row.error, row.fell_back) == ("candidate", "render", True)
+    assert (row.arm, row.outcome, row.fell_back) == ("candidate", "request_at_fault", True)
 
 
 def test_a_stream_that_has_begun_is_not_begun_again(canary: World) -> None:
@@ -101,7 +101,7 @@ def test_a_stream_that_has_begun_is_not_begun_again(canary: World) -> None:
     row = canary.row_of(response)
     assert response.headers["x-softlaunch-arm"] == "candidate"
     assert "ended before its answer did" in response.text
-    assert (row.arm, row.error, row.fell_back) == ("candidate", "stream_cut", False)
+    assert (row.arm, row.outcome, row.fell_back) == ("candidate", "cut", False)
 
 
 def test_a_policy_without_fallback_shows_the_failure(ledger_url: str, models: FakeModels) -> None:
@@ -113,7 +113,7 @@ def test_a_policy_without_fallback_shows_the_failure(ledger_url: str, models: Fa
         response = world.ask("ann")
         row = world.row_of(response)
     assert (response.status_code, response.headers["x-softlaunch-arm"]) == (500, "candidate")
-    assert (row.error, row.fell_back) == ("http_5xx", False)
+    assert (row.outcome, row.fell_back) == ("provider_failed", False)
     assert models.asked("stable") == 0
 
 
@@ -123,7 +123,7 @@ def test_stable_failures_reach_the_client(plain: World, fault: str, error: str, 
     plain.models.faults["stable"] = fault
     response = plain.ask("ann")
     row = plain.row_of(response)
-    assert (response.status_code, row.status, row.error, row.fell_back) == (status, status, error, False)
+    assert (response.status_code, row.status, row.outcome, row.fell_back) == (status, status, error, False)
     assert response.json()["error"]["message"]
     assert response.headers.get("retry-after") == ("7" if status in {500, 429} else None)
 
@@ -131,11 +131,11 @@ def test_stable_failures_reach_the_client(plain: World, fault: str, error: str, 
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
-        pytest.param("cut", "stream_cut", id="it ends early"),
+        pytest.param("cut", "cut", id="it ends early"),
         pytest.param("drop", "connect", id="the connection breaks before it begins"),
-        pytest.param("stall", "timeout", id="it stalls"),
+        pytest.param("stall", "total_timeout", id="it stalls"),
         pytest.param("no json", "malformed", id="an event is broken"),
-        pytest.param("error event", "stream_cut", id="it reports an error"),
+        pytest.param("error event", "cut", id="it reports an error"),
     ],
 )
 def test_a_stream_that_breaks_says_so(plain: World, fault: str, error: str) -> None:
@@ -143,7 +143,7 @@ def test_a_stream_that_breaks_says_so(plain: World, fault: str, error: str) -> N
     plain.models.faults["stable"] = fault
     response = plain.ask("ann", stream=True)
     row = plain.row_of(response)
-    assert (row.error, row.streamed) == (error, True)
+    assert (row.outcome, row.streamed) == (error, True)
     if fault == "drop":
         assert response.status_code == 502
     else:
@@ -172,7 +172,7 @@ def test_a_client_that_leaves_costs_no_more(plain: World) -> None:
             verify=False,
         )
     (row,) = plain.rows(1, status=499, streamed=False)
-    assert (row.error, row.arm) == ("client_gone", "stable")
+    assert (row.outcome, row.arm) == ("client_gone", "stable")
     wait_until(lambda: plain.models.under_way["stable"] == 0, "the provider is left alone")
 
 
@@ -182,7 +182,7 @@ def test_a_client_that_leaves_a_stream(plain: World) -> None:
     body = {"model": APP, "stream": True, "messages": [{"role": "user", "content": "Hi"}]}
     with plain.client.stream("POST", "/v1/chat/completions", json=body) as response:
         next(response.iter_bytes())
-    assert plain.row_of(response).error == "client_gone"
+    assert plain.row_of(response).outcome == "client_gone"
 
 
 def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels) -> None:

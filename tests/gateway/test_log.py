@@ -71,6 +71,7 @@ def row(started_at: float, request_id: str = "bot-1") -> RequestRecord:
     figures = dict.fromkeys(RequestRecord._fields)
     figures |= {"request_id": request_id, "gateway_id": "gw", "app": "bot", "stage": 0, "route_revision": 1, "unit": 1}
     figures |= {"weight_percent": 0, "arm": "stable", "mirrored": False, "variant_digest": "d", "status": 200}
+    figures |= {"outcome": "answered", "excused": False, "attempts": 1}
     figures |= {"latency_ms": 1.0, "streamed": False, "fell_back": False, "started_at": started_at}
     return RequestRecord(**figures)
 

@@ -16,10 +16,10 @@ NOW = NOON + timedelta(minutes=10)
 
 def answers(database: Database, good: int, bad: int, ago: float = 30, **columns: Any) -> None:
     """So many answers of stable, so many seconds ago, of which some failed."""
-    errors = [None] * good + [columns.pop("error", "http_5xx")] * bad
+    outcomes = ["answered"] * good + [columns.pop("outcome", "provider_failed")] * bad
     plain = {"release_id": None, "stage": 0, "weight_percent": 0.0, "started_at": NOW.timestamp() - ago, **columns}
     with database.begin() as session:
-        session.add_all(request_row(error=error, **plain) for error in errors)
+        session.add_all(request_row(outcome=outcome, **plain) for outcome in outcomes)
 
 
 def incidents(database: Database) -> list[IncidentRow]:
@@ -64,8 +64,8 @@ def test_an_outage_is_told_of_once_and_resolves_itself(database: Database) -> No
         ),
         pytest.param({"good": 0, "bad": 19}, "", id="too few to tell"),
         pytest.param({"good": 0, "bad": 40, "ago": 301}, "", id="long ago"),
-        pytest.param({"good": 0, "bad": 40, "error": "http_4xx"}, "", id="the clients' own fault"),
-        pytest.param({"good": 0, "bad": 40, "error": "client_gone"}, "", id="clients that left"),
+        pytest.param({"good": 0, "bad": 40, "outcome": "request_at_fault"}, "", id="the clients' own fault"),
+        pytest.param({"good": 0, "bad": 40, "outcome": "client_gone"}, "", id="clients that left"),
         pytest.param({"good": 0, "bad": 40, "arm": "candidate"}, "", id="another arm's answers"),
         pytest.param({"good": 0, "bad": 40, "app": "another-bot"}, "", id="another app's answers"),
         pytest.param({"good": 21, "bad": 20}, "", id="not clearly ill"),

@@ -36,7 +36,7 @@ def test_a_fingerprint_counts_and_its_absence_does_not(database: Database) -> No
     record_app(database)
     assert _answers(database, ("steady", None)) == []
     with database.begin() as session:
-        session.add(request_row(status=500, error="http_5xx"))
+        session.add(request_row(status=500, outcome="provider_failed"))
     assert watch_resolved_models(database, NOON) == []
     assert len(_answers(database, ("steady", "fp_9"))) == 1
 

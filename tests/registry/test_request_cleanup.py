@@ -7,6 +7,7 @@ from builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
 from registry.cleanup_scene import DAY, Registry, make_registry
 from sqlmodel import col, select
 
+from softlaunch.registry.restore import brought_up_to_date
 from softlaunch.registry.retention import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rollup import bucket_of
@@ -20,8 +21,9 @@ def registry(database: Database, tmp_path: Path) -> Registry:
     made = make_registry(database, tmp_path / "archive")
     old = (NOON - 100 * DAY).timestamp()
     with database.begin() as session:
-        for number, (started_at, error) in enumerate([(old, None), (old + 60, "timeout"), (old + 86400, None)]):
-            session.add(_request(f"r{number}", started_at, error=error))
+        outcomes = [(old, "answered"), (old + 60, "total_timeout"), (old + 86400, "answered")]
+        for number, (started_at, outcome) in enumerate(outcomes):
+            session.add(_request(f"r{number}", started_at, outcome=outcome))
         session.add(_request("young", (NOON - DAY).timestamp()))
         session.add(FeedbackRow(request_id="r0", app=APP, satisfaction=0.75, kind="stars", received_at=old))
         session.add(ScoreRow(request_id="r0", app=APP, metric="quality", value=0.5, source="judge", received_at=old))
@@ -80,3 +82,14 @@ def test_a_live_release_keeps_its_requests(registry: Registry) -> None:
     registry.clean()
     with registry.database.read() as session:
         assert {row.request_id for row in session.exec(select(RequestRow))} == {"live", "young"}
+
+
+def test_rows_archived_before_outcomes_were_kept_come_back_with_theirs() -> None:
+    """An old archive's `error` becomes the outcome that such a row has now."""
+    old = [{"error": None, "fell_back": False}, {"error": "http_4xx", "fell_back": False}]
+    rows = brought_up_to_date({"requests": [*old, {"error": "timeout", "fell_back": True}]})["requests"]
+    assert [(row["outcome"], row["excused"]) for row in rows] == [
+        ("answered", False),
+        ("request_at_fault", True),
+        ("total_timeout", False),
+    ]

@@ -10,12 +10,10 @@ from sqlmodel import select
 
 from softlaunch.store.database import Database
 from softlaunch.store.request_log import (
-    ARM_FAILURES,
     BreakerTripRecord,
     FeedbackRecord,
     Heartbeat,
     Record,
-    RequestError,
     RequestRecord,
     ScoreRecord,
     TextRecord,
@@ -42,7 +40,7 @@ def request(request_id: str = "bot-1", **fields: Any) -> RequestRecord:
         "unit": -(2**63),
         "started_at": 98.5,
         "status": 200,
-        "error": None,
+        "outcome": "answered",
         "latency_ms": 12.5,
         "first_token_ms": None,
         "input_tokens": 1,
@@ -130,9 +128,3 @@ def test_nothing_is_written_when_the_database_cannot(database: Database) -> None
         write_batch(database, [request()], {"bot": 1}, BEAT)
     assert rows(database, "select count(*) from requests") == [(0,)]
     assert rows(database, "select count(*) from gateways") == [(0,)]
-
-
-def test_only_faults_of_an_arm_count_against_it() -> None:
-    """A client's own mistake and a client that left say nothing about the arm."""
-    assert {RequestError.HTTP_4XX, RequestError.CLIENT_GONE, RequestError.RENDER}.isdisjoint(ARM_FAILURES)
-    assert len(ARM_FAILURES) == len(RequestError) - 3

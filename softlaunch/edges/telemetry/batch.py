@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from softlaunch.gates.observations import Floats, Observations, Units
 from softlaunch.policy.model import Metric
+from softlaunch.request_outcome import GIVEN, TIMEOUTS, RequestOutcome
 from softlaunch.route import Arm
-from softlaunch.store.request_log import RequestError
 
 WINDOW_SECONDS = 10.0
 """A watcher that catches up judges at most this much at once."""
 _CANDIDATES = frozenset({Arm.CANDIDATE, Arm.SHADOW})
 # What failed at once was not fast. What timed out was slow, and so was what a client left: those who lose patience
 # with a slow candidate must not vanish from its latency.
-_TOOK_TIME = frozenset({None, RequestError.TIMEOUT, RequestError.CLIENT_GONE})
+_TOOK_TIME = GIVEN | TIMEOUTS | {RequestOutcome.CLIENT_GONE}
 
 Flags = NDArray[np.bool_]
 
@@ -42,16 +42,16 @@ class Batch:
         if not rows:
             none = np.empty(0)
             return cls(np.empty(0, np.int64), none, np.empty(0, np.bool_), none, none, none)
-        units, errors, latencies, costs, started, arms, excused, *_ = zip(*rows, strict=True)
+        units, outcomes, latencies, costs, started, arms, excused, *_ = zip(*rows, strict=True)
         blameless = np.array(excused, dtype=np.bool_)
         latency = np.array(latencies, dtype=np.float64)
-        latency[[error not in _TOOK_TIME for error in errors]] = np.nan
+        latency[[outcome not in _TOOK_TIME for outcome in outcomes]] = np.nan
         cost = np.array(costs, dtype=np.float64)  # an unknown cost is None, which becomes NaN
         batch = cls(
             units=np.array(units, dtype=np.int64),
             started_at=np.array(started, dtype=np.float64),
             of_candidate=np.array([arm in _CANDIDATES for arm in arms], dtype=np.bool_),
-            failed=np.where(blameless, np.nan, [error is not None for error in errors]),
+            failed=np.where(blameless, np.nan, [outcome not in GIVEN for outcome in outcomes]),
             latency_ms=latency,
             cost_usd=np.where(blameless, np.nan, cost),
         )

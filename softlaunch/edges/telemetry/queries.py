@@ -8,20 +8,19 @@ from sqlmodel import Session, col
 
 from softlaunch.edges.telemetry.interface import Scope
 from softlaunch.release import StageKind
+from softlaunch.request_outcome import RequestOutcome
 from softlaunch.route import Arm
-from softlaunch.store.request_log import RequestError
 from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
 
 HISTORY_ROWS = 3000
 """How much of stable's past is read to know its usual values."""
 _HEARD_WITHIN = 5.0  # seconds; a gateway silent for longer is taken for dead
-_BY_CLIENT = (RequestError.HTTP_4XX, RequestError.RENDER)
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
 
 
 COLUMNS = (
     col(RequestRow.unit),
-    col(RequestRow.error),
+    col(RequestRow.outcome),
     col(RequestRow.latency_ms),
     col(RequestRow.cost_usd),
     col(RequestRow.started_at),
@@ -35,9 +34,9 @@ def blameless(*, fallback: bool) -> ColumnElement[bool]:
     One client that always sends too much would otherwise be harm wherever the split happens to put it. Where failures
     aren't tried on stable nobody knows, and they count.
     """
-    error = col(RequestRow.error)
-    by_client = and_(error.in_(_BY_CLIENT), col(RequestRow.fell_back).is_(False)) if fallback else false()
-    return func.coalesce(or_(error == RequestError.CLIENT_GONE, by_client), false()).label("blameless")
+    outcome = col(RequestRow.outcome)
+    by_client = col(RequestRow.excused) if fallback else false()
+    return or_(outcome == RequestOutcome.CLIENT_GONE, by_client).label("blameless")
 
 
 def complete_until(session: Session, now: float) -> float | None:
@@ -105,8 +104,9 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
         col(copy.started_at) < until,
     )
 
-    left = col(user.error) == RequestError.CLIENT_GONE
-    both_by_client = and_(col(user.error).in_(_BY_CLIENT), col(copy.error).in_(_BY_CLIENT))
+    left = col(user.outcome) == RequestOutcome.CLIENT_GONE
+    at_fault = RequestOutcome.REQUEST_AT_FAULT
+    both_by_client = and_(col(user.outcome) == at_fault, col(copy.outcome) == at_fault)
     slower_than_patience = and_(left, col(copy.latency_ms) > col(user.latency_ms))
 
     def side(row: type[RequestRow]) -> Select[Any]:
@@ -114,12 +114,12 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
         # patience, so that neither side is cut short where the other isn't
         return select(
             col(row.unit),
-            case((left, RequestError.CLIENT_GONE), else_=col(row.error)).label("error"),
+            case((left, RequestOutcome.CLIENT_GONE), else_=col(row.outcome)).label("outcome"),
             case((slower_than_patience, col(user.latency_ms)), else_=col(row.latency_ms)).label("latency_ms"),
             col(row.cost_usd),
             col(copy.started_at).label("started_at"),
             col(row.arm),
-            func.coalesce(or_(left, both_by_client), false()).label("blameless"),
+            or_(left, both_by_client).label("blameless"),
             _is_first(scope, after, col(copy.unit), copies=True),
         ).where(paired)
 

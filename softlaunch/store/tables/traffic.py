@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
+from softlaunch.request_outcome import RequestOutcome
 from softlaunch.store.tables.columns import as_json, moment, row_number
 
 
@@ -46,7 +47,11 @@ class GatewayRow(SQLModel, table=True):
 
 
 class RequestRow(SQLModel, table=True):
-    """One answered, failed or mirrored request. Times are epoch seconds, durations milliseconds, cost USD."""
+    """One answered, failed or mirrored request. Times are epoch seconds, durations milliseconds, cost USD.
+
+    `excused`: the request was at fault by the other arm's judgement too, or that couldn't be asked. `finish_reason` is
+    the provider's own word. `attempts` counts how often the provider was asked, zero where it never was.
+    """
 
     __tablename__ = "requests"
     __table_args__ = (
@@ -75,7 +80,7 @@ class RequestRow(SQLModel, table=True):
     unit: int = Field(sa_type=BigInteger)
     started_at: float
     status: int
-    error: str | None = None
+    outcome: str = Field(default=RequestOutcome.ANSWERED, sa_column_kwargs={"server_default": "answered"})
     latency_ms: float
     first_token_ms: float | None = None
     input_tokens: int | None = None
@@ -85,6 +90,10 @@ class RequestRow(SQLModel, table=True):
     fingerprint: str | None = None
     streamed: bool = False
     fell_back: bool = False
+    excused: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    finish_reason: str | None = None
+    attempts: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
+    cached_tokens: int | None = None
 
 
 class TextRow(SQLModel, table=True):

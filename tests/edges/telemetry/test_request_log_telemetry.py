@@ -74,7 +74,7 @@ def test_requests_fall_on_their_arms_with_every_metric(database: Database) -> No
         database,
         request(1, latency_ms=100.0, cost_usd=1e-5),
         request(2, "candidate", latency_ms=300.0, cost_usd=2e-5),
-        request(3, "candidate", latency_ms=5.0, cost_usd=None, status=500, error="http_5xx"),
+        request(3, "candidate", latency_ms=5.0, cost_usd=None, status=500, outcome="provider_failed"),
     )
     reading = read(database)
     (window,) = reading.windows
@@ -176,20 +176,20 @@ def test_time_that_was_missed_is_judged_in_pieces(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "errors", "latencies", "costs"),
+    ("outcome", "errors", "latencies", "costs"),
     [
-        pytest.param(None, [0], [700.0], [1e-5], id="a good answer"),
-        pytest.param("http_5xx", [1], [], [1e-5], id="a failure isn't fast"),
+        pytest.param("answered", [0], [700.0], [1e-5], id="a good answer"),
+        pytest.param("provider_failed", [1], [], [1e-5], id="a failure isn't fast"),
         pytest.param("connect", [1], [], [1e-5], id="nor is a refused connection"),
-        pytest.param("timeout", [1], [700.0], [1e-5], id="a timeout was slow"),
+        pytest.param("total_timeout", [1], [700.0], [1e-5], id="a timeout was slow"),
         pytest.param("client_gone", [], [700.0], [], id="a client that left is no error, and waited at least so long"),
     ],
 )
 def test_failures_count_where_they_tell_something(
-    database: Database, error: str | None, errors: list[float], latencies: list[float], costs: list[float]
+    database: Database, outcome: str, errors: list[float], latencies: list[float], costs: list[float]
 ) -> None:
     """Each metric takes what is true of a request that ended badly."""
-    log(database, request(1, "candidate", error=error, latency_ms=700.0))
+    log(database, request(1, "candidate", outcome=outcome, latency_ms=700.0))
     (window,) = read(database).windows
     seen = [values(window.candidate, metric) for metric in (Metric.ERRORS, Metric.LATENCY, Metric.COST)]
     assert seen == [errors, latencies, costs]
@@ -197,32 +197,33 @@ def test_failures_count_where_they_tell_something(
 
 def test_a_request_that_stable_answered_in_the_end_counts_against_the_candidate(database: Database) -> None:
     """But no user saw the candidate's answer."""
-    log(database, request(1, "candidate", error="http_5xx", fell_back=True), request(2, "candidate"))
+    log(database, request(1, "candidate", outcome="provider_failed", fell_back=True), request(2, "candidate"))
     reading = read(database)
     assert values(reading.windows[0].candidate, Metric.ERRORS) == [0, 1]
     assert reading.exposed == 1
 
 
-@pytest.mark.parametrize("error", ["http_4xx", "render"])
-def test_what_stable_could_not_answer_either_is_the_clients_own_fault(database: Database, error: str) -> None:
-    """One client that always sends nonsense is no harm, whichever arm it fell on; what stable could answer is."""
-    wrong: dict[str, Any] = {"error": error, "status": 400}
+def test_what_the_other_arm_could_not_answer_either_is_the_clients_own_fault(database: Database) -> None:
+    """One client that always sends nonsense is no harm on either arm; what the other could answer is."""
+    wrong: dict[str, Any] = {"outcome": "request_at_fault", "status": 400}
     log(
         database,
-        request(1, **wrong),
-        request(2, "candidate", **wrong),
+        request(1, excused=True, **wrong),
+        request(2, "candidate", excused=True, **wrong),
         request(3, "candidate", fell_back=True, **wrong),
         request(4, "candidate"),
+        request(5, **wrong),
+        request(6),
     )
     (window,) = read(database).windows
-    assert values(window.stable, Metric.ERRORS) == []
+    assert values(window.stable, Metric.ERRORS) == [0, 1]
     assert values(window.candidate, Metric.ERRORS) == [0, 1]
     assert values(window.candidate, Metric.LATENCY) == [800.0]
 
 
 def test_without_fallback_every_refused_request_counts(database: Database) -> None:
     """Nobody knows whose fault it was, and the candidate may not have the benefit of the doubt."""
-    log(database, request(1, error="http_4xx"), request(2, "candidate", error="http_4xx"))
+    log(database, request(1, outcome="request_at_fault"), request(2, "candidate", outcome="request_at_fault"))
     scope = Scope(APP, f"{APP}-1", HALF, fallback=False)
     (window,) = RequestLogTelemetry(database).read(scope, T, T + 5).windows
     assert values(window.stable, Metric.ERRORS) == values(window.candidate, Metric.ERRORS) == [1]
@@ -231,17 +232,17 @@ def test_without_fallback_every_refused_request_counts(database: Database) -> No
 @pytest.mark.parametrize(
     ("user", "copy", "stable", "candidate"),
     [
-        pytest.param("http_4xx", "http_4xx", [], [], id="both refused it"),
-        pytest.param(None, "http_4xx", [0], [1], id="only the candidate refused it"),
-        pytest.param("http_4xx", None, [1], [0], id="only stable refused it"),
-        pytest.param("http_5xx", "http_5xx", [1], [1], id="both broke"),
+        pytest.param("request_at_fault", "request_at_fault", [], [], id="both refused it"),
+        pytest.param("answered", "request_at_fault", [0], [1], id="only the candidate refused it"),
+        pytest.param("request_at_fault", "answered", [1], [0], id="only stable refused it"),
+        pytest.param("provider_failed", "provider_failed", [1], [1], id="both broke"),
     ],
 )
 def test_a_pair_tells_whose_fault_a_refusal_was(
-    database: Database, user: str | None, copy: str | None, stable: list[float], candidate: list[float]
+    database: Database, user: str, copy: str, stable: list[float], candidate: list[float]
 ) -> None:
     """The same request was put to both."""
-    log(database, *pair(1, "shadow", 1, {"error": user}, {"error": copy}))
+    log(database, *pair(1, "shadow", 1, {"outcome": user}, {"outcome": copy}))
     (window,) = read(database, SHADOW).windows
     assert (values(window.stable, Metric.ERRORS), values(window.candidate, Metric.ERRORS)) == (stable, candidate)
 
@@ -301,7 +302,7 @@ def test_a_pair_stays_together_when_missed_time_is_judged_in_pieces(database: Da
 )
 def test_a_users_patience_cuts_both_sides_of_a_pair(database: Database, copy_ms: float, compared: float) -> None:
     """Otherwise whichever side nobody waits for would look slower."""
-    user = {"latency_ms": 400.0, "error": "client_gone", "status": 499}
+    user = {"latency_ms": 400.0, "outcome": "client_gone", "status": 499}
     log(database, *pair(1, "shadow", 1, user, {"latency_ms": copy_ms}))
     (window,) = read(database, SHADOW).windows
     assert values(window.stable, Metric.LATENCY) == [400.0]
@@ -319,7 +320,7 @@ def test_ratings_count_when_they_arrive(database: Database) -> None:
         database,
         request(1, started_at=T - 500),
         request(2, "candidate"),
-        request(3, "candidate", fell_back=True, error="timeout"),
+        request(3, "candidate", fell_back=True, outcome="total_timeout"),
         request(4, "candidate"),
         rating(1, 1.0, T + 1),
         rating(2, 0.25, T + 2.9),
