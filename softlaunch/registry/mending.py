@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlmodel import Session, col, select
 
 from softlaunch.release import State
+from softlaunch.request_outcome import ARM_FAILURES, GOOD, UNUSABLE
 from softlaunch.store.releases import find_live
-from softlaunch.store.request_log import ARM_FAILURES
 from softlaunch.store.tables import DailyRequestRow, ModelRow, ReleaseRow, RequestRow, VariantRow
 from softlaunch.variant import ModelVersion, Variant
 
@@ -59,7 +59,7 @@ def _was_released(session: Session, digest: str) -> bool:
 
 def _answered(session: Session, digest: str) -> bool:
     """Whether a variant ever gave a good answer, as far as the request log and its daily sums reach."""
-    good = select(RequestRow.id).where(RequestRow.variant_digest == digest, col(RequestRow.error).is_(None)).limit(1)
+    good = select(RequestRow.id).where(RequestRow.variant_digest == digest, col(RequestRow.outcome).in_(GOOD)).limit(1)
     days = select(DailyRequestRow.day).where(
         DailyRequestRow.variant_digest == digest, DailyRequestRow.requests > DailyRequestRow.failed
     )
@@ -67,5 +67,6 @@ def _answered(session: Session, digest: str) -> bool:
 
 
 def _failed(session: Session, digest: str) -> bool:
-    failed = select(RequestRow.id).where(RequestRow.variant_digest == digest, col(RequestRow.error).in_(ARM_FAILURES))
+    bad = ARM_FAILURES | UNUSABLE
+    failed = select(RequestRow.id).where(RequestRow.variant_digest == digest, col(RequestRow.outcome).in_(bad))
     return session.exec(failed.limit(1)).first() is not None

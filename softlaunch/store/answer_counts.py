@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from sqlalchemy import case, func, or_, select
 from sqlmodel import Session, col
 
+from softlaunch.request_outcome import ARM_FAILURES, GOOD, UNUSABLE
 from softlaunch.route import Arm
-from softlaunch.store.request_log import ARM_FAILURES
 from softlaunch.store.tables import RequestRow
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers to users, good and failed; what a client brought upon itself is neither."""
+    """Answers to users, good and failed, unusable ones among these; what a client brought upon itself is neither."""
 
     good: int = 0
     failed: int = 0
@@ -44,12 +44,12 @@ def answers_of_stable(session: Session, app: str, digest: str, since: float) -> 
 
 
 def _count(session: Session, app: str, since: float, *which: object) -> Answers:
-    failed = col(RequestRow.error).in_(ARM_FAILURES)
+    failed = col(RequestRow.outcome).in_(ARM_FAILURES | UNUSABLE)
     counted = select(func.count(), func.coalesce(func.sum(case((failed, 1), else_=0)), 0)).where(
         col(RequestRow.app) == app,
         col(RequestRow.started_at) >= since,
         col(RequestRow.mirrored).is_(False),
-        or_(failed, col(RequestRow.error).is_(None)),
+        or_(failed, col(RequestRow.outcome).in_(GOOD)),
         *which,  # type: ignore[arg-type]
     )
     count, failures = session.execute(counted).one()

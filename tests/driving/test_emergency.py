@@ -85,7 +85,7 @@ def keyless(models: Sequence[ModelVersion]) -> Sequence[Probed]:
 def log(database: Database, good: int, failed: int, seconds_ago: float = 10, **columns: Any) -> None:
     """Answers of stable that long ago."""
     at = NOON.timestamp() - seconds_ago
-    outcomes = [{} for _ in range(good)] + [{"error": "http_5xx", "status": 503} for _ in range(failed)]
+    outcomes = [{} for _ in range(good)] + [{"outcome": "provider_failed", "status": 503} for _ in range(failed)]
     with database.begin() as session:
         for number, outcome in enumerate(outcomes):
             plain = {"release_id": None, "stage": 0, "started_at": at, "request_id": f"{number}", "unit": number}
@@ -118,6 +118,13 @@ def test_whether_stable_fails(
     log(database, good, failed, seconds_ago)
     found = look_at_stable(database, APP, NOON, ask)
     assert (found.failing, bool(found.told)) == (failing, True)
+
+
+def test_answers_that_serve_nobody_are_failures(database: Database) -> None:
+    """A stable whose every answer is withheld fails its users like one that gives none."""
+    record_app(database)
+    log(database, 20, 0, outcome="filtered")
+    assert look_at_stable(database, APP, NOON, well).failing
 
 
 def test_an_open_incident_counts_where_answers_are_few(database: Database) -> None:

@@ -45,7 +45,7 @@ def _name_another_stable(folder: Path) -> None:
 def test_a_wrong_first_endpoint_is_mended_under_its_name(app_folder: Path, database: Database) -> None:
     """Every answer failed, so that the model's record is replaced and its variant serves at once."""
     first = _apply(app_folder, database)
-    _logged(database, first, error="connect", status=502)
+    _logged(database, first, outcome="connect", status=502)
     _mend_endpoint(app_folder)
     mended = _apply(app_folder, database)
     route = read_route(database, "support-bot")
@@ -58,7 +58,7 @@ def test_a_wrong_first_endpoint_is_mended_under_its_name(app_folder: Path, datab
 def test_another_variant_takes_the_place_of_a_first_that_never_answered(app_folder: Path, database: Database) -> None:
     """What variants.yaml calls stable serves."""
     first = _apply(app_folder, database)
-    _logged(database, first, error="http_5xx", status=503)
+    _logged(database, first, outcome="provider_failed", status=503)
     _name_another_stable(app_folder)
     second = _apply(app_folder, database)
     assert second.production != first.production
@@ -84,7 +84,7 @@ def test_what_ever_answered_well_is_not_replaced(app_folder: Path, database: Dat
     first = _apply(app_folder, database)
     _logged(database, first)
     for number in range(failures):
-        _logged(database, first, request_id=f"bot-{number}", error="connect", status=502)
+        _logged(database, first, request_id=f"bot-{number}", outcome="connect", status=502)
     _name_another_stable(app_folder)
     silent = [model.digest for model in models_to_replace(app_folder, database)]
     assert _apply(app_folder, database, *silent).production == first.production
@@ -104,7 +104,7 @@ def test_what_a_release_has_brought_to_users_is_not_replaced(
 ) -> None:
     """A rejected attempt stands in nobody's way."""
     first = _apply(app_folder, database)
-    _logged(database, first, error="connect", status=502)
+    _logged(database, first, outcome="connect", status=502)
     with database.begin() as session:
         brief = get_variant(session, "support-bot", "brief").digest
         policy = load_policy(app_folder / "softlaunch.yaml")

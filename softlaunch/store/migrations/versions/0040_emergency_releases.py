@@ -1,13 +1,13 @@
 """Emergency releases.
 
-Revision 0040, after 0016.
+Revision 0040, after 0017.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0040'
-down_revision = '0016'
+down_revision = '0017'
 branch_labels = None
 depends_on = None
 
