@@ -9,6 +9,7 @@ from sqlmodel import Session, and_, col, not_, or_, select
 
 from softlaunch.driving.decision import Answer
 from softlaunch.people.approvers import Ruling
+from softlaunch.people.going_back import PUT_IN_FORCE
 from softlaunch.store.losses import Cause
 from softlaunch.store.releases import Actor
 from softlaunch.store.tables import (
@@ -80,6 +81,7 @@ def _transitions(session: Session, app: str) -> Iterator[Entry]:
         if step.to_state in {"promoted", "rejected", "rolled_back", "aborted", "concluded"}:
             event = Event.ENDED
         what = f"{step.to_state}: {step.reason}" if step.revision else f"candidate {release.candidate_digest[:12]}"
+        what += f", as an emergency: {release.emergency}" if release.emergency and not step.revision else ""
         yield Entry(step.happened_at, release.id, event, what, step.actor)
 
 
@@ -118,6 +120,7 @@ def _votes(session: Session, app: str) -> Iterator[Entry]:
         origin = row.origin if row.person == row.name else f"{row.origin}, {row.person}"
         by = str(Actor(row.name, origin))
         event = Event.ANSWERED if row.ruling == Ruling.DECIDED else Event(row.ruling)
+        event = Event.MOVED if row.said == PUT_IN_FORCE else event
         yield Entry(row.said_at, row.release_id, event, f"{row.said}{why}: {row.told}", by)
 
 

@@ -125,6 +125,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         "stage": release.stage.name,
         "opened_at": release.opened_at,
         "opened_by": release.opened_by,
+        "emergency": release.emergency or None,
         "ended_at": release.ended_at,
         "driver": release.driver_holder or None,
         "exposure": {

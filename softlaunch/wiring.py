@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.driving.driver import Driver
+from softlaunch.driving.emergency import EmergencyWatch
 from softlaunch.driving.look import Eyes
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.evals.regression import RegressionEval
@@ -24,6 +25,7 @@ def build_driver(database: Database, kind: str) -> Driver:
         RegressionEval(database),
         TrialWatch(database),
         CopyWatch(database, CopyJudge(database)),
+        EmergencyWatch(database),
     )
     settings = Settings()
     ttl = timedelta(seconds=settings.driver_seconds)

@@ -40,6 +40,7 @@ def render(view: ReleaseView) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble((release.id, "bold"), "  ", release.stable.label, " → ", release.candidate.label),
         Text(f"{release.state}: {release.reason or 'opened'}", style=_state_style(view)),
+        *([Text(f"Emergency, nothing is compared: {release.emergency}", style="yellow")] if release.emergency else []),
         _stage_table(view),
     ]
     if shown.verdicts:

@@ -229,7 +229,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     close_questions(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
-        candidate_digest=None if stage.kind is StageKind.EVAL else release.candidate.digest,
+        candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.candidate.digest,
         weight_percent=stage.weight_percent,
         shadow_percent=stage.shadow_percent,
         control_percent=stage.control_percent,

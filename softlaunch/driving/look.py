@@ -55,17 +55,30 @@ class Look:
     stable_lately: tuple[int, int] = (0, 0)
 
 
+class Emergencies(Protocol):
+    """Looks at an emergency release, whose candidate is judged by its own answers."""
+
+    def look(self, release: Release, record: StageRecord, now: datetime) -> Look:
+        """What the stage in force has seen so far."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """What a driver looks with."""
+    """What a driver looks with; `emergencies` sees the releases that nothing can be compared in."""
 
     telemetry: Telemetry
     evaluator: Evaluator
     trials: Trials | None = None
     copies: CopyWatch | None = None
+    emergencies: "Emergencies | None" = None
 
     def look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
         """Look at the stage in force; `before` is the one that led to it."""
+        if release.emergency:
+            if self.emergencies is None:
+                raise ValueError(f"{release.id} is an emergency release, and these eyes see none")
+            return self.emergencies.look(release, record, now)
         if release.stage.kind is StageKind.EVAL:
             return self._look_at_eval(release, record)
         look = self._look_at_traffic(release, record, before, now)

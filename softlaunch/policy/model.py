@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
+from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.policy.part import Part, Percent
@@ -313,6 +314,7 @@ class Policy(Part):
     unit: UnitPolicy = UnitPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
     approval: ApprovalPolicy = ApprovalPolicy()
+    emergency: EmergencyPolicy = EmergencyPolicy()
     orphaned: OrphanedPolicy = OrphanedPolicy()
     ab: AbPolicy = AbPolicy()
     drift: DriftPolicy = DriftPolicy()

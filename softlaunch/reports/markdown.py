@@ -55,6 +55,7 @@ def release_markdown(view: ReleaseView, links: Links) -> str:
         "",
         f"**{release.reason or 'under way'}**",
         "",
+        *([f"Emergency, nothing was compared: {_code(release.emergency)}", ""] if release.emergency else []),
         show_exposure(view.exposure),
         "",
         "| stage | result | compared | why |",

@@ -100,7 +100,7 @@ def test_a_gateway_that_hangs_is_named_until_it_follows(tmp_path: Path, migrated
             )
         wait_until(lambda: serves_by(database) > promoted, "the gateway follows", 60)
         assert incidents() == []
-        again = softlaunch(environment, "rollback", APP, "--reason", "make sure of it")
+        again = softlaunch(environment, "rollback", APP, "--to", "production", "--reason", "make sure")
         assert "All 1 running gateways follow" in again
-    assert "No gateway is running." in softlaunch(environment, "rollback", APP, "--reason", "once more")
+    assert "No gateway is running." in softlaunch(environment, "rollback", APP, "--to", "production")
     database.close()
