@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     dask_address: str | None = Field(
         default=None, description="scheduler of that cluster; one is started on this machine when unset"
     )
+    metric_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="what a metric of another package may take for one answer"
+    )
+    metric_memory_mb: float = Field(
+        default=4096.0, ge=64, description="memory that the metrics of other packages share"
+    )
     reports_url: str | None = Field(default=None, description="address under which the reports folder is served")
     runbooks_url: str | None = Field(default=None, description="address under which the runbooks are served")
     webhook_url: SecretStr | None = Field(default=None, description="address that is told of every incident")

@@ -3,12 +3,12 @@
 import re
 from abc import abstractmethod
 from enum import StrEnum
-from functools import lru_cache
 from typing import ClassVar
 
 from pydantic import Field
 
 from softlaunch.evals.metrics.interface import Metric, Sample, Score
+from softlaunch.patterns import found_in, pattern_objection
 
 _NUMBER = re.compile(
     r"""
@@ -105,14 +105,10 @@ class Regex(TextMetric):
         """A pattern must compile and must be able to miss."""
         if not isinstance(expected, str) or not expected:
             return "a regular expression that is not empty"
-        try:
-            always = _pattern(expected).search("") is not None
-        except re.error as error:
-            return f"a valid regular expression ({error})"
-        return "a regular expression that does not match the empty answer" if always else None
+        return pattern_objection(expected)
 
     def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:  # noqa: ARG002
-        return _pattern(str(expected)).search(answer) is not None
+        return found_in(str(expected), answer)
 
 
 class Numeric(TextMetric):
@@ -138,8 +134,3 @@ def last_number(text: str) -> float | None:
     """The last number written in a text: signs, thousands commas, decimals and exponents are understood."""
     found = [match[0] for match in _NUMBER.finditer(text)]
     return float(found[-1].replace(",", "").replace("\u2212", "-")) if found else None
-
-
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
