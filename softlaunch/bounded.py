@@ -18,7 +18,7 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from softlaunch import bounded_worker
-from softlaunch.bounded_worker import HEAD
+from softlaunch.bounded_worker import HEAD, IMPORT_SECONDS
 from softlaunch.errors import SoftlaunchError
 
 Returned = TypeVar("Returned")
@@ -82,7 +82,7 @@ class Helper:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._begin()
-        until = monotonic() + self.wall_seconds + _GRACE_SECONDS
+        until = monotonic() + IMPORT_SECONDS + self.wall_seconds + _GRACE_SECONDS
         self._send(HEAD.pack(len(asked)) + asked, until)
         return self._receive(HEAD.unpack(self._receive(HEAD.size, until))[0], until)
 

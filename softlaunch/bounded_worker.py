@@ -13,6 +13,8 @@ from typing import Any
 
 HEAD = struct.Struct("!Q")
 """How long the pickle is that follows, in bytes."""
+IMPORT_SECONDS = 60.0
+"""For the modules that a call needs: an own metric may bring a large library along."""
 inside = False
 """Whether this process is such a helper; what runs in it is bounded already."""
 
@@ -32,17 +34,18 @@ def serve(reads: int, writes: int, cpu_seconds: float, wall_seconds: float, memo
         with contextlib.suppress(ValueError, OSError):  # a system that doesn't know it, or holds us shorter already
             resource.setrlimit(kind, (most, most))
     while (head := _read(reads, HEAD.size)) and (asked := _read(reads, HEAD.unpack(head)[0])):
-        signal.setitimer(signal.ITIMER_REAL, wall_seconds)
-        answer = _answer(asked, cpu_seconds)
+        answer = _answer(asked, cpu_seconds, wall_seconds)
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
         _write(writes, HEAD.pack(len(answer)) + answer)
 
 
-def _answer(asked: bytes, cpu_seconds: float) -> bytes:
-    """Whether it returned, with what; or what it raised. Imports count by the clock alone."""
+def _answer(asked: bytes, cpu_seconds: float, wall_seconds: float) -> bytes:
+    """Whether it returned, with what; or what it raised. What has to be imported first has a time of its own."""
     try:
+        signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
         function, arguments = pickle.loads(asked)  # noqa: S301  (our own process wrote it)
+        signal.setitimer(signal.ITIMER_REAL, wall_seconds)
         signal.setitimer(signal.ITIMER_PROF, cpu_seconds)
         return pickle.dumps((True, function(*arguments)))
     except Exception as error:
