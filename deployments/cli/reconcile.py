@@ -23,6 +23,7 @@ from softlaunch.notices.rollbacks import watch_rollbacks
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.releases import Actor, read_release
+from softlaunch.visible import one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -145,7 +146,7 @@ def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> Non
         ended = [(finding, read_release(session, finding.release_id)) for finding in found]
     if not json:
         for finding, release in ended:
-            _say(f"{finding.release_id} is {release.state}: {release.reason}.")
+            _say(one_line(f"{finding.release_id} is {release.state}: {release.reason}."))
         return
     print_json(
         [

@@ -10,6 +10,7 @@ from softlaunch.evals.paired import PairedEstimate, estimate
 from softlaunch.evals.rows import ByCase, ComparedCase, error_counts, value_of
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.verdict import Interval, Outcome, Verdict
+from softlaunch.visible import one_line
 
 GATE = "unscored"
 
@@ -84,7 +85,7 @@ def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> V
 def first_without_value(answers: Iterable[EvalAnswer], metric: str) -> str:
     """Which case is the first without a value, and why, to go on a sentence; empty where nobody knows."""
     told = (
-        f"; the first is case {answer.key.case_id} ({reason})"
+        f"; the first is case {one_line(answer.key.case_id)} ({one_line(reason)})"
         for answer in answers
         if answer.status is Status.SCORED and (reason := answer.unscored_because.get(metric))
     )
