@@ -67,7 +67,7 @@ def _checked(contract: Schema) -> str | None:
 
     try:
         validator = _validator(contract)
-        validator.check_schema(contract)
+        validator.check_schema(dict(contract))
         _check_references(contract, validator)
     except _RefusedError as refused:
         return str(refused)
@@ -103,7 +103,8 @@ def _known_resources() -> "Registry[Any]":
     """The published drafts, which come along; everything else is nowhere."""
     from jsonschema_specifications import REGISTRY
 
-    return REGISTRY
+    known: Registry[Any] = REGISTRY
+    return known
 
 
 def _check_references(contract: Schema, validator: "Validator") -> None:

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Where things are and how they are reached; every field can be set as `SOFTLAUNCH_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Field(default=Path(".softlaunch"), description="folder for the embedded database, reports and logs")
     database_url: SecretStr | None = Field(

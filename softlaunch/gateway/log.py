@@ -9,6 +9,7 @@ from itertools import count, islice
 
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log_clock import LogClock
+from softlaunch.logs import in_words
 from softlaunch.store.database import Database
 from softlaunch.store.request_log import (
     BreakerTripRecord,
@@ -143,14 +144,14 @@ class LogSink:
     def _try_to_write(self) -> bool:
         try:
             self._write()
-        except Exception:  # whatever the database does, answers go on: the rows wait, the bound holds
+        except Exception as error:  # whatever the database does, answers go on: the rows wait, the bound holds
             self.failed_writes += 1
             if time.monotonic() - self._complained_at > _COMPLAIN_SECONDS:
                 self._complained_at = time.monotonic()
                 _LOGGER.warning(
-                    "the request log can't be written (%d rows wait); answers go on. Check the database and its disk.",
+                    "the request log can't be written (%d rows wait); answers go on. Check the database, its disk: %s",
                     self.waiting,
-                    exc_info=True,
+                    in_words(error),
                 )
             return False
         return True

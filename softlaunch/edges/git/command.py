@@ -1,4 +1,4 @@
-"""Running git on a repository that may be anybody's: none of the programs that its configuration names, within limits."""
+"""Running git on a repository that may be anybody's: no program that its configuration names, and within limits."""
 
 import contextlib
 import os
@@ -88,7 +88,12 @@ def _run_within_limits(command: Sequence[str], given: bytes) -> subprocess.Compl
         command, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment(), start_new_session=True
     )
     late = threading.Event()
-    timer = threading.Timer(_TIMEOUT_SECONDS, lambda: (late.set(), _kill(process)))
+
+    def end_late() -> None:
+        late.set()
+        _kill(process)
+
+    timer = threading.Timer(_TIMEOUT_SECONDS, end_late)
     complaints: list[bytes] = []
     assert process.stdin and process.stdout and process.stderr  # noqa: PT018, S101  (pipes)
     helpers = [
