@@ -3,9 +3,9 @@
 import re
 from abc import abstractmethod
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from softlaunch.evals.metrics.interface import Metric, Sample, Score
 from softlaunch.patterns import found_in, pattern_objection
@@ -21,6 +21,7 @@ _NUMBER = re.compile(
 )
 _FENCED = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _ROUNDING = 1e-9
+_LONGEST_SHOWN = 80
 
 
 class Strip(StrEnum):
@@ -37,6 +38,14 @@ class TextMetric(Metric):
     """What to look for, in place of what the case expects."""
     strip: Strip = Strip.NONE
     """fences: read only what stands between ``` fences, where an answer has any."""
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        """What a policy or an option expects is objected to as soon as what a case does."""
+        objection = None if self.expected is None else self._objection(self.expected)
+        if objection:
+            raise ValueError(f"expected {objection}, not {_short(repr(self.expected))}")
+        return self
 
     def objection(self, expected: str | float | None) -> str | None:
         """The parameter goes before the case."""
@@ -57,6 +66,10 @@ class TextMetric(Metric):
     @abstractmethod
     def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:
         """Whether an answer is what was expected."""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def normalise(text: str) -> str:
