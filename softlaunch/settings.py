@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Where things are and how they are reached; every field can be set as `SOFTLAUNCH_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Field(default=Path(".softlaunch"), description="folder for the embedded database, reports and logs")
     database_url: SecretStr | None = Field(
@@ -25,6 +25,12 @@ class Settings(BaseSettings):
     eval_shards: int = Field(default=1, ge=1, le=256, description="how many tasks of a Dask cluster share an eval")
     dask_address: str | None = Field(
         default=None, description="scheduler of that cluster; one is started on this machine when unset"
+    )
+    metric_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="what a metric of another package may take for one answer"
+    )
+    metric_memory_mb: float = Field(
+        default=4096.0, ge=64, description="memory that the metrics of other packages share"
     )
     reports_url: str | None = Field(default=None, description="address under which the reports folder is served")
     runbooks_url: str | None = Field(default=None, description="address under which the runbooks are served")

@@ -44,7 +44,7 @@ SemanticVersion = Annotated[str, AfterValidator(_check_semantic_version)]
 class Content(BaseModel):
     """An immutable value whose identity is the SHA-256 digest of its canonical JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @cached_property
     def digest(self) -> str:

@@ -22,8 +22,10 @@ from softlaunch.store.releases import find_live
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.verdict import Outcome, Verdict
 from softlaunch.views import ReleaseView, StageView, read_view
+from softlaunch.visible import one_line, visible
 
-_MARKS = {"waiting": "[dim]·[/]", "running": "[cyan]▶[/]", "passed": "[green]✔[/]"}
+_MARKS = {"waiting": Text("·", "dim"), "running": Text("▶", "cyan"), "passed": Text("✔", "green")}
+_ENDED_BADLY = Text("✘", "red")
 _COLOURS = {
     Outcome.PASS: "green",
     Outcome.FAIL: "red",
@@ -38,9 +40,15 @@ def render(view: ReleaseView) -> RenderableType:
     release = view.release
     shown = view.stages[release.position]
     parts: list[RenderableType] = [
-        Text.assemble((release.id, "bold"), "  ", release.stable.label, " → ", release.candidate.label),
-        Text(f"{release.state}: {release.reason or 'opened'}", style=_state_style(view)),
-        *([Text(f"Emergency, nothing is compared: {release.emergency}", style="yellow")] if release.emergency else []),
+        Text.assemble(
+            (release.id, "bold"), "  ", one_line(release.stable.label), " → ", one_line(release.candidate.label)
+        ),
+        Text(one_line(f"{release.state}: {release.reason or 'opened'}"), style=_state_style(view)),
+        *(
+            [Text(one_line(f"Emergency, nothing is compared: {release.emergency}"), style="yellow")]
+            if release.emergency
+            else []
+        ),
         _stage_table(view),
     ]
     if shown.verdicts:
@@ -53,7 +61,8 @@ def render(view: ReleaseView) -> RenderableType:
         parts.append(Text(view.lost.sentence, style="yellow"))
     parts.extend(
         Text(
-            f"? {asked.text}  (softlaunch approve {release.app} | softlaunch reject {release.app})", style="bold yellow"
+            f"? {visible(asked.text)}  (softlaunch approve {release.app} | softlaunch reject {release.app})",
+            style="bold yellow",
         )
         for asked in view.questions
     )
@@ -70,11 +79,11 @@ def _stage_table(view: ReleaseView) -> Table:
     table = Table("", "stage", "since", "compared", "", box=None, pad_edge=False, header_style="dim")
     for stage in view.stages:
         table.add_row(
-            _MARKS.get(stage.record.state, "[red]✘[/]"),
+            _MARKS.get(stage.record.state, _ENDED_BADLY),
             stage.stage.name,
             _lasted(stage),
             show_counts(stage),
-            Text(stage.record.reason, style="dim", overflow="ellipsis", no_wrap=True),
+            Text(one_line(stage.record.reason), style="dim", overflow="ellipsis", no_wrap=True),
         )
     return table
 
@@ -93,7 +102,7 @@ def _verdict_table(stage: StageView) -> Group:
     for verdict in stage.verdicts:
         table.add_row(*_verdict_cells(verdict))
     reasons = [
-        Text(f"  {verdict.gate}: {verdict.reason}", style="dim")
+        Text(one_line(f"  {verdict.gate}: {verdict.reason}"), style="dim")
         for verdict in stage.verdicts
         if verdict.outcome is not Outcome.PASS
     ]
@@ -168,7 +177,7 @@ class Screen:
         if view is None:
             return False
         release = view.release
-        line = f"{release.id} {release.state}: {release.stage.name} ({release.reason or 'opened'})"
+        line = one_line(f"{release.id} {release.state}: {release.stage.name} ({release.reason or 'opened'})")
         if not console.is_terminal and line != self._last:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
             self._last = line

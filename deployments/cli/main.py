@@ -9,6 +9,7 @@ from deployments.cli.exits import Exit
 from deployments.cli.output import errors
 from softlaunch import __version__
 from softlaunch.errors import ConflictError, SoftlaunchError
+from softlaunch.logs import keep_texts_out
 
 _MODULES = {
     "apps": ("init", "apply"),
@@ -70,6 +71,7 @@ def _wanted(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Run the command; an error that a person can mend is one message and an exit code, never a traceback."""
+    keep_texts_out()
     try:
         build()()
     except ConflictError as error:

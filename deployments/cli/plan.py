@@ -130,12 +130,13 @@ def tell_plan(app: str, policy_file: Path | None) -> None:
 
 
 def _write(planned: "ReleasePlan") -> Path:
+    from softlaunch.private import private_folder
     from softlaunch.reports.pages import write_whole
     from softlaunch.reports.plan_plot import render_plan
     from softlaunch.settings import Settings
 
     folder = Settings().reports_dir
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return write_whole(folder / f"{planned.app}-plan.html", render_plan(planned))
 
 

@@ -25,6 +25,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import describe_fault
 from softlaunch.store.losses import LossWatch, counters_folder
 from softlaunch.store.releases import Actor, read_release
+from softlaunch.visible import one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -150,7 +151,7 @@ def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> Non
         ended = [(finding, read_release(session, finding.release_id)) for finding in found]
     if not json:
         for finding, release in ended:
-            _say(f"{finding.release_id} is {release.state}: {release.reason}.")
+            _say(one_line(f"{finding.release_id} is {release.state}: {release.reason}."))
         return
     print_json(
         [

@@ -11,6 +11,7 @@ from deployments.cli.ledger import ledger
 from deployments.cli.output import console, errors
 from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
+from softlaunch.logs import in_words
 from softlaunch.notices.mail import delivering
 from softlaunch.store.database import Database
 
@@ -77,7 +78,7 @@ def _listen(database: Database) -> None:
     except (SlackClientError, OSError) as error:
         listener.stop()
         raise SlackStartError(
-            f"Slack can't be reached: {error}; check SLACK_APP_TOKEN, and that Socket Mode is on for the app"
+            f"Slack can't be reached: {in_words(error)}; check SLACK_APP_TOKEN, and that Socket Mode is on for the app"
         ) from error
     _print("Listening to Slack over Socket Mode; Ctrl-C ends it.")
     over.wait()

@@ -19,6 +19,7 @@ from deployments.services import Installation
 from deployments.stack import Service, Stack, StackError, ours
 from deployments.supervision import Supervisor, shown
 from softlaunch.errors import SoftlaunchError
+from softlaunch.private import private_folder, private_opener
 from softlaunch.settings import Settings
 
 _DEPLOY_ATTEMPTS = 3
@@ -95,8 +96,8 @@ def _check_ledger(settings: Settings) -> None:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Hold the home folder, so that a second stack in it is refused; a process that dies lets it go."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "up.lock").open("a+") as held:
+    private_folder(home)
+    with open(home / "up.lock", "a+", opener=private_opener) as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -6,7 +6,7 @@ The header is the value under `suite`: in YAML beside `cases`, in JSON lines alo
 import gzip
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -18,6 +18,7 @@ from softlaunch.documents import Document, DocumentError, parse, read_text
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.case import CASE_PROBLEM, Case
 from softlaunch.evals.golden_set import Suite, SuiteHeader
+from softlaunch.visible import one_line
 
 __all__ = ["Case", "Suite", "SuiteError", "SuiteHeader", "load_suite"]
 
@@ -63,7 +64,9 @@ class Gathering:
         try:
             case = Case.model_validate(content)
         except ValidationError as error:
-            self._broken.extend(_broken(line, problem) for problem in _once(error.errors()))
+            named = content.get("id")
+            found = (_broken(line, problem) for problem in _once(error.errors()))
+            self._broken.extend(_of_case(one, named) if isinstance(named, str) else one for one in found)
             return
         if case.id in self._lines:
             said = f"an id of its own; line {self._lines[case.id]} has this one"
@@ -176,6 +179,13 @@ def _broken(number: int, problem: ErrorDetails) -> Broken:
         return Broken(number, key, shown(value), "expected a text or a number")
     text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
     return Broken(number, key, shown(value) if value is not None else "", _with_verb(text))
+
+
+def _of_case(broken: Broken, case_id: str) -> Broken:
+    """With the case's id where a metric of it is wrong: what is said of those is long, and people look for the id."""
+    if not broken.key.startswith("metric"):
+        return broken
+    return replace(broken, expected=f"{broken.expected} (case {one_line(case_id[:_SHOWN_CHARACTERS])})")
 
 
 def _with_verb(text: str) -> str:

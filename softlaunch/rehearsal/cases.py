@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.metrics import Metric, MetricError, Sample, normalise, parse_metric
 from softlaunch.evals.metrics.text import Contains, TextMetric
+from softlaunch.evals.scoring import score_with
 
 
 class CasesError(SoftlaunchError):
@@ -87,7 +88,7 @@ def text_of(content: object) -> str:
 
 def is_right(case: Case, text: str) -> bool:
     """Whether an answer satisfies what the case expects, as an eval would score it."""
-    score = _metric_of(case).score(Sample(answer=text, expected=case.expected, tolerance=case.tolerance))
+    score = score_with(_metric_of(case), Sample(answer=text, expected=case.expected, tolerance=case.tolerance))
     return (score.value or 0.0) >= 0.5
 
 

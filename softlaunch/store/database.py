@@ -9,6 +9,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
+from softlaunch.private import make_private, private_folder, tighten
+from softlaunch.store.faults import without_values
 from softlaunch.store.ledger_file import LedgerFile
 
 _PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000}  # seconds, and milliseconds
@@ -24,20 +26,24 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        """Open, without connecting; the folder of a SQLite file is made."""
+        """Open, without connecting; the folder of a SQLite file is made, for its owner alone."""
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.path = _file_of(self.url) if self.is_sqlite else None
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(self.path.parent)
         self.engine = self._engine()
         self._file = None if self.path is None else _watched(self.engine, LedgerFile(self.path))
 
     def _engine(self) -> Engine:
         if not self.is_sqlite:
             patience = {name: value for name, value in _PATIENCE.items() if name not in self.url.query}
-            return create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=10, connect_args=patience)
-        engine = create_engine(self.url, connect_args={"timeout": 15})
+            sizes = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
+            engine = create_engine(self.url, hide_parameters=True, connect_args=patience, **sizes)
+            event.listen(engine, "handle_error", without_values)
+            return engine
+        engine = create_engine(self.url, hide_parameters=True, connect_args={"timeout": 15})
+        event.listen(engine, "do_connect", self._keep_private)
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(
             engine,
@@ -47,6 +53,14 @@ class Database:
             ),
         )
         return engine
+
+    def _keep_private(self, *_: object) -> None:
+        """The ledger may hold texts of users. SQLite gives its log and index, -wal and -shm, the file's own mode."""
+        name = self.url.database or ""
+        if name and name != ":memory:" and not name.startswith("file:"):
+            make_private(Path(name))
+            for ending in ("-wal", "-shm"):
+                tighten(Path(name + ending))
 
     @contextmanager
     def begin(self) -> Iterator[Session]:
