@@ -1,6 +1,7 @@
 """Turning a document into frozen values, or into a list of every mistake: key, value found, what was expected."""
 
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -36,11 +37,24 @@ def check(document: Document, kind: type[Checked], shorthands: Sequence[str] = (
         value = TypeAdapter(kind).validate_python(document.value)
     except ValidationError as error:
         found = [one for one in error.errors(include_url=False) if not _follows_from_another(document, one)]
-        problems += [_problem(document, details, kind, shorthands) for details in found]
-        raise failure(document.path, problems) from error
+        said = [_problem(document, details, kind, shorthands) for details in found]
+        raise failure(document.path, _without_echoes(document, problems, said)) from error
     if problems:
         raise failure(document.path, problems)
     return value
+
+
+def _without_echoes(document: Document, read: Sequence[Problem], checked: Sequence[Problem]) -> list[Problem]:
+    """All problems, one for each key that both found wrong: the reader's, but for numbers, whose range says more."""
+    endless = {
+        written(keys)
+        for keys in document.lines
+        if isinstance(value := document.at(keys), float) and not math.isfinite(value)
+    }
+    named_by_range = {problem.key for problem in checked} & endless
+    kept = [problem for problem in read if problem.key not in named_by_range]
+    unreadable = {problem.key for problem in kept if problem.key and problem.message.startswith("found ")}
+    return [*kept, *(problem for problem in checked if problem.key not in unreadable)]
 
 
 def _truths_for_numbers(document: Document, kind: Any) -> Iterator[Problem]:

@@ -1,13 +1,11 @@
 """Promptfoo's tests as cases: those of a configuration, of a file that is the list of them, or of its CSV."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from softlaunch.documents import parse, read_text
+from softlaunch.documents import LONGEST_GOLDEN_SET, LONGEST_YAML, failure, parse, read_text, table_rows
 from softlaunch.evals.suite import SuiteError
 
 Test = Mapping[str, Any]
@@ -22,7 +20,9 @@ def tests_in(path: Path) -> Iterator[tuple[int, Test]]:
     if path.suffix.lower() == ".csv":
         yield from _rows(path)
         return
-    document = parse(path, read_text(path))
+    document = parse(path, read_text(path, LONGEST_YAML))
+    if document.problems:
+        raise failure(path, document.problems)
     config = document.value if isinstance(document.value, dict) else {"tests": document.value}
     around = ("tests",) if isinstance(document.value, dict) else ()
     listed = config.get("tests")
@@ -47,12 +47,11 @@ def _with_defaults(test: Test, default: object) -> Test:
 
 def _rows(path: Path) -> Iterator[tuple[int, Test]]:
     """A column for each variable, and `__expected`, `__expected1`, ... for what is asserted: `contains: 30 days`."""
-    reader = csv.DictReader(StringIO(read_text(path)))
-    for row in reader:
+    for line, row in table_rows(path, read_text(path, LONGEST_GOLDEN_SET)):
         told = {name: value for name, value in row.items() if name and value}
         asserted = [_written(told[name]) for name in sorted(told) if name.startswith("__expected")]
         variables = {name: value for name, value in told.items() if not name.startswith("__")}
-        yield reader.line_num, {"description": told.get("__description"), "vars": variables, "assert": asserted}
+        yield line, {"description": told.get("__description"), "vars": variables, "assert": asserted}
 
 
 def _written(text: str) -> Test:
