@@ -118,7 +118,9 @@ def _unpacked(path: Path, content: bytes, longest: int) -> bytes:
                     raise _too_long(path, longest)
             rest = unpacking.unused_data.lstrip(b"\0")  # padding, as gzip allows it
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DocumentError(f"{named(path)} can't be read: it isn't compressed with gzip as it should be ({error})") from error
+        raise DocumentError(
+            f"{named(path)} can't be read: it isn't compressed with gzip as it should be ({error})"
+        ) from error
     return b"".join(parts)
 
 

@@ -17,6 +17,7 @@ from softlaunch import __version__
 from softlaunch.gateway.answers import Facts, MalformedAnswerError, StreamReader, read_completion, text_of
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.wire import JSON, Headers, error_body
+from softlaunch.prompt_bodies import request_body
 from softlaunch.store.request_log import RequestError
 from softlaunch.variant import TemplateVariablesError, Variant
 
@@ -104,7 +105,7 @@ class Upstream:
         answer = Answer()
         model = call.variant.model
         try:
-            body = call.variant.request_body(call.body)
+            body = await request_body(call.variant, call.body)
             streamed = _ask_for_usage(body)
             content = orjson.dumps(body)
             headers = _headers(self._environment[model.api_key_env] if model.api_key_env else None)

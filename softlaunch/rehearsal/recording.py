@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,7 +116,9 @@ def _json_rows(path: Path, text: str) -> Iterator[Mapping[str, Any]]:
             except ValueError as error:
                 raise RecordingError(f"{path}, line {number}: no valid JSON ({error})") from error
             if not isinstance(row, dict):
-                raise RecordingError(f"{path}, line {number}: found {line[:60]!r}, expected a JSON object, a call a line")
+                raise RecordingError(
+                    f"{path}, line {number}: found {line[:60]!r}, expected a JSON object, a call a line"
+                )
             yield row
 
 

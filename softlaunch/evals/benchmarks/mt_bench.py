@@ -239,9 +239,7 @@ def _prompt(path: Path, row: _PromptRow) -> PromptVersion:
     )
     messages = tuple(PromptMessage(role=role, content=_as_template(text)) for role, text in parts)
     try:
-        return PromptVersion(
-            name=f"mt-bench-{row.name}", version="1.0.0", messages=messages, purpose=row.description
-        )
+        return PromptVersion(name=f"mt-bench-{row.name}", version="1.0.0", messages=messages, purpose=row.description)
     except ValidationError as error:
         raise MtBenchError(f"{path}: the prompt {row.name!r} can't be used: {_first_problem(error)}") from error
 
