@@ -89,8 +89,8 @@ def decode_as_written(path: Path, content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise DocumentError(
-            f"{named(path)}, line {line}: not UTF-8 text (the byte 0x{error.object[error.start]:02x} is not UTF-8); save the file as "
-            f"UTF-8. If it is Windows-1252: {_conversion(path, 'WINDOWS-1252')}"
+            f"{named(path)}, line {line}: not UTF-8 text (the byte 0x{error.object[error.start]:02x} is not UTF-8); "
+            f"save the file as UTF-8. If it is Windows-1252: {_conversion(path, 'WINDOWS-1252')}"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
@@ -118,9 +118,7 @@ def _unpacked(path: Path, content: bytes, longest: int) -> bytes:
                     raise _too_long(path, longest)
             rest = unpacking.unused_data.lstrip(b"\0")  # padding, as gzip allows it
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DocumentError(
-            f"{named(path)} can't be read: it isn't compressed with gzip as it should be ({error})"
-        ) from error
+        raise DocumentError(f"{named(path)} can't be read: it is no sound gzip ({error})") from error
     return b"".join(parts)
 
 

@@ -52,7 +52,8 @@ def _row(path: Path, line: int, header: Sequence[str], cells: list[str]) -> dict
         )
     if len(cells) < len(header):
         raise DocumentError(
-            f"{named(path)}, line {line}: the row is shorter than the header ({len(cells)} cells, {len(header)} columns)"
+            f"{named(path)}, line {line}: the row is shorter than the header ({len(cells)} cells, {len(header)} "
+            "columns); a line break in a cell needs quotes around the cell"
         )
     return {name: cell for name, cell in zip(header, cells, strict=False) if name}
 

@@ -120,15 +120,17 @@ class _Composer:
         return node, size
 
     def _composed(self, event: Any, tag: str | None, keys: Keys) -> tuple[yaml.Node, int]:
+        mark: Any = event.start_mark
         if isinstance(event, yaml.ScalarEvent):
             tag = tag or self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
-            return yaml.ScalarNode(tag, event.value, event.start_mark, event.end_mark, style=event.style), 1
+            return yaml.ScalarNode(tag, event.value, mark), 1
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(event, keys)
         return self._mapping(event, keys)
 
     def _sequence(self, event: Any, keys: Keys) -> tuple[yaml.Node, int]:
-        items, size = [], 1
+        items: list[yaml.Node] = []
+        size = 1
         while not self._loader.check_event(yaml.SequenceEndEvent):
             item, inside = self._node((*keys, len(items)))
             items.append(item)
@@ -137,7 +139,8 @@ class _Composer:
         return yaml.SequenceNode(f"{_PREFIX}seq", items, event.start_mark), size
 
     def _mapping(self, event: Any, keys: Keys) -> tuple[yaml.Node, int]:
-        pairs, size = [], 1
+        pairs: list[tuple[yaml.Node, yaml.Node]] = []
+        size = 1
         while not self._loader.check_event(yaml.MappingEndEvent):
             key, _ = self._node((*keys, "?"))
             value, inside = self._node((*keys, key.value if isinstance(key, yaml.ScalarNode) else "?"))
@@ -216,7 +219,7 @@ class _Reading:
                 self._note(self._line(part), keys, "<< takes over a mapping or a list of mappings, and this is none")
         return found
 
-    def _scalar(self, node: yaml.ScalarNode, keys: Keys, line: int) -> Any:
+    def _scalar(self, node: yaml.Node, keys: Keys, line: int) -> Any:
         shown, expected = _shortened(node.value), _EXPECTED.get(node.tag)
         if expected is None:
             self._note_text(line, keys, node.value)
@@ -232,7 +235,7 @@ class _Reading:
             self._note(line, keys, f"found {shown}, expected {expected}; put it in quotes if it is a text")
         return value
 
-    def _built(self, node: yaml.ScalarNode) -> Any:
+    def _built(self, node: yaml.Node) -> Any:
         """The value of a scalar that is no text; None where there is none such, or none that can be kept."""
         if len(node.value) > _LONGEST_NUMBER and node.tag != f"{_PREFIX}null":
             return None

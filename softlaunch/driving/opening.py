@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.suite import load_suite
-from softlaunch.policy.load import load_policy
+from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.prices import is_priced
 from softlaunch.registry.apps import Change, preview_candidate
@@ -165,7 +165,7 @@ def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
     stable = serving_variant(session, request.app)
     same = request.allow_same and request.changes == Changes()
     candidate = stable if same else preview_candidate(session, request.app, stable, request.changes.change)
-    _check(policy, policy_path, stable, candidate, allow_same=request.allow_same)
+    _check(policy, policy_path, Path(app.policy_path), stable, candidate, allow_same=request.allow_same)
     return _Frozen(policy, policy_path, stable, candidate)
 
 
@@ -227,14 +227,16 @@ def serving_variant(session: Session, app: str) -> Variant:
     return Variant.model_validate(session.get_one(VariantRow, route.stable_digest).content)
 
 
-def _check(policy: Policy, policy_path: Path, stable: Variant, candidate: Variant, *, allow_same: bool) -> None:
+def _check(
+    policy: Policy, policy_path: Path, app_path: Path, stable: Variant, candidate: Variant, *, allow_same: bool
+) -> None:
     """What would make a release fail later is said now."""
     if candidate.digest == stable.digest and not allow_same:
         raise NothingChangesError(
             f"{policy.app} already serves {stable.label}; name what changes (--prompt, --model, --temperature, ...), "
             "or rehearse the pipeline with it (--allow-same)"
         )
-    load_suite(policy_path.parent / policy.eval.golden_set)
+    load_suite(golden_set_path(policy, policy_path, app_path.parent))
     waits_for_cost = any(gate.metric is Metric.COST and gate.role is Role.REQUIRED for gate in policy.gates)
     unpriced = sorted({variant.model.name for variant in (stable, candidate) if not is_priced(variant.model)})
     if waits_for_cost and unpriced:

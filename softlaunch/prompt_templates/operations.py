@@ -89,10 +89,18 @@ def _width(written: str) -> int:
     return int(written)
 
 
+def _text(budget: Budget, value: Any) -> str:
+    """A value as the text that a filter makes of it first, paid for before it is made."""
+    if isinstance(value, str):
+        return value
+    budget.make(4 * budget.size(value))
+    return str(value)
+
+
 def _linear(budget: Budget, arguments: Arguments, named: Named) -> int:
     size = 0
     for value in arguments:
-        size += len(value) if type(value) is str else budget.size(value)
+        size += budget.size(value)
     for value in named.values():
         size += budget.size(value)
     return size
@@ -122,11 +130,12 @@ def _padded(budget: Budget, arguments: Arguments, named: Named) -> int:
 
 def _tabs(budget: Budget, arguments: Arguments, named: Named) -> int:
     width = _argument(arguments, named, 1, "tabsize", 8)
-    return _narrowed(budget, arguments, named) + arguments[0].count("\t") * (width if isinstance(width, int) else 1)
+    tabs = int(arguments[0].count("\t"))
+    return _narrowed(budget, arguments, named) + tabs * (width if isinstance(width, int) else 1)
 
 
 def _replaced(budget: Budget, arguments: Arguments, named: Named) -> int:
-    text, old = str(arguments[0]), str(_argument(arguments, named, 1, "old", ""))
+    text, old = _text(budget, arguments[0]), _text(budget, _argument(arguments, named, 1, "old", ""))
     budget.spend(len(text))
     times = text.count(old) if old else len(text) + 1
     new = _argument(arguments, named, 2, "new", "")
@@ -134,14 +143,15 @@ def _replaced(budget: Budget, arguments: Arguments, named: Named) -> int:
 
 
 def _translated(budget: Budget, arguments: Arguments, named: Named) -> int:
-    largest = max((budget.size(value) for value in dict(*arguments[1:2]).values()), default=1)
+    table = arguments[1] if len(arguments) > 1 and isinstance(arguments[1], dict) else {}
+    largest = max((budget.size(value) for value in table.values()), default=1)
     return _linear(budget, arguments, named) + len(arguments[0]) * largest
 
 
 def _joined(budget: Budget, arguments: Arguments, named: Named) -> int:
     separator = _argument(arguments, named, 1, "d", "")
     return (
-        join_size(budget, str(separator), arguments[0])
+        join_size(budget, _text(budget, separator), arguments[0])
         if isinstance(arguments[0], list | tuple)
         else (budget.size(arguments[0]) * (1 + budget.size(separator)))
     )
@@ -150,7 +160,7 @@ def _joined(budget: Budget, arguments: Arguments, named: Named) -> int:
 def _indented(budget: Budget, arguments: Arguments, named: Named) -> int:
     width = _argument(arguments, named, 1, "width", 4)
     wide = abs(width) if isinstance(width, int) else budget.size(width)
-    text = str(arguments[0])
+    text = _text(budget, arguments[0])
     return _narrowed(budget, arguments, named) + (text.count("\n") + 2) * wide
 
 
@@ -185,7 +195,7 @@ def _as_json(budget: Budget, arguments: Arguments, named: Named) -> int:
 
 
 def _stripped(budget: Budget, arguments: Arguments, named: Named) -> int:
-    text = str(arguments[0])
+    text = _text(budget, arguments[0])
     budget.spend(len(text) * (text.count("<") >> 4))  # each tag's removal copies the rest
     return _linear(budget, arguments, named)
 
@@ -197,7 +207,7 @@ def _linked(budget: Budget, arguments: Arguments, named: Named) -> int:
 
 
 def _percent_filter(budget: Budget, arguments: Arguments, named: Named) -> int:
-    return _percent_size(budget, str(arguments[0]), named or tuple(arguments[1:]))
+    return _percent_size(budget, _text(budget, arguments[0]), named or tuple(arguments[1:]))
 
 
 _METHODS: Mapping[str, Cost] = {
@@ -212,13 +222,12 @@ _METHODS: Mapping[str, Cost] = {
     "escape": _times(_ESCAPED),
     "striptags": _stripped,
 }
+_LOOKING = ("abs", "attr", "count", "d", "default", "first", "last", "length", "random", "safe")
+_ONE_BY_ONE = ("items", "map", "reject", "rejectattr", "select", "selectattr")
 _FILTERS: Mapping[str, Cost] = {
-    **dict.fromkeys(
-        ("abs", "attr", "count", "d", "default", "first", "last", "length", "random", "safe"), _next_to_nothing
-    ),
+    **dict.fromkeys((*_LOOKING, *_ONE_BY_ONE), _next_to_nothing),
     **dict.fromkeys(("e", "escape", "forceescape", "urlencode", "xmlattr"), _times(2 * _ESCAPED)),
     **dict.fromkeys(("dictsort", "groupby", "max", "min", "sort", "title", "unique", "wordcount"), _times(4)),
-    **dict.fromkeys(("map", "reject", "rejectattr", "select", "selectattr", "items"), _next_to_nothing),
     "batch": _filled,
     "round": _narrowed,
     "slice": _narrowed,

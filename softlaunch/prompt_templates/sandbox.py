@@ -55,7 +55,8 @@ class MeteredSandbox(ImmutableSandboxedEnvironment):
         super().__init__(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, optimized=False)
         self.finalize = _written
         self.filters = {name: _paid_filter(name, made) for name, made in self.filters.items()}
-        self.tests = {name: _paid_test(made) for name, made in self.tests.items()}
+        tests: dict[str, Any] = self.tests
+        self.tests = {name: _paid_test(made) for name, made in tests.items()}
         self.filters |= {_LOOP: _turns, _JOINED: _joined, _SEEN: _seen}
         self.globals["range"] = _range
         del self.globals["lipsum"]
@@ -199,22 +200,22 @@ class _Metering(NodeTransformer):
         repeats = (nodes.For, nodes.Macro, nodes.CallBlock, nodes.Call, nodes.Block)
         self._repeats = next(template.find_all(repeats), None) is not None
 
-    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:
+    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:  # noqa: N802  (Jinja's name)
         """A text that may be written again and again is paid for like any other output."""
         return nodes.Const(node.data, lineno=node.lineno) if self._repeats else node
 
-    def visit_For(self, node: nodes.For) -> nodes.Node:
+    def visit_For(self, node: nodes.For) -> nodes.Node:  # noqa: N802  (Jinja's name)
         """Each turn is paid for."""
         self.generic_visit(node)
         node.iter = _filtered(node.iter, _LOOP)
         return node
 
-    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:  # noqa: N802  (Jinja's name)
         """Texts joined by `~` are paid for by their length."""
         self.generic_visit(node)
         return _filtered(node.nodes[0], _JOINED, node.nodes[1:])
 
-    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:  # noqa: N802  (Jinja's name)
         """Comparing and searching is paid for by the length."""
         self.generic_visit(node)
         if self._repeats:
@@ -223,11 +224,11 @@ class _Metering(NodeTransformer):
                 operand.expr = _filtered(operand.expr, _SEEN)
         return node
 
-    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:  # noqa: N802  (Jinja's name)
         """A slice is a copy."""
         self.generic_visit(node)
         return _filtered(node, _SEEN) if isinstance(node.arg, nodes.Slice) else node
 
 
-def _filtered(node: nodes.Expr, name: str, arguments: list[nodes.Expr] | None = None) -> nodes.Filter:
+def _filtered(node: Any, name: str, arguments: list[nodes.Expr] | None = None) -> nodes.Filter:
     return nodes.Filter(node, name, arguments or [], [], None, None, lineno=node.lineno)

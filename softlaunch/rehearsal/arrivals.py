@@ -60,15 +60,18 @@ def _moment(path: Path, number: int, row: dict[str, str]) -> float:
     if not written:
         raise ArrivalsError(f"{path}, row {number}: no TIMESTAMP; the columns are {', '.join(map(str, row))}")
     try:
-        seconds = float(written)
-        if not math.isfinite(seconds):
-            raise ArrivalsError(f"{path}, row {number}: TIMESTAMP is {written}, expected a finite number of seconds")
-        return seconds
-    except ValueError:
-        pass
-    try:
-        return datetime.fromisoformat(written).timestamp()
+        seconds = _seconds(written)
     except (ValueError, OverflowError, OSError) as error:
         raise ArrivalsError(
             f"{path}, row {number}: TIMESTAMP is {written[:80]!r}, expected ISO 8601 or a number of seconds"
         ) from error
+    if not math.isfinite(seconds):
+        raise ArrivalsError(f"{path}, row {number}: TIMESTAMP is {written[:80]}, expected a finite number of seconds")
+    return seconds
+
+
+def _seconds(written: str) -> float:
+    try:
+        return float(written)
+    except ValueError:
+        return datetime.fromisoformat(written).timestamp()
