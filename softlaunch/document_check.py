@@ -27,6 +27,15 @@ _EXPECTED = {
 }
 
 
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
+"""What a validator raises for a value of a kind that nobody thought of."""
+
+
+def unforeseen(error: Exception) -> str:
+    """What is said of a value that no validator was made for."""
+    return f"something here is of a kind that can't be read ({error}); compare it with an example or the schema"
+
+
 def check(document: Document, kind: type[Checked], shorthands: Sequence[str] = ()) -> Checked:
     """The document as a value of a type. Raises DocumentError with every problem found.
 
@@ -39,6 +48,8 @@ def check(document: Document, kind: type[Checked], shorthands: Sequence[str] = (
         found = [one for one in error.errors(include_url=False) if not _follows_from_another(document, one)]
         said = [_problem(document, details, kind, shorthands) for details in found]
         raise failure(document.path, _without_echoes(document, problems, said)) from error
+    except UNFORESEEN as error:
+        raise failure(document.path, [*problems, Problem(1, "", unforeseen(error))]) from error
     if problems:
         raise failure(document.path, problems)
     return value

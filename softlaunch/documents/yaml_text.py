@@ -13,7 +13,9 @@ from softlaunch.documents.problems import Document, Keys, Problem, failure, writ
 _DEEPEST = 20
 _MOST_REPEATED = 10_000
 """Values that aliases may repeat in a document: enough for shared defaults, and no bomb."""
-_LONG = 1 << 16  # from here on libyaml reads, four times as fast, with poorer messages
+_MOST_VALUES = 200_000
+"""Values of a document, keys included; reading them takes some seconds."""
+_LONG = 1 << 14  # from here on libyaml reads, four times as fast, with poorer messages
 _LONGEST_NUMBER = 40
 _SHOWN_CHARACTERS = 60
 _PREFIX = "tag:yaml.org,2002:"
@@ -44,8 +46,9 @@ class _RefusedError(Exception):
 
 def parse(path: Path, text: str, first_line: int = 1) -> Document:
     """Read YAML that begins on a line of a file. Raises DocumentError where it isn't YAML at all."""
-    loader = _loader(text)
+    loader = None
     try:
+        loader = _loader(text)
         composer = _Composer(loader, first_line)
         node = composer.document()
         if node is None:
@@ -59,7 +62,7 @@ def parse(path: Path, text: str, first_line: int = 1) -> Document:
         line = first_line + (mark.line if mark else 0)
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise failure(path, [Problem(line, "", f"this is not valid YAML: {said}")]) from error
-    except (yaml.YAMLError, ValueError) as error:  # a ValueError for an escape of no character, such as \UFFFFFFFF
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two for escapes such as \UFFFFFFFF
         line = first_line + text.count("\n", 0, getattr(error, "position", 0))
         said = " ".join(str(error).split())
         raise failure(path, [Problem(line, "", f"this is not valid YAML: {said}")]) from error
@@ -86,6 +89,7 @@ class _Composer:
         self._anchors: dict[str, tuple[yaml.Node, int]] = {}
         self._open: dict[str, Keys] = {}
         self._repeated = 0
+        self._values = 0
 
     def document(self) -> yaml.Node | None:
         """The only document's node; None where there is nothing."""
@@ -107,6 +111,10 @@ class _Composer:
             return self._alias(event, keys)
         if len(keys) > _DEEPEST:
             raise _too_deep(self._line(event), keys)
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            said = f"more than {_MOST_VALUES:,} values in one YAML file; split it, or write a golden set as JSON lines"
+            raise _RefusedError(self._line(event), (), said)
         tag = event.tag if event.tag != "!" else None
         if tag is not None and tag not in _TAGS:
             said = f"this is not valid YAML: could not determine a constructor for the tag {tag!r}"

@@ -34,8 +34,19 @@ def tests_in(path: Path) -> Iterator[tuple[int, Test]]:
         )
     if not isinstance(listed, list) or not all(isinstance(test, dict) for test in listed):
         raise SuiteError(f"{path}: tests: expected a list of tests with vars and assert")
+    default = config.get("defaultTest")
+    _check_form(path, document.line(("defaultTest",)), default if isinstance(default, dict) else {})
     for position, test in enumerate(listed):
-        yield document.line((*around, position)), _with_defaults(test, config.get("defaultTest"))
+        line = document.line((*around, position))
+        _check_form(path, line, test)
+        yield line, _with_defaults(test, default)
+
+
+def _check_form(path: Path, line: int, test: Test) -> None:
+    for key, kind, wanted in (("vars", dict, "a mapping of names to values"), ("assert", list, "a list of assertions")):
+        found = test.get(key)
+        if found is not None and not isinstance(found, kind):
+            raise SuiteError(f"{path}, line {line}: {key}: found {str(found)[:60]!r}, expected {wanted}")
 
 
 def _with_defaults(test: Test, default: object) -> Test:

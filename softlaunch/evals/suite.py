@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from softlaunch.document_check import check
+from softlaunch.document_check import UNFORESEEN, check, unforeseen
 from softlaunch.documents import (
     LONGEST_GOLDEN_SET,
     LONGEST_YAML,
@@ -71,6 +71,9 @@ class Gathering:
             case = Case.model_validate(content)
         except ValidationError as error:
             self._broken.extend(_broken(line, problem) for problem in _once(error.errors()))
+            return
+        except UNFORESEEN as error:
+            self.refuse(Broken(line, "", shown(content), unforeseen(error)))
             return
         if case.id in self._lines:
             said = f"an id of its own; line {self._lines[case.id]} has this one"

@@ -211,9 +211,10 @@ def _compile(path: Path, parts: list[_Part]) -> None:
         if not part.content:
             problems.append(Problem(max(1, part.first_line - 1), "", f"the {part.role} message has no text"))
         try:
-            compiled("\n".join(part.lines))
+            compiled(part.content)
         except TemplateSyntaxError as error:
-            line = part.first_line + error.lineno - 1
+            blank = next((position for position, line in enumerate(part.lines) if line), 0)
+            line = part.first_line + blank + error.lineno - 1
             problems.append(Problem(line, "", f"the {part.role} message is no valid template: {error.message}"))
     if problems:
         raise failure(path, problems)

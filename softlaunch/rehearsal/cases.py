@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from softlaunch.document_check import UNFORESEEN, unforeseen
 from softlaunch.documents import LONGEST_GOLDEN_SET, DocumentError, parse_json, read_bytes
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.metrics import Metric, MetricError, Sample, normalise, parse_metric
@@ -126,6 +127,8 @@ def _parse(path: Path, number: int, line: bytes) -> Case:
         return Case.model_validate(parse_json(line))
     except ValidationError as error:
         raise CasesError(f"{path}, line {number}: {first_problem(error)}") from error
+    except UNFORESEEN as error:
+        raise CasesError(f"{path}, line {number}: {unforeseen(error)}") from error
     except ValueError as error:
         raise CasesError(f"{path}, line {number}: no valid JSON ({error}); each line is one JSON object") from error
 

@@ -71,7 +71,7 @@ class SampleFile:
             else:
                 with _open_csv(self.path) as reader:
                     yield from reader
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _unreadable(self.path, error) from error
 
 
@@ -88,7 +88,7 @@ def _columns(path: Path) -> tuple[str, ...]:
             return tuple(parquet.read_schema(path).names)
         with _open_csv(path) as reader:
             return tuple(reader.schema.names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -117,6 +117,8 @@ def _open_csv(path: Path) -> csv.CSVStreamingReader:
 
 
 def _unreadable(path: Path, error: Exception) -> SamplesError:
+    if isinstance(error, UnicodeDecodeError):
+        return SamplesError(f"{path} can't be read: a column's name is not UTF-8 text; save the file as UTF-8")
     if "Empty CSV" in str(error):
         return SamplesError(f"{path} is empty; expected a header and a row for each request")
     return SamplesError(f"{path} can't be read: {error}")
