@@ -29,7 +29,7 @@ _BOMB = "\n".join(
         pytest.param('a: "\\U00110000"', "line 1: this is not valid YAML", id="no character"),
         pytest.param('a: b\nc: "\\UFFFFFFFF"', "this is not valid YAML", id="far from a character"),
         pytest.param("a: b\nc: \x00", "line 2: this is not valid YAML", id="a NUL"),
-        pytest.param("- 1\n" * 200_001, "more than 200,000 values", id="too many values"),
+        pytest.param("- 1\n" * 200_001, "more than 200,000 values", id="too many values", marks=pytest.mark.long),
     ],
 )
 def test_a_document_that_is_refused_as_a_whole(text: str, said: str) -> None:
