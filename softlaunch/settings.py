@@ -1,5 +1,6 @@
 """Settings of one installation, read from the environment (`SOFTLAUNCH_*`) once and frozen."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -23,6 +24,10 @@ class Settings(BaseSettings):
         default=15.0, ge=5, le=600, description="how long a driver may be silent before another one may take over"
     )
     eval_shards: int = Field(default=1, ge=1, le=256, description="how many tasks of a Dask cluster share an eval")
+    golden_set_folders: str = Field(
+        default="",
+        description="folders besides an app's own, separated by ':', from which policies may take golden sets",
+    )
     dask_address: str | None = Field(
         default=None, description="scheduler of that cluster; one is started on this machine when unset"
     )
@@ -60,6 +65,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @property
+    def allowed_golden_set_folders(self) -> tuple[Path, ...]:
+        """Folders besides an app's own that may hold its golden set."""
+        return tuple(Path(folder) for folder in self.golden_set_folders.split(os.pathsep) if folder)
 
     @property
     def archive_address(self) -> str:

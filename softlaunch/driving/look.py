@@ -200,7 +200,12 @@ def _counts(evidence: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def eval_order(release: Release) -> EvalOrder:
-    """The regression eval that a release wants: its answers are kept under the release's id."""
+    """The regression eval that a release wants: its answers are kept under the release's id.
+
+    Raises PolicyError where the golden set, which was checked when the release was opened, has become a link.
+    """
+    policy_path = Path(release.policy_path)
+    checked = (policy_path.parent / release.policy.eval.golden_set).parent
     return EvalOrder(
         run_id=release.id,
         app=release.app,
@@ -208,5 +213,5 @@ def eval_order(release: Release) -> EvalOrder:
         stable=release.stable,
         candidate=release.candidate,
         policy=release.policy.eval,
-        golden_set=golden_set_path(release.policy, Path(release.policy_path)),
+        golden_set=golden_set_path(release.policy, policy_path, checked),
     )

@@ -10,7 +10,7 @@ from sqlmodel import Session
 from softlaunch.driving.emergency import look_at_stable
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.suite import load_suite
-from softlaunch.policy.load import load_policy
+from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.prices import is_priced
 from softlaunch.registry.apps import Change, preview_candidate
@@ -216,7 +216,7 @@ def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
     candidate = stable if same else preview_candidate(session, request.app, stable, request.changes.change)
     _check_differs(policy, stable, candidate, allow_same=request.allow_same)
     if not request.emergency:
-        _check(policy, policy_path, stable, candidate)
+        _check(policy, policy_path, Path(app.policy_path), stable, candidate)
     return _Frozen(policy, policy_path, stable, candidate)
 
 
@@ -288,9 +288,9 @@ def _check_differs(policy: Policy, stable: Variant, candidate: Variant, *, allow
         )
 
 
-def _check(policy: Policy, policy_path: Path, stable: Variant, candidate: Variant) -> None:
+def _check(policy: Policy, policy_path: Path, app_path: Path, stable: Variant, candidate: Variant) -> None:
     """What would make a release fail later is said now."""
-    load_suite(policy_path.parent / policy.eval.golden_set)
+    load_suite(golden_set_path(policy, policy_path, app_path.parent))
     waits_for_cost = any(gate.metric is Metric.COST and gate.role is Role.REQUIRED for gate in policy.gates)
     unpriced = sorted({variant.model.name for variant in (stable, candidate) if not is_priced(variant.model)})
     if waits_for_cost and unpriced:

@@ -21,6 +21,7 @@ from softlaunch.gateway.refusals import ProviderError, classify, read_error
 from softlaunch.gateway.streams import StreamReader
 from softlaunch.gateway.usage_asking import UsageAsking
 from softlaunch.gateway.wire import JSON, Headers, error_body
+from softlaunch.prompt_bodies import request_body
 from softlaunch.request_outcome import GIVEN, RequestOutcome
 from softlaunch.variant import TemplateVariablesError, Variant
 
@@ -130,7 +131,7 @@ class Upstream:
         answer = Answer()
         model = call.variant.model
         try:
-            body = call.variant.request_body(call.body)
+            body = await request_body(call.variant, call.body)
             added = self._usage.add_to(body, model)
             content = orjson.dumps(body)
             headers = _headers(self._environment[model.api_key_env] if model.api_key_env else None)
