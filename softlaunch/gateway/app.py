@@ -15,12 +15,13 @@ from softlaunch.gateway.requests import app_of, check_key, find_served, parse_ch
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import (
+    BodyReader,
+    BodyRoom,
     ClientGoneError,
     Receive,
     RefusedError,
     Scope,
     Send,
-    read_body,
     read_object,
     send_answer,
     send_json,
@@ -58,7 +59,8 @@ class Gateway:
         self._limits = limits
         self._metrics = Metrics(table, log)
         self._completions = Completions(upstream, log, self._metrics, limits)
-        self._in_flight = self._bytes = 0
+        self._in_flight = 0
+        self._room = BodyRoom(limits)
         self._created = int(time.time())
         self._endpoints: dict[tuple[str, str], Endpoint] = {
             ("POST", "/v1/chat/completions"): self._chat,
@@ -99,24 +101,21 @@ class Gateway:
             raise RefusedError(405 if wrong_verb else 404, text, code="unknown_url")
 
     async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
-        if self._in_flight >= self._limits.requests or self._bytes >= self._limits.requests_bytes:
+        if self._in_flight >= self._limits.requests:
             text = f"the gateway has {self._in_flight} requests under way and takes no more now; try again"
             raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(1))
         self._in_flight += 1
-        size = 0
         try:
-            content = await read_body(receive, self._limits, _declared(headers))
-            size = len(content)
-            self._bytes += size
-            request = parse_chat(content, headers)
-            served = find_served(self._table, request.app)
-            await self._completions.answer(request, served, receive, send)
+            with BodyReader(receive, self._limits, self._room) as body:
+                request = parse_chat(await body.read(_declared(headers)), headers)
+                served = find_served(self._table, request.app)
+                await self._completions.answer(request, served, receive, send)
         finally:
             self._in_flight -= 1
-            self._bytes -= size
 
     async def _feedback(self, headers: Headers, receive: Receive, send: Send) -> None:
-        body = read_object(await read_body(receive, self._limits, _declared(headers)))
+        with BodyReader(receive, self._limits, self._room) as reader:
+            body = read_object(await reader.read(_declared(headers)))
         records = parse_feedback(body, self._log.now())
         if self._table.get(app_of(records[0].request_id)) is None:
             text = f"no app of this gateway answered request {records[0].request_id!r}"

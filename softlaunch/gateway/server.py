@@ -6,20 +6,20 @@ import resource
 import secrets
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import uvicorn
 
 from softlaunch.gateway.app import Gateway, create_app
-from softlaunch.gateway.heads import bounded_heads
+from softlaunch.gateway.connections import Connections, Network
+from softlaunch.gateway.http_protocol import http_protocol
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.store.database import Database
 
-_IDLE_SECONDS = 75
-_CONNECTIONS_PER_REQUEST = 4
+_OTHER_FILES = 128  # the ledger, logs, listeners
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class GatewayOptions:
     port: int = 8800
     log_level: str = "info"
     client_keys: Sequence[str] = ()
+    trusted_proxies: Sequence[Network] = ()
     limits: Limits = field(default_factory=Limits)
 
 
@@ -54,7 +55,7 @@ def build_server(
     config = uvicorn.Config(
         build_app(database, options, address, environment),
         loop="uvloop",
-        http=bounded_heads(options.limits.head_seconds),
+        http=http_protocol(Connections(options.limits, options.trusted_proxies)),
         ws="none",
         interface="asgi3",
         lifespan="on",
@@ -63,9 +64,7 @@ def build_server(
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=max(1, round(options.limits.shutdown_seconds)),
-        limit_concurrency=options.limits.requests * _CONNECTIONS_PER_REQUEST,
         backlog=2048,
     )
     return uvicorn.Server(config), listener
@@ -73,8 +72,8 @@ def build_server(
 
 def serve(database: Database, options: GatewayOptions) -> None:
     """Serve until SIGINT or SIGTERM: then requests under way are finished, and the log is written."""
-    _raise_file_limit()
-    server, listener = build_server(database, options)
+    files = _raise_file_limit()
+    server, listener = build_server(database, replace(options, limits=_affordable(options.limits, files)))
     gc.collect()
     gc.freeze()  # what is loaded by now stays: collections need not walk through it, which took tens of milliseconds
     try:
@@ -83,10 +82,17 @@ def serve(database: Database, options: GatewayOptions) -> None:
         database.close()
 
 
-def _raise_file_limit() -> None:
-    """Every connection is a file, and a shell's usual limit of 1,024 is a gateway's at half load."""
+def _raise_file_limit() -> int:
+    """The files that may be open: every connection is one, and a shell's usual limit is a gateway's at half load."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def _affordable(limits: Limits, files: int) -> Limits:
+    """As many connections of clients as leave files for those to providers, and at least half of all."""
+    left = files - limits.requests - limits.mirrors - _OTHER_FILES
+    return replace(limits, connections=min(limits.connections, max(left, files // 2)))
 
 
 def _bind(host: str, port: int) -> socket.socket:

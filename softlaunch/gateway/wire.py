@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -16,6 +16,9 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON: Headers = [(b"content-type", b"application/json")]
+
+_BYTES_PER_VALUE = 64
+_BYTES_PER_OBJECT = 240
 
 
 class RefusedError(SoftlaunchError):
@@ -58,32 +61,92 @@ async def send_json(send: Send, value: object, status: int = 200) -> None:
     await send_answer(send, status, orjson.dumps(value), JSON)
 
 
-async def read_body(receive: Receive, limits: Limits, declared: int | None) -> bytes:
-    """The request's body. Raises RefusedError with 413 or 408, and ClientGoneError."""
-    if declared is not None and declared > limits.body_bytes:
-        raise _too_large(limits)
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await _read_parts(receive, limits)
-    except TimeoutError:
-        text = f"the request's body didn't arrive within {limits.body_seconds:g} s"
-        raise RefusedError(408, text, code="request_timeout") from None
+class BodyRoom:
+    """The memory that all bodies of requests may take together, in bytes."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.requests_bytes
+        self.used = 0
+
+    def take(self, size: int) -> None:
+        """Count bytes that have come. Raises RefusedError with 503 when there is no room for them."""
+        if self.used + size > self._most:
+            text = "the gateway has as much of requests under way as it has memory for; try again"
+            headers = [(b"retry-after", b"1")]
+            raise RefusedError(503, text, kind="server_error", code="overloaded", headers=headers)
+        self.used += size
+
+    def give_back(self, size: int) -> None:
+        """These bytes are gone."""
+        self.used -= size
 
 
-async def _read_parts(receive: Receive, limits: Limits) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limits.body_bytes:
+class BodyReader:
+    """The body of one request; as a context manager it gives back the room that the body took."""
+
+    def __init__(self, receive: Receive, limits: Limits, room: BodyRoom) -> None:
+        self._receive = receive
+        self._limits = limits
+        self._room = room
+        self._taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give_back(self._taken)
+
+    async def read(self, declared: int | None) -> bytes:
+        """The whole body, of the length that was declared for it. Raises RefusedError (413, 408, 503), ClientGoneError.
+
+        A client must keep up `body_rate`, so that one that sends a byte now and then doesn't hold a place.
+        """
+        limits = self._limits
+        if declared is not None and declared > limits.body_bytes:
             raise _too_large(limits)
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout_at(began + min(limits.body_grace_seconds, limits.body_seconds)) as guard:
+                content = await self._parts(guard, began)
+        except TimeoutError:
+            text = (
+                f"the request's body didn't arrive within {clock() - began:.3g} s: send it within "
+                f"{limits.body_seconds:g} s, and at {limits.body_rate} bytes a second"
+            )
+            raise RefusedError(408, text, code="request_timeout") from None
+        self._take(_parsed_size(content))
+        return content
+
+    async def _parts(self, guard: asyncio.Timeout, began: float) -> bytes:
+        limits = self._limits
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limits.body_bytes:
+                raise _too_large(limits)
+            self._take(len(parts[-1]))
+            if not message.get("more_body", False):
+                return parts[0] if len(parts) == 1 else b"".join(parts)
+            seconds = limits.body_grace_seconds + size / limits.body_rate
+            guard.reschedule(began + min(seconds, limits.body_seconds))
+
+    def _take(self, size: int) -> None:
+        self._room.take(size)
+        self._taken += size
+
+
+def _parsed_size(content: bytes) -> int:
+    """About what a JSON document takes once it is read, beyond its text: an object or a list costs more than its sign.
+
+    `[{},{},{},...` would otherwise be twenty times as large in memory as anybody counted.
+    """
+    return content.count(b",") * _BYTES_PER_VALUE + content.count(b"{") * _BYTES_PER_OBJECT
 
 
 def _too_large(limits: Limits) -> RefusedError:
