@@ -59,7 +59,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """Its place is free again."""
         self.deaf = True
-        self.state.connections.discard(self)  # type: ignore[arg-type]
+        self.state.connections.discard(self)
         self.connections.forget(self)
         if self._admitted:
             self.connections.leave(self._address)

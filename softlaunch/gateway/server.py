@@ -15,6 +15,8 @@ from softlaunch.gateway.connections import Connections, Network
 from softlaunch.gateway.http_protocol import http_protocol
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
+from softlaunch.gateway.ratings import Ratings
+from softlaunch.gateway.request_seals import Keys
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.store.database import Database
@@ -30,6 +32,8 @@ class GatewayOptions:
     port: int = 8800
     log_level: str = "info"
     client_keys: Sequence[str] = ()
+    feedback_keys: Sequence[str] = ()
+    rating_window_seconds: float = 7 * 86_400.0
     trusted_proxies: Sequence[Network] = ()
     limits: Limits = field(default_factory=Limits)
 
@@ -37,12 +41,15 @@ class GatewayOptions:
 def build_app(
     database: Database, options: GatewayOptions, address: str, environment: Mapping[str, str] | None = None
 ) -> Gateway:
-    """A gateway on a ledger; `environment` holds the providers' keys, the process's own when left out."""
+    """A gateway on a ledger; `environment` holds keys of providers and secrets of units, else the process's own does."""
     limits = options.limits
     table = RouteTable(database, poll_seconds=limits.route_poll_seconds)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     log = LogSink(database, gateway_id=gateway_id, address=address, revisions=table.revisions, limits=limits)
-    return create_app(table, log, Upstream(limits, environment), client_keys=options.client_keys, limits=limits)
+    keys = Keys(_encoded(options.client_keys), _encoded(options.feedback_keys))
+    ratings = Ratings(database, table, keys, options.rating_window_seconds)
+    upstream = Upstream(limits, environment)
+    return create_app(table, log, upstream, ratings, keys=keys, limits=limits, environment=environment)
 
 
 def build_server(
@@ -93,6 +100,10 @@ def _affordable(limits: Limits, files: int) -> Limits:
     """As many connections of clients as leave files for those to providers, and at least half of all."""
     left = files - limits.requests - limits.mirrors - _OTHER_FILES
     return replace(limits, connections=min(limits.connections, max(left, files // 2)))
+
+
+def _encoded(keys: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(key.encode() for key in keys)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -17,6 +17,8 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON: Headers = [(b"content-type", b"application/json")]
 
+_SURELY_FLAT = 200  # brackets in all; orjson writes 254 levels
+_LONGEST_ECHO = 200
 _BYTES_PER_VALUE = 64
 _BYTES_PER_OBJECT = 240
 
@@ -163,4 +165,21 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise RefusedError(400, f"the request's body is no JSON: {error}", code="invalid_json") from None
     if not isinstance(value, dict):
         raise RefusedError(400, "the request's body must be a JSON object", code="invalid_json")
+    _check_depth(body, value)
     return value
+
+
+def _check_depth(body: bytes, value: dict[str, Any]) -> None:
+    """Refuse what can be read and not written again; whatever walks through a value may also count on this bound."""
+    if body.count(b"[") + body.count(b"{") <= _SURELY_FLAT:
+        return
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        text = "the request can't be passed on: it is nested deeper than about 250 levels"
+        raise RefusedError(400, text, code="invalid_json") from None
+
+
+def clipped(text: str) -> str:
+    """A client's own words, short enough to be said back to it."""
+    return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "..."

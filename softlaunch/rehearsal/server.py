@@ -111,7 +111,7 @@ class ProviderServer:
     async def _authorise(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         if self._api_key is not None and request.path.startswith("/v1/"):
             presented = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(presented.encode(), self._api_key.encode()):
+            if not hmac.compare_digest(presented.encode(errors="surrogateescape"), self._api_key.encode()):
                 return _refuse(401, "no or wrong API key; send it as 'Authorization: Bearer KEY'", "invalid_api_key")
         return await handler(request)
 
