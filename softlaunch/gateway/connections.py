@@ -116,8 +116,10 @@ class Connections:
 
     def _pause(self) -> float:
         limits = self.limits
-        shortest = min(limits.head_seconds, limits.idle_seconds, limits.linger_seconds, limits.stall_seconds)
-        return min(shortest / _SWEEPS, _LONGEST_PAUSE)
+        waits = (limits.head_seconds, limits.body_seconds, limits.body_grace_seconds, limits.idle_seconds)
+        return min(
+            min(waits) / _SWEEPS, limits.linger_seconds / _SWEEPS, limits.stall_seconds / _SWEEPS, _LONGEST_PAUSE
+        )
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         """One look at all: cheaper than a timer for each request, which would be set and cancelled in vain."""

@@ -1,7 +1,10 @@
 """A connection by itself: whether it is admitted, how long it may wait, and how it is closed so that answers arrive."""
 
 import asyncio
+import fcntl
 import math
+import sys
+import termios
 from typing import Any, cast
 
 from uvicorn.config import Config
@@ -100,8 +103,8 @@ class HttpConnection(asyncio.Protocol):
             self.close()
 
     def unsent(self) -> int:
-        """Bytes of answers that the client hasn't taken."""
-        return self.transport.get_write_buffer_size()
+        """Bytes of answers that the client hasn't taken, in this process and in the kernel."""
+        return self.transport.get_write_buffer_size() + _in_kernel(self.transport.get_extra_info("socket"))
 
     async def writable(self) -> None:
         """Return when the client has taken most of what it was sent."""
@@ -151,3 +154,12 @@ class HttpConnection(asyncio.Protocol):
         if self._paused and not self.transport.is_closing():
             self._paused = False
             self.transport.resume_reading()
+
+
+def _in_kernel(socket: Any) -> int:
+    """What the kernel holds for the peer, which may be megabytes that a slow reader needs minutes for; 0 if unknown."""
+    try:
+        found = fcntl.ioctl(socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return int.from_bytes(found, sys.byteorder)

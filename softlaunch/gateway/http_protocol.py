@@ -48,6 +48,7 @@ class HttpProtocol(HttpConnection):
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = self._upgrading = False
         self._body_received = 0
+        self._body_began = 0.0
         self._reading: HttpCycle | None = None
         self._active: HttpCycle | None = None
         self._waiting: deque[HttpCycle] = deque()
@@ -72,15 +73,25 @@ class HttpProtocol(HttpConnection):
             return
         try:
             self._feed(data)
+        except httptools.HttpParserError as error:
+            cause = error.__cause__ or error.__context__  # what a callback raised
+            refused = cause if isinstance(cause, RefusedHeadError) else RefusedHeadError(400, f"no valid HTTP: {error}")
+            self._refuse(refused.status, refused.message)
         except RefusedHeadError as refused:
             self._refuse(refused.status, refused.message)
-        except httptools.HttpParserCallbackError as error:
-            cause = error.__cause__ or error.__context__
-            if not isinstance(cause, RefusedHeadError):
-                raise
-            self._refuse(cause.status, cause.message)
-        except httptools.HttpParserError as error:
-            self._refuse(400, f"no valid HTTP: {error}")
+        if self._reading is not None and self._reading is self._active:
+            self.deadline = self._body_deadline()
+
+    def expire(self) -> None:
+        """A body came too slowly, or anything else that a connection waits for."""
+        if self._reading is None or self._reading is not self._active or self.deaf:
+            super().expire()
+        elif self._paused:
+            self.wait(self.limits.body_grace_seconds)  # nobody has taken what came already
+        else:
+            seconds, rate = self.limits.body_seconds, self.limits.body_rate
+            text = f"the request's body came too slowly; send it within {seconds:g} s, and {rate} bytes each second"
+            self._refuse(408, text, code="request_timeout")
 
     def shutdown(self) -> None:
         """The server stops: what is under way is answered, and no more."""
@@ -144,6 +155,7 @@ class HttpProtocol(HttpConnection):
             raise self._too_large()
         self._in_head = False
         self._body_received = 0
+        self._body_began = self.loop.time()
         version = self._parser.get_http_version()
         expects_continue = check_framing(self._headers, version)
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
@@ -173,6 +185,8 @@ class HttpProtocol(HttpConnection):
             return
         if self._reading is not None:
             self._reading.body_ends()
+            if self._reading is self._active:
+                self.deadline = math.inf
             self._reading = None
         self.received = 0
 
@@ -204,6 +218,11 @@ class HttpProtocol(HttpConnection):
         self._parser = self._new_parser()
         return head + rest
 
+    def _body_deadline(self) -> float:
+        limits = self.limits
+        seconds = limits.body_grace_seconds + self._body_received / limits.body_rate
+        return self._body_began + min(seconds, limits.body_seconds)
+
     def _check_overhead(self) -> None:
         allowed = self.limits.head_bytes * 2 + self._body_received * _CHUNK_OVERHEAD
         if self.received > allowed:
@@ -233,10 +252,10 @@ class HttpProtocol(HttpConnection):
         self.state.tasks.add(task)
         task.add_done_callback(self.state.tasks.discard)
 
-    def _refuse(self, status: int, message: str) -> None:
+    def _refuse(self, status: int, message: str, code: str = "invalid_http") -> None:
         """Answer what can't be understood, when everything before it has been answered; then close."""
         self.deaf = True
-        answer = refusal(status, message)
+        answer = refusal(status, message, code=code)
         broken, self._reading = self._reading, None
         if broken is not None and broken in self._waiting:
             self._waiting.remove(broken)

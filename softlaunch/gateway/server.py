@@ -41,7 +41,7 @@ class GatewayOptions:
 def build_app(
     database: Database, options: GatewayOptions, address: str, environment: Mapping[str, str] | None = None
 ) -> Gateway:
-    """A gateway on a ledger; `environment` holds keys of providers and secrets of units, else the process's own does."""
+    """A gateway on a ledger; `environment` holds keys of providers and secrets of units (by default, os.environ)."""
     limits = options.limits
     table = RouteTable(database, poll_seconds=limits.route_poll_seconds)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

@@ -1,6 +1,5 @@
 """ASGI by hand: reading bounded bodies, sending answers, and errors in OpenAI's shape."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Self
 
@@ -99,32 +98,14 @@ class BodyReader:
         self._room.give_back(self._taken)
 
     async def read(self, declared: int | None) -> bytes:
-        """The whole body, of the length that was declared for it. Raises RefusedError (413, 408, 503), ClientGoneError.
-
-        A client must keep up `body_rate`, so that one that sends a byte now and then doesn't hold a place.
-        """
+        """The whole body, of the declared length if any. Raises RefusedError (413, 503) and ClientGoneError."""
         limits = self._limits
         if declared is not None and declared > limits.body_bytes:
             raise _too_large(limits)
-        clock = asyncio.get_running_loop().time
-        began = clock()
-        try:
-            async with asyncio.timeout_at(began + min(limits.body_grace_seconds, limits.body_seconds)) as guard:
-                content = await self._parts(guard, began)
-        except TimeoutError:
-            text = (
-                f"the request's body didn't arrive within {clock() - began:.3g} s: send it within "
-                f"{limits.body_seconds:g} s, and at {limits.body_rate} bytes a second"
-            )
-            raise RefusedError(408, text, code="request_timeout") from None
-        self._take(_parsed_size(content))
-        return content
-
-    async def _parts(self, guard: asyncio.Timeout, began: float) -> bytes:
-        limits = self._limits
         parts: list[bytes] = []
         size = 0
-        while True:
+        more = True
+        while more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientGoneError
@@ -133,10 +114,10 @@ class BodyReader:
             if size > limits.body_bytes:
                 raise _too_large(limits)
             self._take(len(parts[-1]))
-            if not message.get("more_body", False):
-                return parts[0] if len(parts) == 1 else b"".join(parts)
-            seconds = limits.body_grace_seconds + size / limits.body_rate
-            guard.reschedule(began + min(seconds, limits.body_seconds))
+            more = message.get("more_body", False)
+        content = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._take(_parsed_size(content))
+        return content
 
     def _take(self, size: int) -> None:
         self._room.take(size)
