@@ -82,7 +82,9 @@ class ProviderServer:
             body = orjson.loads(await request.read())
             if not isinstance(body, dict):
                 return _refuse(400, 'the body must be an object such as {"kind": "spike"}', "invalid_fault")
-            model = str(body.pop("model", EVERY_MODEL))
+            model = body.pop("model", EVERY_MODEL)
+            if not isinstance(model, str):
+                return _refuse(400, "'model' must be the name of a model", "invalid_fault")
             self.provider.order(model, Fault.model_validate(body))
         except orjson.JSONDecodeError as error:
             return _refuse(400, f"the body is no valid JSON: {error}", "invalid_fault")
