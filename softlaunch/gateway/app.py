@@ -122,19 +122,23 @@ class Gateway:
             raise RefusedError(405 if wrong_verb else 404, text, code="unknown_url")
 
     async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
+        self._check_load()
+        with BodyReader(receive, self._limits, self._room) as body:
+            request = parse_chat(await body.read(_declared(headers)), headers)
+            served = find_served(self._table, request.app)
+            check_unit(request, served.route.serving.unit, self._environment)
+            request = sealed(request, served.route.serving.salt, key_of(headers, self._keys.clients))
+            self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
+            self._in_flight += 1
+            try:
+                await self._completions.answer(request, served, receive, send)
+            finally:
+                self._in_flight -= 1
+
+    def _check_load(self) -> None:
         if self._in_flight >= self._limits.requests:
             text = f"the gateway has {self._in_flight} requests under way and takes no more now; try again"
             raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(1))
-        self._in_flight += 1
-        try:
-            with BodyReader(receive, self._limits, self._room) as body:
-                request = parse_chat(await body.read(_declared(headers)), headers)
-                served = find_served(self._table, request.app)
-                check_unit(request, served.route.serving.unit, self._environment)
-                request = sealed(request, served.route.serving.salt, key_of(headers, self._keys.clients))
-                await self._completions.answer(request, served, receive, send)
-        finally:
-            self._in_flight -= 1
 
     async def _feedback(self, headers: Headers, receive: Receive, send: Send) -> None:
         with BodyReader(receive, self._limits, self._room) as reader:

@@ -1,6 +1,7 @@
 """The connections of a server: how many each address may hold, and which of them have had their time."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -9,10 +10,13 @@ from typing import Protocol
 from softlaunch.errors import SoftlaunchError
 from softlaunch.gateway.limits import Limits
 
+_LOGGER = logging.getLogger(__name__)
+
 Network = IPv4Network | IPv6Network
 
 _SWEEPS = 4  # looks within the shortest limit, so that none is overdrawn by more than a quarter
 _LONGEST_PAUSE = 1.0
+_COMPLAIN_SECONDS = 30.0
 _TURNED_AWAY = 256  # connections that are being told that there is no room; more are dropped without a word
 _NEIGHBOURS = 64  # bits of an IPv6 address that name a network: whoever has one address of it has all
 
@@ -47,6 +51,7 @@ class Connections:
         self._slow: dict[Connection, tuple[int, float]] = {}
         self._slow_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._complained_at = float("-inf")
 
     def admit(self, address: str) -> bool:
         """Whether one more connection of an address is taken; `leave` gives its place back.
@@ -69,9 +74,19 @@ class Connections:
         if not self._of_address[address]:
             del self._of_address[address]
 
-    def turn_away(self) -> bool:
+    def turn_away(self, address: str, now: float) -> bool:
         """Whether a connection that isn't admitted can at least be told so; `turned_away` when it is over."""
         self._turned_away += 1
+        if now - self._complained_at > _COMPLAIN_SECONDS:
+            self._complained_at = now
+            _LOGGER.warning(
+                "refusing connections of %s, which has %d of %d (at most %d are taken); where it is a proxy of ours, "
+                "name it in SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES",
+                address or "a socket",
+                self._of_address[address],
+                self._total,
+                self.limits.connections,
+            )
         return self._turned_away <= _TURNED_AWAY
 
     def turned_away(self) -> None:

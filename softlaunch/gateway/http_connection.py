@@ -53,7 +53,7 @@ class HttpConnection(asyncio.Protocol):
         self.wait(self.limits.head_seconds)
         self.connections.watch(self, self.loop)
         self._admitted = self.connections.admit(self._address)
-        if not self._admitted and self.connections.turn_away():
+        if not self._admitted and self.connections.turn_away(self._address, self.loop.time()):
             text = "too many connections, of your address or in all; close some, or try again"
             self.say(refusal(503, text, code="overloaded", headers=b"retry-after: 1\r\n"))
         elif not self._admitted:

@@ -29,6 +29,7 @@ from softlaunch.gateway.wire import Scope
 
 _BUFFERED = 65_536  # bytes of a body that wait for the application before reading pauses
 _PIPELINED = 64  # requests sent before the first of them was answered
+_HEARD_OUT = 4  # largest bodies that are thrown away before a refused client is cut off
 _CHUNK_OVERHEAD = 8  # bytes on the wire for one of a chunked body: a chunk of one byte is six
 
 
@@ -68,7 +69,7 @@ class HttpProtocol(HttpConnection):
         """Parse what came; after an answer that closes the connection, and after an error, nothing is read."""
         self.received += len(data)
         if self.deaf:
-            if self.received > self.limits.body_bytes:
+            if self.received > self.limits.body_bytes * _HEARD_OUT:
                 self.drop()
             return
         try:

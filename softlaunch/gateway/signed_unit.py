@@ -16,9 +16,10 @@ from softlaunch.policy.model import UnitPolicy
 SIGNATURE = b"x-softlaunch-unit-signature"
 
 
-def sign_unit(unit: str, secret: str) -> str:
-    """The header's value for a unit: HMAC-SHA256 in hexadecimal."""
-    return hmac.new(secret.encode(), unit.encode(), hashlib.sha256).hexdigest()
+def sign_unit(unit: str | bytes, secret: str) -> str:
+    """The header's value for a unit: HMAC-SHA256 of its UTF-8 in hexadecimal."""
+    content = unit if isinstance(unit, bytes) else unit.encode()
+    return hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
 
 
 def check_unit(request: ChatRequest, policy: UnitPolicy, environment: Mapping[str, str]) -> None:
@@ -31,9 +32,17 @@ def check_unit(request: ChatRequest, policy: UnitPolicy, environment: Mapping[st
         raise RefusedError(503, text, kind="server_error", code="unit_secret_missing")
     unit = unit_of(request.body, request.headers, policy, request.request_id)
     given = request.headers.get(SIGNATURE, b"").strip().lower()
-    if not hmac.compare_digest(given, sign_unit(unit, secret).encode()):
+    if not any(hmac.compare_digest(given, sign_unit(signed, secret).encode()) for signed in _as_sent(unit)):
         text = (
             "this app wants to know whom a request is for from somebody who holds its secret: name the unit, and send "
             f"HMAC-SHA256({policy.signed_by}, unit) in hexadecimal as {SIGNATURE.decode()}"
         )
         raise RefusedError(403, text, code="unit_not_signed")
+
+
+def _as_sent(unit: str) -> set[bytes]:
+    """The unit's bytes, in UTF-8 or as they stood in a header."""
+    try:
+        return {unit.encode(), unit.encode("latin-1")}
+    except UnicodeEncodeError:
+        return {unit.encode()}

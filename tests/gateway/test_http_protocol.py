@@ -237,6 +237,19 @@ def test_a_refusal_with_the_body_unread_closes_the_connection(
     assert time.monotonic() - began < 6
 
 
+def test_bodies_that_do_not_come_hold_no_place(ledger_url: str, models: FakeModels) -> None:
+    """Clients that announce a body and send none don't count among the requests under way."""
+    limits = Limits(requests=2, route_poll_seconds=0.05)
+    with running_world(ledger_url, models, limits=limits) as world:
+        held = [socket.create_connection(address_of(world.url), 10) for _ in range(5)]
+        for connection in held:
+            connection.sendall(head({"Content-Length": "100"}))
+        time.sleep(0.1)
+        assert world.ask("ann").status_code == 200
+        for connection in held:
+            connection.close()
+
+
 def test_a_client_that_sends_all_of_a_refused_body_can_read_why(guarded: World) -> None:
     """The connection isn't reset under its hands while it is still sending."""
     body = b"a" * 150_000

@@ -28,6 +28,7 @@ def signed(ledger_url: str, models: FakeModels) -> Iterator[World]:
         pytest.param({"user": "ann"}, {}, sign_unit("ann", SECRET).upper(), 200, id="in capitals"),
         pytest.param({"user": "änn"}, {}, sign_unit("änn", SECRET), 200, id="in UTF-8"),
         pytest.param({}, {"x-user-id": "ann"}, sign_unit("ann", SECRET), 200, id="named by the header"),
+        pytest.param({}, {"x-user-id": "änn"}, sign_unit("änn", SECRET), 200, id="named by the header in UTF-8"),
         pytest.param({"user": "ann"}, {}, None, 403, id="unsigned"),
         pytest.param({"user": "ann"}, {}, "", 403, id="an empty signature"),
         pytest.param({"user": "ann"}, {}, sign_unit("bob", SECRET), 403, id="somebody else's signature"),
