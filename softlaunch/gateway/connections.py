@@ -1,6 +1,7 @@
 """The connections of a server: how many each address may hold, and which of them have had their time."""
 
 import asyncio
+import heapq
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ Network = IPv4Network | IPv6Network
 _SWEEPS = 4  # looks within the shortest limit, so that none is overdrawn by more than a quarter
 _LONGEST_PAUSE = 1.0
 _COMPLAIN_SECONDS = 30.0
+_MAKE_WAY = 64
 _TURNED_AWAY = 256  # connections that are being told that there is no room; more are dropped without a word
 _NEIGHBOURS = 64  # bits of an IPv6 address that name a network: whoever has one address of it has all
 
@@ -24,8 +26,16 @@ _NEIGHBOURS = 64  # bits of an IPv6 address that name a network: whoever has one
 class Connection(Protocol):
     """What is asked of a connection."""
 
+    address: str
+    """Whose it is."""
     deadline: float
     """When its time is up, by the loop's clock; infinite while it waits for nothing from its client."""
+
+    def is_idle(self) -> bool:
+        """Whether it has a place, and no request that somebody waits for."""
+
+    def make_way(self) -> None:
+        """Close it, and give its place back at once."""
 
     def expire(self) -> None:
         """Its time is up."""
@@ -58,11 +68,13 @@ class Connections:
 
         An address may hold as many as are still free for the others, so that one alone never gets more than half, two
         no more than two thirds together, and there is always room for the next; or fewer, by `connections_per_address`.
+        Where there is no room, idle connections make way, of this address or when all are taken of any: who sends a
+        request at once is served even beside a flood from its own address.
         """
-        free = self.limits.connections - self._total
-        most = min(self.limits.connections_per_address or free, free)
-        if free <= 0 or (self._is_bounded(address) and self._of_address[address] >= most):
-            return False
+        if not self._has_room(address):
+            self._make_room(address)
+            if not self._has_room(address):
+                return False
         self._total += 1
         self._of_address[address] += 1
         return True
@@ -125,6 +137,18 @@ class Connections:
         """Its client has taken enough to be sent more, or it is closed."""
         held, _ = self._slow.pop(connection, (0, 0.0))
         self._slow_bytes -= held
+
+    def _has_room(self, address: str) -> bool:
+        free = self.limits.connections - self._total
+        most = min(self.limits.connections_per_address or free, free)
+        return free > 0 and not (self._is_bounded(address) and self._of_address[address] >= most)
+
+    def _make_room(self, address: str) -> None:
+        """Several at once, those whose time is up first: looking through all is too dear for one."""
+        full = self._total >= self.limits.connections
+        idle = [one for one in self._open if (full or one.address == address) and one.is_idle()]
+        for one in heapq.nsmallest(max(1, min(_MAKE_WAY, len(idle) // 8)), idle, key=lambda one: one.deadline):
+            one.make_way()
 
     def _is_bounded(self, address: str) -> bool:
         return bool(address) and not (self._trusted and any(ip_address(address) in one for one in self._trusted))

@@ -38,8 +38,8 @@ class HttpConnection(asyncio.Protocol):
         self.deadline = math.inf
         self._peer: object = None
         self._name: object = None
-        self._address = ""
-        self._admitted = False
+        self.address = ""
+        self._admitted = self._turned_away = False
         self._lingering = self._paused = False
         self._writable: asyncio.Event | None = None
 
@@ -48,15 +48,16 @@ class HttpConnection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)
         self._peer = transport.get_extra_info("peername")
         self._name = transport.get_extra_info("sockname")
-        self._address = address_of(self._peer)
+        self.address = address_of(self._peer)
         self.state.connections.add(self)  # type: ignore[arg-type]  # uvicorn only calls shutdown()
         self.wait(self.limits.head_seconds)
         self.connections.watch(self, self.loop)
-        self._admitted = self.connections.admit(self._address)
-        if not self._admitted and self.connections.turn_away(self._address, self.loop.time()):
+        self._admitted = self.connections.admit(self.address)
+        self._turned_away = not self._admitted
+        if self._turned_away and self.connections.turn_away(self.address, self.loop.time()):
             text = "too many connections, of your address or in all; close some, or try again"
             self.say(refusal(503, text, code="overloaded", headers=b"retry-after: 1\r\n"))
-        elif not self._admitted:
+        elif self._turned_away:
             self.drop()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
@@ -65,8 +66,8 @@ class HttpConnection(asyncio.Protocol):
         self.state.connections.discard(self)
         self.connections.forget(self)
         if self._admitted:
-            self.connections.leave(self._address)
-        else:
+            self.connections.leave(self.address)
+        elif self._turned_away:
             self.connections.turned_away()
         if self._writable is not None:
             self._writable.set()
@@ -101,6 +102,21 @@ class HttpConnection(asyncio.Protocol):
             self.drop()
         else:
             self.close()
+
+    def is_idle(self) -> bool:
+        """Whether it has a place, and no request that somebody waits for."""
+        return self._admitted and (self._lingering or not self.is_busy())
+
+    def is_busy(self) -> bool:
+        """Whether a request is being answered, or an answer is on its way."""
+        return self._writable is not None
+
+    def make_way(self) -> None:
+        """Close it, and give its place back at once."""
+        self._admitted = False
+        self.connections.leave(self.address)
+        self.deaf = True
+        self.transport.close()
 
     def unsent(self) -> int:
         """Bytes of answers that the client hasn't taken, in this process and in the kernel."""

@@ -83,6 +83,10 @@ class HttpProtocol(HttpConnection):
         if self._reading is not None and self._reading is self._active:
             self.deadline = self._body_deadline()
 
+    def is_busy(self) -> bool:
+        """Whether a request is being received or answered."""
+        return self._active is not None or super().is_busy()
+
     def expire(self) -> None:
         """A body came too slowly, or anything else that a connection waits for."""
         if self._reading is None or self._reading is not self._active or self.deaf:

@@ -4,6 +4,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -302,14 +303,33 @@ def test_bodies_under_way_count_towards_the_memory(world: World) -> None:
 
 
 def test_an_address_leaves_room_for_others(world: World) -> None:
-    """One address never takes more than half of the connections, and is told so."""
+    """One address never takes more than half of the connections, and is told so where all of its own are busy."""
     held = [socket.create_connection(address_of(world.url), 10, ("127.0.0.2", 0)) for _ in range(12)]
-    time.sleep(0.2)
-    heard = [hear(connection, 0.05) for connection in held]
+    for connection in held:
+        with suppress(OSError):
+            connection.sendall(head({"Content-Length": "100"}))
+    time.sleep(0.1)
+    heard = [hear(connection, 0.02) for connection in held]
     refused = [one for one in heard if one.statuses == [503]]
     assert 4 <= len(refused) <= 6
     assert b"retry-after: 1" in refused[0].text
     assert say(world.url, post(BODY) + LAST, source="127.0.0.3").statuses == [200, 200]
+    for connection in held:
+        connection.close()
+
+
+@pytest.mark.parametrize("sent", [b"", head()[:20], post(BODY)], ids=["nothing", "half a head", "a request"])
+def test_idle_connections_make_way(world: World, sent: bytes) -> None:
+    """Where there is no room the longest idle are closed, so that a flood of the own address is survived."""
+    held = []
+    for _ in range(20):
+        held.append(socket.create_connection(address_of(world.url), 10, ("127.0.0.2", 0)))
+        held[-1].sendall(sent)
+        if sent == post(BODY):
+            assert hear(held[-1], 0.1).statuses == [200]
+    assert say(world.url, post(BODY) + LAST, source="127.0.0.2").statuses == [200, 200]
+    closed = [hear(connection, 0.02).closed for connection in held]
+    assert (closed[0], closed[-1], sum(closed) >= 11) == (True, False, True)
     for connection in held:
         connection.close()
 
