@@ -80,7 +80,7 @@ def build_server(
 def serve(database: Database, options: GatewayOptions) -> None:
     """Serve until SIGINT or SIGTERM: then requests under way are finished, and the log is written."""
     files = _raise_file_limit()
-    server, listener = build_server(database, replace(options, limits=_affordable(options.limits, files)))
+    server, listener = build_server(database, replace(options, limits=affordable(options.limits, files)))
     gc.collect()
     gc.freeze()  # what is loaded by now stays: collections need not walk through it, which took tens of milliseconds
     try:
@@ -96,7 +96,7 @@ def _raise_file_limit() -> int:
     return most
 
 
-def _affordable(limits: Limits, files: int) -> Limits:
+def affordable(limits: Limits, files: int) -> Limits:
     """As many connections of clients as leave files for those to providers, and at least half of all."""
     left = files - limits.requests - limits.mirrors - _OTHER_FILES
     return replace(limits, connections=min(limits.connections, max(left, files // 2)))

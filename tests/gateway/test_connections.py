@@ -12,6 +12,7 @@ from worlds import World, running_world, variant
 from softlaunch.errors import SoftlaunchError
 from softlaunch.gateway.connections import Connections, address_of, parse_networks
 from softlaunch.gateway.limits import Limits
+from softlaunch.gateway.server import affordable
 
 MIB = 1024 * 1024
 
@@ -69,6 +70,14 @@ def test_trusted_proxies_are_bounded_together_only() -> None:
 def test_whose_connections_are_counted_together(peer: object, address: str) -> None:
     """Whoever has one IPv6 address has 2^64 of them."""
     assert address_of(peer) == address
+
+
+@pytest.mark.parametrize(
+    ("files", "connections"), [(1024, 512), (4096, 2048), (8192, 5888), (20_000, 8192), (1_048_576, 8192)]
+)
+def test_connections_leave_files_for_providers(files: int, connections: int) -> None:
+    """Each request under way needs a second file; half of all are for clients in any case."""
+    assert affordable(Limits(), files).connections == connections
 
 
 def test_networks_that_are_none_are_named() -> None:
