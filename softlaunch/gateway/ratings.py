@@ -12,13 +12,14 @@ from softlaunch.gateway.request_seals import Keys, asked_at, is_sealed
 from softlaunch.gateway.requests import app_of, retry_after
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.wire import RefusedError
+from softlaunch.request_outcome import ARM_FAILURES, RequestOutcome
 from softlaunch.store.database import Database
-from softlaunch.store.request_log import ARM_FAILURES, FeedbackRecord, RequestError, ScoreRecord
+from softlaunch.store.request_log import FeedbackRecord, ScoreRecord
 from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
 
 Rating = FeedbackRecord | ScoreRecord
 
-_UNANSWERED = {*ARM_FAILURES, RequestError.HTTP_4XX, RequestError.RENDER}  # who left an answer half-way may rate it
+_UNANSWERED = {*ARM_FAILURES, RequestOutcome.REQUEST_AT_FAULT}  # who left an answer half-way may rate it
 _REMEMBERED = 20_000  # ratings of this gateway that the ledger may not hold yet
 _LOOKS = 8
 _PAUSE_SECONDS = 0.15  # the log writes every tenth of a second, and a rating may come right behind its answer
@@ -101,7 +102,7 @@ class Ratings:
 
     def _look(self, request_id: str) -> tuple[bool, set[str]] | None:
         """Whether the user's request failed, and what was heard of it; None while its row isn't there."""
-        shown = select(col(RequestRow.error), col(RequestRow.fell_back)).where(
+        shown = select(col(RequestRow.outcome), col(RequestRow.fell_back)).where(
             col(RequestRow.request_id) == request_id, col(RequestRow.mirrored).is_(False)
         )
         rated = select(col(FeedbackRow.kind)).where(col(FeedbackRow.request_id) == request_id)
@@ -110,7 +111,7 @@ class Ratings:
             row = session.execute(shown).first()
             if row is None:
                 return None
-            return row.error in _UNANSWERED and not row.fell_back, {*session.scalars(rated), *session.scalars(scored)}
+            return row.outcome in _UNANSWERED and not row.fell_back, {*session.scalars(rated), *session.scalars(scored)}
 
 
 def _kind(rating: Rating) -> str:

@@ -63,7 +63,7 @@ def test_of_several_ratings_the_first_stays(empty_database_url: str) -> None:
     """What was rated twice before ratings were heard once is rated once afterwards, by the word that gates heard."""
     old = Database(empty_database_url)
     with old.engine.begin() as connection:
-        command.upgrade(alembic_config(connection), "0016")
+        command.upgrade(alembic_config(connection), "0017")
         for kind, value in (("thumbs", 0.0), ("thumbs", 1.0), ("stars", 0.5)):
             rating = f"('bot-1', 'bot', {value}, '{kind}', 1.0)"
             connection.execute(

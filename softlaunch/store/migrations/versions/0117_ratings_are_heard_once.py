@@ -2,13 +2,13 @@
 
 Of several ratings of one request and kind, and scores of one request, metric and source, the first stays.
 
-Revision 0117, after 0016.
+Revision 0117, after 0017.
 """
 
 from alembic import op
 
 revision = '0117'
-down_revision = '0016'
+down_revision = '0017'
 branch_labels = None
 depends_on = None
 
