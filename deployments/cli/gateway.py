@@ -30,7 +30,7 @@ def gateway(
 
     They are split between stable and candidate as the ledger says.
     """
-    from softlaunch.gateway.connections import parse_networks
+    from softlaunch.gateway.http_connections import parse_networks
     from softlaunch.gateway.server import GatewayOptions, serve
     from softlaunch.store.migrate import open_database
 

@@ -13,7 +13,7 @@ from deployments.cli.comparisons import say
 from deployments.cli.ledger import ledger
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
-from softlaunch.gateway.connections import Connections
+from softlaunch.gateway.http_connections import Connections
 from softlaunch.gateway.http_protocol import http_protocol
 from softlaunch.gateway.limits import Limits
 from softlaunch.reports.eval_page import PageExtras

@@ -94,7 +94,7 @@ def _serve(database: Database, host: str, port: int) -> None:
     from softlaunch.edges.chat.slack.client import web_client
     from softlaunch.edges.chat.slack.credentials import SlackCredentials
     from softlaunch.edges.chat.slack.endpoint import PATH, Interactions, build_endpoint
-    from softlaunch.gateway.connections import Connections
+    from softlaunch.gateway.http_connections import Connections
     from softlaunch.gateway.http_protocol import http_protocol
     from softlaunch.gateway.limits import Limits
     from softlaunch.store.replays import is_first

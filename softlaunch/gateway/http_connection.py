@@ -10,7 +10,7 @@ from typing import Any, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from softlaunch.gateway.connections import Connections, address_of
+from softlaunch.gateway.http_connections import Connections, address_of
 from softlaunch.gateway.http_head import refusal
 
 

@@ -14,8 +14,8 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from softlaunch.gateway.connections import Connections
 from softlaunch.gateway.http_connection import HttpConnection
+from softlaunch.gateway.http_connections import Connections
 from softlaunch.gateway.http_cycle import HttpCycle
 from softlaunch.gateway.http_head import (
     RefusedHeadError,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import uvicorn
 
 from softlaunch.gateway.app import Gateway, create_app
-from softlaunch.gateway.connections import Connections, Network
+from softlaunch.gateway.http_connections import Connections, Network
 from softlaunch.gateway.http_protocol import http_protocol
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink

@@ -10,7 +10,7 @@ from servers import FakeModels, wait_until
 from worlds import World, running_world, variant
 
 from softlaunch.errors import SoftlaunchError
-from softlaunch.gateway.connections import Connections, address_of, parse_networks
+from softlaunch.gateway.http_connections import Connections, address_of, parse_networks
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.server import affordable
 
