@@ -124,7 +124,7 @@ class Gateway:
     async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
         self._check_load()
         with BodyReader(receive, self._limits, self._room) as body:
-            request = parse_chat(await body.read(_declared(headers)), headers)
+            request = parse_chat(body.hold(await body.read(_declared(headers))), headers)
             served = find_served(self._table, request.app)
             check_unit(request, served.route.serving.unit, self._environment)
             request = sealed(request, served.route.serving.salt, key_of(headers, self._keys.clients))
@@ -142,7 +142,7 @@ class Gateway:
 
     async def _feedback(self, headers: Headers, receive: Receive, send: Send) -> None:
         with BodyReader(receive, self._limits, self._room) as reader:
-            body = read_object(await reader.read(_declared(headers)))
+            body = read_object(reader.hold(await reader.read(_declared(headers))))
         records = parse_feedback(body, self._log.now())
         await self._ratings.check(records, key_of(headers, self._keys.clients), self._log.now())
         self._ratings.take(records)

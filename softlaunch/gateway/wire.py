@@ -115,8 +115,11 @@ class BodyReader:
                 raise _too_large(limits)
             self._take(len(parts[-1]))
             more = message.get("more_body", False)
-        content = parts[0] if len(parts) == 1 else b"".join(parts)
-        self._take(_parsed_size(content))
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def hold(self, content: bytes) -> bytes:
+        """The body as it will be parsed, unpacked if it came packed. Raises RefusedError with 503, as `read` does."""
+        self._take(max(0, len(content) - self._taken) + _parsed_size(content))
         return content
 
     def _take(self, size: int) -> None:

@@ -318,6 +318,15 @@ def test_an_address_leaves_room_for_others(world: World) -> None:
         connection.close()
 
 
+def test_what_a_body_becomes_counts_towards_the_memory(world: World) -> None:
+    """Objects of two bytes each take a hundred times as much once they are read."""
+    small = BODY[:-1] + b',"x":[' + b",".join([b"{}"] * 5000) + b"]}"
+    response = world.client.post(CHAT, content=small)
+    assert (response.status_code, response.json()["error"]["code"]) == (503, "overloaded")
+    assert world.client.post(CHAT, content=BODY[:-1] + b',"x":"' + b"a" * len(small) + b'"}').status_code == 200
+    assert world.client.post("/v1/feedback", content=small).status_code == 503
+
+
 @pytest.mark.parametrize("sent", [b"", head()[:20], post(BODY)], ids=["nothing", "half a head", "a request"])
 def test_idle_connections_make_way(world: World, sent: bytes) -> None:
     """Where there is no room the longest idle are closed, so that a flood of the own address is survived."""
