@@ -58,6 +58,26 @@ class Settings(BaseSettings):
     )
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8800
+    gateway_connections: int = Field(
+        default=8192, ge=16, description="connections of clients at once; fewer where the process may open fewer files"
+    )
+    gateway_connections_per_address: int = Field(
+        default=0, ge=0, description="connections of one address; never more than are left for the others, which 0 says"
+    )
+    gateway_trusted_proxies: str = Field(
+        default="", description="addresses and networks, separated by commas, whose connections are many clients'"
+    )
+    gateway_requests_mib: int = Field(
+        default=256, ge=1, description="memory for the bodies of requests, from their first byte until the answer"
+    )
+    gateway_answers_mib: int = Field(
+        default=256, ge=1, description="memory for answers that clients haven't taken; the slowest are dropped beyond"
+    )
+    feedback_keys: SecretStr | None = Field(
+        default=None,
+        description="comma-separated API keys that alone may rate, any request; when unset, the key that asked may",
+    )
+    feedback_hours: float = Field(default=168.0, gt=0, description="how long after its start a request may be rated")
 
     @property
     def ledger_url(self) -> str:

@@ -27,14 +27,15 @@ def running_gateway(
     limits: Limits | None = None,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[str]:
     """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`.
 
     It has read its routes when this returns, and has written its log when the block is left.
     """
     database = open_database(database_url)
-    options = GatewayOptions(port=0, log_level="error", client_keys=client_keys, limits=limits or Limits())
-    server, listener = build_server(database, options, environment)
+    given = GatewayOptions(port=0, log_level="error", client_keys=client_keys, limits=limits or Limits(), **options)
+    server, listener = build_server(database, given, environment)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

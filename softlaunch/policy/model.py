@@ -206,6 +206,18 @@ class UnitPolicy(Part):
     """user: the body's `user` field. header: a header. conversation: the hash of the first user message."""
     header: str = "x-user-id"
     """The header's name, where the source is a header; otherwise tried when `user` is absent."""
+    signed_by: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Environment variable of the gateways with the secret that signs units. Left out, units are taken as they come.
+
+    With it a request is served only when its header `x-softlaunch-unit-signature` is HMAC-SHA256(secret, unit) in
+    hexadecimal, so that who may only chat can't invent users.
+    """
+
+    @model_validator(mode="after")
+    def _can_be_signed(self) -> Self:
+        if self.signed_by is not None and self.source is UnitSource.CONVERSATION:
+            raise KeyedError("a conversation can't be signed; let the source be user or header", "signed_by")
+        return self
 
 
 class BreakerPolicy(Part):

@@ -109,6 +109,7 @@ _TABLES: Mapping[type[Record], type[SQLModel]] = {
 }
 HEARD_SECONDS = 5.0
 """A gateway that was silent for longer is not waited for by those who read the log."""
+_HEARD_ONCE = frozenset({"feedback", "scores"})  # another gateway may have taken the same rating at the same moment
 _CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)  # sqlite3 raises the last one bare
 
 
@@ -177,7 +178,9 @@ def _insert(session: Session, records: Sequence[Record]) -> None:
 @cache
 def _statement(table: str, columns: tuple[str, ...], mark: str) -> str:
     """The driver's own insert: a record is its row already, and SQLAlchemy's handling costs as much as the writing."""
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"  # noqa: S608  (ours)
+    twice = " ON CONFLICT DO NOTHING" if table in _HEARD_ONCE else ""
+    values = ", ".join([mark] * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}){twice}"  # noqa: S608  (ours)
 
 
 def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat) -> None:

@@ -139,12 +139,18 @@ class CopyJudgementRow(SQLModel, table=True):
 
 
 class FeedbackRow(SQLModel, table=True):
-    """A user's rating of one request: satisfaction in [0, 1], from thumbs (0 or 1) or stars (1 to 5)."""
+    """A user's rating of one request: satisfaction in [0, 1], from thumbs (0 or 1) or stars (1 to 5).
+
+    The first of a kind counts: a gate may have heard it already.
+    """
 
     __tablename__ = "feedback"
-    __table_args__ = (Index("ix_feedback_window", "app", "received_at"),)
+    __table_args__ = (
+        Index("ix_feedback_window", "app", "received_at"),
+        Index("ix_feedback_once", "request_id", "kind", unique=True),
+    )
     id: int | None = row_number()
-    request_id: str = Field(index=True)
+    request_id: str
     app: str
     satisfaction: float
     kind: str
@@ -152,12 +158,15 @@ class FeedbackRow(SQLModel, table=True):
 
 
 class ScoreRow(SQLModel, table=True):
-    """A score that an evaluator gave to one live request; value in [0, 1]."""
+    """A score that an evaluator gave to one live request; value in [0, 1]. The first of a source counts."""
 
     __tablename__ = "scores"
-    __table_args__ = (Index("ix_scores_window", "app", "received_at"),)
+    __table_args__ = (
+        Index("ix_scores_window", "app", "received_at"),
+        Index("ix_scores_once", "request_id", "metric", "source", unique=True),
+    )
     id: int | None = row_number()
-    request_id: str = Field(index=True)
+    request_id: str
     app: str
     metric: str
     value: float
