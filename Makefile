@@ -1,7 +1,7 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mlflow test-long quick check format migration requirements clean
+.PHONY: help demo test mlflow clients test-long quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,7 @@ LOCK_OF = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-emit-index-url --generate-hashes --no-header
 LOCK = $(LOCK_OF) pyproject.toml
 MLFLOW := 3.17.2
+CLIENTS := tests/gateway/clients
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
 # worker waiting for a few that start whole stacks.
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
@@ -44,6 +45,8 @@ format: $(VENV)/.dev ## sort imports and format
 
 mlflow: .venv-mlflow/.done ## install the MLflow server that some of the long tests talk to (600 MB, in .venv-mlflow)
 
+clients: $(CLIENTS)/node_modules/.done ## install the clients for Node that some of the long tests talk through (45 MB)
+
 migration: $(VENV)/.dev ## write the next schema revision from the tables: make migration MESSAGE="add a column"
 	@test -n "$(MESSAGE)" || { echo 'say what changes: make migration MESSAGE="add a column"' >&2; exit 2; }
 	@$(BIN)/python -m softlaunch.store.migrations.revise "$(MESSAGE)"
@@ -54,7 +57,7 @@ requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade 
 	@echo "mlflow==$(MLFLOW)" | $(LOCK_OF) - $(UPGRADE) -o requirements-mlflow.txt
 
 clean: ## remove the environment, caches and builds (never .softlaunch, which holds a ledger)
-	@rm -rf $(VENV) .venv-mlflow .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) .venv-mlflow $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv: requirements-uv.txt
@@ -83,4 +86,10 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@echo "installing MLflow into .venv-mlflow"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-mlflow/bin/python --require-hashes -r requirements-mlflow.txt
+	@touch $@
+
+$(CLIENTS)/node_modules/.done: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not installed; on Debian and Ubuntu: apt-get install nodejs npm" >&2; exit 1; }
+	@echo "installing the clients for Node"
+	@cd $(CLIENTS) && npm ci --silent
 	@touch $@

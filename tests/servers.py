@@ -204,9 +204,9 @@ def _event(content: object) -> bytes:
 
 
 @contextmanager
-def running_models() -> Iterator[FakeModels]:
+def running_models(given: FakeModels | None = None) -> Iterator[FakeModels]:
     """A provider in a thread with its own event loop."""
-    models = FakeModels()
+    models = given or FakeModels()
     loop = asyncio.new_event_loop()
     application = web.Application(client_max_size=64 * 1024 * 1024)
     application.router.add_post("/v1/chat/completions", models.answer)
