@@ -1,7 +1,7 @@
 """A release as people look at it: its stages, their verdicts, open questions, and who met the candidate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from softlaunch.gates.panel import Panel
 from softlaunch.release import Release, Stage, StageKind
 from softlaunch.shadow.state import state_in
 from softlaunch.store.exposure import Exposure, read_exposure
+from softlaunch.store.outcomes import StageOutcomes, read_outcomes
 from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
 from softlaunch.store.stages import StageRecord, figures, read_stages, read_verdicts
@@ -75,6 +76,8 @@ class ReleaseView:
     questions: tuple[OpenQuestion, ...]
     exposure: Exposure
     history: tuple[Step, ...]
+    outcomes: StageOutcomes = field(default_factory=StageOutcomes)
+    """What became of the requests of the stage in force, or of the last one."""
 
 
 def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
@@ -89,6 +92,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
         questions=tuple(open_questions(session, release.id, release.position, now)),
         exposure=read_exposure(session, release.id),
         history=_history(session, release.id),
+        outcomes=read_outcomes(session, release.app, release.id, release.stage),
     )
 
 
@@ -130,6 +134,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             "requests": exposure.requests,
             "all_requests": exposure.all_requests,
         },
+        "outcomes": _outcomes_json(view),
         "questions": [
             {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}
             for asked in view.questions
@@ -139,6 +144,17 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             {"at": step.happened_at, "state": step.to_state, "reason": step.reason, "actor": step.actor}
             for step in view.history
         ],
+    }
+
+
+def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
+    """What became of each arm's requests in the stage in force, and how many of them were excused."""
+    seen = view.outcomes
+    return {
+        "stage": view.release.stage.name,
+        "candidate": {outcome.value: candidate for outcome, candidate, _ in seen.rows if candidate},
+        "stable": {outcome.value: stable for outcome, _, stable in seen.rows if stable},
+        "excused": {"candidate": seen.excused[0], "stable": seen.excused[1]},
     }
 
 

@@ -156,7 +156,8 @@ class Completions:
 
     def _note_outcome(self, exchange: Exchange, *, failed: bool) -> None:
         breaker, route = exchange.served.breaker, exchange.route
-        if not breaker.note(failed=failed, policy=route.serving.gateway.breaker, now=time.monotonic()):
+        arm = exchange.choice.arm is Arm.CANDIDATE
+        if not breaker.note(candidate=arm, failed=failed, policy=route.serving.gateway.breaker, now=time.monotonic()):
             return
         trip = BreakerTripRecord(
             self._log.gateway_id, route.app, route.release_id, route.revision, breaker.reason or "", time.time()
