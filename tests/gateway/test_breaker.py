@@ -30,7 +30,7 @@ def traffic(
 
     What the candidate failed to answer is put to stable, whose answer comes first.
     """
-    rng, now = random.Random(seed), 0.0  # noqa: S311  (no secret)
+    rng, now = random.Random(seed), 0.0
     while (now := now + rng.expovariate(per_second)) < BEFORE + LASTING:
         candidate_rate, stable_rate = failing if now > BEFORE else (0.01, 0.01)
         if rng.random() >= share:
@@ -124,4 +124,4 @@ def test_it_remembers_no_single_answer() -> None:
     breaker = Breaker()
     for number in range(50_000):
         breaker.note(candidate=number % 2 == 0, failed=False, policy=POLICY, now=number / 5000)
-    assert len(breaker._slices) <= 21  # noqa: SLF001
+    assert len(breaker._slices) <= 21
