@@ -64,7 +64,7 @@ def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:
         return []
     rows = [(outcome.value, f"{candidate:,}", f"{stable:,}") for outcome, candidate, stable in outcomes.rows]
     if any(outcomes.excused):
-        rows.append(("excused of these", *(f"{count:,}" for count in outcomes.excused)))
+        rows.append(("excused of these", f"{outcomes.excused[0]:,}", f"{outcomes.excused[1]:,}"))
     return rows
 
 
