@@ -144,6 +144,7 @@ class Completions:
         choice, route = exchange.choice, exchange.route
         answer = await self._upstream.ask(exchange.call(choice.variant), sink)
         if choice.arm is not Arm.CANDIDATE:
+            self._note_outcome(exchange, candidate=False, failed=answer.outcome in ARM_FAILURES)
             return answer, False
         fell_back = False
         shown = exchange.first = answer
@@ -151,13 +152,14 @@ class Completions:
             sink.arm, sink.variant = Arm.STABLE, route.stable
             shown = await self._upstream.ask(exchange.call(route.stable), sink)
             fell_back = shown.given or shown.streamed
-        self._note_outcome(exchange, failed=fell_back or answer.outcome in ARM_FAILURES)
+            self._note_outcome(exchange, candidate=False, failed=shown.outcome in ARM_FAILURES)
+        self._note_outcome(exchange, candidate=True, failed=fell_back or answer.outcome in ARM_FAILURES)
         return shown, fell_back
 
-    def _note_outcome(self, exchange: Exchange, *, failed: bool) -> None:
+    def _note_outcome(self, exchange: Exchange, *, candidate: bool, failed: bool) -> None:
         breaker, route = exchange.served.breaker, exchange.route
-        arm = exchange.choice.arm is Arm.CANDIDATE
-        if not breaker.note(candidate=arm, failed=failed, policy=route.serving.gateway.breaker, now=time.monotonic()):
+        policy = route.serving.gateway.breaker
+        if not breaker.note(candidate=candidate, failed=failed, policy=policy, now=time.monotonic()):
             return
         trip = BreakerTripRecord(
             self._log.gateway_id, route.app, route.release_id, route.revision, breaker.reason or "", time.time()

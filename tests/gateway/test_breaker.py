@@ -78,7 +78,7 @@ def test_its_reason_says_how_stable_did_in_the_same_seconds() -> None:
     breaker = Breaker()
     answers = ((0.05 * i, i % 2 == 0, i % 2 == 0 or i == 1) for i in range(60))
     assert feed(breaker, answers) == 10
-    assert breaker.reason == "10 of the candidate's last 10 answers within 5 s failed, 1 of stable's 9"
+    assert breaker.reason == "10 of the candidate's last 10 answers within 5 s failed, 1 of stable's 10"
 
 
 @pytest.mark.parametrize("fallback", [True, False], ids=["fallback", "no fallback"])
