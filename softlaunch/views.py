@@ -12,6 +12,7 @@ from softlaunch.gates.panel import Panel
 from softlaunch.release import Release, Stage, StageKind
 from softlaunch.shadow.state import state_in
 from softlaunch.store.exposure import Exposure, read_exposure
+from softlaunch.store.losses import Lost, read_lost
 from softlaunch.store.outcomes import StageOutcomes, read_outcomes
 from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
@@ -78,6 +79,7 @@ class ReleaseView:
     history: tuple[Step, ...]
     outcomes: StageOutcomes = field(default_factory=StageOutcomes)
     """What became of the requests of the stage in force, or of the last one."""
+    lost: Lost = field(default_factory=Lost)
 
 
 def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
@@ -93,6 +95,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
         exposure=read_exposure(session, release.id),
         history=_history(session, release.id),
         outcomes=read_outcomes(session, release.app, release.id, release.stage),
+        lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
     )
 
 
@@ -126,6 +129,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         "stage": release.stage.name,
         "opened_at": release.opened_at,
         "opened_by": release.opened_by,
+        "emergency": release.emergency or None,
         "ended_at": release.ended_at,
         "driver": release.driver_holder or None,
         "exposure": {
@@ -133,6 +137,8 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             "all_units": exposure.all_units,
             "requests": exposure.requests,
             "all_requests": exposure.all_requests,
+            "lost_requests": view.lost.count,
+            "lost_requests_estimated": view.lost.estimated,
         },
         "outcomes": _outcomes_json(view),
         "questions": [

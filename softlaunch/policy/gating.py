@@ -33,7 +33,7 @@ class GatePolicy(Part):
     @model_validator(mode="before")
     @classmethod
     def _is_muted_on_copies(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("metric") in COPY_METRICS:
+        if isinstance(values, dict) and values.get("metric") in [*COPY_METRICS]:
             return {"role": Role.MUTED, **values}
         return values
 

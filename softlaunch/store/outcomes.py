@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session, col
 
 from softlaunch.release import Stage, StageKind
@@ -65,11 +65,20 @@ def stable_since(session: Session, app: str, release_id: str | None, stage: int,
     Copies to stable count: where the candidate serves everybody they are all that is known of it. What a client brought
     upon itself, or didn't wait for, says nothing of a provider and is left out.
     """
+    of_stable = col(RequestRow.arm).in_([Arm.STABLE, Arm.CONTROL])
+    under = col(RequestRow.release_id) == release_id, col(RequestRow.stage) == stage
+    return _became(session, app, since, of_stable, *under)
+
+
+def variant_since(session: Session, app: str, digest: str, since: float) -> Counts:
+    """The same of what a variant was asked as stable, under whichever split."""
+    return _became(session, app, since, col(RequestRow.arm) == Arm.STABLE, col(RequestRow.variant_digest) == digest)
+
+
+def _became(session: Session, app: str, since: float, *which: ColumnElement[bool]) -> Counts:
     found = (
         select(col(RequestRow.outcome), func.count())
-        .where(col(RequestRow.app) == app, col(RequestRow.release_id) == release_id)
-        .where(col(RequestRow.stage) == stage, col(RequestRow.started_at) >= since)
-        .where(col(RequestRow.arm).in_([Arm.STABLE, Arm.CONTROL]))
+        .where(col(RequestRow.app) == app, col(RequestRow.started_at) >= since, *which)
         .where(col(RequestRow.outcome).in_(ARM_FAILURES | GIVEN))
         .group_by(col(RequestRow.outcome))
     )

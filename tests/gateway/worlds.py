@@ -158,8 +158,9 @@ def running_world(
     limits: Limits = QUICK,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Iterator[World]:
-    """A world whose breaker never trips and whose timeout is 30 s, unless said otherwise."""
+    """A world whose breaker never trips and whose timeout is 30 s, unless said otherwise; `options` of its gateway."""
     serving = Serving(
         salt="pepper",
         unit=unit or UnitPolicy(),
@@ -171,7 +172,9 @@ def running_world(
     database = open_database(database_url)
     record(database, stable, candidate, serving)
     world = World(database, models, stable, candidate)
-    gateway_running = running_gateway(database_url, limits=limits, client_keys=client_keys, environment=environment)
+    gateway_running = running_gateway(
+        database_url, limits=limits, client_keys=client_keys, environment=environment, **options
+    )
     with ExitStack() as gateway_stack:
         world.url = gateway_stack.enter_context(gateway_running)
         world.stop = gateway_stack.close

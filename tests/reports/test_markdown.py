@@ -133,3 +133,9 @@ def test_what_became_of_requests_is_told_where_not_all_were_answered() -> None:
     plain = replace(view, outcomes=StageOutcomes({RequestOutcome.ANSWERED: 9}, {RequestOutcome.ANSWERED: 9}))
     assert "outcome at" not in release_markdown(plain, LINKS)
     assert 'data-label="outcome"' not in render_release(plain)
+
+
+def test_a_reason_is_no_markup() -> None:
+    """Neither links nor HTML of other people are shown as such in Prefect's UI."""
+    text = release_markdown(make_view(State.ABORTED, reason="<img src=x> [here](http://x) `y` \x1b[2J\n# now"), LINKS)
+    assert "**&lt;img src=x&gt; \\[here\\](http://x) \\`y\\` \\\\x1b\\[2J # now**" in text
