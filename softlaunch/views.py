@@ -13,6 +13,7 @@ from softlaunch.release import Release, Stage, StageKind
 from softlaunch.shadow.state import state_in
 from softlaunch.store.exposure import Exposure, read_exposure
 from softlaunch.store.losses import Lost, read_lost
+from softlaunch.store.outcomes import StageOutcomes, read_outcomes
 from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
 from softlaunch.store.stages import StageRecord, figures, read_stages, read_verdicts
@@ -76,6 +77,8 @@ class ReleaseView:
     questions: tuple[OpenQuestion, ...]
     exposure: Exposure
     history: tuple[Step, ...]
+    outcomes: StageOutcomes = field(default_factory=StageOutcomes)
+    """What became of the requests of the stage in force, or of the last one."""
     lost: Lost = field(default_factory=Lost)
 
 
@@ -91,6 +94,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
         questions=tuple(open_questions(session, release.id, release.position, now)),
         exposure=read_exposure(session, release.id),
         history=_history(session, release.id),
+        outcomes=read_outcomes(session, release.app, release.id, release.stage),
         lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
     )
 
@@ -136,6 +140,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             "lost_requests": view.lost.count,
             "lost_requests_estimated": view.lost.estimated,
         },
+        "outcomes": _outcomes_json(view),
         "questions": [
             {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}
             for asked in view.questions
@@ -145,6 +150,17 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             {"at": step.happened_at, "state": step.to_state, "reason": step.reason, "actor": step.actor}
             for step in view.history
         ],
+    }
+
+
+def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
+    """What became of each arm's requests in the stage in force, and how many of them were excused."""
+    seen = view.outcomes
+    return {
+        "stage": view.release.stage.name,
+        "candidate": {outcome.value: candidate for outcome, candidate, _ in seen.rows if candidate},
+        "stable": {outcome.value: stable for outcome, _, stable in seen.rows if stable},
+        "excused": {"candidate": seen.excused[0], "stable": seen.excused[1]},
     }
 
 

@@ -187,13 +187,17 @@ def arm(
     cost: float = 1.0,
     satisfaction: float = 0.8,
 ) -> dict[Metric, Observations]:
-    """Requests of one arm: an error rate, about 800 ms and 1e-5 USD times a factor, and a rating of every one."""
+    """Requests of one arm: an error rate, about 800 ms and 1e-5 USD times a factor, and a rating of every one.
+
+    Every answer that came can be used.
+    """
     units = rng.integers(0, 2**62, count)
     return {
         Metric.ERRORS: Observations(units, (rng.random(count) < errors).astype(np.float64)),
         Metric.LATENCY: Observations(units, 800 * latency * rng.lognormal(0, 0.4, count)),
         Metric.COST: Observations(units, 1e-5 * cost * rng.lognormal(0, 0.3, count)),
         Metric.SATISFACTION: Observations(units, (rng.random(count) < satisfaction).astype(np.float64)),
+        Metric.UNUSABLE: Observations(units, np.zeros(count)),
     }
 
 

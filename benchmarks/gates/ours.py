@@ -36,6 +36,7 @@ POLICY = Policy(
         _gate(Metric.COST, "10 %"),
         _gate(Metric.QUALITY, "2 points"),
         _gate(Metric.SATISFACTION, "4 points", Role.GUARD),
+        _gate(Metric.UNUSABLE, "1 point", Role.MUTED),  # the simulated answers are all usable
     ),
     alpha=0.01,
     confidence=0.95,

@@ -65,10 +65,11 @@ def replay_samples(
 ) -> None:
     """Say when and why the gates would have decided on recorded requests.
 
-    Columns: ts (epoch seconds or ISO 8601) and arm (stable or candidate); unit, and the metrics ok, latency_ms,
-    cost_usd, quality, satisfaction (0 to 1) and hallucination, each of which may be missing or empty; stage (name or
-    position in the plan) or weight_percent, where the file has several. Other columns are ignored. Rows are in order
-    of time; up to 2 s late (--look-seconds) does no harm. Each unit counts once in a stage.
+    Columns: ts (epoch seconds or ISO 8601) and arm (stable or candidate); unit, and the metrics ok, unusable,
+    latency_ms, cost_usd, quality, satisfaction (0 to 1) and hallucination, each of which may be missing or empty;
+    stage (name or position in the plan) or weight_percent, where the file has several. Other columns are ignored. Rows
+    are in order of time; up to 2 s late (--look-seconds) does no harm. Each unit counts once in a stage. Without a
+    column unusable its gate is left out, unless the policy names it.
 
     Only the gates are replayed: minimum times and requests, approvals and deadlines are the release's own.
 
@@ -135,6 +136,7 @@ def _document(done: Replayed) -> dict[str, Any]:
             for stage in done.stages
         ],
         "rows_left_out": done.left_out,
+        "gates_left_out": [metric.value for metric in done.unjudged],
     }
 
 
@@ -159,6 +161,9 @@ def _show(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     _say("")
     if presumed and done.stages:
         _say(f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent says otherwise.")
+    if done.unjudged:
+        named = ", ".join(metric.value for metric in done.unjudged)
+        _say(f"Gates that were left out: {named}. The samples have no column for it, and the policy doesn't name it.")
     if file.ignored:
         _say(f"Columns that were ignored: {', '.join(file.ignored)}.")
     for stage in done.stages:

@@ -16,7 +16,7 @@ from deployments.cli.ledger import ledger
 from deployments.cli.output import console
 from softlaunch.clock import utc_now
 from softlaunch.reports.likeness import show_shadow
-from softlaunch.reports.wording import show_counts, show_harm, show_value
+from softlaunch.reports.wording import outcome_rows, show_counts, show_harm, show_value
 from softlaunch.store.database import Database
 from softlaunch.store.releases import find_live
 from softlaunch.store.tables import ReleaseRow
@@ -53,6 +53,9 @@ def render(view: ReleaseView) -> RenderableType:
     ]
     if shown.verdicts:
         parts.append(_verdict_table(shown))
+    became = outcome_rows(view.outcomes)
+    if became:
+        parts.append(_outcome_table(became))
     copies = show_shadow(view, shown)
     if copies:
         parts.append(Text(copies, style="dim"))
@@ -107,6 +110,14 @@ def _verdict_table(stage: StageView) -> Group:
         if verdict.outcome is not Outcome.PASS
     ]
     return Group(table, *reasons)
+
+
+def _outcome_table(rows: list[tuple[str, str, str]]) -> Table:
+    """What became of each arm's requests: every one counts, also those that no gate holds against anybody."""
+    table = Table("outcome", "candidate", "stable", box=None, pad_edge=False, header_style="dim")
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _verdict_cells(verdict: Verdict) -> list[RenderableType]:

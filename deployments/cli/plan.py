@@ -33,6 +33,9 @@ def plan(
     requests_per_hour: Annotated[float | None, typer.Option(min=0.001, help="Requests of users in an hour.")] = None,
     requests_per_user: Annotated[float | None, typer.Option(min=1, help="Requests that a user makes.")] = None,
     error_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")] = None,
+    unusable_rate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")
+    ] = None,
     latency_ms: Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")] = None,
     cost_usd: Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")] = None,
     quality: Annotated[float | None, typer.Option(min=0, max=1, help="Mean score.")] = None,
@@ -51,6 +54,7 @@ def plan(
 
     levels: dict[Metric, Floats] = {}
     _state(levels, Metric.ERRORS, error_rate, rate_values)
+    _state(levels, Metric.UNUSABLE, unusable_rate, rate_values)
     _state(levels, Metric.HALLUCINATION, hallucination_rate, rate_values)
     _state(levels, Metric.QUALITY, quality, score_values)
     _state(levels, Metric.SATISFACTION, satisfaction, rate_values)

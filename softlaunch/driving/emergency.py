@@ -26,6 +26,7 @@ from softlaunch.release import Release, StageKind
 from softlaunch.store.answer_counts import Answers, answers_in_stage, answers_of_stable
 from softlaunch.store.database import Database
 from softlaunch.store.news import IncidentKind, open_keys
+from softlaunch.store.outcomes import variant_since
 from softlaunch.store.stages import StageRecord
 from softlaunch.store.tables import RouteRow, VariantRow
 from softlaunch.variant import ModelVersion, TemplateVariablesError, Variant
@@ -181,7 +182,7 @@ class EmergencyWatch:
         entered = record.entered_at or now
         with self.database.read() as session:
             users = answers_in_stage(session, release.app, release.id, release.position, entered.timestamp())
-            lately = answers_of_stable(session, release.app, release.stable.digest, now.timestamp() - 60)
+            lately = variant_since(session, release.app, release.stable.digest, now.timestamp() - 60)
         probes, problem = self._probed(release, record)
         needed = release.stage.minimum_requests
         together = users.plus(probes)
@@ -201,7 +202,7 @@ class EmergencyWatch:
             (together.count, 0),
             users.count,
             seen_until=now.timestamp(),
-            stable_lately=(lately.count, lately.failed),
+            stable_lately=lately,
         )
 
     def _probed(self, release: Release, record: StageRecord) -> tuple[Answers, str]:

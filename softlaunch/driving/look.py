@@ -1,7 +1,7 @@
 """One look at a stage: new evidence folded into what was known, and the verdicts it allows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,17 +13,14 @@ from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.panel import Panel
 from softlaunch.policy.load import golden_set_path
-from softlaunch.policy.model import Metric
 from softlaunch.release import Release, StageKind
 from softlaunch.shadow.state import EVIDENCE, CopyState, state_in
 from softlaunch.shadow.watch import CopyLook, CopyWatch
+from softlaunch.store.outcomes import Counts
 from softlaunch.store.stages import StageRecord
 from softlaunch.verdict import Outcome, Verdict
 
 _EVAL_SECONDS = 2.0  # an eval works about this long before the step ends and the next one begins
-
-
-_LATELY_SECONDS = 60.0
 
 
 class Evaluator(Protocol):
@@ -40,8 +37,8 @@ class Look:
 
     `requests` are the compared ones of candidate and stable in this stage so far, `exposed` those that users saw.
     `trial` is a look at an A/B test as a whole, when one was due.
-    `seen_until` (epoch seconds) is the moment up to which all is known, `stable_lately` how many answers stable gave in
-    the minute before that, and how many of them failed.
+    `seen_until` (epoch seconds) is the moment up to which all is known, `stable_lately` what became of what stable was
+    asked in the minute before that, by outcome.
     """
 
     verdicts: tuple[Verdict, ...] | None
@@ -52,7 +49,7 @@ class Look:
     watched: bool = True
     trial: KeptLook | None = None
     seen_until: float | None = None
-    stable_lately: tuple[int, int] = (0, 0)
+    stable_lately: Counts = field(default_factory=dict)
 
 
 class Emergencies(Protocol):
@@ -110,7 +107,7 @@ class Eyes:
         held = record.evidence
         try:
             panel, until = self._panel(release, record, before)
-            scope = Scope(release.app, release.id, release.stage, release.policy.gateway.fallback)
+            scope = Scope(release.app, release.id, release.stage)
             reading = self.telemetry.read(scope, until, now.timestamp())
             if reading.problem is not None:
                 return _blind(held, reading.problem)
@@ -161,13 +158,11 @@ def _seen(held: Mapping[str, Any], panel: Panel, reading: Reading, copies: Mappi
     counts = _counts(held)
     requests = (counts[0] + reading.requests[0], counts[1] + reading.requests[1])
     exposed = held.get("exposed", 0) + reading.exposed
-    lately = _lately(held, reading)
     evidence = {
         "panel": panel.dump(),
         "until": reading.until,
         "requests": list(requests),
         "exposed": exposed,
-        "stable_lately": lately,
         **copies,
     }
     return Look(
@@ -177,21 +172,13 @@ def _seen(held: Mapping[str, Any], panel: Panel, reading: Reading, copies: Mappi
         requests,
         exposed,
         seen_until=reading.until,
-        stable_lately=(sum(count for _, count, _ in lately), sum(failed for _, _, failed in lately)),
+        stable_lately=reading.stable_lately,
     )
 
 
 def _blind(held: Mapping[str, Any], why: str) -> Look:
     """A look that saw nothing: no verdict, and no sign to the gateways that somebody watches."""
     return Look((), held, why, _counts(held), held.get("exposed", 0), watched=False, seen_until=held.get("until"))
-
-
-def _lately(held: Mapping[str, Any], reading: Reading) -> list[tuple[float, int, int]]:
-    """Stable's answers and failures of the last minute, a reading each: when it ended, how many, how many failed."""
-    seen = [window.stable[Metric.ERRORS].values for window in reading.windows if Metric.ERRORS in window.stable]
-    newest = (reading.until, sum(len(values) for values in seen), int(sum(values.sum() for values in seen)))
-    kept = [(until, count, failed) for until, count, failed in held.get("stable_lately", ())]
-    return [one for one in (*kept, newest) if one[0] > reading.until - _LATELY_SECONDS]
 
 
 def _counts(evidence: Mapping[str, Any]) -> tuple[int, int]:

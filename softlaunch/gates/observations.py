@@ -16,8 +16,8 @@ Units = NDArray[np.int64]
 class Observations:
     """Values of one metric in one arm, shape (n,), and their units' pseudonyms, shape (n,); never NaN.
 
-    Errors and hallucinations are 0 or 1, quality and satisfaction are in [0, 1], latency is in milliseconds and cost
-    in USD.
+    Errors, unusable answers and hallucinations are 0 or 1, quality and satisfaction are in [0, 1], latency is in
+    milliseconds and cost in USD.
     """
 
     units: Units

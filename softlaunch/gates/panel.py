@@ -108,12 +108,18 @@ class Panel:
 
     @classmethod
     def load(cls, policy: Policy, stage: Stage, state: Mapping[str, Any]) -> Self:
-        """The panel whose state was dumped, under the same policy and stage."""
+        """The panel whose state was dumped, under the same policy and stage.
+
+        A gate that the dump doesn't know, because it was written before there was one, begins without evidence.
+        """
         held = state["gates"]
         return cls(
             policy,
             stage,
-            tuple(Gate.load(rule, held[rule.metric.value]) for rule in rules(policy, stage)),
+            tuple(
+                Gate.load(rule, held[rule.metric.value]) if rule.metric.value in held else Gate.begin(rule)
+                for rule in rules(policy, stage)
+            ),
             {Metric(metric): total for metric, total in state["carried"].items()},
             (state["split"][0], state["split"][1]),
             state["dropped"],

@@ -69,7 +69,8 @@ class Replayed:
 
     `at` is the look that decided, None where none did; `gates` are those of that look, or of the stage that is
     missing evidence. `exposed` counts the candidate's requests until then, or in all of the file. `metric` is the
-    gate that decided or is missing. `left_out` rows belonged to no stage in force.
+    gate that decided or is missing. `left_out` rows belonged to no stage in force. `unjudged` are gates that the policy
+    doesn't name and the rows know nothing of.
     """
 
     conclusion: Conclusion
@@ -80,6 +81,7 @@ class Replayed:
     gates: tuple[Judged, ...]
     stages: tuple[StageReplay, ...]
     left_out: int = 0
+    unjudged: tuple[Metric, ...] = ()
 
 
 def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Collection[Metric]) -> Replayed:
@@ -87,16 +89,19 @@ def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Col
 
     `measured` are the metrics that were recorded at all. A rollback ends the replay; a pass needs every stage that has
     rows to pass, except a last one that gave everybody to the candidate and has nothing to compare with: few but
-    softlaunch go on asking stable then, and what the stages before it showed stands. Raises SamplesError for rows that
-    can't be replayed.
+    softlaunch go on asking stable then, and what the stages before it showed stands. A gate that is there by itself is
+    left out where nobody recorded what it judges. Raises SamplesError for rows that can't be replayed.
     """
-    cutter = Cutter(policy, looks)
-    walk = _Walk(policy, frozenset(measured))
+    unjudged = tuple(gate.metric for gate in policy.gates if not gate.is_named and gate.metric not in measured)
+    gates = tuple(gate for gate in policy.gates if gate.metric not in unjudged)
+    judging = policy.model_copy(update={"gates": gates})
+    cutter = Cutter(judging, looks)
+    walk = _Walk(judging, frozenset(measured))
     for rows in _windows(cutter, recorded):
         culprit = walk.look(rows)
         if culprit is not None:
-            return replace(_rolled_back(walk, culprit), left_out=cutter.left_out)
-    return replace(_at_end(walk), left_out=cutter.left_out)
+            return replace(_rolled_back(walk, culprit), left_out=cutter.left_out, unjudged=unjudged)
+    return replace(_at_end(walk), left_out=cutter.left_out, unjudged=unjudged)
 
 
 def _windows(cutter: Cutter, recorded: Iterable[Rows]) -> Iterator[Rows]:

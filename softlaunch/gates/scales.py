@@ -1,8 +1,8 @@
 """How a metric's values become harm in [0, 1], for the bets and for people.
 
-Two scales. A *share* (errors, quality, satisfaction, hallucination) is harm as it is, and a margin is a difference.
-A *magnitude* (latency, cost) is ranked among stable's recent values, which makes it independent of its unit, and a
-margin is a factor: the candidate's values are divided by it before they are ranked.
+Two scales. A *share* (errors, unusable answers, quality, satisfaction, hallucination) is harm as it is, and a margin is
+a difference. A *magnitude* (latency, cost) is ranked among stable's recent values, which makes it independent of its
+unit, and a margin is a factor: the candidate's values are divided by it before they are ranked.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import numpy as np
 from softlaunch.gates.observations import Floats, Observations, Tally
 from softlaunch.gates.reference import ENOUGH, LEVELS, MEMORY, Histogram, log_buckets, log_values
 from softlaunch.gates.wealth import Side
-from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -225,7 +225,7 @@ def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
         return MagnitudeScale(_loaded(held, "reference"), _loaded(held, "candidate"), _loaded(held, "stable"))
     return ShareScale(
         flipped=DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER,
-        countable=metric in {Metric.ERRORS, Metric.HALLUCINATION},
+        countable=metric in EVENT_METRICS,
         reference=_loaded(held, "reference"),
         sums=list(held.get("sums", [0.0] * 4)),
     )

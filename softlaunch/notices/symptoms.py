@@ -8,7 +8,9 @@ from softlaunch.driving.decision import Answer, Snapshot
 from softlaunch.driving.look import Look
 from softlaunch.gates.panel import split_doubt
 from softlaunch.release import StageKind
+from softlaunch.request_outcome import GOOD, UNUSABLE
 from softlaunch.store.news import IncidentKind
+from softlaunch.store.outcomes import Counts
 
 ENOUGH_ANSWERS = 20
 """With fewer answers nothing is said of a provider."""
@@ -89,17 +91,25 @@ def _provider_down(snapshot: Snapshot, look: Look) -> Symptom | None:
     return examine_provider(snapshot.release.app, look.stable_lately, when)
 
 
-def examine_provider(app: str, lately: tuple[int, int], when: str) -> Symptom | None:
-    """Whether stable's provider fails, by how many answers it gave lately and how many failed; None for in between."""
-    answers, failed = lately
+def examine_provider(app: str, lately: Counts, when: str) -> Symptom | None:
+    """Whether stable's provider fails, by what became lately of what it was asked; None for in between.
+
+    Answers that serve nobody count: where a provider's filter withholds everything, users get nothing either.
+    """
+    answers = sum(lately.values())
+    bad = {outcome: count for outcome, count in lately.items() if outcome not in GOOD}
+    failed = sum(bad.values())
     if answers < ENOUGH_ANSWERS or _WELL < failed / answers < _FAILING:
         return None
+    most_first = sorted(bad.items(), key=lambda one: (-one[1], one[0]))
+    listed = ", ".join(f"{count} {outcome}" for outcome, count in most_first)
+    became = "failed or served nobody" if UNUSABLE & bad.keys() else "failed"
     return Symptom(
         IncidentKind.PROVIDER_DOWN,
         f"{app}:provider_down",
         failed / answers >= _FAILING,
-        f"{app}: {failed} of {answers} answers of stable failed {when}.",
-        {"answers": answers, "failed": failed},
+        f"{app}: {failed} of {answers} answers of stable {became} {when}{f' ({listed})' if listed else ''}.",
+        {"answers": answers, "failed": failed, "outcomes": dict(most_first)},
     )
 
 

@@ -14,7 +14,7 @@ from softlaunch.gates.planner import GateOutlook, Luck
 from softlaunch.planning.advice import advise
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic
-from softlaunch.policy.model import COPY_METRICS, RELATIVE_METRICS, Metric, Policy
+from softlaunch.policy.model import COPY_METRICS, EVENT_METRICS, RELATIVE_METRICS, Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
 from softlaunch.verdict import Role
 
@@ -267,7 +267,7 @@ def _reference_harms(gate: GateOutlook) -> Iterable[tuple[str, float]]:
     metric = gate.rule.metric
     if metric in RELATIVE_METRICS:
         return (("x1.25", 0.25), ("x2", 1.0))
-    if metric in {Metric.ERRORS, Metric.HALLUCINATION}:
+    if metric in EVENT_METRICS:
         usual = 1 - gate.largest_harm
         if usual < _RARE:
             return (("+1 point", 0.01), ("+4 points", 0.04))

@@ -20,6 +20,7 @@ _SMALLEST, _LARGEST = 1e-12, 1e12  # of what a latency in ms or a cost in dollar
 _QUALITY_DEVIATION = 0.2
 _OPTIONS = {
     Metric.ERRORS: "--error-rate",
+    Metric.UNUSABLE: "--unusable-rate",
     Metric.LATENCY: "--latency-ms",
     Metric.COST: "--cost-usd",
     Metric.QUALITY: "--quality",
@@ -150,13 +151,23 @@ def measure(
         users = Users.at_a_rate(stated.requests_per_user)
     everything = max((len(seen[metric]) for metric in seen if metric not in RATED_METRICS), default=1)
     covered = {metric: len(values) / everything for metric, values in seen.items() if metric not in RATED_METRICS}
+    levels = _with_usable_answers(stated.levels, seen)
     return Traffic(
         requests_per_second=per_second,
         users=users,
-        stable={**seen, **{metric: observations(values) for metric, values in stated.levels.items()}},
-        shares={**covered, **measured, **dict.fromkeys(stated.levels, 1.0), **stated.shares},
+        stable={**seen, **{metric: observations(values) for metric, values in levels.items()}},
+        shares={**covered, **measured, **dict.fromkeys(levels, 1.0), **stated.shares},
         note=_note(rate.requests if rate is not None else 0, rate.seconds if rate is not None else 0.0, stated),
     )
+
+
+def _with_usable_answers(
+    stated: Mapping[Metric, Floats], seen: Mapping[Metric, Observations]
+) -> Mapping[Metric, Floats]:
+    """What was stated; who tells how much fails, and nothing of answers that serve nobody, has none of these."""
+    if Metric.ERRORS not in stated or Metric.UNUSABLE in {**stated, **seen}:
+        return stated
+    return {**stated, Metric.UNUSABLE: rate_values(0.0)}
 
 
 _NAMES = frozenset(metric.value for metric in Metric)

@@ -7,6 +7,8 @@ class Metric(StrEnum):
     """What the gates of live traffic can judge."""
 
     ERRORS = "errors"
+    UNUSABLE = "unusable"
+    """Of the answers that came, those that serve nobody: empty, withheld by a filter, not in the form asked for."""
     LATENCY = "latency"
     COST = "cost"
     QUALITY = "quality"
@@ -27,6 +29,7 @@ class Direction(StrEnum):
 
 DIRECTIONS = {
     Metric.ERRORS: Direction.LOWER_IS_BETTER,
+    Metric.UNUSABLE: Direction.LOWER_IS_BETTER,
     Metric.LATENCY: Direction.LOWER_IS_BETTER,
     Metric.COST: Direction.LOWER_IS_BETTER,
     Metric.HALLUCINATION: Direction.LOWER_IS_BETTER,
@@ -42,3 +45,5 @@ COPY_METRICS = frozenset({Metric.AGREEMENT, Metric.PREFERENCE})
 AB_METRICS = frozenset({Metric.QUALITY, Metric.SATISFACTION})
 """Metrics that can decide an A/B test."""
 RELATIVE_METRICS = frozenset({Metric.LATENCY, Metric.COST})
+EVENT_METRICS = frozenset({Metric.ERRORS, Metric.UNUSABLE, Metric.HALLUCINATION})
+"""Metrics that either happen or don't, so that a gate also counts the events one by one."""

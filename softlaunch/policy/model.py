@@ -1,16 +1,25 @@
 """The policy of an app: everything about a release that people decide beforehand, as frozen objects."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.emergency import EmergencyPolicy
+from softlaunch.policy.gating import DEFAULT_GATES, GatePolicy, with_unusable
 from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
-from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.policy.metric import (
+    COPY_METRICS,
+    DIRECTIONS,
+    EVENT_METRICS,
+    RATED_METRICS,
+    RELATIVE_METRICS,
+    Direction,
+    Metric,
+)
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
@@ -19,41 +28,18 @@ from softlaunch.variant import Name
 from softlaunch.verdict import Role
 
 # Declared next door, because parts of a policy need them, and read from here by everybody else.
-__all__ = ["COPY_METRICS", "DIRECTIONS", "RATED_METRICS", "RELATIVE_METRICS", "Direction", "Metric"]
+__all__ = [
+    "COPY_METRICS",
+    "DIRECTIONS",
+    "EVENT_METRICS",
+    "RATED_METRICS",
+    "RELATIVE_METRICS",
+    "Direction",
+    "GatePolicy",
+    "Metric",
+]
 
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
-
-
-class GatePolicy(Part):
-    """One metric, how much worse is acceptable, and what the gate may do."""
-
-    metric: Metric
-    margin: Margin
-    """How much worse is still acceptable at stages of 50 % and more: '1 point' of a rate or score, '10 %' of a cost."""
-    direction: Direction | None = None
-    """Which way is better. Every metric has its own; writing it down is a check, not a choice."""
-    role: Role = Role.REQUIRED
-    """required: no stage passes without its evidence. guard: can roll back, isn't waited for. muted: shown only.
-
-    Left out it is required, but muted for agreement and preference: another answer need not be a worse one.
-    """
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_muted_on_copies(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("metric") in [*COPY_METRICS]:
-            return {"role": Role.MUTED, **values}
-        return values
-
-    @model_validator(mode="after")
-    def _fits_the_metric(self) -> Self:
-        if self.direction not in {None, DIRECTIONS[self.metric]}:
-            raise KeyedError(f"{self.metric} is {DIRECTIONS[self.metric]}; leave direction out or say so", "direction")
-        wanted = MarginKind.RELATIVE if self.metric in RELATIVE_METRICS else MarginKind.POINTS
-        if self.margin.kind is not wanted:
-            example = "'10 %'" if wanted is MarginKind.RELATIVE else "'2 points'"
-            raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
-        return self
 
 
 class AtDeadline(StrEnum):
@@ -296,12 +282,6 @@ DEFAULT_STAGES = (
     StagePolicy(weight_percent=50),
     StagePolicy(weight_percent=100),
 )
-DEFAULT_GATES = (
-    GatePolicy(metric=Metric.ERRORS, margin=Margin(MarginKind.POINTS, 0.01)),
-    GatePolicy(metric=Metric.LATENCY, margin=Margin(MarginKind.RELATIVE, 0.10)),
-    GatePolicy(metric=Metric.COST, margin=Margin(MarginKind.RELATIVE, 0.10)),
-    GatePolicy(metric=Metric.SATISFACTION, margin=Margin(MarginKind.POINTS, 0.04), role=Role.GUARD),
-)
 
 
 class Policy(Part):
@@ -319,6 +299,9 @@ class Policy(Part):
     control_percent: Percent = 5.0
     """At 100 % no user is on stable any more: this share of requests is copied to stable, to compare with."""
     gates: Annotated[tuple[GatePolicy, ...], Field(min_length=1)] = DEFAULT_GATES
+    """What must not get worse. A gate on `unusable` is there by itself, as wide as the one on errors and of the same
+    role; name it to change that, with role muted to only show it.
+    """
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.01
     """Chance that a harmless release is rolled back, over all gates, stages and looks together."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
@@ -340,6 +323,11 @@ class Policy(Part):
     """Who may answer what a release asks. Left out: whoever reaches the ledger may, and nobody in Slack."""
     no_data_after: Annotated[Duration, Field(ge=1)] = 300.0
     """When a stage has seen no complete data of both sides for this long, people are told."""
+
+    @field_validator("gates", mode="after")
+    @classmethod
+    def _judges_what_serves_nobody(cls, gates: tuple[GatePolicy, ...]) -> tuple[GatePolicy, ...]:
+        return with_unusable(gates)
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

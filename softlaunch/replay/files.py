@@ -15,6 +15,7 @@ from softlaunch.replay.rows import SamplesError
 
 METRICS = {
     "ok": Metric.ERRORS,
+    "unusable": Metric.UNUSABLE,
     "latency_ms": Metric.LATENCY,
     "cost_usd": Metric.COST,
     "quality": Metric.QUALITY,

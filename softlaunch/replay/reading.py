@@ -24,6 +24,7 @@ _ARMS = {"candidate": 1.0, "stable": 0.0}
 _SHARE = "a number from 0 to 1; stars from 1 to 5 are (stars - 1) / 4"
 _PARSERS: dict[Metric, Callable[[Column], Floats]] = {
     Metric.ERRORS: lambda column: column.choices(_FAILED, "true or false, 1 or 0"),
+    Metric.UNUSABLE: lambda column: column.choices(_TRUE_OR_FALSE, "true or false, 1 or 0"),
     Metric.HALLUCINATION: lambda column: column.choices(_TRUE_OR_FALSE, "true or false, 1 or 0"),
     Metric.LATENCY: lambda column: column.numbers(0.0, inf, "milliseconds, 0 or more"),
     Metric.COST: lambda column: column.numbers(0.0, inf, "US dollars, 0 or more"),
@@ -103,8 +104,16 @@ class _Batch:
             candidate=self._arms(),
             units=np.where(named, units, alone),
             named=named,
-            values={metric: _PARSERS[metric](self.column(name)) for name, metric in METRICS.items() if name in columns},
+            values=self._values(),
         )
+
+    def _values(self) -> dict[Metric, Floats]:
+        """What was measured of each request; of one that failed no answer came that could be unusable."""
+        present = [(name, metric) for name, metric in METRICS.items() if name in self.batch.schema.names]
+        values = {metric: _PARSERS[metric](self.column(name)) for name, metric in present}
+        if Metric.ERRORS in values and Metric.UNUSABLE in values:
+            values[Metric.UNUSABLE] = np.where(values[Metric.ERRORS] == 1, np.nan, values[Metric.UNUSABLE])
+        return values
 
     def _arms(self) -> NDArray[np.bool_]:
         column = self.column("arm")

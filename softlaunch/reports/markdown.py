@@ -5,7 +5,15 @@ from collections.abc import Mapping, Sequence
 
 from softlaunch.notices.links import Links, is_address
 from softlaunch.reports.likeness import show_shadow
-from softlaunch.reports.wording import show_counts, show_exposure, show_harm, show_interval, show_moment, show_value
+from softlaunch.reports.wording import (
+    outcome_rows,
+    show_counts,
+    show_exposure,
+    show_harm,
+    show_interval,
+    show_moment,
+    show_value,
+)
 from softlaunch.store.news import IncidentKind
 from softlaunch.verdict import Outcome
 from softlaunch.views import ReleaseView, StageView
@@ -63,6 +71,7 @@ def release_markdown(view: ReleaseView, links: Links) -> str:
         *([f"Emergency, nothing was compared: {_code(release.emergency)}", ""] if release.emergency else []),
         show_exposure(view.exposure),
         "",
+        *_outcome_table(view),
         "| stage | result | compared | why |",
         "| --- | --- | --- | --- |",
         *(
@@ -80,6 +89,15 @@ def release_markdown(view: ReleaseView, links: Links) -> str:
         *_read_on(view, view.stages[release.position], links),
     ]
     return "\n".join(lines)
+
+
+def _outcome_table(view: ReleaseView) -> list[str]:
+    """What became of each arm's requests in the stage in force, where not all were simply answered."""
+    rows = outcome_rows(view.outcomes)
+    if not rows:
+        return []
+    head = [f"| outcome at {view.release.stage.name} | candidate | stable |", "| --- | --- | --- |"]
+    return [*head, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
 def _verdict_table(table: Sequence[Mapping[str, str]]) -> list[str]:

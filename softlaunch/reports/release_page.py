@@ -7,6 +7,7 @@ from softlaunch.release import State
 from softlaunch.reports.contrast import contrast
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.plots import interval_axis, interval_plot
+from softlaunch.reports.wording import outcome_rows
 from softlaunch.verdict import Outcome, Role, Verdict
 from softlaunch.views import ReleaseView, StageView
 
@@ -54,6 +55,7 @@ def render_release(
         eval_page=eval_page,
         eval_note=eval_note,
         agreement=agreement,
+        became=outcome_rows(view.outcomes),
         runbooks=runbooks,
     )
 

@@ -7,6 +7,7 @@ from math import inf, isfinite, isinf
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
 from softlaunch.release import StageKind
 from softlaunch.store.exposure import Exposure
+from softlaunch.store.outcomes import StageOutcomes
 from softlaunch.verdict import Interval, Verdict
 from softlaunch.views import StageView
 
@@ -56,6 +57,16 @@ def show_counts(view: StageView) -> str:
     if view.stage.kind is StageKind.EVAL:
         return f"{first:,} of {second:,} calls" if second else "-"
     return f"{first:,} candidate, {second:,} stable" if first or second else "-"
+
+
+def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:
+    """What became of requests, the candidate's and stable's: a row an outcome; none where all were simply answered."""
+    if outcomes.is_plain:
+        return []
+    rows = [(outcome.value, f"{candidate:,}", f"{stable:,}") for outcome, candidate, stable in outcomes.rows]
+    if any(outcomes.excused):
+        rows.append(("excused of these", f"{outcomes.excused[0]:,}", f"{outcomes.excused[1]:,}"))
+    return rows
 
 
 def show_duration(seconds: float) -> str:

@@ -22,6 +22,7 @@ class IncidentKind(StrEnum):
     """What a person must know of: a closed list. Each kind has the runbook page `runbooks/<kind>.md`."""
 
     GATE_ERRORS = "gate_errors"
+    GATE_UNUSABLE = "gate_unusable"
     GATE_LATENCY = "gate_latency"
     GATE_COST = "gate_cost"
     GATE_QUALITY = "gate_quality"

@@ -45,6 +45,43 @@ def samples(folder: Path, *, latency: float = 1.0, count: int = 4000, **columns:
     return "samples.csv"
 
 
+@pytest.mark.parametrize(
+    ("extra", "judged", "left_out", "code"),
+    [
+        pytest.param("", ["errors", "latency"], ["unusable"], Exit.OK, id="not named: left out"),
+        pytest.param(
+            "  - {metric: unusable, margin: 5 points}\n",
+            ["errors", "latency", "unusable"],
+            [],
+            Exit.INCONCLUSIVE,
+            id="named: missing",
+        ),
+    ],
+)
+def test_samples_that_know_nothing_of_unusable_answers(
+    softlaunch: Run, tmp_path: Path, policy: str, extra: str, judged: list[str], left_out: list[str], code: Exit
+) -> None:
+    """A gate that is there by itself makes no old recording inconclusive; one that the policy names is missed."""
+    (tmp_path / policy).write_text(POLICY + extra)
+    done = softlaunch("gates", "replay", samples(tmp_path, weight_percent=50), "--policy", policy, "--json")
+    said = orjson.loads(done.out)
+    assert done.code == code
+    assert ([gate["name"] for gate in said["gates"]], said["gates_left_out"]) == (judged, left_out)
+
+
+def test_recorded_answers_that_serve_nobody_roll_back(softlaunch: Run, tmp_path: Path, policy: str) -> None:
+    """Though none of them failed, and the policy doesn't name the metric; failed requests are no such answers."""
+    file = tmp_path / samples(tmp_path, weight_percent=50)
+    table = pd.read_csv(file)
+    table["unusable"] = ((table["arm"] == "candidate") & (table.index % 5 == 0)) | (table["ok"] == 0)
+    table.to_csv(file, index=False)
+    done = softlaunch("gates", "replay", "samples.csv", "--policy", policy, "--json")
+    said = orjson.loads(done.out)
+    assert (done.code, said["outcome"], said["metric"]) == (Exit.ROLLED_BACK, "rollback", "unusable")
+    shown = softlaunch("gates", "replay", "samples.csv", "--policy", policy).out
+    assert "left out" not in shown
+
+
 def test_a_pass_is_one_json_document(softlaunch: Run, tmp_path: Path, policy: str) -> None:
     """With everything that a program wants to know, and exit code 0."""
     done = softlaunch("gates", "replay", samples(tmp_path, weight_percent=50), "--policy", policy, "--json")

@@ -51,7 +51,7 @@ def serve(folder: Path, count: int) -> None:
                 started_at=now - 3600 * (1 - number / count),
                 latency_ms=float(900 * rng.lognormal(0, 0.5)),
                 cost_usd=float(2e-4 * rng.lognormal(0, 0.4)),
-                error="timeout" if rng.random() < 0.01 else None,
+                outcome="total_timeout" if rng.random() < 0.01 else "answered",
                 release_id=None,
                 stage=0,
             )
@@ -90,6 +90,19 @@ def test_the_document_has_every_gate_of_every_stage(softlaunch: Run, bot: str) -
         for gate in stage["gates"]:
             assert gate["is_known"]
             assert gate["seconds_median"] > 0
+
+
+def test_answers_that_serve_nobody_are_foreseen(softlaunch: Run, bot: str) -> None:
+    """None unless stated: then their gate is through no later than the one on errors; with some it takes longer."""
+
+    def waits(*words: str) -> tuple[float, float]:
+        said = orjson.loads(softlaunch("plan", bot, *WORDS, *words, "--json").out)
+        seconds = {gate["metric"]: gate["seconds_median"] for gate in said["stages"][-2]["gates"]}
+        return seconds["unusable"], seconds["errors"]
+
+    none, errors = waits()
+    some, _ = waits("--unusable-rate", "0.03")
+    assert none <= errors < some
 
 
 def test_the_own_traffic_is_measured(softlaunch: Run, bot: str, tmp_path: Path) -> None:

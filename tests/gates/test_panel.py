@@ -19,6 +19,7 @@ POLICY = make_policy(
         {"metric": "latency", "margin": "50 %"},
         {"metric": "satisfaction", "margin": "30 points", "role": "guard"},
         {"metric": "cost", "margin": "10 %", "role": "muted"},
+        {"metric": "unusable", "margin": "20 points", "role": "muted"},
     ],
     alpha=0.012,
     stages=[{"weight_percent": 4}, {"weight_percent": 50}, {"weight_percent": 100}],
@@ -77,7 +78,7 @@ def test_the_stages_share_one_budget(changes: dict[str, Any]) -> None:
 
 def test_a_gate_alone_may_spend_its_part_of_the_budget() -> None:
     """Of three gates that can stop a release, each has a third of the stage's part: 24 % in the second of four."""
-    assert [rule.alpha for rule in rules(POLICY, HALF)] == pytest.approx([0.012 / 3 * 0.24] * 4)
+    assert [rule.alpha for rule in rules(POLICY, HALF)] == pytest.approx([0.012 / 3 * 0.24] * 5)
 
 
 def test_a_wider_stage_passes_more_but_rolls_back_no_later() -> None:
@@ -90,7 +91,7 @@ def test_a_wider_stage_passes_more_but_rolls_back_no_later() -> None:
 def test_satisfaction_is_not_judged_on_copies(stage: Any) -> None:
     """Nobody rates an answer that nobody saw."""
     judged = {rule.metric for rule in rules(POLICY, stage)}
-    assert judged == {Metric.ERRORS, Metric.LATENCY, Metric.COST}
+    assert judged == {Metric.ERRORS, Metric.UNUSABLE, Metric.LATENCY, Metric.COST}
 
 
 def test_every_gate_gives_one_verdict_with_its_role() -> None:
@@ -100,6 +101,7 @@ def test_every_gate_gives_one_verdict_with_its_role() -> None:
         ("latency", Role.REQUIRED, Outcome.PASS),
         ("satisfaction", Role.GUARD, Outcome.PASS),
         ("cost", Role.MUTED, Outcome.PASS),
+        ("unusable", Role.MUTED, Outcome.PASS),
     ]
 
 
@@ -151,6 +153,22 @@ def test_a_stored_panel_goes_on_with_the_same_verdicts() -> None:
         (one.gate, one.outcome, one.interval) for one in panel.verdicts()
     ]
     assert len(text) < 60_000
+
+
+def test_a_panel_stored_before_there_was_a_gate_goes_on_with_a_fresh_one() -> None:
+    """A release under way while softlaunch is brought up to date: what the others know is kept."""
+    panel = filled()
+    stored = panel.dump()
+    del stored["gates"]["unusable"]
+    again = Panel.load(POLICY, HALF, stored)
+    *others, unusable = again.verdicts()
+    assert others == list(panel.verdicts()[:-1])
+    assert (unusable.gate, unusable.outcome, unusable.reason) == (
+        "unusable",
+        Outcome.INCONCLUSIVE,
+        "no data from candidate and stable",
+    )
+    assert Panel.begin(POLICY, ALL, before=again).log_evidence_of_harm == pytest.approx(again.log_evidence_of_harm)
 
 
 def test_gates_that_are_each_a_bit_short_roll_back_together() -> None:

@@ -201,4 +201,9 @@ def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels
         assert world.metric("softlaunch_breaker_tripped") == 1.0
     assert {response.status_code for response in responses} == {200}
     assert models.asked("candidate") == asked == 10
-    assert tuple(trip) == (APP, "support-bot-1", 2, "10 of the candidate's last 10 answers within 60 s failed")
+    assert tuple(trip) == (
+        APP,
+        "support-bot-1",
+        2,
+        "10 of the candidate's last 10 answers within 60 s failed, 0 of stable's 10",
+    )

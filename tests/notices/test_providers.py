@@ -33,7 +33,7 @@ def test_an_outage_is_told_of_once_and_resolves_itself(database: Database) -> No
     record_app(database)
     answers(database, good=9, bad=31)
     assert watch_providers(database, NOW) == [
-        (f"{APP}: 31 of 40 answers of stable failed within the last minute.", True)
+        (f"{APP}: 31 of 40 answers of stable failed within the last minute (31 provider_failed).", True)
     ]
     answers(database, good=0, bad=10)
     assert watch_providers(database, NOW) == []
@@ -44,12 +44,12 @@ def test_an_outage_is_told_of_once_and_resolves_itself(database: Database) -> No
         "provider_down",
         None,
         2,
-        {"answers": 50, "failed": 41},
+        {"answers": 50, "failed": 41, "outcomes": {"provider_failed": 41}},
     )
     later = NOW + timedelta(minutes=2)
     answers(database, good=39, bad=1, ago=-100)
     assert watch_providers(database, later) == [
-        (f"{APP}: 1 of 40 answers of stable failed within the last minute.", False)
+        (f"{APP}: 1 of 40 answers of stable failed within the last minute (1 provider_failed).", False)
     ]
     assert watch_providers(database, later) == []
     (held,) = incidents(database)

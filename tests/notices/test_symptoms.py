@@ -22,7 +22,7 @@ SEEN = NOON.timestamp() - 3
 
 def present(requests: tuple[int, int] = (500, 500), **parts: Any) -> list[IncidentKind]:
     """The kinds that a step at 50 % opens."""
-    plain: dict[str, Any] = {"seen_until": SEEN, "stable_lately": (100, 1)}
+    plain: dict[str, Any] = {"seen_until": SEEN, "stable_lately": {"answered": 99, "connect": 1}}
     split = parts.pop("split", (250, 250))
     snapshot: dict[str, Any] = {"entered_at": ENTERED, "requests": requests, **parts.pop("snapshot", {})}
     look = Look(
@@ -50,8 +50,16 @@ def present(requests: tuple[int, int] = (500, 500), **parts: Any) -> list[Incide
         ),
         pytest.param({"split": (300, 200)}, [IncidentKind.SPLIT_OFF], id="a split that can't be chance"),
         pytest.param({"split": (260, 240)}, [], id="a split that can"),
-        pytest.param({"stable_lately": (100, 60)}, [IncidentKind.PROVIDER_DOWN], id="stable fails too"),
-        pytest.param({"stable_lately": (10, 10)}, [], id="too few answers to tell"),
+        pytest.param(
+            {"stable_lately": {"answered": 40, "connect": 20, "provider_failed": 40}},
+            [IncidentKind.PROVIDER_DOWN],
+            id="stable fails too",
+        ),
+        pytest.param(
+            {"stable_lately": {"answered": 40, "filtered": 60}}, [IncidentKind.PROVIDER_DOWN], id="all is filtered"
+        ),
+        pytest.param({"stable_lately": {"truncated": 60, "answered": 40}}, [], id="long answers, cut short"),
+        pytest.param({"stable_lately": {"provider_failed": 10}}, [], id="too few answers to tell"),
         pytest.param(
             {"snapshot": {"answers": {Question.DEADLINE: Answer.EXPIRED}}},
             [IncidentKind.APPROVAL_EXPIRED],

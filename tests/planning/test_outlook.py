@@ -18,6 +18,7 @@ from softlaunch.verdict import Outcome
 
 LEVELS = {
     Metric.ERRORS: rate_values(0.02),
+    Metric.UNUSABLE: rate_values(0.0),
     Metric.LATENCY: spread_values(1000, 2300),
     Metric.SATISFACTION: rate_values(0.8),
 }
@@ -55,7 +56,7 @@ def values(metric: Metric, count: int, harm: float, rng: np.random.Generator) ->
     """Requests like LEVELS, made worse."""
     known = LEVELS[metric]
     drawn = rng.choice(known, count)
-    if metric is Metric.ERRORS:
+    if metric in {Metric.ERRORS, Metric.UNUSABLE}:
         drawn = (rng.random(count) < known.mean() + harm).astype(np.float64)
     else:
         drawn = drawn * (1 + harm)

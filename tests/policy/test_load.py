@@ -8,6 +8,7 @@ from softlaunch.evals.metrics import metric_names
 from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
 from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
 from softlaunch.policy.units import Margin, MarginKind
+from softlaunch.verdict import Role
 
 SHORT = """\
 app: support-bot
@@ -88,7 +89,32 @@ def test_blue_green_is_a_policy(tmp_path: Path) -> None:
     policy = _load(tmp_path, BLUE_GREEN)
     assert [stage.weight_percent for stage in policy.stages] == [100]
     assert policy.eval.tolerance == Margin(MarginKind.POINTS, 0.015)
-    assert [gate.metric for gate in policy.gates] == [Metric.ERRORS, Metric.LATENCY]
+    assert [gate.metric for gate in policy.gates] == [Metric.ERRORS, Metric.LATENCY, Metric.UNUSABLE]
+
+
+@pytest.mark.parametrize(
+    ("gates", "margin", "role"),
+    [
+        pytest.param(["errors, margin: 3 points"], "3 points", Role.REQUIRED, id="as the gate on errors"),
+        pytest.param(
+            ["errors, margin: 2 points, role: guard", "latency, margin: 10 %"],
+            "2 points",
+            Role.GUARD,
+            id="a guard as that is",
+        ),
+        pytest.param(["latency, margin: 10 %"], "1 point", Role.GUARD, id="a guard where nobody asks for errors"),
+        pytest.param(
+            ["unusable, margin: 5 points, role: muted", "errors, margin: 3 points"], "5 points", Role.MUTED, id="named"
+        ),
+    ],
+)
+def test_answers_that_serve_nobody_are_judged_unless_the_policy_says_otherwise(
+    tmp_path: Path, gates: list[str], margin: str, role: Role
+) -> None:
+    """There is one gate on them, as wide as the one on errors; whoever names it decides."""
+    policy = _load(tmp_path, f"{_HEAD}gates: [{', '.join(f'{{metric: {gate}}}' for gate in gates)}]")
+    (found,) = [gate for gate in policy.gates if gate.metric is Metric.UNUSABLE]
+    assert (str(found.margin), found.role, found.is_named) == (margin, role, "unusable" in gates[0])
 
 
 @pytest.mark.parametrize("text", [SHORT, BLUE_GREEN], ids=["short", "blue-green"])
@@ -134,8 +160,8 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
         ),
         pytest.param(
             _HEAD + "gates:\n  - {metric: latncy, margin: 10 %}",
-            "line 4: gates[0].metric: found 'latncy', expected 'errors', 'latency', 'cost', 'quality', "
-            "'hallucination', 'satisfaction', 'agreement' or 'preference'; did you mean 'latency'?",
+            "line 4: gates[0].metric: found 'latncy', expected 'errors', 'unusable', 'latency', 'cost', "
+            "'quality', 'hallucination', 'satisfaction', 'agreement' or 'preference'; did you mean 'latency'?",
             id="misspelt value",
         ),
         pytest.param(

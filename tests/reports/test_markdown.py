@@ -1,5 +1,6 @@
 """The text of Prefect artifacts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
@@ -7,6 +8,10 @@ from release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
 from softlaunch.notices.links import Links
 from softlaunch.release import State
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
+from softlaunch.reports.release_page import render_release
+from softlaunch.request_outcome import RequestOutcome
+from softlaunch.store.outcomes import StageOutcomes
+from softlaunch.views import to_json
 
 LINKS = Links(reports_dir=Path("/srv/reports"))
 
@@ -104,6 +109,30 @@ def test_the_table_of_a_stage_has_the_same_figures() -> None:
         "+391 %",
         "812 / 790",
     )
+
+
+def test_what_became_of_requests_is_told_where_not_all_were_answered() -> None:
+    """By outcome, for both arms of the last stage; that all were answered needs no table."""
+    became = StageOutcomes(
+        {RequestOutcome.ANSWERED: 1200, RequestOutcome.FILTERED: 31, RequestOutcome.REQUEST_AT_FAULT: 2},
+        {RequestOutcome.ANSWERED: 1190, RequestOutcome.REQUEST_AT_FAULT: 3},
+        (2, 3),
+    )
+    view = replace(rolled_back(), outcomes=became)
+    text = release_markdown(view, LINKS)
+    assert "| outcome at canary 50 % | candidate | stable |" in text
+    assert "| filtered | 31 | 0 |" in text
+    assert "| excused of these | 2 | 3 |" in text
+    assert '<td data-label="outcome"><code>filtered</code></td>' in render_release(view)
+    assert to_json(view)["outcomes"] == {
+        "stage": "canary 50 %",
+        "candidate": {"answered": 1200, "filtered": 31, "request_at_fault": 2},
+        "stable": {"answered": 1190, "request_at_fault": 3},
+        "excused": {"candidate": 2, "stable": 3},
+    }
+    plain = replace(view, outcomes=StageOutcomes({RequestOutcome.ANSWERED: 9}, {RequestOutcome.ANSWERED: 9}))
+    assert "outcome at" not in release_markdown(plain, LINKS)
+    assert 'data-label="outcome"' not in render_release(plain)
 
 
 def test_a_reason_is_no_markup() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from softlaunch.gates.observations import Floats, Observations, Units
 from softlaunch.policy.model import Metric
-from softlaunch.request_outcome import GIVEN, TIMEOUTS, RequestOutcome
+from softlaunch.request_outcome import GIVEN, TIMEOUTS, UNUSABLE, RequestOutcome
 from softlaunch.route import Arm
 
 WINDOW_SECONDS = 10.0
@@ -30,18 +30,20 @@ class Batch:
     started_at: Floats
     of_candidate: Flags
     failed: Floats
+    unusable: Floats
     latency_ms: Floats
     cost_usd: Floats
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Self:
-        """From rows that begin with queries.COLUMNS and `blameless`, in any order.
+        """From rows that begin with queries.COLUMNS, in any order.
 
-        A blameless request is nobody's error, and its cost is cut short like its answer.
+        A blameless request is nobody's error, and its cost is cut short like its answer. Only an answer that came can
+        be unusable: a failed request is an error, and not one more of these.
         """
         if not rows:
             none = np.empty(0)
-            return cls(np.empty(0, np.int64), none, np.empty(0, np.bool_), none, none, none)
+            return cls(np.empty(0, np.int64), none, np.empty(0, np.bool_), none, none, none, none)
         units, outcomes, latencies, costs, started, arms, excused, *_ = zip(*rows, strict=True)
         blameless = np.array(excused, dtype=np.bool_)
         latency = np.array(latencies, dtype=np.float64)
@@ -52,6 +54,7 @@ class Batch:
             started_at=np.array(started, dtype=np.float64),
             of_candidate=np.array([arm in _CANDIDATES for arm in arms], dtype=np.bool_),
             failed=np.where(blameless, np.nan, [outcome not in GIVEN for outcome in outcomes]),
+            unusable=np.array([_serves_nobody(outcome) for outcome in outcomes], dtype=np.float64),
             latency_ms=latency,
             cost_usd=np.where(blameless, np.nan, cost),
         )
@@ -78,6 +81,7 @@ class Batch:
             self.started_at[kept],
             self.of_candidate[kept],
             self.failed[kept],
+            self.unusable[kept],
             self.latency_ms[kept],
             self.cost_usd[kept],
         )
@@ -86,6 +90,11 @@ class Batch:
         """What was measured of every request."""
         return {
             Metric.ERRORS: Observations.of(self.units, self.failed),
+            Metric.UNUSABLE: Observations.of(self.units, self.unusable),
             Metric.LATENCY: Observations.of(self.units, self.latency_ms),
             Metric.COST: Observations.of(self.units, self.cost_usd),
         }
+
+
+def _serves_nobody(outcome: str) -> float:
+    return float(outcome in UNUSABLE) if outcome in GIVEN else np.nan

@@ -1,11 +1,12 @@
 """What gates need from a source of metrics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.gates.observations import Window
 from softlaunch.release import Stage
+from softlaunch.store.outcomes import Counts
 
 
 class TelemetryError(SoftlaunchError):
@@ -14,15 +15,11 @@ class TelemetryError(SoftlaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which requests belong to a stage of a release.
-
-    With `fallback` a candidate's failure was tried on stable, which tells whose fault it was.
-    """
+    """Which requests belong to a stage of a release."""
 
     app: str
     release_id: str
     stage: Stage
-    fallback: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +27,8 @@ class Reading:
     """What happened between two moments, complete.
 
     `until` (epoch seconds) is where the next reading begins. `exposed` counts the requests that the candidate
-    answered to users. `problem` says in words why nothing could be read although time passed.
+    answered to users. `stable_lately` counts what became of everything that stable was asked in the minute before, by
+    outcome. `problem` says in words why nothing could be read although time passed.
     """
 
     windows: tuple[Window, ...]
@@ -39,6 +37,7 @@ class Reading:
     requests: tuple[int, int] = (0, 0)
     exposed: int = 0
     problem: str | None = None
+    stable_lately: Counts = field(default_factory=dict)
 
 
 class Telemetry(Protocol):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -25,18 +25,11 @@ COLUMNS = (
     col(RequestRow.cost_usd),
     col(RequestRow.started_at),
     col(RequestRow.arm),
+    or_(col(RequestRow.outcome) == RequestOutcome.CLIENT_GONE, col(RequestRow.excused)).label("blameless"),
 )
-
-
-def blameless(*, fallback: bool) -> ColumnElement[bool]:
-    """Whether a request's error is held against nobody: the client left, or stable could not answer it either.
-
-    One client that always sends too much would otherwise be harm wherever the split happens to put it. Where failures
-    aren't tried on stable nobody knows, and they count.
-    """
-    outcome = col(RequestRow.outcome)
-    by_client = col(RequestRow.excused) if fallback else false()
-    return or_(outcome == RequestOutcome.CLIENT_GONE, by_client).label("blameless")
+"""What is read of a request. It is `blameless` when its failure is held against nobody: the client left, or the request
+was at fault by both arms' judgement.
+"""
 
 
 def complete_until(session: Session, now: float) -> float | None:
@@ -56,7 +49,7 @@ def split_rows(scope: Scope, after: float, until: float) -> Select[Any]:
     A gateway whose lease ran out serves stable at a weight of zero: what it logs meanwhile has no concurrent candidate.
     """
     first = _is_first(scope, after, col(RequestRow.unit), copies=False)
-    shown = select(*COLUMNS, blameless(fallback=scope.fallback), first)
+    shown = select(*COLUMNS, first)
     return _of_stage(shown, scope, after, until).where(
         col(RequestRow.arm).in_(_SHOWN),
         col(RequestRow.weight_percent) == scope.stage.weight_percent,
@@ -119,7 +112,7 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
             col(row.cost_usd),
             col(copy.started_at).label("started_at"),
             col(row.arm),
-            or_(left, both_by_client).label("blameless"),
+            or_(left, both_by_client, col(row.excused)).label("blameless"),
             _is_first(scope, after, col(copy.unit), copies=True),
         ).where(paired)
 

@@ -14,7 +14,6 @@ from softlaunch.edges.telemetry.interface import Reading, Scope, TelemetryError
 from softlaunch.edges.telemetry.queries import (
     COLUMNS,
     HISTORY_ROWS,
-    blameless,
     complete_until,
     dropped,
     exposed,
@@ -27,9 +26,11 @@ from softlaunch.gates.observations import Observations, Window
 from softlaunch.policy.model import Metric
 from softlaunch.route import Arm
 from softlaunch.store.database import Database
+from softlaunch.store.outcomes import stable_since
 from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
 
 _RATINGS_LAG = 2.0  # seconds that a rating may need from its arrival to the log
+_LATELY_SECONDS = 60.0
 _CLOCK_LAG = 5.0  # seconds that clocks of gateways may differ
 _CANDIDATES = frozenset({Arm.CANDIDATE, Arm.SHADOW})
 _JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
@@ -63,7 +64,7 @@ class RequestLogTelemetry:
         try:
             with self.database.read() as session:
                 shown = (
-                    select(*COLUMNS, blameless(fallback=True))
+                    select(*COLUMNS)
                     .where(col(RequestRow.app) == app, col(RequestRow.arm) == Arm.STABLE)
                     .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.started_at) < before)
                     .order_by(col(RequestRow.id).desc())
@@ -92,6 +93,7 @@ def _read(session: Session, scope: Scope, after: float, until: float) -> Reading
         dropped=dropped(session, scope.app, after, until),
         requests=(candidates, len(rows) - candidates),
         exposed=exposed(session, scope, after, until),
+        stable_lately=stable_since(session, scope.app, scope.release_id, scope.stage.position, until - _LATELY_SECONDS),
     )
 
 

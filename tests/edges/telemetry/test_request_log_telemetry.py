@@ -221,12 +221,37 @@ def test_what_the_other_arm_could_not_answer_either_is_the_clients_own_fault(dat
     assert values(window.candidate, Metric.LATENCY) == [800.0]
 
 
-def test_without_fallback_every_refused_request_counts(database: Database) -> None:
-    """Nobody knows whose fault it was, and the candidate may not have the benefit of the doubt."""
-    log(database, request(1, outcome="request_at_fault"), request(2, "candidate", outcome="request_at_fault"))
-    scope = Scope(APP, f"{APP}-1", HALF, fallback=False)
-    (window,) = RequestLogTelemetry(database).read(scope, T, T + 5).windows
-    assert values(window.stable, Metric.ERRORS) == values(window.candidate, Metric.ERRORS) == [1]
+def test_an_answer_that_serves_nobody_is_no_error_and_counts_among_the_answers_that_came(database: Database) -> None:
+    """What failed, was at fault or left is no answer, so it can't be an unusable one."""
+    became = ["answered", "truncated", "empty", "filtered", "invalid", "cut", "request_at_fault", "client_gone"]
+    log(database, *(request(number, "candidate", outcome=outcome) for number, outcome in enumerate(became)))
+    (window,) = read(database).windows
+    assert values(window.candidate, Metric.UNUSABLE) == [0, 0, 1, 1, 1]
+    assert values(window.candidate, Metric.ERRORS) == [0, 0, 0, 0, 0, 1, 1]
+    assert values(window.stable, Metric.UNUSABLE) == []
+
+
+def test_a_pair_tells_of_unusable_answers_on_either_side(database: Database) -> None:
+    """A copy that is filtered where its user was answered."""
+    log(database, *pair(1, "shadow", 1, {}, {"outcome": "filtered"}), *pair(2, "shadow", 1, {"outcome": "empty"}, {}))
+    (window,) = read(database, SHADOW).windows
+    assert (values(window.stable, Metric.UNUSABLE), values(window.candidate, Metric.UNUSABLE)) == ([0, 1], [0, 1])
+
+
+def test_all_of_stables_last_minute_is_counted_by_outcome(database: Database) -> None:
+    """Also of users who were compared before, and of copies; not the candidate's, nor what the client brought about."""
+    log(
+        database,
+        request(1, started_at=T - 50, outcome="provider_failed"),
+        request(1, started_at=T + 1, outcome="provider_failed"),
+        request(2, started_at=T + 2),
+        request(3, "control", mirrored=True, outcome="filtered"),
+        request(4, started_at=T - 70, outcome="connect"),
+        request(5, "candidate", outcome="cut"),
+        request(6, outcome="client_gone"),
+        request(7, outcome="request_at_fault"),
+    )
+    assert read(database).stable_lately == {"provider_failed": 2, "answered": 1, "filtered": 1}
 
 
 @pytest.mark.parametrize(

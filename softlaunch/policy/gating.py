@@ -1,0 +1,72 @@
+"""The part of a policy that says what of live traffic must not get worse, and by how much it may."""
+
+from typing import Any, Self
+
+from pydantic import model_validator
+
+from softlaunch.documents import KeyedError
+from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.policy.part import Part
+from softlaunch.policy.units import Margin, MarginKind
+from softlaunch.verdict import Role
+
+
+class GatePolicy(Part):
+    """One metric, how much worse is acceptable, and what the gate may do."""
+
+    metric: Metric
+    margin: Margin
+    """How much worse is still acceptable at stages of 50 % and more: '1 point' of a rate or score, '10 %' of a cost."""
+    direction: Direction | None = None
+    """Which way is better. Every metric has its own; writing it down is a check, not a choice."""
+    role: Role = Role.REQUIRED
+    """required: no stage passes without its evidence. guard: can roll back, isn't waited for. muted: shown only.
+
+    Left out it is required, but muted for agreement and preference: another answer need not be a worse one.
+    """
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the policy names this gate; one that it doesn't is there by itself."""
+        return "metric" in self.model_fields_set
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_muted_on_copies(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("metric") in [*COPY_METRICS]:
+            return {"role": Role.MUTED, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _fits_the_metric(self) -> Self:
+        if self.direction not in {None, DIRECTIONS[self.metric]}:
+            raise KeyedError(f"{self.metric} is {DIRECTIONS[self.metric]}; leave direction out or say so", "direction")
+        wanted = MarginKind.RELATIVE if self.metric in RELATIVE_METRICS else MarginKind.POINTS
+        if self.margin.kind is not wanted:
+            example = "'10 %'" if wanted is MarginKind.RELATIVE else "'2 points'"
+            raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
+        return self
+
+
+def with_unusable(gates: tuple[GatePolicy, ...]) -> tuple[GatePolicy, ...]:
+    """Gates together with one on unusable answers, where they name none: an answer that serves nobody is no success.
+
+    It is as wide as the gate on errors and may do as much, since the two share what can go wrong with an answer: a
+    required one is passed as soon. Without a gate on errors it is a guard, which nothing waits for.
+    """
+    if any(gate.metric is Metric.UNUSABLE for gate in gates):
+        return gates
+    errors = next((gate for gate in gates if gate.metric is Metric.ERRORS), None)
+    margin, role = (errors.margin, errors.role) if errors else (Margin(MarginKind.POINTS, 0.01), Role.GUARD)
+    added = GatePolicy.model_construct(_fields_set=set(), metric=Metric.UNUSABLE, margin=margin, role=role)
+    return (*gates, added)  # at the end, so that a mistake is named by its place in the file
+
+
+DEFAULT_GATES = with_unusable(
+    (
+        GatePolicy(metric=Metric.ERRORS, margin=Margin(MarginKind.POINTS, 0.01)),
+        GatePolicy(metric=Metric.LATENCY, margin=Margin(MarginKind.RELATIVE, 0.10)),
+        GatePolicy(metric=Metric.COST, margin=Margin(MarginKind.RELATIVE, 0.10)),
+        GatePolicy(metric=Metric.SATISFACTION, margin=Margin(MarginKind.POINTS, 0.04), role=Role.GUARD),
+    )
+)
