@@ -1,6 +1,7 @@
 """Real servers on free ports: gateways of ours, and a provider whose faults are on command."""
 
 import asyncio
+import gzip
 import threading
 import time
 from collections import Counter
@@ -9,10 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import brotli
 import httpx
 import orjson
 from aiohttp import web
+from backports import zstd
 
+from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.server import GatewayOptions, build_server
 from softlaunch.store.migrate import open_database
@@ -27,13 +31,22 @@ def running_gateway(
     limits: Limits | None = None,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    cors: Cors | None = None,
+    tell_arm: bool = True,
 ) -> Iterator[str]:
-    """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`.
+    """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`. It tells clients their arm.
 
     It has read its routes when this returns, and has written its log when the block is left.
     """
     database = open_database(database_url)
-    options = GatewayOptions(port=0, log_level="error", client_keys=client_keys, limits=limits or Limits())
+    options = GatewayOptions(
+        port=0,
+        log_level="error",
+        client_keys=client_keys,
+        limits=limits or Limits(),
+        cors=cors or Cors(),
+        tell_arm=tell_arm,
+    )
     server, listener = build_server(database, options, environment)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -64,6 +77,8 @@ class FakeModels:
     Faults: `500`, `429`, `400`, `401` (that status), `hang` (no answer), `slow` (half a second late), `html`,
     `empty`, `drop` (the connection is closed), and for streams `cut` (ends early), `no json` (a broken event),
     `drop`, `stall` (one event, then nothing), `error event`.
+
+    Answers carry `answer_headers`, and are compressed by `coding` (br, zstd or gzip) where it is set.
     """
 
     url: str = ""
@@ -72,6 +87,8 @@ class FakeModels:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     under_way: Counter[str] = field(default_factory=Counter)
     most_under_way: Counter[str] = field(default_factory=Counter)
+    answer_headers: dict[str, str] = field(default_factory=dict)
+    coding: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -107,12 +124,22 @@ class FakeModels:
             request.transport.close()
         if fault in {"html", "empty"}:
             return web.Response(text="<html>\n\n" if fault == "html" else "{}\n\n")
+        if self.coding:
+            return self._packed(body)
         if body.get("stream"):
             return await self._stream(request, body, fault)
-        return web.json_response(completion(body["model"]))
+        return web.json_response(completion(body["model"]), headers=self.answer_headers)
+
+    def _packed(self, body: dict[str, Any]) -> web.Response:
+        """A whole answer or stream in one piece, compressed."""
+        stream = bool(body.get("stream"))
+        content = b"".join(stream_events(body)) if stream else orjson.dumps(completion(body["model"]))
+        kind = "text/event-stream" if stream else "application/json"
+        coded = {"br": brotli.compress, "zstd": zstd.compress, "gzip": gzip.compress}[self.coding](content)
+        return web.Response(body=coded, headers={"Content-Type": kind, "Content-Encoding": self.coding})
 
     async def _stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **self.answer_headers})
         await response.prepare(request)
         for number, event in enumerate(stream_events(body)):
             if number == 2 and fault in {"cut", "no json", "drop", "stall", "error event"}:

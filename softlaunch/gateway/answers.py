@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-_MOST_TOKENS = 2**31 - 1
+from softlaunch.usage import Usage, read_usage
+
 _LONGEST_NAME = 200
 _LONGEST_EVENT = 4 * 1024 * 1024
 _DONE = b"[DONE]"
@@ -23,17 +24,13 @@ class Facts:
 
     resolved_model: str | None = None
     fingerprint: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    usage: Usage = field(default_factory=Usage)
 
     def note(self, answer: Mapping[str, Any]) -> None:
         """Take what a completion, or one chunk of it, says."""
         self.resolved_model = _name(answer.get("model")) or self.resolved_model
         self.fingerprint = _name(answer.get("system_fingerprint")) or self.fingerprint
-        usage = answer.get("usage")
-        if isinstance(usage, dict):
-            self.input_tokens = _tokens(usage.get("prompt_tokens"))
-            self.output_tokens = _tokens(usage.get("completion_tokens"))
+        self.usage = self.usage.updated(read_usage(answer))
 
 
 def read_completion(body: bytes, facts: Facts) -> dict[str, Any]:
@@ -61,6 +58,7 @@ class StreamReader:
     """Server-sent events of a streamed completion, taken apart as they come and put back as they were.
 
     `usage_wanted`: whether the client asked for the final chunk that only carries usage; otherwise it is left out.
+    `longest_event` bounds an event, in bytes.
     """
 
     usage_wanted: bool
@@ -68,6 +66,7 @@ class StreamReader:
     token_seen: bool = False
     keep_text: bool = False
     texts: list[str] = field(default_factory=list)
+    longest_event: int = _LONGEST_EVENT
     _rest: bytes = b""
     _open: set[int] = field(default_factory=set)
     _finished: set[int] = field(default_factory=set)
@@ -81,8 +80,8 @@ class StreamReader:
         One that came in a piece with good ones is kept for `check`, so that these are passed on however events arrive.
         """
         *events, self._rest = _events(self._rest + chunk)
-        if len(self._rest) > _LONGEST_EVENT:
-            raise MalformedAnswerError(f"the provider's stream has an event of more than {_LONGEST_EVENT} bytes")
+        if len(self._rest) > self.longest_event:
+            raise MalformedAnswerError(f"the provider's stream has an event of more than {self.longest_event} bytes")
         passed = b""
         try:
             for event in events:
@@ -178,7 +177,3 @@ def _data_lines(event: bytes) -> Iterator[bytes]:
 
 def _name(value: object) -> str | None:
     return value[:_LONGEST_NAME].replace("\x00", "") if isinstance(value, str) else None
-
-
-def _tokens(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None

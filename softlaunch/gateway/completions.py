@@ -4,13 +4,15 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 
-from softlaunch.gateway.choice import Choice, choose, unit_of
+from softlaunch.gateway.choice import Choice, choose
+from softlaunch.gateway.forwarding import with_request_id, without_idempotency_key
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
 from softlaunch.gateway.requests import ChatRequest, question_of
 from softlaunch.gateway.table import Served
+from softlaunch.gateway.units import Units
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.watch import ClientWatch
 from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send, send_answer
@@ -53,17 +55,21 @@ class Exchange:
     def call(self, variant: Variant) -> Call:
         """The request as a call to a variant."""
         serving = self.route.serving
-        return Call(variant, self.request.body, serving.gateway.timeout, keep_text=serving.texts.keep)
+        is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
+        headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
+        return Call(variant, self.request.body, serving.gateway.timeout, serving.texts.keep, headers)
 
 
 class ClientSink:
     """The client's end of a stream; a client that stops reading for `stall_seconds` counts as gone."""
 
-    def __init__(self, send: Send, exchange: Exchange, stall_seconds: float) -> None:
+    def __init__(self, send: Send, exchange: Exchange, stall_seconds: float, *, tell_arm: bool) -> None:
         self._send = send
         self._exchange = exchange
         self._stall_seconds = stall_seconds
+        self._tell_arm = tell_arm
         self.arm, self.variant = exchange.choice.arm, exchange.choice.variant
+        self.passed: Headers = []
         self.started = False
 
     async def write(self, content: bytes) -> None:
@@ -72,8 +78,8 @@ class ClientSink:
             async with asyncio.timeout(self._stall_seconds):
                 if not self.started:
                     self.started = True
-                    start = {"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self.headers()]}
-                    await self._send(start)
+                    headers = [*_STREAM, *self.headers(self.passed)]
+                    await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 await self._send({"type": "http.response.body", "body": content, "more_body": True})
         except TimeoutError:
             raise ClientGoneError from None
@@ -83,40 +89,41 @@ class ClientSink:
         if answer.streamed:
             await self._send({"type": "http.response.body", "body": answer.body})
         else:
-            await send_answer(self._send, answer.status, answer.body, [*answer.headers, *self.headers()])
+            await send_answer(self._send, answer.status, answer.body, [*answer.headers, *self.headers(answer.passed)])
 
-    def headers(self) -> Headers:
-        """Who answered, and the id to give feedback for."""
-        request_id = self._exchange.request.request_id.encode()
-        return [
-            (b"x-softlaunch-request-id", request_id),
-            (b"x-softlaunch-variant", self.variant.short.encode()),
-            (b"x-softlaunch-arm", self.arm.encode()),
-            (b"x-request-id", request_id),
-        ]
+    def headers(self, passed: Headers) -> Headers:
+        """What is passed on of the provider's, who answered, and the id to give feedback for."""
+        told = [*passed, (b"x-softlaunch-variant", self.variant.short.encode())]
+        if self._tell_arm:
+            told.append((b"x-softlaunch-arm", self.arm.encode()))
+        return with_request_id(told, self._exchange.request.request_id)
 
 
 class Completions:
     """The handler of chat completions."""
 
-    def __init__(self, upstream: Upstream, log: LogSink, metrics: Metrics, limits: Limits) -> None:
+    def __init__(
+        self, upstream: Upstream, log: LogSink, metrics: Metrics, limits: Limits, *, tell_arm: bool = False
+    ) -> None:
         self._upstream = upstream
         self._log = log
         self._metrics = metrics
         self._limits = limits
+        self._tell_arm = tell_arm
+        self._units = Units(metrics)
         self.mirrors = Mirrors(limits)
 
     async def answer(self, request: ChatRequest, served: Served, receive: Receive, send: Send) -> None:
         """Answer one request and log it; the user's answer waits for nothing but its provider."""
         route = served.route
-        unit = unit_of(request.body, request.headers, route.serving.unit, request.request_id)
+        unit = self._units.of(request, route.serving.unit)
         allowed = served.candidate_allowed()
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed)
         token, started_at = self._log.begin()
         weight_percent = route.weight_percent if allowed else 0.0
         exchange = Exchange(request, served, route, choice, weight_percent, token, started_at, time.perf_counter())
         try:
-            sink = ClientSink(send, exchange, route.serving.gateway.timeout)
+            sink = ClientSink(send, exchange, route.serving.gateway.timeout, tell_arm=self._tell_arm)
             if await self._answer(exchange, sink, receive):
                 self._mirror(exchange)
         finally:
@@ -215,9 +222,10 @@ class Completions:
             outcome=answer.outcome,
             latency_ms=answer.latency_ms,
             first_token_ms=answer.first_token_ms,
-            input_tokens=facts.input_tokens,
-            output_tokens=facts.output_tokens,
-            cost_usd=cost_usd(choice.variant.model, facts.input_tokens, facts.output_tokens),
+            input_tokens=facts.usage.input_tokens,
+            output_tokens=facts.usage.output_tokens,
+            cached_tokens=facts.usage.cached_tokens,
+            cost_usd=cost_usd(choice.variant.model, facts.usage),
             resolved_model=facts.resolved_model,
             fingerprint=facts.fingerprint,
             streamed=request.body.get("stream") is True,

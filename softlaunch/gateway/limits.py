@@ -17,6 +17,8 @@ class Limits:
     """How long a client may take to send a body."""
     answer_bytes: int = 64 * _MIB
     """A provider's answer larger than this is malformed."""
+    event_bytes: int = 16 * _MIB
+    """A stream with an event larger than this is malformed."""
     requests: int = 2048
     """Requests under way at once; more are refused with 503."""
     requests_bytes: int = 256 * _MIB

@@ -39,6 +39,12 @@ class Metrics:
             ["app"],
             registry=self._registry,
         )
+        self._unnamed = Counter(
+            "softlaunch_requests_unnamed",
+            "Users' requests that name no unit, so that a user may meet another arm with each.",
+            ["app"],
+            registry=self._registry,
+        )
         self._registry.register(_State(table, log))
         self._of_arm = lru_cache(maxsize=4096)(self._children)
 
@@ -51,6 +57,10 @@ class Metrics:
     def mirror_dropped(self, app: str) -> None:
         """Count a copy that wasn't made."""
         self._mirrors_dropped.labels(app).inc()
+
+    def unnamed(self, app: str) -> None:
+        """Count a request that names no unit."""
+        self._unnamed.labels(app).inc()
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

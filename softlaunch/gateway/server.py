@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import uvicorn
 
 from softlaunch.gateway.app import Gateway, create_app
+from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.heads import bounded_heads
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
@@ -31,6 +32,8 @@ class GatewayOptions:
     log_level: str = "info"
     client_keys: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
+    cors: Cors = field(default_factory=Cors)
+    tell_arm: bool = False
 
 
 def build_app(
@@ -41,7 +44,16 @@ def build_app(
     table = RouteTable(database, poll_seconds=limits.route_poll_seconds)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
     log = LogSink(database, gateway_id=gateway_id, address=address, revisions=table.revisions, limits=limits)
-    return create_app(table, log, Upstream(limits, environment), client_keys=options.client_keys, limits=limits)
+    upstream = Upstream(limits, environment)
+    return create_app(
+        table,
+        log,
+        upstream,
+        client_keys=options.client_keys,
+        limits=limits,
+        cors=options.cors,
+        tell_arm=options.tell_arm,
+    )
 
 
 def build_server(

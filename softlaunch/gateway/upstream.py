@@ -5,32 +5,27 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Protocol
 
 import aiohttp
 import orjson
 from multidict import CIMultiDict
-from yarl import URL
 
-from softlaunch import __version__
+from softlaunch.endpoint import EndpointError, Way, way_to
 from softlaunch.gateway.answers import Facts, MalformedAnswerError, StreamReader, read_completion, text_of
+from softlaunch.gateway.forwarding import content_type_of, request_headers, response_headers
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.wire import JSON, Headers, error_body
 from softlaunch.request_outcome import GIVEN, RequestOutcome
 from softlaunch.variant import TemplateVariablesError, Variant
 
 _OURS = frozenset({401, 403, 404})  # never the client's doing: the variant names the endpoint, the model and the key
-_HEADERS = {
-    "Content-Type": "application/json",
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",  # so that a stream's events aren't held back in a compressor
-    "User-Agent": f"softlaunch/{__version__}",
-}
 
 
 class Sink(Protocol):
-    """Where a streamed answer goes as it comes."""
+    """Where a streamed answer goes as it comes; `passed` are the provider's headers that go with it."""
+
+    passed: Headers
 
     async def write(self, content: bytes) -> None:
         """Whole events; the first ones come with a status of 200."""
@@ -39,33 +34,38 @@ class Sink(Protocol):
 class NoSink:
     """Nobody reads: the answer to a copy."""
 
+    def __init__(self) -> None:
+        self.passed: Headers = []
+
     async def write(self, content: bytes) -> None:
         """Do nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A client's request body for one variant; `keep_text` asks for the answer's text."""
+    """A client's request body and headers for one variant; `keep_text` asks for the answer's text."""
 
     variant: Variant
     body: Mapping[str, Any]
     timeout_seconds: float
     keep_text: bool = False
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Answer:
     """What became of one call.
 
-    `body` is still to be sent with `status` and `headers`, unless `streamed`: then the sink has had the beginning,
-    and `body` is what remains to be added. Latencies are milliseconds since the call began, without the time that a
-    slow reader took to accept a stream.
+    `body` is still to be sent with `status`, `headers` and what is `passed` on of the provider's, unless `streamed`:
+    then the sink has had the beginning, and `body` is what remains to be added. Latencies are milliseconds since the
+    call began, without the time that a slow reader took to accept a stream.
     """
 
     status: int = 200
     outcome: RequestOutcome = RequestOutcome.ANSWERED
     body: bytes = b""
     headers: Headers = field(default_factory=lambda: JSON)
+    passed: Headers = field(default_factory=list)
     streamed: bool = False
     latency_ms: float = 0.0
     first_token_ms: float | None = None
@@ -112,20 +112,24 @@ class Upstream:
             body = call.variant.request_body(call.body)
             streamed = _ask_for_usage(body)
             content = orjson.dumps(body)
-            headers = _headers(self._environment[model.api_key_env] if model.api_key_env else None)
+            headers = request_headers(model, call.headers, self._environment)
+            way = way_to(model.endpoint)
         except TemplateVariablesError as error:
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, str(error), kind="invalid_request_error")
         except orjson.JSONEncodeError as error:  # nested deeper than what may be written, though not than what is read
             message = f"the request can't be passed on: {error}"
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, message, kind="invalid_request_error")
-        except KeyError:
-            message = f"no key for model {model.name}: set {model.api_key_env} in the gateway's environment"
-            answer.fail(502, RequestOutcome.PROVIDER_FAILED, message)
+        except EndpointError as error:
+            answer.fail(502, RequestOutcome.PROVIDER_FAILED, str(error))
         else:
-            reader = StreamReader(_wants_usage(call.body), keep_text=call.keep_text) if streamed else None
+            reader = self._reader(call) if streamed else None
             exchange = _Exchange(self._connections, self._limits, call, answer, sink)
-            await exchange.run(_url(model.endpoint), headers, content, reader)
+            await exchange.run(way, headers, content, reader)
         return answer
+
+    def _reader(self, call: Call) -> StreamReader:
+        longest = self._limits.event_bytes
+        return StreamReader(_wants_usage(call.body), keep_text=call.keep_text, longest_event=longest)
 
 
 def _session(*, force_close: bool = False) -> aiohttp.ClientSession:
@@ -159,10 +163,10 @@ class _Exchange:
         self._sink = sink
         self._began = time.perf_counter()
 
-    async def run(self, url: URL, headers: CIMultiDict[str], content: bytes, reader: StreamReader | None) -> None:
+    async def run(self, way: Way, headers: CIMultiDict[str], content: bytes, reader: StreamReader | None) -> None:
         try:
             async with asyncio.timeout(self._call.timeout_seconds) as guard:
-                async with await self._post(url, headers, content) as response:
+                async with await self._post(way, headers, content) as response:
                     await self._read(response, reader, guard)
         except TimeoutError:
             self._answer.fail(504, RequestOutcome.TOTAL_TIMEOUT, f"no answer within {self._call.timeout_seconds:g} s")
@@ -175,21 +179,26 @@ class _Exchange:
             self._answer.fail(502, broken, f"the provider can't be reached ({type(error).__name__})")
         self._answer.latency_ms = self._elapsed_ms()
 
-    async def _post(self, url: URL, headers: CIMultiDict[str], content: bytes) -> aiohttp.ClientResponse:
+    async def _post(self, way: Way, headers: CIMultiDict[str], content: bytes) -> aiohttp.ClientResponse:
         """The response's head. A pooled connection that the provider had just closed is replaced by a fresh one.
 
         Not by another from the pool: a provider that restarts, or an idle limit, closes them all at once.
         """
         try:
-            return await self._connections.pooled.post(url, data=content, headers=headers, allow_redirects=False)
+            return await self._connections.pooled.post(
+                way.url, data=content, headers=headers, allow_redirects=False, proxy=way.proxy
+            )
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            return await self._connections.fresh.post(url, data=content, headers=headers, allow_redirects=False)
+            return await self._connections.fresh.post(
+                way.url, data=content, headers=headers, allow_redirects=False, proxy=way.proxy
+            )
 
     async def _read(
         self, response: aiohttp.ClientResponse, reader: StreamReader | None, guard: asyncio.Timeout
     ) -> None:
+        self._sink.passed = self._answer.passed = response_headers(response.raw_headers)
         if not 200 <= response.status < 300:
             self._refuse(response, await self._whole(response))
         elif reader is None:
@@ -224,9 +233,7 @@ class _Exchange:
             return
         answer.status, answer.body = status, body
         answer.outcome = _outcome_of(status)
-        answer.headers = [(b"content-type", response.headers.get("Content-Type", "application/json").encode("latin-1"))]
-        if "Retry-After" in response.headers:
-            answer.headers.append((b"retry-after", response.headers["Retry-After"].encode("latin-1")))
+        answer.headers = [(b"content-type", content_type_of(response.raw_headers))]
 
     async def _stream(self, response: aiohttp.ClientResponse, reader: StreamReader, guard: asyncio.Timeout) -> None:
         self._answer.facts = reader.facts
@@ -275,16 +282,3 @@ def _outcome_of(status: int) -> RequestOutcome:
     if status == 408:
         return RequestOutcome.TOTAL_TIMEOUT
     return RequestOutcome.PROVIDER_FAILED if status >= 500 else RequestOutcome.REQUEST_AT_FAULT
-
-
-@lru_cache(maxsize=256)
-def _url(endpoint: str) -> URL:
-    return URL(endpoint.rstrip("/") + "/chat/completions")
-
-
-@lru_cache(maxsize=256)
-def _headers(key: str | None) -> CIMultiDict[str]:
-    headers = CIMultiDict(_HEADERS)
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    return headers

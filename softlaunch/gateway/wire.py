@@ -61,7 +61,7 @@ async def send_json(send: Send, value: object, status: int = 200) -> None:
 async def read_body(receive: Receive, limits: Limits, declared: int | None) -> bytes:
     """The request's body. Raises RefusedError with 413 or 408, and ClientGoneError."""
     if declared is not None and declared > limits.body_bytes:
-        raise _too_large(limits)
+        raise too_large(limits)
     try:
         async with asyncio.timeout(limits.body_seconds):
             return await _read_parts(receive, limits)
@@ -81,12 +81,13 @@ async def _read_parts(receive: Receive, limits: Limits) -> bytes:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limits.body_bytes:
-            raise _too_large(limits)
+            raise too_large(limits)
         more = message.get("more_body", False)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _too_large(limits: Limits) -> RefusedError:
+def too_large(limits: Limits) -> RefusedError:
+    """The refusal of a body that is larger than it may be."""
     return RefusedError(
         413, f"the request's body is larger than {limits.body_bytes} bytes; send less", code="request_too_large"
     )

@@ -19,6 +19,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from softlaunch.document_check import check
 from softlaunch.documents import Document, DocumentError, Problem, decode, failure, parse, read_text
+from softlaunch.system_messages import SystemRule
 from softlaunch.variant import SEMANTIC_VERSION, PromptVersion
 
 _FENCE = "---"
@@ -48,6 +49,7 @@ class _FrontMatter(BaseModel):
     author: str = ""
     created: date | None = Field(default=None, validation_alias=AliasChoices("created", "date"))
     purpose: str = ""
+    system: SystemRule = SystemRule.MERGE
     variables: tuple[str, ...] | None = None
     defaults: Mapping[str, str] = Field(default_factory=dict)
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from servers import stream_events
 
 from softlaunch.gateway.answers import Facts, MalformedAnswerError, StreamReader, read_completion, text_of
+from softlaunch.usage import Usage
 
 EVENTS = list(stream_events({"model": "m", "stream_options": {"include_usage": True}}))
 STREAM = b"".join(EVENTS)
@@ -24,7 +25,7 @@ def test_a_stream_is_read_alike_however_it_is_cut(*, cuts: list[int], crlf: bool
     passed += reader.close()
     assert passed.replace(b"\r\n", b"\n") == WITHOUT_USAGE
     assert reader.whole
-    assert reader.facts == Facts("m-resolved", None, 100, 10)
+    assert reader.facts == Facts("m-resolved", None, Usage(100, 10))
     assert "".join(reader.texts) == "I am m."
 
 
@@ -129,3 +130,10 @@ def test_figures_that_no_database_could_hold_are_left_out() -> None:
 def test_text_of(choice: object, text: str) -> None:
     """The first choice's text, or none."""
     assert text_of({"choices": [choice]}) == text
+
+
+def test_an_event_is_bounded() -> None:
+    """A provider that never ends an event can't fill the memory, and the settings say how much is too much."""
+    reader = StreamReader(usage_wanted=False, longest_event=50)
+    with pytest.raises(MalformedAnswerError, match="more than 50 bytes"):
+        reader.feed(b"data: " + b"x" * 60)

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import orjson
 
+from softlaunch.endpoint import EndpointError, api_url
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
 from softlaunch.evals.calls import Call
@@ -95,8 +96,10 @@ async def embed(
     try:
         async with httpx.AsyncClient(timeout=timeout_seconds, transport=transport) as client:
             response = await client.post(
-                f"{endpoint.rstrip('/')}/embeddings", json={"model": model, "input": list(texts)}, headers=headers
+                api_url(endpoint, "/embeddings"), json={"model": model, "input": list(texts)}, headers=headers
             )
+    except EndpointError:
+        return Vectors(None, "bad_endpoint", None)
     except httpx.TimeoutException:
         return Vectors(None, "timeout", None)
     except (httpx.HTTPError, httpx.InvalidURL):
