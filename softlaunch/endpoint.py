@@ -25,20 +25,16 @@ class MissingKeyError(EndpointError):
 def completions_url(endpoint: str) -> str:
     """Where chat completions of an endpoint are asked: its path with `/chat/completions`, its query as it is.
 
-    An endpoint that names that path already, as Azure's portal shows it, stays. Raises EndpointError.
+    An endpoint that names that path already, as Azure's portal shows it, stays. Raises ValueError for what is no URL.
     """
     return api_url(endpoint, _COMPLETIONS)
 
 
 def api_url(endpoint: str, path: str) -> str:
-    """An endpoint's URL for a path of its API such as `/embeddings`. Raises EndpointError."""
-    try:
-        parts = urlsplit(endpoint.strip())
-        known = parts.hostname and (parts.port is None or parts.port)
-    except ValueError:
-        known = None
-    if not known:
-        raise EndpointError(f"the endpoint {endpoint!r} is no URL such as https://api.example.com/v1; mend models.yaml")
+    """An endpoint's URL for a path of its API such as `/embeddings`. Raises ValueError for what is no URL."""
+    parts = urlsplit(endpoint.strip())
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("an endpoint needs a host, and a port from 1 to 65535 if any")
     base = parts.path.rstrip("/").removesuffix(_COMPLETIONS)
     return urlunsplit((parts.scheme, parts.netloc, base + path, parts.query, ""))
 
@@ -51,9 +47,17 @@ class Way:
     proxy: str | None
 
 
+def way_to(model: ModelVersion) -> Way:
+    """The way to a model's chat completions. Raises EndpointError, which names the model and not its endpoint."""
+    try:
+        return _way(model.endpoint)
+    except ValueError:
+        text = f"the endpoint of model {model.name} is no URL such as https://api.example.com/v1; mend models.yaml"
+        raise EndpointError(text) from None
+
+
 @lru_cache(maxsize=1024)
-def way_to(endpoint: str) -> Way:
-    """The way to an endpoint's chat completions. Raises EndpointError."""
+def _way(endpoint: str) -> Way:
     url = completions_url(endpoint)
     return Way(url, proxy_for(url))
 

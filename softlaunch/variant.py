@@ -19,7 +19,7 @@ from softlaunch.system_messages import Message, SystemRule, join
 
 SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_LENGTH_LIMITS = ("max_tokens", "max_completion_tokens")
+LENGTH_LIMITS = ("max_tokens", "max_completion_tokens")
 _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
 
@@ -241,9 +241,9 @@ class Variant(Content):
 
 def _unused_limits(sampling: Mapping[str, Any], request: Mapping[str, Any]) -> tuple[str, ...]:
     """Which of the client's limits of an answer's length aren't sent."""
-    if any(sampling.get(limit) is not None for limit in _LENGTH_LIMITS):
-        return _LENGTH_LIMITS
-    return _LENGTH_LIMITS[:1] if request.get(_LENGTH_LIMITS[1]) is not None else _LENGTH_LIMITS[1:]
+    if any(sampling.get(limit) is not None for limit in LENGTH_LIMITS):
+        return LENGTH_LIMITS
+    return LENGTH_LIMITS[:1] if request.get(LENGTH_LIMITS[1]) is not None else LENGTH_LIMITS[1:]
 
 
 def differences(before: Variant, after: Variant) -> tuple[str, str]:

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from softlaunch.endpoint import EndpointError, MissingKeyError, api_url, completions_url, model_headers, proxy_for
+from softlaunch.endpoint import (
+    EndpointError,
+    MissingKeyError,
+    api_url,
+    completions_url,
+    model_headers,
+    proxy_for,
+    way_to,
+)
 from softlaunch.variant import ModelVersion
 
 CHAT = "/chat/completions"
@@ -54,8 +62,9 @@ def test_other_paths_of_an_api() -> None:
 )
 def test_an_endpoint_that_is_no_url(endpoint: str) -> None:
     """It is said which one, and what to do."""
-    with pytest.raises(EndpointError, match=r"no URL such as .*; mend models\.yaml"):
-        completions_url(endpoint)
+    asked = ModelVersion(name="m", provider="p", model="m", endpoint=endpoint)
+    with pytest.raises(EndpointError, match=r"of model m is no URL such as .*; mend models\.yaml"):
+        way_to(asked)
 
 
 def test_model_headers() -> None:

@@ -60,7 +60,7 @@ class Target:
     def of(cls, model: ModelVersion) -> "Target":
         """The endpoint of a model. Raises EndpointError, MissingKeyError among it."""
         headers = {"Content-Type": "application/json", **model_headers(model, os.environ)}
-        return cls(way_to(model.endpoint), headers)
+        return cls(way_to(model), headers)
 
 
 def open_session(concurrency: int, timeout_seconds: float) -> aiohttp.ClientSession:

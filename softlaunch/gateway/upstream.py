@@ -113,7 +113,7 @@ class Upstream:
             streamed = _ask_for_usage(body)
             content = orjson.dumps(body)
             headers = request_headers(model, call.headers, self._environment)
-            way = way_to(model.endpoint)
+            way = way_to(model)
         except TemplateVariablesError as error:
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, str(error), kind="invalid_request_error")
         except orjson.JSONEncodeError as error:  # nested deeper than what may be written, though not than what is read

@@ -177,6 +177,11 @@ def test_two_apps_share_prompts_and_models(app_folder: Path, database: Database)
             Change(prompt="support@1.1.0", model="cheap"), "support@1.1.0 on cheap, temperature 0.2", id="both"
         ),
         pytest.param(Change(sampling={"temperature": "0.9"}), "support@1.0.0 on steady, temperature 0.9", id="hotter"),
+        pytest.param(
+            Change(sampling={"max_completion_tokens": 9}),
+            "support@1.0.0 on steady, temperature 0.2, max_completion_tokens 9",
+            id="a limit in the other spelling",
+        ),
         pytest.param(Change(sampling={"temperature": None}), "support@1.0.0 on steady", id="a parameter left out"),
         pytest.param(
             Change(sampling={"max_tokens": 50}),
