@@ -113,8 +113,8 @@ def test_a_key_that_can_not_be_sent(fields: dict[str, Any], environment: dict[st
         pytest.param({"x y": "1"}, "no name of a header", id="a space in the name"),
         pytest.param({"x": "1\r\ny: 2"}, "printable ASCII", id="a second header in the value"),
         pytest.param({"X-Tag": "1", "x-tag": "2"}, "given twice", id="twice"),
-        pytest.param({"x": {"env": "NO NAME"}}, "pattern", id="no variable's name"),
-        pytest.param({"x": 2}, "valid string", id="a number"),
+        pytest.param({"x": {"env": "NO NAME"}}, "NAME_OF_A_VARIABLE", id="no variable's name"),
+        pytest.param({"x": 2}, "a text in quotes", id="a number"),
     ],
 )
 def test_headers_that_are_refused(headers: dict[str, Any], said: str) -> None:

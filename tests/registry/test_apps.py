@@ -177,11 +177,6 @@ def test_two_apps_share_prompts_and_models(app_folder: Path, database: Database)
             Change(prompt="support@1.1.0", model="cheap"), "support@1.1.0 on cheap, temperature 0.2", id="both"
         ),
         pytest.param(Change(sampling={"temperature": "0.9"}), "support@1.0.0 on steady, temperature 0.9", id="hotter"),
-        pytest.param(
-            Change(sampling={"max_completion_tokens": 9}),
-            "support@1.0.0 on steady, temperature 0.2, max_completion_tokens 9",
-            id="a limit in the other spelling",
-        ),
         pytest.param(Change(sampling={"temperature": None}), "support@1.0.0 on steady", id="a parameter left out"),
         pytest.param(
             Change(sampling={"max_tokens": 50}),
@@ -202,6 +197,17 @@ def test_a_candidate_is_production_with_changes(
     assert candidate.label == label
     with database.read() as session:
         assert session.get_one(VariantRow, candidate.digest).label == label
+
+
+def test_one_limit_of_the_length_replaces_the_other(app_folder: Path, database: Database) -> None:
+    """A candidate never has both spellings: an endpoint would refuse them."""
+    _apply(app_folder, database)
+    with database.begin() as session:
+        base = ledger.get_variant(session, "support-bot", "production")
+        older = resolve_candidate(session, "support-bot", base, Change(sampling={"max_tokens": 50}), NOON)
+        newer = Change(sampling={"max_completion_tokens": 9})
+        candidate = resolve_candidate(session, "support-bot", older, newer, NOON)
+    assert candidate.label == "support@1.0.0 on steady, temperature 0.2, max_completion_tokens 9"
 
 
 @pytest.mark.parametrize(
