@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from softlaunch.errors import SoftlaunchError
+from softlaunch.private import private_folder, private_opener
 
 
 class StackError(SoftlaunchError):
@@ -46,7 +47,7 @@ class Stack:
 
         A caller that has its own way of ending keeps it.
         """
-        self.logs.mkdir(parents=True, exist_ok=True)
+        private_folder(self.logs)
         for ending in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(ending) is signal.SIG_DFL:
                 signal.signal(ending, _leave)
@@ -74,7 +75,7 @@ class Stack:
     def start(self, service: Service) -> None:
         """Start a process in a group of its own, so that a Ctrl-C at the terminal reaches only the stack's owner."""
         self._services[service.name] = service
-        with self.log_of(service).open("ab") as log:
+        with open(self.log_of(service), "ab", opener=private_opener) as log:
             self._running[service.name] = subprocess.Popen(  # noqa: S603  (the commands are ours)
                 service.command,
                 stdout=log,

@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar, cast
 from prefect.states import Failed
 
 from softlaunch.errors import SoftlaunchError
+from softlaunch.logs import keep_texts_out
 
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
@@ -36,5 +37,6 @@ class _WithoutTraceback(logging.Filter):
         return not (record.exc_info and isinstance(record.exc_info[1], SoftlaunchError))
 
 
+keep_texts_out()
 for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
     logging.getLogger(_name).addFilter(_WithoutTraceback())

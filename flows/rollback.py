@@ -9,14 +9,19 @@ from tasks import ledger, notices, reports
 
 def _run_name() -> str:
     request = RollbackRequest.model_validate(runtime.flow_run.parameters["request"])
-    return f"{request.app}: roll back"
+    return f"{request.app}: roll back" + (f" to {request.to}" if request.to else "")
 
 
 @flow(name="rollback", flow_run_name=_run_name)
 @told_plainly
 def rollback(request: RollbackRequest) -> str:
-    """Take back what an app is releasing, or released last; returns the release's state."""
+    """Take back what an app is releasing, or released last, or go back to a named version.
+
+    Returns the release's state, or that nothing was ever released. To run it twice does no harm: its log says so.
+    """
     ended = ledger.roll_back(request)
     notices.deliver()
+    if ended.state is None:
+        return "nothing was ever released"
     reports.publish_release(ended.release_id)
     return str(ended.state)

@@ -1,6 +1,7 @@
 """Turning a document into frozen values, or into a list of every mistake: key, value found, what was expected."""
 
 import difflib
+import math
 from collections.abc import Iterator, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -26,6 +27,15 @@ _EXPECTED = {
 }
 
 
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError)
+"""What a validator raises for a value of a kind that nobody thought of."""
+
+
+def unforeseen(error: Exception) -> str:
+    """What is said of a value that no validator was made for."""
+    return f"something here is of a kind that can't be read ({error}); compare it with an example or the schema"
+
+
 def check(document: Document, kind: type[Checked], shorthands: Sequence[str] = ()) -> Checked:
     """The document as a value of a type. Raises DocumentError with every problem found.
 
@@ -36,11 +46,26 @@ def check(document: Document, kind: type[Checked], shorthands: Sequence[str] = (
         value = TypeAdapter(kind).validate_python(document.value)
     except ValidationError as error:
         found = [one for one in error.errors(include_url=False) if not _follows_from_another(document, one)]
-        problems += [_problem(document, details, kind, shorthands) for details in found]
-        raise failure(document.path, problems) from error
+        said = [_problem(document, details, kind, shorthands) for details in found]
+        raise failure(document.path, _without_echoes(document, problems, said)) from error
+    except UNFORESEEN as error:
+        raise failure(document.path, [*problems, Problem(1, "", unforeseen(error))]) from error
     if problems:
         raise failure(document.path, problems)
     return value
+
+
+def _without_echoes(document: Document, read: Sequence[Problem], checked: Sequence[Problem]) -> list[Problem]:
+    """All problems, one for each key that both found wrong: the reader's, but for numbers, whose range says more."""
+    endless = {
+        written(keys)
+        for keys in document.lines
+        if isinstance(value := document.at(keys), float) and not math.isfinite(value)
+    }
+    named_by_range = {problem.key for problem in checked} & endless
+    kept = [problem for problem in read if problem.key not in named_by_range]
+    unreadable = {problem.key for problem in kept if problem.key and problem.message.startswith("found ")}
+    return [*kept, *(problem for problem in checked if problem.key not in unreadable)]
 
 
 def _truths_for_numbers(document: Document, kind: Any) -> Iterator[Problem]:

@@ -19,7 +19,11 @@ class EndpointError(SoftlaunchError):
 
 
 class MissingKeyError(EndpointError):
-    """A provider's key isn't in the environment, or is none that a header can carry."""
+    """A provider's key isn't in the environment, or is none that a header can carry; `variable` should hold it."""
+
+    def __init__(self, message: str, variable: str) -> None:
+        super().__init__(message)
+        self.variable = variable
 
 
 def completions_url(endpoint: str) -> str:
@@ -78,11 +82,11 @@ def _value(model: ModelVersion, value: str | FromEnvironment, environment: Mappi
         return value
     found = environment.get(value.env, "").strip()  # files and secret stores like to add a line break
     if not found:
-        raise MissingKeyError(f"no key for model {model.name}: set the variable {value.env} in the environment")
+        text = f"no key for model {model.name}: set the variable {value.env} in the environment"
+        raise MissingKeyError(text, value.env)
     if not is_header_value(found):
-        raise MissingKeyError(
-            f"the variable {value.env} of model {model.name} holds characters that no header may carry; set it again"
-        )
+        text = f"the variable {value.env} of model {model.name} holds characters that no header may carry; set it again"
+        raise MissingKeyError(text, value.env)
     return found
 
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from sqlmodel import Session, and_, col, not_, or_, select
 
 from softlaunch.driving.decision import Answer
 from softlaunch.people.approvers import Ruling
+from softlaunch.people.going_back import PUT_IN_FORCE
+from softlaunch.store.losses import Cause
 from softlaunch.store.releases import Actor
 from softlaunch.store.tables import (
     AliasMoveRow,
     ApprovalRow,
     DriveRow,
+    DropRow,
+    GatewayRow,
     IncidentRow,
     ReleaseRow,
     TransitionRow,
@@ -37,6 +41,7 @@ class Event(StrEnum):
     REPEATED = "repeated"
     LATE = "late"
     REFUSED = "refused"
+    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ def read_history(session: Session, app: str, limit: int) -> list[Entry]:
         *_votes(session, app),
         *_incidents(session, app),
         *_aliases(session, app),
+        *_losses(session, app),
     ]
     return sorted(entries, key=lambda entry: entry.happened_at)[-limit:]
 
@@ -75,6 +81,7 @@ def _transitions(session: Session, app: str) -> Iterator[Entry]:
         if step.to_state in {"promoted", "rejected", "rolled_back", "aborted", "concluded"}:
             event = Event.ENDED
         what = f"{step.to_state}: {step.reason}" if step.revision else f"candidate {release.candidate_digest[:12]}"
+        what += f", as an emergency: {release.emergency}" if release.emergency and not step.revision else ""
         yield Entry(step.happened_at, release.id, event, what, step.actor)
 
 
@@ -113,6 +120,7 @@ def _votes(session: Session, app: str) -> Iterator[Entry]:
         origin = row.origin if row.person == row.name else f"{row.origin}, {row.person}"
         by = str(Actor(row.name, origin))
         event = Event.ANSWERED if row.ruling == Ruling.DECIDED else Event(row.ruling)
+        event = Event.MOVED if row.said == PUT_IN_FORCE else event
         yield Entry(row.said_at, row.release_id, event, f"{row.said}{why}: {row.told}", by)
 
 
@@ -130,3 +138,21 @@ def _aliases(session: Session, app: str) -> Iterator[Entry]:
     for row in rows:
         what = f"{row.alias} points to {row.variant_digest[:12]}"
         yield Entry(row.moved_at, row.release_id, Event.ALIAS, what, row.moved_by)
+
+
+def _losses(session: Session, app: str) -> Iterator[Entry]:
+    """What died with gateways, and what came back."""
+    rows = session.exec(
+        select(DropRow, GatewayRow)
+        .join(GatewayRow, col(GatewayRow.id) == col(DropRow.gateway_id))
+        .where(DropRow.app == app, col(DropRow.cause).in_([Cause.DIED, Cause.CAME_BACK]), DropRow.count != 0)
+        .order_by(col(DropRow.id))
+    )
+    for row, gateway in rows:
+        about = "about " if row.estimated else ""
+        what = f"{gateway.address} died: {about}{row.count:,} requests are lost from the log"
+        if row.cause == Cause.CAME_BACK:
+            what = f"{gateway.address} was only silent: {-row.count:,} requests aren't lost after all"
+        elif row.count < 0:
+            what = f"{gateway.address} left its counts: {-row.count:,} fewer requests are lost than was thought"
+        yield Entry(datetime.fromtimestamp(row.noted_at, UTC), None, Event.LOST, what, "softlaunch")

@@ -72,6 +72,7 @@ class StageKind(StrEnum):
     """What a stage does."""
 
     EVAL = "eval"
+    PROBE = "probe"
     SHADOW = "shadow"
     CANARY = "canary"
     AB_TEST = "ab_test"
@@ -79,6 +80,7 @@ class StageKind(StrEnum):
 
 _STATES = {
     StageKind.EVAL: State.EVALUATING,
+    StageKind.PROBE: State.EVALUATING,
     StageKind.SHADOW: State.SHADOWING,
     StageKind.CANARY: State.CANARY,
     StageKind.AB_TEST: State.TESTING,
@@ -168,9 +170,43 @@ def trial_plan(policy: Policy) -> tuple[Stage, ...]:
     )
 
 
-def stages_of(kind: Kind, policy: Policy) -> tuple[Stage, ...]:
+_PROBE_DEADLINE, _EMERGENCY_DEADLINE = 120.0, 600.0
+
+
+def asks_somebody_else(policy: Policy) -> bool:
+    """Whether an emergency release needs a second person, by the policy's own word or as its stages do."""
+    approvals = policy.emergency.approvals
+    asks = policy.approval.two_people_from_percent is not None or any(stage.approval for stage in policy.stages)
+    return approvals == 2 or (approvals is None and asks)
+
+
+def emergency_plan(policy: Policy) -> tuple[Stage, ...]:
+    """The stages of an emergency release: the candidate is asked, then takes over; nothing is copied to stable."""
+    rules = policy.emergency
+    asks = asks_somebody_else(policy)
+    probe = Stage(0, StageKind.PROBE, "emergency probe", minimum_requests=rules.probes, deadline=_PROBE_DEADLINE)
+    steps = (
+        Stage(
+            position=position,
+            kind=StageKind.CANARY,
+            name=f"emergency {weight:g} %",
+            weight_percent=weight,
+            minimum_time=rules.minimum_time,
+            minimum_requests=rules.minimum_answers,
+            deadline=max(_EMERGENCY_DEADLINE, 2 * rules.minimum_time),
+            at_deadline=AtDeadline.ASK,
+            approval=asks and position == 1,
+        )
+        for position, weight in enumerate(rules.stages_percent, start=1)
+    )
+    return (probe, *steps)
+
+
+def stages_of(kind: Kind, policy: Policy, *, emergency: bool = False) -> tuple[Stage, ...]:
     """The stages of a release or of a test."""
-    return trial_plan(policy) if kind is Kind.AB_TEST else plan(policy)
+    if kind is Kind.AB_TEST:
+        return trial_plan(policy)
+    return emergency_plan(policy) if emergency else plan(policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +234,13 @@ class Release:
     run_url: str = ""
     """Where the orchestrator shows the run that drives it; empty without one."""
     kind: Kind = Kind.RELEASE
+    emergency: str = ""
+    """Why nothing is compared with stable; empty for every other release."""
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The plan, derived from the frozen policy."""
-        return stages_of(self.kind, self.policy)
+        return stages_of(self.kind, self.policy, emergency=bool(self.emergency))
 
     @property
     def stage(self) -> Stage:
@@ -217,4 +255,5 @@ class Release:
     @property
     def title(self) -> str:
         """`support-bot: support@1.0.0 on steady -> support@1.1.0 on steady`, for run names and messages."""
-        return f"{self.app}: {self.stable.label} -> {self.candidate.label}"
+        mark = " (emergency)" if self.emergency else ""
+        return f"{self.app}: {self.stable.label} -> {self.candidate.label}{mark}"

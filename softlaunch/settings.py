@@ -1,5 +1,6 @@
 """Settings of one installation, read from the environment (`SOFTLAUNCH_*`) once and frozen."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -9,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Where things are and how they are reached; every field can be set as `SOFTLAUNCH_<FIELD>`."""
 
-    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     home: Path = Field(default=Path(".softlaunch"), description="folder for the embedded database, reports and logs")
     database_url: SecretStr | None = Field(
@@ -23,8 +24,18 @@ class Settings(BaseSettings):
         default=15.0, ge=5, le=600, description="how long a driver may be silent before another one may take over"
     )
     eval_shards: int = Field(default=1, ge=1, le=256, description="how many tasks of a Dask cluster share an eval")
+    golden_set_folders: str = Field(
+        default="",
+        description="folders besides an app's own, separated by ':', from which policies may take golden sets",
+    )
     dask_address: str | None = Field(
         default=None, description="scheduler of that cluster; one is started on this machine when unset"
+    )
+    metric_seconds: float = Field(
+        default=60.0, gt=0, le=3600, description="what a metric of another package may take for one answer"
+    )
+    metric_memory_mb: float = Field(
+        default=4096.0, ge=64, description="memory that the metrics of other packages share"
     )
     reports_url: str | None = Field(default=None, description="address under which the reports folder is served")
     runbooks_url: str | None = Field(default=None, description="address under which the runbooks are served")
@@ -47,6 +58,26 @@ class Settings(BaseSettings):
     )
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8800
+    gateway_connections: int = Field(
+        default=8192, ge=16, description="connections of clients at once; fewer where the process may open fewer files"
+    )
+    gateway_connections_per_address: int = Field(
+        default=0, ge=0, description="connections of one address; never more than are left for the others, which 0 says"
+    )
+    gateway_trusted_proxies: str = Field(
+        default="", description="addresses and networks, separated by commas, whose connections are many clients'"
+    )
+    gateway_requests_mib: int = Field(
+        default=256, ge=1, description="memory for the bodies of requests, from their first byte until the answer"
+    )
+    gateway_answers_mib: int = Field(
+        default=256, ge=1, description="memory for answers that clients haven't taken; the slowest are dropped beyond"
+    )
+    feedback_keys: SecretStr | None = Field(
+        default=None,
+        description="comma-separated API keys that alone may rate, any request; when unset, the key that asked may",
+    )
+    feedback_hours: float = Field(default=168.0, gt=0, description="how long after its start a request may be rated")
     cors_origins: str = Field(
         default="",
         description="comma-separated origins whose web pages may call the gateway, such as https://chat.example.com; "
@@ -65,6 +96,11 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             return self.database_url.get_secret_value()
         return f"sqlite:///{self.home.resolve() / 'ledger.db'}"
+
+    @property
+    def allowed_golden_set_folders(self) -> tuple[Path, ...]:
+        """Folders besides an app's own that may hold its golden set."""
+        return tuple(Path(folder) for folder in self.golden_set_folders.split(os.pathsep) if folder)
 
     @property
     def archive_address(self) -> str:

@@ -5,26 +5,29 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import orjson
-from jinja2 import StrictUndefined, Template, TemplateError, meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateSyntaxError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.model_headers import ModelHeaders
+from softlaunch.prompt_templates import WHOLE_WORK, Budget, TooHeavyError, compiled, rendered, variables_of
 from softlaunch.system_messages import Message, SystemRule, join
 
 SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 LENGTH_LIMITS = ("max_tokens", "max_completion_tokens")
-_TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False)
 
 
 class TemplateVariablesError(SoftlaunchError):
     """A prompt could not be rendered with the variables that a request gave."""
+
+
+class HeavyTemplateError(TemplateVariablesError):
+    """Rendering a prompt would take more work or space than was allowed."""
 
 
 def _check_name(name: str) -> str:
@@ -52,7 +55,7 @@ Usd = Annotated[float, Field(ge=0)]
 class Content(BaseModel):
     """An immutable value whose identity is the SHA-256 digest of its canonical JSON."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     @cached_property
     def digest(self) -> str:
@@ -84,8 +87,8 @@ class PromptVersion(Content):
     def _templates_compile(self) -> Self:
         for message in self.messages:
             try:
-                _compiled(message.content)
-            except TemplateError as error:
+                compiled(message.content)
+            except TemplateSyntaxError as error:
                 raise ValueError(f"the {message.role} message of {self.label} is no valid template: {error}") from error
         return self
 
@@ -97,31 +100,28 @@ class PromptVersion(Content):
     @cached_property
     def variables(self) -> frozenset[str]:
         """Names that the templates use."""
-        return frozenset().union(
-            *(meta.find_undeclared_variables(_TEMPLATES.parse(message.content)) for message in self.messages)
-        )
+        return frozenset().union(*(variables_of(message.content) for message in self.messages))
 
-    def render(self, client_messages: Sequence[Message], variables: Mapping[str, Any]) -> list[Message]:
+    def render(
+        self, client_messages: Sequence[Message], variables: Mapping[str, Any], work: int = WHOLE_WORK
+    ) -> list[Message]:
         """Messages to send: the rendered prompt, then the client's, and their system messages as `system` says.
 
-        Raises TemplateVariablesError when a variable without a default is missing.
+        Raises TemplateVariablesError when a variable without a default is missing, and HeavyTemplateError when it
+        takes more than `work` (see `prompt_templates.budget`).
         """
         given = {**self.defaults, **variables}
         missing = sorted(self.variables - given.keys())
         if missing:
             raise TemplateVariablesError(f"prompt {self.label} needs a value for: {', '.join(missing)}")
         try:
-            rendered = [{"role": part.role, "content": _compiled(part.content).render(given)} for part in self.messages]
+            budget = Budget(work)
+            own = [{"role": part.role, "content": rendered(part.content, given, budget)} for part in self.messages]
+        except TooHeavyError as error:
+            raise HeavyTemplateError(f"prompt {self.label} can't be rendered: {error}") from error
         except Exception as error:  # a template runs expressions, so it can raise nearly anything
             raise TemplateVariablesError(f"prompt {self.label} can't be rendered: {error}") from error
-        return join(rendered, client_messages, self.system)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(template: str) -> Template:
-    compiled = _TEMPLATES.from_string(template)
-    compiled.globals = dict(compiled.globals)  # a ChainMap otherwise, which every rendering would flatten anew
-    return compiled
+        return join(own, client_messages, self.system)
 
 
 class StreamUsage(StrEnum):
@@ -222,20 +222,21 @@ class Variant(Content):
             [f"{self.prompt.label} on {self.model.name}", *(f"{key} {value}" for key, value in settings.items())]
         )
 
-    def request_body(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def request_body(self, request: Mapping[str, Any], work: int = WHOLE_WORK) -> dict[str, Any]:
         """The chat-completion body to send to the endpoint for a client's request body.
 
         The variant decides model and messages, and the sampling parameters that it sets; everything else the client
         asked for is kept. `variables` feeds the prompt's templates and isn't forwarded. Of `max_tokens` and
         `max_completion_tokens` one is sent: the variant's, in the variant's spelling, with which it was evaluated; else
-        the client's, and of two the newer one.
+        the client's, and of two the newer one. Raises
+        TemplateVariablesError, and HeavyTemplateError where rendering takes more than `work`.
         """
         body = {key: value for key, value in request.items() if key != "variables"}
         for limit in _unused_limits(self.sampling.parameters, body):
             body.pop(limit, None)
         body.update(self.sampling.parameters)
         body["model"] = self.model.model
-        body["messages"] = self.prompt.render(request.get("messages", ()), request.get("variables") or {})
+        body["messages"] = self.prompt.render(request.get("messages", ()), request.get("variables") or {}, work)
         return body
 
 

@@ -1,7 +1,7 @@
 """A release as people look at it: its stages, their verdicts, open questions, and who met the candidate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from softlaunch.gates.panel import Panel
 from softlaunch.release import Release, Stage, StageKind
 from softlaunch.shadow.state import state_in
 from softlaunch.store.exposure import Exposure, read_exposure
+from softlaunch.store.losses import Lost, read_lost
 from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
 from softlaunch.store.stages import StageRecord, figures, read_stages, read_verdicts
@@ -75,6 +76,7 @@ class ReleaseView:
     questions: tuple[OpenQuestion, ...]
     exposure: Exposure
     history: tuple[Step, ...]
+    lost: Lost = field(default_factory=Lost)
 
 
 def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
@@ -89,6 +91,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
         questions=tuple(open_questions(session, release.id, release.position, now)),
         exposure=read_exposure(session, release.id),
         history=_history(session, release.id),
+        lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
     )
 
 
@@ -122,6 +125,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         "stage": release.stage.name,
         "opened_at": release.opened_at,
         "opened_by": release.opened_by,
+        "emergency": release.emergency or None,
         "ended_at": release.ended_at,
         "driver": release.driver_holder or None,
         "exposure": {
@@ -129,6 +133,8 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             "all_units": exposure.all_units,
             "requests": exposure.requests,
             "all_requests": exposure.all_requests,
+            "lost_requests": view.lost.count,
+            "lost_requests_estimated": view.lost.estimated,
         },
         "questions": [
             {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}

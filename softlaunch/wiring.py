@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.driving.driver import Driver
+from softlaunch.driving.emergency import EmergencyWatch
 from softlaunch.driving.look import Eyes
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.evals.regression import RegressionEval
@@ -13,6 +14,8 @@ from softlaunch.settings import Settings
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
+from softlaunch.store.guard import Guard
+from softlaunch.store.losses import LossWatch, counters_folder
 
 
 def build_driver(database: Database, kind: str) -> Driver:
@@ -22,6 +25,9 @@ def build_driver(database: Database, kind: str) -> Driver:
         RegressionEval(database),
         TrialWatch(database),
         CopyWatch(database, CopyJudge(database)),
+        EmergencyWatch(database),
     )
-    ttl = timedelta(seconds=Settings().driver_seconds)
-    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl)
+    settings = Settings()
+    ttl = timedelta(seconds=settings.driver_seconds)
+    guard = Guard(database, LossWatch(database, counters_folder(database, settings.home)))
+    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl, guard=guard)

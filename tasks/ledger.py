@@ -1,5 +1,6 @@
 """The ledger, as flows use it."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,14 +10,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.clock import utc_now
 from softlaunch.driving.ending import Ended
-from softlaunch.driving.ending import roll_back as end_by_person
 from softlaunch.driving.opening import ReleaseRequest, describe
 from softlaunch.driving.opening import open_release as open_in_ledger
 from softlaunch.errors import SoftlaunchError
 from softlaunch.people.answering import Reply, answer, insist
 from softlaunch.people.approvers import Person
+from softlaunch.people.going_back import Wish, go_back
 from softlaunch.people.requests import DecisionRequest, RollbackRequest
-from softlaunch.release import State
+from softlaunch.release import StageKind, State
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.driving import note_run
@@ -39,6 +40,7 @@ class Standing:
     stage: str
     outcome: Outcome | None
     reason: str
+    is_eval: bool = False
 
 
 @contextmanager
@@ -88,14 +90,20 @@ def standing(release_id: str) -> Standing:
     """Where a release stands now; no task of its own, for it is asked between any two."""
     with ledger() as database, database.read() as session:
         found = read_release(session, release_id)
-    return Standing(found.id, found.title, found.state, found.position, found.stage.name, found.outcome, found.reason)
+    is_eval = found.stage.kind is StageKind.EVAL
+    stands = (found.position, found.stage.name, found.outcome, found.reason)
+    return Standing(found.id, found.title, found.state, *stands, is_eval)
 
 
 @task(task_run_name="Roll back {request.app}: {request.reason}")
 def roll_back(request: RollbackRequest) -> Ended:
-    """Take back what an app is releasing or released last."""
+    """Take back what an app is releasing or released last, or put a named version in force."""
+    wish = Wish(request.app, request.reason, request.to, request.untried)
     with ledger() as database, database.begin() as session:
-        return end_by_person(session, request.app, request.by, request.reason, utc_now())
+        ended = go_back(session, wish, request.by, utc_now())
+    if ended.told:
+        get_run_logger().log(logging.INFO if ended.changed else logging.WARNING, "%s", ended.told)
+    return ended
 
 
 @task(task_run_name="{request.actor} decides about {request.app}: {request.decision}")

@@ -26,7 +26,7 @@ def run_stage(stage: Standing, token: int) -> None:
     with ledger() as database, shown_progress(stage):
         driver = build_driver(database, DRIVER)
         try:
-            with evaluating(driver) if stage.position == 0 else nullcontext(driver) as able:
+            with evaluating(driver) if stage.is_eval else nullcontext(driver) as able:
                 drive_stage(
                     able,
                     stage.release_id,

@@ -16,7 +16,6 @@ import orjson
 from aiohttp import web
 from backports import zstd
 
-from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.server import GatewayOptions, build_server
 from softlaunch.store.migrate import open_database
@@ -31,23 +30,18 @@ def running_gateway(
     limits: Limits | None = None,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    cors: Cors | None = None,
     tell_arm: bool = True,
+    **options: Any,
 ) -> Iterator[str]:
     """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`. It tells clients their arm.
 
     It has read its routes when this returns, and has written its log when the block is left.
     """
     database = open_database(database_url)
-    options = GatewayOptions(
-        port=0,
-        log_level="error",
-        client_keys=client_keys,
-        limits=limits or Limits(),
-        cors=cors or Cors(),
-        tell_arm=tell_arm,
+    given = GatewayOptions(
+        port=0, log_level="error", client_keys=client_keys, limits=limits or Limits(), tell_arm=tell_arm, **options
     )
-    server, listener = build_server(database, options, environment)
+    server, listener = build_server(database, given, environment)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -75,8 +69,10 @@ class FakeModels:
     """A provider's models: each answers by its name, unless `faults` says what it does instead.
 
     Faults: `500`, `429`, `400`, `401` (that status), `hang` (no answer), `slow` (half a second late), `html`,
-    `empty`, `drop` (the connection is closed), and for streams `cut` (ends early), `no json` (a broken event),
-    `drop`, `stall` (one event, then nothing), `error event`.
+    `empty`, `drop` (the connection is closed), `filtered` and `mute` (whole answers without words), `no usage` (400 for
+    whoever asks for usage), and for streams `cut` (ends early), `no json` (a broken event), `drop`, `stall` (one event,
+    then nothing), `error event`, `silent` (no event), `pings` (comments, then the answer), `never ends` (the connection
+    stays open behind the end). `late` and a second fault: that one after two and a half seconds.
 
     Answers carry `answer_headers`, and are compressed by `coding` (br, zstd or gzip) where it is set.
     """
@@ -113,22 +109,25 @@ class FakeModels:
             self.under_way[model] -= 1
 
     async def _answer(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
-        if fault.isdigit():
-            error = {"error": {"message": f"fault {fault}", "type": "fault", "param": None, "code": None}}
-            return web.json_response(error, status=int(fault), headers={"Retry-After": "7"})
-        if fault == "hang":
-            await asyncio.sleep(3600)
-        if fault == "slow":
-            await asyncio.sleep(0.5)
+        if fault.startswith("late"):
+            await asyncio.sleep(2.5)
+            fault = fault.removeprefix("late").strip()
+        if fault == "no usage" and "stream_options" in body:
+            fault = "400"
+        if fault in {"hang", "slow"}:
+            await asyncio.sleep(3600 if fault == "hang" else 0.5)
         if fault == "drop" and request.transport is not None:
             request.transport.close()
-        if fault in {"html", "empty"}:
-            return web.Response(text="<html>\n\n" if fault == "html" else "{}\n\n")
         if self.coding:
             return self._packed(body)
-        if body.get("stream"):
-            return await self._stream(request, body, fault)
-        return web.json_response(completion(body["model"]), headers=self.answer_headers)
+        return _whole(body["model"], fault) or await self._whole_or_stream(request, body, fault)
+
+    async def _whole_or_stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
+        return (
+            await self._stream(request, body, fault)
+            if body.get("stream")
+            else web.json_response(completion(body["model"]), headers=self.answer_headers)
+        )
 
     def _packed(self, body: dict[str, Any]) -> web.Response:
         """A whole answer or stream in one piece, compressed."""
@@ -141,11 +140,19 @@ class FakeModels:
     async def _stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **self.answer_headers})
         await response.prepare(request)
+        if fault == "silent":
+            await asyncio.sleep(3600)
+        if fault == "pings":
+            for _ in range(10):
+                await response.write(b": ping\n\n")
+                await asyncio.sleep(0.25)
         for number, event in enumerate(stream_events(body)):
             if number == 2 and fault in {"cut", "no json", "drop", "stall", "error event"}:
                 return await self._break_off(request, response, fault)
             await response.write(event)
             await asyncio.sleep(0.001)
+        if fault == "never ends":
+            await asyncio.sleep(3600)
         return response
 
     async def _break_off(self, request: web.Request, response: web.StreamResponse, fault: str) -> web.StreamResponse:
@@ -158,6 +165,18 @@ class FakeModels:
         if fault == "error event":
             await response.write(b'data: {"error": {"message": "overloaded"}}\n\n')
         return response
+
+
+def _whole(model: str, fault: str) -> web.Response | None:
+    """The faults that are answers of their own."""
+    if fault.isdigit():
+        error = {"error": {"message": f"fault {fault}", "type": "fault", "param": None, "code": None}}
+        return web.json_response(error, status=int(fault), headers={"Retry-After": "7"})
+    if fault in {"html", "empty"}:
+        return web.Response(text="<html>\n\n" if fault == "html" else "{}\n\n")
+    if fault in {"filtered", "mute"}:
+        return web.json_response(wordless(model, "content_filter" if fault == "filtered" else "stop"))
+    return None
 
 
 def completion(model: str) -> dict[str, Any]:
@@ -177,6 +196,13 @@ def completion(model: str) -> dict[str, Any]:
         ],
         "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
     }
+
+
+def wordless(model: str, finish_reason: str) -> dict[str, Any]:
+    """A whole answer that says nothing."""
+    answer = completion(model)
+    answer["choices"] = [{"index": 0, "finish_reason": finish_reason, "message": {"role": "assistant", "content": ""}}]
+    return answer
 
 
 def stream_events(body: Mapping[str, Any]) -> Iterator[bytes]:

@@ -5,6 +5,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from deployments.cli.output import console, print_table
 from softlaunch.ab.analysis import change
 from softlaunch.ab.power import MetricPlan, TrialPlan
@@ -13,6 +15,7 @@ from softlaunch.reports.ab_page import saving_means, trial_title
 from softlaunch.reports.change_words import unit_of
 from softlaunch.reports.wording import show_duration, show_harm, show_moment, show_value
 from softlaunch.verdict import Interval
+from softlaunch.visible import one_line
 
 _NEVER = "never at this traffic"
 
@@ -102,7 +105,8 @@ def _wait(seconds: float) -> str:
 def show_trial(trial: TrialView) -> None:
     """How a test stands: what decides, what decides between equals, and what guards it."""
     release = trial.view.release
-    console.print(f"\n[bold]{release.id}[/]  A {release.stable.label}  B {release.candidate.label}", highlight=False)
+    labels = one_line(f"  A {release.stable.label}  B {release.candidate.label}")
+    console.print(Text.assemble("\n", (release.id, "bold"), labels), highlight=False)
     _say(f"{trial_title(trial)}: {release.reason or 'opened'}")
     if release.state.live and trial.planned_end is not None:
         _say(f"planned to end {show_moment(trial.planned_end)} UTC")

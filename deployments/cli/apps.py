@@ -6,11 +6,13 @@ from pathlib import Path
 import typer
 from pydantic import TypeAdapter, ValidationError
 
+from deployments.cli.endpoints import NO_PROBE, ask_also, to_json
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json
 from deployments.cli.who import who
 from softlaunch.errors import SoftlaunchError
-from softlaunch.registry.apps import Applied, apply
+from softlaunch.registry.app_folder import read_app
+from softlaunch.registry.apps import Applied, apply, models_to_replace
 from softlaunch.registry.example import EXAMPLE, make_app
 from softlaunch.variant import Name
 
@@ -49,15 +51,20 @@ def init(
     _say("  softlaunch gateway     serve the app, in a terminal of its own")
 
 
-def apply_folder(folder: Path = _DIR, as_json: bool = JSON_OPTION) -> None:
+def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool = JSON_OPTION) -> None:
     """Record an app's files in the ledger.
 
-    Prompts, models, variants and policy; doing it again changes nothing.
+    Prompts, models, variants and policy; doing it again changes nothing. Each model's endpoint is asked once, for a
+    single token: what is wrong is said on the standard error, and everything is recorded all the same.
     """
     with ledger() as database:
-        applied = apply(folder, database, str(who()))
+        models = () if no_probe else read_app(folder).models
+        replaced = () if no_probe else models_to_replace(folder, database)
+        found, before = ask_also(models, replaced)
+        silent = [model.digest for model, one in zip(replaced, before, strict=True) if one.problem]
+        applied = apply(folder, database, str(who()), silent=silent)
     if as_json:
-        print_json({**asdict(applied), "changed": applied.changed})
+        print_json({**asdict(applied), "changed": applied.changed, "endpoints": to_json(found)})
     else:
         _tell(applied)
 

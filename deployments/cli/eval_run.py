@@ -94,10 +94,10 @@ def _follow(evaluation: "RegressionEval", order: "EvalOrder", *, quiet: bool) ->
     from softlaunch.reports.wording import show_cost
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[spent]}"),
+        TextColumn("{task.fields[spent]}", markup=False),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=errors, disable=quiet, transient=True) as bar:

@@ -14,3 +14,4 @@ class Exit(IntEnum):
     INCONCLUSIVE = 5  # too little evidence, or it still waits for a decision
     ABORTED = 6  # a person stopped the release
     CONFLICT = 7  # somebody else holds the app's release lock
+    UNCHANGED = 8  # a rollback found nothing left to take back

@@ -1,11 +1,18 @@
 """`softlaunch gateway`: serve the apps' traffic."""
 
+from typing import TYPE_CHECKING
+
 import typer
+from pydantic import SecretStr
 
 from deployments.cli.output import errors
 from softlaunch.errors import SoftlaunchError
 from softlaunch.settings import Settings
 
+if TYPE_CHECKING:
+    from softlaunch.gateway.limits import Limits
+
+_MIB = 1024 * 1024
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -41,7 +48,7 @@ def gateway(
     They are split between stable and candidate as the ledger says.
     """
     from softlaunch.gateway.cors import Cors, checked_origin
-    from softlaunch.gateway.limits import Limits
+    from softlaunch.gateway.http_connections import parse_networks
     from softlaunch.gateway.server import GatewayOptions, serve
     from softlaunch.store.migrate import open_database
 
@@ -50,14 +57,19 @@ def gateway(
         host=host or settings.gateway_host,
         port=settings.gateway_port if port is None else port,
         log_level=log_level,
-        client_keys=_client_keys(settings),
-        tell_arm=settings.arm_header if arm_header is None else arm_header,
-        limits=Limits(
+        client_keys=_keys(settings.client_keys, "SOFTLAUNCH_CLIENT_KEYS", "serve anybody"),
+        feedback_keys=_keys(settings.feedback_keys, "SOFTLAUNCH_FEEDBACK_KEYS", "let the key that asked rate"),
+        rating_window_seconds=settings.feedback_hours * 3600,
+        trusted_proxies=parse_networks(settings.gateway_trusted_proxies, "SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES"),
+        limits=_limits(
+            settings,
             body_bytes=_bytes(max_body_mb, settings.max_body_mb),
             answer_bytes=_bytes(max_answer_mb, settings.max_answer_mb),
             event_bytes=_bytes(max_event_mb, settings.max_event_mb),
         ),
+        home=settings.home,
         cors=Cors(tuple(checked_origin(one) for one in cors_origin or settings.cors_origins.split(",") if one.strip())),
+        tell_arm=settings.arm_header if arm_header is None else arm_header,
     )
     if options.host not in _LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")
@@ -71,12 +83,22 @@ def _bytes(asked_mb: float | None, set_mb: float) -> int:
     return round((set_mb if asked_mb is None else asked_mb) * 1024 * 1024)
 
 
-def _client_keys(settings: Settings) -> list[str]:
-    if settings.client_keys is None:
+def _limits(settings: Settings, **sizes: int) -> "Limits":
+    from softlaunch.gateway.limits import Limits
+
+    return Limits(
+        connections=settings.gateway_connections,
+        connections_per_address=settings.gateway_connections_per_address,
+        requests_bytes=settings.gateway_requests_mib * _MIB,
+        answers_bytes=settings.gateway_answers_mib * _MIB,
+        **sizes,
+    )
+
+
+def _keys(given: SecretStr | None, setting: str, unset: str) -> list[str]:
+    if given is None:
         return []
-    keys = [key.strip() for key in settings.client_keys.get_secret_value().split(",")]
+    keys = [key.strip() for key in given.get_secret_value().split(",")]
     if not all(keys):
-        raise SoftlaunchError(
-            "SOFTLAUNCH_CLIENT_KEYS is set but holds an empty key; write key1,key2, or unset it to serve anybody"
-        )
+        raise SoftlaunchError(f"{setting} is set but holds an empty key; write key1,key2, or unset it to {unset}")
     return keys

@@ -14,6 +14,7 @@ from softlaunch.notices.runbooks import read_runbook
 from softlaunch.settings import Settings
 from softlaunch.store.incidents import Recorded, close_incident, list_incidents, read_incident
 from softlaunch.store.news import IncidentKind
+from softlaunch.visible import one_line
 
 Number = Annotated[int, typer.Argument(help="The incident's number, as the list shows it.")]
 
@@ -66,7 +67,7 @@ def show(number: Number, json: bool = JSON_OPTION) -> None:
         return
     console.print(f"{found.kind.words} ({found.severity}), incident {found.id}", style="bold", highlight=False)
     for line in (found.summary, *_facts(found)):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(one_line(line), markup=False, highlight=False, soft_wrap=True)
 
 
 def resolve(
@@ -83,7 +84,7 @@ def resolve(
     if json:
         print_json(_json(found))
         return
-    console.print(f"Incident {number} is resolved: {reason}", markup=False, highlight=False)
+    console.print(one_line(f"Incident {number} is resolved: {reason}"), markup=False, highlight=False)
 
 
 def runbook(kind: Annotated[IncidentKind, typer.Argument(help="The kind, as the list shows it.")]) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
+from softlaunch.store.ledger_file import describe_fault
 from softlaunch.store.migrate import open_database
 
 
@@ -27,5 +28,10 @@ def ledger() -> Iterator[Database]:
         raise LedgerUnreachableError(
             f"the ledger at {where} can't be used: {error.orig}; see SOFTLAUNCH_HOME and SOFTLAUNCH_DATABASE_URL"
         ) from error
+    except DatabaseError as error:
+        if type(error) is not DatabaseError:  # a mistake of ours in what was asked
+            raise
+        where = database.url.render_as_string(hide_password=True)
+        raise LedgerUnreachableError(f"the ledger at {where} can't be used: {describe_fault(error)}") from error
     finally:
         database.close()

@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli.ledger import ledger
 from deployments.cli.output import console
@@ -21,8 +22,10 @@ from softlaunch.store.releases import find_live
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.verdict import Outcome, Verdict
 from softlaunch.views import ReleaseView, StageView, read_view
+from softlaunch.visible import one_line, visible
 
-_MARKS = {"waiting": "[dim]·[/]", "running": "[cyan]▶[/]", "passed": "[green]✔[/]"}
+_MARKS = {"waiting": Text("·", "dim"), "running": Text("▶", "cyan"), "passed": Text("✔", "green")}
+_ENDED_BADLY = Text("✘", "red")
 _COLOURS = {
     Outcome.PASS: "green",
     Outcome.FAIL: "red",
@@ -37,8 +40,15 @@ def render(view: ReleaseView) -> RenderableType:
     release = view.release
     shown = view.stages[release.position]
     parts: list[RenderableType] = [
-        Text.assemble((release.id, "bold"), "  ", release.stable.label, " → ", release.candidate.label),
-        Text(f"{release.state}: {release.reason or 'opened'}", style=_state_style(view)),
+        Text.assemble(
+            (release.id, "bold"), "  ", one_line(release.stable.label), " → ", one_line(release.candidate.label)
+        ),
+        Text(one_line(f"{release.state}: {release.reason or 'opened'}"), style=_state_style(view)),
+        *(
+            [Text(one_line(f"Emergency, nothing is compared: {release.emergency}"), style="yellow")]
+            if release.emergency
+            else []
+        ),
         _stage_table(view),
     ]
     if shown.verdicts:
@@ -47,9 +57,12 @@ def render(view: ReleaseView) -> RenderableType:
     if copies:
         parts.append(Text(copies, style="dim"))
     parts.append(Text(_exposure(view), style="dim"))
+    if view.lost.sentence:
+        parts.append(Text(view.lost.sentence, style="yellow"))
     parts.extend(
         Text(
-            f"? {asked.text}  (softlaunch approve {release.app} | softlaunch reject {release.app})", style="bold yellow"
+            f"? {visible(asked.text)}  (softlaunch approve {release.app} | softlaunch reject {release.app})",
+            style="bold yellow",
         )
         for asked in view.questions
     )
@@ -66,11 +79,11 @@ def _stage_table(view: ReleaseView) -> Table:
     table = Table("", "stage", "since", "compared", "", box=None, pad_edge=False, header_style="dim")
     for stage in view.stages:
         table.add_row(
-            _MARKS.get(stage.record.state, "[red]✘[/]"),
+            _MARKS.get(stage.record.state, _ENDED_BADLY),
             stage.stage.name,
             _lasted(stage),
             show_counts(stage),
-            Text(stage.record.reason, style="dim", overflow="ellipsis", no_wrap=True),
+            Text(one_line(stage.record.reason), style="dim", overflow="ellipsis", no_wrap=True),
         )
     return table
 
@@ -89,7 +102,7 @@ def _verdict_table(stage: StageView) -> Group:
     for verdict in stage.verdicts:
         table.add_row(*_verdict_cells(verdict))
     reasons = [
-        Text(f"  {verdict.gate}: {verdict.reason}", style="dim")
+        Text(one_line(f"  {verdict.gate}: {verdict.reason}"), style="dim")
         for verdict in stage.verdicts
         if verdict.outcome is not Outcome.PASS
     ]
@@ -164,7 +177,7 @@ class Screen:
         if view is None:
             return False
         release = view.release
-        line = f"{release.id} {release.state}: {release.stage.name} ({release.reason or 'opened'})"
+        line = one_line(f"{release.id} {release.state}: {release.stage.name} ({release.reason or 'opened'})")
         if not console.is_terminal and line != self._last:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
             self._last = line
@@ -177,7 +190,8 @@ class Screen:
 
         def follow() -> None:
             while not done.wait(0.5):
-                self.over()
+                with suppress(SQLAlchemyError):  # the driver says what is wrong with the ledger
+                    self.over()
 
         follower = threading.Thread(target=follow, name="screen", daemon=True)
         follower.start()
@@ -186,4 +200,5 @@ class Screen:
         finally:
             done.set()
             follower.join()
-            self.over()
+            with suppress(SQLAlchemyError):
+                self.over()

@@ -9,6 +9,7 @@ from deployments.cli.exits import Exit
 from deployments.cli.output import errors
 from softlaunch import __version__
 from softlaunch.errors import ConflictError, SoftlaunchError
+from softlaunch.logs import keep_texts_out
 
 _MODULES = {
     "apps": ("init", "apply"),
@@ -43,7 +44,7 @@ _MODULES = {
 _HELP = """Release changes to LLM applications safely: eval, shadow, canary, gates, rollback.
 
 Exit codes: 0 done or promoted, 1 broke, 2 bad input, 3 rejected, 4 rolled back, 5 inconclusive or waiting,
-6 aborted, 7 another release holds the app.
+6 aborted, 7 another release holds the app, 8 nothing left to roll back.
 """
 
 
@@ -70,6 +71,7 @@ def _wanted(arguments: list[str]) -> list[str]:
 
 def main() -> None:
     """Run the command; an error that a person can mend is one message and an exit code, never a traceback."""
+    keep_texts_out()
     try:
         build()()
     except ConflictError as error:

@@ -4,17 +4,21 @@ from typing import Annotated
 
 import typer
 
+from deployments.cli.exits import Exit
 from deployments.cli.ledger import ledger
 from deployments.cli.output import JSON_OPTION, console, print_json
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
 from softlaunch.driving.decision import Answer
-from softlaunch.driving.ending import Ended, roll_back
+from softlaunch.driving.ending import Ended
 from softlaunch.people.answering import Reply, answer, insist
 from softlaunch.people.approvers import Person, Ruling
+from softlaunch.people.going_back import Wish, go_back
 from softlaunch.store.database import Database
 from softlaunch.store.gateways import wait_for_gateways
+from softlaunch.store.ledger_file import find_damage
 
+_CHECK_SECONDS = 2.0
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
 Number = Annotated[int | None, typer.Option("--question", help="The number of a question that isn't a release's.")]
@@ -27,15 +31,31 @@ def register(app: typer.Typer) -> None:
     app.command("reject")(reject)
 
 
-def take_back(app: App, reason: Reason = "rolled back by hand", json: bool = JSON_OPTION) -> None:
+def take_back(
+    app: App,
+    reason: Reason = "rolled back by hand",
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="A version that has served: support@1.0.0, or a variant's name, alias or digest."),
+    ] = None,
+    untried: Annotated[bool, typer.Option("--untried", help="With --to: also one that has never served.")] = False,
+    json: bool = JSON_OPTION,
+) -> None:
     """Roll back what an app is releasing, or released last. Needs neither Prefect nor the gateway's consent.
+
+    It is one step: a second one changes nothing, says what serves and how to go further, and exits 8. --to puts a
+    named version in force, and ends a live release first; where it serves already that is fine, and exits 0.
 
     Gateways follow within a second; a gateway that can't reach the ledger returns to stable when its lease runs out.
     """
+    if untried and to is None:
+        raise typer.BadParameter("say which version: --to support@1.0.0", param_hint="--untried")
     with ledger() as database:
         with database.begin() as session:
-            ended = roll_back(session, app, who(), reason, utc_now())
+            ended = go_back(session, Wish(app, reason, to, untried), who(), utc_now())
         show_ended(database, app, ended, json)
+    if not ended.changed and to is None:
+        raise typer.Exit(Exit.UNCHANGED)
 
 
 def approve(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
@@ -76,20 +96,30 @@ def _answer(app: str, said: Answer, reason: str, question: int | None, json: boo
 
 
 def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
-    """Say what a command ended, and whether the gateways follow."""
+    """Say what a command ended, and whether the gateways follow; exits with 5 where some don't, or nobody can know."""
     followed = wait_for_gateways(database, app, ended.route_revision)
+    damage = find_damage(database.path, _CHECK_SECONDS)
     if json:
         print_json(
             {
-                "release_id": ended.release_id,
+                "release_id": ended.release_id or None,
                 "state": ended.state,
                 "serving": ended.serving_digest,
+                "changed": ended.changed,
+                "told": ended.told or None,
                 "gateways": followed.running,
                 "gateways_following": followed.following,
                 "gateways_behind": [one.name for one in followed.behind],
+                "gateways_unknown": [one.name for one in followed.silent],
+                "damage": damage,
                 "seconds": round(followed.seconds, 3),
             }
         )
-        return
-    console.print(f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}.")
-    console.print(followed.sentence, markup=False)
+    else:
+        told = ended.told or f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}."
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        console.print(followed.sentence, markup=False)
+        if damage is not None:
+            console.print(f"What is written may not hold: {damage}.", markup=False)
+    if followed.behind or damage is not None:
+        raise typer.Exit(Exit.INCONCLUSIVE)

@@ -1,5 +1,6 @@
 """`softlaunch plan`: how long a release will take, what its gates will catch, and who will see that."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from softlaunch.planning.traffic import Stated
     from softlaunch.policy.model import Metric
     from softlaunch.store.database import Database
+
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def register(app: typer.Typer) -> None:
@@ -119,16 +123,20 @@ def tell_plan(app: str, policy_file: Path | None) -> None:
         return  # the release itself says so in a moment
     except SoftlaunchError as error:
         said = f"not known, {error}"
+    except Exception as error:  # whatever is wrong with the forecast, the release is what was asked for
+        _LOGGER.debug("the forecast failed", exc_info=True)
+        said = f"missing, it could not be made ({error.__class__.__name__}); the release goes on without it"
     errors.print(f"Outlook: {said}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(planned: "ReleasePlan") -> Path:
+    from softlaunch.private import private_folder
     from softlaunch.reports.pages import write_whole
     from softlaunch.reports.plan_plot import render_plan
     from softlaunch.settings import Settings
 
     folder = Settings().reports_dir
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return write_whole(folder / f"{planned.app}-plan.html", render_plan(planned))
 
 

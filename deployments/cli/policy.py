@@ -5,11 +5,15 @@ from typing import Any
 
 import typer
 
+from deployments.cli.endpoints import ask_endpoints, to_json
+from deployments.cli.exits import Exit
 from deployments.cli.output import JSON_OPTION, console, print_json, print_table
 from softlaunch.policy.effective import settings
 from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.schema import policy_schema
+from softlaunch.registry.app_folder import MODELS_FILE
+from softlaunch.registry.model_files import load_models
 
 _FILE = typer.Argument(Path("softlaunch.yaml"), help="The policy file.")
 
@@ -27,16 +31,35 @@ def schema() -> None:
     print_json(policy_schema())
 
 
-def check(file: Path = _FILE, as_json: bool = JSON_OPTION) -> None:
-    """Check a policy and its golden set, and show every setting in force."""
+def check(
+    file: Path = _FILE,
+    ask: bool = typer.Option(
+        False, "--probe", help="Ask the endpoints in the models.yaml beside it whether they answer."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check a policy and its golden set, and show every setting in force.
+
+    With --probe each model's endpoint is asked once, for a single token; exit code 1 where one doesn't answer.
+    """
     from softlaunch.evals.suite import load_suite
 
     policy = load_policy(file)
     golden_set = golden_set_path(policy, file)
     cases = len(load_suite(golden_set).cases)
+    found = ask_endpoints(load_models(file.parent / MODELS_FILE)) if ask else ()
     if as_json:
-        print_json(_document(policy, file, golden_set, cases))
-        return
+        print_json({**_document(policy, file, golden_set, cases), **({"endpoints": to_json(found)} if ask else {})})
+    else:
+        _show(policy, file, golden_set, cases)
+        for one in found:
+            if one.problem is None:
+                console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
+    if any(one.problem for one in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _show(policy: Policy, file: Path, golden_set: Path, cases: int) -> None:
     rows = [(one.key, one.value, "default" if one.is_default else "") for one in settings(policy)]
     print_table(f"Policy of {policy.app}", ("setting", "value", ""), rows)
     console.print(

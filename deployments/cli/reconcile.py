@@ -22,7 +22,10 @@ from softlaunch.notices.mail import delivering
 from softlaunch.notices.rollbacks import watch_rollbacks
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
+from softlaunch.store.ledger_file import describe_fault
+from softlaunch.store.losses import LossWatch, counters_folder
 from softlaunch.store.releases import Actor, read_release
+from softlaunch.visible import one_line
 
 
 def register(app: typer.Typer) -> None:
@@ -72,6 +75,7 @@ class _Settled:
         by = Actor("reconcile", who().origin)
         ttl = timedelta(seconds=settings.driver_seconds)
         self._reconciler = Reconciler(database, by, ttl, cancelled=self._cancelled)
+        self._losses = LossWatch(database, counters_folder(database, settings.home))
         self._prefect_silent = False
         self.drives = Drives(
             build_driver(database, "reconcile"),
@@ -83,6 +87,8 @@ class _Settled:
     def look(self) -> tuple[Finding, ...]:
         """One pass; what is to be resumed is under way when this returns."""
         found = self._reconciler.run(self._patience)
+        for loss in self._losses.look(utc_now().timestamp()):
+            _complain(f"{loss.sentence}.")
         for sentence, worse in watch_rollbacks(self._database, utc_now()):
             if worse:
                 _complain(sentence)
@@ -127,7 +133,7 @@ def _stay(database: Database, every: float, patience: float) -> None:
                 unreachable = False
             except SQLAlchemyError as error:
                 if not unreachable:
-                    _complain(f"the ledger can't be reached ({error.__class__.__name__}); trying on")
+                    _complain(f"{describe_fault(error)}; trying on")
                 unreachable = True
             over.wait(every)
     settled.drives.stop()
@@ -145,7 +151,7 @@ def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> Non
         ended = [(finding, read_release(session, finding.release_id)) for finding in found]
     if not json:
         for finding, release in ended:
-            _say(f"{finding.release_id} is {release.state}: {release.reason}.")
+            _say(one_line(f"{finding.release_id} is {release.state}: {release.reason}."))
         return
     print_json(
         [

@@ -47,6 +47,11 @@ def start(
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
     policy: Annotated[Path | None, typer.Option(help="Another policy file, for this release only.")] = None,
     allow_same: Annotated[bool, typer.Option(help="Release what serves already, as a rehearsal.")] = False,
+    emergency: Annotated[bool, typer.Option(help="Stable doesn't answer: compare with nothing, and go fast.")] = False,
+    even_though_stable_answers: Annotated[
+        bool, typer.Option(help="With --emergency and a --reason: what stable answers is the emergency.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why there is an emergency; kept in the ledger.")] = "",
     without_prefect: Annotated[bool, typer.Option(help="Drive the release in this process, without Prefect.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
@@ -56,25 +61,40 @@ def start(
 
     Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
     runs in this process. Starting what is released already goes on with it, unless somebody drives it.
+
+    --emergency is the way out when stable's provider is gone: the candidate must answer some probes, takes over in
+    two short steps, and is judged by its own answers alone. It is refused while stable answers.
     """
     from deployments.cli.starting import start_release
     from softlaunch.driving.opening import Changes, ReleaseRequest
 
     if not json:
-        from deployments.cli.plan import tell_plan
-
-        tell_plan(app, policy)
+        _tell_beforehand(app, policy, emergency=emergency)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     request = ReleaseRequest(
         app=app,
         changes=Changes(variant=variant, prompt=prompt, model=model, sampling=sampling),
         policy_file=None if policy is None else str(policy.resolve()),
         allow_same=allow_same,
+        emergency=emergency,
+        even_though_stable_answers=even_though_stable_answers,
+        reason=reason,
         actor=who().name,
         origin=who().origin,
     )
     release_id = start_release(request, without_prefect=without_prefect, quiet=json)
     finish(app, release_id, json)
+
+
+def _tell_beforehand(app: str, policy: Path | None, *, emergency: bool) -> None:
+    """What a release will take, and who must approve it; an emergency isn't foreseen, only who is asked."""
+    from deployments.cli.starting import say_who_approves
+
+    if not emergency:
+        from deployments.cli.plan import tell_plan
+
+        tell_plan(app, policy)
+    say_who_approves(app, policy, emergency=emergency)
 
 
 def status(app: App, json: bool = JSON_OPTION) -> None:

@@ -13,6 +13,9 @@ from deployments.cli.comparisons import say
 from deployments.cli.ledger import ledger
 from deployments.cli.who import who
 from softlaunch.clock import utc_now
+from softlaunch.gateway.http_connections import Connections
+from softlaunch.gateway.http_protocol import http_protocol
+from softlaunch.gateway.limits import Limits
 from softlaunch.reports.eval_page import PageExtras
 from softlaunch.reports.pages import write_whole
 from softlaunch.reviewing.export import calibration_rows, golden_cases
@@ -21,6 +24,7 @@ from softlaunch.reviewing.server import Review, reviewed_page
 from softlaunch.store.eval_labels import read_labels
 
 _HOST = "127.0.0.1"
+_CONNECTIONS = 256
 
 
 def register(app: typer.Typer) -> None:
@@ -64,5 +68,7 @@ def _serve(review: Review, port: int, *, browser: bool) -> None:
         typer.echo(f"{address} (Ctrl-C ends the review)")
         if browser:
             webbrowser.open(address)
-        server = uvicorn.Server(uvicorn.Config(review.app, log_level="error", access_log=False))
+        protocol = http_protocol(Connections(Limits(connections=_CONNECTIONS)))
+        config = uvicorn.Config(review.app, http=protocol, ws="none", log_level="error", access_log=False)
+        server = uvicorn.Server(config)
         server.run(sockets=[listening])

@@ -11,9 +11,11 @@ from deployments.cli.ledger import ledger
 from deployments.cli.output import console, errors
 from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
+from softlaunch.logs import in_words
 from softlaunch.notices.mail import delivering
 from softlaunch.store.database import Database
 
+_CONNECTIONS = 512
 _MANIFEST = """display_information:
   name: softlaunch
 features:
@@ -77,7 +79,7 @@ def _listen(database: Database) -> None:
     except (SlackClientError, OSError) as error:
         listener.stop()
         raise SlackStartError(
-            f"Slack can't be reached: {error}; check SLACK_APP_TOKEN, and that Socket Mode is on for the app"
+            f"Slack can't be reached: {in_words(error)}; check SLACK_APP_TOKEN, and that Socket Mode is on for the app"
         ) from error
     _print("Listening to Slack over Socket Mode; Ctrl-C ends it.")
     over.wait()
@@ -93,13 +95,24 @@ def _serve(database: Database, host: str, port: int) -> None:
     from softlaunch.edges.chat.slack.client import web_client
     from softlaunch.edges.chat.slack.credentials import SlackCredentials
     from softlaunch.edges.chat.slack.endpoint import PATH, Interactions, build_endpoint
+    from softlaunch.gateway.http_connections import Connections
+    from softlaunch.gateway.http_protocol import http_protocol
+    from softlaunch.gateway.limits import Limits
     from softlaunch.store.replays import is_first
 
     credentials = SlackCredentials()
     web = web_client(credentials.need("bot_token"), credentials.api_url)
     secret, clicks = credentials.need("signing_secret"), Clicks(database, web, launch_release)
     interactions = Interactions(secret, clicks.handle, lambda signature: is_first(database, signature, utc_now()))
-    config = uvicorn.Config(build_endpoint(interactions), host=host, port=port, log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        build_endpoint(interactions),
+        host=host,
+        port=port,
+        http=http_protocol(Connections(Limits(connections=_CONNECTIONS))),
+        ws="none",
+        log_level="warning",
+        access_log=False,
+    )
     server = uvicorn.Server(config)
     errors.print(f"Serving http://{host}:{port}{PATH}; Ctrl-C ends it.", style="dim", highlight=False)
     server.run()

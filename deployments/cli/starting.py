@@ -5,6 +5,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
@@ -18,6 +19,10 @@ from softlaunch.clock import utc_now
 from softlaunch.driving.drive import drive
 from softlaunch.driving.opening import ReleaseRequest, check_request, find_to_continue, open_release
 from softlaunch.errors import SoftlaunchError
+from softlaunch.people.approvers import who_else_in_an_emergency, who_else_is_needed
+from softlaunch.policy.load import load_policy
+from softlaunch.policy.model import Policy
+from softlaunch.registry.ledger import check_app
 from softlaunch.release import Release
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 DEPLOYMENT = "release/release"
 RESUMING = "resume-release/resume-release"
 _HINT_SECONDS = 30.0
+_EMERGENCY_POLL_SECONDS = 0.5
 OWN_SERVER = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # on a busy machine it takes half a minute
@@ -40,6 +46,20 @@ OWN_SERVER = {
 
 class NotStartedError(SoftlaunchError):
     """Prefect took the request but no release came of it."""
+
+
+def say_who_approves(app: str, policy_file: Path | None, *, emergency: bool) -> None:
+    """Say before a release begins that its starter's yes won't count, where nobody else is named who would know."""
+    try:
+        with ledger() as database, database.read() as session:
+            recorded = check_app(session, app).policy
+        needed = (who_else_in_an_emergency if emergency else who_else_is_needed)(
+            Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
+        )
+    except SoftlaunchError:
+        return  # the release itself says what is wrong in a moment
+    if needed is not None:
+        errors.print(needed, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool) -> str:
@@ -74,7 +94,10 @@ def _drive_here(request: ReleaseRequest, *, quiet: bool) -> str:
         release_id = open_release(database, request, utc_now())
         with _shown(database, request.app, release_id, quiet=quiet):
             driver = build_driver(database, "command line")
-            drive(driver, release_id, Settings().poll_seconds, lambda _: None, _complain)
+            poll_seconds = Settings().poll_seconds
+            if request.emergency:
+                poll_seconds = min(poll_seconds, _EMERGENCY_POLL_SECONDS)
+            drive(driver, release_id, poll_seconds, lambda _: None, _complain)
         return release_id
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import IO, Annotated
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli.output import console, errors
 from deployments.services import Installation
 from deployments.stack import Service, Stack, StackError, ours
 from deployments.supervision import Supervisor, shown
+from softlaunch.errors import SoftlaunchError
+from softlaunch.private import private_folder, private_opener
 from softlaunch.settings import Settings
 
 _DEPLOY_ATTEMPTS = 3
@@ -69,6 +72,7 @@ def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None
             _deploy(there, supervisor, stopping)
             stack.start(there.worker)
             _tell(there, slack)
+            _ask_what_serves()
         while not stopping.wait(1):
             supervisor.look()
         console.print("Stopping; live releases go on with the next start, stable serves alone meanwhile.")
@@ -92,8 +96,8 @@ def _check_ledger(settings: Settings) -> None:
 @contextmanager
 def _alone(home: Path) -> Iterator[None]:
     """Hold the home folder, so that a second stack in it is refused; a process that dies lets it go."""
-    home.mkdir(parents=True, exist_ok=True)
-    with (home / "up.lock").open("a+") as held:
+    private_folder(home)
+    with open(home / "up.lock", "a+", opener=private_opener) as held:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -146,6 +150,22 @@ def _tell(there: Installation, slack: list[Service]) -> None:
         markup=False,
         soft_wrap=True,
     )
+
+
+def _ask_what_serves() -> None:
+    """Ask the endpoint of what serves in each app once, and say what is wrong; nothing waits for it."""
+    from deployments.cli.endpoints import ask_endpoints
+    from softlaunch.store.migrate import open_database
+    from softlaunch.store.routes import read_routes
+
+    database = open_database(Settings().ledger_url)
+    try:
+        models = {route.stable.model.digest: route.stable.model for route in read_routes(database).values()}
+        ask_endpoints(list(models.values()))
+    except (SoftlaunchError, SQLAlchemyError) as error:
+        _complain(f"what serves couldn't be asked: {error}")
+    finally:
+        database.close()
 
 
 def _line(text: str) -> None:

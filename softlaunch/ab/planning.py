@@ -1,5 +1,6 @@
 """The plan of an app's next A/B test, from its policy and its own recent traffic."""
 
+import logging
 from pathlib import Path
 
 from softlaunch.ab.opening import TrialRequest, measured
@@ -14,6 +15,8 @@ from softlaunch.policy.units import Margin
 from softlaunch.registry.ledger import check_app
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def foresee_trial(
@@ -51,4 +54,7 @@ def planned_duration(database: Database, request: TrialRequest, now: float) -> f
     try:
         return foresee_trial(database, request.app, now, policy_file=policy_file).duration
     except SoftlaunchError:  # opening the test says what is wrong with the request itself
+        return None
+    except Exception:  # a forecast that fails stops no test: it lasts as long as its policy says
+        _LOGGER.warning("the plan of the test could not be made; it lasts as long as its policy says", exc_info=True)
         return None

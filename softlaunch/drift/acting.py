@@ -5,9 +5,9 @@ from datetime import datetime
 
 from softlaunch.drift.check import freeze_baseline, read_subject
 from softlaunch.drift.judgement import Step
-from softlaunch.driving.ending import roll_back
 from softlaunch.driving.opening import Changes, ReleaseRequest
 from softlaunch.errors import SoftlaunchError
+from softlaunch.people.going_back import Wish, go_back
 from softlaunch.registry.ledger import record_model
 from softlaunch.store.database import Database
 from softlaunch.store.drift_runs import DriftRun, latest_check
@@ -40,8 +40,8 @@ def act(database: Database, app: str, step: Step | None, actor: Actor, now: date
         return Acted(wanted, f"{request.changes.model} goes out as a release", request)
     if wanted is Step.ROLL_BACK:
         with database.begin() as session:
-            ended = roll_back(session, app, actor, f"drift since the release, by {check.id}", now)
-        return Acted(wanted, f"{ended.release_id} is {ended.state}")
+            ended = go_back(session, Wish(app, f"drift since the release, by {check.id}"), actor, now)
+        return Acted(wanted, ended.told.rstrip(".") or f"{ended.release_id} is {ended.state}")
     frozen = freeze_baseline(database, app, str(actor), now)
     return Acted(wanted, f"{frozen.id} is the baseline now: {frozen.summary}")
 

@@ -11,7 +11,7 @@ from softlaunch.evals.metrics.refusal import refusal_in
 from softlaunch.evals.multiplicity import holm
 from softlaunch.evals.report import ArmTotals, EvalReport, MetricComparison, MetricPlan
 from softlaunch.evals.rows import ComparedCase
-from softlaunch.evals.unscored import metric_gate
+from softlaunch.evals.unscored import first_without_value, metric_gate
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.policy.units import Margin, MarginKind
@@ -78,7 +78,7 @@ def measure_drift(
         now=report.candidate,
         cases=report.paired_cases,
         muted=muted,
-        gaps=tuple(_gaps(report, quality, may_lack)),
+        gaps=tuple(_gaps(report, quality, may_lack, answers)),
     )
 
 
@@ -100,7 +100,9 @@ def _adjusted(
     return {name: replace(one, finding=shown.get(name, one.finding)) for name, one in compared.items()}
 
 
-def _gaps(report: EvalReport, quality: Sequence[MetricPlan], may_lack: Margin) -> Iterator[str]:
+def _gaps(
+    report: EvalReport, quality: Sequence[MetricPlan], may_lack: Margin, answers: Sequence[EvalAnswer]
+) -> Iterator[str]:
     """What keeps the check from saying that nothing has drifted: failed calls, metrics without values or judges."""
     then, now = report.stable, report.candidate
     if max(then.unscored_share, now.unscored_share) > may_lack.value:
@@ -118,10 +120,12 @@ def _gaps(report: EvalReport, quality: Sequence[MetricPlan], may_lack: Margin) -
     for plan in (plan for plan in counted if plan.role is Role.REQUIRED):
         verdict = lacking.get(metric_gate(plan.metric))
         if plan.metric not in compared:
-            yield f"{plan.metric} has no score both then and now, of any case"
+            first = first_without_value(answers, plan.metric)
+            yield f"{plan.metric} has no score both then and now, of any case{first}"
         elif verdict is not None and verdict.candidate_value is not None and verdict.stable_value is not None:
             lost = f"{verdict.candidate_value * 100:.0f} % of the answers now and {verdict.stable_value * 100:.0f} %"
-            yield f"{plan.metric} has no score for {lost} of those then; {may_lack} may lack one"
+            first = first_without_value(answers, plan.metric)
+            yield f"{plan.metric} has no score for {lost} of those then; {may_lack} may lack one{first}"
 
 
 def _with_outputs(answer: EvalAnswer) -> EvalAnswer:

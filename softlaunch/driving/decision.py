@@ -165,7 +165,7 @@ def _lacking(snapshot: Snapshot) -> str | None:
     for verdict in required:
         if verdict.outcome is not Outcome.PASS:
             return f"{verdict.gate}: {verdict.reason}"
-    if min(snapshot.requests) < stage.minimum_requests:
+    if not snapshot.release.emergency and min(snapshot.requests) < stage.minimum_requests:
         return f"{min(snapshot.requests)} of at least {stage.minimum_requests} requests in the smaller arm"
     stayed = snapshot.watched_seconds
     if stayed < stage.minimum_time:
@@ -178,9 +178,16 @@ def _onwards(snapshot: Snapshot) -> Action:
     if following is None:
         return End(State.PROMOTED, Outcome.PASS, "every stage passed")
     if following.approval and snapshot.answer(Question.ENTER_STAGE) is not Answer.APPROVED:
-        text = f"{snapshot.release.stage.name} passed. Begin {following.name}?"
+        text = f"{_two_people(snapshot.release)}{snapshot.release.stage.name} passed. Begin {following.name}?"
         return _by_person(snapshot, Question.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
     return Enter(following, f"{snapshot.release.stage.name} passed")
+
+
+def _two_people(release: Release) -> str:
+    """What an emergency release says before it asks: who must answer is another person than its starter."""
+    if not release.emergency:
+        return ""
+    return f"Emergency release by {release.opened_by}, the policy asks for two people: {release.emergency}. "
 
 
 def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.driving.driver import Driver, Progress
+from softlaunch.store.ledger_file import describe_fault
 from softlaunch.store.releases import FencedError, read_release
 
 Teller = Callable[[Progress], None]
@@ -33,7 +34,7 @@ def drive_stage(
             progress = driver.advance(release_id, token)
         except SQLAlchemyError as error:
             if not silent:
-                complain(f"the ledger can't be reached ({error.__class__.__name__}); trying on")
+                complain(f"{describe_fault(error)}; the release holds, and gateways return to stable. Trying on")
             silent = True
         else:
             silent = False

@@ -20,6 +20,7 @@ from softlaunch.release import Kind, Release, StageKind, State
 from softlaunch.store.ab_looks import keep_look
 from softlaunch.store.database import Database
 from softlaunch.store.driving import Transition, apply_transition, claim, release_claim, renew
+from softlaunch.store.guard import Guard
 from softlaunch.store.news import Event, Incident, open_incident, open_keys, resolve_incident, tell
 from softlaunch.store.questions import OpenQuestion, ask, close_questions, read_answers
 from softlaunch.store.releases import Actor, read_release
@@ -72,6 +73,7 @@ class Driver:
     holder: str
     clock: Callable[[], datetime] = field(default=utc_now)
     ttl: timedelta = DRIVER_TTL
+    guard: Guard | None = None
 
     def take_over(self, release_id: str) -> int:
         """The right to drive; raises FencedError when it is somebody else's or the release is over."""
@@ -86,6 +88,8 @@ class Driver:
     def advance(self, release_id: str, token: int) -> Progress:
         """One step of a release; raises FencedError when this driver was replaced."""
         now = self.clock()
+        if self.guard is not None:
+            self.guard.look(now.timestamp())
         with self.database.begin() as session:
             release = read_release(session, release_id)
             if not release.state.live:
@@ -225,7 +229,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     close_questions(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
-        candidate_digest=None if stage.kind is StageKind.EVAL else release.candidate.digest,
+        candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.candidate.digest,
         weight_percent=stage.weight_percent,
         shadow_percent=stage.shadow_percent,
         control_percent=stage.control_percent,

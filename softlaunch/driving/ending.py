@@ -1,6 +1,6 @@
 """Ending a release, by its driver or by a person: one transaction that gateways pick up within a second."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlmodel import Session
@@ -22,12 +22,22 @@ from softlaunch.verdict import Outcome, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a person's command did: the release, its state now, and the route's revision that gateways must reach."""
+    """What a person's command did: the release, its state now, and the route's revision that gateways must reach.
+
+    Without any release `release_id` is empty and `state` None. `changed` is false where everything was so already;
+    `told` says in words what the state alone doesn't.
+    """
 
     release_id: str
-    state: State
+    state: State | None
     route_revision: int
     serving_digest: str
+    changed: bool = field(default=True, compare=False)
+    told: str = field(default="", compare=False)
+
+    def saying(self, told: str) -> "Ended":
+        """The same with words."""
+        return replace(self, told=told)
 
 
 def end_release(
@@ -53,7 +63,7 @@ def end_release(
     revision = set_split(session, release.app, serving, Split(), fence, now)
     end_stage(session, release.id, release.position, "passed" if promoted else end.state.value, end.reason, now)
     if promoted:
-        _point(session, release, serving, release.stable.digest, actor, now)
+        point_aliases(session, release.app, serving, release.stable.digest, actor, now, release.id)
     close_questions(session, release.app, release.id, f"the release is {end.state}", now)
     _settle_incidents(session, release, end.state, now)
     if end.gate is not None and release.state.exposes_users:
@@ -64,10 +74,12 @@ def end_release(
     return Ended(release.id, end.state, revision, serving)
 
 
-def _point(session: Session, release: Release, serving: str, before: str, actor: Actor, now: datetime) -> None:
-    """Move the aliases that only releases move."""
+def point_aliases(
+    session: Session, app: str, serving: str, before: str, actor: Actor, now: datetime, release_id: str | None
+) -> None:
+    """Move the aliases that only releases and rollbacks move."""
     for alias, digest in ((PREVIOUS, before), (PRODUCTION, serving), (BASELINE, serving)):
-        move_alias(session, release.app, alias, digest, str(actor), now, release.id)
+        move_alias(session, app, alias, digest, str(actor), now, release_id)
 
 
 _OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
@@ -124,7 +136,7 @@ def roll_back(session: Session, app: str, actor: Actor, reason: str, now: dateti
     if latest.live_app is not None:
         raise ConflictError(f"{latest.id} was opened at this moment; roll back again to end it")
     if latest.state != State.PROMOTED or read_alias(session, app, PRODUCTION) != latest.candidate_digest:
-        return Ended(latest.id, State(latest.state), route.revision, route.stable_digest)
+        return Ended(latest.id, State(latest.state), route.revision, route.stable_digest, changed=False)
     return _undo_promotion(session, to_release(session, latest), actor, reason, now)
 
 
@@ -140,7 +152,7 @@ def _undo_promotion(session: Session, release: Release, actor: Actor, reason: st
     apply_transition(session, step, actor, now)
     fence = session.get_one(RouteRow, release.app).fence + 1
     revision = set_split(session, release.app, release.stable.digest, Split(), fence, now)
-    _point(session, release, release.stable.digest, release.candidate.digest, actor, now)
+    point_aliases(session, release.app, release.stable.digest, release.candidate.digest, actor, now, release.id)
     tell(session, release.app, release.id, f"{release.title}: taken back after its promotion. {reason}.", now)
     return Ended(release.id, State.ROLLED_BACK, revision, release.stable.digest)
 

@@ -55,17 +55,30 @@ class Look:
     stable_lately: tuple[int, int] = (0, 0)
 
 
+class Emergencies(Protocol):
+    """Looks at an emergency release, whose candidate is judged by its own answers."""
+
+    def look(self, release: Release, record: StageRecord, now: datetime) -> Look:
+        """What the stage in force has seen so far."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """What a driver looks with."""
+    """What a driver looks with; `emergencies` sees the releases that nothing can be compared in."""
 
     telemetry: Telemetry
     evaluator: Evaluator
     trials: Trials | None = None
     copies: CopyWatch | None = None
+    emergencies: "Emergencies | None" = None
 
     def look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
         """Look at the stage in force; `before` is the one that led to it."""
+        if release.emergency:
+            if self.emergencies is None:
+                raise ValueError(f"{release.id} is an emergency release, and these eyes see none")
+            return self.emergencies.look(release, record, now)
         if release.stage.kind is StageKind.EVAL:
             return self._look_at_eval(release, record)
         look = self._look_at_traffic(release, record, before, now)
@@ -107,7 +120,7 @@ class Eyes:
         for window in (*reading.windows, *copied.windows):
             panel.update(window)
         panel.obstacles = copied.obstacles
-        panel.dropped += reading.dropped
+        panel.dropped = max(panel.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
         copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
         return _seen(held, panel, reading, copies)
 
@@ -187,7 +200,12 @@ def _counts(evidence: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def eval_order(release: Release) -> EvalOrder:
-    """The regression eval that a release wants: its answers are kept under the release's id."""
+    """The regression eval that a release wants: its answers are kept under the release's id.
+
+    Raises PolicyError where the golden set, which was checked when the release was opened, has become a link.
+    """
+    policy_path = Path(release.policy_path)
+    checked = (policy_path.parent / release.policy.eval.golden_set).parent
     return EvalOrder(
         run_id=release.id,
         app=release.app,
@@ -195,5 +213,5 @@ def eval_order(release: Release) -> EvalOrder:
         stable=release.stable,
         candidate=release.candidate,
         policy=release.policy.eval,
-        golden_set=golden_set_path(release.policy, Path(release.policy_path)),
+        golden_set=golden_set_path(release.policy, policy_path, checked),
     )

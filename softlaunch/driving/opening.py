@@ -7,9 +7,10 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
+from softlaunch.driving.emergency import look_at_stable
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.suite import load_suite
-from softlaunch.policy.load import load_policy
+from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.prices import is_priced
 from softlaunch.registry.apps import Change, preview_candidate
@@ -32,6 +33,10 @@ class NothingChangesError(SoftlaunchError):
 
 class UnpricedError(SoftlaunchError):
     """A cost gate is required, but what an answer costs is unknown."""
+
+
+class NoEmergencyError(SoftlaunchError):
+    """An emergency release was asked for, and stable isn't known to fail."""
 
 
 class Changes(BaseModel):
@@ -96,6 +101,22 @@ class ReleaseRequest(BaseModel):
     allow_same: bool = Field(
         default=False, title="Rehearse", description="Release what serves already, to rehearse the pipeline (A/A)."
     )
+    emergency: bool = Field(
+        default=False,
+        title="Emergency",
+        description="Stable doesn't answer: nothing is compared, the candidate is judged by its own answers.",
+    )
+    even_though_stable_answers: bool = Field(
+        default=False,
+        title="Even though stable answers",
+        description="With an emergency: what stable answers is what is wrong. Needs a reason.",
+    )
+    reason: str = Field(
+        default="",
+        title="Why",
+        description="Why there is an emergency, besides what the request log says; kept in the ledger.",
+        examples=["the provider's region is down"],
+    )
     actor: str = Field(
         default="unknown", title="Who", description="Who releases, such as anna; kept in the ledger.", examples=["anna"]
     )
@@ -113,6 +134,7 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
     A request for what a live release without a driver releases already goes on with that one. Raises SoftlaunchError,
     with what to change, before anything is written.
     """
+    why = _emergency(database, request, now)
     with database.begin() as session:
         app = check_app(session, request.app)
         session.get_one(
@@ -130,11 +152,37 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
             frozen.candidate.digest,
             frozen.policy,
             str(frozen.policy_path.resolve()),
+            emergency=why,
         )
         release_id = open_in_ledger(session, opening, actor, now)
         serve_by(session, app, frozen.policy, now)
-        tell(session, request.app, release_id, f"{release_id}: {actor} releases {frozen.candidate.label}.", now)
+        how = f" as an emergency, compared with nothing: {why}" if why else ""
+        tell(session, request.app, release_id, f"{release_id}: {actor} releases {frozen.candidate.label}{how}.", now)
         return release_id
+
+
+def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> str:
+    """Why a request may do without any comparison, in words; empty where it doesn't ask for that.
+
+    Raises NoEmergencyError where stable answers, unless the request says why that doesn't matter.
+    """
+    if not request.emergency:
+        if request.even_though_stable_answers:
+            raise NoEmergencyError("that stable answers matters to an emergency only: add --emergency, or leave it out")
+        return ""
+    with database.read() as session:
+        check_app(session, request.app)
+    stable = look_at_stable(database, request.app, now)
+    if stable.failing:
+        return "; ".join(part for part in (request.reason, stable.told) if part)
+    if request.even_though_stable_answers and request.reason:
+        return f"{request.reason} (even though stable answers: {stable.told})"
+    raise NoEmergencyError(
+        f"stable of {request.app} isn't known to fail: {stable.told}. An emergency release does without eval, shadow "
+        "and gates, so it is for a stable that doesn't answer: release as usual, without --emergency, or go back to a "
+        f"version that served well ('softlaunch rollback {request.app} --to ...'). Where what stable answers is the "
+        "emergency, say so and why: --even-though-stable-answers --reason '...'"
+    )
 
 
 def check_request(database: Database, request: ReleaseRequest, now: datetime) -> None:
@@ -146,6 +194,7 @@ def check_request(database: Database, request: ReleaseRequest, now: datetime) ->
             _freeze(session, app, request)
         else:
             _check_to_go_on(session, held, request, now)
+    _emergency(database, request, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +214,9 @@ def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
     stable = serving_variant(session, request.app)
     same = request.allow_same and request.changes == Changes()
     candidate = stable if same else preview_candidate(session, request.app, stable, request.changes.change)
-    _check(policy, policy_path, stable, candidate, allow_same=request.allow_same)
+    _check_differs(policy, stable, candidate, allow_same=request.allow_same)
+    if not request.emergency:
+        _check(policy, policy_path, Path(app.policy_path), stable, candidate)
     return _Frozen(policy, policy_path, stable, candidate)
 
 
@@ -205,7 +256,9 @@ def _check_to_go_on(session: Session, held: ReleaseRow, request: ReleaseRequest,
 
 
 def _wants(session: Session, held: ReleaseRow, request: ReleaseRequest) -> bool:
-    """Whether a request names the candidate of a live release."""
+    """Whether a request names the candidate of a live release, and wants it compared in the same way."""
+    if request.emergency != bool(held.emergency):
+        return False
     if request.changes == Changes():
         return request.allow_same and held.candidate_digest == held.stable_digest
     stable = Variant.model_validate(session.get_one(VariantRow, held.stable_digest).content)
@@ -227,14 +280,17 @@ def serving_variant(session: Session, app: str) -> Variant:
     return Variant.model_validate(session.get_one(VariantRow, route.stable_digest).content)
 
 
-def _check(policy: Policy, policy_path: Path, stable: Variant, candidate: Variant, *, allow_same: bool) -> None:
-    """What would make a release fail later is said now."""
+def _check_differs(policy: Policy, stable: Variant, candidate: Variant, *, allow_same: bool) -> None:
     if candidate.digest == stable.digest and not allow_same:
         raise NothingChangesError(
             f"{policy.app} already serves {stable.label}; name what changes (--prompt, --model, --temperature, ...), "
             "or rehearse the pipeline with it (--allow-same)"
         )
-    load_suite(policy_path.parent / policy.eval.golden_set)
+
+
+def _check(policy: Policy, policy_path: Path, app_path: Path, stable: Variant, candidate: Variant) -> None:
+    """What would make a release fail later is said now."""
+    load_suite(golden_set_path(policy, policy_path, app_path.parent))
     waits_for_cost = any(gate.metric is Metric.COST and gate.role is Role.REQUIRED for gate in policy.gates)
     unpriced = sorted({variant.model.name for variant in (stable, candidate) if not is_priced(variant.model)})
     if waits_for_cost and unpriced:

@@ -84,7 +84,7 @@ class Client:
                 await asyncio.sleep(self._pause(failures, failed.headers))
             else:
                 throttle.heed(reply.headers, datetime.now(UTC))
-                return _scored(call, reply)
+                return await asyncio.to_thread(_scored, call, reply)  # a pattern may take its time, the others not
         return None
 
     def _target(self, variant: Variant) -> tuple[Target, Throttle]:

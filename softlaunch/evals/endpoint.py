@@ -17,6 +17,8 @@ from softlaunch.variant import ModelVersion
 _OK = 200
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+_CHUNK_BYTES = 1 << 18
+_MOST_BYTES = 64 << 20  # three times the longest text that is scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ async def attempt(session: aiohttp.ClientSession, target: Target, body: bytes) -
         async with session.post(
             target.way.url, data=body, headers=target.headers, allow_redirects=False, proxy=target.way.proxy
         ) as response:
-            content = await response.read()
+            content = await _content(response)
     except TimeoutError as error:
         raise AttemptError("timeout") from error
     except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:
@@ -95,6 +97,17 @@ async def attempt(session: aiohttp.ClientSession, target: Target, body: bytes) -
     return _read(content, latency_ms, response.headers)
 
 
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises AttemptError where it is longer than any answer."""
+    parts, size = [], 0
+    async for part in response.content.iter_chunked(_CHUNK_BYTES):
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise AttemptError("answer_too_large")
+        parts.append(part)
+    return b"".join(parts)
+
+
 def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Reply:
     """A chat completion's first choice; an answer that only calls tools has these as its text."""
     try:
@@ -103,18 +116,23 @@ def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Repl
         text = message.get("content")
         usage = read_usage(completion) or Usage()
         named = completion.get("model"), completion.get("system_fingerprint")
+        if isinstance(text, list):
+            text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise AttemptError("bad_answer") from error
-    if isinstance(text, list):
-        text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
     if not isinstance(text, str | None):
         raise AttemptError("bad_answer")
     calls = () if text else tool_calls_of(message)
     text = write_tool_calls(calls) if calls else text
     names = _name(named[0]), _name(named[1])
-    return Reply(text or "", usage, latency_ms, headers, *names)
+    return Reply(_without_nul(text or ""), usage, latency_ms, headers, *names)
 
 
 def _name(value: Any) -> str | None:
     """What an answer says of who gave it; kept short, because it comes from outside."""
-    return value[:200] if isinstance(value, str) and value else None
+    return _without_nul(value[:200]) if isinstance(value, str) and value else None
+
+
+def _without_nul(text: str) -> str:
+    """The text with a mark in the place of NUL, which PostgreSQL can't keep."""
+    return text.replace("\x00", "\ufffd")

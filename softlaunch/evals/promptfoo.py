@@ -1,13 +1,11 @@
 """Promptfoo's tests as cases: those of a configuration, of a file that is the list of them, or of its CSV."""
 
-import csv
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from softlaunch.documents import parse, read_text
+from softlaunch.documents import LONGEST_GOLDEN_SET, LONGEST_YAML, failure, parse, read_text, table_rows
 from softlaunch.evals.suite import SuiteError
 
 Test = Mapping[str, Any]
@@ -22,7 +20,9 @@ def tests_in(path: Path) -> Iterator[tuple[int, Test]]:
     if path.suffix.lower() == ".csv":
         yield from _rows(path)
         return
-    document = parse(path, read_text(path))
+    document = parse(path, read_text(path, LONGEST_YAML))
+    if document.problems:
+        raise failure(path, document.problems)
     config = document.value if isinstance(document.value, dict) else {"tests": document.value}
     around = ("tests",) if isinstance(document.value, dict) else ()
     listed = config.get("tests")
@@ -34,8 +34,19 @@ def tests_in(path: Path) -> Iterator[tuple[int, Test]]:
         )
     if not isinstance(listed, list) or not all(isinstance(test, dict) for test in listed):
         raise SuiteError(f"{path}: tests: expected a list of tests with vars and assert")
+    default = config.get("defaultTest")
+    _check_form(path, document.line(("defaultTest",)), default if isinstance(default, dict) else {})
     for position, test in enumerate(listed):
-        yield document.line((*around, position)), _with_defaults(test, config.get("defaultTest"))
+        line = document.line((*around, position))
+        _check_form(path, line, test)
+        yield line, _with_defaults(test, default)
+
+
+def _check_form(path: Path, line: int, test: Test) -> None:
+    for key, kind, wanted in (("vars", dict, "a mapping of names to values"), ("assert", list, "a list of assertions")):
+        found = test.get(key)
+        if found is not None and not isinstance(found, kind):
+            raise SuiteError(f"{path}, line {line}: {key}: found {str(found)[:60]!r}, expected {wanted}")
 
 
 def _with_defaults(test: Test, default: object) -> Test:
@@ -47,12 +58,11 @@ def _with_defaults(test: Test, default: object) -> Test:
 
 def _rows(path: Path) -> Iterator[tuple[int, Test]]:
     """A column for each variable, and `__expected`, `__expected1`, ... for what is asserted: `contains: 30 days`."""
-    reader = csv.DictReader(StringIO(read_text(path)))
-    for row in reader:
+    for line, row in table_rows(path, read_text(path, LONGEST_GOLDEN_SET)):
         told = {name: value for name, value in row.items() if name and value}
         asserted = [_written(told[name]) for name in sorted(told) if name.startswith("__expected")]
         variables = {name: value for name, value in told.items() if not name.startswith("__")}
-        yield reader.line_num, {"description": told.get("__description"), "vars": variables, "assert": asserted}
+        yield line, {"description": told.get("__description"), "vars": variables, "assert": asserted}
 
 
 def _written(text: str) -> Test:

@@ -39,6 +39,7 @@ def plan_order(database: Database, wanted: Wanted, overrides: dict[str, object],
         stable = Variant.model_validate(serving.content)
         same = wanted.change is None
         candidate = stable if same else resolve_candidate(session, wanted.app, stable, wanted.change or Change(), now)
+        golden_set = golden_set_path(policy, path, Path(app.policy_path).parent)
     return EvalOrder(
         run_id=f"{wanted.app}-eval-{secrets.token_hex(4)}",
         app=wanted.app,
@@ -46,7 +47,7 @@ def plan_order(database: Database, wanted: Wanted, overrides: dict[str, object],
         stable=stable,
         candidate=candidate,
         policy=EvalPolicy.model_validate({**policy.eval.model_dump(), **overrides}),
-        golden_set=golden_set_path(policy, path),
+        golden_set=golden_set,
     )
 
 

@@ -3,21 +3,29 @@
 The header is the value under `suite`: in YAML beside `cases`, in JSON lines alone on the first line.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import orjson
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from softlaunch.document_check import check
-from softlaunch.documents import Document, DocumentError, parse, read_text
+from softlaunch.document_check import UNFORESEEN, check, unforeseen
+from softlaunch.documents import (
+    LONGEST_GOLDEN_SET,
+    LONGEST_YAML,
+    Document,
+    DocumentError,
+    decode,
+    failure,
+    parse,
+    parse_json,
+)
+from softlaunch.documents import read_bytes as read_document
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.case import CASE_PROBLEM, Case
 from softlaunch.evals.golden_set import Suite, SuiteHeader
+from softlaunch.visible import one_line
 
 __all__ = ["Case", "Suite", "SuiteError", "SuiteHeader", "load_suite"]
 
@@ -63,7 +71,12 @@ class Gathering:
         try:
             case = Case.model_validate(content)
         except ValidationError as error:
-            self._broken.extend(_broken(line, problem) for problem in _once(error.errors()))
+            named = content.get("id")
+            found = (_broken(line, problem) for problem in _once(error.errors()))
+            self._broken.extend(_of_case(one, named) if isinstance(named, str) else one for one in found)
+            return
+        except UNFORESEEN as error:
+            self.refuse(Broken(line, "", shown(content), unforeseen(error)))
             return
         if case.id in self._lines:
             said = f"an id of its own; line {self._lines[case.id]} has this one"
@@ -97,22 +110,20 @@ def load_suite(path: Path) -> Suite:
         raise SuiteError(str(error)) from error
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, longest: int = LONGEST_GOLDEN_SET) -> bytes:
     """A file's content, also of one compressed with gzip. Raises SuiteError."""
     try:
-        content = path.read_bytes()
-        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
-    except (OSError, EOFError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or error
-        raise SuiteError(f"the golden set {path} can't be read: {why}; check the path, or eval.golden_set") from error
+        return read_document(path, longest)
+    except DocumentError as error:
+        raise SuiteError(f"the golden set {error}; check the path, or eval.golden_set") from error
 
 
 def _from_lines(path: Path) -> Suite:
     gathering, header = Gathering(path), SuiteHeader()
     for position, (number, line) in enumerate(lines_of(read_bytes(path))):
         try:
-            content = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
+            content = parse_json(line)
+        except ValueError as error:
             gathering.refuse(Broken(number, "", shown(line.decode(errors="replace")), f"not valid JSON ({error})"))
             continue
         if position == 0 and isinstance(content, dict) and HEADER in content:
@@ -123,11 +134,10 @@ def _from_lines(path: Path) -> Suite:
 
 
 def _from_yaml(path: Path) -> Suite:
-    read_bytes(path)
-    document = parse(path, read_text(path))
+    document = parse(path, decode(path, read_bytes(path, LONGEST_YAML)))
     told = document.value if isinstance(document.value, dict) else {"cases": document.value}
     if document.problems:
-        raise SuiteError("\n".join(f"{path}, {problem}" for problem in document.problems))
+        raise failure(path, document.problems)
     unknown = sorted(told.keys() - {HEADER, "cases"})
     if unknown:
         line = document.line((unknown[0],))
@@ -176,6 +186,13 @@ def _broken(number: int, problem: ErrorDetails) -> Broken:
         return Broken(number, key, shown(value), "expected a text or a number")
     text = problem["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
     return Broken(number, key, shown(value) if value is not None else "", _with_verb(text))
+
+
+def _of_case(broken: Broken, case_id: str) -> Broken:
+    """With the case's id where a metric of it is wrong: what is said of those is long, and people look for the id."""
+    if not broken.key.startswith("metric"):
+        return broken
+    return replace(broken, expected=f"{broken.expected} (case {one_line(case_id[:_SHOWN_CHARACTERS])})")
 
 
 def _with_verb(text: str) -> str:

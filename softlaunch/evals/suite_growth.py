@@ -2,6 +2,7 @@
 
 import random
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,7 @@ from softlaunch.evals.case import Case
 from softlaunch.evals.golden_set import Suite, SuiteHeader
 from softlaunch.evals.metrics import normalise
 from softlaunch.evals.suite import HEADER, YAML_ENDINGS, SuiteError, load_suite
+from softlaunch.private import private_opener
 
 ALIKE = 0.9
 """From this likeness of their words on, two questions are the same question."""
@@ -127,14 +129,17 @@ def append_cases(path: Path, cases: Sequence[Case], today: date, *, refreshed: b
 
 
 def write_suite(path: Path, header: SuiteHeader, cases: Sequence[dict[str, Any]]) -> None:
-    """Write a golden set as its file's name says."""
+    """Write a golden set as its file's name says; one that is new is for its owner alone: cases may come from users."""
     told = header.model_dump(mode="json", exclude_defaults=True)
     if path.suffix in YAML_ENDINGS:
         content = yaml.safe_dump({HEADER: told, "cases": list(cases)}, sort_keys=False, allow_unicode=True).encode()
     else:
         content = b"".join(orjson.dumps(row) + b"\n" for row in ({HEADER: told}, *cases))
     partial = path.with_suffix(f"{path.suffix}.partial")
-    partial.write_bytes(content)
+    with open(partial, "wb", opener=private_opener) as file:
+        file.write(content)
+    if path.exists():
+        partial.chmod(stat.S_IMODE(path.stat().st_mode))
     partial.replace(path)
 
 

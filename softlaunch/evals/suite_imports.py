@@ -1,20 +1,17 @@
 """Golden sets from elsewhere: promptfoo's tests, MT-Bench's questions, AlpacaEval's instructions, and CSV."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from hashlib import sha256
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from softlaunch.documents import DocumentError
+from softlaunch.documents import DocumentError, decode, delimiter_of, parse_json, table_rows
 from softlaunch.evals.case import Case
 from softlaunch.evals.promptfoo import metrics_of, tests_in
-from softlaunch.evals.recordings.files import delimiter_of
 from softlaunch.evals.suite import Gathering, SuiteError, lines_of, read_bytes
 
 KNOWN_WRONG_REFERENCES = frozenset({104, 105, 109, 111, 113, 114, 120, 122, 124, 125, 126, 128, 130})
@@ -69,12 +66,10 @@ def _from_csv(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Found:  #
 
     Columns are found by name, whatever its case, or as `mapped` (key to column) says.
     """
-    text = read_bytes(path).decode("utf-8-sig", errors="replace")
-    reader = csv.DictReader(StringIO(text), delimiter=delimiter_of(text))
-    names = list(reader.fieldnames or ())
-    keys = _keys(path, names, mapped)
-    for row in reader:
-        line = reader.line_num
+    text = decode(path, read_bytes(path))
+    keys: dict[str, str] | None = None
+    for line, row in table_rows(path, text, delimiter_of(text)):
+        keys = _keys(path, list(row), mapped) if keys is None else keys
         case: dict[str, Any] = {}
         variables: dict[str, Any] = {}
         for name, value in row.items():
@@ -107,15 +102,15 @@ def _keys(path: Path, names: Sequence[str], mapped: Mapping[str, str]) -> dict[s
     return taken
 
 
-def _cell(name: str, value: str | None) -> dict[str, Any]:
-    if value is None or not value.strip():
+def _cell(name: str, value: str) -> dict[str, Any]:
+    if not value.strip():
         return {}
     if name in {"tags", "metrics"}:
         return {name: [part.strip() for part in value.split(";") if part.strip()]}
     if name in {"messages", "variables", "weight", "tolerance"}:
         try:
-            return {name: orjson.loads(value)}
-        except orjson.JSONDecodeError:
+            return {name: parse_json(value)}
+        except ValueError:
             return {name: value}  # refused with its value when the case is checked
     return {name: value}
 
@@ -126,7 +121,7 @@ def _from_mt_bench(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Foun
         number, turns = row.get("question_id"), row.get("turns")
         if not isinstance(turns, list) or not turns:
             raise SuiteError(f"{path}, line {line}: turns: {turns!r}: expected a list of questions")
-        if number in KNOWN_WRONG_REFERENCES:
+        if isinstance(number, int) and number in KNOWN_WRONG_REFERENCES:
             notes.add(line, f"question {number} is left out: its published reference answer is wrong")
             continue
         found = {"id": f"mt-bench-{number}", "question": turns[0], "metrics": [_RUBRIC_OF_TEN]}
@@ -191,8 +186,8 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _json(path: Path, line: int, content: bytes) -> Any:
     try:
-        return orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        return parse_json(content)
+    except ValueError as error:
         raise SuiteError(f"{path}, line {line}: not valid JSON ({error})") from error
 
 

@@ -36,6 +36,7 @@ def tool_calls_in(text: str) -> tuple[ToolCall, ...]:
 def _arguments(written: object) -> Mapping[str, Any] | None:
     try:
         parsed = orjson.loads(written) if isinstance(written, str) else written
-    except orjson.JSONDecodeError:
+        orjson.dumps(parsed)  # which refuses what is nested more than 254 levels deep
+    except (orjson.JSONDecodeError, TypeError):
         return None
     return parsed if isinstance(parsed, dict) else None

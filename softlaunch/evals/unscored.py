@@ -1,6 +1,6 @@
 """The gate on calls without a score: whose errors they are, and whether there are too many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from softlaunch.evals.paired import PairedEstimate, estimate
 from softlaunch.evals.rows import ByCase, ComparedCase, error_counts, value_of
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.verdict import Interval, Outcome, Verdict
+from softlaunch.visible import one_line
 
 GATE = "unscored"
 
@@ -71,6 +72,7 @@ def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> V
         outcome=Outcome.PASS if enough else Outcome.ERROR,
         reason=f"{metric} has no value for {candidate.unscored:,} of the candidate's {candidate.calls:,} answers and "
         f"{stable.unscored:,} of stable's {stable.calls:,}; {policy.maximum_unscored} are allowed"
+        + first_without_value((one for answers in grouped.values() for one in answers), metric)
         + ("" if enough else ": what is left may not be typical, so mend the metric and run it again"),
         margin=policy.maximum_unscored.value,
         candidate_count=candidate.calls,
@@ -78,6 +80,16 @@ def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> V
         candidate_value=candidate.share if candidate.calls else None,
         stable_value=stable.share if stable.calls else None,
     )
+
+
+def first_without_value(answers: Iterable[EvalAnswer], metric: str) -> str:
+    """Which case is the first without a value, and why, to go on a sentence; empty where nobody knows."""
+    told = (
+        f"; the first is case {one_line(answer.key.case_id)} ({one_line(reason)})"
+        for answer in answers
+        if answer.status is Status.SCORED and (reason := answer.unscored_because.get(metric))
+    )
+    return next(told, "")
 
 
 def _count(grouped: ByCase, arm: EvalArm, metric: str | None = None) -> _Counts:

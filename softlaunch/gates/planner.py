@@ -29,6 +29,7 @@ LARGEST_FACTOR = 31.0
 """The largest relative harm that is considered: 32 times as slow or as dear."""
 _GROUPS = 24
 _LARGEST_BUCKET = 5000
+_FEWEST_UNITS, _MOST_UNITS = 1e-6, 1e12  # in a look: beyond these nothing changes but the rounding
 _NOBODY = Tally(np.empty(0, dtype=np.int64), np.empty(0))
 
 
@@ -259,7 +260,8 @@ class GateOutlook:
         odds = self.share / (1 - self.share)
         if np.isinf(self.units_per_look):
             return odds, 1.0
-        return float(self.units_per_look / -np.expm1(-self.units_per_look)), self.units_per_look / odds
+        units = min(max(self.units_per_look, _FEWEST_UNITS), _MOST_UNITS)
+        return float(units / -np.expm1(-units)), units / odds
 
     def _excess(self, index: Units, harm: float) -> Floats:
         """Terms whose sum over the candidate, less the same of stable without `harm`, is above zero when the estimated

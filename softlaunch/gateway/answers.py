@@ -1,21 +1,41 @@
-"""Reading a provider's answers: what they cost and who gave them, and whether a stream is whole."""
+"""Reading a provider's answers: what they cost and who gave them, and what became of each choice."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from softlaunch.gateway.refusals import ProviderError, read_error
+from softlaunch.request_outcome import RequestOutcome
 from softlaunch.usage import Usage, read_usage
 
 _LONGEST_NAME = 200
-_LONGEST_EVENT = 4 * 1024 * 1024
-_DONE = b"[DONE]"
-_OTHER_LINES = (b":", b"event:", b"id:", b"retry:")
+_LONGEST_CHECKED = 4 * 1024 * 1024
+_RANKS = (
+    RequestOutcome.ANSWERED,
+    RequestOutcome.TRUNCATED,
+    RequestOutcome.INVALID,
+    RequestOutcome.EMPTY,
+    RequestOutcome.FILTERED,
+)
+_WORDS = frozenset({"text", "thinking", "reasoning"})
 
 
 class MalformedAnswerError(ValueError):
     """A provider's answer that is no chat completion."""
+
+
+class ReportedError(Exception):
+    """An error that a provider reports in place of an answer, with a success as HTTP's status."""
+
+    def __init__(self, error: ProviderError | None, document: object) -> None:
+        super().__init__("the provider reported an error in place of an answer")
+        self.error = error
+        try:
+            self.body = orjson.dumps(document)
+        except orjson.JSONEncodeError:  # nested deeper than what may be written
+            self.body = orjson.dumps({"error": {"message": "the provider reported an error that can't be shown"}})
 
 
 @dataclass(slots=True)
@@ -33,16 +53,142 @@ class Facts:
         self.usage = self.usage.updated(read_usage(answer))
 
 
-def read_completion(body: bytes, facts: Facts) -> dict[str, Any]:
-    """A whole completion; fills `facts`. Raises MalformedAnswerError."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request decides how its answer is read: how many choices, whether JSON, whether usage was asked for."""
+
+    choices: int = 1
+    json: bool = False
+    usage: bool = False
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> "Asked":
+        """From a client's request body, whatever nonsense that holds."""
+        count = body.get("n")
+        wanted = body.get("response_format")
+        kind = wanted.get("type") if isinstance(wanted, dict) else None
+        options = body.get("stream_options")
+        return cls(
+            count if isinstance(count, int) and count > 1 else 1,
+            kind in ("json_object", "json_schema"),
+            isinstance(options, dict) and bool(options.get("include_usage")),
+        )
+
+
+@dataclass(slots=True)
+class ChoiceSeen:
+    """What has been seen of one choice: whether it says anything, its tool calls' arguments, and why it ended."""
+
+    says: bool = False
+    refuses: bool = False
+    calls: bool = False
+    finish_reason: str | None = None
+    content: list[str] = field(default_factory=list)
+    arguments: dict[int, list[str]] = field(default_factory=dict)
+    _size: int = 0
+
+    def take(self, message: Mapping[str, Any], *, keep_content: bool) -> None:
+        """A message, or a piece of one."""
+        content = message.get("content")
+        if content:
+            text = content if isinstance(content, str) else _text_of_parts(content)
+            self.says = self.says or bool(text and not text.isspace()) or _shows_something(content)
+            if keep_content and text:
+                self._keep(self.content, text)
+        if message.get("refusal"):
+            self.refuses = True
+        if message.get("audio"):
+            self.says = True
+        if message.get("tool_calls") or message.get("function_call"):
+            self._take_calls(message)
+
+    def _take_calls(self, message: Mapping[str, Any]) -> None:
+        legacy = message.get("function_call")
+        calls = message.get("tool_calls") if isinstance(message.get("tool_calls"), list) else []
+        for place, call in enumerate([*(calls or []), *([{"function": legacy}] if legacy else [])]):
+            if not isinstance(call, dict):
+                continue
+            self.calls = True
+            index = call.get("index")
+            kept = self.arguments.setdefault(index if isinstance(index, int) else place, [])
+            function = call.get("function")
+            arguments = function.get("arguments") if isinstance(function, dict) else None
+            if isinstance(arguments, str):
+                self._keep(kept, arguments)
+
+    def _keep(self, parts: list[str], text: str) -> None:
+        """Keep text to be parsed, as far as a check of it is bounded."""
+        self._size += len(text)
+        if self._size <= _LONGEST_CHECKED:
+            parts.append(text)
+
+    def outcome(self, *, json_wanted: bool) -> RequestOutcome:
+        """What became of this choice, once it is over."""
+        if self.finish_reason == "content_filter":
+            return RequestOutcome.FILTERED
+        if not (self.says or self.refuses or self.calls):
+            return RequestOutcome.EMPTY
+        if self._size <= _LONGEST_CHECKED and self._is_invalid(json_wanted=json_wanted):
+            return RequestOutcome.INVALID
+        return RequestOutcome.TRUNCATED if self.finish_reason == "length" else RequestOutcome.ANSWERED
+
+    def _is_invalid(self, *, json_wanted: bool) -> bool:
+        if any(not _is_object("".join(parts)) for parts in self.arguments.values()):
+            return True
+        return json_wanted and self.says and not (self.refuses or self.calls) and not _is_json("".join(self.content))
+
+
+def outcome_of(choices: Iterable[ChoiceSeen], *, json_wanted: bool) -> RequestOutcome:
+    """What became of an answer: the best of its choices, since a user can take that one."""
+    return min((choice.outcome(json_wanted=json_wanted) for choice in choices), key=_RANKS.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer as it was read; `text` is that of the first choice, empty where it has none."""
+
+    outcome: RequestOutcome
+    finish_reason: str | None
+    text: str
+
+
+def read_completion(body: bytes, facts: Facts, asked: Asked) -> Completion:
+    """A whole completion; fills `facts`. Raises MalformedAnswerError, and ReportedError for an error document."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
-    if not isinstance(answer, dict) or not isinstance(answer.get("choices"), list) or not answer["choices"]:
+    choices = answer.get("choices") if isinstance(answer, dict) else None
+    if not isinstance(choices, list) or not choices:
+        reported = read_error(answer)
+        if reported is not None:
+            raise ReportedError(reported, answer)
         raise MalformedAnswerError("the provider's answer has no choices")
     facts.note(answer)
-    return answer
+    seen = [_read_choice(choice, answer, keep_content=asked.json) for choice in choices]
+    return Completion(outcome_of(seen, json_wanted=asked.json), seen[0].finish_reason, text_of(answer))
+
+
+def _read_choice(choice: object, answer: Mapping[str, Any], *, keep_content: bool) -> ChoiceSeen:
+    if not isinstance(choice, dict):
+        raise MalformedAnswerError("the provider's answer has a choice that is no object")
+    finish_reason = finish_reason_of(choice)
+    if finish_reason == "error" or isinstance(choice.get("error"), dict):
+        document = {"error": choice.get("error") or answer.get("error") or {"message": "the model failed"}}
+        raise ReportedError(read_error(document), document)
+    seen = ChoiceSeen(finish_reason=finish_reason)
+    message = choice.get("message")
+    if isinstance(message, dict):
+        seen.take(message, keep_content=keep_content)
+    elif choice.get("text"):  # completions of before chats, which some proxies answer with
+        seen.says = True
+    return seen
+
+
+def finish_reason_of(choice: Mapping[str, Any]) -> str | None:
+    """Why a choice ended, None while it hasn't: a short name, whatever the provider wrote."""
+    reason = choice.get("finish_reason")
+    return None if not reason else _name(reason) or "unknown"
 
 
 def text_of(answer: Mapping[str, Any]) -> str:
@@ -50,129 +196,34 @@ def text_of(answer: Mapping[str, Any]) -> str:
     choice = answer["choices"][0]
     message = choice.get("message") if isinstance(choice, dict) else None
     content = message.get("content") if isinstance(message, dict) else None
-    return content if isinstance(content, str) else ""
+    return content if isinstance(content, str) else _text_of_parts(content)
 
 
-@dataclass(slots=True)
-class StreamReader:
-    """Server-sent events of a streamed completion, taken apart as they come and put back as they were.
-
-    `usage_wanted`: whether the client asked for the final chunk that only carries usage; otherwise it is left out.
-    `longest_event` bounds an event, in bytes.
-    """
-
-    usage_wanted: bool
-    facts: Facts = field(default_factory=Facts)
-    token_seen: bool = False
-    keep_text: bool = False
-    texts: list[str] = field(default_factory=list)
-    longest_event: int = _LONGEST_EVENT
-    _rest: bytes = b""
-    _open: set[int] = field(default_factory=set)
-    _finished: set[int] = field(default_factory=set)
-    _begun: bool = False
-    _failed: bool = False
-    _broken: MalformedAnswerError | None = None
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Whole events to pass on, possibly none. Raises MalformedAnswerError at an event that is no chunk.
-
-        One that came in a piece with good ones is kept for `check`, so that these are passed on however events arrive.
-        """
-        *events, self._rest = _events(self._rest + chunk)
-        if len(self._rest) > self.longest_event:
-            raise MalformedAnswerError(f"the provider's stream has an event of more than {self.longest_event} bytes")
-        passed = b""
-        try:
-            for event in events:
-                if self._passes(event):
-                    passed += event
-        except MalformedAnswerError as error:
-            if not passed:
-                raise
-            self._broken = error
-        return passed
-
-    def check(self) -> None:
-        """Raise MalformedAnswerError for an event that stood behind those that the last piece brought."""
-        if self._broken is not None:
-            raise self._broken
-
-    def close(self) -> bytes:
-        """What is left when the stream has ended: its last event may lack its blank line."""
-        event, self._rest = self._rest, b""
-        return event + b"\n\n" if event.strip() and self._passes(event) else b""
-
-    @property
-    def whole(self) -> bool:
-        """Whether every choice that began has finished, and at least one did."""
-        return bool(self._finished) and not self._failed and not self._open
-
-    def _passes(self, event: bytes) -> bool:
-        content = b"\n".join(_data_lines(event))
-        if not content:
-            return self._passes_comment(event)
-        if content == _DONE:
-            return True
-        try:
-            chunk = orjson.loads(content)
-        except orjson.JSONDecodeError as error:
-            raise MalformedAnswerError(f"the provider's stream has an event that is no JSON: {error}") from error
-        if not isinstance(chunk, dict):
-            raise MalformedAnswerError("the provider's stream has an event that is no object")
-        if chunk.get("error"):
-            self._note_error()
-        self._begun = True
-        self.facts.note(chunk)
-        choices = chunk.get("choices")
-        if not choices:
-            return self.usage_wanted or not chunk.get("usage")
-        self._read_choices(choices)
-        return True
-
-    def _passes_comment(self, event: bytes) -> bool:
-        """Providers keep connections alive with comments; before the first chunk these aren't an answer yet."""
-        if not all(line.startswith(_OTHER_LINES) for line in event.splitlines() if line):
-            raise MalformedAnswerError("the provider was asked for server-sent events and sent something else")
-        return self._begun
-
-    def _note_error(self) -> None:
-        self._failed = True
-        if not self._begun:
-            raise MalformedAnswerError("the provider's stream began with an error")
-
-    def _read_choices(self, choices: object) -> None:
-        if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-            raise MalformedAnswerError("the provider's stream has a chunk whose choices are no list of objects")
-        for choice in choices:
-            index = choice["index"] if isinstance(choice.get("index"), int) else 0
-            delta = choice.get("delta")
-            if isinstance(delta, dict):
-                self._read_delta(delta)
-            if choice.get("finish_reason"):
-                self._open.discard(index)
-                self._finished.add(index)
-            elif index not in self._finished:
-                self._open.add(index)
-
-    def _read_delta(self, delta: Mapping[str, Any]) -> None:
-        self.token_seen = self.token_seen or any(value for key, value in delta.items() if key != "role")
-        content = delta.get("content")
-        if self.keep_text and isinstance(content, str):
-            self.texts.append(content)
+def _text_of_parts(content: object) -> str:
+    """The text of a content in parts, as Mistral's reasoning models have it."""
+    parts = content if isinstance(content, list) else []
+    texts = (part.get("text") for part in parts if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))
 
 
-def _events(buffer: bytes) -> list[bytes]:
-    """Events with their blank lines, then what is left over. Lines end in LF or CR LF."""
-    separator = b"\r\n\r\n" if b"\r\n\r\n" in buffer else b"\n\n"
-    *events, rest = buffer.split(separator)
-    return [*(event + separator for event in events), rest]
+def _shows_something(content: object) -> bool:
+    """Whether a content in parts has one that isn't text: a picture, a sound."""
+    parts = content if isinstance(content, list) else []
+    return any(isinstance(part, dict) and part.get("type") not in _WORDS for part in parts)
 
 
-def _data_lines(event: bytes) -> Iterator[bytes]:
-    for line in event.splitlines():
-        if line.startswith(b"data:"):
-            yield line[5:].strip()
+def _is_json(text: str) -> bool:
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _is_object(arguments: str) -> bool:
+    """Whether a tool call's arguments are a JSON object; nothing at all stands for no arguments."""
+    stripped = arguments.strip()
+    return not stripped or (stripped.startswith("{") and _is_json(stripped))
 
 
 def _name(value: object) -> str | None:

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 
 from softlaunch import __version__
 from softlaunch.gateway.completions import Completions
@@ -14,16 +15,20 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.paths import Paths, normal
-from softlaunch.gateway.requests import app_of, check_key, find_served, one_of_each, parse_chat, retry_after
+from softlaunch.gateway.ratings import Ratings
+from softlaunch.gateway.request_seals import Keys, key_of, sealed
+from softlaunch.gateway.requests import check_key, find_served, one_of_each, parse_chat, retry_after
+from softlaunch.gateway.signed_unit import check_unit
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import (
+    BodyReader,
+    BodyRoom,
     ClientGoneError,
     Receive,
     RefusedError,
     Scope,
     Send,
-    read_body,
     read_object,
     send_answer,
     send_json,
@@ -32,38 +37,44 @@ from softlaunch.gateway.wire import (
 _LOGGER = logging.getLogger(__name__)
 _TEXT = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 _MODELS = "/v1/models"
+_FEEDBACK = "/v1/feedback"
 Headers = Mapping[bytes, bytes]
 Endpoint = Callable[[Headers, Receive, Send], Awaitable[None]]
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  (each of them is one thing that a caller decides)
     table: RouteTable,
     log: LogSink,
     upstream: Upstream,
+    ratings: Ratings,
     *,
-    client_keys: Sequence[str] = (),
+    keys: Keys | None = None,
     limits: Limits | None = None,
+    environment: Mapping[str, str] | None = None,
     cors: Cors | None = None,
     tell_arm: bool = False,
 ) -> "Gateway":
     """The application. It starts and stops the table, the log and the upstream with its own lifespan.
 
-    `cors` says whose web pages may call it, `tell_arm` whether clients are told which arm answered them.
+    `environment` holds the secrets of signed units, the process's own when left out. `cors` says whose web pages may
+    call it, `tell_arm` whether clients are told which arm answered them.
     """
-    keys = tuple(key.encode() for key in client_keys)
-    return Gateway(table, log, upstream, keys, limits or Limits(), cors=cors or Cors(), tell_arm=tell_arm)
+    given = keys or Keys(), limits or Limits(), os.environ if environment is None else environment
+    return Gateway(table, log, upstream, ratings, *given, cors=cors or Cors(), tell_arm=tell_arm)
 
 
 class Gateway:
     """An ASGI 3 application."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what it is made of)
         self,
         table: RouteTable,
         log: LogSink,
         upstream: Upstream,
-        keys: Sequence[bytes],
+        ratings: Ratings,
+        keys: Keys,
         limits: Limits,
+        environment: Mapping[str, str],
         *,
         cors: Cors,
         tell_arm: bool,
@@ -71,17 +82,20 @@ class Gateway:
         self._table = table
         self._log = log
         self._upstream = upstream
+        self._ratings = ratings
+        self._environment = environment
         self._keys = keys
         self._limits = limits
         self._cors = cors
         self._metrics = Metrics(table, log)
         self._completions = Completions(upstream, log, self._metrics, limits, tell_arm=tell_arm)
-        self._in_flight = self._bytes = 0
+        self._in_flight = 0
+        self._room = BodyRoom(limits)
         self._created = int(time.time())
         self._paths: Paths[Endpoint] = Paths(
             {
                 ("POST", "/v1/chat/completions"): self._chat,
-                ("POST", "/v1/feedback"): self._feedback,
+                ("POST", _FEEDBACK): self._feedback,
                 ("GET", _MODELS): self._models,
                 ("GET", "/healthz"): self._health,
                 ("GET", "/metrics"): self._expose,
@@ -110,7 +124,7 @@ class Gateway:
             await send_answer(send, 200, b"", [(b"allow", allowed), *self._cors.preflight(headers, allowed)])
             return
         if path.startswith("/v1/"):
-            check_key(headers, self._keys)
+            check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
         endpoint = self._paths.find(method, known)
         if app is None:
             await endpoint(headers, receive, send)
@@ -119,36 +133,40 @@ class Gateway:
             await send_json(send, self._model(app))
 
     async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
-        if self._in_flight >= self._limits.requests or self._bytes >= self._limits.requests_bytes:
+        self._check_load()
+        with BodyReader(receive, self._limits, self._room) as body:
+            request = parse_chat(await self._read(body, headers), headers)
+            served = find_served(self._table, request.app)
+            check_unit(request, served.route.serving.unit, self._environment)
+            request = sealed(request, served.route.serving.salt, key_of(headers, self._keys.clients))
+            self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
+            self._in_flight += 1
+            try:
+                await self._completions.answer(request, served, receive, send)
+            finally:
+                self._in_flight -= 1
+
+    def _check_load(self) -> None:
+        if self._in_flight >= self._limits.requests:
             text = f"the gateway has {self._in_flight} requests under way and takes no more now; try again"
             raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(1))
-        self._in_flight += 1
-        size = 0
-        try:
-            content = await self._body(headers, receive)
-            size = len(content)
-            self._bytes += size
-            request = parse_chat(content, headers)
-            served = find_served(self._table, request.app)
-            await self._completions.answer(request, served, receive, send)
-        finally:
-            self._in_flight -= 1
-            self._bytes -= size
 
     async def _feedback(self, headers: Headers, receive: Receive, send: Send) -> None:
-        body = read_object(await self._body(headers, receive))
+        with BodyReader(receive, self._limits, self._room) as reader:
+            body = read_object(await self._read(reader, headers))
         records = parse_feedback(body, self._log.now())
-        if self._table.get(app_of(records[0].request_id)) is None:
-            text = f"no app of this gateway answered request {records[0].request_id!r}"
-            raise RefusedError(404, text, param="request_id", code="request_not_found")
+        await self._ratings.check(records, key_of(headers, self._keys.clients), self._log.now())
+        self._ratings.take(records)
         if not self._log.put_feedback(*records):
+            self._ratings.give_back(records)
             text = "the request log is full; try again later"
             raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(5))
         await send_json(send, {"request_id": records[0].request_id, "status": "accepted"}, status=202)
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        body = await read_body(receive, self._limits, _declared(headers))
-        return decompress(body, headers.get(b"content-encoding", b""), self._limits)
+    async def _read(self, reader: BodyReader, headers: Headers) -> bytes:
+        """A body as it will be parsed: unpacked, and counted as what it then takes."""
+        content = await reader.read(_declared(headers))
+        return reader.hold(decompress(content, headers.get(b"content-encoding", b""), self._limits))
 
     async def _models(self, headers: Headers, receive: Receive, send: Send) -> None:  # noqa: ARG002
         apps = sorted(self._table.all())
@@ -157,11 +175,17 @@ class Gateway:
     def _model(self, app: str) -> dict[str, str | int]:
         return {"id": app, "object": "model", "created": self._created, "owned_by": "softlaunch"}
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the ledger as the routes' reader or the log's writer met it; empty where nothing is."""
+        return self._table.problem or self._log.problem
+
     async def _health(self, headers: Headers, receive: Receive, send: Send) -> None:  # noqa: ARG002
         age = self._table.seconds_since_read
         ready = self._table.has_been_read
         state = {
-            "status": "ok" if ready else "starting",
+            "status": ("degraded" if self.trouble else "ok") if ready else "starting",
+            "ledger": self.trouble or ("ok" if ready else "not read yet"),
             "version": __version__,
             "gateway_id": self._log.gateway_id,
             "apps": len(self._table.all()),

@@ -18,9 +18,9 @@ class Breaker:
         """Whether the candidate gets nothing any more."""
         return self.reason is not None
 
-    def note(self, *, failed: bool, policy: BreakerPolicy, now: float) -> bool:
+    def note(self, *, candidate: bool, failed: bool, policy: BreakerPolicy, now: float) -> bool:
         """Count an outcome at `now` (monotonic seconds); true when this one trips the breaker."""
-        if self.tripped:
+        if self.tripped or not candidate:
             return False
         self._outcomes.append((now, failed))
         self._failed += failed

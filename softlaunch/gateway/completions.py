@@ -1,11 +1,14 @@
 """Answering a chat completion: choose the arm, ask, fall back, log, copy."""
 
-import asyncio
+import math
 import time
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from softlaunch.gateway.choice import Choice, choose
-from softlaunch.gateway.forwarding import with_request_id, without_idempotency_key
+from softlaunch.gateway.client_sink import ClientSink
+from softlaunch.gateway.deadlines import TimeLimits
+from softlaunch.gateway.forwarding import own_headers, without_idempotency_key
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
@@ -15,9 +18,10 @@ from softlaunch.gateway.table import Served
 from softlaunch.gateway.units import Units
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.watch import ClientWatch
-from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send, send_answer
+from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send
+from softlaunch.policy.model import GatewayPolicy
 from softlaunch.prices import cost_usd
-from softlaunch.request_outcome import ARM_FAILURES, RequestOutcome
+from softlaunch.request_outcome import ARM_FAILURES, UNUSABLE, RequestOutcome
 from softlaunch.route import Arm, Route
 from softlaunch.store.request_log import (
     BreakerTripRecord,
@@ -26,11 +30,8 @@ from softlaunch.store.request_log import (
 )
 from softlaunch.variant import Variant
 
-_STREAM: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_OPINION_SECONDS = 30.0
+"""How long the other arm may take to say whether a refused request was at fault; the log waits for it."""
 
 
 @dataclass(slots=True)
@@ -51,52 +52,21 @@ class Exchange:
     began: float
     first: Answer | None = None
     recorded: bool = False
+    awaits_opinion: bool = False
 
     def call(self, variant: Variant) -> Call:
         """The request as a call to a variant."""
         serving = self.route.serving
         is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
         headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
-        return Call(variant, self.request.body, serving.gateway.timeout, serving.texts.keep, headers)
+        return Call(variant, self.request.body, time_limits(serving.gateway), serving.texts.keep, headers)
 
-
-class ClientSink:
-    """The client's end of a stream; a client that stops reading for `stall_seconds` counts as gone."""
-
-    def __init__(self, send: Send, exchange: Exchange, stall_seconds: float, *, tell_arm: bool) -> None:
-        self._send = send
-        self._exchange = exchange
-        self._stall_seconds = stall_seconds
-        self._tell_arm = tell_arm
-        self.arm, self.variant = exchange.choice.arm, exchange.choice.variant
-        self.passed: Headers = []
-        self.started = False
-
-    async def write(self, content: bytes) -> None:
-        """Send whole events at once."""
-        try:
-            async with asyncio.timeout(self._stall_seconds):
-                if not self.started:
-                    self.started = True
-                    headers = [*_STREAM, *self.headers(self.passed)]
-                    await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-                await self._send({"type": "http.response.body", "body": content, "more_body": True})
-        except TimeoutError:
-            raise ClientGoneError from None
-
-    async def finish(self, answer: Answer) -> None:
-        """Send what remains of the answer."""
-        if answer.streamed:
-            await self._send({"type": "http.response.body", "body": answer.body})
-        else:
-            await send_answer(self._send, answer.status, answer.body, [*answer.headers, *self.headers(answer.passed)])
-
-    def headers(self, passed: Headers) -> Headers:
-        """What is passed on of the provider's, who answered, and the id to give feedback for."""
-        told = [*passed, (b"x-softlaunch-variant", self.variant.short.encode())]
-        if self._tell_arm:
-            told.append((b"x-softlaunch-arm", self.arm.encode()))
-        return with_request_id(told, self._exchange.request.request_id)
+    @property
+    def other(self) -> Variant | None:
+        """The variant that the other arm of a split would have answered with, where there is one."""
+        if self.choice.arm is Arm.CANDIDATE:
+            return self.route.stable
+        return self.route.candidate if self.weight_percent > 0 else None
 
 
 class Completions:
@@ -119,51 +89,97 @@ class Completions:
         unit = self._units.of(request, route.serving.unit)
         allowed = served.candidate_allowed()
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed)
-        token, started_at = self._log.begin()
+        token, started_at = self._log.begin(request.app)
         weight_percent = route.weight_percent if allowed else 0.0
         exchange = Exchange(request, served, route, choice, weight_percent, token, started_at, time.perf_counter())
+        sink = ClientSink(send, self._headers(exchange, choice.arm, choice.variant), route.serving.gateway.idle)
         try:
-            sink = ClientSink(send, exchange, route.serving.gateway.timeout, tell_arm=self._tell_arm)
+            if request.body.get("stream") is True:
+                sink.keep_alive(route.serving.gateway.heartbeat)
             if await self._answer(exchange, sink, receive):
                 self._mirror(exchange)
         finally:
-            self._close(exchange)
+            await sink.quiet()
+            if not exchange.awaits_opinion:
+                self._close(exchange)
+
+    def _headers(self, exchange: Exchange, arm: Arm, variant: Variant) -> Headers:
+        return own_headers(exchange.request.request_id, variant.short, arm if self._tell_arm else None)
 
     async def _answer(self, exchange: Exchange, sink: ClientSink, receive: Receive) -> bool:
         """Whether the client got an answer; a row is logged in any case."""
         try:
-            async with ClientWatch(receive):
+            async with ClientWatch(receive, lambda: sink.is_over):
                 shown, fell_back = await self._ask(exchange, sink)
         except ClientGoneError:
             self._record(exchange, exchange.first or _abandoned(exchange))
             return False
         answer = exchange.first or shown
-        self._record(exchange, answer, fell_back=fell_back)
+        if answer.outcome is RequestOutcome.REQUEST_AT_FAULT and not answer.streamed:
+            self._settle_fault(exchange, answer, shown, fell_back=fell_back)
+        else:
+            self._record(exchange, answer, fell_back=fell_back)
         await sink.finish(shown)
-        return answer.outcome is not RequestOutcome.REQUEST_AT_FAULT or fell_back
+        return answer.attempts > 0 or fell_back
 
     async def _ask(self, exchange: Exchange, sink: ClientSink) -> tuple[Answer, bool]:
         """The answer to show, and whether stable gave it in the candidate's place.
 
-        Any failure of the candidate is tried on stable, a 4xx too: only stable's answer tells whether the request or
-        the candidate was at fault.
+        Any failure of the candidate is tried on stable, a refusal of the request too: only the other arm's answer tells
+        whether the request or the arm was at fault.
         """
         choice, route = exchange.choice, exchange.route
         answer = await self._upstream.ask(exchange.call(choice.variant), sink)
         if choice.arm is not Arm.CANDIDATE:
+            self._note_outcome(exchange, answer, candidate=False)
             return answer, False
         fell_back = False
         shown = exchange.first = answer
         if not answer.given and not answer.streamed and route.serving.gateway.fallback:
-            sink.arm, sink.variant = Arm.STABLE, route.stable
+            sink.headers = self._headers(exchange, Arm.STABLE, route.stable)
             shown = await self._upstream.ask(exchange.call(route.stable), sink)
             fell_back = shown.given or shown.streamed
-        self._note_outcome(exchange, failed=fell_back or answer.outcome in ARM_FAILURES)
+            self._note_outcome(exchange, shown, candidate=False)
+        self._note_outcome(exchange, answer, candidate=True, stood_in_for=fell_back)
         return shown, fell_back
 
-    def _note_outcome(self, exchange: Exchange, *, failed: bool) -> None:
+    def _settle_fault(self, exchange: Exchange, answer: Answer, shown: Answer, *, fell_back: bool) -> None:
+        """Whose fault a refused request was: decided by the other arm, for both arms alike.
+
+        A fallback has decided it already. Otherwise a copy that nobody sees is put to the other arm, and the row waits
+        for it; where none can be made the request is excused.
+        """
+        other = exchange.other
+        decided = shown is not answer
+        if decided or other is None or not self._may_be_asked(exchange):
+            self._record(exchange, answer, fell_back=fell_back, excused=not fell_back)
+            return
+        exchange.awaits_opinion = True
+        self.mirrors.start(self._hear_other_arm(exchange, answer, other), exchange.request.size)
+
+    def _may_be_asked(self, exchange: Exchange) -> bool:
+        has_room = self.mirrors.has_room(exchange.request.size)
+        if not has_room:
+            self._metrics.mirror_dropped(exchange.request.app)
+        return has_room and exchange.served.candidate_allowed()
+
+    async def _hear_other_arm(self, exchange: Exchange, answer: Answer, other: Variant) -> None:
+        try:
+            call = exchange.call(other)
+            limits = replace(call.limits, total=min(call.limits.total, _OPINION_SECONDS))
+            opinion = await self._upstream.ask(replace(call, limits=limits), NoSink())
+            self._record(exchange, answer, excused=not opinion.given)
+        finally:
+            self._close(exchange)
+
+    def _note_outcome(self, exchange: Exchange, answer: Answer, *, candidate: bool, stood_in_for: bool = False) -> None:
+        """Tell the breaker, while a candidate is served."""
         breaker, route = exchange.served.breaker, exchange.route
-        if not breaker.note(failed=failed, policy=route.serving.gateway.breaker, now=time.monotonic()):
+        if exchange.weight_percent <= 0:
+            return
+        failed = stood_in_for or answer.outcome in ARM_FAILURES or answer.outcome in UNUSABLE
+        policy = route.serving.gateway.breaker
+        if not breaker.note(candidate=candidate, failed=failed, policy=policy, now=time.monotonic()):
             return
         trip = BreakerTripRecord(
             self._log.gateway_id, route.app, route.release_id, route.revision, breaker.reason or "", time.time()
@@ -180,7 +196,8 @@ class Completions:
                 self._metrics.mirror_dropped(request.app)
                 continue
             variant = route.stable if arm is Arm.CONTROL else route.candidate or route.stable
-            token, started_at = self._log.begin()  # before the request's own is closed: the log tells of both or none
+            # before the request's own is closed: the log tells of both or none
+            token, started_at = self._log.begin(request.app)
             copy = replace(
                 exchange,
                 choice=Choice(arm, variant, exchange.choice.unit),
@@ -202,9 +219,17 @@ class Completions:
             self._log.drop(exchange.request.app)
         self._log.end(exchange.token)
 
-    def _record(self, exchange: Exchange, answer: Answer, *, fell_back: bool = False, mirrored: bool = False) -> None:
+    def _record(
+        self,
+        exchange: Exchange,
+        answer: Answer,
+        *,
+        fell_back: bool = False,
+        mirrored: bool = False,
+        excused: bool = False,
+    ) -> None:
         request, route, choice, facts = exchange.request, exchange.route, exchange.choice, answer.facts
-        self._metrics.answered(request.app, choice.arm, answer.status, answer.latency_ms)
+        self._metrics.answered(request.app, choice.arm, answer)
         row = RequestRecord(
             request_id=request.request_id,
             gateway_id=self._log.gateway_id,
@@ -230,7 +255,9 @@ class Completions:
             fingerprint=facts.fingerprint,
             streamed=request.body.get("stream") is True,
             fell_back=fell_back,
-            excused=answer.outcome is RequestOutcome.REQUEST_AT_FAULT and not fell_back,
+            excused=excused,
+            finish_reason=answer.finish_reason,
+            attempts=answer.attempts,
         )
         self._log.put(row)
         exchange.recorded = True
@@ -244,3 +271,15 @@ def _abandoned(exchange: Exchange) -> Answer:
     """What is left of a request whose client went away; 499 is nginx's status for it."""
     elapsed_ms = (time.perf_counter() - exchange.began) * 1000
     return Answer(status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)
+
+
+@lru_cache(maxsize=1024)
+def time_limits(policy: GatewayPolicy) -> TimeLimits:
+    """The limits of a policy; an older one's single limit bounds them all."""
+    most = policy.timeout or math.inf
+    return TimeLimits(
+        connect=min(policy.connect, most),
+        first_token=min(policy.first_token, most),
+        idle=min(policy.idle, most),
+        total=min(policy.total, most),
+    )

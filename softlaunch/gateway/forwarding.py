@@ -71,6 +71,13 @@ def without_idempotency_key(client: Mapping[bytes, bytes]) -> Mapping[bytes, byt
     return {name: value for name, value in client.items() if name != IDEMPOTENCY_KEY}
 
 
+def without_repetition_key(sent: CIMultiDict[str]) -> CIMultiDict[str]:
+    """The headers of a call for another one with another body."""
+    again = sent.copy()
+    again.popall(IDEMPOTENCY_KEY.decode(), None)
+    return again
+
+
 def response_headers(provider: Iterable[tuple[bytes, bytes]]) -> Headers:
     """What of an answer's headers, as they came, is passed on to the client; each name once. Raises nothing."""
     passed: dict[bytes, bytes] = {}
@@ -81,12 +88,21 @@ def response_headers(provider: Iterable[tuple[bytes, bytes]]) -> Headers:
     return list(passed.items())
 
 
-def with_request_id(headers: Headers, request_id: str) -> Headers:
-    """With the gateway's id of the request, which is its `x-request-id` too where the provider has told none."""
-    ours = [(b"x-softlaunch-request-id", request_id.encode())]
-    if not any(name == b"x-request-id" for name, _ in headers):
-        ours.append((b"x-request-id", request_id.encode()))
-    return [*headers, *ours]
+def own_headers(request_id: str, variant: str, arm: str | None) -> Headers:
+    """Who answers, and the id to give feedback for; the arm only where it is told."""
+    told_arm = [] if arm is None else [(b"x-softlaunch-arm", arm.encode())]
+    return [
+        (b"x-softlaunch-request-id", request_id.encode()),
+        (b"x-softlaunch-variant", variant.encode()),
+        *told_arm,
+        (b"x-request-id", request_id.encode()),
+    ]
+
+
+def joined(own: Headers, passed: Headers) -> Headers:
+    """The gateway's headers and the provider's; of a name that both have, the provider's."""
+    names = {name for name, _ in passed}
+    return [*(header for header in own if header[0] not in names), *passed]
 
 
 def content_type_of(provider: Iterable[tuple[bytes, bytes]]) -> bytes:

@@ -9,20 +9,41 @@ _MIB = 1024 * 1024
 class Limits:
     """Bounds of one gateway process; durations in seconds, sizes in bytes."""
 
-    body_bytes: int = 10 * _MIB
-    """A larger request body is refused with 413."""
+    connections: int = 8192
+    """Connections at once, of all clients; `serve` lowers it to what the process may have of open files."""
+    connections_per_address: int = 0
+    """Connections of one address (of one /64 network for IPv6). None may have more than are left for the others; with 0
+    that is the only bound."""
+    head_bytes: int = 64 * 1024
+    """A larger head is refused with 431."""
     head_seconds: float = 20.0
     """How long a client may take to send a request's head, from its connection or its first byte."""
+    idle_seconds: float = 75.0
+    """How long a connection is kept for its next request."""
+    body_bytes: int = 10 * _MIB
+    """A larger request body is refused with 413."""
     body_seconds: float = 30.0
     """How long a client may take to send a body."""
+    body_grace_seconds: float = 5.0
+    """How long it may be slower than `body_rate`."""
+    body_rate: int = 2048
+    """Bytes of a body that must come in a second, on the average."""
+    linger_seconds: float = 5.0
+    """How long a client that was refused is heard out, so that it can read why; what it sends is thrown away."""
+    stall_seconds: float = 20.0
+    """A client must take `answer_rate` bytes a second of what it is sent, on the average of so long, or is dropped."""
+    answer_rate: int = 1024
+    """See `stall_seconds`."""
+    answers_bytes: int = 256 * _MIB
+    """What clients haven't taken of their answers, together; the slowest are dropped when it is more."""
     answer_bytes: int = 64 * _MIB
     """A provider's answer larger than this is malformed."""
-    event_bytes: int = 16 * _MIB
-    """A stream with an event larger than this is malformed."""
+    event_bytes: int = 32 * _MIB
+    """A single event of a provider's stream larger than this is malformed."""
     requests: int = 2048
     """Requests under way at once; more are refused with 503."""
     requests_bytes: int = 256 * _MIB
-    """Bodies of the requests under way, together."""
+    """Memory for the bodies of requests, from their first byte until they are answered; see `BodyRoom`."""
     mirrors: int = 128
     """Copies under way at once; more are dropped and counted."""
     mirrors_bytes: int = 64 * _MIB

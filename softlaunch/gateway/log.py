@@ -9,11 +9,15 @@ from itertools import count, islice
 
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log_clock import LogClock
+from softlaunch.gateway.tally import LossAccount, Tally
 from softlaunch.store.database import Database
+from softlaunch.store.ledger_file import describe_fault
 from softlaunch.store.request_log import (
+    HEARD_SECONDS,
     BreakerTripRecord,
     Heartbeat,
     Record,
+    RequestRecord,
     TextRecord,
     write_batch,
 )
@@ -21,7 +25,6 @@ from softlaunch.store.request_log import (
 _LOGGER = logging.getLogger(__name__)
 _BATCH_ROWS = 5_000
 _BATCH_SECONDS = 0.1
-_COMPLAIN_SECONDS = 30.0
 
 
 class LogSink:
@@ -29,7 +32,9 @@ class LogSink:
 
     A request is announced by `begin`, and closed by `end` together with its rows: in between, and until the rows are
     committed, the watermark stays before its start. What doesn't fit in the queue is counted by app and written to
-    `drops` as soon as the database takes it.
+    `drops` as soon as the database takes it. Every heartbeat says how many requests were begun and how many of them the
+    log accounts for; with an `account` the same is kept where the death of this process doesn't reach, and what other
+    gateways left behind is counted. `problem` says why nothing can be written, empty while it can.
     """
 
     def __init__(
@@ -41,6 +46,7 @@ class LogSink:
         revisions: Callable[[], Mapping[str, int]],
         limits: Limits,
         wall_clock: Callable[[], float] = time.time,
+        account: LossAccount | None = None,
     ) -> None:
         self.gateway_id = gateway_id
         self.address = address
@@ -53,13 +59,18 @@ class LogSink:
         self._queue: deque[Record] = deque()
         self._text_bytes = 0
         self._drops: Counter[str] = Counter()
+        self._tally = Tally(account.own if account else None)
+        self._losses = account.others if account else None
+        self._told_at: float | None = None
+        self._silent_since: float | None = None
         self._in_flight: dict[int, float] = {}
         self._tokens = count()
         self._started_at = self._floor = self._clock()
         self._wrote_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="softlaunch-log", daemon=True)
-        self._complained_at = float("-inf")
+        self.problem = ""
+        self.lost_total: Counter[str] = Counter()
         self.dropped_total: Counter[str] = Counter()
         self.failed_writes = 0
 
@@ -71,14 +82,16 @@ class LogSink:
         """Write what is left, a last watermark, and that it was the last. Blocks as long as the database does."""
         self._stop.set()
         self._thread.join()
+        if not self._queue and not self.problem:
+            self._tally.close()
 
     @property
     def waiting(self) -> int:
         """Records that aren't written yet."""
         return len(self._queue)
 
-    def begin(self) -> tuple[int, float]:
-        """Announce a request: a token to close it with, and its start in epoch seconds.
+    def begin(self, app: str) -> tuple[int, float]:
+        """Announce a request of an app: a token to close it with, and its start in epoch seconds.
 
         The start never lies before the published watermark, even when the wall clock is set back.
         """
@@ -86,6 +99,7 @@ class LogSink:
             started_at = max(self._clock(), self._floor)
             token = next(self._tokens)
             self._in_flight[token] = started_at
+            self._tally.begun(app)
         return token, started_at
 
     def now(self) -> float:
@@ -127,9 +141,12 @@ class LogSink:
         elif full and not isinstance(record, BreakerTripRecord):
             self._count_drop(record.app)
             return
+        if isinstance(record, RequestRecord):
+            self._tally.ended(record.app)
         self._queue.append(record)
 
     def _count_drop(self, app: str) -> None:
+        self._tally.ended(app)
         self._drops[app] += 1
         self.dropped_total[app] += 1
 
@@ -137,23 +154,41 @@ class LogSink:
         while not self._stop.wait(_BATCH_SECONDS):
             if self._queue or self._drops or time.monotonic() - self._wrote_at >= self._limits.heartbeat_seconds:
                 self._try_to_write()
+            self._look_for_the_dead()
         while self._try_to_write() and self._queue:
             pass
+
+    def _look_for_the_dead(self) -> None:
+        """Count what gateways that died had not written; where the ledger can't be asked, the writing says so."""
+        if self._losses is None or self.problem:
+            return
+        try:
+            found = self._losses.look(self._wall())
+        except Exception as error:  # neither answers nor the log wait for it; the next look tries again
+            _LOGGER.debug("what other gateways left behind can't be counted: %s", describe_fault(error))
+            return
+        for loss in found:
+            self.lost_total[loss.app] += loss.count
+            _LOGGER.warning(loss.sentence)
 
     def _try_to_write(self) -> bool:
         try:
             self._write()
-        except Exception:  # whatever the database does, answers go on: the rows wait, the bound holds
+        except Exception as error:  # whatever the database does, answers go on: the rows wait, the bound holds
             self.failed_writes += 1
-            if time.monotonic() - self._complained_at > _COMPLAIN_SECONDS:
-                self._complained_at = time.monotonic()
-                _LOGGER.warning(
-                    "the request log can't be written (%d rows wait); answers go on. Check the database and its disk.",
-                    self.waiting,
-                    exc_info=True,
-                )
+            self._complain(error)
             return False
+        if self.problem:
+            _LOGGER.warning("the request log can be written again")
+            self.problem = ""
         return True
+
+    def _complain(self, error: Exception) -> None:
+        """Say it once until it changes."""
+        problem = describe_fault(error)
+        if problem != self.problem:
+            self.problem = problem
+            _LOGGER.warning("the request log can't be written (%d rows wait); answers go on: %s", self.waiting, problem)
 
     def _write(self) -> None:
         with self._lock:
@@ -162,10 +197,22 @@ class LogSink:
             now = max(self._clock(), self._floor)
             more_wait = len(self._queue) > len(batch)
             floor = self._floor if more_wait else min(self._in_flight.values(), default=now)
+            logged = Counter(record.app for record in batch if isinstance(record, RequestRecord))
+            logged.update(drops)
+            counts = self._tally.told(logged)
         wall = self._wall()
-        stopped_at = wall if self._stop.is_set() else None
+        if self._told_at is not None and wall - self._told_at > HEARD_SECONDS:
+            self._silent_since = self._told_at
         heartbeat = Heartbeat(
-            self.gateway_id, self.address, self._started_at, wall, floor, self._revisions(), stopped_at
+            self.gateway_id,
+            self.address,
+            self._started_at,
+            wall,
+            floor,
+            self._revisions(),
+            stopped_at=wall if self._stop.is_set() else None,
+            counts=counts,
+            silent_since=self._silent_since,
         )
         refused = write_batch(self._database, batch, drops, heartbeat)
         with self._lock:
@@ -175,6 +222,9 @@ class LogSink:
                     self._text_bytes -= len(record.question) + len(record.answer)
             self._drops.subtract(drops)
             self._drops += Counter()  # keeps positive counts only
+            self._tally.written(logged)
             self.dropped_total.update(refused)
             self._floor = floor
             self._wrote_at = time.monotonic()
+            self._told_at = wall
+            self._silent_since = self._silent_since if more_wait else None

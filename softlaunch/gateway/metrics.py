@@ -9,6 +9,8 @@ from prometheus_client.registry import Collector
 
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.upstream import Answer
+from softlaunch.request_outcome import RequestOutcome
 from softlaunch.route import Arm
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -21,8 +23,8 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "softlaunch_requests",
-            "Answers of an arm; a copy's arm is shadow or control.",
-            ["app", "arm", "status"],
+            "Answers of an arm, by what became of them; a copy's arm is shadow or control.",
+            ["app", "arm", "status", "outcome"],
             registry=self._registry,
         )
         self._latency = Histogram(
@@ -45,14 +47,22 @@ class Metrics:
             ["app"],
             registry=self._registry,
         )
+        self._retries = Counter(
+            "softlaunch_retries",
+            "Requests that were sent to the provider again.",
+            ["app", "arm"],
+            registry=self._registry,
+        )
         self._registry.register(_State(table, log))
         self._of_arm = lru_cache(maxsize=4096)(self._children)
 
-    def answered(self, app: str, arm: Arm, status: int, latency_ms: float) -> None:
+    def answered(self, app: str, arm: Arm, answer: Answer) -> None:
         """Count an answer of an arm."""
-        requests, latency = self._of_arm(app, arm, status // 100)
+        requests, latency = self._of_arm(app, arm, answer.status // 100, answer.outcome)
         requests.inc()
-        latency.observe(latency_ms / 1000)
+        latency.observe(answer.latency_ms / 1000)
+        if answer.attempts > 1:
+            self._retries.labels(app, arm).inc(answer.attempts - 1)
 
     def mirror_dropped(self, app: str) -> None:
         """Count a copy that wasn't made."""
@@ -66,8 +76,8 @@ class Metrics:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def _children(self, app: str, arm: Arm, status_class: int) -> tuple[Counter, Histogram]:
-        return self._requests.labels(app, arm, f"{status_class}xx"), self._latency.labels(app, arm)
+    def _children(self, app: str, arm: Arm, status_class: int, outcome: RequestOutcome) -> tuple[Counter, Histogram]:
+        return self._requests.labels(app, arm, f"{status_class}xx", outcome), self._latency.labels(app, arm)
 
 
 class _State(Collector):
@@ -93,6 +103,12 @@ class _State(Collector):
         for app in sorted({*self._table.all(), *drops}):
             dropped.add_metric([app], drops.get(app, 0))
         yield dropped
+        lost = CounterMetricFamily(
+            "softlaunch_log_lost", "Requests lost with gateways that died, as counted by this one.", labels=["app"]
+        )
+        for app in sorted({*self._table.all(), *self._log.lost_total}):
+            lost.add_metric([app], self._log.lost_total[app])
+        yield lost
         yield CounterMetricFamily(
             "softlaunch_log_failed_writes", "Attempts to write the log that failed.", value=self._log.failed_writes
         )

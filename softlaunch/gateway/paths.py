@@ -3,7 +3,7 @@
 import re
 from typing import TypeVar
 
-from softlaunch.gateway.wire import RefusedError
+from softlaunch.gateway.wire import RefusedError, clipped
 
 Endpoint = TypeVar("Endpoint")
 _SLASHES = re.compile("/{2,}")
@@ -31,6 +31,6 @@ class Paths(dict[tuple[str, str], Endpoint]):
             return endpoint
         known = ", ".join(f"{verb} {there}" for verb, there in self)
         allowed = self.allowed(path)
-        text = f"there is no {method} {path}; known: {known}"
+        text = f"there is no {method} {clipped(path)}; known: {known}"
         headers = [(b"allow", allowed)] if allowed else []
         raise RefusedError(405 if allowed else 404, text, code="unknown_url", headers=headers)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from softlaunch.gateway.table import RouteTable, Served
-from softlaunch.gateway.wire import Headers, RefusedError, read_object
+from softlaunch.gateway.wire import Headers, RefusedError, clipped, read_object
 
-_RANDOM_BYTES = 8
+_RANDOM_DIGITS = 11
 _DRAWN_AT_ONCE = 256
 _LISTS = frozenset({b"tracestate", b"baggage", b"content-encoding", b"access-control-request-headers"})
 
@@ -45,7 +45,7 @@ def parse_chat(content: bytes, headers: Mapping[bytes, bytes]) -> ChatRequest:
 
 
 def request_id_for(app: str) -> str:
-    """An id that nobody can guess, `<app>-<milliseconds><64 random bits>` in hexadecimal.
+    """An id that no other request has, `<app>-<milliseconds><44 random bits>` in hexadecimal; see `request_seals`.
 
     The app spares feedback a look-up, and the time keeps the database's index of ids growing at its end: random ids
     alone made writing the log twice as dear.
@@ -55,9 +55,10 @@ def request_id_for(app: str) -> str:
 
 def _random_parts() -> Iterator[str]:
     """Many from one call, because asking the system for randomness has a price of its own."""
+    size = _RANDOM_DIGITS
     while True:
-        drawn = secrets.token_hex(_RANDOM_BYTES * _DRAWN_AT_ONCE)
-        yield from (drawn[start : start + 2 * _RANDOM_BYTES] for start in range(0, len(drawn), 2 * _RANDOM_BYTES))
+        drawn = secrets.token_hex(size * _DRAWN_AT_ONCE // 2)
+        yield from (drawn[start : start + size] for start in range(0, len(drawn), size))
 
 
 class _Randomness(threading.local):
@@ -84,7 +85,9 @@ def find_served(table: RouteTable, app: str) -> Served:
         text = "the gateway hasn't been able to read its routes yet; check its database"
         raise RefusedError(503, text, kind="server_error", code="starting", headers=retry_after(1))
     known = ", ".join(sorted(table.all())) or "none: start one with `softlaunch init`"
-    raise RefusedError(404, f"there is no app {app!r}; known apps: {known}", param="model", code="model_not_found")
+    raise RefusedError(
+        404, f"there is no app {clipped(app)!r}; known apps: {known}", param="model", code="model_not_found"
+    )
 
 
 def one_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

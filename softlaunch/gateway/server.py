@@ -1,26 +1,38 @@
 """Running a gateway: the parts wired together, on uvicorn with uvloop and httptools."""
 
 import gc
+import logging
 import os
 import resource
 import secrets
 import socket
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.gateway.app import Gateway, create_app
 from softlaunch.gateway.cors import Cors
-from softlaunch.gateway.heads import bounded_heads
+from softlaunch.gateway.http_connections import Connections, Network
+from softlaunch.gateway.http_protocol import http_protocol
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
+from softlaunch.gateway.ratings import Ratings
+from softlaunch.gateway.request_seals import Keys
 from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.tally import LossAccount
 from softlaunch.gateway.upstream import Upstream
+from softlaunch.store.counters import CounterFile, Owner
 from softlaunch.store.database import Database
+from softlaunch.store.losses import LossWatch, counters_folder
+from softlaunch.store.routes import read_ledger_id
 
-_IDLE_SECONDS = 75
-_CONNECTIONS_PER_REQUEST = 4
+_LOGGER = logging.getLogger(__name__)
+
+_OTHER_FILES = 128  # the ledger, logs, listeners
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +43,57 @@ class GatewayOptions:
     port: int = 8800
     log_level: str = "info"
     client_keys: Sequence[str] = ()
+    feedback_keys: Sequence[str] = ()
+    rating_window_seconds: float = 7 * 86_400.0
+    trusted_proxies: Sequence[Network] = ()
     limits: Limits = field(default_factory=Limits)
     cors: Cors = field(default_factory=Cors)
     tell_arm: bool = False
+    home: Path | None = None
+    """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
 
 def build_app(
     database: Database, options: GatewayOptions, address: str, environment: Mapping[str, str] | None = None
 ) -> Gateway:
-    """A gateway on a ledger; `environment` holds the providers' keys, the process's own when left out."""
+    """A gateway on a ledger; `environment` holds keys of providers and secrets of units (by default, os.environ)."""
     limits = options.limits
     table = RouteTable(database, poll_seconds=limits.route_poll_seconds)
     gateway_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    log = LogSink(database, gateway_id=gateway_id, address=address, revisions=table.revisions, limits=limits)
+    folder = counters_folder(database, options.home)
+    log = LogSink(
+        database,
+        gateway_id=gateway_id,
+        address=address,
+        revisions=table.revisions,
+        limits=limits,
+        account=LossAccount(_counters(database, folder, gateway_id, address), LossWatch(database, folder)),
+    )
+    keys = Keys(_encoded(options.client_keys), _encoded(options.feedback_keys))
+    ratings = Ratings(database, table, keys, options.rating_window_seconds)
     upstream = Upstream(limits, environment)
     return create_app(
         table,
         log,
         upstream,
-        client_keys=options.client_keys,
+        ratings,
+        keys=keys,
         limits=limits,
+        environment=environment,
         cors=options.cors,
         tell_arm=options.tell_arm,
     )
+
+
+def _counters(database: Database, folder: Path | None, gateway_id: str, address: str) -> CounterFile | None:
+    """The file of this gateway's counts; without one, its death is known by its heartbeats alone."""
+    if folder is None:
+        return None
+    try:
+        return CounterFile(folder, Owner(gateway_id, address, time.time(), read_ledger_id(database)))
+    except (OSError, SQLAlchemyError) as error:
+        _LOGGER.info("%s can't hold this gateway's counts (%s); heartbeats alone tell of them", folder, error)
+        return None
 
 
 def build_server(
@@ -66,7 +106,7 @@ def build_server(
     config = uvicorn.Config(
         build_app(database, options, address, environment),
         loop="uvloop",
-        http=bounded_heads(options.limits.head_seconds),
+        http=http_protocol(Connections(options.limits, options.trusted_proxies)),
         ws="none",
         interface="asgi3",
         lifespan="on",
@@ -75,9 +115,7 @@ def build_server(
         proxy_headers=False,
         server_header=False,
         date_header=False,
-        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=max(1, round(options.limits.shutdown_seconds)),
-        limit_concurrency=options.limits.requests * _CONNECTIONS_PER_REQUEST,
         backlog=2048,
     )
     return uvicorn.Server(config), listener
@@ -85,8 +123,8 @@ def build_server(
 
 def serve(database: Database, options: GatewayOptions) -> None:
     """Serve until SIGINT or SIGTERM: then requests under way are finished, and the log is written."""
-    _raise_file_limit()
-    server, listener = build_server(database, options)
+    files = _raise_file_limit()
+    server, listener = build_server(database, replace(options, limits=affordable(options.limits, files)))
     gc.collect()
     gc.freeze()  # what is loaded by now stays: collections need not walk through it, which took tens of milliseconds
     try:
@@ -95,10 +133,21 @@ def serve(database: Database, options: GatewayOptions) -> None:
         database.close()
 
 
-def _raise_file_limit() -> None:
-    """Every connection is a file, and a shell's usual limit of 1,024 is a gateway's at half load."""
+def _raise_file_limit() -> int:
+    """The files that may be open: every connection is one, and a shell's usual limit is a gateway's at half load."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def affordable(limits: Limits, files: int) -> Limits:
+    """As many connections of clients as leave files for those to providers, and at least half of all."""
+    left = files - limits.requests - limits.mirrors - _OTHER_FILES
+    return replace(limits, connections=min(limits.connections, max(left, files // 2)))
+
+
+def _encoded(keys: Sequence[str]) -> tuple[bytes, ...]:
+    return tuple(key.encode() for key in keys)
 
 
 def _bind(host: str, port: int) -> socket.socket:

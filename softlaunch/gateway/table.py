@@ -3,18 +3,21 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from softlaunch.errors import SoftlaunchError
 from softlaunch.gateway.breaker import Breaker
 from softlaunch.gateway.lease import Lease
 from softlaunch.route import Route
 from softlaunch.store.database import Database
-from softlaunch.store.routes import UnreadableRouteError, read_pulses, read_route
+from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
+from softlaunch.store.routes import Pulse, UnreadableRouteError, read_named_pulses, read_route
 from softlaunch.variant import Variant
 
 _LOGGER = logging.getLogger(__name__)
-_COMPLAIN_SECONDS = 30.0
 
 
 class Served:
@@ -37,7 +40,11 @@ class Served:
 
 
 class RouteTable:
-    """Routes by app. When the ledger can't be read the last ones stay, and their leases run out by themselves."""
+    """Routes by app. When the ledger can't be read the last ones stay, and their leases run out by themselves.
+
+    So they do when what is read isn't the ledger any more that was. `problem` says so in words, and is empty while all
+    is well.
+    """
 
     def __init__(
         self, database: Database, *, poll_seconds: float = 0.2, clock: Callable[[], float] = time.monotonic
@@ -47,8 +54,11 @@ class RouteTable:
         self._clock = clock
         self._served: dict[str, Served] = {}
         self._variants: dict[str, Variant] = {}
+        self._pulses: dict[str, Pulse] = {}
+        self._ledger_id: str | None = None
         self._read_at: float | None = None
-        self._complained_at = float("-inf")
+        self._told = ""
+        self.problem = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="softlaunch-routes", daemon=True)
 
@@ -89,9 +99,13 @@ class RouteTable:
         before = self._clock()
         try:
             served = self._look(before)
-        except Exception:  # any fault of the database: the last routes stay in force
-            self._complain("the routes can't be read; the last ones stay in force until their leases run out")
+        except Exception as error:  # any fault of the database: the last routes stay in force
+            self.problem = describe_fault(error)
+            self._complain(f"{self.problem}; stable serves alone as soon as the lease runs out", error)
             return False
+        if self.problem:
+            _LOGGER.warning("the routes can be read again")
+        self.problem = self._told = ""
         before_that, self._served = self._served, served
         for app, known in before_that.items():
             known.in_force = served.get(app) is known  # copies of requests under way ask the route they came with
@@ -100,7 +114,9 @@ class RouteTable:
 
     def _look(self, now: float) -> dict[str, Served]:
         served: dict[str, Served] = {}
-        for app, pulse in read_pulses(self._database).items():
+        ledger_id, pulses = read_named_pulses(self._database)
+        self._recognise(ledger_id, pulses)
+        for app, pulse in pulses.items():
             known = self._served.get(app)
             if known is None or known.route.revision != pulse.revision:
                 known = self._load(app, known)
@@ -109,21 +125,40 @@ class RouteTable:
                 served[app] = known
         return served
 
+    def _recognise(self, ledger_id: str | None, pulses: Mapping[str, Pulse]) -> None:
+        """Raise LedgerChangedError unless this is the ledger as it went on since the last look, not another one.
+
+        A beat of another ledger, or of a backup that was put in place, is no proof that somebody watches.
+        """
+        if None not in (self._ledger_id, ledger_id) and ledger_id != self._ledger_id:
+            raise LedgerChangedError("the ledger was replaced by another one; restart this gateway to serve by it")
+        for app, last in self._pulses.items():
+            pulse = pulses.get(app)
+            if pulse is not None and (pulse.revision < last.revision or pulse.beat < last.beat):
+                raise LedgerChangedError(
+                    f"the ledger went back in time (the route of {app} has revision {pulse.revision} and beat "
+                    f"{pulse.beat}, and had {last.revision} and {last.beat}): a backup was put in its place; "
+                    "restart this gateway to serve by it"
+                )
+        self._ledger_id = ledger_id or self._ledger_id
+        self._pulses |= pulses
+
     def _load(self, app: str, known: Served | None) -> Served | None:
         """The route as it is now; where it can't be understood, the stable variant that was known, and no candidate."""
         try:
             route = read_route(self._database, app, self._variants)
-        except UnreadableRouteError:
-            self._complain(f"the route of {app} can't be used; its last known stable variant serves alone")
+        except UnreadableRouteError as error:
+            self._complain(f"the route of {app} can't be used; its last known stable variant serves alone", error)
             return known and Served(replace(known.route, candidate=None), known.lease, self._clock)
         if route is None:
             return None
         return Served(route, known.lease if known else Lease(), self._clock)
 
-    def _complain(self, message: str) -> None:
-        if self._clock() - self._complained_at > _COMPLAIN_SECONDS:
-            self._complained_at = self._clock()
-            _LOGGER.warning(message, exc_info=True)
+    def _complain(self, message: str, error: Exception) -> None:
+        """Say it once until it changes; a traceback helps with what nobody foresaw only."""
+        if message != self._told:
+            self._told = message
+            _LOGGER.warning(message, exc_info=None if isinstance(error, SoftlaunchError | SQLAlchemyError) else error)
 
     def _run(self) -> None:
         while not self._stop.wait(self._poll_seconds):

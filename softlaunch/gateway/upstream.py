@@ -1,6 +1,5 @@
 """Asking a provider: one call to a variant's endpoint, judged as an answer or as one of the known failures."""
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -12,14 +11,21 @@ import orjson
 from multidict import CIMultiDict
 
 from softlaunch.endpoint import EndpointError, Way, way_to
-from softlaunch.gateway.answers import Facts, MalformedAnswerError, StreamReader, read_completion, text_of
-from softlaunch.gateway.forwarding import content_type_of, request_headers, response_headers
+from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError, read_completion
+from softlaunch.gateway.connections import Connections
+from softlaunch.gateway.deadlines import Deadlines, LimitReachedError, TimeLimits
+from softlaunch.gateway.forwarding import content_type_of, request_headers, response_headers, without_repetition_key
 from softlaunch.gateway.limits import Limits
+from softlaunch.gateway.refusals import ProviderError, classify, read_error
+from softlaunch.gateway.streams import StreamReader
+from softlaunch.gateway.usage_asking import UsageAsking
 from softlaunch.gateway.wire import JSON, Headers, error_body
+from softlaunch.prompt_bodies import request_body
 from softlaunch.request_outcome import GIVEN, RequestOutcome
 from softlaunch.variant import TemplateVariablesError, Variant
 
-_OURS = frozenset({401, 403, 404})  # never the client's doing: the variant names the endpoint, the model and the key
+_GRACE_SECONDS = 5.0
+"""How long usage and the protocol's end may follow an answer that is over."""
 
 
 class Sink(Protocol):
@@ -29,6 +35,12 @@ class Sink(Protocol):
 
     async def write(self, content: bytes) -> None:
         """Whole events; the first ones come with a status of 200."""
+
+    async def ping(self, content: bytes) -> None:
+        """A provider's sign of life before its first token; for a stream that was opened already."""
+
+    def over(self) -> None:
+        """Every choice has finished: a client that leaves from now on has its whole answer."""
 
 
 class NoSink:
@@ -40,6 +52,12 @@ class NoSink:
     async def write(self, content: bytes) -> None:
         """Do nothing."""
 
+    async def ping(self, content: bytes) -> None:
+        """Do nothing."""
+
+    def over(self) -> None:
+        """Do nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -47,7 +65,7 @@ class Call:
 
     variant: Variant
     body: Mapping[str, Any]
-    timeout_seconds: float
+    limits: TimeLimits
     keep_text: bool = False
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
 
@@ -57,8 +75,9 @@ class Answer:
     """What became of one call.
 
     `body` is still to be sent with `status`, `headers` and what is `passed` on of the provider's, unless `streamed`:
-    then the sink has had the beginning, and `body` is what remains to be added. Latencies are milliseconds since the
-    call began, without the time that a slow reader took to accept a stream.
+    then the sink has had the beginning, and `body` is what remains to be added. Latencies are milliseconds from the
+    call's beginning until the answer was over, without the time that a slow reader took to accept a stream. `attempts`
+    counts how often the provider was asked.
     """
 
     status: int = 200
@@ -69,6 +88,8 @@ class Answer:
     streamed: bool = False
     latency_ms: float = 0.0
     first_token_ms: float | None = None
+    finish_reason: str | None = None
+    attempts: int = 0
     facts: Facts = field(default_factory=Facts)
     text: str = ""
 
@@ -91,11 +112,12 @@ class Upstream:
     def __init__(self, limits: Limits, environment: Mapping[str, str] | None = None) -> None:
         self._limits = limits
         self._environment = os.environ if environment is None else environment
-        self._connections: _Connections | None = None
+        self._connections: Connections | None = None
+        self._usage = UsageAsking()
 
     async def open(self) -> None:
         """Make the pool; needs a running loop."""
-        self._connections = _Connections(_session(), _session(force_close=True))
+        self._connections = Connections.open()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -109,8 +131,8 @@ class Upstream:
         answer = Answer()
         model = call.variant.model
         try:
-            body = call.variant.request_body(call.body)
-            streamed = _ask_for_usage(body)
+            body = await request_body(call.variant, call.body)
+            added = self._usage.add_to(body, model)
             content = orjson.dumps(body)
             headers = request_headers(model, call.headers, self._environment)
             way = way_to(model)
@@ -122,94 +144,107 @@ class Upstream:
         except EndpointError as error:
             answer.fail(502, RequestOutcome.PROVIDER_FAILED, str(error))
         else:
-            reader = self._reader(call) if streamed else None
             exchange = _Exchange(self._connections, self._limits, call, answer, sink)
-            await exchange.run(way, headers, content, reader)
+            await exchange.run(way, headers, content)
+            if added and self._usage.may_be_refused(model, answer.outcome, answer.body):
+                body.pop("stream_options")
+                answer = await self._ask_again(call, sink, answer, (way, headers), orjson.dumps(body))
         return answer
 
-    def _reader(self, call: Call) -> StreamReader:
-        longest = self._limits.event_bytes
-        return StreamReader(_wants_usage(call.body), keep_text=call.keep_text, longest_event=longest)
-
-
-def _session(*, force_close: bool = False) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, force_close=force_close),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Connections:
-    """The pool, and connections that are used once: for when what lay in the pool had been closed by the provider."""
-
-    pooled: aiohttp.ClientSession
-    fresh: aiohttp.ClientSession
-
-    async def close(self) -> None:
-        await self.pooled.close()
-        await self.fresh.close()
+    async def _ask_again(
+        self, call: Call, sink: Sink, refused: Answer, how: tuple[Way, CIMultiDict[str]], content: bytes
+    ) -> Answer:
+        """Without what the endpoint may have refused: the client never asked for it."""
+        if self._connections is None:
+            return refused
+        answer = Answer(attempts=refused.attempts)
+        exchange = _Exchange(self._connections, self._limits, call, answer, sink)
+        await exchange.run(how[0], without_repetition_key(how[1]), content)
+        if answer.given:
+            self._usage.refuse(call.variant.model)
+        return answer
 
 
 class _Exchange:
     """One call under way; fills the answer."""
 
-    def __init__(self, connections: _Connections, limits: Limits, call: Call, answer: Answer, sink: Sink) -> None:
+    def __init__(self, connections: Connections, limits: Limits, call: Call, answer: Answer, sink: Sink) -> None:
         self._connections = connections
         self._limits = limits
         self._call = call
         self._answer = answer
         self._sink = sink
         self._began = time.perf_counter()
+        self._over_ms: float | None = None
 
-    async def run(self, way: Way, headers: CIMultiDict[str], content: bytes, reader: StreamReader | None) -> None:
+    async def run(self, way: Way, headers: CIMultiDict[str], content: bytes) -> None:
+        streamed = self._call.body.get("stream") is True
         try:
-            async with asyncio.timeout(self._call.timeout_seconds) as guard:
-                async with await self._post(way, headers, content) as response:
-                    await self._read(response, reader, guard)
-        except TimeoutError:
-            self._answer.fail(504, RequestOutcome.TOTAL_TIMEOUT, f"no answer within {self._call.timeout_seconds:g} s")
+            with Deadlines(self._call.limits, streamed=streamed) as deadlines:
+                await self._run(way, headers, content, deadlines, streamed=streamed)
+        except LimitReachedError as limit:
+            self._reach(limit)
         except MalformedAnswerError as error:
             self._answer.fail(502, RequestOutcome.MALFORMED, str(error))
+        except ReportedError as reported:
+            self._refuse(200, reported.error, reported.body)
+        except aiohttp.ConnectionTimeoutError:
+            self._answer.fail(502, RequestOutcome.CONNECT, f"no connection within {self._call.limits.connect:g} s")
         except aiohttp.ClientPayloadError:
             self._answer.fail(502, RequestOutcome.CUT, "the provider's answer broke off")
         except (aiohttp.ClientError, OSError) as error:
             broken = RequestOutcome.CUT if self._answer.streamed else RequestOutcome.CONNECT
             self._answer.fail(502, broken, f"the provider can't be reached ({type(error).__name__})")
-        self._answer.latency_ms = self._elapsed_ms()
+        self._answer.latency_ms = self._over_ms or self._elapsed_ms()
 
-    async def _post(self, way: Way, headers: CIMultiDict[str], content: bytes) -> aiohttp.ClientResponse:
-        """The response's head. A pooled connection that the provider had just closed is replaced by a fresh one.
-
-        Not by another from the pool: a provider that restarts, or an idle limit, closes them all at once.
-        """
-        try:
-            return await self._connections.pooled.post(
-                way.url, data=content, headers=headers, allow_redirects=False, proxy=way.proxy
-            )
-        except aiohttp.ClientConnectorError:
-            raise
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            return await self._connections.fresh.post(
-                way.url, data=content, headers=headers, allow_redirects=False, proxy=way.proxy
-            )
-
-    async def _read(
-        self, response: aiohttp.ClientResponse, reader: StreamReader | None, guard: asyncio.Timeout
+    async def _run(
+        self, way: Way, headers: CIMultiDict[str], content: bytes, deadlines: Deadlines, *, streamed: bool
     ) -> None:
+        response = await self._connections.post(way, headers, content, self._call.limits.connect, self._count)
         self._sink.passed = self._answer.passed = response_headers(response.raw_headers)
-        if not 200 <= response.status < 300:
-            self._refuse(response, await self._whole(response))
-        elif reader is None:
-            body = await self._whole(response)
-            completion = read_completion(body, self._answer.facts)
-            self._answer.body = body
-            self._answer.text = text_of(completion) if self._call.keep_text else ""
-        elif response.content_type == "application/json":
-            raise MalformedAnswerError("the provider was asked for a stream and sent a single document")
-        else:
-            await self._stream(response, reader, guard)
+        try:
+            if not 200 <= response.status < 300:
+                body = await self._whole(response)
+                self._answer.headers = [(b"content-type", content_type_of(response.raw_headers))]
+                self._refuse(response.status, read_error(_document(body)), body)
+            elif not streamed:
+                await self._read(response)
+            elif response.content_type == "application/json":
+                await self._read_no_stream(response)
+            else:
+                await self._stream(response, deadlines)
+        finally:
+            self._connections.give_back(response, over=self._over_ms is not None)
+
+    def _count(self) -> None:
+        self._answer.attempts += 1
+
+    def _reach(self, limit: LimitReachedError) -> None:
+        """A limit in time was reached; one after the answer was over changes nothing."""
+        if limit.outcome is RequestOutcome.ANSWERED:
+            return
+        what = {
+            RequestOutcome.FIRST_TOKEN_TIMEOUT: "no first token within",
+            RequestOutcome.IDLE_TIMEOUT: "the answer stopped for",
+        }.get(limit.outcome, "no whole answer within")
+        self._answer.fail(504, limit.outcome, f"{what} {limit.seconds:g} s")
+
+    async def _read(self, response: aiohttp.ClientResponse) -> None:
+        body = await self._whole(response)
+        self._over_ms = self._elapsed_ms()
+        answer = self._answer
+        completion = read_completion(body, answer.facts, Asked.of(self._call.body))
+        answer.body = body
+        answer.outcome, answer.finish_reason = completion.outcome, completion.finish_reason
+        answer.text = completion.text if self._call.keep_text else ""
+
+    async def _read_no_stream(self, response: aiohttp.ClientResponse) -> None:
+        """A single document where a stream was asked for: an error that says so, or none that a client could read."""
+        document = _document(await self._whole(response))
+        reported = read_error(document)
+        if reported is not None:
+            raise ReportedError(reported, document)
+        raise MalformedAnswerError("the provider was asked for a stream and sent a single document")
 
     async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
         parts: list[bytes] = []
@@ -221,64 +256,79 @@ class _Exchange:
                 raise MalformedAnswerError(f"the provider's answer is larger than {self._limits.answer_bytes} bytes")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _refuse(self, response: aiohttp.ClientResponse, body: bytes) -> None:
-        """An answer with an error status: the client gets the provider's words where they are meant for it."""
-        status = response.status
+    def _refuse(self, status: int, error: ProviderError | None, body: bytes) -> None:
+        """An error of the provider's: the client gets its words where they are meant for it."""
         answer = self._answer
-        if status in _OURS or status < 400:
+        refusal = classify(status, error)
+        if not refusal.shown:
             model = self._call.variant.model
             key = f" and {model.api_key_env}" if model.api_key_env else ""
-            message = f"the provider of model {model.name} answered {status}; check the model's id, endpoint{key}"
-            answer.fail(502, RequestOutcome.PROVIDER_FAILED, message)
+            said = f"answered {status}" if status >= 300 else "refused"
+            message = f"the provider of model {model.name} {said}; check the model's id, endpoint, account{key}"
+            answer.headers = JSON
+            answer.fail(502, refusal.outcome, message)
             return
-        answer.status, answer.body = status, body
-        answer.outcome = _outcome_of(status)
-        answer.headers = [(b"content-type", content_type_of(response.raw_headers))]
+        answer.status, answer.outcome, answer.body = refusal.status, refusal.outcome, body
 
-    async def _stream(self, response: aiohttp.ClientResponse, reader: StreamReader, guard: asyncio.Timeout) -> None:
-        self._answer.facts = reader.facts
+    async def _stream(self, response: aiohttp.ClientResponse, deadlines: Deadlines) -> None:
+        reader = StreamReader(
+            Asked.of(self._call.body), self._limits.event_bytes, self._call.keep_text, self._answer.facts
+        )
         try:
-            async for chunk in response.content.iter_any():
-                await self._pass_on(reader.feed(chunk), reader, guard)
-                reader.check()
-            await self._pass_on(reader.close(), reader, guard)
+            await self._read_events(response, reader, deadlines)
+        except (aiohttp.ClientError, OSError, MalformedAnswerError):
+            if not reader.finished:  # what breaks after the answer was over changes nothing
+                raise
         finally:
             self._answer.text = "".join(reader.texts)
-        if not reader.whole:
+            self._answer.finish_reason = reader.finish_reason
+            if reader.finished or reader.whole:
+                self._answer.outcome = reader.outcome()
+        if not reader.whole and not reader.finished:
+            self._break_off(reader)
+
+    async def _read_events(self, response: aiohttp.ClientResponse, reader: StreamReader, deadlines: Deadlines) -> None:
+        async for chunk in response.content.iter_any():
+            await self._pass_on(reader.feed(chunk), reader, deadlines)
+            reader.check()
+            if reader.ended or reader.failed:
+                break
+        else:
+            await self._pass_on(reader.close(), reader, deadlines)
+
+    def _break_off(self, reader: StreamReader) -> None:
+        if reader.failed:  # the client has had the provider's own error event
+            self._answer.outcome = RequestOutcome.CUT
+        else:
             self._answer.fail(502, RequestOutcome.CUT, "the provider's stream ended before its answer did")
 
-    async def _pass_on(self, events: bytes, reader: StreamReader, guard: asyncio.Timeout) -> None:
-        if reader.token_seen and self._answer.first_token_ms is None:
-            self._answer.first_token_ms = self._elapsed_ms()
-        if not events:
+    async def _pass_on(self, events: bytes, reader: StreamReader, deadlines: Deadlines) -> None:
+        if reader.token_seen:
+            deadlines.piece()
+            if self._answer.first_token_ms is None:
+                self._answer.first_token_ms = self._elapsed_ms()
+        if self._over_ms is None and (reader.finished or reader.ended):
+            self._over_ms = self._elapsed_ms()
+            self._sink.over()
+        if self._over_ms is not None:
+            deadlines.over(_GRACE_SECONDS)
+        if not events and not reader.pings:
             return
-        self._answer.streamed = True
-        deadline, before = guard.when(), time.perf_counter()
-        guard.reschedule(None)
-        await self._sink.write(events)
-        waited = time.perf_counter() - before
-        self._began += waited
-        guard.reschedule((deadline or 0.0) + waited)
+        deadlines.pause()
+        if events:
+            self._answer.streamed = True
+            await self._sink.write(events)
+        else:
+            pings, reader.pings = reader.pings, b""
+            await self._sink.ping(pings)
+        self._began += deadlines.resume()
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._began) * 1000
 
 
-def _ask_for_usage(body: dict[str, Any]) -> bool:
-    """Whether a stream is wanted; if so, it is to end with its usage whether or not the client asked for that."""
-    if body.get("stream") is not True:
-        return False
-    body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
-    return True
-
-
-def _wants_usage(body: Mapping[str, Any]) -> bool:
-    return bool((body.get("stream_options") or {}).get("include_usage"))
-
-
-def _outcome_of(status: int) -> RequestOutcome:
-    if status == 429:
-        return RequestOutcome.RATE_LIMITED
-    if status == 408:
-        return RequestOutcome.TOTAL_TIMEOUT
-    return RequestOutcome.PROVIDER_FAILED if status >= 500 else RequestOutcome.REQUEST_AT_FAULT
+def _document(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {"detail": body[:2000].decode(errors="replace")}

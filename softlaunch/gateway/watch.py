@@ -1,6 +1,7 @@
 """Noticing that a client has gone, so that nobody pays for an answer that nobody reads."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,10 +11,14 @@ _UNWATCHED_SECONDS = 0.05  # an answer that is there by then needs no watching, 
 
 
 class ClientWatch:
-    """While inside: when the client disconnects, what runs is cancelled, and ClientGoneError comes out."""
+    """While inside: when the client disconnects, what runs is cancelled, and ClientGoneError comes out.
 
-    def __init__(self, receive: Receive) -> None:
+    A client that leaves when `has_all` says that it has its whole answer isn't gone: what runs may end by itself.
+    """
+
+    def __init__(self, receive: Receive, has_all: Callable[[], bool]) -> None:
         self._receive = receive
+        self._has_all = has_all
         self._over = self._gone = False
         self._watch: asyncio.Task[None] | None = None
 
@@ -42,6 +47,6 @@ class ClientWatch:
     async def _wait(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._over:
+        if not self._over and not self._has_all():
             self._gone = True
             self._watched.cancel()

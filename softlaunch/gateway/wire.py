@@ -1,8 +1,7 @@
 """ASGI by hand: reading bounded bodies, sending answers, and errors in OpenAI's shape."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -16,6 +15,11 @@ Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 JSON: Headers = [(b"content-type", b"application/json")]
+
+_SURELY_FLAT = 200  # brackets in all; orjson writes 254 levels
+_LONGEST_ECHO = 200
+_BYTES_PER_VALUE = 64
+_BYTES_PER_OBJECT = 240
 
 
 class RefusedError(SoftlaunchError):
@@ -58,32 +62,77 @@ async def send_json(send: Send, value: object, status: int = 200) -> None:
     await send_answer(send, status, orjson.dumps(value), JSON)
 
 
-async def read_body(receive: Receive, limits: Limits, declared: int | None) -> bytes:
-    """The request's body. Raises RefusedError with 413 or 408, and ClientGoneError."""
-    if declared is not None and declared > limits.body_bytes:
-        raise too_large(limits)
-    try:
-        async with asyncio.timeout(limits.body_seconds):
-            return await _read_parts(receive, limits)
-    except TimeoutError:
-        text = f"the request's body didn't arrive within {limits.body_seconds:g} s"
-        raise RefusedError(408, text, code="request_timeout") from None
+class BodyRoom:
+    """The memory that all bodies of requests may take together, in bytes."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.requests_bytes
+        self.used = 0
+
+    def take(self, size: int) -> None:
+        """Count bytes that have come. Raises RefusedError with 503 when there is no room for them."""
+        if self.used + size > self._most:
+            text = "the gateway has as much of requests under way as it has memory for; try again"
+            headers = [(b"retry-after", b"1")]
+            raise RefusedError(503, text, kind="server_error", code="overloaded", headers=headers)
+        self.used += size
+
+    def give_back(self, size: int) -> None:
+        """These bytes are gone."""
+        self.used -= size
 
 
-async def _read_parts(receive: Receive, limits: Limits) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGoneError
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > limits.body_bytes:
+class BodyReader:
+    """The body of one request; as a context manager it gives back the room that the body took."""
+
+    def __init__(self, receive: Receive, limits: Limits, room: BodyRoom) -> None:
+        self._receive = receive
+        self._limits = limits
+        self._room = room
+        self._taken = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._room.give_back(self._taken)
+
+    async def read(self, declared: int | None) -> bytes:
+        """The whole body, of the declared length if any. Raises RefusedError (413, 503) and ClientGoneError."""
+        limits = self._limits
+        if declared is not None and declared > limits.body_bytes:
             raise too_large(limits)
-        more = message.get("more_body", False)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGoneError
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limits.body_bytes:
+                raise too_large(limits)
+            self._take(len(parts[-1]))
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def hold(self, content: bytes) -> bytes:
+        """The body as it will be parsed, unpacked if it came packed. Raises RefusedError with 503, as `read` does."""
+        self._take(max(0, len(content) - self._taken) + _parsed_size(content))
+        return content
+
+    def _take(self, size: int) -> None:
+        self._room.take(size)
+        self._taken += size
+
+
+def _parsed_size(content: bytes) -> int:
+    """About what a JSON document takes once it is read, beyond its text: an object or a list costs more than its sign.
+
+    `[{},{},{},...` would otherwise be twenty times as large in memory as anybody counted.
+    """
+    return content.count(b",") * _BYTES_PER_VALUE + content.count(b"{") * _BYTES_PER_OBJECT
 
 
 def too_large(limits: Limits) -> RefusedError:
@@ -101,4 +150,21 @@ def read_object(body: bytes) -> dict[str, Any]:
         raise RefusedError(400, f"the request's body is no JSON: {error}", code="invalid_json") from None
     if not isinstance(value, dict):
         raise RefusedError(400, "the request's body must be a JSON object", code="invalid_json")
+    _check_depth(body, value)
     return value
+
+
+def _check_depth(body: bytes, value: dict[str, Any]) -> None:
+    """Refuse what can be read and not written again; whatever walks through a value may also count on this bound."""
+    if body.count(b"[") + body.count(b"{") <= _SURELY_FLAT:
+        return
+    try:
+        orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        text = "the request can't be passed on: it is nested deeper than about 250 levels"
+        raise RefusedError(400, text, code="invalid_json") from None
+
+
+def clipped(text: str) -> str:
+    """A client's own words, short enough to be said back to it."""
+    return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "..."

@@ -31,6 +31,9 @@ def examine(snapshot: Snapshot, look: Look) -> tuple[Symptom, ...]:
     """Every symptom of which a step can tell whether it is there."""
     if snapshot.release.stage.kind is StageKind.EVAL:
         return _expired(snapshot)
+    if snapshot.release.emergency:  # no stable to compare with, so none that data or a split is missing of
+        down = _provider_down(snapshot, look)
+        return (*_expired(snapshot), *((down,) if down else ()))
     found = (_no_data(snapshot, look), _split_off(snapshot, look), _provider_down(snapshot, look))
     return (*_expired(snapshot), *(symptom for symptom in found if symptom is not None))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlmodel import Session
+from sqlmodel import Session, select
 
 from softlaunch.driving.decision import Answer
 from softlaunch.driving.ending import roll_back
@@ -77,7 +77,7 @@ def object_to(session: Session, reply: Reply, now: datetime) -> Answered | None:
         return _late(session, reply, missed, now)
     question = to_asked(asked[0])
     matter = matter_of(session, question)
-    refused = refusal(matter.policy, reply.person, matter.starter, reply.said)
+    refused = _refusal(session, matter, reply)
     return None if refused is None else _refused(session, reply, matter, question, refused, now)
 
 
@@ -139,7 +139,7 @@ def _rule(session: Session, reply: Reply, row: ApprovalRow, now: datetime) -> An
     """Rule on a reply to an open question that is locked."""
     asked = to_asked(row)
     matter = matter_of(session, asked)
-    refused = refusal(matter.policy, reply.person, matter.starter, reply.said)
+    refused = _refusal(session, matter, reply)
     known = known_as(matter.policy, reply.person)
     if refused is not None or known is None:
         return _refused(session, reply, matter, asked, refused or "nobody knows you", now)
@@ -157,6 +157,20 @@ def _rule(session: Session, reply: Reply, row: ApprovalRow, now: datetime) -> An
         tell(session, matter.app, matter.release_id, text, now, Event.NOTED, {"approval": asked.id})
     record_vote(session, reply, matter, asked, answered, now)
     return answered
+
+
+def _refusal(session: Session, matter: Matter, reply: Reply) -> str | None:
+    """Why a person may not say this; who started it counts under every name that the audit has them by.
+
+    Somebody who started a release from Slack is recorded by their handle, and by the policy's name as who said so.
+    """
+    names = select(VoteRow.person).where(VoteRow.app == matter.app, VoteRow.name == matter.starter).distinct()
+    starters = dict.fromkeys([matter.starter, *session.exec(names)])
+    two = matter.somebody_else
+    said = [refusal(matter.policy, reply.person, one, reply.said, somebody_else=two) for one in starters]
+    if reply.said is Answer.APPROVED:
+        return next((one for one in said if one is not None), None)
+    return None if None in said else said[0]
 
 
 def _refused(session: Session, reply: Reply, matter: Matter, asked: OpenQuestion, why: str, now: datetime) -> Answered:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlmodel import Session
 
 from softlaunch.policy.model import Policy
-from softlaunch.release import Release
+from softlaunch.release import Release, asks_somebody_else
 from softlaunch.store.questions import OpenQuestion
 from softlaunch.store.releases import read_release
 from softlaunch.store.tables import AppRow
@@ -26,6 +26,8 @@ class Matter:
     weight_percent: float
     stands: str
     look: str
+    somebody_else: bool = False
+    """Whether who began it may never approve it, whatever the policy allows otherwise: two people are asked for."""
 
 
 def matter_of(session: Session, asked: OpenQuestion) -> Matter:
@@ -38,11 +40,13 @@ def matter_of(session: Session, asked: OpenQuestion) -> Matter:
 
 def of_release(release: Release) -> Matter:
     """A release as a matter to decide."""
-    weight = 0.0 if release.next_stage is None else release.next_stage.weight_percent
+    alone = release.next_stage is None or release.emergency  # the starter of an emergency is the first of its two
+    weight = 0.0 if alone or release.next_stage is None else release.next_stage.weight_percent
     now = f"at {release.stage.name}" if release.state.live else str(release.state)
     look = f"softlaunch release status {release.app}"
     stands = f"{release.id} is {now}"
-    return Matter(release.app, release.id, release.policy, release.opened_by, weight, stands, look)
+    two = bool(release.emergency) and asks_somebody_else(release.policy)
+    return Matter(release.app, release.id, release.policy, release.opened_by, weight, stands, look, two)
 
 
 def in_force(session: Session, asked: OpenQuestion) -> bool:

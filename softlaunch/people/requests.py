@@ -37,6 +37,16 @@ class RollbackRequest(BaseModel):
         examples=["customers report wrong prices"],
         min_length=1,
     )
+    to: str | None = Field(
+        default=None,
+        title="To which version",
+        description="One that has served before: a prompt version, or a variant's name, alias or digest. Left out: one "
+        "step, which is never taken twice.",
+        examples=["support@1.0.0"],
+    )
+    untried: bool = Field(
+        default=False, title="Even one that never served", description="Allow a version that has never served."
+    )
     actor: str = Field(
         default="unknown",
         title="Who",

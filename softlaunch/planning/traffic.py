@@ -16,6 +16,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.traffic_rate import TrafficRate, read_scores, read_traffic_rate
 
 _STATED = 4000  # values that stand for a stated distribution
+_SMALLEST, _LARGEST = 1e-12, 1e12  # of what a latency in ms or a cost in dollars can be
 _QUALITY_DEVIATION = 0.2
 _MOST_UNNAMED = 0.5
 _OPTIONS = {
@@ -101,10 +102,22 @@ class Stated:
     levels: Mapping[Metric, Floats] = field(default_factory=dict)
     shares: Mapping[Metric, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse figures that no traffic has."""
+        _check("--requests-per-hour", self.requests_per_hour, 0.001, 1e12)
+        _check("--requests-per-user", self.requests_per_user, 1, 1e9)
+        for metric, share in self.shares.items():
+            _check(f"the share of answers with {metric.value}", share, 0, 1)
+
     @property
     def is_empty(self) -> bool:
         """Whether nothing was said."""
         return self == Stated()
+
+
+def _check(name: str, value: float | None, least: float, most: float) -> None:
+    if value is not None and not least <= value <= most:  # NaN is in no range
+        raise SoftlaunchError(f"{name} is {value:g}: expected a number from {least:g} to {most:g}")
 
 
 def measure(
@@ -173,18 +186,25 @@ def _note(rate: TrafficRate | None, stated: Stated) -> str:
 
 
 def rate_values(rate: float) -> Floats:
-    """Zeros and ones with this share of ones, to within one in 4,000."""
+    """Zeros and ones with this share of ones, to within one in 4,000. Raises SoftlaunchError outside of [0, 1]."""
+    _check("a rate", rate, 0, 1)
     return (np.arange(_STATED) < round(rate * _STATED)).astype(np.float64)
 
 
 def spread_values(median: float, high: float) -> Floats:
-    """Log-normal values with this median and 95th percentile."""
+    """Log-normal values with this median and 95th percentile, in the metric's unit. Raises SoftlaunchError."""
+    _check("a median", median, _SMALLEST, _LARGEST)
+    _check("a 95th percentile", high, median, _LARGEST)
     deviation = np.log(high / median) / norm.ppf(0.95)
     return np.asarray(median * np.exp(deviation * norm.ppf(_places())))
 
 
 def score_values(mean: float) -> Floats:
-    """Scores in [0, 1] with this mean: Beta, of standard deviation 0.2 or what the mean allows."""
+    """Scores in [0, 1] with this mean: Beta, of standard deviation 0.2 or what the mean allows.
+
+    Raises SoftlaunchError for a mean outside of [0, 1].
+    """
+    _check("a mean score", mean, 0, 1)
     deviation = min(_QUALITY_DEVIATION, 0.8 * np.sqrt(mean * (1 - mean)))
     if deviation == 0:
         return np.full(_STATED, mean)

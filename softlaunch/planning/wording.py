@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from math import isfinite
+from math import isfinite, prod
 from typing import Any
 
 from softlaunch.planning.outlook import GatePlan, Harm, ReleasePlan, StagePlan
@@ -10,15 +10,19 @@ from softlaunch.policy.model import Metric
 from softlaunch.reports.wording import show_duration, show_harm
 from softlaunch.verdict import Role
 
+_MANY = 10**12
+
 
 def show_wait(seconds: float) -> str:
     """How long something takes; `never` where it doesn't happen."""
-    return f"{show_duration(seconds)}" if isfinite(seconds) else "never"
+    return show_duration(seconds)
 
 
 def show_count(count: float | None) -> str:
     """A rounded count of users or requests; a dash where there is none."""
-    return "-" if count is None or not isfinite(count) else f"{round(count):,}"
+    if count is None or not isfinite(count):
+        return "-"
+    return f"more than {_MANY:,}" if count > _MANY else f"{round(count):,}"
 
 
 def show_smallest(metric: Metric, harm: Harm | None) -> str:
@@ -42,6 +46,8 @@ def in_a_sentence(plan: ReleasePlan) -> str:
         return f"{stuck.name} can't be foreseen: {stuck.advice}."
     if stuck is not None:
         return f"{stuck.name} will probably stay undecided: {stuck.advice}."
+    if not isfinite(plan.seconds_median):
+        return _of_many(plan)
     parts = [f"about {show_duration(plan.seconds_median)} if the candidate is fine"]
     if isfinite(plan.seconds_80):
         parts[0] += f" (four in five within {show_duration(plan.seconds_80)})"
@@ -54,6 +60,17 @@ def in_a_sentence(plan: ReleasePlan) -> str:
     slowest = max(plan.stages, key=lambda stage: stage.seconds_median)
     parts.append(f"bottleneck: {slowest.bottleneck} at {slowest.name}")
     return "; ".join(parts) + "."
+
+
+def _of_many(plan: ReleasePlan) -> str:
+    """For a release whose stages each probably pass, but not all of them."""
+    passing = prod(1 - stage.undecided for stage in plan.stages)
+    worst = max(plan.stages, key=lambda stage: stage.undecided)
+    return (
+        f"a stage will probably stay undecided even if the candidate is fine: all of them pass in about "
+        f"{passing * 100:.0f} % of the cases, and {worst.name} is undecided most often "
+        f"({worst.undecided * 100:.0f} %; bottleneck: {worst.bottleneck}); what helps: a later deadline there."
+    )
 
 
 def to_json(plan: ReleasePlan) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from softlaunch.document_check import check
 from softlaunch.documents import Document, DocumentError, Problem, failure, parse, read_text
 from softlaunch.policy.model import Policy
+from softlaunch.settings import Settings
 
 _SHORTHAND = "golden_set"
 
@@ -26,9 +27,27 @@ def load_policy(path: Path) -> Policy:
         raise PolicyError(str(error)) from error
 
 
-def golden_set_path(policy: Policy, policy_path: Path) -> Path:
-    """Where the policy's golden set is: relative paths begin at the policy file's folder."""
-    return policy_path.parent / policy.eval.golden_set
+def golden_set_path(policy: Policy, policy_path: Path, *app_folders: Path) -> Path:
+    """Where the policy's golden set is: relative paths begin at the policy file's folder.
+
+    With all links followed it must lie in that folder, in one of `app_folders` or in one that
+    `SOFTLAUNCH_GOLDEN_SET_FOLDERS` allows: a policy that somebody sent must not have another file of this machine read,
+    asked of a model or quoted. Raises PolicyError.
+    """
+    written = policy_path.parent / policy.eval.golden_set
+    allowed = (policy_path.parent, *app_folders, *Settings().allowed_golden_set_folders)
+    try:
+        found = written.resolve()
+        inside = any(found.is_relative_to(folder.resolve()) for folder in allowed)
+    except (OSError, RuntimeError, ValueError) as error:  # a RuntimeError for links that go in circles
+        raise PolicyError(f"{policy_path}: eval.golden_set: the path can't be followed ({error}); mend it") from error
+    if not inside:
+        raise PolicyError(
+            f"{policy_path}: eval.golden_set: found {policy.eval.golden_set!r}, which leads out of the app's folder; "
+            f"expected a file in {policy_path.parent.resolve()}. Move it there, or allow its folder to whoever runs "
+            f"evals: SOFTLAUNCH_GOLDEN_SET_FOLDERS={written.parent.resolve()}"
+        )
+    return written
 
 
 def _spelled_out(document: Document) -> Document:

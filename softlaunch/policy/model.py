@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
+from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.policy.part import Part, Percent
@@ -40,7 +41,7 @@ class GatePolicy(Part):
     @model_validator(mode="before")
     @classmethod
     def _is_muted_on_copies(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("metric") in COPY_METRICS:
+        if isinstance(values, dict) and values.get("metric") in [*COPY_METRICS]:
             return {"role": Role.MUTED, **values}
         return values
 
@@ -212,6 +213,18 @@ class UnitPolicy(Part):
     """
     header: str = "x-user-id"
     """The header's name."""
+    signed_by: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Environment variable of the gateways with the secret that signs units. Left out, units are taken as they come.
+
+    With it a request is served only when its header `x-softlaunch-unit-signature` is HMAC-SHA256(secret, unit) in
+    hexadecimal, so that who may only chat can't invent users.
+    """
+
+    @model_validator(mode="after")
+    def _can_be_signed(self) -> Self:
+        if self.signed_by is not None and self.source is UnitSource.CONVERSATION:
+            raise KeyedError("a conversation can't be signed; let the source be user or header", "signed_by")
+        return self
 
 
 class BreakerPolicy(Part):
@@ -228,8 +241,18 @@ class BreakerPolicy(Part):
 class GatewayPolicy(Part):
     """How the gateway serves this app."""
 
-    timeout: Duration = 60.0
-    """How long an answer may take; a timeout is an error."""
+    connect: Annotated[Duration, Field(gt=0)] = 10.0
+    """How long a connection to the provider may take."""
+    first_token: Annotated[Duration, Field(gt=0)] = 120.0
+    """How long a stream may be silent before its first token; models that reason in silence need time."""
+    idle: Annotated[Duration, Field(gt=0)] = 60.0
+    """How long a stream may pause between two tokens, and a client may stop reading."""
+    total: Annotated[Duration, Field(gt=0)] = 900.0
+    """How long an answer may take altogether."""
+    timeout: Annotated[Duration, Field(gt=0)] | None = None
+    """The one limit of older policies: none of the four is longer than this."""
+    heartbeat: Annotated[Duration, Field(ge=1)] = 15.0
+    """After so long without a first token a stream is opened towards the client, and kept alive by comments."""
     fallback: bool = True
     """Answer from stable when the candidate failed before its first byte. The failure still counts against it."""
     breaker: BreakerPolicy = BreakerPolicy()
@@ -310,6 +333,7 @@ class Policy(Part):
     unit: UnitPolicy = UnitPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
     approval: ApprovalPolicy = ApprovalPolicy()
+    emergency: EmergencyPolicy = EmergencyPolicy()
     orphaned: OrphanedPolicy = OrphanedPolicy()
     ab: AbPolicy = AbPolicy()
     drift: DriftPolicy = DriftPolicy()

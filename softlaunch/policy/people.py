@@ -49,6 +49,6 @@ class ApprovalPolicy(Part):
     timeout: Duration = 86400.0
     """An approval that nobody gave in this time counts as a refusal."""
     starter_may_approve: bool = False
-    """Whether who started a release may approve it, where approvers are named."""
+    """Whether who started a release or a cleanup may approve it: for teams of one."""
     two_people_from_percent: Percent | None = None
     """From this weight on, two people must approve before a stage begins."""

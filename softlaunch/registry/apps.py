@@ -1,7 +1,7 @@
 """Bringing an app's files into the ledger, and making the candidates that a release takes."""
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,13 +15,14 @@ from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
 from softlaunch.registry import ledger
 from softlaunch.registry.app_folder import AppFolder, read_app
+from softlaunch.registry.mending import may_replace, mend_model
 from softlaunch.route import Serving
 from softlaunch.store.aliases import BASELINE, PRODUCTION, move_alias, read_alias
 from softlaunch.store.database import Database
 from softlaunch.store.releases import find_live
 from softlaunch.store.routes import serving_to_json
-from softlaunch.store.tables import AppRow, RouteRow
-from softlaunch.variant import LENGTH_LIMITS, PromptVersion, Sampling, Variant
+from softlaunch.store.tables import AppRow, ModelRow, RouteRow, VariantRow
+from softlaunch.variant import LENGTH_LIMITS, ModelVersion, PromptVersion, Sampling, Variant
 
 
 class CandidateError(SoftlaunchError):
@@ -63,43 +64,69 @@ class Change:
     variant: str | None = None
 
 
-def apply(folder: Path, database: Database, actor: str, clock: Callable[[], datetime] = utc_now) -> Applied:
+def apply(
+    folder: Path,
+    database: Database,
+    actor: str,
+    clock: Callable[[], datetime] = utc_now,
+    silent: Collection[str] = (),
+) -> Applied:
     """Record what an app's folder says; doing it again changes nothing.
 
-    Raises DocumentError for broken files and ImmutableError for a recorded version that was edited; then nothing is
-    written.
+    `silent` are the digests of recorded models whose endpoints are known not to answer: what never served well is
+    replaced (see `mending`). Raises DocumentError for broken files and ImmutableError for a recorded version that was
+    edited; then nothing is written.
     """
     files = read_app(folder)
     try:
-        return _apply_in(database, files, actor, clock())
+        return _apply_in(database, files, actor, clock(), silent)
     except IntegrityError:  # another process recorded the same at this moment: now it is there to be found
-        return _apply_in(database, files, actor, clock())
+        return _apply_in(database, files, actor, clock(), silent)
 
 
-def _apply_in(database: Database, files: AppFolder, actor: str, now: datetime) -> Applied:
+def models_to_replace(folder: Path, database: Database) -> tuple[ModelVersion, ...]:
+    """Recorded models that applying a folder would replace if they never answered: what it has otherwise now.
+
+    Raises DocumentError.
+    """
+    files = read_app(folder)
+    with database.read() as session:
+        recorded = [(model, session.get(ModelRow, model.name)) for model in files.models]
+        found = [ModelVersion.model_validate(row.content) for one, row in recorded if row and row.digest != one.digest]
+        digest = read_alias(session, files.policy.app, PRODUCTION)
+        row = None if digest is None else session.get(VariantRow, digest)
+        if row is not None and row.digest != files.variants[files.stable].digest:
+            found.append(Variant.model_validate(row.content).model)
+    return tuple({model.digest: model for model in found}.values())
+
+
+def _apply_in(database: Database, files: AppFolder, actor: str, now: datetime, silent: Collection[str]) -> Applied:
     with database.begin() as session:
-        return _apply(session, files, actor, now)
+        return _apply(session, files, actor, now, silent)
 
 
-def _apply(session: Session, files: AppFolder, actor: str, now: datetime) -> Applied:
+def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent: Collection[str]) -> Applied:
+    source = str(files.models_path)
+    mended = [one.name for one in files.models if mend_model(session, one, source, silent, now)]
     prompts = [one for one in files.prompts if ledger.record_prompt(session, one.prompt, str(one.path), now)]
     models = [one for one in files.models if ledger.record_model(session, one, str(files.models_path), now)]
     variants = [name for name, one in files.variants.items() if ledger.record_variant(session, one, now)]
     created, policy_changed = _record_app(session, files, now)
     aliases = _name_variants(session, files, actor, now)
-    production = _first_production(session, files, actor, now)
+    production, replaced = _first_production(session, files, actor, now, silent)
     revision, pending = _record_route(session, files, production, now)
+    notes = (*(_say_mended(name) for name in mended), replaced, pending, _other_stable(files, production))
     return Applied(
         app=files.policy.app,
         created=created,
         production=production,
         prompts=tuple(one.prompt.label for one in prompts),
-        models=tuple(one.name for one in models),
+        models=tuple(one.name for one in files.models if one in models or one.name in mended),
         variants=tuple(variants),
         aliases=tuple(aliases),
         policy_changed=policy_changed,
         route_revision=revision,
-        notes=tuple(note for note in (pending, _other_stable(files, production)) if note),
+        notes=tuple(note for note in notes if note),
     )
 
 
@@ -126,14 +153,28 @@ def _name_variants(session: Session, files: AppFolder, actor: str, now: datetime
     return moved
 
 
-def _first_production(session: Session, files: AppFolder, actor: str, now: datetime) -> str:
-    """The digest that `production` points at; only an app without one gets that of the files."""
-    digest = read_alias(session, files.policy.app, PRODUCTION)
+def _first_production(
+    session: Session, files: AppFolder, actor: str, now: datetime, silent: Collection[str]
+) -> tuple[str, str]:
+    """The digest that `production` points at, and a note.
+
+    Only an app without one gets that of the files, or one whose first never served well.
+    """
+    app, wanted = files.policy.app, files.variants[files.stable].digest
+    digest = read_alias(session, app, PRODUCTION)
+    if digest == wanted:
+        return digest, ""
+    if digest is not None and not may_replace(session, app, digest, silent):
+        return digest, ""
+    for alias in (PRODUCTION, BASELINE):
+        move_alias(session, app, alias, wanted, actor, now)
     if digest is None:
-        digest = files.variants[files.stable].digest
-        for alias in (PRODUCTION, BASELINE):
-            move_alias(session, files.policy.app, alias, digest, actor, now)
-    return digest
+        return wanted, ""
+    return wanted, f"{digest[:12]} was in production and never gave a good answer; {wanted[:12]} serves in its place"
+
+
+def _say_mended(name: str) -> str:
+    return f"model {name} never gave a good answer, so its record was replaced"
 
 
 def _other_stable(files: AppFolder, production: str) -> str:
@@ -158,6 +199,8 @@ def _record_route(session: Session, files: AppFolder, production: str, now: date
         )
         session.flush()
         return 1, ""
+    if row.stable_digest != production and row.release_id is None:  # the first one never served well
+        row.stable_digest, row.revision, row.changed_at = production, row.revision + 1, now
     if row.serving == serving:
         return row.revision, ""
     if find_live(session, app) is not None:

@@ -4,6 +4,7 @@ import re
 from datetime import date
 from pathlib import Path
 
+from softlaunch.documents import read_text
 from softlaunch.errors import SoftlaunchError
 from softlaunch.registry.prompt_files import is_prompt, version_of
 from softlaunch.registry.versions import Bump, bumped, precedence
@@ -41,7 +42,7 @@ def write_next(folder: Path, name: str, bump: Bump, author: str, today: date) ->
 
 def _parts(newest: Path) -> tuple[str, str]:
     """What the front matter says besides author, date and purpose, and the body."""
-    text = newest.read_text(encoding="utf-8-sig")
+    text = read_text(newest)
     found = _FRONT_MATTER.match(text) if newest.suffix == ".md" else None
     if found is None:
         return "", text

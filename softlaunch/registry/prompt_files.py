@@ -14,19 +14,27 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from softlaunch.document_check import check
-from softlaunch.documents import Document, DocumentError, Problem, decode, failure, parse, read_text
+from softlaunch.documents import (
+    LONGEST_DOCUMENT,
+    Document,
+    DocumentError,
+    Problem,
+    decode,
+    failure,
+    parse,
+    read_text,
+)
+from softlaunch.prompt_templates import compiled
 from softlaunch.system_messages import SystemRule
-from softlaunch.variant import SEMANTIC_VERSION, PromptVersion
+from softlaunch.variant import SEMANTIC_VERSION, HeavyTemplateError, PromptVersion, TemplateVariablesError
 
 _FENCE = "---"
 _PART = re.compile(r"## (system|developer|user|assistant)\s*")
 _FILE = re.compile(rf"v(?P<version>{SEMANTIC_VERSION.pattern})\.(md|txt)")
 _SHORT = re.compile(r"v(?P<version>(0|[1-9]\d*)(\.(0|[1-9]\d*))?)\.txt")
-_TEMPLATES = ImmutableSandboxedEnvironment()
 
 
 class PromptFileError(DocumentError):
@@ -111,6 +119,8 @@ def parse_prompt(path: Path, content: bytes, *, complete: bool) -> PromptVersion
     Where it must be complete, a Markdown file says author, date and purpose, and declares every variable.
     """
     version = version_of(path)
+    if len(content) > LONGEST_DOCUMENT:
+        raise PromptFileError(f"{path} has more than {LONGEST_DOCUMENT >> 20} MiB; make the prompt shorter")
     try:
         return _read(path, decode(path, content), version, complete=complete)
     except DocumentError as error:
@@ -136,10 +146,21 @@ def _read(path: Path, text: str, version: str, *, complete: bool) -> PromptVersi
     }
     prompt = check(replace(document, value=content), PromptVersion)
     missing = complete and path.suffix == ".md"
+    _try(path, parts, prompt)
     problems = [*_undeclared(document, told, prompt, complete=missing), *(_missing(told) if missing else ())]
     if problems:
         raise failure(path, problems)
     return prompt
+
+
+def _try(path: Path, parts: list[_Part], prompt: PromptVersion) -> None:
+    """Render once, so that a prompt which is too heavy whatever its variables are is known before users ask for it."""
+    try:
+        prompt.render((), {name: prompt.defaults.get(name, "x") for name in prompt.variables})
+    except HeavyTemplateError as error:
+        raise failure(path, [Problem(parts[0].first_line, "", str(error))]) from error
+    except TemplateVariablesError:
+        return  # the variables of a request are of another kind
 
 
 def _missing(told: _FrontMatter) -> Iterator[Problem]:
@@ -192,9 +213,10 @@ def _compile(path: Path, parts: list[_Part]) -> None:
         if not part.content:
             problems.append(Problem(max(1, part.first_line - 1), "", f"the {part.role} message has no text"))
         try:
-            _TEMPLATES.parse("\n".join(part.lines))
+            compiled(part.content)
         except TemplateSyntaxError as error:
-            line = part.first_line + error.lineno - 1
+            blank = next((position for position, line in enumerate(part.lines) if line), 0)
+            line = part.first_line + blank + error.lineno - 1
             problems.append(Problem(line, "", f"the {part.role} message is no valid template: {error.message}"))
     if problems:
         raise failure(path, problems)

@@ -16,6 +16,8 @@ from softlaunch.store.rollup import add_to_days
 from softlaunch.store.rows import Rows, insert_rows, load
 from softlaunch.store.tables import ArchivedRow, BundleRow, FeedbackRow, RequestRow
 
+_RATED_ONCE = {"feedback": ("request_id", "kind"), "scores": ("request_id", "metric", "source")}
+
 
 def restore(
     database: Database, open_archive: Callable[[str], Archive], kind: Kind, key: str, now: datetime
@@ -33,7 +35,7 @@ def restore(
     rows = brought_up_to_date(load(find(content, archived.digest)))
     try:
         with database.begin() as session:
-            insert_rows(session, rows)
+            insert_rows(session, _heard_once(rows))
             if kind is Kind.REQUESTS:
                 _take_from_days(session, rows)
             session.get_one(ArchivedRow, archived.id).restored_at = now
@@ -50,6 +52,16 @@ def brought_up_to_date(rows: Rows) -> Rows:
             row["outcome"] = OF_ERRORS[error]
             row["excused"] = row["outcome"] is RequestOutcome.REQUEST_AT_FAULT and not row["fell_back"]
     return rows
+
+
+def _heard_once(rows: Rows) -> Rows:
+    """Archives of before may hold several ratings of one request and kind; the first stays, as in the ledger."""
+    return {
+        name: list({tuple(row[column] for column in _RATED_ONCE[name]): row for row in reversed(found)}.values())[::-1]
+        if name in _RATED_ONCE
+        else found
+        for name, found in rows.items()
+    }
 
 
 def _take_from_days(session: Session, rows: Rows) -> None:

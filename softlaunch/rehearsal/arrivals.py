@@ -1,6 +1,5 @@
 """When requests arrive: gaps between arrivals shaped like those of a real service, or replayed from a trace."""
 
-import csv
 import itertools
 import math
 import random
@@ -8,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
+from softlaunch.documents import LONGEST_RECORDING, DocumentError, read_text, table_rows
 from softlaunch.errors import SoftlaunchError
 
 _BURSTINESS = 0.6
@@ -45,10 +45,10 @@ def read_gaps(path: Path) -> tuple[float, ...]:
     The trace is CSV with a column TIMESTAMP (as in Azure's LLM inference traces) or `timestamp`: ISO 8601, or seconds.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            moments = sorted(_moment(path, number, row) for number, row in enumerate(csv.DictReader(file), start=1))
-    except OSError as error:
-        raise ArrivalsError(f"{path} can't be read ({error.strerror}); give a CSV with a column TIMESTAMP") from error
+        rows = enumerate(table_rows(path, read_text(path, LONGEST_RECORDING)), start=1)
+        moments = sorted(_moment(path, number, row) for number, (_, row) in rows)
+    except DocumentError as error:
+        raise ArrivalsError(f"{error}; give a CSV with a column TIMESTAMP") from error
     gaps = tuple(later - earlier for earlier, later in itertools.pairwise(moments))
     if len(moments) < _MEAN_FOUND_IN or sum(gaps) <= 0:
         raise ArrivalsError(f"{path} has {len(moments)} arrivals with no time between them; a trace needs at least two")
@@ -60,12 +60,18 @@ def _moment(path: Path, number: int, row: dict[str, str]) -> float:
     if not written:
         raise ArrivalsError(f"{path}, row {number}: no TIMESTAMP; the columns are {', '.join(map(str, row))}")
     try:
+        seconds = _seconds(written)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ArrivalsError(
+            f"{path}, row {number}: TIMESTAMP is {written[:80]!r}, expected ISO 8601 or a number of seconds"
+        ) from error
+    if not math.isfinite(seconds):
+        raise ArrivalsError(f"{path}, row {number}: TIMESTAMP is {written[:80]}, expected a finite number of seconds")
+    return seconds
+
+
+def _seconds(written: str) -> float:
+    try:
         return float(written)
     except ValueError:
-        pass
-    try:
         return datetime.fromisoformat(written).timestamp()
-    except ValueError as error:
-        raise ArrivalsError(
-            f"{path}, row {number}: TIMESTAMP is {written!r}, expected ISO 8601 or a number of seconds"
-        ) from error

@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import orjson
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from softlaunch.document_check import UNFORESEEN, unforeseen
+from softlaunch.documents import LONGEST_GOLDEN_SET, DocumentError, parse_json, read_bytes
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.metrics import Metric, MetricError, Sample, normalise, parse_metric
 from softlaunch.evals.metrics.text import Contains, TextMetric
+from softlaunch.evals.scoring import score_with
 
 
 class CasesError(SoftlaunchError):
@@ -87,7 +89,7 @@ def text_of(content: object) -> str:
 
 def is_right(case: Case, text: str) -> bool:
     """Whether an answer satisfies what the case expects, as an eval would score it."""
-    score = _metric_of(case).score(Sample(answer=text, expected=case.expected, tolerance=case.tolerance))
+    score = score_with(_metric_of(case), Sample(answer=text, expected=case.expected, tolerance=case.tolerance))
     return (score.value or 0.0) >= 0.5
 
 
@@ -108,9 +110,9 @@ def key_of(question: str) -> str:
 def read_cases(path: Path) -> tuple[Case, ...]:
     """The cases of a JSON-lines file, in its order; raises CasesError naming the line that is broken."""
     try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise CasesError(f"{path} can't be read ({error.strerror}); give a JSON-lines file of questions") from error
+        lines = read_bytes(path, LONGEST_GOLDEN_SET).removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    except DocumentError as error:
+        raise CasesError(f"{error}; give a JSON-lines file of questions") from error
     written = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if written and written[0][1].lstrip().startswith(b'{"suite"'):
         written.pop(0)  # a golden set's header, which says who keeps it
@@ -123,11 +125,13 @@ def read_cases(path: Path) -> tuple[Case, ...]:
 
 def _parse(path: Path, number: int, line: bytes) -> Case:
     try:
-        return Case.model_validate(orjson.loads(line))
-    except orjson.JSONDecodeError as error:
-        raise CasesError(f"{path}, line {number}: no valid JSON ({error}); each line is one JSON object") from error
+        return Case.model_validate(parse_json(line))
     except ValidationError as error:
         raise CasesError(f"{path}, line {number}: {first_problem(error)}") from error
+    except UNFORESEEN as error:
+        raise CasesError(f"{path}, line {number}: {unforeseen(error)}") from error
+    except ValueError as error:
+        raise CasesError(f"{path}, line {number}: no valid JSON ({error}); each line is one JSON object") from error
 
 
 def first_problem(error: ValidationError) -> str:

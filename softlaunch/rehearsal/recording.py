@@ -1,15 +1,13 @@
 """Recordings: real answers of real models, played back with their real latencies."""
 
-import csv
-import gzip
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import orjson
-
+from softlaunch.documents import LONGEST_RECORDING, DocumentError, decode, parse_json, read_bytes, table_rows
 from softlaunch.errors import SoftlaunchError
 from softlaunch.rehearsal.cases import key_of
 from softlaunch.rehearsal.players import Answer, Ask, Refusal, estimated_tokens
@@ -18,7 +16,6 @@ COLUMNS = ("model", "question", "answer", "latency", "first_token", "input_token
 """What a recording can tell. Latency and first_token are in seconds, cost is in USD a call."""
 _REQUIRED = ("model", "question", "answer", "latency")
 _FIRST_TOKEN_SHARE = 0.25
-_LONGEST_ANSWER = 10_000_000
 
 
 class RecordingError(SoftlaunchError):
@@ -90,8 +87,8 @@ def read_recording(
             call = _call(cells, (prices or {}).get(model))
             recorded = models.setdefault(model, RecordedModel(model))
             recorded.calls.setdefault(key_of(cells.text("question")), []).append(call)
-    except OSError as error:
-        raise RecordingError(f"{path} can't be read ({error.strerror or error}); give CSV or JSON lines") from error
+    except DocumentError as error:
+        raise RecordingError(f"{error}; give CSV or JSON lines") from error
     if not models:
         raise RecordingError(f"{path} holds no calls; a recording has one row a call with {', '.join(_REQUIRED)}")
     return models
@@ -105,35 +102,24 @@ def _checked(columns: Mapping[str, str]) -> dict[str, str]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    kinds = [suffix.lower() for suffix in path.suffixes]
-    zipped = ".gz" in kinds
-    with (
-        gzip.open(path, "rt", encoding="utf-8", newline="")
-        if zipped
-        else path.open(encoding="utf-8", newline="") as file
-    ):
-        rows = _csv_rows(file) if ".csv" in kinds else _json_rows(path, file)
-        yield from enumerate(rows, start=1)
+    text = decode(path, read_bytes(path, LONGEST_RECORDING))
+    if ".csv" in {suffix.lower() for suffix in path.suffixes}:
+        return enumerate((row for _, row in table_rows(path, text)), start=1)
+    return enumerate(_json_rows(path, text), start=1)
 
 
-def _opened(path: Path, *, zipped: bool) -> TextIO:
-    if zipped:
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
-
-
-def _csv_rows(file: TextIO) -> Iterable[Mapping[str, Any]]:
-    csv.field_size_limit(_LONGEST_ANSWER)
-    return csv.DictReader(file)
-
-
-def _json_rows(path: Path, file: TextIO) -> Iterator[Mapping[str, Any]]:
-    for number, line in enumerate(file, start=1):
+def _json_rows(path: Path, text: str) -> Iterator[Mapping[str, Any]]:
+    for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             try:
-                yield orjson.loads(line)
-            except orjson.JSONDecodeError as error:
+                row = parse_json(line, lenient=True)
+            except ValueError as error:
                 raise RecordingError(f"{path}, line {number}: no valid JSON ({error})") from error
+            if not isinstance(row, dict):
+                raise RecordingError(
+                    f"{path}, line {number}: found {line[:60]!r}, expected a JSON object, a call a line"
+                )
+            yield row
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +143,14 @@ class _Cells:
         if value is None or value == "":
             return None
         try:
-            return float(value)
-        except (TypeError, ValueError) as error:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
             raise RecordingError(
-                f"{self.path}, row {self.number}: {self.names[column]} is {value!r}, expected a number"
-            ) from error
+                f"{self.path}, row {self.number}: {self.names[column]} is {str(value)[:80]!r}, expected a number"
+            )
+        return number
 
 
 def _call(cells: _Cells, price: Price | None) -> Recorded:

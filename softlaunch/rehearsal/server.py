@@ -82,7 +82,9 @@ class ProviderServer:
             body = orjson.loads(await request.read())
             if not isinstance(body, dict):
                 return _refuse(400, 'the body must be an object such as {"kind": "spike"}', "invalid_fault")
-            model = str(body.pop("model", EVERY_MODEL))
+            model = body.pop("model", EVERY_MODEL)
+            if not isinstance(model, str):
+                return _refuse(400, "'model' must be the name of a model", "invalid_fault")
             self.provider.order(model, Fault.model_validate(body))
         except orjson.JSONDecodeError as error:
             return _refuse(400, f"the body is no valid JSON: {error}", "invalid_fault")
@@ -111,7 +113,7 @@ class ProviderServer:
     async def _authorise(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         if self._api_key is not None and request.path.startswith("/v1/"):
             presented = request.headers.get("Authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(presented.encode(), self._api_key.encode()):
+            if not hmac.compare_digest(presented.encode(errors="surrogateescape"), self._api_key.encode()):
                 return _refuse(401, "no or wrong API key; send it as 'Authorization: Bearer KEY'", "invalid_api_key")
         return await handler(request)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import csv, parquet
 
+from softlaunch.documents import DocumentError, check_regular
 from softlaunch.policy.model import Metric
 from softlaunch.replay.columns import MISSING
 from softlaunch.replay.rows import SamplesError
@@ -39,6 +40,11 @@ class SampleFile:
     @classmethod
     def at(cls, path: Path) -> "SampleFile":
         """The file at a path. Raises SamplesError where it can't be read, or lacks or misspells a column."""
+        try:
+            check_regular(path)
+        except DocumentError as error:
+            said = str(error).replace("No such file or directory", "there is no such file")
+            raise SamplesError(said) from error
         return cls(path, _checked(path, _columns(path)))
 
     @property
@@ -65,7 +71,7 @@ class SampleFile:
             else:
                 with _open_csv(self.path) as reader:
                     yield from reader
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _unreadable(self.path, error) from error
 
 
@@ -82,7 +88,7 @@ def _columns(path: Path) -> tuple[str, ...]:
             return tuple(parquet.read_schema(path).names)
         with _open_csv(path) as reader:
             return tuple(reader.schema.names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -111,8 +117,8 @@ def _open_csv(path: Path) -> csv.CSVStreamingReader:
 
 
 def _unreadable(path: Path, error: Exception) -> SamplesError:
-    if isinstance(error, FileNotFoundError):
-        return SamplesError(f"{path} can't be read: there is no such file")
+    if isinstance(error, UnicodeDecodeError):
+        return SamplesError(f"{path} can't be read: a column's name is not UTF-8 text; save the file as UTF-8")
     if "Empty CSV" in str(error):
         return SamplesError(f"{path} is empty; expected a header and a row for each request")
     return SamplesError(f"{path} can't be read: {error}")

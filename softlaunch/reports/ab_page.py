@@ -14,6 +14,7 @@ from softlaunch.ab.power import TrialPlan
 from softlaunch.ab.sheet import Pair
 from softlaunch.ab.views import TrialView
 from softlaunch.policy.model import Metric
+from softlaunch.private import private_folder
 from softlaunch.release import Release, State
 from softlaunch.reports.band_plot import Mark, Point, band_plot
 from softlaunch.reports.change_words import show_change, show_range
@@ -33,20 +34,20 @@ _TITLES = {
 
 def write_trial_page(trial: TrialView, folder: Path) -> Path:
     """Write the page of a test into the reports folder; it may be written as often as one likes."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return write_whole(folder / f"{trial.view.release.id}.html", render_trial(trial))
 
 
 def write_plan_page(plan: TrialPlan, folder: Path) -> Path:
     """Write the page of a plan into the reports folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     template = page_environment().get_template("ab_plan.html.j2")
     return write_whole(folder / f"{plan.app}-ab-plan.html", template.render(plan=plan, plot=power_plot(plan)))
 
 
 def write_sheet(release: Release, pairs: Sequence[Pair], folder: Path) -> Path:
     """Write the sheet of paired answers into the reports folder."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     template = page_environment().get_template("ab_sheet.html.j2")
     return write_whole(folder / f"{release.id}-sheet.html", template.render(release=release, pairs=pairs))
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from softlaunch.drift.judgement import Cause, Step
 from softlaunch.drift.telling import in_words
+from softlaunch.private import private_folder
 from softlaunch.reports.band_plot import Mark, Point, band_plot
 from softlaunch.reports.drift_words import show_metric_change, show_metric_value, show_title
 from softlaunch.reports.html import page_environment
@@ -20,7 +21,7 @@ _RUNBOOK = "runbooks/prompt_drift.md"
 
 def write_drift_page(app: str, check_id: str, document: Document, checked_at: datetime, folder: Path) -> Path:
     """Write the page of a check into the reports folder; it may be written as often as one likes."""
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     return write_whole(folder / f"{check_id}.html", render_drift(app, check_id, document, checked_at))
 
 

@@ -3,8 +3,15 @@
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from softlaunch.reports import wording
+from softlaunch.visible import visible
+
+
+def _shown(value: object) -> object:
+    """Whatever a page shows, with escapes in the place of characters that act; markup of ours stays as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @lru_cache(maxsize=1)
@@ -13,6 +20,7 @@ def page_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("softlaunch.reports"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

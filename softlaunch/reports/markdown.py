@@ -1,5 +1,6 @@
 """The text of Prefect artifacts: what a stage compared, and how a release went."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from softlaunch.notices.links import Links, is_address
@@ -8,6 +9,10 @@ from softlaunch.reports.wording import show_counts, show_exposure, show_harm, sh
 from softlaunch.store.news import IncidentKind
 from softlaunch.verdict import Outcome
 from softlaunch.views import ReleaseView, StageView
+from softlaunch.visible import one_line, visible
+
+_HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
+_MARKS = re.compile(r"[\\\[\]|`]")
 
 
 def stage_markdown(view: ReleaseView, stage: StageView, links: Links) -> str:
@@ -18,7 +23,7 @@ def stage_markdown(view: ReleaseView, stage: StageView, links: Links) -> str:
         "",
         f"{release.id}: {_code(release.stable.label)} -> {_code(release.candidate.label)}",
         "",
-        f"{stage.record.reason or 'under way'}. Compared: {show_counts(stage)}.",
+        f"{_cell(stage.record.reason) or 'under way'}. Compared: {show_counts(stage)}.",
         "",
     ]
     copies = show_shadow(view, stage)
@@ -53,8 +58,9 @@ def release_markdown(view: ReleaseView, links: Links) -> str:
         "",
         f"{release.id}: {_code(release.stable.label)} -> {_code(release.candidate.label)}",
         "",
-        f"**{release.reason or 'under way'}**",
+        f"**{_cell(release.reason or 'under way')}**",
         "",
+        *([f"Emergency, nothing was compared: {_code(release.emergency)}", ""] if release.emergency else []),
         show_exposure(view.exposure),
         "",
         "| stage | result | compared | why |",
@@ -107,8 +113,10 @@ def _link(words: str, place: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text.replace('`', '')}`"
+    return f"`{one_line(text).replace('`', '')}`"
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    """Other people's words in a line of Markdown: no cell, link, code or HTML of theirs."""
+    plain = visible(text).replace("\n", " ").translate(_HTML)
+    return _MARKS.sub(r"\\\g<0>", plain)

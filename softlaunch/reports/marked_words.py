@@ -2,6 +2,7 @@
 
 from markupsafe import Markup, escape
 
+from softlaunch.visible import visible
 from softlaunch.word_diff import Op, Piece, diff_words, words_of
 
 _MOST_WORDS = 2000
@@ -13,6 +14,7 @@ def mark_words(first: str, second: str) -> tuple[Markup, Markup]:
 
     Texts of more than two thousand words each are left unmarked, because nobody reads such a difference.
     """
+    first, second = visible(first), visible(second)
     if max(len(words_of(first)), len(words_of(second))) > _MOST_WORDS:
         return escape(first), escape(second)
     pieces = diff_words(first, second)

@@ -10,6 +10,7 @@ from sqlmodel import Session, col, select
 from softlaunch.driving.look import eval_order
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import RegressionEval
+from softlaunch.private import private_folder, private_opener
 from softlaunch.release import Release
 from softlaunch.reports.eval_page import render_eval
 from softlaunch.reports.likeness import show_agreement, show_shadow
@@ -28,7 +29,7 @@ def write_page(database: Database, view: ReleaseView, folder: Path) -> Path:
 
     May be called at any time and as often as one likes: a page is replaced as a whole, never seen half written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    private_folder(folder)
     with database.read() as session:
         kinds = _incidents(session, view)
         answered = _has_answers(session, view.release.id)
@@ -45,10 +46,11 @@ def write_page(database: Database, view: ReleaseView, folder: Path) -> Path:
 
 
 def write_whole(path: Path, text: str) -> Path:
-    """Put a file in the place of what was there, at once; nothing is left behind when that fails."""
+    """Put a file for its owner alone in the place of what was there, at once; nothing is left behind if that fails."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        draft.write_text(text, encoding="utf-8")
+        with open(draft, "x", encoding="utf-8", errors="backslashreplace", opener=private_opener) as file:
+            file.write(text)
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from math import inf, isinf
+from math import inf, isfinite, isinf
 
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
 from softlaunch.release import StageKind
@@ -10,6 +10,7 @@ from softlaunch.store.exposure import Exposure
 from softlaunch.verdict import Interval, Verdict
 from softlaunch.views import StageView
 
+_CENTURY = 100 * 365.25 * 86400
 _RELATIVE = frozenset(metric.value for metric in RELATIVE_METRICS)
 
 
@@ -58,7 +59,14 @@ def show_counts(view: StageView) -> str:
 
 
 def show_duration(seconds: float) -> str:
-    """`0.4 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`: to the precision that matters."""
+    """`0.4 s`, `42 s`, `12 min`, `3 h 20 min`, `2 d 4 h`: to the precision that matters.
+
+    `never` for what never comes, `more than 100 years` for what nobody waits for.
+    """
+    if not isfinite(seconds):
+        return "never"
+    if seconds > _CENTURY:
+        return "more than 100 years"
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 and seconds % 1 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)

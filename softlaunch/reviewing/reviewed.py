@@ -43,7 +43,7 @@ def read_reviewed(database: Database, named: str) -> Reviewed:
     with database.read() as session:
         run = _find(session, named)
         policy, path = _policy(session, run)
-        suite = load_suite(golden_set_path(policy, path))
+        suite = load_suite(golden_set_path(policy, path, (path.parent / policy.eval.golden_set).parent))
         metrics = [metric.parsed for metric in policy.eval.metrics]
         said = read_judgements(session, run.id)
         answers = with_scores(suite.cases, read_answers(session, run.id), metrics, said)

@@ -65,10 +65,11 @@ class Review:
         return HTMLResponse(reviewed_page(self._reviewed, extras), headers=_HEADERS)
 
     async def _label(self, request: Request) -> Response:
-        if not secrets.compare_digest(request.headers.get("x-softlaunch-token", ""), self._token):
+        given = request.headers.get("x-softlaunch-token", "")
+        if not secrets.compare_digest(given.encode(), self._token.encode()):  # as bytes: a header may hold any
             return PlainTextResponse("votes are taken from the page of this review only: reload it", 403)
-        body = await request.body()
-        said = _parsed(body) if len(body) <= _LONGEST_BODY else None
+        body = await _bounded(request)
+        said = None if body is None else _parsed(body)
         if said is None or said.case_id not in self._rows:
             return PlainTextResponse("expected a case of this eval and a vote: stable, candidate or tie", 422)
         self._keep(said)
@@ -90,7 +91,7 @@ class Review:
                 stable_answer=row.stable.answer or "",
                 candidate_answer=row.candidate.answer or "",
                 labelled_by=self._reviewer,
-                note=said.note,
+                note=said.note.replace("\x00", ""),  # which PostgreSQL doesn't store
             )
             put_label(session, label, self._clock())
 
@@ -105,6 +106,16 @@ def reviewed_page(reviewed: Reviewed, extras: PageExtras) -> str:
         notes=reviewed.notes,
         extras=extras,
     )
+
+
+async def _bounded(request: Request) -> bytes | None:
+    """The body, or None when it is longer than any vote."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > _LONGEST_BODY:
+            return None
+    return bytes(body)
 
 
 def _parsed(body: bytes) -> _Said | None:

@@ -48,7 +48,8 @@ class Gateway:
 class Followed:
     """How gateways took a route's revision, so many seconds after it was written.
 
-    `running` were heard of meanwhile; `behind` are those that don't follow, running or silent.
+    `running` were heard of meanwhile; `behind` are those that don't follow, running or silent, and `silent` those of
+    them of which nothing came while this waited: what they serve by is not known.
     """
 
     running: int
@@ -56,6 +57,7 @@ class Followed:
     seconds: float
     behind: tuple[Gateway, ...] = ()
     now: float = 0.0
+    silent: tuple[Gateway, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -65,16 +67,30 @@ class Followed:
         if not self.behind:
             return f"All {self.running} running gateways follow, after {self.seconds:.1f} s."
         known = self.following + len(self.behind)
-        return (
-            f"{self.following} of {known} gateways follow after {self.seconds:.1f} s, but not "
-            f"{say_behind(self.behind, self.now)}. None of them shows a candidate for longer than its lease; what was "
-            "promoted already it goes on serving: restart it, or take it out of the load balancer."
-        )
+        those = say_behind(self.behind, self.now)
+        said = [f"{self.following} of {known} gateways follow after {self.seconds:.1f} s, but not {those}."]
+        heard = [one for one in self.behind if one not in self.silent]
+        if heard:
+            whom = "None of them" if not self.silent else f"None of those that were heard ({_names(heard)})"
+            said.append(
+                f"{whom} shows a candidate for longer than its lease; what was promoted already it goes on serving."
+            )
+        if self.silent:
+            said.append(
+                f"Nothing came from {_names(self.silent)} meanwhile, so what it serves can't be known: if it "
+                "can't reach this ledger it is back on stable when its lease runs out, not if it reads another, such "
+                "as a file that was replaced. Its /healthz tells."
+            )
+        return " ".join([*said, "Restart it, or take it out of the load balancer."])
 
 
 def say_behind(behind: Sequence[Gateway], now: float) -> str:
     """Gateways that don't follow, and since when nothing was heard of those that are silent."""
     return ", ".join(_say_one(gateway, max(now - gateway.heard_at, 0.0)) for gateway in behind)
+
+
+def _names(gateways: Sequence[Gateway]) -> str:
+    return ", ".join(one.name for one in gateways)
 
 
 def _say_one(gateway: Gateway, silent: float) -> str:
@@ -96,21 +112,26 @@ def wait_for_gateways(
     neither a moment's delay nor another machine's clock hides it.
     """
     began = ticks()
-    since = clock() - FORGOTTEN_SECONDS
+    asked_at = clock()
+    since = asked_at - FORGOTTEN_SECONDS
     first: dict[str, float] = {}
     heard: set[str] = set()
+    moved: set[str] = set()
     while True:
         with database.read() as session:
             known = read_gateways(session, app, since)
         now, seconds = clock(), ticks() - began
         for one in known:
-            if abs(now - one.heard_at) <= _HEARD_WITHIN or first.setdefault(one.id, one.heard_at) != one.heard_at:
+            if first.setdefault(one.id, one.heard_at) != one.heard_at or one.heard_at > asked_at:
+                moved.add(one.id)
+            if one.id in moved or abs(now - one.heard_at) <= _HEARD_WITHIN:
                 heard.add(one.id)
         running = [one for one in known if one.id in heard]
         behind = tuple(one for one in known if not one.follows(revision))
         if (not behind and (running or not known)) or seconds > _PATIENCE:
             following = sum(one.follows(revision) for one in running)
-            return Followed(len(running), following, seconds, behind, now)
+            silent = tuple(one for one in behind if one.id not in moved)
+            return Followed(len(running), following, seconds, behind, now, silent)
         pause(_LOOK_SECONDS)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.store.database import Database
+from softlaunch.store.ledger_file import describe_fault
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -124,6 +125,9 @@ def alembic_config(connection: Connection) -> "Config":
 
 def _unusable(url: URL, error: DBAPIError | OSError) -> LedgerError:
     shown = url.render_as_string(hide_password=True)
+    words = describe_fault(error)
+    if words.startswith("the ledger is damaged"):
+        return LedgerError(f"can't use the ledger {shown}: {words}; or name one that was made by softlaunch")
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(error, OperationalError | OSError):
         advice = "check that it runs, that the address is right, and that this user may write to it"

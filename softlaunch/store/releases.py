@@ -48,6 +48,7 @@ class Opening:
     policy: Policy
     policy_path: str
     kind: Kind = Kind.RELEASE
+    emergency: str = ""
 
 
 def open_release(session: Session, opening: Opening, actor: Actor, now: datetime) -> str:
@@ -81,14 +82,17 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
         opened_at=now,
         opened_by=actor.name,
         opened_from=actor.origin,
+        emergency=opening.emergency,
     )
     session.add(row)
     try:
         session.flush()
     except IntegrityError as error:  # somebody else's transaction took the lock since we looked
         raise ReleaseLockedError(f"{opening.app} was taken by another release at this moment; try again") from error
-    session.add_all(_stage_row(row.id, stage) for stage in stages_of(opening.kind, opening.policy))
-    record_transition(session, row, State.PENDING, "opened", actor, now)
+    stages = stages_of(opening.kind, opening.policy, emergency=bool(opening.emergency))
+    session.add_all(_stage_row(row.id, stage) for stage in stages)
+    why = f"opened as an emergency: {opening.emergency}" if opening.emergency else "opened"
+    record_transition(session, row, State.PENDING, why, actor, now)
     return row.id
 
 
@@ -198,6 +202,7 @@ def to_release(session: Session, row: ReleaseRow) -> Release:
         reason=row.reason,
         run_url=row.run_url,
         kind=Kind(row.kind),
+        emergency=row.emergency,
     )
 
 

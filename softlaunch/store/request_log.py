@@ -1,15 +1,17 @@
 """Writing the request log: rows of many requests in one transaction, with the watermark up to which it is complete."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import insert, update
+from sqlalchemy import func, insert, update
 from sqlalchemy.exc import DataError, IntegrityError
-from sqlmodel import Session, SQLModel
+from sqlmodel import Session, SQLModel, col, select
 
 from softlaunch.store.database import Database
+from softlaunch.store.losses import Cause, take_back
 from softlaunch.store.tables import (
     BreakerTripRow,
     DropRow,
@@ -105,6 +107,9 @@ _TABLES: Mapping[type[Record], type[SQLModel]] = {
     ScoreRecord: ScoreRow,
     BreakerTripRecord: BreakerTripRow,
 }
+HEARD_SECONDS = 5.0
+"""A gateway that was silent for longer is not waited for by those who read the log."""
+_HEARD_ONCE = frozenset({"feedback", "scores"})  # another gateway may have taken the same rating at the same moment
 _CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)  # sqlite3 raises the last one bare
 
 
@@ -112,6 +117,8 @@ _CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)  # sqlite3 raises t
 class Heartbeat:
     """A gateway's sign of life: complete up to `complete_until` (epoch seconds), `revisions` of the routes it saw.
 
+    `counts` says for each app how many requests it has begun, how many of them the log accounts for with this batch,
+    and how many it lately began a second. `silent_since` is set where nothing could be written for a while.
     `stopped_at` makes it the last one.
     """
 
@@ -122,6 +129,8 @@ class Heartbeat:
     complete_until: float
     revisions: Mapping[str, int] = field(default_factory=dict)
     stopped_at: float | None = None
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    silent_since: float | None = None
 
 
 def write_batch(
@@ -135,7 +144,7 @@ def write_batch(
     try:
         with database.begin() as session:
             _insert(session, records)
-            _close_batch(session, drops, heartbeat)
+            _close_batch(session, records, drops, heartbeat)
     except _CONTENT_ERRORS:
         return _write_singly(database, records, drops, heartbeat)
     return {}
@@ -153,7 +162,7 @@ def _write_singly(
             except _CONTENT_ERRORS:
                 refused[record.app] = refused.get(record.app, 0) + isinstance(record, RequestRecord)
         counted = {app: drops.get(app, 0) + refused.get(app, 0) for app in {*drops, *refused}}
-        _close_batch(session, counted, heartbeat)
+        _close_batch(session, records, counted, heartbeat)
     return refused
 
 
@@ -169,13 +178,23 @@ def _insert(session: Session, records: Sequence[Record]) -> None:
 @cache
 def _statement(table: str, columns: tuple[str, ...], mark: str) -> str:
     """The driver's own insert: a record is its row already, and SQLAlchemy's handling costs as much as the writing."""
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join([mark] * len(columns))})"  # noqa: S608  (ours)
+    twice = " ON CONFLICT DO NOTHING" if table in _HEARD_ONCE else ""
+    values = ", ".join([mark] * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}){twice}"  # noqa: S608  (ours)
 
 
-def _close_batch(session: Session, drops: Mapping[str, int], heartbeat: Heartbeat) -> None:
+def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat) -> None:
+    late = _late(session, records, heartbeat) if heartbeat.silent_since is not None else {}
     counted = [
-        {"gateway_id": heartbeat.gateway_id, "app": app, "count": count, "noted_at": heartbeat.heard_at}
-        for app, count in drops.items()
+        {
+            "gateway_id": heartbeat.gateway_id,
+            "app": app,
+            "count": count,
+            "noted_at": heartbeat.heard_at,
+            "cause": cause,
+        }
+        for cause, counts in (("", drops), (Cause.LATE, late))
+        for app, count in counts.items()
         if count
     ]
     if counted:
@@ -185,10 +204,24 @@ def _close_batch(session: Session, drops: Mapping[str, int], heartbeat: Heartbea
         "complete_until": heartbeat.complete_until,
         "revisions": dict(heartbeat.revisions),
         "stopped_at": heartbeat.stopped_at,
+        "counts": {app: dict(counts) for app, counts in heartbeat.counts.items()},
     }
     gateways = SQLModel.metadata.tables["gateways"]
-    known = session.connection().execute(update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**told))
-    if not known.rowcount:
+    updated = update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**told)
+    known = session.connection().execute(updated.returning(gateways.c.lost_at)).one_or_none()
+    if known is None:
         session.add(
             GatewayRow(id=heartbeat.gateway_id, address=heartbeat.address, started_at=heartbeat.started_at, **told)
         )
+    elif known.lost_at is not None:
+        take_back(session, heartbeat.gateway_id, heartbeat.counts, heartbeat.heard_at)
+
+
+def _late(session: Session, records: Sequence[Record], heartbeat: Heartbeat) -> dict[str, int]:
+    """Rows by app that gates have read on without, because others wrote while this gateway couldn't."""
+    others = select(func.max(GatewayRow.complete_until)).where(
+        GatewayRow.id != heartbeat.gateway_id, col(GatewayRow.heard_at) > heartbeat.heard_at - HEARD_SECONDS
+    )
+    passed: float | None = session.exec(others).one()
+    late = (one for one in records if isinstance(one, RequestRecord) and passed is not None and one.started_at < passed)
+    return dict(Counter(one.app for one in late))

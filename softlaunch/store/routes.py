@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.policy.model import GatewayPolicy, TextPolicy, UnitPolicy
 from softlaunch.route import Route, Serving
 from softlaunch.store.database import Database
-from softlaunch.store.tables import RouteRow, VariantRow
+from softlaunch.store.tables import LedgerRow, RouteRow, VariantRow
 from softlaunch.variant import Variant
 
 
@@ -52,9 +53,21 @@ def serving_from_json(content: Mapping[str, Any]) -> Serving:
 
 def read_pulses(database: Database) -> dict[str, Pulse]:
     """Revision and beat of every app's route: one small query, meant to be asked several times a second."""
+    return read_named_pulses(database)[1]
+
+
+def read_named_pulses(database: Database) -> tuple[str | None, dict[str, Pulse]]:
+    """The ledger's own id, None where there is no route, and every route's pulse."""
+    named = select(func.min(LedgerRow.id)).scalar_subquery()
     with database.read() as session:
-        rows = session.execute(select(RouteRow.app, RouteRow.revision, RouteRow.beat)).all()
-    return {app: Pulse(revision, beat) for app, revision, beat in rows}
+        rows = session.execute(select(RouteRow.app, RouteRow.revision, RouteRow.beat, named)).all()
+    return rows[0][3] if rows else None, {app: Pulse(revision, beat) for app, revision, beat, _ in rows}
+
+
+def read_ledger_id(database: Database) -> str:
+    """What names this ledger: the same in every copy of it, and another one in every other ledger."""
+    with database.read() as session:
+        return str(session.execute(select(func.min(LedgerRow.id))).scalar_one())
 
 
 def read_route(database: Database, app: str, variants: MutableMapping[str, Variant] | None = None) -> Route | None:

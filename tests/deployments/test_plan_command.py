@@ -9,6 +9,7 @@ from builders import request_row
 from commands import Run
 
 from deployments.cli.exits import Exit
+from deployments.cli.plan import tell_plan
 from softlaunch.clock import utc_now
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
@@ -134,3 +135,23 @@ def test_a_program_that_starts_a_release_is_told_nothing(softlaunch: Run, bot: s
     """With --json there is one document and no more."""
     done = softlaunch("release", "start", bot, "--variant", "no-such-variant", "--without-prefect", "--json")
     assert "Outlook" not in done.out + done.err
+
+
+def test_a_forecast_that_breaks_stops_no_release(
+    bot: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever goes wrong in foreseeing, it is said, and the release begins."""
+
+    def broken(*_: object) -> None:
+        raise OverflowError("cannot convert float infinity to integer")
+
+    monkeypatch.setattr("deployments.cli.plan.foresee", broken)
+    tell_plan(bot, None)
+    assert "Outlook: missing, it could not be made (OverflowError); the release goes on" in capsys.readouterr().err
+
+
+def test_a_figure_that_is_none_is_refused_by_name(softlaunch: Run, bot: str) -> None:
+    """Infinity passes the option's range and is refused nevertheless."""
+    done = softlaunch("plan", bot, "--requests-per-hour", "inf")
+    assert done.code == Exit.USAGE
+    assert "--requests-per-hour is inf" in done.err

@@ -122,3 +122,17 @@ def test_rollback_without_anything_to_take_back_says_how_things_stand(softlaunch
     done = softlaunch("rollback", "bot")
     assert done.code == Exit.USAGE
     assert "no release of 'bot' is recorded" in done.err
+
+
+def test_rollback_to_a_version_by_name(softlaunch: Run, bot: Path) -> None:
+    """What serves already is fine, again and again; what never served is refused with what to do."""
+    for _ in range(2):
+        stays = softlaunch("rollback", "bot", "--to", "current", "--json")
+        assert (stays.code, orjson.loads(stays.out)["changed"]) == (Exit.OK, False)
+    refused = softlaunch("rollback", "bot", "--to", "improved")
+    assert refused.code == Exit.USAGE
+    assert "has never served bot's users" in refused.err
+    forced = softlaunch("rollback", "bot", "--to", "improved", "--untried", "--reason", "the provider is gone")
+    assert (forced.code, "is served by" in forced.out) == (Exit.OK, True)
+    assert "the provider is gone" in softlaunch("history", "bot", "--json").out
+    assert softlaunch("rollback", "bot", "--untried").code == Exit.USAGE

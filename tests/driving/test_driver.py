@@ -273,7 +273,7 @@ def test_a_question_is_put_once_and_an_approval_moves_on(database: Database) -> 
         assert "waits for a person" in progress.told
     assert scene.route().beat == beat + 5
     with database.begin() as session:
-        answer(session, Reply(APP, Answer.APPROVED, Person("anna", "test")), scene.clock.now)
+        answer(session, Reply(APP, Answer.APPROVED, Person("ben", "test")), scene.clock.now)
     driver.let_go(scene.release_id, token)
     assert scene.drive_to_end().state is State.PROMOTED
     assert sum(text.startswith(APP) and "Begin canary 100 %?" in text for text in told(database)) == 1

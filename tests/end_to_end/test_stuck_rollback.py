@@ -17,6 +17,7 @@ from end_to_end.deployed import Environment, softlaunch
 from servers import wait_until
 from sqlmodel import select
 
+from deployments.cli.exits import Exit
 from softlaunch.store.database import Database
 from softlaunch.store.tables import GatewayRow
 
@@ -76,14 +77,16 @@ def test_a_gateway_that_hangs_is_named_until_it_follows(tmp_path: Path, migrated
     scene.drive_to_end()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SOFTLAUNCH_", "PREFECT_"))}
     environment: Environment = {**kept, "SOFTLAUNCH_HOME": str(tmp_path)}
-    command = [sys.executable, "-m", "deployments.cli", "gateway", "--port", "0", "--log-level", "error"]
-    with running(command, environment) as gateway:
+    serving = [sys.executable, "-m", "deployments.cli", "gateway", "--port", "0", "--log-level", "error"]
+    with running(serving, environment) as gateway:
         promoted = scene.route().revision
         wait_until(lambda: serves_by(database) == promoted, "the gateway serves what was promoted", 60)
         with hanging(gateway, tmp_path / "ledger.db"):
-            said = orjson.loads(softlaunch(environment, "rollback", APP, "--reason", "users complain", "--json"))
+            command = ("rollback", APP, "--reason", "users complain", "--json")
+            said = orjson.loads(softlaunch(environment, *command, code=Exit.INCONCLUSIVE))
             assert (said["state"], said["gateways_following"]) == ("rolled_back", 0)
             (behind,) = said["gateways_behind"]
+            assert said["gateways_unknown"] == [behind]
 
             def incidents() -> list[dict[str, str]]:
                 softlaunch(environment, "reconcile")
@@ -97,7 +100,7 @@ def test_a_gateway_that_hangs_is_named_until_it_follows(tmp_path: Path, migrated
             )
         wait_until(lambda: serves_by(database) > promoted, "the gateway follows", 60)
         assert incidents() == []
-        again = softlaunch(environment, "rollback", APP, "--reason", "make sure of it")
+        again = softlaunch(environment, "rollback", APP, "--to", "production", "--reason", "make sure")
         assert "All 1 running gateways follow" in again
-    assert "No gateway is running." in softlaunch(environment, "rollback", APP, "--reason", "once more")
+    assert "No gateway is running." in softlaunch(environment, "rollback", APP, "--to", "production")
     database.close()

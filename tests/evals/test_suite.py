@@ -230,3 +230,29 @@ def test_a_metric_that_asks_leaves_accuracy_open(tmp_path: Path) -> None:
     found = accuracy(read, read.sample("fine"))
     assert found.value is None
     assert "asks a model" in found.reason
+
+
+@pytest.mark.parametrize("name", ["golden.jsonl", "golden.yaml"])
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ({"metric": "json_schema", "contract": {"$ref": "file:///etc/passwd"}}, "leads nowhere in it"),
+        ({"metric": "json_schema", "contract": {"$ref": "#"}}, "back to itself"),
+        ({"metric": "json_schema", "contract": {"pattern": "("}}, "is not a 'regex'"),
+        ('json_schema:contract="{\\"$ref\\": \\"#/nope\\"}"', "'#/nope' leads nowhere"),
+        ({"metric": "regex", "expected": "a{99999999999}"}, "repetition number is too large"),
+    ],
+)
+def test_a_metric_that_can_not_be_used_names_file_line_and_case(
+    tmp_path: Path, name: str, metric: object, said: str
+) -> None:
+    """Nothing is asked of a model before."""
+    path = tmp_path / name
+    row = {"id": "g04", "question": "q", "metrics": [metric]}
+    path.write_bytes(orjson.dumps({"cases": [row]} if name.endswith("yaml") else row))
+    with pytest.raises(SuiteError) as caught:
+        load_suite(path)
+    line = next(one for one in str(caught.value).splitlines() if "line 1" in one)
+    assert said in line
+    assert str(path) in line
+    assert "(case g04)" in line

@@ -174,3 +174,51 @@ def test_published_benchmarks_become_golden_sets(realdata: Path) -> None:
     assert (len(cases), len(notes)) == (67, 13)
     assert notes[0] == "line 24: question 104 is left out: its published reference answer is wrong"
     assert {metric.key for case in cases for metric in case.own_metrics} == {"rubric:scale=10"}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "content", "said"),
+    [
+        pytest.param(
+            Source.CSV,
+            "x.csv",
+            "question,expected\nWie groß?,10\n".encode("cp1252"),
+            "not UTF-8.*WINDOWS-1252",
+            id="cp1252",
+        ),
+        pytest.param(
+            Source.CSV, "x.csv", b"question,expected\nWhat, then?,9:00\n", "line 2: .*longer", id="a ragged row"
+        ),
+        pytest.param(Source.CSV, "x.csv", b"question,expected\nWhat?\n", "line 2: .*shorter", id="a short row"),
+        pytest.param(
+            Source.PROMPTFOO,
+            "x.yaml",
+            b"tests:\n  - vars: [a]\n",
+            "line 2: vars: .*expected a mapping",
+            id="listed variables",
+        ),
+        pytest.param(
+            Source.PROMPTFOO, "x.yaml", b"tests:\n  - vars: {a: 2026-02-30}\n", "a date that exists", id="no date"
+        ),
+        pytest.param(
+            Source.MT_BENCH, "x.jsonl", b'{"question_id": [1], "turns": ["a"]}\n{"a": NaN}', "found NaN", id="NaN"
+        ),
+        pytest.param(
+            Source.ALPACA_EVAL, "x.json", b'[{"instruction": "a", "instruction": "b"}]', "given twice", id="twice"
+        ),
+    ],
+)
+def test_a_broken_file_of_another_tool_is_named(
+    tmp_path: Path, source: Source, name: str, content: bytes, said: str
+) -> None:
+    """With the line, and the way to mend it: nothing is guessed, and nothing wrong gets into a golden set."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SuiteError, match=said):
+        import_cases(tmp_path / name, source)
+
+
+def test_a_cell_may_be_long(tmp_path: Path) -> None:
+    """Python's csv stops at 131,072 characters by itself."""
+    (tmp_path / "x.csv").write_text("question,expected\n" + "x" * 140_000 + ",9\n")
+    (case,), _ = import_cases(tmp_path / "x.csv", Source.CSV)
+    assert case.question == "x" * 140_000

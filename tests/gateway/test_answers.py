@@ -1,115 +1,26 @@
-"""Reading providers' answers, whole and streamed, in whatever pieces they arrive."""
+"""Reading providers' answers: what they cost, who gave them, and what became of them."""
 
-from itertools import pairwise
+from typing import Any
 
+import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from servers import stream_events
 
-from softlaunch.gateway.answers import Facts, MalformedAnswerError, StreamReader, read_completion, text_of
-from softlaunch.usage import Usage
-
-EVENTS = list(stream_events({"model": "m", "stream_options": {"include_usage": True}}))
-STREAM = b"".join(EVENTS)
-WITHOUT_USAGE = b"".join(event for event in EVENTS if b'"usage"' not in event)
-
-
-@given(cuts=st.lists(st.integers(0, len(STREAM)), max_size=12), crlf=st.booleans())
-def test_a_stream_is_read_alike_however_it_is_cut(*, cuts: list[int], crlf: bool) -> None:
-    """Pieces of any size give the same events, the same facts and the same text."""
-    stream = STREAM.replace(b"\n", b"\r\n") if crlf else STREAM
-    reader = StreamReader(usage_wanted=False, keep_text=True)
-    edges = [0, *sorted(cuts), len(stream)]
-    passed = b"".join(reader.feed(stream[start:end]) for start, end in pairwise(edges))
-    passed += reader.close()
-    assert passed.replace(b"\r\n", b"\n") == WITHOUT_USAGE
-    assert reader.whole
-    assert reader.facts == Facts("m-resolved", None, Usage(100, 10))
-    assert "".join(reader.texts) == "I am m."
-
-
-def test_usage_is_passed_on_to_those_who_asked() -> None:
-    """The last chunk, with usage and without choices, is left out only where the client didn't ask for it."""
-    assert StreamReader(usage_wanted=True).feed(STREAM) == STREAM
-
-
-def test_the_first_token_is_not_the_role() -> None:
-    """The opening chunk only says who speaks."""
-    reader = StreamReader(usage_wanted=False)
-    reader.feed(EVENTS[0])
-    assert not reader.token_seen
-    reader.feed(EVENTS[1])
-    assert reader.token_seen
-
-
-@pytest.mark.parametrize(
-    ("stream", "whole"),
-    [
-        pytest.param(STREAM, True, id="all of it"),
-        pytest.param(b"".join(EVENTS[:-1]), True, id="finished, without the closing mark"),
-        pytest.param(STREAM.rstrip(b"\n"), True, id="the last blank line is missing"),
-        pytest.param(b"".join(EVENTS[:3]), False, id="cut between events"),
-        pytest.param(b"data: [DONE]\n\n", False, id="closed without an answer"),
-        pytest.param(b"", False, id="nothing at all"),
-        pytest.param(STREAM[:-14] + b'data: {"error": {"message": "x"}}\n\n', False, id="an error event"),
-        pytest.param(b": alive\n\n" + EVENTS[0] + b"event: x\n\n" + STREAM, True, id="comments"),
-        pytest.param(
-            b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
-            b'data: {"choices":[{"index":1,"delta":{"content":"x"}}]}\n\n',
-            False,
-            id="one of two choices unfinished",
-        ),
-    ],
+from softlaunch.gateway.answers import (
+    Asked,
+    Facts,
+    MalformedAnswerError,
+    ReportedError,
+    read_completion,
+    text_of,
 )
-def test_a_stream_is_whole_when_its_choices_have_finished(*, stream: bytes, whole: bool) -> None:
-    """A stream without an end is no answer, whatever closing marks it has."""
-    reader = StreamReader(usage_wanted=True)
-    reader.feed(stream)
-    reader.close()
-    assert reader.whole is whole
-
-
-@pytest.mark.parametrize(
-    "event",
-    [
-        pytest.param(b"<html>\n\n", id="a web page"),
-        pytest.param(b'data: {"error": {"message": "x"}}\n\n', id="an error at once"),
-        pytest.param(b"data: {broken\n\n", id="no JSON"),
-        pytest.param(b"data: 7\n\n", id="no object"),
-        pytest.param(b'data: {"choices": "x"}\n\n', id="choices that are no list"),
-        pytest.param(b'data: {"choices": ["x"]}\n\n', id="a choice that is no object"),
-        pytest.param(b"x" * (4 * 1024 * 1024 + 1), id="an event without end"),
-    ],
-)
-def test_a_broken_event_is_malformed(event: bytes) -> None:
-    """What no client could read isn't passed on."""
-    with pytest.raises(MalformedAnswerError):
-        StreamReader(usage_wanted=True).feed(event)
-
-
-def test_what_was_good_before_a_broken_event_is_passed_on() -> None:
-    """Also where a busy network brings both in one piece; what stands behind the broken event is not."""
-    reader = StreamReader(usage_wanted=True)
-    reader.feed(EVENTS[0])
-    reader.check()
-    assert reader.feed(EVENTS[1] + b"data: {broken\n\n" + EVENTS[2]) == EVENTS[1]
-    with pytest.raises(MalformedAnswerError, match="no JSON"):
-        reader.check()
-
-
-def test_signs_of_life_before_the_first_chunk_are_kept_back() -> None:
-    """As long as nothing was passed on, stable can still answer instead."""
-    reader = StreamReader(usage_wanted=True)
-    assert reader.feed(b": alive\n\n") == b""
-    assert reader.feed(EVENTS[0] + b": alive\n\n") == EVENTS[0] + b": alive\n\n"
+from softlaunch.request_outcome import RequestOutcome
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": {}}'])
 def test_a_body_without_choices_is_malformed(body: bytes) -> None:
     """A 200 that holds no answer is a failure of the provider."""
     with pytest.raises(MalformedAnswerError):
-        read_completion(body, Facts())
+        read_completion(body, Facts(), Asked())
 
 
 def test_figures_that_no_database_could_hold_are_left_out() -> None:
@@ -132,8 +43,72 @@ def test_text_of(choice: object, text: str) -> None:
     assert text_of({"choices": [choice]}) == text
 
 
-def test_an_event_is_bounded() -> None:
-    """A provider that never ends an event can't fill the memory, and the settings say how much is too much."""
-    reader = StreamReader(usage_wanted=False, longest_event=50)
-    with pytest.raises(MalformedAnswerError, match="more than 50 bytes"):
-        reader.feed(b"data: " + b"x" * 60)
+CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+BROKEN = {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{"a": '}}
+
+
+def whole(finish: str | None, **message: Any) -> bytes:
+    """A completion with one choice."""
+    return orjson.dumps({"choices": [{"index": 0, "finish_reason": finish, "message": message}]})
+
+
+@pytest.mark.parametrize(
+    ("body", "json", "outcome"),
+    [
+        pytest.param(whole("stop", content="hi"), False, "answered", id="text"),
+        pytest.param(whole("stop", content=[{"type": "text", "text": "hi"}]), False, "answered", id="text in parts"),
+        pytest.param(whole("stop", content=None, refusal="No."), False, "answered", id="a refusal in words"),
+        pytest.param(whole("tool_calls", content=None, tool_calls=[CALL]), False, "answered", id="a tool call"),
+        pytest.param(whole("stop", content=None, audio={"id": "a"}), False, "answered", id="speech"),
+        pytest.param(whole("length", content="hi"), False, "truncated", id="cut short"),
+        pytest.param(whole("stop", content=""), False, "empty", id="nothing"),
+        pytest.param(whole("stop", content=" \n"), False, "empty", id="white space"),
+        pytest.param(whole("length", content=None, reasoning_content="hm"), False, "empty", id="thought, said nothing"),
+        pytest.param(whole("content_filter", content=None), False, "filtered", id="withheld"),
+        pytest.param(whole("content_filter", content="The way to"), False, "filtered", id="broken off by a filter"),
+        pytest.param(whole("tool_calls", tool_calls=[BROKEN]), False, "invalid", id="arguments that don't parse"),
+        pytest.param(whole("stop", function_call={"arguments": "[1]"}), False, "invalid", id="arguments of no object"),
+        pytest.param(whole("stop", content='{"a": 1}'), True, "answered", id="JSON as asked"),
+        pytest.param(whole("stop", content="Sure! {"), True, "invalid", id="no JSON though asked"),
+        pytest.param(whole("length", content='{"a": '), True, "invalid", id="JSON cut short"),
+        pytest.param(whole("stop", content=None, refusal="No."), True, "answered", id="a refusal where JSON was asked"),
+    ],
+)
+def test_what_became_of_a_whole_answer(*, body: bytes, json: bool, outcome: str) -> None:
+    """By what it says, why it ended, and what was asked for."""
+    assert read_completion(body, Facts(), Asked(json=json)).outcome == outcome
+
+
+def test_the_best_choice_decides() -> None:
+    """Whoever asked for several takes one that serves."""
+    choices = [{"finish_reason": "content_filter"}, {"finish_reason": "stop", "message": {"content": "hi"}}]
+    body = orjson.dumps({"choices": choices})
+    assert read_completion(body, Facts(), Asked(2)).outcome is RequestOutcome.ANSWERED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"error": {"message": "no", "code": 429}}', id="an error document"),
+        pytest.param(b'{"choices": [{"finish_reason": "error", "error": {"message": "x"}}]}', id="a failed choice"),
+        pytest.param(b'{"detail": "Not here"}', id="FastAPI's"),
+    ],
+)
+def test_an_error_with_status_200_is_an_error(body: bytes) -> None:
+    """Whatever HTTP says of it."""
+    with pytest.raises(ReportedError):
+        read_completion(body, Facts(), Asked())
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        pytest.param({}, Asked(), id="nothing"),
+        pytest.param({"n": 3, "response_format": {"type": "json_object"}}, Asked(3, json=True), id="three in JSON"),
+        pytest.param({"n": "x", "response_format": 7, "stream_options": []}, Asked(), id="nonsense"),
+        pytest.param({"stream_options": {"include_usage": True}}, Asked(usage=True), id="usage"),
+    ],
+)
+def test_what_was_asked(body: dict[str, Any], asked: Asked) -> None:
+    """Whatever a client wrote."""
+    assert Asked.of(body) == asked

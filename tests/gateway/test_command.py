@@ -100,6 +100,10 @@ def test_it_does_not_need_prefect() -> None:
     [
         pytest.param([], {"SOFTLAUNCH_CLIENT_KEYS": " ,"}, "holds an empty key", id="keys that are none"),
         pytest.param(["--cors-origin", "chat.example.com"], {}, "is no origin", id="an origin without its scheme"),
+        pytest.param([], {"SOFTLAUNCH_FEEDBACK_KEYS": "a,"}, "let the key that asked rate", id="half a list of keys"),
+        pytest.param(
+            [], {"SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES": "proxy"}, "such as 10.0.0.7", id="a proxy that is no address"
+        ),
         pytest.param(["--host", "192.0.2.1"], {}, "can't listen on 192.0.2.1", id="an address of somebody else"),
     ],
 )

@@ -145,7 +145,7 @@ def test_feedback_that_belongs_nowhere(guarded: World, body: dict[str, str], sta
         pytest.param(
             b'{"model":"support-bot","messages":[{"x":' + b"[" * 300 + b"]" * 300 + b"}]}",
             400,
-            "request_at_fault",
+            "invalid_json",
             "passed on",
             id="nested too deep to be written",
         ),

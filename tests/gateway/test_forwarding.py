@@ -9,7 +9,13 @@ from multidict import CIMultiDict
 from servers import FakeModels
 from worlds import APP, World, running_world, variant
 
-from softlaunch.gateway.forwarding import content_type_of, request_headers, response_headers, with_request_id
+from softlaunch.gateway.forwarding import (
+    content_type_of,
+    joined,
+    own_headers,
+    request_headers,
+    response_headers,
+)
 from softlaunch.variant import ModelVersion
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -106,9 +112,16 @@ def test_raw_bytes_do_not_come_down(value: bytes) -> None:
 
 def test_whose_request_id_it_is() -> None:
     """The provider's stays the provider's; ours is there by its own name in any case."""
-    assert with_request_id([], "bot-1") == [(b"x-softlaunch-request-id", b"bot-1"), (b"x-request-id", b"bot-1")]
+    own = own_headers("bot-1", "abc", None)
+    assert own == [
+        (b"x-softlaunch-request-id", b"bot-1"),
+        (b"x-softlaunch-variant", b"abc"),
+        (b"x-request-id", b"bot-1"),
+    ]
+    assert joined(own, []) == own
     theirs = (b"x-request-id", b"req_1")
-    assert with_request_id([theirs], "bot-1") == [theirs, (b"x-softlaunch-request-id", b"bot-1")]
+    assert joined(own, [theirs]) == [*own[:2], theirs]
+    assert (b"x-softlaunch-arm", b"stable") in own_headers("bot-1", "abc", "stable")
 
 
 UP = {"traceparent": TRACE.decode(), "Idempotency-Key": "k1", "OpenAI-Organization": "org-1"}

@@ -39,7 +39,9 @@ def test_compressed_requests(world: World) -> None:
     assert world.client.post(CHAT, content=bomb, headers={"Content-Encoding": "gzip"}).status_code == 413
     unknown = world.client.post(CHAT, content=packed, headers={"Content-Encoding": "lzma"})
     assert (unknown.status_code, "br" in unknown.headers["accept-encoding"]) == (415, True)
-    rated = gzip.compress(json.dumps({"request_id": f"{APP}-12", "thumbs": "up"}).encode())
+    rated = gzip.compress(
+        json.dumps({"request_id": answered.headers["x-softlaunch-request-id"], "thumbs": "up"}).encode()
+    )
     assert world.client.post("/v1/feedback", content=rated, headers={"Content-Encoding": "gzip"}).status_code == 202
 
 

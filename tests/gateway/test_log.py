@@ -1,5 +1,6 @@
 """The log sink: bounded, honest about what it lost, and with a watermark that never promises too much."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ from sqlalchemy import event, text
 
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
+from softlaunch.gateway.tally import LossAccount
+from softlaunch.store.counters import CounterFile, Owner
 from softlaunch.store.database import Database
+from softlaunch.store.losses import LossWatch
 from softlaunch.store.migrate import open_database
 from softlaunch.store.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord
+from softlaunch.store.routes import read_ledger_id
 from softlaunch.store.tables import GatewayRow
 
 Started = Callable[..., LogSink]
@@ -98,9 +103,9 @@ def test_a_request_under_way_holds_the_watermark(start: Started, ledger: Databas
     """Until a request is closed nobody is told that the log is complete beyond its start."""
     log = start()
     clock.now = 1001.0
-    token, started_at = log.begin()
+    token, started_at = log.begin("bot")
     clock.now = 1002.0
-    later, _ = log.begin()
+    later, _ = log.begin("bot")
     clock.now = 1010.0
     log.end(later)
     wait_until(lambda: complete_until(ledger) == started_at == 1001.0, "the watermark stands at the first")
@@ -116,7 +121,7 @@ def test_the_watermark_never_passes_a_row_that_is_not_there(start: Started, ledg
     expected = []
     for number in range(300):
         clock.now += 0.01
-        token, started_at = log.begin()
+        token, started_at = log.begin("bot")
         expected.append(started_at)
         log.put(row(started_at, f"bot-{number}"))
         log.end(token)
@@ -132,7 +137,7 @@ def test_a_clock_set_back_starts_nothing_before_the_watermark(start: Started, le
     clock.now = 1010.0
     wait_until(lambda: complete_until(ledger) == 1010.0, "the watermark moves")
     clock.now = 900.0
-    _, started_at = log.begin()
+    _, started_at = log.begin("bot")
     assert started_at >= 1010.0
 
 
@@ -170,7 +175,7 @@ def test_a_full_disk_is_survived_and_counted(start: Started, ledger: Database, c
     wide = "w" * 2000
     for number in range(200):
         clock.now += 0.01
-        token, started_at = log.begin()
+        token, started_at = log.begin("bot")
         log.put(row(started_at, f"bot-{number}-{wide}"))
         log.end(token)
     wait_until(lambda: log.failed_writes > 0, "a write fails")
@@ -188,7 +193,7 @@ def test_feedback_is_refused_rather_than_lost(start: Started, ledger: Database) 
     free = fill_the_disk(ledger)
     log = start(log_rows=2)
     rating = FeedbackRecord("bot-" + "x" * 100_000, "bot", 1.0, "thumbs", 5.0)
-    assert log.put_feedback(rating, rating)
+    assert log.put_feedback(rating, rating._replace(kind="stars"))
     wait_until(lambda: log.failed_writes > 0, "a write fails")
     assert not log.put_feedback(rating)
     free()
@@ -211,3 +216,46 @@ def test_texts_too_large_for_memory_cost_their_row_nothing(start: Started, ledge
     wait_until(lambda: ask(ledger, "select request_id from texts") == ["bot-2"], "the small text is written")
     assert ask(ledger, "select request_id from requests") == ["bot-1", "bot-2"]
     assert log.dropped_total["bot"] == 0
+
+
+def test_heartbeats_tell_what_was_begun_and_what_is_accounted_for(start: Started, ledger: Database) -> None:
+    """Requests under way are begun and not logged; dropped ones are accounted for."""
+    sink = start(log_rows=1_000)
+    first, started_at = sink.begin("bot")
+    sink.begin("bot")
+    third, _ = sink.begin("bot")
+    sink.put(row(started_at))
+    sink.end(first)
+    sink.drop("bot")
+    sink.end(third)
+
+    def counts() -> dict[str, Any]:
+        told = ask(ledger, "select counts from gateways")
+        return json.loads(told[0]).get("bot", {}) if told else {}
+
+    wait_until(lambda: counts().get("logged") == 2, "the heartbeat tells of what was written")
+    assert counts()["begun"] == 3
+
+
+def test_a_gateway_that_stops_in_order_leaves_no_counts(ledger: Database, clock: Clock, tmp_path: Path) -> None:
+    """And one that couldn't write its last rows leaves them to be counted as lost."""
+
+    def stopped(name: str, *, broken: bool) -> None:
+        owner = Owner(name, "here", 1000.0, read_ledger_id(ledger))
+        account = LossAccount(CounterFile(tmp_path / "counts", owner), LossWatch(ledger, None))
+        limits = Limits(heartbeat_seconds=0.0)
+        named: dict[str, Any] = {"gateway_id": name, "address": "here", "revisions": dict, "limits": limits}
+        sink = LogSink(ledger, wall_clock=clock, account=account, **named)
+        sink.start()
+        token, started_at = sink.begin("bot")
+        if broken:
+            with ledger.begin() as session:
+                session.execute(text("alter table requests rename to gone"))
+        sink.put(row(started_at))
+        sink.end(token)
+        sink.stop()
+
+    stopped("in-order", broken=False)
+    assert list((tmp_path / "counts").iterdir()) == []
+    stopped("broken", broken=True)
+    assert [path.name for path in (tmp_path / "counts").iterdir()] == ["broken.counts"]

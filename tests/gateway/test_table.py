@@ -146,3 +146,41 @@ def test_nothing_is_known_before_the_first_reading(tmp_path: Path) -> None:
     assert not table.refresh()
     assert not table.has_been_read
     assert table.seconds_since_read == float("inf")
+
+
+def test_a_replaced_ledger_proves_nothing(routed: Routed, caplog: pytest.LogCaptureFixture) -> None:
+    """The candidate goes when the lease runs out, whoever beats in which file; it is said once, and shown."""
+    routed.start_canary()
+    path = routed.database.path
+    assert path is not None
+    copied = path.with_name("copy.db")
+    with routed.database.engine.connect() as connection:
+        connection.connection.cursor().execute("VACUUM INTO ?", (str(copied),))
+    copied.rename(path)
+    for _ in range(60):
+        assert not routed.look()
+    assert not routed.allowed()
+    assert "ledger.db was replaced by another one" in routed.table.problem
+    assert len([record for record in caplog.records if "replaced" in record.message]) == 1
+    assert not any(record.exc_info for record in caplog.records)
+
+
+def test_a_ledger_that_went_back_proves_nothing(routed: Routed) -> None:
+    """A backup that was put into the very file: a beat that differs is no sign of life."""
+    routed.start_canary()
+    with routed.database.begin() as session:
+        session.execute(update(RouteRow).values(beat=RouteRow.beat - 1))
+    for _ in range(60):
+        assert not routed.look()
+    assert not routed.allowed()
+    assert "the ledger went back in time" in routed.table.problem
+
+
+def test_another_ledger_at_the_same_address_proves_nothing(routed: Routed) -> None:
+    """Its routes may be called the same."""
+    routed.start_canary()
+    with routed.database.begin() as session:
+        session.execute(text("update ledger set id = 'another'"))
+    routed.beat()
+    assert not routed.look()
+    assert "the ledger was replaced by another one; restart this gateway" in routed.table.problem

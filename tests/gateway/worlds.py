@@ -14,7 +14,6 @@ from servers import FakeModels, running_gateway, wait_until
 from sqlalchemy import text, update
 from sqlmodel import col, select
 
-from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.limits import Limits
 from softlaunch.policy.model import BreakerPolicy, GatewayPolicy, TextPolicy, UnitPolicy
 from softlaunch.route import Serving
@@ -159,10 +158,9 @@ def running_world(
     limits: Limits = QUICK,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    cors: Cors | None = None,
-    tell_arm: bool = True,
+    **options: Any,
 ) -> Iterator[World]:
-    """A world whose breaker never trips and whose timeout is 30 s, unless said otherwise."""
+    """A world whose breaker never trips and whose timeout is 30 s, unless said otherwise; `options` of its gateway."""
     serving = Serving(
         salt="pepper",
         unit=unit or UnitPolicy(),
@@ -175,7 +173,7 @@ def running_world(
     record(database, stable, candidate, serving)
     world = World(database, models, stable, candidate)
     gateway_running = running_gateway(
-        database_url, limits=limits, client_keys=client_keys, environment=environment, cors=cors, tell_arm=tell_arm
+        database_url, limits=limits, client_keys=client_keys, environment=environment, **options
     )
     with ExitStack() as gateway_stack:
         world.url = gateway_stack.enter_context(gateway_running)

@@ -22,7 +22,7 @@ from softlaunch.people.approvers import Person, Ruling
 from softlaunch.release import State
 from softlaunch.store.database import Database
 from softlaunch.store.releases import Actor
-from softlaunch.store.tables import ApprovalRow, VoteRow
+from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow
 
 BEN, CEM = Person("ben", "command line"), Person("cem", "slack", "U0CEM000")
 MALLORY = Person("mallory", "slack", "U0MALLORY")
@@ -73,6 +73,18 @@ def test_the_first_answer_counts(database: Database, first: Answer) -> None:
     assert (row.state, row.decided_by, row.decided_from, row.reason) == (first, "ben", "command line", "looks fine")
     assert votes(database) == [("ben", first, "decided"), ("cem", other, "late")]
     assert told(database)[-1].endswith("Begin canary 100 %? (looks fine)")
+
+
+def test_who_started_it_from_slack_does_not_approve_it_at_the_command_line(database: Database) -> None:
+    """A release that a button starts is recorded by a handle; the audit knows whose it is."""
+    scene = asked(database)
+    with database.begin() as session:
+        session.get_one(ReleaseRow, scene.release_id).opened_by = "cemmy"
+        drift = {"said": "pin", "reason": "", "ruling": Ruling.DECIDED, "told": "begun", "said_at": NOON}
+        session.add(VoteRow(app=APP, person="cem", name="cemmy", origin="slack", **drift))
+    ruling, said = say(database, Answer.APPROVED, Person("cem", "command line"))
+    assert (ruling, "you started this" in said) == (Ruling.REFUSED, True)
+    assert say(database, Answer.APPROVED, BEN)[0] is Ruling.DECIDED
 
 
 def test_a_stranger_changes_nothing_and_is_recorded(database: Database) -> None:

@@ -6,7 +6,7 @@ import pytest
 from builders import make_policy
 
 from softlaunch.driving.decision import Answer
-from softlaunch.people.approvers import Person, Ruling, known_as, people_needed, refusal, weigh
+from softlaunch.people.approvers import Person, Ruling, known_as, people_needed, refusal, weigh, who_else_is_needed
 from softlaunch.policy.model import Policy
 
 ANNA = {"name": "anna", "slack": "U0ANNA00"}
@@ -66,6 +66,50 @@ def test_who_starts_a_release_needs_somebody_else(person: Person, said: Answer, 
     """They may stop it, though, at any time."""
     rules = policy(ANNA, {"name": "ben"}, ONCALL)
     assert (refusal(rules, person, "anna", said) is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("starter", "person", "allowed"),
+    [
+        pytest.param("anna", Person("anna", "command line"), False, id="the starter"),
+        pytest.param("anna", Person("ben", "command line"), True, id="somebody else"),
+        pytest.param("Anna ", Person("anna", "prefect"), False, id="as a form was filled in"),
+        pytest.param("anna@example.com", Person("anna", "prefect"), False, id="with the domain of a mail address"),
+        pytest.param("anna", Person("EXAMPLE\\anna", "command line"), False, id="with the domain of a login"),
+        pytest.param("unknown", Person("unknown", "command line"), False, id="nobody knows either"),
+    ],
+)
+def test_a_starter_needs_somebody_else_where_nobody_is_named_too(
+    starter: str,
+    person: Person,
+    allowed: bool,  # noqa: FBT001
+) -> None:
+    """A policy without approvers lets whoever reaches the ledger approve, but for who started; it may be lifted."""
+    said = refusal(policy(), person, starter, Answer.APPROVED)
+    assert (said is None) is allowed
+    assert allowed or "starter_may_approve: true" in str(said)
+    assert refusal(policy(), person, starter, Answer.REJECTED) is None
+    assert refusal(policy(starter_may_approve=True), person, starter, Answer.APPROVED) is None
+
+
+def test_an_entry_ties_a_slack_id_to_a_login_name() -> None:
+    """Who started by a Slack id doesn't approve at the command line."""
+    assert refusal(policy(ANNA), Person("anna", "command line"), "U0ANNA00", Answer.APPROVED) is not None
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        pytest.param({"stages": [{"weight_percent": 100, "approval": True}]}, "before 100 %", id="a stage asks"),
+        pytest.param({}, "should it ask", id="only a deadline may"),
+        pytest.param({"approvers": [ANNA]}, None, id="approvers are named"),
+        pytest.param({"approval": {"starter_may_approve": True}}, None, id="the starter may"),
+    ],
+)
+def test_a_starter_is_told_beforehand(parts: dict[str, Any], said: str | None) -> None:
+    """That somebody else must approve, and what lifts it, is known before the release waits for it."""
+    told = who_else_is_needed(make_policy(**parts))
+    assert told is None if said is None else said in str(told)
 
 
 def test_a_policy_may_let_the_starter_approve() -> None:

@@ -50,6 +50,39 @@ def test_five_lines_are_a_policy(tmp_path: Path) -> None:
     assert golden_set_path(policy, tmp_path / "softlaunch.yaml") == tmp_path / "golden.jsonl"
 
 
+def test_a_golden_set_outside_of_the_apps_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A policy that somebody sent must not have another file read; links are followed, and folders can be allowed."""
+    app, other = tmp_path / "app", tmp_path / "other"
+    (app / "sets").mkdir(parents=True)
+    other.mkdir()
+    (other / "golden.jsonl").write_text("secret")
+    (app / "linked.jsonl").symlink_to(other / "golden.jsonl")
+    (app / "folder").symlink_to(other)
+    (app / "inside.jsonl").symlink_to(app / "sets" / "golden.jsonl")
+    (app / "circle").symlink_to(app / "circle")
+    outside = (
+        "../other/golden.jsonl",
+        str(other / "golden.jsonl"),
+        "linked.jsonl",
+        "folder/golden.jsonl",
+        "sets/../../x",
+    )
+    for written in outside:
+        with pytest.raises(
+            PolicyError, match=r"leads out of the app's folder.*SOFTLAUNCH_GOLDEN_SET_FOLDERS"
+        ) as caught:
+            golden_set_path(_load(app, f"app: a\ngolden_set: {written}"), app / "softlaunch.yaml")
+        assert "secret" not in str(caught.value)
+    for written in ("inside.jsonl", "sets/golden.jsonl", str(app / "golden.jsonl"), "sets/../golden.jsonl"):
+        golden_set_path(_load(app, f"app: a\ngolden_set: {written}"), app / "softlaunch.yaml")
+    with pytest.raises(PolicyError, match="can't be followed"):
+        golden_set_path(_load(app, "app: a\ngolden_set: circle/x"), app / "softlaunch.yaml")
+    policy = _load(app, "app: a\ngolden_set: ../other/golden.jsonl")
+    assert golden_set_path(policy, app / "softlaunch.yaml", other).resolve() == other / "golden.jsonl"
+    monkeypatch.setenv("SOFTLAUNCH_GOLDEN_SET_FOLDERS", f"/nowhere:{other}")
+    assert golden_set_path(policy, app / "softlaunch.yaml").resolve() == other / "golden.jsonl"
+
+
 def test_blue_green_is_a_policy(tmp_path: Path) -> None:
     """A single stage of 100 percent and gates with written margins parse to what they say."""
     policy = _load(tmp_path, BLUE_GREEN)

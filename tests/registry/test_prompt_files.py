@@ -114,6 +114,26 @@ def test_a_text_file_is_one_system_message(tmp_path: Path) -> None:
             "line 5: the system message is no valid template",
             id="a broken template",
         ),
+        pytest.param(
+            "v1.0.0.md",
+            "---\nauthor: a\ncreated: 2026-02-30\n---\nx",
+            "line 3: created: found 2026-02-30, expected a date that exists",
+            id="a date that doesn't exist",
+        ),
+        pytest.param(
+            "v1.0.0.md",
+            "---\nauthor: a\n---\n\n\nHi\n{{" + "(" * 3000 + "1" + ")" * 3000 + "}}\n",
+            "line 7: the system message is no valid template: brackets are nested more than 16 deep",
+            id="3,000 brackets",
+        ),
+        pytest.param(
+            "v1.0.0.md",
+            "{% for i in range(99999) %}{% for j in range(99999) %}{{ name }}{% endfor %}{% endfor %}",
+            "line 1: prompt support@1.0.0 can't be rendered: it takes more than 100,000 steps",
+            id="a template that is too heavy whatever it is told",
+        ),
+        pytest.param("v1.0.0.md", "{{ 'x' * 10 ** 9 }}", "can't be rendered: it makes a value", id="a long text"),
+        pytest.param("v1.0.0.md", "x" * (1 << 20) + "y", "it has more than 1 MiB", id="a file that is too long"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, name: str, text: str, said: str) -> None:

@@ -64,7 +64,7 @@ def test_a_tag_protects(old_app: Path) -> None:
         run("registry", "restore", "models", "steady")
 
 
-def test_a_large_cleanup_waits_for_an_answer(old_app: Path) -> None:
+def test_a_large_cleanup_waits_for_an_answer(old_app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Exit code 5 and the command that answers; after a yes it goes, and the history shows who said it."""
     _ask_above(old_app, 0)
     refused = CliRunner().invoke(build(), ["registry", "cleanup"])
@@ -74,19 +74,28 @@ def test_a_large_cleanup_waits_for_an_answer(old_app: Path) -> None:
     waiting = run_json("registry", "cleanup", "--dry-run")
     assert waiting["question"] == {"id": 1, "answer": "pending"}
     assert "question 1 was asked: not answered yet" in run("registry", "cleanup", "--dry-run")
-    assert orjson.loads(run("approve", "shop-bot", "--question", "1", "--json"))[0]["question"] == "cleanup"
+    with pytest.raises(NotAllowedError, match="you started this"):
+        run("approve", "shop-bot", "--question", "1")
+    with monkeypatch.context() as somebody_else:
+        somebody_else.setenv("LOGNAME", "berta")
+        assert orjson.loads(run("approve", "shop-bot", "--question", "1", "--json"))[0]["question"] == "cleanup"
     assert "approved by" in run("registry", "cleanup")
     assert "support@1.2.0" not in _labels()
     assert {"asked", "answered"} <= {entry["event"] for entry in run_json("history", "shop-bot")}
 
 
 def test_approve_is_a_vote_like_any_other(old_app: Path) -> None:
-    """It counts where the policy lets this person, and is refused where it names others."""
+    """It counts where the policy lets who cleans up approve that, and is refused where it doesn't or names others."""
     _ask_above(old_app, 0, "approvers: [{name: ben-of-nowhere}]")
     with pytest.raises(NotAllowedError, match="not among its approvers"):
         run("registry", "cleanup", "--approve")
     assert "support@1.2.0" in _labels()
-    _ask_above(old_app, 0, "approvers: []")
+    _ask_above(old_app, 0)
+    with pytest.raises(NotAllowedError, match="you started this"):
+        run("registry", "cleanup", "--approve")
+    policy = old_app / "shop" / "softlaunch.yaml"
+    policy.write_text(policy.read_text().replace("starter_may_approve: false", "starter_may_approve: true"))
+    run("apply", "shop")
     assert run_json("registry", "cleanup", "--approve")["done"]["prompts"]["deleted"] == 1
 
 

@@ -106,3 +106,30 @@ def test_several_apps_ask_for_a_name(here: Path) -> None:
         run("apply", name)
     with pytest.raises(SoftlaunchError, match="name the app with --app; recorded: one, two"):
         run("variants", "show", "production")
+
+
+def test_apply_says_which_endpoints_do_not_answer(here: Path) -> None:
+    """Everything is recorded all the same; `--no-probe` asks nobody, and `policy check --probe` fails by it."""
+    run("init", "shop", "--app", "shop-bot")
+    models = Path("shop/models.yaml")
+    models.write_text(models.read_text().replace("http://127.0.0.1:8801/v1", "http://127.0.0.1:9/v1"))
+    done = CliRunner().invoke(build(), ["apply", "shop"])
+    assert (done.exit_code, "shop-bot is new in the ledger" in done.stdout) == (0, True)
+    assert "model steady at http://127.0.0.1:9/v1: can't be reached: connection refused" in done.stderr
+    assert CliRunner().invoke(build(), ["apply", "shop", "--no-probe"]).stderr == ""
+    asked = CliRunner().invoke(build(), ["policy", "check", "shop/softlaunch.yaml", "--probe", "--json"])
+    assert asked.exit_code == 1
+    assert {one["model"] for one in json.loads(asked.stdout)["endpoints"] if one["problem"]} >= {"steady"}
+    assert CliRunner().invoke(build(), ["policy", "check", "shop/softlaunch.yaml"]).exit_code == 0
+
+
+def test_a_wrong_first_endpoint_is_mended_by_apply(here: Path) -> None:
+    """Under the model's own name, before any user asked: its endpoint doesn't answer."""
+    run("init", "shop", "--app", "shop-bot")
+    models = Path("shop/models.yaml")
+    models.write_text(models.read_text().replace("http://127.0.0.1:8801/v1", "http://127.0.0.1:9/v1"))
+    first = run_json("apply", "shop")["production"]
+    models.write_text(models.read_text().replace("http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"))
+    mended = run_json("apply", "shop")
+    assert mended["production"] != first
+    assert "model steady never gave a good answer, so its record was replaced" in mended["notes"]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
 from registry.cleanup_scene import DAY, Registry, make_registry
+from sqlalchemy import text
 from sqlmodel import col, select
 
 from softlaunch.registry.restore import brought_up_to_date
@@ -93,3 +94,20 @@ def test_rows_archived_before_outcomes_were_kept_come_back_with_theirs() -> None
         ("request_at_fault", True),
         ("total_timeout", False),
     ]
+
+
+def test_archives_of_before_may_hold_a_rating_twice(registry: Registry) -> None:
+    """Of several ratings of one kind the first comes back, and the days' sums are right again."""
+    old = (NOON - 100 * DAY).timestamp()
+    with registry.database.begin() as session:
+        session.execute(text("DROP INDEX ix_feedback_once"))
+        session.add(FeedbackRow(request_id="r0", app=APP, satisfaction=0.25, kind="stars", received_at=old + 9))
+    registry.clean()
+    with registry.database.begin() as session:
+        session.execute(text("CREATE UNIQUE INDEX ix_feedback_once ON feedback (request_id, kind)"))
+    for kind, key in registry.archived():
+        if kind is Kind.REQUESTS:
+            registry.put_back(kind, key)
+    with registry.database.read() as session:
+        assert [one.satisfaction for one in session.exec(select(FeedbackRow))] == [0.75]
+    assert _days(registry) == [(0, 0, 0, 0.0), (0, 0, 0, 0.0)]

@@ -84,6 +84,8 @@ def test_a_key_is_asked_for_where_one_is_set():
         httpx.Client(base_url=running.origin) as client,
     ):
         assert client.post("/v1/chat/completions", json=BODY).status_code == 401
+        odd = client.post("/v1/chat/completions", json=BODY, headers={"Authorization": b"Bearer \xff\xfe"})
+        assert odd.status_code == 401
         allowed = client.post("/v1/chat/completions", json=BODY, headers={"Authorization": "Bearer secret"})
         assert allowed.status_code == 200
         assert client.get("/rehearsal/stats").status_code == 200
@@ -159,6 +161,7 @@ def test_a_cut_drops_the_connection_in_the_middle(http, stream):
         pytest.param({"kind": "spike", "status": 500}, 400, "belongs to the kind errors", id="a foreign parameter"),
         pytest.param({"kind": "spike", "faktor": 5}, 400, "faktor", id="a typo"),
         pytest.param({"kind": "spike", "model": "gone"}, 404, "gone", id="an unknown model"),
+        pytest.param({"kind": "spike", "model": ["m"]}, 400, "'model'", id="a list of models"),
         pytest.param([], 400, "object", id="no object"),
     ],
 )

@@ -104,3 +104,9 @@ def test_the_table_of_a_stage_has_the_same_figures() -> None:
         "+391 %",
         "812 / 790",
     )
+
+
+def test_a_reason_is_no_markup() -> None:
+    """Neither links nor HTML of other people are shown as such in Prefect's UI."""
+    text = release_markdown(make_view(State.ABORTED, reason="<img src=x> [here](http://x) `y` \x1b[2J\n# now"), LINKS)
+    assert "**&lt;img src=x&gt; \\[here\\](http://x) \\`y\\` \\\\x1b\\[2J # now**" in text

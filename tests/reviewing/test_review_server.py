@@ -69,6 +69,8 @@ def test_a_vote_is_kept_replaced_and_taken_back(database: Database) -> None:
         "candidate on c0",
     )
     assert 'data-case="c0" data-vote="candidate"' in anna.get("/").text
+    noted = {"case_id": "c0", "vote": "candidate", "note": "no\x00te"}
+    assert anna.post("/labels", json=noted, headers=TOKEN).status_code == 204  # PostgreSQL stores no NUL
     anna.post("/labels", json={"case_id": "c0", "vote": None}, headers=TOKEN)
     with database.read() as session:
         assert votes(session) == [("c0", Vote.TIE, "ben")]
@@ -79,13 +81,16 @@ def test_a_vote_is_kept_replaced_and_taken_back(database: Database) -> None:
     [
         pytest.param({}, {"case_id": "c0", "vote": "stable"}, 403, id="no token, as another site would ask"),
         pytest.param({"X-Softlaunch-Token": "guess"}, {"case_id": "c0", "vote": "stable"}, 403, id="wrong token"),
+        pytest.param({"X-Softlaunch-Token": b"\xff"}, {"case_id": "c0", "vote": "stable"}, 403, id="a token of bytes"),
         pytest.param(TOKEN, {"case_id": "c9", "vote": "stable"}, 422, id="unknown case"),
         pytest.param(TOKEN, {"case_id": "c0", "vote": "both"}, 422, id="unknown vote"),
         pytest.param(TOKEN, {"case_id": "c0", "vote": "tie", "note": "x" * 20_000}, 422, id="too long"),
         pytest.param(TOKEN, ["c0"], 422, id="no object"),
     ],
 )
-def test_other_votes_are_refused(database: Database, headers: dict[str, str], body: object, status: int) -> None:
+def test_other_votes_are_refused(
+    database: Database, headers: dict[str, str | bytes], body: object, status: int
+) -> None:
     """Nothing is kept of them."""
     assert client(database).post("/labels", content=orjson.dumps(body), headers=headers).status_code == status
     with database.read() as session:

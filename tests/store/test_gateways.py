@@ -115,3 +115,17 @@ def test_a_gateway_that_does_not_serve_an_app_is_not_behind(database: Database) 
     beat(database, "host1", NOW)
     write_batch(database, [], {}, Heartbeat("host2-1-a", "http://10.0.0.2:1", NOW - 60, NOW, NOW, {"another": 1}))
     assert Wait(database)(7).sentence == "All 2 running gateways follow, after 0.0 s."
+
+
+def test_what_a_silent_gateway_serves_is_not_known(database: Database) -> None:
+    """It may read another ledger by now, so that nothing is promised of it; of the one that is heard, its lease is."""
+    wait = Wait(database)
+    beat(database, "host1", NOW - 0.2, 6)
+    beat(database, "host2", NOW - 0.2, 6)
+    wait.then[1.0] = lambda: beat(database, "host2", NOW + 1.0, 6)
+    followed = wait(7)
+    assert [one.host for one in followed.silent] == ["host1"]
+    said = followed.sentence
+    assert "None of those that were heard (http://10.0.0.1:8802 on host2) shows a candidate for longer than its" in said
+    assert "Nothing came from http://10.0.0.1:8801 on host1 meanwhile, so what it serves can't be known" in said
+    assert "None of them" not in said

@@ -1,6 +1,7 @@
 """The request log's writing: batches, drops, watermark, and values that a database refuses."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,3 +129,24 @@ def test_nothing_is_written_when_the_database_cannot(database: Database) -> None
         write_batch(database, [request()], {"bot": 1}, BEAT)
     assert rows(database, "select count(*) from requests") == [(0,)]
     assert rows(database, "select count(*) from gateways") == [(0,)]
+
+
+def test_rows_that_come_after_others_were_read_count_as_late(database: Database) -> None:
+    """A gateway that couldn't write while another could: its rows are in the log, and missing from the evidence."""
+    write_batch(database, [], {}, Heartbeat("gw-2", "http://127.0.0.1:2", 90.0, 107.5, 107.0, {"bot": 3}))
+    rows = [request("bot-1", started_at=101.0), request("bot-2", started_at=106.9), request("bot-3", started_at=107.1)]
+    late = Heartbeat("gw-1", "http://127.0.0.1:1", 90.0, 108.0, 107.8, {"bot": 3}, silent_since=100.0)
+    write_batch(database, rows, {}, late)
+    write_batch(database, [request("bot-4", started_at=106.0)], {"bot": 4}, replace(late, silent_since=None))
+    with database.read() as session:
+        drops = session.execute(text("select cause, count, gateway_id from drops order by id")).all()
+    assert [tuple(drop) for drop in drops] == [("late", 2, "gw-1"), ("", 4, "gw-1")]
+
+
+def test_a_gateway_alone_is_never_late(database: Database) -> None:
+    """Nobody has read on without it."""
+    write_batch(database, [], {}, BEAT)
+    late = Heartbeat("gw-1", "http://127.0.0.1:1", 90.0, 120.0, 119.0, {"bot": 3}, silent_since=100.0)
+    write_batch(database, [request("bot-1", started_at=101.0)], {}, late)
+    with database.read() as session:
+        assert session.execute(text("select count(*) from drops")).scalar_one() == 0

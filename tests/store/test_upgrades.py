@@ -59,6 +59,31 @@ def test_an_upgrade_keeps_what_was_recorded(empty_database_url: str, tmp_path: P
     upgraded.close()
 
 
+def test_of_several_ratings_the_first_stays(empty_database_url: str) -> None:
+    """What was rated twice before ratings were heard once is rated once afterwards, by the word that gates heard."""
+    old = Database(empty_database_url)
+    with old.engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0017")
+        for kind, value in (("thumbs", 0.0), ("thumbs", 1.0), ("stars", 0.5)):
+            rating = f"('bot-1', 'bot', {value}, '{kind}', 1.0)"
+            connection.execute(
+                text(f"INSERT INTO feedback (request_id, app, satisfaction, kind, received_at) VALUES {rating}")
+            )
+        for source, value in (("feedback", 0.25), ("feedback", 1.0), ("judge", 0.5)):
+            score = f"('bot-1', 'bot', 'quality', {value}, '{source}', 1.0)"
+            connection.execute(
+                text(f"INSERT INTO scores (request_id, app, metric, value, source, received_at) VALUES {score}")
+            )
+    old.close()
+    upgraded = open_database(empty_database_url)
+    with upgraded.read() as session:
+        ratings = session.execute(text("SELECT kind, satisfaction FROM feedback ORDER BY id")).all()
+        scores = session.execute(text("SELECT source, value FROM scores ORDER BY id")).all()
+    assert [tuple(row) for row in ratings] == [("thumbs", 0.0), ("stars", 0.5)]
+    assert [tuple(row) for row in scores] == [("feedback", 0.25), ("judge", 0.5)]
+    upgraded.close()
+
+
 def test_a_copy_made_while_a_release_is_driven_goes_on(tmp_path: Path) -> None:
     """A backup of a ledger that is being written is whole: the release goes on from there, to the end."""
     live = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from softlaunch.edges.archives.interface import Archive, ArchiveError
+from softlaunch.private import private_folder, private_opener
 
 
 class FolderArchive(Archive):
@@ -28,8 +29,9 @@ class FolderArchive(Archive):
         path = self._folder / key
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with partial.open("wb") as file:
+            for folder in (self._folder, *(self._folder / above for above in list(Path(key).parents)[-2::-1])):
+                private_folder(folder)
+            with open(partial, "wb", opener=private_opener) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

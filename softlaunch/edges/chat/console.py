@@ -7,6 +7,7 @@ from datetime import datetime
 from softlaunch.edges.chat.interface import NOWHERE, Chat, Letter
 from softlaunch.store.outbox import Place
 from softlaunch.views import ReleaseView
+from softlaunch.visible import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +18,10 @@ class ConsoleChat(Chat):
     threads: bool = False
 
     def post(self, letter: Letter, thread: Place) -> Place:  # noqa: ARG002  (part of the interface)
-        """One line: time and text."""
+        """One line: time and text. What has several goes on indented, so that none looks like another message."""
         notice = letter.notice
-        self.write(f"[{notice.written_at:%H:%M:%S}] {notice.text}")
+        text = visible(notice.text).replace("\n", "\n  ")
+        self.write(f"[{notice.written_at:%H:%M:%S}] {text}")
         return NOWHERE
 
     def find(self, key: str, thread: Place, since: datetime) -> Place:  # noqa: ARG002  (part of the interface)

@@ -1,24 +1,24 @@
-"""A Git repository, read at its commits with git's plumbing commands; nothing here writes to it."""
+"""A Git repository, read at its commits with git's plumbing commands; nothing here writes to it.
 
-import os
+The repository may be anybody's: no program that its configuration names is run, and nothing is fetched.
+"""
+
 import subprocess
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.edges.git.command import GitError, run_git
+
+__all__ = ["Commit", "GitError", "Repository", "Tree"]
+
 
 Tree = dict[str, str]
 """The files below a folder at one commit: their paths from the repository's root, and the ids of their content."""
 
-_FORMAT = "%H%x1f%P%x1f%an%x1f%cI%x1f%s"
-_TIMEOUT_SECONDS = 300
+_FORMAT = "%H%x1f%P%x1f%cI%x1f%an%x1f%s"  # what people write is last, so that it can't pass for the rest
 _FILE_MODES = frozenset({"100644", "100755"})  # neither links nor submodules
-
-
-class GitError(SoftlaunchError):
-    """Git can't answer; the message says what it said, and what to do next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,8 @@ class Repository:
         """
         ids = ["rev-list", "--first-parent", "--reverse", tip, *([f"^{since}"] if since else []), "--"]
         listed = self._text(*ids).split()
-        touching = ["diff-tree", "--stdin", "-m", "--root", "-r", "--no-renames", "--name-only", "--", folder]
+        touching = ["diff-tree", "--stdin", "-m", "--root", "-r", "--no-renames", "--name-only"]
+        touching += ["--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--", folder]
         told = set(self._text(*touching, given=_lines(listed)).split("\n"))
         return self._commits([one for one in listed if one in told])
 
@@ -121,8 +122,8 @@ class Repository:
         said = self._text("rev-list", "--no-walk=unsorted", "--stdin", f"--format={_FORMAT}", given=_lines(ids))
         rows = [line.split("\x1f", 4) for line in said.split("\n") if "\x1f" in line]
         return [
-            Commit(id_, tuple(parents.split()), author, datetime.fromisoformat(when), subject)
-            for id_, parents, author, when, subject in rows
+            Commit(id_, tuple(parents.split()), author, _moment(id_, when), subject)
+            for id_, parents, when, author, subject in rows
         ]
 
     def _text(self, *arguments: str, given: bytes = b"") -> str:
@@ -136,29 +137,18 @@ class Repository:
         return done.stdout
 
     def _call(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        command = ["git", "-C", str(self.folder), "-c", "core.quotePath=false", *arguments]
-        try:
-            return subprocess.run(  # noqa: S603  (git, with arguments of ours, without a shell)
-                command, input=given, capture_output=True, check=False, env=_environment(), timeout=_TIMEOUT_SECONDS
-            )
-        except FileNotFoundError as error:
-            raise GitError("there is no git program here; install git") from error
-        except subprocess.TimeoutExpired as error:
-            raise GitError(f"git {arguments[0]} took more than {_TIMEOUT_SECONDS} s in {self.folder}") from error
+        return run_git(self.folder, *arguments, given=given)
+
+
+def _moment(commit: str, when: str) -> datetime:
+    try:
+        return datetime.fromisoformat(when)
+    except ValueError as error:
+        raise GitError(f"commit {commit[:10]} is of {when!r}, which is no time; leave it out with --since") from error
 
 
 def _lines(ids: Iterable[str]) -> bytes:
     return "".join(f"{one}\n" for one in ids).encode()
-
-
-def _environment() -> dict[str, str]:
-    """Ours, without surprises. A hook's is relative to the folder that it runs in, which need not be ours."""
-    fixed = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_LITERAL_PATHSPECS": "1", "LC_ALL": "C"}
-    absolute = {
-        key: str(Path(os.environ[key]).absolute()) for key in ("GIT_DIR", "GIT_INDEX_FILE") if key in os.environ
-    }
-    work_tree = {"GIT_WORK_TREE": str(Path.cwd())} if "GIT_DIR" in os.environ else {}
-    return {**work_tree, **os.environ, **absolute, **fixed}
 
 
 def _tree(listed: str) -> Tree:

@@ -10,11 +10,11 @@ from softlaunch.edges.telemetry.interface import Scope
 from softlaunch.release import StageKind
 from softlaunch.request_outcome import RequestOutcome
 from softlaunch.route import Arm
+from softlaunch.store.request_log import HEARD_SECONDS
 from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
 
 HISTORY_ROWS = 3000
 """How much of stable's past is read to know its usual values."""
-_HEARD_WITHIN = 5.0  # seconds; a gateway silent for longer is taken for dead
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
 
 
@@ -44,7 +44,7 @@ def complete_until(session: Session, now: float) -> float | None:
 
     One that was heard in the future died before the clock was set back.
     """
-    lately = and_(col(GatewayRow.heard_at) > now - _HEARD_WITHIN, col(GatewayRow.heard_at) < now + _HEARD_WITHIN)
+    lately = and_(col(GatewayRow.heard_at) > now - HEARD_SECONDS, col(GatewayRow.heard_at) < now + HEARD_SECONDS)
     heard = select(func.min(GatewayRow.complete_until)).where(lately)
     complete: float | None = session.execute(heard).scalar_one()
     return complete
@@ -174,7 +174,7 @@ def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: flo
 
 
 def dropped(session: Session, app: str, after: float, until: float) -> int:
-    """Requests that gateways served but could not log."""
+    """Requests that gateways served but could not log, or not in time; less what came back after all."""
     lost = select(func.coalesce(func.sum(DropRow.count), 0)).where(
         col(DropRow.app) == app, col(DropRow.noted_at) >= after, col(DropRow.noted_at) < until
     )

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Literal, TypeVar
 
-import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from softlaunch.documents import LONGEST_GOLDEN_SET, DocumentError, parse_json, read_bytes
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
 from softlaunch.evals.calls import Call
@@ -38,6 +39,37 @@ _LONGEST_ANSWER = 1024  # tokens, as published
 
 class MtBenchError(SoftlaunchError):
     """Files of MT-Bench that can't be used; the message names file and line."""
+
+
+class _Published(BaseModel):
+    """A line of a published file; what isn't needed is passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+
+class _QuestionRow(_Published):
+    question_id: int
+    category: str
+    turns: tuple[str, str] = Field(strict=False)
+
+
+class _Choice(_Published):
+    turns: tuple[str, str] = Field(strict=False)
+
+
+class _ReferenceRow(_Published):
+    question_id: int
+    choices: tuple[_Choice, ...] = Field(min_length=1, strict=False)
+
+
+class _PromptRow(_Published):
+    name: str
+    system_prompt: str
+    prompt_template: str
+    description: str = ""
+
+
+Row = TypeVar("Row", bound=_Published)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +127,20 @@ class MtBenchResult:
 
 def load_mt_bench(folder: Path) -> MtBench:
     """Read the published files of a folder. Raises MtBenchError."""
-    references = {row["question_id"]: row["choices"][0]["turns"] for row in _rows(folder / REFERENCES)}
+    references = {row.question_id: row.choices[0].turns for row in _rows(folder / REFERENCES, _ReferenceRow)}
     questions, left_out = [], []
-    for row in _rows(folder / QUESTIONS):
-        number, category, turns = row["question_id"], row["category"], row["turns"]
-        if number in KNOWN_WRONG_REFERENCES:
-            left_out.append(number)
+    for row in _rows(folder / QUESTIONS, _QuestionRow):
+        if row.question_id in KNOWN_WRONG_REFERENCES:
+            left_out.append(row.question_id)
             continue
-        reference = references.get(number) if category in WITH_REFERENCE else None
-        if category in WITH_REFERENCE and reference is None:
-            raise MtBenchError(f"{folder / REFERENCES} has no answer to question {number}, which is graded by one")
-        questions.append(Question(number, category, tuple(turns), tuple(reference) if reference else None))
-    prompts = {row["name"]: _prompt(row) for row in _rows(folder / PROMPTS)}
+        graded = row.category in WITH_REFERENCE
+        reference = references.get(row.question_id) if graded else None
+        if graded and reference is None:
+            raise MtBenchError(
+                f"{folder / REFERENCES} has no answer to question {row.question_id}, which is graded by one"
+            )
+        questions.append(Question(row.question_id, row.category, row.turns, reference))
+    prompts = {row.name: _prompt(folder / PROMPTS, row) for row in _rows(folder / PROMPTS, _PromptRow)}
     return MtBench(tuple(questions), tuple(left_out), prompts)
 
 
@@ -197,11 +231,17 @@ def _spent(answer: EvalAnswer) -> Spent:
     return Spent(1, answer.cost_usd) if answer.answer is not None else NOTHING_SPENT
 
 
-def _prompt(row: Mapping[str, Any]) -> PromptVersion:
+def _prompt(path: Path, row: _PromptRow) -> PromptVersion:
     """A published judge prompt as a prompt version: `{name}` becomes a variable, everything else stands as it is."""
-    parts = (("system", row["system_prompt"]), ("user", row["prompt_template"]))
+    parts: tuple[tuple[Literal["system", "user"], str], ...] = (
+        ("system", row.system_prompt),
+        ("user", row.prompt_template),
+    )
     messages = tuple(PromptMessage(role=role, content=_as_template(text)) for role, text in parts)
-    return PromptVersion(name=f"mt-bench-{row['name']}", version="1.0.0", messages=messages, purpose=row["description"])
+    try:
+        return PromptVersion(name=f"mt-bench-{row.name}", version="1.0.0", messages=messages, purpose=row.description)
+    except ValidationError as error:
+        raise MtBenchError(f"{path}: the prompt {row.name!r} can't be used: {_first_problem(error)}") from error
 
 
 def _as_template(text: str) -> str:
@@ -209,16 +249,24 @@ def _as_template(text: str) -> str:
     return _FIELD.sub(r"{{ \1 }}", literal)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _rows(path: Path, kind: type[Row]) -> list[Row]:
     try:
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise MtBenchError(f"{path} can't be read: {error.strerror}; put MT-Bench's published files there") from error
+        lines = read_bytes(path, LONGEST_GOLDEN_SET).split(b"\n")
+    except DocumentError as error:
+        raise MtBenchError(f"{error}; put MT-Bench's published files there") from error
     rows = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
             try:
-                rows.append(orjson.loads(line))
-            except orjson.JSONDecodeError as error:
+                rows.append(kind.model_validate(parse_json(line)))
+            except ValidationError as error:
+                raise MtBenchError(f"{path}, line {number}: {_first_problem(error)}") from error
+            except ValueError as error:
                 raise MtBenchError(f"{path}, line {number}: not valid JSON ({error})") from error
     return rows
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    return f"{key}: {problem['msg']}" if key else problem["msg"]

@@ -45,10 +45,11 @@ def wanted_judgements(
         if case is None:
             continue
         sample = sample_of(case, answer)
-        for metric in dict.fromkeys([*case.own_metrics, *metrics]):
+        asked = (one for one in (*case.own_metrics, *metrics) if isinstance(one, AskingMetric | PairMetric))
+        for metric in {one.key: one for one in asked}.values():
             if isinstance(metric, AskingMetric):
                 yield Judging(JudgementKey(metric.key, key), metric, sample)
-            elif isinstance(metric, PairMetric) and key.arm is EvalArm.CANDIDATE:
+            elif key.arm is EvalArm.CANDIDATE:
                 stable = by_key.get(replace(key, arm=EvalArm.STABLE))
                 if stable is not None:
                     yield Judging(JudgementKey(metric.key, key), metric, sample, sample_of(case, stable))
@@ -71,7 +72,11 @@ def _scored(case: Case, answer: EvalAnswer, metrics: Sequence[AnyMetric], judgem
     sample = sample_of(case, answer)
     own = mean_of([_score(metric, answer.key, sample, judgements) for metric in case.own_metrics])
     found = {ACCURACY: own} | {metric.key: _score(metric, answer.key, sample, judgements) for metric in metrics}
-    return replace(answer, scores={name: one.value for name, one in found.items() if one.value is not None})
+    return replace(
+        answer,
+        scores={name: one.value for name, one in found.items() if one.value is not None},
+        unscored_because={name: one.reason for name, one in found.items() if one.value is None},
+    )
 
 
 def _score(metric: AnyMetric, key: CallKey, sample: Sample, judgements: Judgements) -> Score:

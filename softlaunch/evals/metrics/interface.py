@@ -87,6 +87,10 @@ class AnyMetric(BaseModel):
     label: str = ""
     """What to call it in reports; left out: its name and parameters."""
 
+    def __hash__(self) -> int:
+        """By the key: parameters may be objects and lists, which have no hash of their own."""
+        return hash(self.key)
+
     @property
     def key(self) -> str:
         """The name of its scores: the label, or the specification that `parse_metric` understands."""

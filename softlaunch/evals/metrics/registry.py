@@ -8,6 +8,7 @@ from inspect import isabstract
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar
 
+import orjson
 from pydantic import BeforeValidator, PlainSerializer, ValidationError, WithJsonSchema
 
 from softlaunch.evals.metrics.embedding import Embedding
@@ -45,7 +46,11 @@ _OWN: tuple[type[AnyMetric], ...] = (
 METRICS: Mapping[str, type[AnyMetric]] = MappingProxyType({kind.name: kind for kind in _OWN})
 """The metrics that come along, by name."""
 
-_PARAMETER = re.compile(r'\s*(?P<key>[a-z_]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,]*?))\s*(?:,|$)')
+_PARAMETER = re.compile(r'\s*(?P<key>[a-z_]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>[^,]*))\s*(?:,|$)')
+_STRUCTURES = frozenset(
+    {"list_type", "tuple_type", "set_type", "frozen_set_type", "dict_type", "mapping_type", "model_type"}
+)
+_LONGEST_SHOWN = 200
 _NAME = re.compile(r"\s*(?P<name>[A-Za-z0-9_.-]+)\s*(?::(?P<rest>.*))?", re.DOTALL)
 
 
@@ -58,9 +63,28 @@ def parse_metric(spec: str | Mapping[str, Any]) -> AnyMetric:
     name, parameters = _split(spec) if isinstance(spec, str) else _taken_apart(spec)
     kind = _kind(name)
     try:
-        return kind.model_validate(parameters)
+        return _validated(kind, parameters)
     except ValidationError as error:
         raise MetricError(f"metric {name}: {'; '.join(_problems(kind, error))}") from error
+
+
+def _validated(kind: type[AnyMetric], parameters: Mapping[str, Any]) -> AnyMetric:
+    """With the parameters as they are; where a list or an object is wanted, a text of JSON will do. ValidationError."""
+    try:
+        return kind.model_validate(parameters)
+    except ValidationError as error:
+        wrong = {str(problem["loc"][0]) for problem in error.errors() if problem["type"] in _STRUCTURES}
+        read = {key: _read(parameters[key]) for key in wrong if isinstance(parameters.get(key), str)}
+        if not read:
+            raise
+        return kind.model_validate({**parameters, **read})
+
+
+def _read(text: str) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
 
 
 def metric_names() -> list[str]:
@@ -71,7 +95,9 @@ def metric_names() -> list[str]:
 def _split(spec: str) -> tuple[str, dict[str, Any]]:
     parts = _NAME.fullmatch(spec)
     if parts is None:
-        raise MetricError(f"{spec!r} is no metric; write it as NAME or NAME:KEY=VALUE, such as numeric:tolerance=0.01")
+        raise MetricError(
+            f"{_short(repr(spec))} is no metric; write it as NAME or NAME:KEY=VALUE, such as numeric:tolerance=0.01"
+        )
     rest = (parts["rest"] or "").rstrip()
     parameters: dict[str, Any] = {}
     at = 0
@@ -79,10 +105,11 @@ def _split(spec: str) -> tuple[str, dict[str, Any]]:
         found = _PARAMETER.match(rest, at)
         if found is None:
             raise MetricError(
-                f"metric {spec!r}: {rest[at:]!r} is no parameter; write KEY=VALUE, and values with commas in quotes"
+                f"metric {_short(repr(spec))}: {_short(repr(rest[at:]))} is no parameter; write KEY=VALUE, and values "
+                "with commas in quotes"
             )
         value = found["quoted"]
-        parameters[found["key"]] = found["plain"] if value is None else re.sub(r'\\(["\\])', r"\1", value)
+        parameters[found["key"]] = found["plain"].strip() if value is None else re.sub(r'\\(["\\])', r"\1", value)
         at = found.end()
     return parts["name"], parameters
 
@@ -131,6 +158,10 @@ def of_function(metric_name: str, function: Callable[[Sample], Score | float | N
             value = function(sample)
             return value if isinstance(value, Score) else Score(None if value is None else float(value))
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            """Another process finds the function by its name."""
+            return parse_metric, (write_metric(self),)
+
     Own.__doc__ = function.__doc__
     return Own
 
@@ -148,7 +179,11 @@ def _problem(kind: type[AnyMetric], keys: tuple[str | int, ...], problem: str, m
     if problem == "missing":
         return f"{key} is missing: {kind.model_fields[key].description or 'it has no default'}"
     said = message.removeprefix("Value error, ").replace("Input should be", "expected", 1)
-    return f"{key} is {found!r}, {said}" if key else said
+    return f"{key} is {_short(repr(found))}, {said}" if key else said
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def read_metric(value: object) -> object:

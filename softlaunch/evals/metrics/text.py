@@ -3,12 +3,12 @@
 import re
 from abc import abstractmethod
 from enum import StrEnum
-from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from softlaunch.evals.metrics.interface import Metric, Sample, Score
+from softlaunch.patterns import found_in, pattern_objection
 
 _NUMBER = re.compile(
     r"""
@@ -21,6 +21,7 @@ _NUMBER = re.compile(
 )
 _FENCED = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _ROUNDING = 1e-9
+_LONGEST_SHOWN = 80
 
 
 class Strip(StrEnum):
@@ -37,6 +38,14 @@ class TextMetric(Metric):
     """What to look for, in place of what the case expects."""
     strip: Strip = Strip.NONE
     """fences: read only what stands between ``` fences, where an answer has any."""
+
+    @model_validator(mode="after")
+    def _can_be_used(self) -> Self:
+        """What a policy or an option expects is objected to as soon as what a case does."""
+        objection = None if self.expected is None else self._objection(self.expected)
+        if objection:
+            raise ValueError(f"expected {objection}, not {_short(repr(self.expected))}")
+        return self
 
     def objection(self, expected: str | float | None) -> str | None:
         """The parameter goes before the case."""
@@ -57,6 +66,10 @@ class TextMetric(Metric):
     @abstractmethod
     def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:
         """Whether an answer is what was expected."""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
 
 
 def normalise(text: str) -> str:
@@ -105,14 +118,10 @@ class Regex(TextMetric):
         """A pattern must compile and must be able to miss."""
         if not isinstance(expected, str) or not expected:
             return "a regular expression that is not empty"
-        try:
-            always = _pattern(expected).search("") is not None
-        except re.error as error:
-            return f"a valid regular expression ({error})"
-        return "a regular expression that does not match the empty answer" if always else None
+        return pattern_objection(expected)
 
     def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:  # noqa: ARG002
-        return _pattern(str(expected)).search(answer) is not None
+        return found_in(str(expected), answer)
 
 
 class Numeric(TextMetric):
@@ -138,8 +147,3 @@ def last_number(text: str) -> float | None:
     """The last number written in a text: signs, thousands commas, decimals and exponents are understood."""
     found = [match[0] for match in _NUMBER.finditer(text)]
     return float(found[-1].replace(",", "").replace("\u2212", "-")) if found else None
-
-
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)

@@ -8,7 +8,6 @@ import orjson
 
 _GRADE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
 _VERDICT = re.compile(r"\[\[\s*([ABC])\s*\]\]")
-_JSON = re.compile(r"\{.*\}", re.DOTALL)
 
 
 class Preferred(StrEnum):
@@ -43,9 +42,9 @@ def read_preference(text: str) -> Preferred | None:
 
 def read_claims(text: str) -> tuple[Claim, ...] | None:
     """The claims of the JSON object in a text; None where there is none, or it isn't of the form that was asked for."""
-    found = _JSON.search(text)
+    begin, end = text.find("{"), text.rfind("}")
     try:
-        claims = orjson.loads(found[0])["claims"] if found else None
+        claims = orjson.loads(text[begin : end + 1])["claims"] if 0 <= begin < end else None
     except (orjson.JSONDecodeError, KeyError):
         return None
     if not isinstance(claims, list) or not all(_is_claim(claim) for claim in claims):

@@ -134,13 +134,14 @@ def _answer(key: CallKey, row: Row, columns: Columns, metrics: Sequence[Recorded
     if error is not None:
         return EvalAnswer(key, model, Status.UNSCORED, error=error)
     sample = _sample(row, columns)
-    values = {metric.plan.metric: metric.read(sample).value for metric in metrics}
+    found = {metric.plan.metric: metric.read(sample) for metric in metrics}
     return EvalAnswer(
         key,
         model,
         Status.SCORED,
         answer=text,
-        scores={name: value for name, value in values.items() if value is not None},
+        scores={name: one.value for name, one in found.items() if one.value is not None},
+        unscored_because={name: one.why for name, one in found.items() if one.value is None},
         latency_ms=sample.latency_ms,
         cost_usd=sample.cost_usd,
     )

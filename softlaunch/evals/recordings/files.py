@@ -1,21 +1,16 @@
 """Files of recorded outputs: CSV, JSON lines or a JSON list, also compressed with gzip, as rows of named columns."""
 
-import csv
-import gzip
-import json
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
-
+from softlaunch.documents import LONGEST_RECORDING, DocumentError, delimiter_of, parse_json, read_bytes, table_rows
+from softlaunch.documents.files import decode_as_written
 from softlaunch.errors import SoftlaunchError
 
 Row = Mapping[str, Any]
 """One recorded output. Texts of a CSV stay texts; an empty cell is an empty text."""
 _KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json"}
-_LONGEST_CELL = 1 << 30
 FILE = "file"
 """The column that says which file a row is from, where there are several."""
 
@@ -39,14 +34,11 @@ def _stem(path: Path) -> str:
 def read_rows(path: Path) -> list[Row]:
     """All rows of a file, in its order. Raises RecordingError."""
     kind = _kind(path)
-    try:
-        text = _text(path)
-    except (OSError, EOFError, zlib.error) as error:
-        raise RecordingError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
-    except UnicodeDecodeError as error:
-        raise RecordingError(f"{path} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
     readers = {"csv": _csv, "tsv": _csv, "jsonl": _json_lines, "json": _json}
-    rows = list(readers[kind](path, text))
+    try:
+        rows = list(readers[kind](path, decode_as_written(path, read_bytes(path, LONGEST_RECORDING))))
+    except DocumentError as error:
+        raise RecordingError(str(error)) from error
     if not rows:
         raise RecordingError(f"{path} has no rows; expected one for each output")
     return rows
@@ -60,32 +52,9 @@ def _kind(path: Path) -> str:
     raise RecordingError(f"{path}: expected a file whose name ends in {', '.join(_KINDS)}, with or without .gz")
 
 
-def _text(path: Path) -> str:
-    content = path.read_bytes()
-    return (gzip.decompress(content) if path.suffix.lower() == ".gz" else content).decode("utf-8-sig")
-
-
 def _csv(path: Path, text: str) -> Iterator[Row]:
-    csv.field_size_limit(_LONGEST_CELL)
     delimiter = "\t" if _kind(path) == "tsv" else delimiter_of(text)
-    reader = csv.DictReader(text.splitlines(keepends=True), delimiter=delimiter, restkey="", strict=True)
-    names = [name for name in reader.fieldnames or () if name]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise RecordingError(f"{path}: column {repeated} is there twice; keep one")
-    try:
-        for row in reader:
-            if None in row.values():
-                raise RecordingError(f"{path}, line {reader.line_num}: the row is shorter than the header")
-            yield {name: row[name] for name in names}
-    except csv.Error as error:
-        raise RecordingError(f"{path}, line {reader.line_num}: not valid CSV ({error})") from error
-
-
-def delimiter_of(text: str) -> str:
-    """A comma, or the semicolon that spreadsheets write where a comma is the decimal sign."""
-    header = text.partition("\n")[0]
-    return ";" if ";" in header and "," not in header else ","
+    return (row for _, row in table_rows(path, text, delimiter))
 
 
 def _json_lines(path: Path, text: str) -> Iterator[Row]:
@@ -100,20 +69,16 @@ def _json_lines(path: Path, text: str) -> Iterator[Row]:
 
 def _value(text: str) -> Any:
     """A JSON value; NaN, which many programs write although JSON doesn't have it, is taken for what it means."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        try:
-            return json.loads(text)
-        except ValueError:
-            raise error from None
+    return parse_json(text, lenient=True)
 
 
 def _json(path: Path, text: str) -> Iterable[Row]:
     """A list of objects; a file of JSON lines under this name is read as such."""
     try:
         content = _value(text)
-    except ValueError:
+    except ValueError as error:
+        if not text.lstrip().startswith("{"):
+            raise RecordingError(f"{path}: not valid JSON ({error})") from error
         return _json_lines(path, text)
     if not isinstance(content, list):
         return [_object(content, str(path))]

@@ -9,6 +9,7 @@ from softlaunch.store.tables.evals import (
     EvalRunRow,
     JudgementRow,
 )
+from softlaunch.store.tables.ledger import LedgerRow
 from softlaunch.store.tables.people import ApprovalRow, HeardRow, IncidentRow, LaneRow, NoticeRow, VoteRow
 from softlaunch.store.tables.registry import (
     AliasMoveRow,
@@ -62,6 +63,7 @@ __all__ = [
     "IncidentRow",
     "JudgementRow",
     "LaneRow",
+    "LedgerRow",
     "ModelRow",
     "NoticeRow",
     "PromptRow",

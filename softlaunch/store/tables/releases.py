@@ -14,7 +14,8 @@ class ReleaseRow(SQLModel, table=True):
 
     `live_app` is the app while the release is live and null afterwards: its uniqueness is the app's release lock.
     `revision` is compared and set by every transition; `driver_token` fences off drivers that were replaced. `run_id`
-    is the orchestrator's run that drives it, empty where another process does.
+    is the orchestrator's run that drives it, empty where another process does. `emergency` says why nothing is compared
+    with stable, and is empty for every other release.
     """
 
     __tablename__ = "releases"
@@ -42,6 +43,7 @@ class ReleaseRow(SQLModel, table=True):
     reason: str = ""
     run_url: str = Field(default="", sa_column_kwargs={"server_default": ""})
     run_id: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    emergency: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
 class StageRow(SQLModel, table=True):

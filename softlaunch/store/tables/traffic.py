@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, false, text
+from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
 from softlaunch.request_outcome import RequestOutcome
@@ -33,7 +33,10 @@ class RouteRow(SQLModel, table=True):
 class GatewayRow(SQLModel, table=True):
     """A gateway; its request log is complete for what began before `complete_until` (epoch seconds).
 
-    `stopped_at` is when it said that it stops; one that was killed never says so.
+    `stopped_at` is when it said that it stops, or when its process was found gone; one that is killed on another
+    machine never says so. `counts` holds for each app how many requests it had begun, how many of them the log accounts
+    for, and how many it lately began a second; null where it was too old to tell. `lost_at` is when it was taken for
+    dead, and what is missing of it counted as lost.
     """
 
     __tablename__ = "gateways"
@@ -44,6 +47,8 @@ class GatewayRow(SQLModel, table=True):
     complete_until: float
     stopped_at: float | None = None
     revisions: dict[str, Any] = as_json()
+    counts: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
+    lost_at: float | None = None
 
 
 class RequestRow(SQLModel, table=True):
@@ -134,12 +139,18 @@ class CopyJudgementRow(SQLModel, table=True):
 
 
 class FeedbackRow(SQLModel, table=True):
-    """A user's rating of one request: satisfaction in [0, 1], from thumbs (0 or 1) or stars (1 to 5)."""
+    """A user's rating of one request: satisfaction in [0, 1], from thumbs (0 or 1) or stars (1 to 5).
+
+    The first of a kind counts: a gate may have heard it already.
+    """
 
     __tablename__ = "feedback"
-    __table_args__ = (Index("ix_feedback_window", "app", "received_at"),)
+    __table_args__ = (
+        Index("ix_feedback_window", "app", "received_at"),
+        Index("ix_feedback_once", "request_id", "kind", unique=True),
+    )
     id: int | None = row_number()
-    request_id: str = Field(index=True)
+    request_id: str
     app: str
     satisfaction: float
     kind: str
@@ -147,12 +158,15 @@ class FeedbackRow(SQLModel, table=True):
 
 
 class ScoreRow(SQLModel, table=True):
-    """A score that an evaluator gave to one live request; value in [0, 1]."""
+    """A score that an evaluator gave to one live request; value in [0, 1]. The first of a source counts."""
 
     __tablename__ = "scores"
-    __table_args__ = (Index("ix_scores_window", "app", "received_at"),)
+    __table_args__ = (
+        Index("ix_scores_window", "app", "received_at"),
+        Index("ix_scores_once", "request_id", "metric", "source", unique=True),
+    )
     id: int | None = row_number()
-    request_id: str = Field(index=True)
+    request_id: str
     app: str
     metric: str
     value: float
@@ -161,7 +175,11 @@ class ScoreRow(SQLModel, table=True):
 
 
 class DropRow(SQLModel, table=True):
-    """Requests that a gateway served but could not log; gates see the count."""
+    """Requests that a gateway served but could not log; gates see the count.
+
+    `cause` is empty for what a living gateway dropped, else one of `softlaunch.store.losses.Cause`. `happened_at` is
+    when it happened where that isn't when it was noted, `estimated` how much of the count nobody could know exactly.
+    """
 
     __tablename__ = "drops"
     id: int | None = row_number()
@@ -169,6 +187,9 @@ class DropRow(SQLModel, table=True):
     app: str = Field(index=True)
     count: int
     noted_at: float
+    cause: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    happened_at: float | None = None
+    estimated: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class BreakerTripRow(SQLModel, table=True):

@@ -165,7 +165,9 @@ def test_without_the_ledger_a_request_is_refused(heard: Heard) -> None:
     assert heard.payloads == []
 
 
-@pytest.mark.parametrize("what", ["body", "signature", "secret", "old", "no signature", "no timestamp", "nonsense"])
+@pytest.mark.parametrize(
+    "what", ["body", "signature", "secret", "old", "no signature", "no timestamp", "nonsense", "bytes"]
+)
 def test_a_request_that_slack_did_not_sign_is_refused(endpoint: TestClient, heard: Heard, what: str) -> None:
     """Nothing of it is handed on."""
     body, headers = signed(PAYLOAD, secret="other" if what == "secret" else SECRET, age=301 if what == "old" else 0)
@@ -180,7 +182,10 @@ def test_a_request_that_slack_did_not_sign_is_refused(endpoint: TestClient, hear
             del headers["X-Slack-Request-Timestamp"]
         case "nonsense":
             headers["X-Slack-Request-Timestamp"] = "yesterday"
-    assert endpoint.post(PATH, content=body, headers=headers).status_code == 401
+        case "bytes":
+            headers["X-Slack-Signature"] = "v0=\xff\xfe"
+    sent = {name: value.encode("latin-1") for name, value in headers.items()}
+    assert endpoint.post(PATH, content=body, headers=sent).status_code == 401
     assert heard.payloads == []
 
 

@@ -50,10 +50,10 @@ def pair(number: int, copied_to: str, stage: int, user: dict[str, Any], copy: di
     ]
 
 
-def rating(number: int, satisfaction: float, received_at: float) -> FeedbackRow:
-    """A user's thumb for a request."""
+def rating(number: int, satisfaction: float, received_at: float, kind: str = "thumbs") -> FeedbackRow:
+    """A user's rating of a request."""
     return FeedbackRow(
-        request_id=f"{APP}-{number}", app=APP, satisfaction=satisfaction, kind="thumbs", received_at=received_at
+        request_id=f"{APP}-{number}", app=APP, satisfaction=satisfaction, kind=kind, received_at=received_at
     )
 
 
@@ -325,7 +325,7 @@ def test_ratings_count_when_they_arrive(database: Database) -> None:
         rating(1, 1.0, T + 1),
         rating(2, 0.25, T + 2.9),
         rating(3, 0.0, T + 2),
-        rating(2, 0.75, T + 3.1),
+        rating(2, 0.75, T + 3.1, "stars"),
         rating(4, 0.5, T + 3.1),
     )
     first = read(database)

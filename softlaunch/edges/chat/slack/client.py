@@ -17,6 +17,7 @@ from softlaunch.edges.chat.interface import NOWHERE, Chat, Letter, ReceiverError
 from softlaunch.edges.chat.slack.head import head_blocks, head_text
 from softlaunch.edges.chat.slack.messages import blocks_of, fallback, question_blocks
 from softlaunch.edges.chat.slack.shapes import FALLBACK, context, words
+from softlaunch.logs import in_words
 from softlaunch.notices.links import Links
 from softlaunch.store.news import Event, Severity
 from softlaunch.store.outbox import Place
@@ -155,7 +156,7 @@ def _call(method: Callable[..., SlackResponse], **arguments: Any) -> SlackRespon
         raise _judged(error) from error
     except (SlackClientError, OSError, TimeoutError) as error:
         refused = isinstance(error, URLError) and isinstance(error.reason, ConnectionRefusedError | socket.gaierror)
-        raise ReceiverError(f"Slack can't be reached: {error}", sure=refused) from error
+        raise ReceiverError(f"Slack can't be reached: {in_words(error)}", sure=refused) from error
 
 
 def _judged(error: SlackApiError) -> Exception:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from softlaunch.documents import DocumentError, read_text
 from softlaunch.errors import SoftlaunchError
 
 API = "https://slack.com/api/"
@@ -37,9 +38,9 @@ class SlackCredentials(BaseSettings):
         if path is None:
             raise CredentialsError(f"{variable} is not set; set it, or {variable}_FILE to a file that holds it")
         try:
-            found = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise CredentialsError(f"{variable}_FILE names {path}, which can't be read: {error.strerror}") from error
+            found = read_text(path).strip()
+        except DocumentError as error:
+            raise CredentialsError(f"{variable}_FILE: {error}") from error
         if not found:
             raise CredentialsError(f"{variable}_FILE names {path}, which is empty")
         return found

@@ -63,7 +63,10 @@ class Interactions:
     def _genuine(self, body: bytes, headers: Mapping[str, str]) -> bool:
         try:
             return self._verifier.is_valid_request(body, dict(headers))
-        except ValueError:  # a timestamp that is no number, a body that is no text
+        except (
+            ValueError,
+            TypeError,
+        ):  # a timestamp that is no number, a body that is no text, a signature not in ASCII
             return False
 
 

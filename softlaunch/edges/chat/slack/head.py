@@ -8,6 +8,7 @@ from softlaunch.release import StageKind, State
 from softlaunch.reports.wording import show_exposure, show_harm
 from softlaunch.verdict import Outcome, Verdict
 from softlaunch.views import ReleaseView, StageView
+from softlaunch.visible import one_line
 
 ROLL_BACK = "softlaunch_roll_back"
 _STATES = {
@@ -86,7 +87,8 @@ def _table(stage: StageView) -> str:
 def _row(verdict: Verdict) -> str:
     share = 0.0 if verdict.harm is None or not verdict.margin else verdict.harm / verdict.margin
     harm, margin = show_harm(verdict.gate, verdict.harm), show_harm(verdict.gate, verdict.margin)
-    return escape(f"{_OUTCOMES[verdict.outcome]} {clip(verdict.gate, 13):<13} {bar(share, 8)} {harm} of {margin}")
+    gate = one_line(clip(verdict.gate, 13)).replace("`", "'")
+    return escape(f"{_OUTCOMES[verdict.outcome]} {gate:<13} {bar(share, 8)} {harm} of {margin}")
 
 
 def _links(view: ReleaseView, links: Links) -> str:

@@ -10,6 +10,7 @@ from softlaunch.edges.chat.slack.shapes import (
     SECTION,
     button,
     buttons,
+    code,
     context,
     link,
     moment,
@@ -79,7 +80,7 @@ def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Bl
     mark = _MARK_OF[incident.severity]
     head = f"{mark} *{incident.kind.words}* ({incident.severity})\n{words(incident.summary, 2000)}"
     runbook = links.runbook(incident.kind)
-    shown = [f"{key.replace('_', ' ')}: `{words(str(value), 200)}`" for key, value in _figures(incident)]
+    shown = [f"{key.replace('_', ' ')}: {code(str(value), 200)}" for key, value in _figures(incident)]
     row = opens("Runbook", OPEN_LINKS[0], runbook)
     paths = [] if row else [link("Runbook", runbook)]
     if incident.release_id is not None:

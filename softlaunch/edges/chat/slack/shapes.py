@@ -1,13 +1,20 @@
 """Text that fits into Slack's blocks: escaped, clipped to their limits, and drawn with characters."""
 
+import re
 from datetime import datetime
+from urllib.parse import quote
 
 from slack_sdk.models.blocks import ActionsBlock, Block, ButtonElement, ContextBlock, MarkdownTextObject, SectionBlock
 
 from softlaunch.notices.links import is_address
+from softlaunch.visible import one_line, visible
 
 SECTION, HEADER, BUTTON, FALLBACK = 3000, 150, 75, 4000
 _FILLED, _EMPTY = "█", "░"
+_EMOJI_CODE = re.compile(r"(?<!\d):(?=[A-Za-z0-9_+'-]+:)")
+_JOINER = "\u2060"  # has no width, and ends no word
+_LIKE_A_BACKTICK = "\u02cb"
+_OF_ADDRESSES = "%/:?#[]@!$&'()*+,;=~"
 
 
 def clip(text: str, limit: int) -> str:
@@ -16,8 +23,14 @@ def clip(text: str, limit: int) -> str:
 
 
 def escape(text: str) -> str:
-    """Text in which Slack sees neither links nor mentions."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Text in which Slack sees neither links, mentions nor emoji codes, and in which every character can be seen."""
+    whole = _EMOJI_CODE.sub(f":{_JOINER}", visible(text))
+    return whole.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def code(text: str, limit: int = SECTION) -> str:
+    """A text as it is, on one line between backticks, none of which is its own."""
+    return f"`{words(one_line(text).replace('`', _LIKE_A_BACKTICK), limit)}`"
 
 
 def words(text: str, limit: int = SECTION) -> str:
@@ -40,7 +53,9 @@ def context(*texts: str) -> ContextBlock:
 
 def link(label: str, target: str) -> str:
     """A link, or the path as it is where nothing serves it."""
-    return f"<{target}|{escape(label)}>" if is_address(target) else f"{escape(label)}: `{escape(target)}`"
+    if not is_address(target):
+        return f"{escape(label)}: {code(target)}"
+    return f"<{quote(target, safe=_OF_ADDRESSES)}|{escape(label)}>"
 
 
 def bar(share: float, width: int = 10) -> str:

@@ -1,0 +1,108 @@
+"""The client's end of an answer: a stream that is kept alive while it waits, or a whole answer."""
+
+import asyncio
+import contextlib
+
+import orjson
+
+from softlaunch.gateway.forwarding import joined
+from softlaunch.gateway.upstream import Answer
+from softlaunch.gateway.wire import ClientGoneError, Headers, Send, send_answer
+
+_STREAM: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+_ALIVE = b": keep-alive\n\n"
+
+
+class ClientSink:
+    """Sends to one client; one that stops reading for `stall_seconds` counts as gone.
+
+    A stream is opened by its first token, or by a comment where that takes longer than the heartbeat. Opened so, it can
+    still be answered by another arm, and a failure comes as an event.
+    """
+
+    def __init__(self, send: Send, headers: Headers, stall_seconds: float) -> None:
+        self._send = send
+        self._stall_seconds = stall_seconds
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.headers = headers
+        self.passed: Headers = []
+        self.opened = False
+        self.is_over = False
+
+    def keep_alive(self, heartbeat_seconds: float) -> None:
+        """From now on send a comment each time that so long nothing was sent, until the first token."""
+        loop = asyncio.get_running_loop()
+
+        def begin() -> None:
+            self._heartbeat = loop.create_task(self._beat(heartbeat_seconds))
+
+        self._timer = loop.call_later(heartbeat_seconds, begin)
+
+    async def _beat(self, heartbeat_seconds: float) -> None:
+        with contextlib.suppress(ClientGoneError):
+            while True:
+                await self._write(_ALIVE)
+                await asyncio.sleep(heartbeat_seconds)
+
+    async def quiet(self) -> None:
+        """No comments any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._heartbeat
+            self._heartbeat = None
+
+    async def write(self, content: bytes) -> None:
+        """Send whole events at once."""
+        if self._timer is not None:
+            await self.quiet()
+        await self._write(content)
+
+    async def ping(self, content: bytes) -> None:
+        """Pass on a provider's sign of life, where the stream is open."""
+        if self.opened and self._heartbeat is None:
+            await self._write(content)
+
+    def over(self) -> None:
+        """The client has its whole answer."""
+        self.is_over = True
+
+    async def finish(self, answer: Answer) -> None:
+        """Send what remains of the answer."""
+        await self.quiet()
+        if answer.streamed:
+            await self._send({"type": "http.response.body", "body": answer.body})
+        elif self.opened:
+            await self._send({"type": "http.response.body", "body": _as_event(answer.body)})
+        else:
+            await send_answer(
+                self._send, answer.status, answer.body, [*answer.headers, *joined(self.headers, answer.passed)]
+            )
+
+    async def _write(self, content: bytes) -> None:
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                if not self.opened:
+                    self.opened = True
+                    headers = [*_STREAM, *joined(self.headers, self.passed)]
+                    await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+                await self._send({"type": "http.response.body", "body": content, "more_body": True})
+        except TimeoutError:
+            raise ClientGoneError from None
+
+
+def _as_event(body: bytes) -> bytes:
+    """An error's document, or a provider's words of any kind, as one event of a stream."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = {"error": {"message": body.decode(errors="replace"), "type": "upstream_error"}}
+    return b"data: " + orjson.dumps(document) + b"\n\n"

@@ -1,0 +1,129 @@
+"""Which ratings are taken: of requests that were answered, by whom asked, soon enough, and once."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import col
+
+from softlaunch.gateway.request_seals import Keys, asked_at, is_sealed
+from softlaunch.gateway.requests import app_of, retry_after
+from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.wire import RefusedError
+from softlaunch.request_outcome import ARM_FAILURES, RequestOutcome
+from softlaunch.store.database import Database
+from softlaunch.store.request_log import FeedbackRecord, ScoreRecord
+from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
+
+Rating = FeedbackRecord | ScoreRecord
+
+_UNANSWERED = {*ARM_FAILURES, RequestOutcome.REQUEST_AT_FAULT}  # who left an answer half-way may rate it
+_REMEMBERED = 20_000  # ratings of this gateway that the ledger may not hold yet
+_LOOKS = 8
+_PAUSE_SECONDS = 0.15  # the log writes every tenth of a second, and a rating may come right behind its answer
+_AT_ONCE = 4
+_WAITING = 256
+
+
+class Ratings:
+    """Checks ratings, for the most part without the ledger, which is asked only about requests that were asked."""
+
+    def __init__(self, database: Database, table: RouteTable, keys: Keys, window_seconds: float) -> None:
+        """`window_seconds`: how long a request may be rated, from its start."""
+        self._database = database
+        self._table = table
+        self._keys = keys
+        self._window_seconds = window_seconds
+        self._taken: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._looking = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+
+    async def check(self, ratings: Sequence[Rating], key: bytes, now: float) -> None:
+        """Raises RefusedError unless all of them, of one request, may be taken: 404, 409, 410 or 503."""
+        request_id = ratings[0].request_id
+        self._check_seal(request_id, key, now)
+        if any((request_id, _kind(rating)) in self._taken for rating in ratings):
+            raise _heard_already(request_id)
+        if self._waiting >= _WAITING:
+            raise _later("too many ratings wait to be checked")
+        self._waiting += 1
+        try:
+            async with self._looking:
+                await self._check_ledger(request_id, {_kind(rating) for rating in ratings})
+        finally:
+            self._waiting -= 1
+
+    def take(self, ratings: Sequence[Rating]) -> None:
+        """Remember what was taken, until the ledger has it. Raises RefusedError when another was quicker."""
+        if any((rating.request_id, _kind(rating)) in self._taken for rating in ratings):
+            raise _heard_already(ratings[0].request_id)
+        for rating in ratings:
+            self._taken[rating.request_id, _kind(rating)] = None
+        while len(self._taken) > _REMEMBERED:
+            self._taken.popitem(last=False)
+
+    def give_back(self, ratings: Sequence[Rating]) -> None:
+        """They couldn't be kept after all."""
+        for rating in ratings:
+            self._taken.pop((rating.request_id, _kind(rating)), None)
+
+    def _check_seal(self, request_id: str, key: bytes, now: float) -> None:
+        began = asked_at(request_id)
+        served = self._table.get(app_of(request_id))
+        keys = (*self._keys.clients, b"") if self._keys.feedback else (key,)
+        if began is None or served is None or not is_sealed(request_id, served.route.serving.salt, keys):
+            text = (
+                f"no gateway answered a request {request_id!r} of this key; "
+                "send the value of the answer's x-softlaunch-request-id, with the key that asked"
+            )
+            raise RefusedError(404, text, param="request_id", code="request_not_found")
+        if now - began > self._window_seconds:
+            text = f"request {request_id} is older than {self._window_seconds / 3600:g} h, and is rated no more"
+            raise RefusedError(410, text, param="request_id", code="request_too_old")
+
+    async def _check_ledger(self, request_id: str, kinds: set[str]) -> None:
+        for _ in range(_LOOKS):
+            try:
+                found = await asyncio.to_thread(self._look, request_id)
+            except SQLAlchemyError:
+                raise _later("the ledger can't be asked about this request") from None
+            if found is not None:
+                failed, heard = found
+                if failed:
+                    text = f"request {request_id} wasn't answered, so there is nothing to rate"
+                    raise RefusedError(409, text, param="request_id", code="request_failed")
+                if heard & kinds:
+                    raise _heard_already(request_id)
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+        raise _later(f"request {request_id} isn't in the log yet, or its row was lost")
+
+    def _look(self, request_id: str) -> tuple[bool, set[str]] | None:
+        """Whether the user's request failed, and what was heard of it; None while its row isn't there."""
+        shown = select(col(RequestRow.outcome), col(RequestRow.fell_back)).where(
+            col(RequestRow.request_id) == request_id, col(RequestRow.mirrored).is_(False)
+        )
+        rated = select(col(FeedbackRow.kind)).where(col(FeedbackRow.request_id) == request_id)
+        scored = select(col(ScoreRow.metric)).where(col(ScoreRow.request_id) == request_id)
+        with self._database.read() as session:
+            row = session.execute(shown).first()
+            if row is None:
+                return None
+            return row.outcome in _UNANSWERED and not row.fell_back, {*session.scalars(rated), *session.scalars(scored)}
+
+
+def _kind(rating: Rating) -> str:
+    return rating.kind if isinstance(rating, FeedbackRecord) else rating.metric
+
+
+def _heard_already(request_id: str) -> RefusedError:
+    text = f"request {request_id} has been rated in this way already; the first rating counts"
+    return RefusedError(409, text, param="request_id", code="already_rated")
+
+
+def _later(why: str) -> RefusedError:
+    return RefusedError(
+        503, f"{why}; try again", kind="server_error", code="feedback_not_checked", headers=retry_after(2)
+    )

@@ -1,0 +1,78 @@
+"""Seals on the ids of requests: which were given out by a gateway on this ledger, for which key, and when.
+
+A request's id is `<app>-<11 digits of time><11 of chance><10 of seal>` in hexadecimal. The seal is a MAC of what stands
+before it, keyed by the app's secret in the ledger (the salt of its units' pseudonyms) and by the key that asked. So
+every gateway on the ledger can check every id, without looking it up and without having been told of it. 40 bits are
+few for a secret that can be guessed at leisure, and many for one that can only be tried against a gateway.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from softlaunch.gateway.requests import ChatRequest
+
+_SEAL_BYTES = 5
+_SEAL = 2 * _SEAL_BYTES
+_TIME = 11
+_ID = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,62}}-([0-9a-f]{{{_TIME}}})[0-9a-f]{{11}}[0-9a-f]{{{_SEAL}}}")
+_CARRIERS = (b"authorization", b"api-key", b"x-api-key")
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Keys that clients present: to ask, and to rate. Without the former anybody may ask.
+
+    With keys to rate, only they rate, and whatever was asked with any key; without them a request is rated with the
+    key that asked it.
+    """
+
+    clients: tuple[bytes, ...] = ()
+    feedback: tuple[bytes, ...] = ()
+
+    @property
+    def of_feedback(self) -> tuple[bytes, ...]:
+        """Those that open the endpoint for ratings."""
+        return self.feedback or self.clients
+
+
+def sealed(request: ChatRequest, salt: str, key: bytes) -> ChatRequest:
+    """The request with its seal behind its id; `key` is the one that asked, empty at an open gateway."""
+    return replace(request, request_id=request.request_id + _seal(request.request_id, salt, key))
+
+
+def is_sealed(request_id: str, salt: str, keys: Sequence[bytes]) -> bool:
+    """Whether the id was given out for an app with this salt, to one of the keys."""
+    bare, seal = request_id[:-_SEAL], request_id[-_SEAL:]
+    return any(hmac.compare_digest(_seal(bare, salt, key), seal) for key in keys)
+
+
+def asked_at(request_id: str) -> float | None:
+    """When a request began by its id, in epoch seconds; None for what is no id of a request."""
+    found = _ID.fullmatch(request_id)
+    return int(found[1], 16) / 1000 if found else None
+
+
+def key_of(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> bytes:
+    """Which of the keys a request carries; empty for none of them."""
+    for carrier in _CARRIERS:
+        given = headers.get(carrier)
+        if given is not None:
+            token = given.rpartition(b" ")[2]
+            for key in keys:
+                if hmac.compare_digest(token, key):
+                    return key
+    return b""
+
+
+def _seal(bare: str, salt: str, key: bytes) -> str:
+    return hashlib.blake2b(bare.encode(), digest_size=_SEAL_BYTES, key=_secret(salt, key)).hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _secret(salt: str, key: bytes) -> bytes:
+    salted = hashlib.blake2b(salt.encode(), digest_size=64, person=b"request seals").digest()
+    return hashlib.blake2b(key, digest_size=64, key=salted).digest()

@@ -1,0 +1,35 @@
+"""The part of a policy that is about emergency releases: stable doesn't answer, so nothing can be compared with it."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from softlaunch.documents import KeyedError
+from softlaunch.policy.part import Part, Percent
+from softlaunch.policy.units import Duration
+
+
+class EmergencyPolicy(Part):
+    """How a candidate takes over from a stable that doesn't answer, judged by its own answers alone."""
+
+    approvals: Literal[1, 2] | None = None
+    """How many people must stand behind it; who starts it is the first. 2: another one approves before users meet it.
+
+    Left out: 2 where the release's own stages ask a person, else 1.
+    """
+    probes: Annotated[int, Field(ge=1, le=20)] = 3
+    """Good answers that the candidate must give to questions of the golden set before any user meets it."""
+    stages_percent: Annotated[tuple[Percent, ...], Field(min_length=1)] = (50.0, 100.0)
+    """The shares of users that it serves, one after the other."""
+    minimum_time: Duration = 10.0
+    """Each of these stages lasts at least this long."""
+    minimum_answers: Annotated[int, Field(ge=1)] = 10
+    """Good answers that it must give in each stage; where users ask too little, probes are asked besides."""
+    failed_percent: Annotated[float, Field(ge=0, lt=100)] = 25.0
+    """It is taken back when more than this share of its answers fail, three at least."""
+
+    @model_validator(mode="after")
+    def _ends_with_everybody(self) -> Self:
+        if sorted(set(self.stages_percent)) != list(self.stages_percent) or self.stages_percent[-1] != 100:
+            raise KeyedError("weights must grow and end with 100: [50, 100]", "stages_percent")
+        return self
