@@ -78,6 +78,17 @@ class Settings(BaseSettings):
         description="comma-separated API keys that alone may rate, any request; when unset, the key that asked may",
     )
     feedback_hours: float = Field(default=168.0, gt=0, description="how long after its start a request may be rated")
+    cors_origins: str = Field(
+        default="",
+        description="comma-separated origins whose web pages may call the gateway, such as https://chat.example.com; "
+        "* is any, and none may when unset",
+    )
+    arm_header: bool = Field(
+        default=False, description="whether answers tell their arm, stable or candidate, in the header x-softlaunch-arm"
+    )
+    max_body_mb: float = Field(default=10, gt=0, le=1024, description="largest request body that a gateway takes, MiB")
+    max_answer_mb: float = Field(default=64, gt=0, le=4096, description="largest answer of a provider, MiB")
+    max_event_mb: float = Field(default=16, gt=0, le=1024, description="largest event of a provider's stream, MiB")
 
     @property
     def ledger_url(self) -> str:

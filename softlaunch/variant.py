@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
+from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
@@ -12,12 +13,13 @@ from jinja2 import TemplateSyntaxError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from softlaunch.errors import SoftlaunchError
+from softlaunch.model_headers import ModelHeaders
 from softlaunch.prompt_templates import WHOLE_WORK, Budget, TooHeavyError, compiled, rendered, variables_of
+from softlaunch.system_messages import Message, SystemRule, join
 
 SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-
-Message = dict[str, Any]
+LENGTH_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 class TemplateVariablesError(SoftlaunchError):
@@ -40,8 +42,14 @@ def _check_semantic_version(version: str) -> str:
     return version
 
 
+def _is_unset(value: object) -> bool:
+    """A field that came later is left out of the content where it isn't used: what was recorded keeps its digest."""
+    return value is None or value == {}
+
+
 Name = Annotated[str, AfterValidator(_check_name)]
 SemanticVersion = Annotated[str, AfterValidator(_check_semantic_version)]
+Usd = Annotated[float, Field(ge=0)]
 
 
 class Content(BaseModel):
@@ -70,6 +78,7 @@ class PromptVersion(Content):
     version: SemanticVersion
     messages: tuple[PromptMessage, ...]
     defaults: Mapping[str, str] = Field(default_factory=dict)
+    system: SystemRule = Field(default=SystemRule.MERGE, exclude_if=lambda rule: rule is SystemRule.MERGE)
     author: str = ""
     created: date | None = None
     purpose: str = ""
@@ -96,7 +105,7 @@ class PromptVersion(Content):
     def render(
         self, client_messages: Sequence[Message], variables: Mapping[str, Any], work: int = WHOLE_WORK
     ) -> list[Message]:
-        """Messages to send: the rendered prompt, then the client's messages unchanged.
+        """Messages to send: the rendered prompt, then the client's, and their system messages as `system` says.
 
         Raises TemplateVariablesError when a variable without a default is missing, and HeavyTemplateError when it
         takes more than `work` (see `prompt_templates.budget`).
@@ -112,15 +121,26 @@ class PromptVersion(Content):
             raise HeavyTemplateError(f"prompt {self.label} can't be rendered: {error}") from error
         except Exception as error:  # a template runs expressions, so it can raise nearly anything
             raise TemplateVariablesError(f"prompt {self.label} can't be rendered: {error}") from error
-        return [*own, *client_messages]
+        return join(own, client_messages, self.system)
+
+
+class StreamUsage(StrEnum):
+    """Whether a streamed answer is asked to end with its usage, which some endpoints refuse to be asked."""
+
+    AUTO = "auto"
+    """Ask, until the endpoint refuses."""
+    ALWAYS = "always"
+    NEVER = "never"
+    """Ask only where the client does."""
 
 
 class ModelVersion(Content):
-    """A model as it is called: provider, exact model id, endpoint, and its price in USD per million tokens.
+    """A model as it is called: provider, exact model id, endpoint, headers, and its price in USD per million tokens.
 
-    `endpoint` is the base URL up to and including `/v1`. `api_key_env` names the environment variable that holds the
-    key; the key itself is never part of a model version. Prices left out are looked up by model id, and a cost that
-    nobody knows stays unknown.
+    `endpoint` is the base URL up to and including `/v1`, or up to the deployment where that has no version (classic
+    Azure); its query goes with every request. `api_key_env` names the environment variable that holds the key; the key
+    itself is never part of a model version. Prices left out are looked up by model id, and a cost that nobody knows
+    stays unknown.
     """
 
     name: Name
@@ -128,8 +148,18 @@ class ModelVersion(Content):
     model: str
     endpoint: Annotated[str, Field(pattern=r"^https?://")]
     api_key_env: str | None = None
-    input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
-    output_usd_per_million: Annotated[float, Field(ge=0)] | None = None
+    input_usd_per_million: Usd | None = None
+    output_usd_per_million: Usd | None = None
+    cached_input_usd_per_million: Usd | None = Field(default=None, exclude_if=_is_unset)
+    cache_write_usd_per_million: Usd | None = Field(default=None, exclude_if=_is_unset)
+    headers: ModelHeaders = Field(default_factory=dict, exclude_if=_is_unset)
+    stream_usage: StreamUsage = Field(default=StreamUsage.AUTO, exclude_if=lambda told: told is StreamUsage.AUTO)
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if self.api_key_env and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("api_key_env sets the header Authorization already; leave one of them out")
+        return self
 
 
 class Sampling(Content):
@@ -144,6 +174,13 @@ class Sampling(Content):
     max_tokens: Annotated[int, Field(gt=0)] | None = Field(
         default=None, title="Longest answer", description="In tokens.", examples=[512]
     )
+    max_completion_tokens: Annotated[int, Field(gt=0)] | None = Field(
+        default=None,
+        exclude_if=_is_unset,
+        title="Longest answer, reasoning included",
+        description="In tokens; for models that refuse max_tokens. Set one of the two.",
+        examples=[2048],
+    )
     seed: int | None = Field(default=None, title="Seed", description="For endpoints that can repeat an answer.")
     stop: tuple[str, ...] | None = Field(default=None, title="Stop", description="Texts at which an answer ends.")
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
@@ -152,6 +189,17 @@ class Sampling(Content):
     presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = Field(
         default=None, title="Presence penalty", description="-2 to 2; more avoids tokens that were there before."
     )
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Self:
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise ValueError("set max_tokens or max_completion_tokens, not both: endpoints refuse the two together")
+        return self
+
+    @cached_property
+    def parameters(self) -> Mapping[str, Any]:
+        """The parameters that are set, as they are sent; not to be changed."""
+        return self.model_dump(mode="json", exclude_none=True)
 
 
 class Variant(Content):
@@ -178,14 +226,25 @@ class Variant(Content):
         """The chat-completion body to send to the endpoint for a client's request body.
 
         The variant decides model and messages, and the sampling parameters that it sets; everything else the client
-        asked for is kept. `variables` feeds the prompt's templates and isn't forwarded. Raises TemplateVariablesError,
-        and HeavyTemplateError where rendering takes more than `work`.
+        asked for is kept. `variables` feeds the prompt's templates and isn't forwarded. Of `max_tokens` and
+        `max_completion_tokens` one is sent: the variant's, in the variant's spelling, with which it was evaluated; else
+        the client's, and of two the newer one. Raises
+        TemplateVariablesError, and HeavyTemplateError where rendering takes more than `work`.
         """
         body = {key: value for key, value in request.items() if key != "variables"}
-        body.update(self.sampling.model_dump(mode="json", exclude_none=True))
+        for limit in _unused_limits(self.sampling.parameters, body):
+            body.pop(limit, None)
+        body.update(self.sampling.parameters)
         body["model"] = self.model.model
         body["messages"] = self.prompt.render(request.get("messages", ()), request.get("variables") or {}, work)
         return body
+
+
+def _unused_limits(sampling: Mapping[str, Any], request: Mapping[str, Any]) -> tuple[str, ...]:
+    """Which of the client's limits of an answer's length aren't sent."""
+    if any(sampling.get(limit) is not None for limit in LENGTH_LIMITS):
+        return LENGTH_LIMITS
+    return LENGTH_LIMITS[:1] if request.get(LENGTH_LIMITS[1]) is not None else LENGTH_LIMITS[1:]
 
 
 def differences(before: Variant, after: Variant) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Real servers on free ports: gateways of ours, and a provider whose faults are on command."""
 
 import asyncio
+import gzip
 import threading
 import time
 from collections import Counter
@@ -9,9 +10,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import brotli
 import httpx
 import orjson
 from aiohttp import web
+from backports import zstd
 
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.server import GatewayOptions, build_server
@@ -27,14 +30,17 @@ def running_gateway(
     limits: Limits | None = None,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    tell_arm: bool = True,
     **options: Any,
 ) -> Iterator[str]:
-    """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`.
+    """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`. It tells clients their arm.
 
     It has read its routes when this returns, and has written its log when the block is left.
     """
     database = open_database(database_url)
-    given = GatewayOptions(port=0, log_level="error", client_keys=client_keys, limits=limits or Limits(), **options)
+    given = GatewayOptions(
+        port=0, log_level="error", client_keys=client_keys, limits=limits or Limits(), tell_arm=tell_arm, **options
+    )
     server, listener = build_server(database, given, environment)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
@@ -67,6 +73,8 @@ class FakeModels:
     whoever asks for usage), and for streams `cut` (ends early), `no json` (a broken event), `drop`, `stall` (one event,
     then nothing), `error event`, `silent` (no event), `pings` (comments, then the answer), `never ends` (the connection
     stays open behind the end). `late` and a second fault: that one after two and a half seconds.
+
+    Answers carry `answer_headers`, and are compressed by `coding` (br, zstd or gzip) where it is set.
     """
 
     url: str = ""
@@ -75,6 +83,8 @@ class FakeModels:
     headers: list[Mapping[str, str]] = field(default_factory=list)
     under_way: Counter[str] = field(default_factory=Counter)
     most_under_way: Counter[str] = field(default_factory=Counter)
+    answer_headers: dict[str, str] = field(default_factory=dict)
+    coding: str = ""
 
     @property
     def endpoint(self) -> str:
@@ -108,17 +118,27 @@ class FakeModels:
             await asyncio.sleep(3600 if fault == "hang" else 0.5)
         if fault == "drop" and request.transport is not None:
             request.transport.close()
+        if self.coding:
+            return self._packed(body)
         return _whole(body["model"], fault) or await self._whole_or_stream(request, body, fault)
 
     async def _whole_or_stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
         return (
             await self._stream(request, body, fault)
             if body.get("stream")
-            else web.json_response(completion(body["model"]))
+            else web.json_response(completion(body["model"]), headers=self.answer_headers)
         )
 
+    def _packed(self, body: dict[str, Any]) -> web.Response:
+        """A whole answer or stream in one piece, compressed."""
+        stream = bool(body.get("stream"))
+        content = b"".join(stream_events(body)) if stream else orjson.dumps(completion(body["model"]))
+        kind = "text/event-stream" if stream else "application/json"
+        coded = {"br": brotli.compress, "zstd": zstd.compress, "gzip": gzip.compress}[self.coding](content)
+        return web.Response(body=coded, headers={"Content-Type": kind, "Content-Encoding": self.coding})
+
     async def _stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **self.answer_headers})
         await response.prepare(request)
         if fault == "silent":
             await asyncio.sleep(3600)

@@ -1,6 +1,7 @@
 """Variants: identity, rendering, and the body that is sent for a client's request."""
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -74,6 +75,7 @@ def test_the_label_names_what_people_know() -> None:
     [
         pytest.param(PromptMessage, {"role": "oracle", "content": ""}, "role", id="unknown role"),
         pytest.param(Sampling, {"temprature": 1}, "Extra inputs", id="misspelt parameter"),
+        pytest.param(Sampling, {"max_tokens": 1, "max_completion_tokens": 1}, "not both", id="two limits"),
         pytest.param(Sampling, {"temperature": 3}, "less than or equal to 2", id="too hot"),
         pytest.param(
             ModelVersion,
@@ -102,13 +104,99 @@ def test_impossible_content_is_refused(kind: type[Any], content: dict[str, Any],
 
 
 def test_a_prompt_goes_before_the_clients_messages() -> None:
-    """The rendered messages come first; the client's follow unchanged."""
+    """The rendered messages come first, as one system message; the client's follow unchanged."""
     rendered = prompt("You are {{ name }}.", "Be brief.").render([QUESTION], {"name": "Ada"})
-    assert rendered == [
-        {"role": "system", "content": "You are Ada."},
-        {"role": "system", "content": "Be brief."},
-        QUESTION,
-    ]
+    assert rendered == [{"role": "system", "content": "You are Ada.\n\nBe brief."}, QUESTION]
+
+
+@pytest.mark.parametrize(
+    ("rule", "contents"),
+    [
+        pytest.param("merge", ["You are kind.\n\nBe {{ brief }}."], id="merge"),
+        pytest.param("keep", ["You are kind.", "Be {{ brief }}."], id="keep"),
+        pytest.param("replace", ["You are kind."], id="replace"),
+    ],
+)
+def test_a_prompt_says_what_becomes_of_the_clients_system_messages(rule: str, contents: list[str]) -> None:
+    """And what a client writes is never a template."""
+    theirs = {"role": "system", "content": "Be {{ brief }}."}
+    rendered = prompt("You are kind.", system=rule).render([theirs, QUESTION], {})
+    assert [message["content"] for message in rendered] == [*contents, QUESTION["content"]]
+
+
+def test_fields_that_came_later_leave_digests_alone() -> None:
+    """What was recorded before they were there is the same content still."""
+    message = PromptMessage(role="system", content="You help {{ name }}.")
+    variant = Variant(
+        prompt=PromptVersion(
+            name="support",
+            version="1.4.0",
+            messages=(message,),
+            defaults={"name": "Ann"},
+            author="a@example.com",
+            created=date(2026, 3, 2),
+            purpose="first",
+        ),
+        model=ModelVersion(
+            name="gpt",
+            provider="openai",
+            model="gpt-4o-2024-08-06",
+            endpoint="https://api.openai.com/v1",
+            api_key_env="OPENAI_API_KEY",
+            input_usd_per_million=2.5,
+            output_usd_per_million=10,
+        ),
+        sampling=Sampling(temperature=0.2, max_tokens=100),
+    )
+    assert variant.digest == "2a27d0021acef4161afc3f95052c2c7c41b80cb5475197cba98a6d34c6055e16"
+    assert variant.prompt.digest == "ca57b3b59e6275aef70ed22b985978d7be7900f511afde5226250ca50fe62c1e"
+    assert variant.model.digest == "1fb071df789104820adaccb499f9b60fc6065ff7ddcc0e117e4ede1504118e8b"
+    assert variant.sampling.digest == "ab0e215aef34cd25da6ae0e9cfebf3e0019c01e0cf40f318fb5aa5eabb695b2e"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"headers": {"x-team": "a", "api-key": {"env": "KEY"}}}, id="headers"),
+        pytest.param({"stream_usage": "never"}, id="stream_usage"),
+        pytest.param({"cached_input_usd_per_million": 0}, id="a price of nothing"),
+        pytest.param({"cache_write_usd_per_million": 3.75}, id="a price for what is written"),
+    ],
+)
+def test_what_a_model_says_survives_a_round_trip(fields: dict[str, Any]) -> None:
+    """Fields that are used are part of the content, and are read again as they were."""
+    variant = make_variant(**fields)
+    again = Variant.model_validate(json.loads(json.dumps(variant.model_dump(mode="json"))))
+    assert again == variant
+    assert again.digest == variant.digest != make_variant().digest
+
+
+@pytest.mark.parametrize(
+    ("sampling", "request_limits", "sent"),
+    [
+        pytest.param({"max_tokens": 100}, {"max_completion_tokens": 50}, {"max_tokens": 100}, id="the variant's"),
+        pytest.param({"max_tokens": 100}, {"max_tokens": 50}, {"max_tokens": 100}, id="the variant's, spelt alike"),
+        pytest.param(
+            {"max_completion_tokens": 9}, {"max_tokens": 50}, {"max_completion_tokens": 9}, id="the other way"
+        ),
+        pytest.param(
+            {"max_tokens": 100}, {"max_tokens": 1, "max_completion_tokens": 2}, {"max_tokens": 100}, id="both"
+        ),
+        pytest.param({}, {"max_tokens": 50}, {"max_tokens": 50}, id="the client's old one"),
+        pytest.param({}, {"max_completion_tokens": 50}, {"max_completion_tokens": 50}, id="the client's new one"),
+        pytest.param({}, {"max_tokens": 1, "max_completion_tokens": 2}, {"max_completion_tokens": 2}, id="two of it"),
+        pytest.param({}, {"max_tokens": 7, "max_completion_tokens": None}, {"max_tokens": 7}, id="a null beside one"),
+        pytest.param({}, {"max_tokens": None, "max_completion_tokens": 7}, {"max_completion_tokens": 7}, id="the same"),
+        pytest.param({}, {}, {}, id="none"),
+    ],
+)
+def test_one_limit_of_the_length_goes_out(
+    sampling: dict[str, Any], request_limits: dict[str, Any], sent: dict[str, Any]
+) -> None:
+    """Endpoints refuse the two spellings together."""
+    variant = Variant(prompt=prompt(), model=make_variant().model, sampling=Sampling(**sampling))
+    body = variant.request_body({"messages": [], **request_limits})
+    assert {key: value for key, value in body.items() if key.startswith("max_")} == sent
 
 
 def test_defaults_fill_what_a_request_leaves_out() -> None:

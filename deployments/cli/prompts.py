@@ -21,6 +21,7 @@ from softlaunch.registry.prompt_log import read_log
 from softlaunch.registry.prompt_sync import Prompts, check_history, check_merge, check_staged, sync
 from softlaunch.registry.versions import Bump
 from softlaunch.store.served import Served, served_between
+from softlaunch.system_messages import SystemRule
 from softlaunch.variant import PromptVersion
 from softlaunch.word_diff import Op, Piece
 
@@ -77,6 +78,8 @@ def show_prompt(reference: str = _VERSION, as_json: bool = JSON_OPTION) -> None:
     for name in sorted(prompt.variables):
         default = f"default {prompt.defaults[name]!r}" if name in prompt.defaults else "needed in every request"
         _say(f"variable {name}: {default}")
+    if prompt.system is not SystemRule.MERGE:
+        _say(f"system: {prompt.system}")
     for message in prompt.messages:
         _say(f"\n## {message.role}\n{message.content}")
 

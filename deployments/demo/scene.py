@@ -77,7 +77,7 @@ class Scene:
     @property
     def gateway(self) -> Service:
         """The gateway."""
-        command = ours("gateway", "--port", str(self.gateway_port), "--log-level", "warning")
+        command = ours("gateway", "--port", str(self.gateway_port), "--arm-header", "--log-level", "warning")
         return Service("gateway", command, f"{self.gateway_url}/healthz")
 
     @property

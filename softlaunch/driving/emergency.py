@@ -16,8 +16,9 @@ import orjson
 from sqlmodel import Session
 
 from softlaunch.driving.look import Look
+from softlaunch.endpoint import EndpointError
 from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.endpoint import AttemptError, MissingKeyError, Target, attempt, open_session
+from softlaunch.evals.endpoint import AttemptError, Target, attempt, open_session
 from softlaunch.evals.probe import Probed, probe
 from softlaunch.evals.suite import load_suite
 from softlaunch.policy.emergency import EmergencyPolicy
@@ -161,7 +162,7 @@ async def _ask_all(variant: Variant, requests: Sequence[Request]) -> list[str | 
                 reply = await attempt(session, Target.of(variant.model), body)
             except AttemptError as error:
                 return f"its endpoint: {error.code}"
-            except (MissingKeyError, TemplateVariablesError) as error:
+            except (EndpointError, TemplateVariablesError) as error:
                 return str(error)
             return None if reply.text.strip() else "an empty answer"
 

@@ -10,6 +10,7 @@ from time import monotonic
 import aiohttp
 import orjson
 
+from softlaunch.endpoint import EndpointError
 from softlaunch.evals.answers import CallKey, EvalAnswer, Status
 from softlaunch.evals.budget import Budget
 from softlaunch.evals.deadline import Deadline
@@ -62,9 +63,9 @@ class Client:
         """The call's outcome; None where the deadline or the budget ended it before there was one."""
         try:
             body = orjson.dumps(call.variant.request_body(call.case.request))
-        except TemplateVariablesError:
-            return _unscored(call, "template")
-        target, throttle = self._target(call.variant)
+            target, throttle = self._target(call.variant)
+        except (TemplateVariablesError, EndpointError) as error:
+            return _unscored(call, "template" if isinstance(error, TemplateVariablesError) else "bad_endpoint")
         failures, limits, limited_since = 0, 0, None
         while await throttle.turn(self._until) and self._budget.begin_attempt():
             try:
@@ -91,7 +92,7 @@ class Client:
         target = self._targets.get(variant.digest)
         if target is None:
             target = self._targets[variant.digest] = Target.of(variant.model)
-        return target, self._throttles.setdefault(target.url, Throttle(self._rng))
+        return target, self._throttles.setdefault(target.way.url, Throttle(self._rng))
 
     def _pause(self, failures: int, headers: Mapping[str, str]) -> float:
         asked = parse_retry_after(headers.get("retry-after"), datetime.now(UTC))
@@ -99,13 +100,13 @@ class Client:
 
 
 def _scored(call: Call, reply: Reply) -> EvalAnswer:
-    cost = cost_usd(call.variant.model, reply.input_tokens, reply.output_tokens)
+    cost = cost_usd(call.variant.model, reply.usage)
     sample = call.case.sample(
         reply.text,
         tool_calls=tool_calls_in(reply.text),
         latency_ms=reply.latency_ms,
         cost_usd=cost,
-        output_tokens=reply.output_tokens,
+        output_tokens=reply.usage.output_tokens,
     )
     right = accuracy(call.case, sample).value
     return EvalAnswer(
@@ -115,8 +116,8 @@ def _scored(call: Call, reply: Reply) -> EvalAnswer:
         answer=reply.text,
         scores={} if right is None else {ACCURACY: right},
         latency_ms=reply.latency_ms,
-        input_tokens=reply.input_tokens,
-        output_tokens=reply.output_tokens,
+        input_tokens=reply.usage.input_tokens,
+        output_tokens=reply.usage.output_tokens,
         cost_usd=cost,
         case_digest=call.case.digest,
         resolved_model=reply.resolved_model,

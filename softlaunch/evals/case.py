@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 
 from softlaunch.evals.metrics import AnyMetric, MetricSpec, Sample
 from softlaunch.evals.metrics.text import Contains, Numeric
-from softlaunch.variant import Content, Message
+from softlaunch.system_messages import Message
+from softlaunch.variant import Content
 
 CASE_PROBLEM = "case"
 """The type of pydantic errors that name the key to change in their context."""

@@ -9,8 +9,9 @@ from typing import Any
 import aiohttp
 import orjson
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.endpoint import Way, model_headers, way_to
 from softlaunch.evals.tool_calls import tool_calls_of, write_tool_calls
+from softlaunch.usage import Usage, read_usage
 from softlaunch.variant import ModelVersion
 
 _OK = 200
@@ -20,17 +21,12 @@ _CHUNK_BYTES = 1 << 18
 _MOST_BYTES = 64 << 20  # three times the longest text that is scored
 
 
-class MissingKeyError(SoftlaunchError):
-    """A provider's key isn't in the environment."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """An answer as the endpoint gave it."""
 
     text: str
-    input_tokens: int | None
-    output_tokens: int | None
+    usage: Usage
     latency_ms: float
     headers: Mapping[str, str]
     resolved_model: str | None = None
@@ -57,26 +53,16 @@ class AttemptError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a model's requests go, worked out once."""
+    """Where a model's requests go and what they carry, worked out once."""
 
-    url: str
+    way: Way
     headers: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def of(cls, model: ModelVersion) -> "Target":
-        """The endpoint of a model. Raises MissingKeyError."""
-        headers = {"Content-Type": "application/json", **provider_headers(model)}
-        return cls(f"{model.endpoint.rstrip('/')}/chat/completions", headers)
-
-
-def provider_headers(model: ModelVersion, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The Authorization header for a model's endpoint, empty where it needs none. Raises MissingKeyError."""
-    if model.api_key_env is None:
-        return {}
-    key = (os.environ if environment is None else environment).get(model.api_key_env)
-    if not key:
-        raise MissingKeyError(f"model {model.name} needs its provider's key: set the variable {model.api_key_env}")
-    return {"Authorization": f"Bearer {key}"}
+        """The endpoint of a model. Raises EndpointError, MissingKeyError among it."""
+        headers = {"Content-Type": "application/json", **model_headers(model, os.environ)}
+        return cls(way_to(model), headers)
 
 
 def open_session(concurrency: int, timeout_seconds: float) -> aiohttp.ClientSession:
@@ -92,7 +78,9 @@ async def attempt(session: aiohttp.ClientSession, target: Target, body: bytes) -
     """One request. Raises AttemptError."""
     started = perf_counter()
     try:
-        async with session.post(target.url, data=body, headers=target.headers, allow_redirects=False) as response:
+        async with session.post(
+            target.way.url, data=body, headers=target.headers, allow_redirects=False, proxy=target.way.proxy
+        ) as response:
             content = await _content(response)
     except TimeoutError as error:
         raise AttemptError("timeout") from error
@@ -126,8 +114,7 @@ def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Repl
         completion = orjson.loads(content)
         message = completion["choices"][0]["message"]
         text = message.get("content")
-        usage = completion.get("usage") or {}
-        tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
+        usage = read_usage(completion) or Usage()
         named = completion.get("model"), completion.get("system_fingerprint")
         if isinstance(text, list):
             text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
@@ -138,7 +125,7 @@ def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Repl
     calls = () if text else tool_calls_of(message)
     text = write_tool_calls(calls) if calls else text
     names = _name(named[0]), _name(named[1])
-    return Reply(_without_nul(text or ""), _count(tokens[0]), _count(tokens[1]), latency_ms, headers, *names)
+    return Reply(_without_nul(text or ""), usage, latency_ms, headers, *names)
 
 
 def _name(value: Any) -> str | None:
@@ -149,7 +136,3 @@ def _name(value: Any) -> str | None:
 def _without_nul(text: str) -> str:
     """The text with a mark in the place of NUL, which PostgreSQL can't keep."""
     return text.replace("\x00", "\ufffd")
-
-
-def _count(tokens: Any) -> int | None:
-    return tokens if isinstance(tokens, int) and not isinstance(tokens, bool) and tokens >= 0 else None

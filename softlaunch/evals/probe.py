@@ -12,7 +12,9 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from softlaunch.evals.endpoint import MissingKeyError, Target, open_session
+from softlaunch.endpoint import EndpointError, MissingKeyError
+from softlaunch.evals.endpoint import Target, open_session
+from softlaunch.model_headers import FromEnvironment
 from softlaunch.variant import ModelVersion
 
 PROBE_SECONDS = 4.0
@@ -58,9 +60,11 @@ async def _ask(session: aiohttp.ClientSession, model: ModelVersion, seconds: flo
     began = perf_counter()
     try:
         problem = await _post(session, model)
-    except MissingKeyError:
-        problem = f"its key is missing: set the variable {model.api_key_env} where gateways, evals and this command run"
+    except MissingKeyError as error:
+        problem = f"its key is missing: set the variable {error.variable} where gateways, evals and this command run"
         return Probed(model.name, shown_endpoint(model), problem, 0.0, asked=False)
+    except EndpointError as error:
+        return Probed(model.name, shown_endpoint(model), str(error), 0.0, asked=False)
     except TimeoutError:
         problem = f"doesn't answer within {seconds:g} s; it is slow, stuck, or behind a firewall"
     except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -71,7 +75,13 @@ async def _ask(session: aiohttp.ClientSession, model: ModelVersion, seconds: flo
 async def _post(session: aiohttp.ClientSession, model: ModelVersion) -> str | None:
     target = Target.of(model)
     body = {"model": model.model, "messages": [{"role": "user", "content": _QUESTION}], "max_tokens": 1}
-    posted = session.post(target.url, data=orjson.dumps(body), headers=target.headers, allow_redirects=False)
+    posted = session.post(
+        target.way.url,
+        data=orjson.dumps(body),
+        headers=target.headers,
+        allow_redirects=False,
+        proxy=target.way.proxy,
+    )
     async with posted as response:
         content = await response.content.read(_MOST_BYTES)
         return judge_answer(model, response.status, content, response.headers.get("Location", ""))
@@ -100,9 +110,12 @@ def judge_answer(model: ModelVersion, status: int, content: bytes, location: str
         case _ if 300 <= status < 400:
             problem = f"redirects to {_cut(location) or 'somewhere'}; name that address"
         case 401 | 403:
-            key = (
-                f"the key in {model.api_key_env}" if model.api_key_env else "a request without a key; name api_key_env"
-            )
+            named = [
+                model.api_key_env,
+                *(one.env for one in model.headers.values() if isinstance(one, FromEnvironment)),
+            ]
+            known = ", ".join(name for name in named if name)
+            key = f"the key in {known}" if known else "a request without a key; name api_key_env"
             problem = f"answers {status}, it doesn't take {key}{said}"
         case 404 | 400 | 422 if _UNKNOWN_MODEL.search(words) or (status == 404 and document and not words):
             problem = f"answers {status}, it doesn't know the model {model.model}{said}"

@@ -1,6 +1,7 @@
 """Running the calls of an eval: many at once, both arms interleaved, answers recorded as they come."""
 
 import asyncio
+import os
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -8,11 +9,12 @@ from time import monotonic
 
 import uvloop
 
+from softlaunch.endpoint import model_headers
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.budget import Budget
 from softlaunch.evals.calls import Call, Client
 from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.endpoint import open_session, provider_headers
+from softlaunch.evals.endpoint import open_session
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.suite import Suite
 from softlaunch.variant import Variant
@@ -59,7 +61,7 @@ async def run_calls(  # noqa: PLR0913  (each of them is one thing that a caller 
     models = {call.variant.digest: call.variant.model for call in calls}.values()
     budget.check(models)
     for model in models:
-        provider_headers(model)
+        model_headers(model, os.environ)
     run = _Run(calls, record, until, budget)
     async with open_session(concurrency, timeout_seconds) as session:
         client = Client(session, retries=retries or Retries(), budget=budget, until=until, rng=rng)

@@ -8,8 +8,8 @@ import orjson
 
 from softlaunch.gateway.refusals import ProviderError, read_error
 from softlaunch.request_outcome import RequestOutcome
+from softlaunch.usage import Usage, read_usage
 
-_MOST_TOKENS = 2**31 - 1
 _LONGEST_NAME = 200
 _LONGEST_CHECKED = 4 * 1024 * 1024
 _RANKS = (
@@ -44,17 +44,13 @@ class Facts:
 
     resolved_model: str | None = None
     fingerprint: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    usage: Usage = field(default_factory=Usage)
 
     def note(self, answer: Mapping[str, Any]) -> None:
         """Take what a completion, or one chunk of it, says."""
         self.resolved_model = _name(answer.get("model")) or self.resolved_model
         self.fingerprint = _name(answer.get("system_fingerprint")) or self.fingerprint
-        usage = answer.get("usage")
-        if isinstance(usage, dict):
-            self.input_tokens = _tokens(usage.get("prompt_tokens"))
-            self.output_tokens = _tokens(usage.get("completion_tokens"))
+        self.usage = self.usage.updated(read_usage(answer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +228,3 @@ def _is_object(arguments: str) -> bool:
 
 def _name(value: object) -> str | None:
     return value[:_LONGEST_NAME].replace("\x00", "") if isinstance(value, str) else None
-
-
-def _tokens(value: object) -> int | None:
-    return value if isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None

@@ -8,13 +8,16 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from softlaunch import __version__
 from softlaunch.gateway.completions import Completions
+from softlaunch.gateway.cors import Cors
+from softlaunch.gateway.encodings import decompress
 from softlaunch.gateway.feedback import parse_feedback
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
+from softlaunch.gateway.paths import Paths, normal
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, sealed
-from softlaunch.gateway.requests import check_key, find_served, parse_chat, retry_after
+from softlaunch.gateway.requests import check_key, find_served, one_of_each, parse_chat, retry_after
 from softlaunch.gateway.signed_unit import check_unit
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.upstream import Upstream
@@ -26,7 +29,6 @@ from softlaunch.gateway.wire import (
     RefusedError,
     Scope,
     Send,
-    clipped,
     read_object,
     send_answer,
     send_json,
@@ -40,7 +42,7 @@ Headers = Mapping[bytes, bytes]
 Endpoint = Callable[[Headers, Receive, Send], Awaitable[None]]
 
 
-def create_app(
+def create_app(  # noqa: PLR0913  (each of them is one thing that a caller decides)
     table: RouteTable,
     log: LogSink,
     upstream: Upstream,
@@ -49,19 +51,22 @@ def create_app(
     keys: Keys | None = None,
     limits: Limits | None = None,
     environment: Mapping[str, str] | None = None,
+    cors: Cors | None = None,
+    tell_arm: bool = False,
 ) -> "Gateway":
     """The application. It starts and stops the table, the log and the upstream with its own lifespan.
 
-    `environment` holds the secrets of signed units, the process's own when left out.
+    `environment` holds the secrets of signed units, the process's own when left out. `cors` says whose web pages may
+    call it, `tell_arm` whether clients are told which arm answered them.
     """
-    secrets = os.environ if environment is None else environment
-    return Gateway(table, log, upstream, ratings, keys or Keys(), limits or Limits(), secrets)
+    given = keys or Keys(), limits or Limits(), os.environ if environment is None else environment
+    return Gateway(table, log, upstream, ratings, *given, cors=cors or Cors(), tell_arm=tell_arm)
 
 
 class Gateway:
     """An ASGI 3 application."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (what it is made of)
         self,
         table: RouteTable,
         log: LogSink,
@@ -70,6 +75,9 @@ class Gateway:
         keys: Keys,
         limits: Limits,
         environment: Mapping[str, str],
+        *,
+        cors: Cors,
+        tell_arm: bool,
     ) -> None:
         self._table = table
         self._log = log
@@ -78,53 +86,56 @@ class Gateway:
         self._environment = environment
         self._keys = keys
         self._limits = limits
+        self._cors = cors
         self._metrics = Metrics(table, log)
-        self._completions = Completions(upstream, log, self._metrics, limits)
+        self._completions = Completions(upstream, log, self._metrics, limits, tell_arm=tell_arm)
         self._in_flight = 0
         self._room = BodyRoom(limits)
         self._created = int(time.time())
-        self._endpoints: dict[tuple[str, str], Endpoint] = {
-            ("POST", "/v1/chat/completions"): self._chat,
-            ("POST", _FEEDBACK): self._feedback,
-            ("GET", _MODELS): self._models,
-            ("GET", "/healthz"): self._health,
-            ("GET", "/metrics"): self._expose,
-        }
+        self._paths: Paths[Endpoint] = Paths(
+            {
+                ("POST", "/v1/chat/completions"): self._chat,
+                ("POST", _FEEDBACK): self._feedback,
+                ("GET", _MODELS): self._models,
+                ("GET", "/healthz"): self._health,
+                ("GET", "/metrics"): self._expose,
+            }
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or live through a lifespan."""
         if scope["type"] == "lifespan":
             await self._lifespan(receive, send)
         elif scope["type"] == "http":
+            headers = one_of_each(scope["headers"])
+            send = self._cors.wrap(send, headers)
             try:
-                await self._serve(scope, receive, send)
+                await self._serve(scope["method"], normal(scope["path"]), headers, receive, send)
             except RefusedError as refusal:
                 await send_answer(send, refusal.status, refusal.body, refusal.headers)
             except ClientGoneError:
                 pass
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method, path = scope["method"], scope["path"]
-        headers = dict(scope["headers"])
+    async def _serve(self, method: str, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+        app = path.removeprefix(_MODELS + "/") if path.startswith(_MODELS + "/") else None
+        known = path if app is None else _MODELS
+        if method == "OPTIONS" and self._paths.allowed(known):  # browsers ask it without a key
+            allowed = self._paths.allowed(known)
+            await send_answer(send, 200, b"", [(b"allow", allowed), *self._cors.preflight(headers, allowed)])
+            return
         if path.startswith("/v1/"):
             check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
-        endpoint = self._endpoints.get((method, path))
-        if endpoint is not None:
+        endpoint = self._paths.find(method, known)
+        if app is None:
             await endpoint(headers, receive, send)
-        elif method == "GET" and path.startswith(_MODELS + "/"):
-            app = path.removeprefix(_MODELS + "/")
+        else:
             find_served(self._table, app)
             await send_json(send, self._model(app))
-        else:
-            known = ", ".join(f"{verb} {there}" for verb, there in self._endpoints)
-            wrong_verb = any(there == path for _, there in self._endpoints)
-            text = f"there is no {method} {clipped(path)}; known: {known}"
-            raise RefusedError(405 if wrong_verb else 404, text, code="unknown_url")
 
     async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
         self._check_load()
         with BodyReader(receive, self._limits, self._room) as body:
-            request = parse_chat(body.hold(await body.read(_declared(headers))), headers)
+            request = parse_chat(await self._read(body, headers), headers)
             served = find_served(self._table, request.app)
             check_unit(request, served.route.serving.unit, self._environment)
             request = sealed(request, served.route.serving.salt, key_of(headers, self._keys.clients))
@@ -142,7 +153,7 @@ class Gateway:
 
     async def _feedback(self, headers: Headers, receive: Receive, send: Send) -> None:
         with BodyReader(receive, self._limits, self._room) as reader:
-            body = read_object(reader.hold(await reader.read(_declared(headers))))
+            body = read_object(await self._read(reader, headers))
         records = parse_feedback(body, self._log.now())
         await self._ratings.check(records, key_of(headers, self._keys.clients), self._log.now())
         self._ratings.take(records)
@@ -151,6 +162,11 @@ class Gateway:
             text = "the request log is full; try again later"
             raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(5))
         await send_json(send, {"request_id": records[0].request_id, "status": "accepted"}, status=202)
+
+    async def _read(self, reader: BodyReader, headers: Headers) -> bytes:
+        """A body as it will be parsed: unpacked, and counted as what it then takes."""
+        content = await reader.read(_declared(headers))
+        return reader.hold(decompress(content, headers.get(b"content-encoding", b""), self._limits))
 
     async def _models(self, headers: Headers, receive: Receive, send: Send) -> None:  # noqa: ARG002
         apps = sorted(self._table.all())

@@ -1,11 +1,8 @@
 """Which arm answers a request: pure functions of the request, the route, and whether its lease holds."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from softlaunch.policy.model import UnitPolicy, UnitSource
 from softlaunch.route import Arm, Route
 from softlaunch.split import takes_candidate, unit_hash
 from softlaunch.variant import Variant
@@ -47,23 +44,3 @@ def is_sampled(request_id: str, percent: float) -> bool:
         return False
     digest = hashlib.blake2b(request_id.encode(), digest_size=4, person=b"mirror").digest()
     return int.from_bytes(digest, "big") / _FRACTIONS * 100 < percent
-
-
-def unit_of(body: Mapping[str, Any], headers: Mapping[bytes, bytes], policy: UnitPolicy, request_id: str) -> str:
-    """Whom the request is for, as the policy tells units apart; the request itself when it names nobody."""
-    named: str | None = None
-    if policy.source is UnitSource.USER:
-        user = body.get("user")
-        named = user if isinstance(user, str) else None
-    elif policy.source is UnitSource.CONVERSATION:
-        named = _first_user_message(body)
-    if not named:
-        named = headers.get(policy.header.lower().encode(), b"").decode("latin-1")
-    return named or request_id
-
-
-def _first_user_message(body: Mapping[str, Any]) -> str | None:
-    for message in body["messages"]:
-        if message.get("role") == "user":
-            return hashlib.blake2b(repr(message.get("content")).encode(), digest_size=16).hexdigest()
-    return None

@@ -5,6 +5,7 @@ import contextlib
 
 import orjson
 
+from softlaunch.gateway.forwarding import joined
 from softlaunch.gateway.upstream import Answer
 from softlaunch.gateway.wire import ClientGoneError, Headers, Send, send_answer
 
@@ -29,6 +30,7 @@ class ClientSink:
         self._heartbeat: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.headers = headers
+        self.passed: Headers = []
         self.opened = False
         self.is_over = False
 
@@ -81,15 +83,17 @@ class ClientSink:
         elif self.opened:
             await self._send({"type": "http.response.body", "body": _as_event(answer.body)})
         else:
-            await send_answer(self._send, answer.status, answer.body, [*answer.headers, *self.headers])
+            await send_answer(
+                self._send, answer.status, answer.body, [*answer.headers, *joined(self.headers, answer.passed)]
+            )
 
     async def _write(self, content: bytes) -> None:
         try:
             async with asyncio.timeout(self._stall_seconds):
                 if not self.opened:
                     self.opened = True
-                    start = {"type": "http.response.start", "status": 200, "headers": [*_STREAM, *self.headers]}
-                    await self._send(start)
+                    headers = [*_STREAM, *joined(self.headers, self.passed)]
+                    await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 await self._send({"type": "http.response.body", "body": content, "more_body": True})
         except TimeoutError:
             raise ClientGoneError from None

@@ -5,15 +5,17 @@ import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from softlaunch.gateway.choice import Choice, choose, unit_of
+from softlaunch.gateway.choice import Choice, choose
 from softlaunch.gateway.client_sink import ClientSink
 from softlaunch.gateway.deadlines import TimeLimits
+from softlaunch.gateway.forwarding import own_headers, without_idempotency_key
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
 from softlaunch.gateway.requests import ChatRequest, question_of
 from softlaunch.gateway.table import Served
+from softlaunch.gateway.units import Units
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.watch import ClientWatch
 from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send
@@ -55,17 +57,9 @@ class Exchange:
     def call(self, variant: Variant) -> Call:
         """The request as a call to a variant."""
         serving = self.route.serving
-        return Call(variant, self.request.body, time_limits(serving.gateway), keep_text=serving.texts.keep)
-
-    def headers(self, arm: Arm, variant: Variant) -> Headers:
-        """Who answers, and the id to give feedback for."""
-        request_id = self.request.request_id.encode()
-        return [
-            (b"x-softlaunch-request-id", request_id),
-            (b"x-softlaunch-variant", variant.short.encode()),
-            (b"x-softlaunch-arm", arm.encode()),
-            (b"x-request-id", request_id),
-        ]
+        is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
+        headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
+        return Call(variant, self.request.body, time_limits(serving.gateway), serving.texts.keep, headers)
 
     @property
     def other(self) -> Variant | None:
@@ -78,23 +72,27 @@ class Exchange:
 class Completions:
     """The handler of chat completions."""
 
-    def __init__(self, upstream: Upstream, log: LogSink, metrics: Metrics, limits: Limits) -> None:
+    def __init__(
+        self, upstream: Upstream, log: LogSink, metrics: Metrics, limits: Limits, *, tell_arm: bool = False
+    ) -> None:
         self._upstream = upstream
         self._log = log
         self._metrics = metrics
         self._limits = limits
+        self._tell_arm = tell_arm
+        self._units = Units(metrics)
         self.mirrors = Mirrors(limits)
 
     async def answer(self, request: ChatRequest, served: Served, receive: Receive, send: Send) -> None:
         """Answer one request and log it; the user's answer waits for nothing but its provider."""
         route = served.route
-        unit = unit_of(request.body, request.headers, route.serving.unit, request.request_id)
+        unit = self._units.of(request, route.serving.unit)
         allowed = served.candidate_allowed()
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed)
         token, started_at = self._log.begin(request.app)
         weight_percent = route.weight_percent if allowed else 0.0
         exchange = Exchange(request, served, route, choice, weight_percent, token, started_at, time.perf_counter())
-        sink = ClientSink(send, exchange.headers(choice.arm, choice.variant), route.serving.gateway.idle)
+        sink = ClientSink(send, self._headers(exchange, choice.arm, choice.variant), route.serving.gateway.idle)
         try:
             if request.body.get("stream") is True:
                 sink.keep_alive(route.serving.gateway.heartbeat)
@@ -104,6 +102,9 @@ class Completions:
             await sink.quiet()
             if not exchange.awaits_opinion:
                 self._close(exchange)
+
+    def _headers(self, exchange: Exchange, arm: Arm, variant: Variant) -> Headers:
+        return own_headers(exchange.request.request_id, variant.short, arm if self._tell_arm else None)
 
     async def _answer(self, exchange: Exchange, sink: ClientSink, receive: Receive) -> bool:
         """Whether the client got an answer; a row is logged in any case."""
@@ -135,7 +136,7 @@ class Completions:
         fell_back = False
         shown = exchange.first = answer
         if not answer.given and not answer.streamed and route.serving.gateway.fallback:
-            sink.headers = exchange.headers(Arm.STABLE, route.stable)
+            sink.headers = self._headers(exchange, Arm.STABLE, route.stable)
             shown = await self._upstream.ask(exchange.call(route.stable), sink)
             fell_back = shown.given or shown.streamed
             self._note_outcome(exchange, shown, candidate=False)
@@ -246,9 +247,10 @@ class Completions:
             outcome=answer.outcome,
             latency_ms=answer.latency_ms,
             first_token_ms=answer.first_token_ms,
-            input_tokens=facts.input_tokens,
-            output_tokens=facts.output_tokens,
-            cost_usd=cost_usd(choice.variant.model, facts.input_tokens, facts.output_tokens),
+            input_tokens=facts.usage.input_tokens,
+            output_tokens=facts.usage.output_tokens,
+            cached_tokens=facts.usage.cached_tokens,
+            cost_usd=cost_usd(choice.variant.model, facts.usage),
             resolved_model=facts.resolved_model,
             fingerprint=facts.fingerprint,
             streamed=request.body.get("stream") is True,

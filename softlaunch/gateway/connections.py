@@ -8,7 +8,8 @@ from typing import Self
 
 import aiohttp
 from multidict import CIMultiDict
-from yarl import URL
+
+from softlaunch.endpoint import Way
 
 _DRAIN_SECONDS = 1.0
 _DRAIN_BYTES = 64 * 1024
@@ -37,7 +38,7 @@ class Connections:
         await self._fresh.close()
 
     async def post(
-        self, url: URL, headers: CIMultiDict[str], content: bytes, connect_seconds: float, count: Callable[[], None]
+        self, way: Way, headers: CIMultiDict[str], content: bytes, connect_seconds: float, count: Callable[[], None]
     ) -> aiohttp.ClientResponse:
         """The response's head; each attempt is counted.
 
@@ -50,7 +51,13 @@ class Connections:
         count()
         try:
             return await self._pooled.post(
-                url, data=content, headers=headers, allow_redirects=False, timeout=timeout, trace_request_ctx=about
+                way.url,
+                data=content,
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
+                proxy=way.proxy,
+                trace_request_ctx=about,
             )
         except aiohttp.ClientConnectorError:
             raise
@@ -58,7 +65,9 @@ class Connections:
             if not about.reused:
                 raise
         count()
-        return await self._fresh.post(url, data=content, headers=headers, allow_redirects=False, timeout=timeout)
+        return await self._fresh.post(
+            way.url, data=content, headers=headers, allow_redirects=False, timeout=timeout, proxy=way.proxy
+        )
 
     def give_back(self, response: aiohttp.ClientResponse, *, over: bool) -> None:
         """Done with a response. Where its answer is over, the connection goes back to the pool once its end was read.

@@ -41,6 +41,12 @@ class Metrics:
             ["app"],
             registry=self._registry,
         )
+        self._unnamed = Counter(
+            "softlaunch_requests_unnamed",
+            "Users' requests that name no unit, so that a user may meet another arm with each.",
+            ["app"],
+            registry=self._registry,
+        )
         self._retries = Counter(
             "softlaunch_retries",
             "Requests that were sent to the provider again.",
@@ -61,6 +67,10 @@ class Metrics:
     def mirror_dropped(self, app: str) -> None:
         """Count a copy that wasn't made."""
         self._mirrors_dropped.labels(app).inc()
+
+    def unnamed(self, app: str) -> None:
+        """Count a request that names no unit."""
+        self._unnamed.labels(app).inc()
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -4,7 +4,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from softlaunch.gateway.wire import Headers, RefusedError, clipped, read_object
 
 _RANDOM_DIGITS = 11
 _DRAWN_AT_ONCE = 256
+_LISTS = frozenset({b"tracestate", b"baggage", b"content-encoding", b"access-control-request-headers"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +90,27 @@ def find_served(table: RouteTable, app: str) -> Served:
     )
 
 
+def one_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """A request's headers by lower-case name; lists that may be sent in parts are put together, of others the last."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        found[name] = b", ".join([found[name], value]) if name in _LISTS and name in found else value
+    return found
+
+
 def check_key(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> None:
-    """Raises RefusedError with 401 unless one of the keys, if there are any, is presented as a bearer token."""
+    """Raises RefusedError with 401 unless one of the keys, if there are any, is presented.
+
+    It stands in `Authorization: Bearer KEY`, or in `api-key` or `x-api-key` as other APIs have it.
+    """
     if not keys:
         return
-    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-    matches = [hmac.compare_digest(given.strip(), key) for key in keys]  # every key, so that time tells nothing
-    if scheme.lower() != b"bearer" or not any(matches):
-        text = "this gateway needs one of its API keys as 'Authorization: Bearer KEY'"
+    scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
+    given = [headers.get(name, b"").strip() for name in (b"api-key", b"x-api-key")]
+    given.append(token.strip() if scheme.lower() == b"bearer" else b"")
+    matches = [hmac.compare_digest(one, key) for one in given for key in keys]  # every key, so that time tells nothing
+    if not any(matches):
+        text = "this gateway needs one of its API keys as 'Authorization: Bearer KEY', or as 'api-key' or 'x-api-key'"
         raise RefusedError(401, text, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")])
 
 

@@ -15,6 +15,7 @@ import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.gateway.app import Gateway, create_app
+from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.http_connections import Connections, Network
 from softlaunch.gateway.http_protocol import http_protocol
 from softlaunch.gateway.limits import Limits
@@ -46,6 +47,8 @@ class GatewayOptions:
     rating_window_seconds: float = 7 * 86_400.0
     trusted_proxies: Sequence[Network] = ()
     limits: Limits = field(default_factory=Limits)
+    cors: Cors = field(default_factory=Cors)
+    tell_arm: bool = False
     home: Path | None = None
     """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
@@ -69,7 +72,17 @@ def build_app(
     keys = Keys(_encoded(options.client_keys), _encoded(options.feedback_keys))
     ratings = Ratings(database, table, keys, options.rating_window_seconds)
     upstream = Upstream(limits, environment)
-    return create_app(table, log, upstream, ratings, keys=keys, limits=limits, environment=environment)
+    return create_app(
+        table,
+        log,
+        upstream,
+        ratings,
+        keys=keys,
+        limits=limits,
+        environment=environment,
+        cors=options.cors,
+        tell_arm=options.tell_arm,
+    )
 
 
 def _counters(database: Database, folder: Path | None, gateway_id: str, address: str) -> CounterFile | None:

@@ -8,8 +8,8 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from softlaunch.gateway.choice import unit_of
 from softlaunch.gateway.requests import ChatRequest
+from softlaunch.gateway.units import unit_of
 from softlaunch.gateway.wire import RefusedError
 from softlaunch.policy.model import UnitPolicy
 

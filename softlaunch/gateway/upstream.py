@@ -4,18 +4,17 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Protocol
 
 import aiohttp
 import orjson
 from multidict import CIMultiDict
-from yarl import URL
 
-from softlaunch import __version__
+from softlaunch.endpoint import EndpointError, Way, way_to
 from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError, read_completion
 from softlaunch.gateway.connections import Connections
 from softlaunch.gateway.deadlines import Deadlines, LimitReachedError, TimeLimits
+from softlaunch.gateway.forwarding import content_type_of, request_headers, response_headers, without_repetition_key
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.refusals import ProviderError, classify, read_error
 from softlaunch.gateway.streams import StreamReader
@@ -25,18 +24,14 @@ from softlaunch.prompt_bodies import request_body
 from softlaunch.request_outcome import GIVEN, RequestOutcome
 from softlaunch.variant import TemplateVariablesError, Variant
 
-_HEADERS = {
-    "Content-Type": "application/json",
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",  # so that a stream's events aren't held back in a compressor
-    "User-Agent": f"softlaunch/{__version__}",
-}
 _GRACE_SECONDS = 5.0
 """How long usage and the protocol's end may follow an answer that is over."""
 
 
 class Sink(Protocol):
-    """Where a streamed answer goes as it comes."""
+    """Where a streamed answer goes as it comes; `passed` are the provider's headers that go with it."""
+
+    passed: Headers
 
     async def write(self, content: bytes) -> None:
         """Whole events; the first ones come with a status of 200."""
@@ -51,6 +46,9 @@ class Sink(Protocol):
 class NoSink:
     """Nobody reads: the answer to a copy."""
 
+    def __init__(self) -> None:
+        self.passed: Headers = []
+
     async def write(self, content: bytes) -> None:
         """Do nothing."""
 
@@ -63,28 +61,30 @@ class NoSink:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A client's request body for one variant; `keep_text` asks for the answer's text."""
+    """A client's request body and headers for one variant; `keep_text` asks for the answer's text."""
 
     variant: Variant
     body: Mapping[str, Any]
     limits: TimeLimits
     keep_text: bool = False
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Answer:
     """What became of one call.
 
-    `body` is still to be sent with `status` and `headers`, unless `streamed`: then the sink has had the beginning,
-    and `body` is what remains to be added. Latencies are milliseconds from the call's beginning until the answer was
-    over, without the time that a slow reader took to accept a stream. `attempts` counts how often the provider was
-    asked.
+    `body` is still to be sent with `status`, `headers` and what is `passed` on of the provider's, unless `streamed`:
+    then the sink has had the beginning, and `body` is what remains to be added. Latencies are milliseconds from the
+    call's beginning until the answer was over, without the time that a slow reader took to accept a stream. `attempts`
+    counts how often the provider was asked.
     """
 
     status: int = 200
     outcome: RequestOutcome = RequestOutcome.ANSWERED
     body: bytes = b""
     headers: Headers = field(default_factory=lambda: JSON)
+    passed: Headers = field(default_factory=list)
     streamed: bool = False
     latency_ms: float = 0.0
     first_token_ms: float | None = None
@@ -134,32 +134,32 @@ class Upstream:
             body = await request_body(call.variant, call.body)
             added = self._usage.add_to(body, model)
             content = orjson.dumps(body)
-            headers = _headers(self._environment[model.api_key_env] if model.api_key_env else None)
+            headers = request_headers(model, call.headers, self._environment)
+            way = way_to(model)
         except TemplateVariablesError as error:
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, str(error), kind="invalid_request_error")
         except orjson.JSONEncodeError as error:  # nested deeper than what may be written, though not than what is read
             message = f"the request can't be passed on: {error}"
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, message, kind="invalid_request_error")
-        except KeyError:
-            message = f"no key for model {model.name}: set {model.api_key_env} in the gateway's environment"
-            answer.fail(502, RequestOutcome.PROVIDER_FAILED, message)
+        except EndpointError as error:
+            answer.fail(502, RequestOutcome.PROVIDER_FAILED, str(error))
         else:
             exchange = _Exchange(self._connections, self._limits, call, answer, sink)
-            await exchange.run(_url(model.endpoint), headers, content)
+            await exchange.run(way, headers, content)
             if added and self._usage.may_be_refused(model, answer.outcome, answer.body):
                 body.pop("stream_options")
-                answer = await self._ask_again(call, sink, answer, headers, orjson.dumps(body))
+                answer = await self._ask_again(call, sink, answer, (way, headers), orjson.dumps(body))
         return answer
 
     async def _ask_again(
-        self, call: Call, sink: Sink, refused: Answer, headers: CIMultiDict[str], content: bytes
+        self, call: Call, sink: Sink, refused: Answer, how: tuple[Way, CIMultiDict[str]], content: bytes
     ) -> Answer:
         """Without what the endpoint may have refused: the client never asked for it."""
         if self._connections is None:
             return refused
         answer = Answer(attempts=refused.attempts)
         exchange = _Exchange(self._connections, self._limits, call, answer, sink)
-        await exchange.run(_url(call.variant.model.endpoint), headers, content)
+        await exchange.run(how[0], without_repetition_key(how[1]), content)
         if answer.given:
             self._usage.refuse(call.variant.model)
         return answer
@@ -177,11 +177,11 @@ class _Exchange:
         self._began = time.perf_counter()
         self._over_ms: float | None = None
 
-    async def run(self, url: URL, headers: CIMultiDict[str], content: bytes) -> None:
+    async def run(self, way: Way, headers: CIMultiDict[str], content: bytes) -> None:
         streamed = self._call.body.get("stream") is True
         try:
             with Deadlines(self._call.limits, streamed=streamed) as deadlines:
-                await self._run(url, headers, content, deadlines, streamed=streamed)
+                await self._run(way, headers, content, deadlines, streamed=streamed)
         except LimitReachedError as limit:
             self._reach(limit)
         except MalformedAnswerError as error:
@@ -198,13 +198,14 @@ class _Exchange:
         self._answer.latency_ms = self._over_ms or self._elapsed_ms()
 
     async def _run(
-        self, url: URL, headers: CIMultiDict[str], content: bytes, deadlines: Deadlines, *, streamed: bool
+        self, way: Way, headers: CIMultiDict[str], content: bytes, deadlines: Deadlines, *, streamed: bool
     ) -> None:
-        response = await self._connections.post(url, headers, content, self._call.limits.connect, self._count)
+        response = await self._connections.post(way, headers, content, self._call.limits.connect, self._count)
+        self._sink.passed = self._answer.passed = response_headers(response.raw_headers)
         try:
             if not 200 <= response.status < 300:
                 body = await self._whole(response)
-                self._answer.headers = _passed_down(response)
+                self._answer.headers = [(b"content-type", content_type_of(response.raw_headers))]
                 self._refuse(response.status, read_error(_document(body)), body)
             elif not streamed:
                 await self._read(response)
@@ -331,23 +332,3 @@ def _document(body: bytes) -> object:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         return {"detail": body[:2000].decode(errors="replace")}
-
-
-def _passed_down(response: aiohttp.ClientResponse) -> Headers:
-    headers = [(b"content-type", response.headers.get("Content-Type", "application/json").encode("latin-1", "replace"))]
-    if "Retry-After" in response.headers:
-        headers.append((b"retry-after", response.headers["Retry-After"].encode("utf-8", "surrogateescape")))
-    return headers
-
-
-@lru_cache(maxsize=256)
-def _url(endpoint: str) -> URL:
-    return URL(endpoint.rstrip("/") + "/chat/completions")
-
-
-@lru_cache(maxsize=256)
-def _headers(key: str | None) -> CIMultiDict[str]:
-    headers = CIMultiDict(_HEADERS)
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    return headers

@@ -3,7 +3,7 @@
 from typing import Any
 
 from softlaunch.request_outcome import GIVEN, RequestOutcome
-from softlaunch.variant import ModelVersion
+from softlaunch.variant import ModelVersion, StreamUsage
 
 _MOST_REMEMBERED = 1024
 
@@ -34,7 +34,7 @@ class UsageAsking:
         if outcome in GIVEN:
             self._remember(model, takes=True)
             return False
-        if outcome is not RequestOutcome.REQUEST_AT_FAULT or _asks(model) == "always":
+        if outcome is not RequestOutcome.REQUEST_AT_FAULT or model.stream_usage is StreamUsage.ALWAYS:
             return False
         return b"stream_options" in body or b"include_usage" in body or _key(model) not in self._takes
 
@@ -43,9 +43,9 @@ class UsageAsking:
         self._remember(model, takes=False)
 
     def _wanted(self, model: ModelVersion) -> bool:
-        if _asks(model) == "auto":
+        if model.stream_usage is StreamUsage.AUTO:
             return self._takes.get(_key(model), True)
-        return _asks(model) == "always"
+        return model.stream_usage is StreamUsage.ALWAYS
 
     def _remember(self, model: ModelVersion, *, takes: bool) -> None:
         if len(self._takes) >= _MOST_REMEMBERED:
@@ -55,7 +55,3 @@ class UsageAsking:
 
 def _key(model: ModelVersion) -> tuple[str, str]:
     return model.endpoint, model.model
-
-
-def _asks(model: ModelVersion) -> str:
-    return getattr(model, "stream_usage", "auto")  # XXX merged with requests

@@ -101,7 +101,7 @@ class BodyReader:
         """The whole body, of the declared length if any. Raises RefusedError (413, 503) and ClientGoneError."""
         limits = self._limits
         if declared is not None and declared > limits.body_bytes:
-            raise _too_large(limits)
+            raise too_large(limits)
         parts: list[bytes] = []
         size = 0
         more = True
@@ -112,7 +112,7 @@ class BodyReader:
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             if size > limits.body_bytes:
-                raise _too_large(limits)
+                raise too_large(limits)
             self._take(len(parts[-1]))
             more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -135,7 +135,8 @@ def _parsed_size(content: bytes) -> int:
     return content.count(b",") * _BYTES_PER_VALUE + content.count(b"{") * _BYTES_PER_OBJECT
 
 
-def _too_large(limits: Limits) -> RefusedError:
+def too_large(limits: Limits) -> RefusedError:
+    """The refusal of a body that is larger than it may be."""
     return RefusedError(
         413, f"the request's body is larger than {limits.body_bytes} bytes; send less", code="request_too_large"
     )

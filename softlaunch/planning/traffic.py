@@ -13,11 +13,12 @@ from softlaunch.gates.planner import observations
 from softlaunch.policy.model import RATED_METRICS, Metric
 from softlaunch.reports.wording import show_duration
 from softlaunch.store.database import Database
-from softlaunch.store.traffic_rate import read_scores, read_traffic_rate
+from softlaunch.store.traffic_rate import TrafficRate, read_scores, read_traffic_rate
 
 _STATED = 4000  # values that stand for a stated distribution
 _SMALLEST, _LARGEST = 1e-12, 1e12  # of what a latency in ms or a cost in dollars can be
 _QUALITY_DEVIATION = 0.2
+_MOST_UNNAMED = 0.5
 _OPTIONS = {
     Metric.ERRORS: "--error-rate",
     Metric.UNUSABLE: "--unusable-rate",
@@ -157,7 +158,7 @@ def measure(
         users=users,
         stable={**seen, **{metric: observations(values) for metric, values in levels.items()}},
         shares={**covered, **measured, **dict.fromkeys(levels, 1.0), **stated.shares},
-        note=_note(rate.requests if rate is not None else 0, rate.seconds if rate is not None else 0.0, stated),
+        note=_note(rate, stated),
     )
 
 
@@ -180,13 +181,19 @@ def _observed(rows: list[tuple[int, float]]) -> Observations:
     return Observations.of(np.array(units, dtype=np.int64), np.array(values, dtype=np.float64))
 
 
-def _note(requests: int, seconds: float, stated: Stated) -> str:
+def _note(rate: TrafficRate | None, stated: Stated) -> str:
     parts = []
-    if requests:
-        parts.append(f"its newest {requests:,} requests ({show_duration(seconds)} of traffic)")
+    if rate is not None:
+        parts.append(f"its newest {rate.requests:,} requests ({show_duration(rate.seconds)} of traffic)")
     if not stated.is_empty:
         parts.append("stated figures")
-    return " and ".join(parts)
+    said = " and ".join(parts)
+    if rate is not None and rate.unnamed > _MOST_UNNAMED:
+        said += (
+            f"; {rate.unnamed:.0%} of the newest name nobody, so that a user may meet another arm with each: send "
+            "'user' or 'safety_identifier' with them, or say in the policy's 'unit' where the name stands"
+        )
+    return said
 
 
 def rate_values(rate: float) -> Floats:

@@ -183,15 +183,22 @@ class UnitSource(StrEnum):
     USER = "user"
     HEADER = "header"
     CONVERSATION = "conversation"
+    SAFETY_IDENTIFIER = "safety_identifier"
+    METADATA = "metadata.user_id"
+    PROMPT_CACHE_KEY = "prompt_cache_key"
 
 
 class UnitPolicy(Part):
     """How the gateway tells units apart; a request that names none is a unit of its own."""
 
     source: UnitSource = UnitSource.USER
-    """user: the body's `user` field. header: a header. conversation: the hash of the first user message."""
+    """Where the name stands: user, safety_identifier, prompt_cache_key or metadata.user_id of the body, or a header.
+    conversation: the hash of the first user message.
+
+    Where a request has none there: user, the header, safety_identifier, metadata.user_id, prompt_cache_key, in turn.
+    """
     header: str = "x-user-id"
-    """The header's name, where the source is a header; otherwise tried when `user` is absent."""
+    """The header's name."""
     signed_by: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
     """Environment variable of the gateways with the secret that signs units. Left out, units are taken as they come.
 

@@ -22,7 +22,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.releases import find_live
 from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, ModelRow, RouteRow, VariantRow
-from softlaunch.variant import ModelVersion, PromptVersion, Sampling, Variant
+from softlaunch.variant import LENGTH_LIMITS, ModelVersion, PromptVersion, Sampling, Variant
 
 
 class CandidateError(SoftlaunchError):
@@ -251,9 +251,16 @@ def _prompt(session: Session, base: Variant, reference: str | None) -> PromptVer
     return ledger.get_prompt(session, reference if "@" in reference else f"{base.prompt.name}@{reference}")
 
 
+def _kept(sampling: Sampling, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What changes leave: a limit of the length in one spelling takes the place of one in the other."""
+    settings = sampling.model_dump()
+    limited = any(changes.get(limit) is not None for limit in LENGTH_LIMITS)
+    return {name: value for name, value in settings.items() if not (limited and name in LENGTH_LIMITS)}
+
+
 def _sampling(base: Variant, changes: Mapping[str, Any]) -> Sampling:
     try:
-        return Sampling.model_validate({**base.sampling.model_dump(), **changes})
+        return Sampling.model_validate({**_kept(base.sampling, changes), **changes})
     except ValidationError as error:
         said = "; ".join(f"{one['loc'][0]}={one['input']}: {one['msg']}" for one in error.errors())
         raise CandidateError(f"{said}; sampling parameters: {', '.join(Sampling.model_fields)}") from error

@@ -35,7 +35,7 @@ def _messages(before: PromptVersion, after: PromptVersion) -> Iterator[PartDiff]
 
 
 def _metadata(before: PromptVersion, after: PromptVersion) -> Iterator[PartDiff]:
-    for name in ("author", "purpose"):
+    for name in ("system", "author", "purpose"):
         yield PartDiff(name, diff_words(getattr(before, name), getattr(after, name)))
     for name in sorted({*before.defaults, *after.defaults}):
         yield PartDiff(f"default of {name}", diff_words(before.defaults.get(name, ""), after.defaults.get(name, "")))

@@ -28,6 +28,7 @@ from softlaunch.documents import (
     read_text,
 )
 from softlaunch.prompt_templates import compiled
+from softlaunch.system_messages import SystemRule
 from softlaunch.variant import SEMANTIC_VERSION, HeavyTemplateError, PromptVersion, TemplateVariablesError
 
 _FENCE = "---"
@@ -56,6 +57,7 @@ class _FrontMatter(BaseModel):
     author: str = ""
     created: date | None = Field(default=None, validation_alias=AliasChoices("created", "date"))
     purpose: str = ""
+    system: SystemRule = SystemRule.MERGE
     variables: tuple[str, ...] | None = None
     defaults: Mapping[str, str] = Field(default_factory=dict)
 

@@ -1,5 +1,6 @@
 """How much traffic an app has had lately, by how many users, and how much of it was rated and scored."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,13 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from softlaunch.route import Arm
-from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
+from softlaunch.split import unit_hash
+from softlaunch.store.tables import AppRow, FeedbackRow, RequestRow, ScoreRow
 
 _NEWEST = 20_000
 _RECENT = 7 * 86400.0
 _SCORED = 3000
+_ASKED_FOR_NAMES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +22,21 @@ class TrafficRate:
     """Requests of users over a stretch of `seconds`.
 
     `users` says how many distinct units the first so many of the requests came from, ascending: ((1, 1), (100, 80)).
-    `shares` are the shares of requests that were rated (`satisfaction`) or scored, by metric.
+    `shares` are the shares of requests that were rated (`satisfaction`) or scored, by metric. `unnamed` is the share of
+    the newest 500 that named no unit, in [0, 1].
     """
 
     requests: int
     seconds: float
     users: tuple[tuple[int, int], ...]
     shares: dict[str, float]
+    unnamed: float = 0.0
 
 
 def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | None:
     """The newest 20,000 requests of users in the last seven days; None with fewer than two."""
     rows = session.execute(
-        select(col(RequestRow.unit), col(RequestRow.started_at))
+        select(col(RequestRow.unit), col(RequestRow.started_at), col(RequestRow.request_id))
         .where(col(RequestRow.app) == app, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
         .where(col(RequestRow.started_at) >= now - _RECENT, col(RequestRow.started_at) < now)
         .order_by(col(RequestRow.id).desc())
@@ -55,7 +60,16 @@ def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | N
         seconds=max(ended - begun, 1.0),
         users=_distinct(units),
         shares={name: min(1.0, count / len(units)) for name, count in counts.items()},
+        unnamed=_unnamed(session, app, [(row.unit, row.request_id) for row in rows[:_ASKED_FOR_NAMES]]),
     )
+
+
+def _unnamed(session: Session, app: str, requests: Sequence[tuple[int, str]]) -> float:
+    """The share of requests whose unit is made of their own id, because they named nobody."""
+    salt = session.execute(select(col(AppRow.salt)).where(col(AppRow.name) == app)).scalar()
+    if salt is None:
+        return 0.0
+    return sum(unit == unit_hash(request_id, salt) for unit, request_id in requests) / len(requests)
 
 
 def read_scores(session: Session, app: str, variant_digest: str, metric: str) -> list[tuple[int, float]]:

@@ -16,8 +16,8 @@ import pytest
 from endpoints import Endpoint, Reply, variant
 from sqlmodel import select
 
+from softlaunch.endpoint import MissingKeyError
 from softlaunch.errors import ConflictError
-from softlaunch.evals.endpoint import MissingKeyError
 from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.suite import SuiteError

@@ -11,10 +11,10 @@ import pytest
 from arms import cases
 from endpoints import Behaviour, Endpoint, Reply, instruction, variant
 
+from softlaunch.endpoint import MissingKeyError
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.budget import Budget, Limits, UnpricedError
 from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.endpoint import MissingKeyError
 from softlaunch.evals.retry import Retries
 from softlaunch.evals.runner import plan, run_calls
 from softlaunch.evals.suite import Suite

@@ -25,6 +25,8 @@ def models(shared_models: FakeModels) -> FakeModels:
     shared_models.headers.clear()
     shared_models.faults.clear()
     shared_models.most_under_way.clear()
+    shared_models.answer_headers.clear()
+    shared_models.coding = ""
     return shared_models
 
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlaunch.gateway.choice import choose, is_sampled, unit_of
-from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.gateway.choice import choose, is_sampled
 from softlaunch.route import Arm, Route, Serving
 from softlaunch.variant import ModelVersion, PromptVersion, Variant
 
@@ -87,31 +86,3 @@ def test_a_sample_has_its_share_and_is_repeatable() -> None:
     sampled = [is_sampled(f"bot-{i}", 10.0) for i in range(20_000)]
     assert abs(sum(sampled) - 2000) < 170
     assert sampled == [is_sampled(f"bot-{i}", 10.0) for i in range(20_000)]
-
-
-BODY = {"user": "ann", "messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "Hello"}]}
-LATER = {"messages": [*BODY["messages"], {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "More"}]}
-
-
-@pytest.mark.parametrize(
-    ("source", "body", "headers", "unit"),
-    [
-        pytest.param("user", BODY, {b"x-user-id": b"bob"}, "ann", id="the body's user"),
-        pytest.param("user", {**BODY, "user": None}, {b"x-user-id": b"bob"}, "bob", id="the header where no user is"),
-        pytest.param("user", {**BODY, "user": 7}, {}, "req", id="a user that is no text"),
-        pytest.param("header", BODY, {b"x-user-id": b"bob"}, "bob", id="the header"),
-        pytest.param("header", BODY, {}, "req", id="no header: its own unit"),
-        pytest.param("conversation", {"messages": [{"role": "system"}]}, {}, "req", id="a conversation without a user"),
-    ],
-)
-def test_unit_of(source: str, body: dict[str, object], headers: dict[bytes, bytes], unit: str) -> None:
-    """A unit is whom the policy names; a request that names nobody is a unit of its own."""
-    assert unit_of(body, headers, UnitPolicy(source=UnitSource(source)), "req") == unit
-
-
-def test_a_conversation_stays_one_unit_as_it_grows() -> None:
-    """The first user message identifies a conversation, not what was said later."""
-    policy = UnitPolicy(source=UnitSource.CONVERSATION)
-    assert unit_of(BODY, {}, policy, "a") == unit_of(LATER, {}, policy, "b")
-    other = {"messages": [{"role": "user", "content": "Something else"}]}
-    assert unit_of(BODY, {}, policy, "a") != unit_of(other, {}, policy, "a")

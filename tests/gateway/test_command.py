@@ -57,6 +57,34 @@ def test_it_serves_until_it_is_told_to_stop(process: "subprocess.Popen[bytes]", 
     database.close()
 
 
+def test_settings_reach_the_gateway(migrated_file: Path, tmp_path: Path) -> None:
+    """Options and variables bound bodies, and say which web pages may call."""
+    (tmp_path / "ledger.db").write_bytes(migrated_file.read_bytes())
+    variables = {**environment(tmp_path), "SOFTLAUNCH_MAX_BODY_MB": "0.001"}
+    options = ["--port", "0", "--cors-origin", "https://chat.example.com", "--log-level", "warning"]
+    started = subprocess.Popen([*COMMAND, *options], env=variables)
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    try:
+
+        def address() -> str | None:
+            with database.read() as session:
+                return session.execute(text("select address from gateways")).scalar()
+
+        wait_until(lambda: address() is not None, "the gateway is in the ledger")
+        refused = httpx.post(
+            f"{address()}/v1/chat/completions",
+            content=b"x" * 1100,
+            headers={"Origin": "https://chat.example.com"},
+            verify=False,
+        )
+    finally:
+        started.kill()
+        started.wait()
+        database.close()
+    assert (refused.status_code, "larger than 1049 bytes" in refused.text) == (413, True)
+    assert refused.headers["access-control-allow-origin"] == "https://chat.example.com"
+
+
 def test_it_does_not_need_prefect() -> None:
     """Traffic must go on where Prefect is down or not installed."""
     script = (
@@ -71,6 +99,7 @@ def test_it_does_not_need_prefect() -> None:
     ("arguments", "variables", "says"),
     [
         pytest.param([], {"SOFTLAUNCH_CLIENT_KEYS": " ,"}, "holds an empty key", id="keys that are none"),
+        pytest.param(["--cors-origin", "chat.example.com"], {}, "is no origin", id="an origin without its scheme"),
         pytest.param([], {"SOFTLAUNCH_FEEDBACK_KEYS": "a,"}, "let the key that asked rate", id="half a list of keys"),
         pytest.param(
             [], {"SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES": "proxy"}, "such as 10.0.0.7", id="a proxy that is no address"

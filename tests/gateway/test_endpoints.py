@@ -261,7 +261,7 @@ def test_a_missing_key_is_named(ledger_url: str, models: FakeModels) -> None:
         response = world.ask()
         (row,) = world.rows(1)
     assert response.status_code == 502
-    assert "set PROVIDER_KEY" in response.json()["error"]["message"]
+    assert "set the variable PROVIDER_KEY" in response.json()["error"]["message"]
     assert row.outcome == "provider_failed"
     assert not models.bodies
 

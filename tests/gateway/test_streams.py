@@ -12,6 +12,7 @@ from servers import stream_events
 from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError
 from softlaunch.gateway.streams import StreamReader
 from softlaunch.request_outcome import RequestOutcome
+from softlaunch.usage import Usage
 
 USAGE = Asked(usage=True)
 EVENTS = list(stream_events({"model": "m", "stream_options": {"include_usage": True}}))
@@ -29,7 +30,7 @@ def test_a_stream_is_read_alike_however_it_is_cut(*, cuts: list[int], crlf: bool
     passed += reader.close()
     assert passed.replace(b"\r\n", b"\n") == WITHOUT_USAGE
     assert reader.whole
-    assert reader.facts == Facts("m-resolved", None, 100, 10)
+    assert reader.facts == Facts("m-resolved", None, Usage(100, 10))
     assert "".join(reader.texts) == "I am m."
 
 

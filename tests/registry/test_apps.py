@@ -199,6 +199,17 @@ def test_a_candidate_is_production_with_changes(
         assert session.get_one(VariantRow, candidate.digest).label == label
 
 
+def test_one_limit_of_the_length_replaces_the_other(app_folder: Path, database: Database) -> None:
+    """A candidate never has both spellings: an endpoint would refuse them."""
+    _apply(app_folder, database)
+    with database.begin() as session:
+        base = ledger.get_variant(session, "support-bot", "production")
+        older = resolve_candidate(session, "support-bot", base, Change(sampling={"max_tokens": 50}), NOON)
+        newer = Change(sampling={"max_completion_tokens": 9})
+        candidate = resolve_candidate(session, "support-bot", older, newer, NOON)
+    assert candidate.label == "support@1.0.0 on steady, temperature 0.2, max_completion_tokens 9"
+
+
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [

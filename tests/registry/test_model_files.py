@@ -40,6 +40,21 @@ def test_an_app_folder_is_read_whole(app_folder: Path) -> None:
             id="one name twice",
         ),
         pytest.param(
+            "- name: a\n  provider: x\n  model: m\n  endpoint: http://x\n  headers:\n    x-team: a\n    api-key: sk-1",
+            "line 7: [0].headers.api-key: a secret, and this file is recorded: put it into a variable and write {env: ",
+            id="a key in a header",
+        ),
+        pytest.param(
+            "- name: a\n  provider: x\n  model: m\n  endpoint: http://x\n  headers: {anthropic-version: 2023-06-01}",
+            "line 5: [0].headers.anthropic-version: expected a text in quotes, or {env: NAME_OF_A_VARIABLE}",
+            id="a date in a header",
+        ),
+        pytest.param(
+            "- {name: a, provider: x, model: m, endpoint: 'http://x', stream_usage: nevr}",
+            "line 1: [0].stream_usage: found 'nevr', expected 'auto', 'always' or 'never'; did you mean 'never'?",
+            id="a misspelt rule",
+        ),
+        pytest.param(
             "- {name: a, provider: x, model: 4, endpoint: 'http://x'}",
             "[0].model: found 4, expected a text; put it in quotes",
             id="a number for a model",

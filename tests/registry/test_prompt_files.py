@@ -30,6 +30,14 @@ def test_front_matter_and_body(tmp_path: Path) -> None:
     assert prompt.render([], {}) == [{"role": "system", "content": "You answer for Fernwood.\n\nBe brief."}]
 
 
+@pytest.mark.parametrize("rule", ["merge", "keep", "replace"])
+def test_what_becomes_of_a_clients_system_messages(tmp_path: Path, rule: str) -> None:
+    """The front matter says it; merge is what happens where it doesn't."""
+    prompt = load_prompt(_write(tmp_path, "v1.0.0.md", f"---\nsystem: {rule}\n---\nBe kind."))
+    assert prompt.system == rule
+    assert load_prompt(_write(tmp_path, "v1.1.0.txt", "Be kind.")).system == "merge"
+
+
 @pytest.mark.parametrize(
     ("text", "messages"),
     [

@@ -3,6 +3,7 @@
 import pytest
 from builders import APP, NOON, STABLE, record_app, request_row
 
+from softlaunch.split import unit_hash
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, ScoreRow
 from softlaunch.store.traffic_rate import read_scores, read_traffic_rate
@@ -78,3 +79,17 @@ def test_ratings_and_scores_have_a_share(database: Database) -> None:
         assert read_scores(session, APP, "another", "quality") == []
     assert rate is not None
     assert rate.shares == {"satisfaction": pytest.approx(0.25), "quality": pytest.approx(0.025)}
+
+
+def test_requests_that_named_nobody_are_known(database: Database) -> None:
+    """Their unit is made of their own id, by the app's salt."""
+    fill(database, count=30)
+    with database.begin() as session:
+        for number in range(70):
+            named = f"{APP}-{number}"
+            at = NOON.timestamp() + 1000 + number
+            session.add(request_row(request_id=named, unit=unit_hash(named, "salt"), started_at=at))
+    with database.read() as session:
+        rate = read_traffic_rate(session, APP, NOW)
+    assert rate is not None
+    assert rate.unnamed == pytest.approx(0.7)

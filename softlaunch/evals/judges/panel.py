@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import orjson
 
+from softlaunch.endpoint import api_url
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
 from softlaunch.evals.calls import Call
@@ -93,10 +94,12 @@ async def embed(
         return Vectors(None, f"set the variable {api_key_env}", 0)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     try:
+        url = api_url(endpoint, "/embeddings")
+    except ValueError:
+        return Vectors(None, "bad_endpoint", None)
+    try:
         async with httpx.AsyncClient(timeout=timeout_seconds, transport=transport) as client:
-            response = await client.post(
-                f"{endpoint.rstrip('/')}/embeddings", json={"model": model, "input": list(texts)}, headers=headers
-            )
+            response = await client.post(url, json={"model": model, "input": list(texts)}, headers=headers)
     except httpx.TimeoutException:
         return Vectors(None, "timeout", None)
     except (httpx.HTTPError, httpx.InvalidURL):

@@ -1,0 +1,117 @@
+"""Which headers pass a gateway: up to the provider and down to the client, both by a list of what may.
+
+| up | |
+| --- | --- |
+| `traceparent`, `tracestate`, `baggage` | traces go on |
+| `OpenAI-*` | organization, project, beta features |
+| `X-Request-ID`, `X-Client-Request-Id` | the client's name for its request |
+| `X-Stainless-Retry-Count` | how often the client's SDK has tried already |
+| `Idempotency-Key` | with the first call for a client, and no other: a fallback and a copy ask something else |
+
+The client's own key never goes up: a model version's key and headers do, and win over the client's of the same name.
+
+| down | |
+| --- | --- |
+| `x-ratelimit-*`, `ratelimit-*`, `anthropic-ratelimit-*` | what the provider's limits leave |
+| `retry-after`, `retry-after-ms`, `x-should-retry` | whether and when to try again |
+| `x-request-id`, `request-id`, `apim-request-id`, `x-amzn-requestid`, `x-generation-id`, `cf-ray` | its ids |
+| `openai-processing-ms`, `openai-version` | how long the model took, by which API |
+
+A provider's `x-request-id` takes the place of the gateway's, because its support asks for that one and SDKs show it;
+`x-softlaunch-request-id` is always the gateway's. A value that isn't printable ASCII is left out.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from multidict import CIMultiDict
+
+from softlaunch import __version__
+from softlaunch.endpoint import model_headers
+from softlaunch.gateway.wire import Headers
+from softlaunch.model_headers import is_header_value
+from softlaunch.variant import ModelVersion
+
+IDEMPOTENCY_KEY = b"idempotency-key"
+_UP = frozenset(
+    {b"traceparent", b"tracestate", b"baggage", b"x-request-id", b"x-client-request-id", b"x-stainless-retry-count"}
+)
+_UP_PREFIXES = (b"openai-",)
+_DOWN = frozenset(
+    b"""retry-after retry-after-ms x-should-retry x-request-id request-id apim-request-id x-amzn-requestid
+    x-generation-id cf-ray openai-processing-ms openai-version""".split()
+)
+_DOWN_PREFIXES = (b"x-ratelimit-", b"ratelimit", b"anthropic-ratelimit-")
+_OURS = {
+    "Content-Type": "application/json",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",  # so that a stream's events aren't held back in a compressor
+    "User-Agent": f"softlaunch/{__version__}",
+}
+
+
+def request_headers(
+    model: ModelVersion, client: Mapping[bytes, bytes], environment: Mapping[str, str]
+) -> CIMultiDict[str]:
+    """The headers of a call to a model; `client` are the request's own, with lower-case names.
+
+    Raises MissingKeyError where the environment lacks what the model version names.
+    """
+    headers = CIMultiDict(_OURS)
+    for name, value in client.items():
+        if name in _UP or name == IDEMPOTENCY_KEY or name.startswith(_UP_PREFIXES):
+            text = _text(value)
+            if text:
+                headers[name.decode("ascii", "replace")] = text
+    headers.update(model_headers(model, environment))
+    return headers
+
+
+def without_idempotency_key(client: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
+    """The client's headers for a call that isn't the first one shown to it."""
+    return {name: value for name, value in client.items() if name != IDEMPOTENCY_KEY}
+
+
+def without_repetition_key(sent: CIMultiDict[str]) -> CIMultiDict[str]:
+    """The headers of a call for another one with another body."""
+    again = sent.copy()
+    again.popall(IDEMPOTENCY_KEY.decode(), None)
+    return again
+
+
+def response_headers(provider: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """What of an answer's headers, as they came, is passed on to the client; each name once. Raises nothing."""
+    passed: dict[bytes, bytes] = {}
+    for name, value in provider:
+        lower = name.lower()
+        if (lower in _DOWN or lower.startswith(_DOWN_PREFIXES)) and _text(value):
+            passed.setdefault(lower, value.strip())
+    return list(passed.items())
+
+
+def own_headers(request_id: str, variant: str, arm: str | None) -> Headers:
+    """Who answers, and the id to give feedback for; the arm only where it is told."""
+    told_arm = [] if arm is None else [(b"x-softlaunch-arm", arm.encode())]
+    return [
+        (b"x-softlaunch-request-id", request_id.encode()),
+        (b"x-softlaunch-variant", variant.encode()),
+        *told_arm,
+        (b"x-request-id", request_id.encode()),
+    ]
+
+
+def joined(own: Headers, passed: Headers) -> Headers:
+    """The gateway's headers and the provider's; of a name that both have, the provider's."""
+    names = {name for name, _ in passed}
+    return [*(header for header in own if header[0] not in names), *passed]
+
+
+def content_type_of(provider: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """An answer's content type, JSON where it tells none that can be passed on. Raises nothing."""
+    told = (value.strip() for name, value in provider if name.lower() == b"content-type")
+    return next((value for value in told if _text(value)), b"application/json")
+
+
+def _text(value: bytes) -> str:
+    """A header's value as text, empty where it is none to be passed on."""
+    text = value.decode("ascii", "replace").strip()
+    return text if is_header_value(text) else ""

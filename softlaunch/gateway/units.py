@@ -1,0 +1,107 @@
+"""Whom a request is for: the unit that traffic is split by, and how many requests name nobody.
+
+The policy's own source is asked first, then the others in this order: the body's `user`, the policy's header (by
+default `x-user-id`), `safety_identifier`, `metadata.user_id`, `prompt_cache_key`. The first text that isn't blank is
+the unit. The conversation is asked only where the policy says so. A request that names nobody is a unit of its own: its
+user may meet another arm with each question.
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from softlaunch.gateway.metrics import Metrics
+from softlaunch.gateway.requests import ChatRequest
+from softlaunch.policy.model import UnitPolicy, UnitSource
+
+_LOGGER = logging.getLogger(__name__)
+_ENOUGH = 100
+_Body = Mapping[str, Any]
+_Headers = Mapping[bytes, bytes]
+
+
+def unit_of(body: _Body, headers: _Headers, policy: UnitPolicy, request_id: str) -> str:
+    """Whom the request is for, as the policy tells units apart; the request itself when it names nobody."""
+    for source in (policy.source, *_ORDER):
+        named = _SOURCES[source](body, headers, policy)
+        if named:
+            return named
+    return request_id
+
+
+class Units:
+    """The units of a gateway's requests, and a hint in its log, once for each app, where most requests name nobody."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._seen: Counter[str] = Counter()
+        self._unnamed: Counter[str] = Counter()
+
+    def of(self, request: ChatRequest, policy: UnitPolicy) -> str:
+        """Whom a request is for; counts it."""
+        unit = unit_of(request.body, request.headers, policy, request.request_id)
+        self._seen[request.app] += 1
+        if unit == request.request_id:
+            self._metrics.unnamed(request.app)
+            self._unnamed[request.app] += 1
+        if self._seen[request.app] == _ENOUGH and self._unnamed[request.app] * 2 > _ENOUGH:
+            _LOGGER.warning(
+                "%d of the first %d requests of %s name nobody, so that a user may meet another arm with each: send "
+                "'user' or 'safety_identifier' with them, or say in the policy's 'unit' where the name stands",
+                self._unnamed[request.app],
+                _ENOUGH,
+                request.app,
+            )
+        return unit
+
+
+def _field(name: str) -> Callable[[_Body, _Headers, UnitPolicy], str]:
+    return lambda body, headers, policy: _text(body.get(name))  # noqa: ARG005
+
+
+def _of_metadata(body: _Body, headers: _Headers, policy: UnitPolicy) -> str:  # noqa: ARG001
+    metadata = body.get("metadata")
+    return _text(metadata.get("user_id")) if isinstance(metadata, dict) else ""
+
+
+def _of_header(body: _Body, headers: _Headers, policy: UnitPolicy) -> str:  # noqa: ARG001
+    return _text(headers.get(policy.header.lower().encode(), b"").decode("latin-1"))
+
+
+def _of_conversation(body: _Body, headers: _Headers, policy: UnitPolicy) -> str:  # noqa: ARG001
+    """The hash of the first user message; of none that is nested deeper than what can be passed on."""
+    for message in body["messages"]:
+        if message.get("role") == "user":
+            content = message.get("content")
+            try:
+                said = repr(content).encode() if isinstance(content, str) else orjson.dumps(content, option=_SORTED)
+            except orjson.JSONEncodeError:
+                return ""
+            return hashlib.blake2b(said, digest_size=16).hexdigest()
+    return ""
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) and value.strip() else ""
+
+
+_SORTED = orjson.OPT_SORT_KEYS
+_ORDER = (
+    UnitSource.USER,
+    UnitSource.HEADER,
+    UnitSource.SAFETY_IDENTIFIER,
+    UnitSource.METADATA,
+    UnitSource.PROMPT_CACHE_KEY,
+)
+_SOURCES: Mapping[UnitSource, Callable[[_Body, _Headers, UnitPolicy], str]] = {
+    UnitSource.USER: _field("user"),
+    UnitSource.HEADER: _of_header,
+    UnitSource.CONVERSATION: _of_conversation,
+    UnitSource.SAFETY_IDENTIFIER: _field("safety_identifier"),
+    UnitSource.METADATA: _of_metadata,
+    UnitSource.PROMPT_CACHE_KEY: _field("prompt_cache_key"),
+}

@@ -1,0 +1,169 @@
+"""How many tokens an answer took, wherever its provider says so.
+
+Providers agree on `usage.prompt_tokens` and `usage.completion_tokens`, and on little else:
+
+| what | where it stands |
+| --- | --- |
+| the usage itself | `usage`; `x_groq.usage` (Groq's streams); `choices[0].usage` (Moonshot's streams) |
+| input, output | `prompt_tokens`, `completion_tokens`; else `input_tokens`, `output_tokens` |
+| cached | `prompt_tokens_details.cached_tokens` (OpenAI, Azure, vLLM, xAI), `prompt_cache_hit_tokens` (DeepSeek) |
+| | `cached_tokens` (Moonshot), `num_cached_tokens` (Mistral), `cache_read_input_tokens` (Anthropic, Bedrock) |
+| written to a cache | `cache_creation_input_tokens` (Anthropic), `cache_write_input_tokens` (Bedrock) |
+| | `prompt_tokens_details.cache_write_tokens` and `.cache_creation_tokens` (OpenRouter, LiteLLM) |
+| reasoning | `completion_tokens_details.reasoning_tokens`, `reasoning_tokens` (Perplexity) |
+| audio | `prompt_tokens_details.audio_tokens`, `completion_tokens_details.audio_tokens` |
+
+Details may be called `input_tokens_details` and `output_tokens_details` too.
+
+Cached, written and audio tokens are parts of the input, reasoning and audio tokens of the output. Anthropic's
+`input_tokens` leaves the cache out, and xAI's `completion_tokens` the reasoning: then they are added.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+_MOST_TOKENS = 2**31 - 1
+_Document = Mapping[str, Any]
+
+_INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details")
+_OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details")
+_CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens", "cache_read_input_tokens")
+_CACHED_IN_DETAILS = ("cached_tokens", "cache_read_tokens")
+_WRITTEN = ("cache_creation_input_tokens", "cache_write_input_tokens", "cache_write_tokens")
+_WRITTEN_IN_DETAILS = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_input_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one answer, each None where nobody told it.
+
+    `cached_tokens` (read from a cache), `cache_write_tokens` and `input_audio_tokens` are parts of `input_tokens`,
+    `reasoning_tokens` and `output_audio_tokens` of `output_tokens`; no part is larger than its whole.
+    """
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    output_audio_tokens: int | None = None
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether some of the tokens may have another price than the others."""
+        inputs = self.cached_tokens, self.cache_write_tokens, self.input_audio_tokens
+        return any(inputs) or bool(self.reasoning_tokens or self.output_audio_tokens)
+
+    def updated(self, later: "Usage | None") -> "Usage":
+        """With what a later chunk of the same answer tells; what it doesn't tell stays."""
+        if later is None:
+            return self
+        told = {one.name: getattr(later, one.name) for one in fields(later)}
+        return replace(self, **{name: tokens for name, tokens in told.items() if tokens is not None})
+
+
+def read_usage(document: _Document) -> Usage | None:
+    """The usage that a completion, or one chunk of it, tells; None where it tells none.
+
+    A count that is no whole number from 0 to 2^31 - 1 is unknown, and so is a part larger than its whole. An input of
+    0 tokens is unknown too: no request has none, but some endpoints write zeros for what they didn't count.
+    """
+    for told in _told(document):
+        usage = _read(told)
+        if usage is not None:
+            return usage
+    return None
+
+
+def _told(document: _Document) -> Iterator[_Document]:
+    yield _mapping(document.get("usage"))
+    yield _mapping(_mapping(document.get("x_groq")).get("usage"))
+    choices = document.get("choices")
+    if isinstance(choices, list) and choices:
+        yield _mapping(_mapping(choices[0]).get("usage"))
+
+
+def _read(told: _Document) -> Usage | None:
+    if not told:
+        return None
+    inputs, outputs = _details(told, _INPUT_DETAILS), _details(told, _OUTPUT_DETAILS)
+    usage = Usage(
+        input_tokens=_first(told, "prompt_tokens", "input_tokens"),
+        output_tokens=_first(told, "completion_tokens", "output_tokens"),
+        cached_tokens=_either(_first(inputs, *_CACHED_IN_DETAILS), _first(told, *_CACHED)),
+        cache_write_tokens=_either(_first(inputs, *_WRITTEN_IN_DETAILS), _first(told, *_WRITTEN)),
+        input_audio_tokens=_first(inputs, "audio_tokens"),
+        reasoning_tokens=_either(_first(outputs, "reasoning_tokens"), _first(told, "reasoning_tokens")),
+        output_audio_tokens=_first(outputs, "audio_tokens"),
+    )
+    usage = _fitted(_with_reasoning(_with_cache(usage, told), told))
+    return usage if usage != Usage() else None
+
+
+def _with_cache(usage: Usage, told: _Document) -> Usage:
+    """The whole input, where `input_tokens` or `prompt_tokens` leaves out what the cache had."""
+    cache = (usage.cached_tokens or 0) + (usage.cache_write_tokens or 0)
+    if usage.input_tokens is None or not cache:
+        return usage
+    is_native = "cache_read_input_tokens" in told and ("prompt_tokens" not in told or cache > usage.input_tokens)
+    total = _count(told.get("total_tokens"))
+    adds_up = total is not None and total == usage.input_tokens + cache + (usage.output_tokens or 0)
+    return replace(usage, input_tokens=usage.input_tokens + cache) if is_native or adds_up else usage
+
+
+def _with_reasoning(usage: Usage, told: _Document) -> Usage:
+    """The whole output, where the total says that `completion_tokens` leaves out the reasoning."""
+    total, reasoning = _count(told.get("total_tokens")), usage.reasoning_tokens
+    if None in {total, reasoning, usage.input_tokens, usage.output_tokens} or not reasoning:
+        return usage
+    output_tokens = (usage.output_tokens or 0) + reasoning
+    return replace(usage, output_tokens=output_tokens) if total == (usage.input_tokens or 0) + output_tokens else usage
+
+
+def _fitted(usage: Usage) -> Usage:
+    """Without parts that are larger than their whole, without overlaps, and without an input of nothing.
+
+    Audio that a cache had counts as cached, reasoning that was spoken as reasoning.
+    """
+    inputs = _parts(usage, usage.input_tokens or 0, "cached_tokens", "cache_write_tokens", "input_audio_tokens")
+    outputs = _parts(usage, usage.output_tokens or 0, "reasoning_tokens", "output_audio_tokens")
+    fitted = replace(usage, input_tokens=usage.input_tokens or None, **inputs, **outputs)
+    is_placeholder = fitted.input_tokens is None and not fitted.output_tokens
+    return replace(fitted, output_tokens=None) if is_placeholder else fitted
+
+
+def _parts(usage: Usage, whole: int, *names: str) -> dict[str, int | None]:
+    fitting: dict[str, int | None] = {}
+    rest = whole
+    for name in names:
+        tokens = getattr(usage, name)
+        fitting[name] = None if tokens is None or tokens > whole else min(tokens, rest)
+        rest -= fitting[name] or 0
+    return fitting
+
+
+def _details(told: _Document, names: tuple[str, ...]) -> _Document:
+    return next((details for name in names if (details := _mapping(told.get(name)))), {})
+
+
+def _first(told: _Document, *names: str) -> int | None:
+    """The first of these counts that is one."""
+    return next((count for name in names if (count := _count(told.get(name))) is not None), None)
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    """The larger one: some gateways fill a detail with 0 and tell the number elsewhere."""
+    return max((count for count in (first, second) if count is not None), default=None)
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and isinstance(value, int) and 0 <= value <= _MOST_TOKENS else None
+
+
+def _mapping(value: object) -> _Document:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,105 @@
+"""Whom a request is for, and what is said where most requests name nobody."""
+
+import logging
+from typing import Any
+
+import orjson
+import pytest
+from worlds import APP, World
+
+from softlaunch.gateway.units import unit_of
+from softlaunch.policy.model import UnitPolicy, UnitSource
+
+SAID = [{"role": "system", "content": "s"}, {"role": "user", "content": "Hello"}]
+BODY = {"user": "ann", "messages": SAID}
+LATER = {"messages": [*SAID, {"role": "assistant", "content": "Hi"}, {"role": "user", "content": "More"}]}
+NAMED = {
+    "user": "ann",
+    "safety_identifier": "safe-1",
+    "prompt_cache_key": "key-1",
+    "metadata": {"user_id": "meta-1"},
+    "messages": SAID,
+}
+BOB = {b"x-user-id": b"bob"}
+
+
+def without(*names: str) -> dict[str, Any]:
+    """A body that names somebody in every other place."""
+    return {name: value for name, value in NAMED.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("source", "body", "headers", "unit"),
+    [
+        pytest.param("user", NAMED, BOB, "ann", id="the body's user"),
+        pytest.param("user", {**BODY, "user": None}, BOB, "bob", id="the header where no user is"),
+        pytest.param("user", without("user"), {}, "safe-1", id="then safety_identifier"),
+        pytest.param("user", without("user", "safety_identifier"), {}, "meta-1", id="then metadata.user_id"),
+        pytest.param("user", without("user", "safety_identifier", "metadata"), {}, "key-1", id="then prompt_cache_key"),
+        pytest.param("user", {"messages": SAID}, {}, "req", id="then nobody"),
+        pytest.param("user", {**BODY, "user": 7}, {}, "req", id="a user that is no text"),
+        pytest.param("user", {**BODY, "user": " "}, BOB, "bob", id="a blank user"),
+        pytest.param("user", {**BODY, "user": ["a"]}, {}, "req", id="a list"),
+        pytest.param("user", {**BODY, "user": "u" * 5_000_000}, {}, "u" * 5_000_000, id="a huge one"),
+        pytest.param("user", {"messages": SAID, "metadata": "ann"}, {}, "req", id="metadata that is no object"),
+        pytest.param("user", {"messages": SAID, "metadata": {"user_id": 7}}, {}, "req", id="an id that is a number"),
+        pytest.param("header", NAMED, BOB, "bob", id="the header"),
+        pytest.param("header", NAMED, {}, "ann", id="no header: what the body says"),
+        pytest.param("header", {"messages": SAID}, {b"x-user-id": b"\xff"}, "\xff", id="a header of any bytes"),
+        pytest.param("safety_identifier", NAMED, BOB, "safe-1", id="the policy's source first"),
+        pytest.param("metadata.user_id", NAMED, BOB, "meta-1", id="the same for metadata"),
+        pytest.param("prompt_cache_key", NAMED, BOB, "key-1", id="the same for the cache's key"),
+        pytest.param("conversation", {"messages": [{"role": "system"}]}, {}, "req", id="a conversation without a user"),
+        pytest.param("conversation", {**BODY, "messages": [{}]}, {}, "ann", id="the same, with a user's name"),
+    ],
+)
+def test_unit_of(source: str, body: dict[str, Any], headers: dict[bytes, bytes], unit: str) -> None:
+    """A unit is whom the policy's source names, then the other ones; a request that names nobody is its own."""
+    assert unit_of(body, headers, UnitPolicy(source=UnitSource(source)), "req") == unit
+
+
+def test_a_conversation_stays_one_unit_as_it_grows() -> None:
+    """The first user message identifies a conversation, not what was said later."""
+    policy = UnitPolicy(source=UnitSource.CONVERSATION)
+    assert unit_of(BODY, {}, policy, "a") == unit_of(LATER, {}, policy, "b")
+    other = {"messages": [{"role": "user", "content": "Something else"}]}
+    assert unit_of(BODY, {}, policy, "a") != unit_of(other, {}, policy, "a")
+
+
+def test_a_conversation_of_parts() -> None:
+    """Parts are told apart by what they say, not by how their keys are ordered."""
+    policy = UnitPolicy(source=UnitSource.CONVERSATION)
+
+    def unit(content: Any) -> str:
+        return unit_of({"messages": [{"role": "user", "content": content}]}, {}, policy, "req")
+
+    hello, bye = {"type": "text", "text": "Hello"}, {"type": "text", "text": "Bye"}
+    assert unit([hello]) == unit([{"text": "Hello", "type": "text"}])
+    assert len({unit([hello]), unit([bye]), unit([hello, bye]), unit("Hello"), unit(None)}) == 5
+
+
+@pytest.mark.parametrize("depth", [10, 250, 260, 1000, 1020])
+def test_a_conversation_of_any_depth(depth: int) -> None:
+    """What is nested too deeply to be passed on is no conversation, and no error either."""
+    content = orjson.loads("[" * depth + "]" * depth) if depth < 1000 else nested(depth)
+    body = {"messages": [{"role": "user", "content": content}]}
+    unit = unit_of(body, {}, UnitPolicy(source=UnitSource.CONVERSATION), "req")
+    assert (unit == "req") is (depth > 254)
+
+
+def nested(depth: int) -> list[Any]:
+    """So many lists in each other."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def test_requests_that_name_nobody_are_counted_and_said_once(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """The metric counts them; the log says it after a hundred requests, if it is more than half of them."""
+    with caplog.at_level(logging.WARNING, "softlaunch.gateway.units"):
+        for number in range(105):
+            assert world.ask("ann" if number < 40 else None).is_success
+    assert world.metric("softlaunch_requests_unnamed_total") == 65
+    (record,) = [record for record in caplog.records if record.name == "softlaunch.gateway.units"]
+    assert record.getMessage().startswith(f"60 of the first 100 requests of {APP} name nobody")
