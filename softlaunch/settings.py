@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     )
     max_body_mb: float = Field(default=10, gt=0, le=1024, description="largest request body that a gateway takes, MiB")
     max_answer_mb: float = Field(default=64, gt=0, le=4096, description="largest answer of a provider, MiB")
-    max_event_mb: float = Field(default=16, gt=0, le=1024, description="largest event of a provider's stream, MiB")
+    max_event_mb: float = Field(default=32, gt=0, le=1024, description="largest event of a provider's stream, MiB")
 
     @property
     def ledger_url(self) -> str:

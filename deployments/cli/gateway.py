@@ -31,7 +31,7 @@ def gateway(
         None, help="Largest answer of a provider, in MiB; SOFTLAUNCH_MAX_ANSWER_MB, else 64.", min=0.001, max=4096
     ),
     max_event_mb: float | None = typer.Option(
-        None, help="Largest event of a stream, in MiB; SOFTLAUNCH_MAX_EVENT_MB, else 16.", min=0.001, max=1024
+        None, help="Largest event of a stream, in MiB; SOFTLAUNCH_MAX_EVENT_MB, else 32.", min=0.001, max=1024
     ),
     cors_origin: list[str] | None = typer.Option(
         None, help="Origin whose web pages may call; may be repeated. SOFTLAUNCH_CORS_ORIGINS, else none."

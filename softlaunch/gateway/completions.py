@@ -112,7 +112,8 @@ class Completions:
             async with ClientWatch(receive, lambda: sink.is_over):
                 shown, fell_back = await self._ask(exchange, sink)
         except ClientGoneError:
-            self._record(exchange, exchange.first or _abandoned(exchange))
+            left = exchange.first or _abandoned(exchange)
+            self._record(exchange, left, excused=left.outcome is RequestOutcome.REQUEST_AT_FAULT)
             return False
         answer = exchange.first or shown
         if answer.outcome is RequestOutcome.REQUEST_AT_FAULT and not answer.streamed:

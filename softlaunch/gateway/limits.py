@@ -48,6 +48,9 @@ class Limits:
     """Copies under way at once; more are dropped and counted."""
     mirrors_bytes: int = 64 * _MIB
     """Bodies of the copies under way, together."""
+    log_hold_seconds: float = 60.0
+    """How long a request under way holds back the moment up to which the log is complete; one that takes longer is
+    evidence of the moment at which it ends, so that one long stream can't blind the gates."""
     log_rows: int = 100_000
     """Rows waiting to be written; what doesn't fit is counted in `drops`."""
     log_text_bytes: int = 64 * _MIB

@@ -31,7 +31,8 @@ class LogSink:
     """Takes records from the event loop without ever waiting, and writes them in batches from its own thread.
 
     A request is announced by `begin`, and closed by `end` together with its rows: in between, and until the rows are
-    committed, the watermark stays before its start. What doesn't fit in the queue is counted by app and written to
+    committed, the watermark stays before its start, for at most `log_hold_seconds`; the row of one that takes longer
+    has the watermark's time. What doesn't fit in the queue is counted by app and written to
     `drops` as soon as the database takes it. Every heartbeat says how many requests were begun and how many of them the
     log accounts for; with an `account` the same is kept where the death of this process doesn't reach, and what other
     gateways left behind is counted. `problem` says why nothing can be written, empty while it can.
@@ -65,7 +66,7 @@ class LogSink:
         self._silent_since: float | None = None
         self._in_flight: dict[int, float] = {}
         self._tokens = count()
-        self._started_at = self._floor = self._clock()
+        self._started_at = self._floor = self._promised = self._clock()
         self._wrote_at = float("-inf")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="softlaunch-log", daemon=True)
@@ -143,6 +144,8 @@ class LogSink:
             return
         if isinstance(record, RequestRecord):
             self._tally.ended(record.app)
+            if record.started_at < self._promised:  # it took longer than the log waits
+                record = record._replace(started_at=self._promised)
         self._queue.append(record)
 
     def _count_drop(self, app: str) -> None:
@@ -190,13 +193,18 @@ class LogSink:
             self.problem = problem
             _LOGGER.warning("the request log can't be written (%d rows wait); answers go on: %s", self.waiting, problem)
 
+    def _oldest(self, now: float) -> float:
+        """The start of the oldest request under way that the log still waits for; now where there is none."""
+        waits_from = now - self._limits.log_hold_seconds
+        return max(self._floor, min((at for at in self._in_flight.values() if at >= waits_from), default=now))
+
     def _write(self) -> None:
         with self._lock:
             batch = list(islice(self._queue, _BATCH_ROWS))
             drops = dict(self._drops)
             now = max(self._clock(), self._floor)
             more_wait = len(self._queue) > len(batch)
-            floor = self._floor if more_wait else min(self._in_flight.values(), default=now)
+            floor = self._promised = self._floor if more_wait else self._oldest(now)
             logged = Counter(record.app for record in batch if isinstance(record, RequestRecord))
             logged.update(drops)
             counts = self._tally.told(logged)

@@ -115,6 +115,20 @@ def test_a_request_under_way_holds_the_watermark(start: Started, ledger: Databas
     assert ask(ledger, "select started_at from requests") == [1001.0]
 
 
+def test_one_long_request_does_not_hold_the_watermark_for_ever(start: Started, ledger: Database, clock: Clock) -> None:
+    """After a minute the log goes on without it, and its row counts at the moment at which it ends."""
+    log = start()
+    clock.now = 1001.0
+    token, started_at = log.begin("bot")
+    clock.now = 1060.0
+    wait_until(lambda: complete_until(ledger) == 1001.0, "the watermark still waits")
+    clock.now = 1070.0
+    wait_until(lambda: complete_until(ledger) == 1070.0, "the watermark goes on without it")
+    log.put(row(started_at))
+    log.end(token)
+    wait_until(lambda: ask(ledger, "select started_at from requests") == [1070.0], "the row is where gates will read")
+
+
 def test_the_watermark_never_passes_a_row_that_is_not_there(start: Started, ledger: Database, clock: Clock) -> None:
     """Whenever a watermark is read, every row before it can be read too."""
     log = start()
