@@ -19,6 +19,7 @@ from softlaunch.clock import utc_now
 from softlaunch.driving.orphans import Remedy
 from softlaunch.driving.reconcile import Finding, Reconciler
 from softlaunch.notices.mail import delivering
+from softlaunch.notices.providers import watch_providers
 from softlaunch.notices.rollbacks import watch_rollbacks
 from softlaunch.settings import Settings
 from softlaunch.store.database import Database
@@ -44,9 +45,9 @@ def reconcile(
     """Go on with releases that nobody drives.
 
     Each is driven to its end in this process, or ended: rolled back where its policy says so, or where its run was
-    cancelled in the Prefect that PREFECT_API_URL names. Gateways that don't follow a rollback are told of. Needs no
-    Prefect; any number of these may run at once. --watch also looks each minute whether models answer, and as they did,
-    and lets aliases in the registry that SOFTLAUNCH_MODEL_REGISTRY names follow.
+    cancelled in the Prefect that PREFECT_API_URL names. Gateways that don't follow a rollback are told of, and
+    providers that don't answer. Needs no Prefect; any number of these may run at once. --watch also looks each minute
+    whether models answer as they did, and lets aliases in the registry that SOFTLAUNCH_MODEL_REGISTRY names follow.
     """
     with ledger() as database:
         if watch:
@@ -55,6 +56,7 @@ def reconcile(
         settled = _Settled(database, patience, quiet=json)
         with nullcontext() if json else delivering(database, _print):
             found = settled.look()
+            settled.look_at_providers()
             if not json:
                 _say_found(found)
             settled.drives.wait()
@@ -89,11 +91,7 @@ class _Settled:
         found = self._reconciler.run(self._patience)
         for loss in self._losses.look(utc_now().timestamp()):
             _complain(f"{loss.sentence}.")
-        for sentence, worse in watch_rollbacks(self._database, utc_now()):
-            if worse:
-                _complain(sentence)
-            elif not self._quiet:
-                _say(sentence)
+        self._tell(watch_rollbacks(self._database, utc_now()))
         for finding in found:
             if finding.remedy is Remedy.RESUME:
                 self.drives.begin(finding.release_id)
@@ -103,6 +101,17 @@ class _Settled:
 
             show_cancelled(ended, _complain)
         return found
+
+    def look_at_providers(self) -> None:
+        """Whether stable's providers answer, for a single pass; who stays has it among the upkeep of each minute."""
+        self._tell(watch_providers(self._database, utc_now()))
+
+    def _tell(self, changes: list[tuple[str, bool]]) -> None:
+        for sentence, worse in changes:
+            if worse:
+                _complain(sentence)
+            elif not self._quiet:
+                _say(sentence)
 
     def _cancelled(self, runs: Collection[str]) -> Collection[str]:
         """Of these runs, those that a person cancelled; an outage of Prefect is told of once."""

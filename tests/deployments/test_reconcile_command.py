@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from builders import request_row
 from commands import Run
 
 from deployments.cli.exits import Exit
@@ -54,6 +55,21 @@ def test_it_says_so_in_words(softlaunch: Run, orphan: Database) -> None:
     assert [part for part in ("opened", "anna (test)", "incident", "driven", "ended") if part not in trail] == []
     entries = orjson.loads(softlaunch("history", "bot", "--limit", "2", "--json").out)
     assert [entry["event"] for entry in entries] == ["driven", "ended"] or len(entries) == 2
+
+
+def test_a_single_pass_tells_of_a_provider_that_does_not_answer(softlaunch: Run, tmp_path: Path) -> None:
+    """As the flow does, while nothing is released: the incident is open, and opened once."""
+    softlaunch("init", "bot", "--app", "bot")
+    assert softlaunch("apply", "bot", "--no-probe").code == Exit.OK
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    now, asked = utc_now().timestamp(), {"app": "bot", "release_id": None, "stage": 0, "outcome": "provider_failed"}
+    with database.begin() as session:
+        session.add_all(request_row(**asked, started_at=now - number / 10) for number in range(40))
+    database.close()
+    assert "40 of 40 answers of stable failed" in softlaunch("reconcile").err
+    assert orjson.loads(softlaunch("reconcile", "--json").out) == []
+    (incident,) = orjson.loads(softlaunch("incidents", "list", "--json").out)
+    assert incident["kind"] == "provider_down"
 
 
 def test_the_trail_of_an_unknown_app_is_refused(softlaunch: Run) -> None:
