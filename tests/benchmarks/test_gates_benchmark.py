@@ -123,7 +123,7 @@ def test_a_release_that_nobody_decides_ends_undecided():
     assert 100 <= result.exposed < 140
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_results_do_not_depend_on_the_number_of_processes():
     """The same seed gives the same results, however the work is spread."""
     work = list(tasks([SCENARIOS[0]], ["argo, naive", "kayenta"], 4, 7, UNTUNED))

@@ -21,7 +21,7 @@ def test_without_a_server_it_says_what_to_set(softlaunch: Run, monkeypatch: pyte
     assert "set PREFECT_API_URL, such as http://127.0.0.1:4200/api" in done.err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     "arguments", [("deploy",), ("release", "start", "bot", "--variant", "improved", "--json")], ids=" ".join
 )

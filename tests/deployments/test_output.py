@@ -7,6 +7,7 @@ import pytest
 from rich.live import Live
 from rich.text import Text
 
+from deployments.cli import output
 from deployments.cli.output import PlainConsole, print_json, print_table
 
 EVIL = "a:x:b.jsonl [red]not red[/red] [link=http://x]l[/link] \x1b[2J\x9b1m \u202egnp \x07\r:smile:"
@@ -55,7 +56,7 @@ def test_a_terminal_is_still_drawn_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_tables_show_cells_on_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A cell can't look like a row."""
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(output.console, "width", 200)
     print_table("Title [b] :x:", ("name",), [(EVIL,), ("one\ntwo",), (None,)])
     assert capsys.readouterr().out.splitlines()[2:] == [SHOWN, "one\\ntwo".ljust(len(SHOWN)), "-".ljust(len(SHOWN))]
 

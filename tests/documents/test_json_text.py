@@ -22,7 +22,7 @@ from softlaunch.documents import parse_json
         pytest.param("[" * 100_000, "nested more than 64 deep", id="100,000 brackets"),
         pytest.param("{not json", "line 1 column 2", id="no JSON"),
         pytest.param(b'{"a": "\xff"}', "byte 0xff is not UTF-8", id="no UTF-8"),
-        pytest.param("", "", id="nothing"),
+        pytest.param("", "line 1 column 1", id="nothing"),
     ],
 )
 def test_json_that_is_refused(text: str | bytes, said: str) -> None:

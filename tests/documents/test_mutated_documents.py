@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from mutations import LEAST, mutated
+from document_mutations import LEAST, mutated
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.benchmarks.mt_bench import PROMPTS, QUESTIONS, REFERENCES, load_mt_bench

@@ -57,6 +57,7 @@ def _arms(gateway_url: str, count: int) -> list[str]:
     return arms
 
 
+@pytest.mark.long
 def test_traffic_returns_to_stable_when_the_flow_is_killed(
     started: Any, prefect_environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -349,10 +349,12 @@ def test_a_page_is_never_seen_half_written(tmp_path: Path) -> None:
 
 def test_a_write_that_fails_leaves_the_page_of_before(tmp_path: Path) -> None:
     """Neither the old page nor the folder is harmed by what can't be written."""
-    path = write_whole(tmp_path / "page.html", "before")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "after \ud800")
-    assert path.read_text() == "before"
+    path = tmp_path / "page.html"
+    path.mkdir()
+    before = write_whole(path / "inside.html", "before")
+    with pytest.raises(OSError, match=r"page\.html"):
+        write_whole(path, "after")
+    assert before.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
 
