@@ -108,7 +108,7 @@ _EMPTY = [f"DELETE FROM {table.name}" for table in reversed(SQLModel.metadata.so
     for table in SQLModel.metadata.sorted_tables
     if table.autoincrement_column is not None
 ]
-BACKENDS = [pytest.param("sqlite"), pytest.param("postgresql", marks=pytest.mark.postgres)]
+BACKENDS = [pytest.param("sqlite"), pytest.param("postgresql", marks=[pytest.mark.postgres, pytest.mark.long])]
 
 
 @pytest.fixture(params=BACKENDS)

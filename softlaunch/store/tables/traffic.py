@@ -54,6 +54,8 @@ class GatewayRow(SQLModel, table=True):
 class RequestRow(SQLModel, table=True):
     """One answered, failed or mirrored request. Times are epoch seconds, durations milliseconds, cost USD.
 
+    `started_at` is the moment at which it counts: its beginning, or its end where it took longer than a minute.
+
     `excused`: the request was at fault by the other arm's judgement too, or that couldn't be asked. `finish_reason` is
     the provider's own word. `attempts` counts how often the provider was asked, zero where it never was.
     """
