@@ -72,7 +72,7 @@ class FakeModels:
     `empty`, `drop` (the connection is closed), `filtered` and `mute` (whole answers without words), `no usage` (400 for
     whoever asks for usage), and for streams `cut` (ends early), `no json` (a broken event), `drop`, `stall` (one event,
     then nothing), `error event`, `silent` (no event), `pings` (comments, then the answer), `never ends` (the connection
-    stays open behind the end). `late` and a second fault: that one after two and a half seconds.
+    stays open behind the end). `late` and a second fault: that one after a second and a half.
 
     Answers carry `answer_headers`, and are compressed by `coding` (br, zstd or gzip) where it is set.
     """
@@ -110,7 +110,7 @@ class FakeModels:
 
     async def _answer(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
         if fault.startswith("late"):
-            await asyncio.sleep(2.5)
+            await asyncio.sleep(1.6)
             fault = fault.removeprefix("late").strip()
         if fault == "no usage" and "stream_options" in body:
             fault = "400"
@@ -143,7 +143,7 @@ class FakeModels:
         if fault == "silent":
             await asyncio.sleep(3600)
         if fault == "pings":
-            for _ in range(10):
+            for _ in range(6):
                 await response.write(b": ping\n\n")
                 await asyncio.sleep(0.25)
         for number, event in enumerate(stream_events(body)):

@@ -60,6 +60,7 @@ def test_the_domain_is_free_of_prefect() -> None:
     assert _found("prefect", below="softlaunch") == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("module", ["deployments.cli.main", "softlaunch.store.migrate", "softlaunch.registry.apps"])
 def test_starting_does_not_load_prefect(module: str) -> None:
     """The command line and the ledger come up without waiting for Prefect's two seconds of imports."""
@@ -68,6 +69,7 @@ def test_starting_does_not_load_prefect(module: str) -> None:
     assert done.stdout.strip() == "False"
 
 
+@pytest.mark.long
 def test_comparing_recorded_outputs_loads_neither_a_database_nor_a_client() -> None:
     """A comparison in somebody's CI begins at once, and these take longer to load than most comparisons."""
     loaded = "import sys, deployments.cli.eval; print({'sqlalchemy', 'aiohttp', 'prefect', 'pandas'} & {*sys.modules})"

@@ -12,6 +12,8 @@ from softlaunch.ab.power import level, power
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.model import Metric
 
+pytestmark = pytest.mark.long
+
 ONE = AbPolicy(metrics=(Metric.SATISFACTION,), minimum_time="30 d")
 TWO = AbPolicy(minimum_time="30 d")
 EXTENDS = AbPolicy(metrics=(Metric.SATISFACTION,))

@@ -14,6 +14,8 @@ from softlaunch.clock import utc_now
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
 
+pytestmark = pytest.mark.long
+
 STATED = {
     "--requests-per-hour": "20000",
     "--error-rate": "0.01",

@@ -13,6 +13,8 @@ from softlaunch.clock import utc_now
 from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
 from softlaunch.store.database import Database
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def orphan(softlaunch: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:

@@ -12,6 +12,8 @@ from softlaunch.clock import utc_now
 from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
 from softlaunch.store.database import Database
 
+pytestmark = pytest.mark.long
+
 QUICK_EVAL = "repeats: 1\n  maximum_repeats: 1\n  on_inconclusive: reject\n"
 
 

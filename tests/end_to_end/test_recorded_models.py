@@ -14,7 +14,7 @@ from softlaunch.rehearsal.recording import Price, read_recording
 from softlaunch.release import State
 from softlaunch.verdict import Outcome
 
-pytestmark = [pytest.mark.realdata, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.realdata, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.long]
 
 SNAPSHOTS = ("gpt-4-0314", "gpt-4-0613", "gpt-3.5-turbo-0301", "gpt-3.5-turbo-0613")
 COLUMNS = {"model": "model", "question": "query", "answer": "answer", "latency": "latency", "cost": "cost"}

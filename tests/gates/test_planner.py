@@ -9,6 +9,8 @@ from softlaunch.gates.planner import GateOutlook, Luck, observations
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Outcome, Role
 
+pytestmark = pytest.mark.long
+
 RUNS, PER_LOOK, MOST = 50, 10, 8000
 MATERIAL = {Metric.ERRORS: 0.01, Metric.LATENCY: 0.1, Metric.QUALITY: 0.02, Metric.SATISFACTION: 0.04}
 

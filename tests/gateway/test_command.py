@@ -18,6 +18,8 @@ from deployments.cli.gateway import register
 from softlaunch.errors import SoftlaunchError
 from softlaunch.store.migrate import open_database
 
+pytestmark = pytest.mark.long
+
 _SCRIPT = "import typer; from deployments.cli.gateway import register; app = typer.Typer(); register(app); app()"
 COMMAND = [sys.executable, "-c", _SCRIPT]
 

@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
 from servers import FakeModels, wait_until
 from worlds import NEVER_TRIPS, QUICK, World, ask_many, running_world
 
 from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
+
+pytestmark = pytest.mark.long
 
 
 def test_a_failing_shadow_trips_nothing(ledger_url: str, models: FakeModels) -> None:

@@ -78,11 +78,11 @@ def test_an_answer_is_kept_with_its_outcome(world: World, fault: str, outcome: s
 @pytest.mark.parametrize(
     ("limits", "fault", "stream", "outcome"),
     [
-        pytest.param({"first_token": 1.0}, "silent", True, "first_token_timeout", id="no first token"),
-        pytest.param({"idle": 1.0}, "stall", True, "idle_timeout", id="it stops in the midst"),
-        pytest.param({"total": 1.0}, "stall", True, "total_timeout", id="too long a stream"),
-        pytest.param({"total": 1.0, "first_token": 0.2}, "hang", False, "total_timeout", id="too long an answer"),
-        pytest.param({"timeout": 1.0}, "silent", True, "first_token_timeout", id="an older policy's only limit"),
+        pytest.param({"first_token": 0.4}, "silent", True, "first_token_timeout", id="no first token"),
+        pytest.param({"idle": 0.4}, "stall", True, "idle_timeout", id="it stops in the midst"),
+        pytest.param({"total": 0.4}, "stall", True, "total_timeout", id="too long a stream"),
+        pytest.param({"total": 0.4, "first_token": 0.2}, "hang", False, "total_timeout", id="too long an answer"),
+        pytest.param({"timeout": 0.4}, "silent", True, "first_token_timeout", id="an older policy's only limit"),
     ],
 )
 def test_each_limit_in_time_is_an_outcome(
@@ -93,7 +93,7 @@ def test_each_limit_in_time_is_an_outcome(
         models.faults["stable"] = fault
         response = world.ask("ann", stream=stream)
         assert world.row_of(response).outcome == outcome
-        assert " 1 s" in response.text
+        assert " 0.4 s" in response.text
 
 
 def test_an_answer_is_over_at_its_end(world: World) -> None:

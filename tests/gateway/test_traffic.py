@@ -5,10 +5,13 @@ import time
 from collections import Counter
 
 import httpx
+import pytest
 from servers import FakeModels, running_gateway, wait_until
 from worlds import APP, World, arm_of, ask_many, running_world
 
 from softlaunch.gateway.limits import Limits
+
+pytestmark = pytest.mark.long
 
 A_BUSY_MACHINE = 8.0
 """Seconds that a machine with other things to do may stand still."""

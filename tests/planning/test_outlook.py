@@ -16,6 +16,8 @@ from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import plan as stages_of
 from softlaunch.verdict import Outcome
 
+pytestmark = pytest.mark.long
+
 LEVELS = {
     Metric.ERRORS: rate_values(0.02),
     Metric.UNUSABLE: rate_values(0.0),

@@ -14,6 +14,8 @@ from softlaunch.registry.restore import list_archived
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow
 
+pytestmark = pytest.mark.long
+
 STEPS = ("read", "archive", "read back", "settle", "delete", "record", "done")
 KINDS = 4
 

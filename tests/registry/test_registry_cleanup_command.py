@@ -17,6 +17,8 @@ from softlaunch.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.tables import PromptRow
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def old_app(here: Path) -> Path:

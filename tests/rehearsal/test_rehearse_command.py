@@ -18,6 +18,8 @@ from typer.testing import CliRunner
 from deployments.cli import rehearse
 from softlaunch.errors import SoftlaunchError
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "support-bot"
 PROGRAM = "import typer; from deployments.cli import rehearse; a = typer.Typer(); rehearse.register(a); a()"

@@ -28,6 +28,8 @@ from softlaunch.edges.chat.slack.sockets import Seen, SocketListener
 from softlaunch.store.database import Database
 from softlaunch.store.replays import is_first
 
+pytestmark = pytest.mark.long
+
 SECRET = "8f742231b10e8888abcd99yyyzzz85a5"
 PAYLOAD = {"type": "block_actions", "actions": []}
 

@@ -15,6 +15,8 @@ from softlaunch.registry.mirror import mirror
 from softlaunch.store.aliases import PRODUCTION, move_alias
 from softlaunch.store.database import Database
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(autouse=True)
 def _no_reports_to_its_makers(monkeypatch: pytest.MonkeyPatch) -> None:
