@@ -39,9 +39,9 @@ from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Varia
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 ALIKE, ALONE = 30, 6
-SECONDS = 24.0
-RATE_RPS = 10.0
-OUTAGE = (0.3, 0.5)
+SECONDS = 20.0
+RATE_RPS = 6.0
+OUTAGE = (0.3, 0.6)
 """Of the time that users come, as shares: when nobody is answered."""
 
 
@@ -118,6 +118,7 @@ def policy_of(app: str) -> Policy:
             "shadow": None,
             "stages": [stage, {**stage, "weight_percent": 100}],
             "gates": [{"metric": "errors", "margin": "2 points"}],
+            "gateway": {"breaker": {"minimum_requests": 5}},
         }
     )
 
@@ -143,7 +144,7 @@ def open_all(database: Database, provider: Provider, apps: list[str]) -> dict[st
             for variant in arms:
                 record_variant(session, variant, now)
             session.flush()
-            serving = serving_to_json(Serving(salt=app))
+            serving = serving_to_json(Serving(salt=app, gateway=policy.gateway))
             session.add(RouteRow(app=app, revision=1, stable_digest=arms[0].digest, serving=serving, changed_at=now))
             session.flush()
             opening = Opening(app, arms[0].digest, arms[1].digest, policy, "p")
