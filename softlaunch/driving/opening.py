@@ -135,6 +135,7 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
     with what to change, before anything is written.
     """
     why = _emergency(database, request, now)
+    _check_readable(database, request, now)  # files are read, and patterns tried, before others wait for the ledger
     with database.begin() as session:
         app = check_app(session, request.app)
         session.get_one(
@@ -187,6 +188,11 @@ def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> st
 
 def check_request(database: Database, request: ReleaseRequest, now: datetime) -> None:
     """Raise what `open_release` would, writing nothing: for those to whom starting costs something."""
+    _check_readable(database, request, now)
+    _emergency(database, request, now)
+
+
+def _check_readable(database: Database, request: ReleaseRequest, now: datetime) -> None:
     with database.read() as session:
         app = check_app(session, request.app)
         held = find_live(session, request.app)
@@ -194,7 +200,6 @@ def check_request(database: Database, request: ReleaseRequest, now: datetime) ->
             _freeze(session, app, request)
         else:
             _check_to_go_on(session, held, request, now)
-    _emergency(database, request, now)
 
 
 @dataclass(frozen=True, slots=True)
