@@ -109,6 +109,7 @@ def test_top_level_folders() -> None:
     assert folders <= FOLDERS
 
 
+@pytest.mark.long
 def test_the_readme_shows_the_help_that_the_program_prints() -> None:
     """A block that begins with `$ softlaunch ... --help` in the README equals the program's output."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

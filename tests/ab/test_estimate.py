@@ -53,6 +53,7 @@ def test_a_relative_change_covers_the_truth() -> None:
     assert held / 600 == pytest.approx(0.95, abs=0.025)
 
 
+@pytest.mark.long
 def test_the_interval_for_any_time_holds_at_every_look_together() -> None:
     """Seeded: of 400 A/A tests looked at 40 times at most 5 % are ever told apart; ordinary intervals do so often."""
     rng = RNG(9)

@@ -83,6 +83,7 @@ def test_a_test_without_ratings_is_refused(softlaunch: Run, bot: str) -> None:
     assert "/v1/feedback" in done.err
 
 
+@pytest.mark.long
 def test_a_test_is_started_watched_and_stopped(softlaunch: Run, bot: str, tmp_path: Path) -> None:
     """It holds the app's lock, shows as under way, has a page, and ends without a conclusion when a person says so."""
     rate(tmp_path, 200)

@@ -39,6 +39,7 @@ def test_a_check_needs_a_baseline(softlaunch: Run, app: str) -> None:
     assert "no finished drift check" in softlaunch("drift", "report", app).err
 
 
+@pytest.mark.long
 def test_from_the_baseline_to_the_next_step(softlaunch: Run, app: str, endpoint: Endpoint, tmp_path: Path) -> None:
     """All is well, then the model changes: exit code, page, and a step that is chosen."""
     frozen = orjson.loads(softlaunch("drift", "baseline", app, "--json").out)

@@ -93,6 +93,7 @@ def open_summaries(database: Database) -> list[str]:
         return list(session.exec(select(IncidentRow.summary).where(col(IncidentRow.resolved_at).is_(None))))
 
 
+@pytest.mark.long
 def test_a_judged_metric_alerts_like_any_other(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
     """As many answers are right as were, and all of them are rude: the incident, the page and the text say both."""
     frozen(database, endpoint, tmp_path)
@@ -128,6 +129,7 @@ def test_a_judge_below_the_floor_alerts_nobody(database: Database, endpoint: End
     assert "muted</span>" in render_drift(APP, run.id, run.report, LATER)
 
 
+@pytest.mark.long
 def test_metrics_that_contradict_each_other_are_for_a_person(
     database: Database, endpoint: Endpoint, tmp_path: Path
 ) -> None:

@@ -450,6 +450,7 @@ def drive_until_killed(scene: Scene) -> None:
         driver.advance(scene.release_id, token)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("harms", "way"),
     [

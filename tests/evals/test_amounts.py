@@ -39,6 +39,7 @@ def test_equal_amounts_of_a_few_cases_prove_little() -> None:
     assert (few.harm, many.harm) == (0.0, 0.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cases", [40, 200])
 def test_bounds_are_as_often_wrong_as_they_say(cases: int) -> None:
     """Of 200 samples with skewed amounts and ten percent more on average, each bound misses about one in twenty."""

@@ -201,6 +201,7 @@ def test_several_metrics_share_the_level_for_failing() -> None:
     assert [one.metric for one in together.metrics] == list(two)
 
 
+@pytest.mark.long
 def test_an_unchanged_variant_is_rarely_failed_and_often_passed() -> None:
     """Of 60 simulated A/A evals (200 cases, three repeats) at most one fails; with 5 points allowed most pass."""
     rng = np.random.default_rng(11)

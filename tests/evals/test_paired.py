@@ -142,6 +142,7 @@ def test_no_harm_fails_almost_never_and_much_harm_nearly_always() -> None:
     assert not any(one.p_within <= LEVEL for one in worse)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("repeats", [1, 3])
 @pytest.mark.parametrize("cases", [3, 20, 150])
 def test_bounds_and_p_values_agree(cases: int, repeats: int) -> None:

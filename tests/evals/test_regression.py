@@ -258,6 +258,7 @@ finish(RegressionEval(Database(sys.argv[1])), order(Endpoint(url=sys.argv[2]), P
 """
 
 
+@pytest.mark.long
 def test_killed_and_resumed(migrated_file: Path, endpoint: Endpoint, tmp_path: Path) -> None:
     """After SIGKILL what was stored is kept; only the calls of its last quarter of a second are asked again."""
     endpoint.behaviour = lambda model, question, before: Reply(delay=0.05)

@@ -241,6 +241,7 @@ def test_a_failure_to_record_stops_the_run(endpoint: Endpoint) -> None:
     assert endpoint.asked.total() < 1000
 
 
+@pytest.mark.long
 def test_a_rate_limit_that_lasts_is_waited_out(endpoint: Endpoint) -> None:
     """429 to everybody for longer than all attempts would take: nothing is lost, and few requests are wasted."""
     opens = monotonic() + 1.5

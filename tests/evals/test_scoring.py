@@ -64,6 +64,7 @@ def test_a_pattern_that_takes_too_long_leaves_its_case_unscored_and_named() -> N
     assert "the first is case g04 (regex: it takes longer than" in said
 
 
+@pytest.mark.long
 def test_what_was_too_slow_is_not_waited_for_again() -> None:
     """A release looks at its answers every second; a pattern that is slow for three isn't tried on a fourth."""
     metric = parse_metric({"metric": "regex", "expected": r"^(a+)+$"})
@@ -98,6 +99,7 @@ def test_large_answers_take_seconds_at_most(spec: str, answer: str, value: float
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["letters", "shared_words"])
 def test_texts_that_are_too_long_to_compare_are_unscored(method: str) -> None:
     """Their likeness would take minutes."""
@@ -129,6 +131,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Metric]:
     del sys.modules["metrics_of_ours"]
 
 
+@pytest.mark.long
 def test_metrics_of_other_packages_have_limits_too(own: Metric, capfd: pytest.CaptureFixture[str]) -> None:
     """Of time and memory; what they print is no part of a document for programs."""
     assert score_with(own, Sample(answer="well")).value == 1.0

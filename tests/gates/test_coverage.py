@@ -12,6 +12,8 @@ from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Role
 
+pytestmark = pytest.mark.long
+
 CONFIDENCE = 0.95
 RUNS = 40
 LOOKS = 8

@@ -270,6 +270,7 @@ def rolls_back(seed: int, harms: Harms | None = None) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_false_rollbacks_of_a_whole_release_stay_within_alpha() -> None:
     """Over all gates, stages and looks, at most 10 % of releases without harm are rolled back."""
     assert sum(rolls_back(seed) for seed in range(20)) <= 0.1 * 20

@@ -130,6 +130,7 @@ def test_stable_failures_reach_the_client(plain: World, fault: str, error: str, 
     assert response.headers.get("retry-after") == ("7" if fault.isdigit() else None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

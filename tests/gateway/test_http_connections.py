@@ -96,6 +96,7 @@ def talkative(ledger_url: str, models: FakeModels, request: pytest.FixtureReques
         yield world
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "talkative", [Limits(stall_seconds=0.5, answer_rate=20_000, route_poll_seconds=0.05)], indirect=True
 )
@@ -115,6 +116,7 @@ def test_who_reads_nothing_is_dropped(talkative: World) -> None:
     slow.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "talkative", [Limits(answers_bytes=16 * MIB, stall_seconds=30, route_poll_seconds=0.05)], indirect=True
 )

@@ -52,6 +52,7 @@ def test_only_what_was_asked_can_be_rated(world: World) -> None:
     assert world.ask_database("select count(*) from feedback")[0][0] <= 1
 
 
+@pytest.mark.long
 def test_many_invented_users_rate_nothing(world: World) -> None:
     """130 ratings of requests that never were leave no trace."""
     with ThreadPoolExecutor(8) as threads:

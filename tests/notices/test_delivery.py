@@ -131,6 +131,7 @@ def test_a_head_is_brought_up_to_date_when_its_release_has_moved(database: Datab
     assert [state for _, state in chat.heads] == ["pending", "pending"]
 
 
+@pytest.mark.long
 def test_where_the_receiver_is_down_messages_wait_and_leave_later_in_order(database: Database, clock: Clock) -> None:
     """Ten minutes of outage: pauses grow, nothing is lost, nothing doubled, nothing overtakes."""
     release = open_in_new_app(database)

@@ -62,6 +62,7 @@ def test_a_second_step_back_says_what_serves_and_how_to_go_further(
     assert three[1].route().stable_digest == CANDIDATE.digest
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "reference",
     [
@@ -130,6 +131,7 @@ def test_what_never_served_needs_to_be_insisted_on(database: Database, three: tu
     assert three[1].release().state is State.ROLLED_BACK
 
 
+@pytest.mark.long
 def test_a_prompt_version_that_several_variants_have_is_not_guessed(database: Database) -> None:
     """Their digests are listed; where one of them serves it is that one, so that a repeated command does nothing."""
     record_app(database)
@@ -144,6 +146,7 @@ def test_a_prompt_version_that_several_variants_have_is_not_guessed(database: Da
     assert back(database).told.endswith(f"--to {STABLE.short}.")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("reference", ["support@9.9.9", "nonsense"])
 def test_what_nobody_knows_is_refused_with_what_there_is(
     database: Database, three: tuple[Scene, Scene], reference: str

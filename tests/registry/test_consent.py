@@ -170,6 +170,7 @@ def test_an_answer_about_a_release_is_no_answer_about_a_cleanup(registry: Regist
     assert questions(registry) == ["pending"]
 
 
+@pytest.mark.long
 def test_an_allowed_cleanup_that_was_killed_goes_on_without_asking(registry: Registry) -> None:
     """What is left of it, and what went already, are together what a person said yes to."""
     _record_requests(registry)

@@ -58,12 +58,14 @@ def test_opening_an_empty_database_makes_every_table(empty_database_url: str) ->
     database.close()
 
 
+@pytest.mark.long
 def test_opening_again_does_not_load_alembic(database_url: str) -> None:
     """A command on an up-to-date ledger doesn't pay for the migration tool."""
     program = f"{OPEN}; assert not [name for name in sys.modules if name.startswith('alembic')]"
     subprocess.run([sys.executable, "-c", program, database_url], check=True, timeout=60)
 
 
+@pytest.mark.long
 def test_simultaneous_first_starts(empty_database_url: str) -> None:
     """Several processes that meet an empty database at the same moment all come up, and it is migrated once."""
     program = f"{FORK}\nsys.exit(together(6, sys.argv[1]))"

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from alembic import command
 from builders import Scene
 from sqlalchemy import Column, MetaData, Table, select, text
@@ -84,6 +85,7 @@ def test_of_several_ratings_the_first_stays(empty_database_url: str) -> None:
     upgraded.close()
 
 
+@pytest.mark.long
 def test_a_copy_made_while_a_release_is_driven_goes_on(tmp_path: Path) -> None:
     """A backup of a ledger that is being written is whole: the release goes on from there, to the end."""
     live = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")

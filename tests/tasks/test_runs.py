@@ -11,6 +11,7 @@ from tasks.runs import cancelled_runs, show_cancelled
 RUN = "0190b0ca-0000-7000-8000-000000000000"
 
 
+@pytest.mark.long
 def test_a_prefect_that_is_gone_knows_of_no_cancelled_run() -> None:
     """What is wrong is said, and nothing is raised."""
     problems: list[str] = []
