@@ -39,6 +39,7 @@ def softlaunch(tmp_path: Path, endpoint: Endpoint) -> Command:
     models.write_text(models.read_text().replace("http://127.0.0.1:8801/v1", endpoint.url))
     done = start("apply", "bot")
     assert done.wait(60) == 0, done.communicate()
+    endpoint.asked.clear()  # apply has asked each model once
     return start
 
 

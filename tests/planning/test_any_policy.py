@@ -97,9 +97,9 @@ def test_a_plan_is_made_for_any_policy_and_traffic(seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_a_plan_is_made_for_a_thousand_more_policies() -> None:
+def test_a_plan_is_made_for_hundreds_more_policies() -> None:
     """The same for many more."""
-    for seed in range(1000, 2000):
+    for seed in range(1000, 1400):
         foresee_and_show(seed)
 
 
