@@ -12,12 +12,12 @@ from softlaunch.clock import utc_now
 from softlaunch.driving.ending import roll_back
 from softlaunch.store.releases import Actor
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
-RATE_RPS = 12.0
+RATE_RPS = 6.0
 WITHIN = {0: 8, 1: 9, 2: 24, 3: 24, 4: 24, 5: 24, 6: 5}
 """How many writes each revision of a release surely lasts: opened, then the five stages, then promoted."""
-KILLS = 14
+KILLS = 11
 OPERATOR = "app-0"
 
 
@@ -32,7 +32,7 @@ def instants(seed: int) -> list[Instant]:
 
 @pytest.mark.parametrize("seed", [pytest.param(1, id="seed 1")])
 def test_releases_go_on_whenever_their_driver_is_killed(database_url: str, tmp_path: Path, seed: int) -> None:
-    """Fourteen drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
+    """Eleven drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
     planned = instants(seed + ("postgres" in database_url))
     with arena(database_url, tmp_path, [OPERATOR, *(one.app for one in planned)], RATE_RPS) as playing:
         for instant in planned:
@@ -41,7 +41,7 @@ def test_releases_go_on_whenever_their_driver_is_killed(database_url: str, tmp_p
         whenever(lambda: playing.died(OPERATOR), "the operator's release has lost its driver")
         take_back(playing)
         kill_a_reconciler(playing)
-        whenever(playing.over, "every release is over", 300)
+        whenever(playing.over, "every release is over", 600)
         assert playing.collect_deaths() == KILLS + 1
         never_opened = {one.app for one in planned if one.app not in playing.releases()}
         assert never_opened <= {one.app for one in planned if one.revision == 0}
