@@ -92,10 +92,12 @@ def test_the_command_line_starts_the_deployment_and_follows_it(
     started(QUICK)
     environment = environment_of(prefect_environment, tmp_path)
     softlaunch(environment, "deploy")
+    expected = {f"{APP}-1", *(f"{APP}-1-{position}" for position in range(5))}
+    server = Server(environment)
     with running_worker(environment, tmp_path):
         said = softlaunch(environment, "release", "start", APP, "--model", "second", "--json")
+        # the command ends with the release, the flow once it has told of it
+        wait_until(lambda: expected <= server.artifacts(f"{APP}-1").keys(), "the flow has told of everything", 60)
     assert orjson.loads(said)["state"] == "promoted"
-    shown = Server(environment).artifacts(f"{APP}-1")
-    assert {f"{APP}-1", *(f"{APP}-1-{position}" for position in range(5))} <= shown.keys()
-    assert shown[f"{APP}-1-3-gates"]["type"] == "table"
+    assert server.artifacts(f"{APP}-1")[f"{APP}-1-3-gates"]["type"] == "table"
     assert (tmp_path / "reports" / f"{APP}-1.html").is_file()
