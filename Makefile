@@ -15,6 +15,9 @@ CLIENTS := tests/gateway/clients
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
 # worker waiting for a few that start whole stacks.
 SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
+# The long tests start whole stacks, and on two cores two of them beside each other can run out of time. What failed so
+# is run again alone; it is told both times, and what fails twice has failed.
+LONG := "long or chaos"
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c '$(SUPPORTED)' 2>/dev/null && { echo $$one; break; }; done)
@@ -29,7 +32,8 @@ test: $(VENV)/.dev ## run the test suite
 	@$(BIN)/pytest $(SPREAD)
 
 test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
-	@$(BIN)/pytest $(SPREAD) -m "long or chaos"
+	@$(BIN)/pytest $(SPREAD) -m $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
+		$(BIN)/pytest -m $(LONG) --last-failed --last-failed-no-failures none; }
 
 quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
 	@$(BIN)/pytest -m "not slow and not long and not chaos"
