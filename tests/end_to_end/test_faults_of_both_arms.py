@@ -39,7 +39,7 @@ from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Varia
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 ALIKE, ALONE = 30, 6
-SECONDS = 40.0
+SECONDS = 45.0
 RATE_RPS = 3.0  # a hundred a second over all apps, which a busy machine can still serve
 OUTAGE = (0.3, 0.6)
 """Of the time that users come, as shares: when nobody is answered; the candidate alone stays away for good."""
@@ -79,7 +79,7 @@ class Provider:
         if self.fault == "outage":
             share = (time.monotonic() - self.began) / SECONDS
             return share >= OUTAGE[0] and (share <= OUTAGE[1] or app.startswith("alone"))
-        rate = 0.1 if app.startswith("alike") else 0.4
+        rate = 0.1 if app.startswith("alike") else 0.7
         return random.Random(zlib.crc32(f"{app}/{arm}/{question}".encode())).random() < rate
 
 
