@@ -10,6 +10,7 @@ from softlaunch.policy.model import Metric
 
 Floats = NDArray[np.float64]
 Units = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,19 +38,71 @@ class Observations:
 NONE = Observations(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float64))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Events:
+    """Everything that happened in a window, in order of time, whoever had been seen before.
+
+    `at` (epoch seconds), `units` and `candidate` (whether the candidate answered) have shape (n,), and so has each
+    metric's column of `values`, in the units of `Observations`; NaN is what wasn't measured.
+    """
+
+    at: Floats
+    units: Units
+    candidate: Flags
+    values: Mapping[Metric, Floats] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.at)
+
+    def only(self, kept: Flags | Units) -> "Events":
+        """Some of them."""
+        return Events(
+            self.at[kept],
+            self.units[kept],
+            self.candidate[kept],
+            {metric: column[kept] for metric, column in self.values.items()},
+        )
+
+    def together(self, other: "Events") -> "Events":
+        """Both, in order of time; a metric that one of them doesn't know wasn't measured there."""
+        values = {
+            metric: np.concatenate([side.values.get(metric, np.full(len(side), np.nan)) for side in (self, other)])
+            for metric in {**self.values, **other.values}
+        }
+        both = Events(
+            np.concatenate([self.at, other.at]),
+            np.concatenate([self.units, other.units]),
+            np.concatenate([self.candidate, other.candidate]),
+            values,
+        )
+        return both.only(np.argsort(both.at, kind="stable"))
+
+
+NO_EVENTS = Events(np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """Concurrent observations of both arms.
 
     Windows are folded in order of time and never overlap. `candidate_share` is the probability in (0, 1) that an
-    observation belonged to the candidate. `split` counts the units that were first seen in this window, candidate's and
-    stable's, where the gateway assigned them; None where both arms answered the same requests.
+    observation belonged to the candidate. `candidate` and `stable` are observations of units that were first seen in
+    this window. `split` counts these units, candidate's and stable's, where the gateway assigned them; None where both
+    arms answered the same requests.
+
+    `requests` are all requests of the window, of units seen before too, and `ratings` all ratings and scores, per
+    metric, by the time they arrived; both are complete up to `until` (epoch seconds). They are empty where both arms
+    answered the same requests.
     """
 
     candidate_share: float
     candidate: Mapping[Metric, Observations] = field(default_factory=dict)
     stable: Mapping[Metric, Observations] = field(default_factory=dict)
     split: tuple[int, int] | None = None
+    requests: Events = NO_EVENTS
+    ratings: Mapping[Metric, Events] = field(default_factory=dict)
+    until: float = -np.inf
 
     def merge(self, other: "Window") -> "Window":
         """The same window as seen by two gateways together. Both must have served by the same split."""
@@ -62,6 +115,12 @@ class Window:
             _merged(self.candidate, other.candidate),
             _merged(self.stable, other.stable),
             None if unsplit else (known[0][0] + known[1][0], known[0][1] + known[1][1]),
+            self.requests.together(other.requests),
+            {
+                metric: self.ratings.get(metric, NO_EVENTS).together(other.ratings.get(metric, NO_EVENTS))
+                for metric in {**self.ratings, **other.ratings}
+            },
+            max(self.until, other.until),
         )
 
 

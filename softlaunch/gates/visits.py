@@ -1,0 +1,212 @@
+"""Visits: what a unit did in one go. Each unit is evidence once in a while, by the mean of its visit, never request by request.
+
+Requests of one user resemble each other, so that they aren't as many pieces of evidence; their mean is one, and a calmer
+one than any of them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softlaunch.gates.observations import Events, Flags, Floats, Units
+
+_RETURNS_TO_SPEAK_OF = 0.05
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 2.0, 600.0
+_USUAL_PAUSES = 0.9
+_PAUSES_OF_A_VISIT = 4.0
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class VisitRule:
+    """When a visit is over: after `most` requests, `pause` seconds without one, or `age` seconds in all."""
+
+    most: int = 5
+    pause: float = _SHORTEST_PAUSE
+    age: float = _PAUSES_OF_A_VISIT * _SHORTEST_PAUSE
+
+    @classmethod
+    def learn(cls, history: Events) -> Self:
+        """The rule for an app whose stable users came like this: a pause longer than nine in ten of theirs ends a visit.
+
+        Where hardly any request is a return, a visit is one request and ends after the shortest pause.
+        """
+        pauses = _pauses(history)
+        if len(pauses) <= _RETURNS_TO_SPEAK_OF * len(history):
+            return cls()
+        pause = float(np.clip(np.quantile(pauses, _USUAL_PAUSES), _SHORTEST_PAUSE, _LONGEST_PAUSE))
+        return cls(pause=pause, age=_PAUSES_OF_A_VISIT * pause)
+
+    def times(self, requests: int) -> "VisitRule":
+        """A rule for visits of so many times as many requests."""
+        return VisitRule(self.most * requests, 2 * self.pause, self.age * requests)
+
+
+def returning(history: Events) -> float:
+    """The share of requests, in [0, 1], that came from a unit which had been seen before."""
+    return len(_pauses(history)) / max(len(history), 1)
+
+
+def _pauses(history: Events) -> Floats:
+    order = np.lexsort((history.at, history.units))
+    units, at = history.units[order], history.at[order]
+    return np.asarray(np.diff(at)[units[1:] == units[:-1]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByUnit:
+    """Events of a window unit by unit, ascending, each unit's in order of time.
+
+    `units`, `start`, `length` and `candidate` have shape (units,), `at` (n,) and `columns` (n, columns), NaN where
+    nothing was measured.
+    """
+
+    units: Units
+    start: Units
+    length: Units
+    candidate: Flags
+    at: Floats
+    columns: Floats
+
+    @classmethod
+    def of(cls, events: Events, columns: Floats) -> Self:
+        """Sort events. A unit is on the arm on which it is first seen; what it did on the other one is left out."""
+        order = np.lexsort((events.at, events.units))
+        units, on_candidate = events.units[order], events.candidate[order]
+        distinct, start, length = _runs(units)
+        arm = on_candidate[start]
+        own = on_candidate == np.repeat(arm, length)
+        if not own.all():
+            order, units = order[own], units[own]
+            distinct, start, length = _runs(units)
+        return cls(distinct, start, length, arm, events.at[order], columns[order])
+
+
+def _runs(units: Units) -> tuple[Units, Units, Units]:
+    distinct, start, length = np.unique(units, return_index=True, return_counts=True)
+    return distinct, start.astype(np.int64), length.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """Visits that are over: the arm of each, shape (n,), and its mean of every column, shape (n, columns), NaN for none.
+
+    `used` and `ignored` count the requests of the window that belonged to a visit, and those of units already booked.
+    """
+
+    candidate: Flags
+    means: Floats
+    used: int = 0
+    ignored: int = 0
+
+    def __len__(self) -> int:
+        """How many visits are over."""
+        return len(self.candidate)
+
+
+def _shape(columns: int) -> np.dtype[np.void]:
+    """A visit that goes on."""
+    return np.dtype(
+        [
+            ("unit", np.int64),
+            ("candidate", np.bool_),
+            ("requests", np.int64),
+            ("began", np.float64),
+            ("latest", np.float64),
+            ("sums", np.float64, (columns,)),
+            ("counts", np.float64, (columns,)),
+        ]
+    )
+
+
+@dataclass(slots=True, eq=False)
+class Visits:
+    """Gathers each unit's requests until its visit is over, and books each unit once, until all may be booked again.
+
+    `booked` are the units of visits that are over, and `open` the visits that go on, both ascending by unit.
+    """
+
+    rule: VisitRule
+    columns: int
+    booked: Units = field(default_factory=lambda: np.empty(0, np.int64))
+    open: NDArray[np.void] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """No visit goes on."""
+        self.open = np.empty(0, _shape(self.columns))
+
+    def take(self, seen: ByUnit, now: float) -> Entries:
+        """Fold in what was seen up to `now` (epoch seconds); returns the visits that are over.
+
+        Which requests a visit holds depends on their times alone, not on when somebody looked.
+        """
+        fresh = ~_holds(self.booked, seen.units)
+        visits, ended, used = self._grown(seen, fresh)
+        others = self.open[~_holds(visits["unit"], self.open["unit"])]
+        visits = np.concatenate([visits, others])
+        over = np.concatenate([ended, np.zeros(len(others), np.bool_)]) | (visits["requests"] >= self.rule.most)
+        over |= (now - visits["latest"] >= self.rule.pause) | (now - visits["began"] >= self.rule.age)
+        done, going_on = visits[over], visits[~over]
+        done = done[np.argsort(done["unit"])]
+        self.open = going_on[np.argsort(going_on["unit"])]
+        self.booked = np.insert(self.booked, np.searchsorted(self.booked, done["unit"]), done["unit"])
+        with np.errstate(invalid="ignore"):
+            means = done["sums"] / done["counts"]
+        return Entries(done["candidate"], means, used, int(seen.length.sum()) - used)
+
+    def _grown(self, seen: ByUnit, fresh: Flags) -> tuple[NDArray[np.void], Flags, int]:
+        """The visits of the fresh units with what they did now, whether each ended on the way, and the requests used."""
+        length, units = seen.length[fresh], seen.units[fresh]
+        visits = self._visits_of(seen, fresh)
+        if not len(units):
+            return visits, np.empty(0, np.bool_), 0
+        start = np.cumsum(length) - length
+        row = np.repeat(seen.start[fresh] - start, length) + np.arange(int(length.sum()))
+        rank = np.arange(len(row)) - np.repeat(start, length)
+        at = seen.at[row]
+        before = np.concatenate([[0.0], at[:-1]])
+        before[start] = visits["latest"]
+        beyond = np.repeat(visits["requests"], length) + rank >= self.rule.most
+        beyond |= at - before >= self.rule.pause
+        beyond |= at - np.repeat(visits["began"], length) >= self.rule.age
+        beyond |= np.repeat(visits["candidate"] != seen.candidate[fresh], length)
+        first_beyond = np.minimum.reduceat(np.where(beyond, rank, _NEVER), start)
+        kept = np.minimum(first_beyond, length)
+        within = rank < np.repeat(kept, length)
+        columns = seen.columns[row]
+        known = within[:, None] & ~np.isnan(columns)
+        visits["sums"] += np.add.reduceat(np.where(known, columns, 0.0), start, axis=0)
+        visits["counts"] += np.add.reduceat(known.astype(np.float64), start, axis=0)
+        visits["requests"] += kept
+        grew = kept > 0
+        visits["latest"][grew] = at[(start + kept - 1)[grew]]
+        return visits, first_beyond < _NEVER, int(kept.sum())
+
+    def _visits_of(self, seen: ByUnit, fresh: Flags) -> NDArray[np.void]:
+        """The visits that go on of the fresh units, and new ones for those that have none."""
+        units = seen.units[fresh]
+        visits = np.zeros(len(units), _shape(self.columns))
+        goes_on = _holds(self.open["unit"], units)
+        visits[goes_on] = self.open[np.searchsorted(self.open["unit"], units[goes_on])]
+        new = ~goes_on
+        began = seen.at[seen.start[fresh]][new]
+        for name, values in (("unit", units[new]), ("candidate", seen.candidate[fresh][new])):
+            visits[name][new] = values
+        visits["began"][new] = began
+        visits["latest"][new] = began
+        return visits
+
+    def restart(self) -> None:
+        """Forget what goes on, and let everybody be booked again."""
+        self.booked = np.empty(0, np.int64)
+        self.open = np.empty(0, _shape(self.columns))
+
+
+def _holds(ascending: Units, wanted: Units) -> Flags:
+    """Whether each wanted unit is among the others."""
+    if not len(ascending):
+        return np.zeros(len(wanted), np.bool_)
+    place = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return np.asarray(ascending[place] == wanted)
