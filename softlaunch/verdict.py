@@ -34,12 +34,30 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
+class Met:
+    """What the users of one arm met: plain figures of all requests of a stage, whoever made them.
+
+    `requests` are those in which the metric was measured, `users` those of the arm, or who rated. `value` is the mean
+    of a share and the median of a magnitude, `slow` a magnitude's 95th percentile, in the metric's own unit. `lately`
+    is the value over the last five minutes, of `lately_requests` requests. None where nothing was measured.
+    """
+
+    requests: int = 0
+    users: int = 0
+    value: float | None = None
+    slow: float | None = None
+    lately: float | None = None
+    lately_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The judgement of one gate: outcome, reason in words, and the figures behind it.
 
     `harm` is candidate minus stable, turned so that positive is worse, in the metric's unit (a share for rates and
     scores, a relative change for latency and cost); `margin` is the acceptable harm in the same unit. Absent
-    evidence is None, never zero.
+    evidence is None, never zero. Counts and values are those of the evidence, in which each user counts once;
+    `candidate_met` and `stable_met` are what users met, request by request.
     """
 
     gate: str
@@ -53,3 +71,5 @@ class Verdict:
     stable_count: int = 0
     candidate_value: float | None = None
     stable_value: float | None = None
+    candidate_met: Met | None = None
+    stable_met: Met | None = None

@@ -86,7 +86,7 @@ class Softlaunch:
         """A gate that fails ends the release; all required ones together let the stage pass."""
         if seen.first or self.panel is None:
             stage = plan(POLICY)[seen.stage.position]
-            self.panel, self._requests = Panel.begin(POLICY, stage, self.history, self.panel), [0, 0]
+            self.panel, self._requests = Panel.begin(POLICY, stage, self.history), [0, 0]
             self._once = Once()
         self.panel.update(self._once.window(seen.window, split=not seen.stage.full))
         for place, arm in enumerate((seen.window.candidate, seen.window.stable)):

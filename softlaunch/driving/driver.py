@@ -97,8 +97,7 @@ class Driver:
             renew(session, release_id, token, self.ttl, now)
             records = read_stages(session, release_id)
         record = records[release.position]
-        before = records[release.position - 1] if release.position else None
-        look = self._look(release, record, before, now)
+        look = self._look(release, record, now)
         with self.database.begin() as session:
             now = self.clock()
             renew(session, release_id, token, self.ttl, now)
@@ -109,10 +108,10 @@ class Driver:
             action = decide_trial(snapshot, look.trial) if is_trial else decide(snapshot)
             return self._write(session, snapshot, look, action, token)
 
-    def _look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
+    def _look(self, release: Release, record: StageRecord, now: datetime) -> Look:
         if release.state is State.PENDING:
             return Look(None, {}, "opened")
-        return self.eyes.look(release, record, before, now)
+        return self.eyes.look(release, record, now)
 
     def _write(self, session: Session, snapshot: Snapshot, look: Look, action: Action, token: int) -> Progress:
         """Write a step in one transaction: evidence, verdicts, the action, and the beat that gateways wait for."""

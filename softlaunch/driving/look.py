@@ -70,15 +70,15 @@ class Eyes:
     copies: CopyWatch | None = None
     emergencies: "Emergencies | None" = None
 
-    def look(self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime) -> Look:
-        """Look at the stage in force; `before` is the one that led to it."""
+    def look(self, release: Release, record: StageRecord, now: datetime) -> Look:
+        """Look at the stage in force."""
         if release.emergency:
             if self.emergencies is None:
                 raise ValueError(f"{release.id} is an emergency release, and these eyes see none")
             return self.emergencies.look(release, record, now)
         if release.stage.kind is StageKind.EVAL:
             return self._look_at_eval(release, record)
-        look = self._look_at_traffic(release, record, before, now)
+        look = self._look_at_traffic(release, record, now)
         return self._look_at_trial(release, record, look) if release.stage.kind is StageKind.AB_TEST else look
 
     def _look_at_trial(self, release: Release, record: StageRecord, look: Look) -> Look:
@@ -101,12 +101,10 @@ class Eyes:
         verdicts = None if progress.report is None else progress.report.verdicts
         return Look(verdicts, evidence, f"{progress.done} of {progress.planned} calls")
 
-    def _look_at_traffic(
-        self, release: Release, record: StageRecord, before: StageRecord | None, now: datetime
-    ) -> Look:
+    def _look_at_traffic(self, release: Release, record: StageRecord, now: datetime) -> Look:
         held = record.evidence
         try:
-            panel, until = self._panel(release, record, before)
+            panel, until = self._panel(release, record)
             scope = Scope(release.app, release.id, release.stage)
             reading = self.telemetry.read(scope, until, now.timestamp())
             if reading.problem is not None:
@@ -129,10 +127,10 @@ class Eyes:
             return CopyLook(CopyState())
         return self.copies.look(scope, release.policy, state_in(record.evidence), window, _entered(release, record))
 
-    def _panel(self, release: Release, record: StageRecord, before: StageRecord | None) -> tuple[Panel, float]:
+    def _panel(self, release: Release, record: StageRecord) -> tuple[Panel, float]:
         """The stage's gates as they were left, or fresh ones.
 
-        Fresh gates know stable's traffic from before the stage, and what evidence of harm earlier stages left.
+        Fresh gates know stable's traffic from before the stage.
         """
         if record.evidence:
             panel = Panel.load(release.policy, release.stage, record.evidence["panel"])
@@ -141,10 +139,7 @@ class Eyes:
         history = self.telemetry.history(release.app, release.stable.digest, entered)
         if self.copies is not None and release.stage.kind is StageKind.SHADOW:
             history = replace(history, stable={**history.stable, **self.copies.history(release.id)})
-        earlier = None
-        if before is not None and "panel" in before.evidence:
-            earlier = Panel.load(release.policy, release.stages[before.position], before.evidence["panel"])
-        return Panel.begin(release.policy, release.stage, history, earlier), entered
+        return Panel.begin(release.policy, release.stage, history), entered
 
 
 def _entered(release: Release, record: StageRecord) -> float:

@@ -10,12 +10,13 @@ import numpy as np
 from softlaunch.gates.observations import NONE, Floats, Tally, Window
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
 from softlaunch.gates.wealth import FRACTIONS, RATIOS, best_fraction, bet_growth, event_growth, fits_share, mixture
-from softlaunch.policy.model import RELATIVE_METRICS, GatePolicy, Metric
+from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric
 from softlaunch.verdict import Interval, Outcome, Role, Verdict
 
 _STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""
+_PRIOR, _ENOUGH_HEARD = 10.0, 50.0
 _NO_HARM = int(np.flatnonzero(_STEPS == 0)[0])
 _AT_MARGIN = int(np.flatnonzero(_STEPS == 1)[0])
 
@@ -68,6 +69,7 @@ class Gate:
     counts: tuple[int, int] = (0, 0)
     stakes: Floats | None = None
     stakes_due: float = 0.0
+    heard: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
     def begin(cls, rule: GateRule, history: Window | None = None) -> Self:
@@ -85,13 +87,27 @@ class Gate:
         """
         candidate = self.scale.tally(window.candidate.get(self.rule.metric, NONE))
         stable = self.scale.tally(window.stable.get(self.rule.metric, NONE))
-        if is_ready(self.scale) and fits_share(candidate.units, stable.units, window.candidate_share):
-            self._bet(candidate, stable, window.candidate_share)
+        share = self._share(window.candidate_share, candidate.units, stable.units)
+        if share is not None and is_ready(self.scale):
+            self._bet(candidate, stable, share)
             self._count(candidate, stable)
         self.scale.note(candidate, stable)
         learn(self.scale, stable)
         self.stakes_due -= stable.units
         self.counts = (self.counts[0] + candidate.requests, self.counts[1] + stable.requests)
+
+    def _share(self, split: float, candidate: float, stable: float) -> float | None:
+        """The probability that a unit of this window is the candidate's; None where it can't be told.
+
+        What judges score and users rate may be rated unequally often in the two arms, so there the share of what was
+        heard before this window takes the place of the split.
+        """
+        if self.rule.metric not in RATED_METRICS:
+            return split if fits_share(candidate, stable, split) else None
+        known = sum(self.heard)
+        share = (self.heard[0] + _PRIOR * split) / (known + _PRIOR)
+        self.heard = self.heard[0] + candidate, self.heard[1] + stable
+        return share if known >= _ENOUGH_HEARD else None
 
     def _bet(self, candidate: Tally, stable: Tally, share: float) -> None:
         seen = self.scale.centred(candidate, stable, self.rule.grid)
@@ -108,7 +124,8 @@ class Gate:
     def _best_stakes(self, share: float) -> Floats:
         """For each harm of the grid, the stake that grows fastest on a candidate that is like stable."""
         usual = self.scale.alternative()
-        alike = self.scale.centred(usual, usual, self.rule.grid)
+        one = usual.times(1 / usual.units)  # so few units that the centre is the past's
+        alike = self.scale.centred(one, one, self.rule.grid)
         return best_fraction(
             alike.candidate.negative().times(share),
             alike.stable.negative().times(1 - share),
@@ -130,9 +147,10 @@ class Gate:
 
     @property
     def log_evidence_of_harm(self) -> float:
-        """Log of the e-value against "no harm at all": the mean over bets on the average and counts of bad events."""
-        parts = [float(mixture(self.above[_NO_HARM])), *(float(mixture(log)) for log in self.events.values())]
-        return float(mixture(np.array(parts)))
+        """Log of the e-value against "no harm at all": half by bets on the average, half by counts of bad events."""
+        average = mixture(self.above[_NO_HARM])
+        counts = np.array([float(mixture(log)) for log in self.events.values()])
+        return float(average if not len(counts) else mixture(np.array([average, mixture(counts)])))
 
     @property
     def worst(self) -> tuple[str, float]:
@@ -159,9 +177,13 @@ class Gate:
         upper = float(grid[too_large].min(initial=np.inf))
         return Interval(min(float(grid[too_small].max(initial=-np.inf)), upper), upper)
 
-    def judge(self, *, culprit: bool = False) -> Verdict:
-        """What the evidence allows; without any, nothing. The `culprit` of a release's joint evidence has failed."""
-        outcome, reason = self._conclude(culprit=culprit)
+    def judge(self, *, harmed: str = "", contradicted: str = "") -> Verdict:
+        """What the evidence allows; without any, nothing.
+
+        `harmed` says in words which harm has been shown, and makes the gate fail; `contradicted` which plain figure
+        speaks against a pass, whatever the evidence says.
+        """
+        outcome, reason = self._conclude(harmed, contradicted)
         candidate_value, stable_value = self.scale.values()
         return Verdict(
             gate=self.rule.metric.value,
@@ -177,26 +199,34 @@ class Gate:
             stable_value=stable_value,
         )
 
-    def _conclude(self, *, culprit: bool) -> tuple[Outcome, str]:
+    def _conclude(self, harmed: str, contradicted: str) -> tuple[Outcome, str]:
+        if harmed:
+            return Outcome.FAIL, harmed
         empty = [arm for arm, count in zip(("candidate", "stable"), self.counts, strict=True) if not count]
         if empty:
             return Outcome.INCONCLUSIVE, f"no data from {' and '.join(empty)}"
-        where, worst = self.worst
-        shown, accepted = self._show(worst), self._show(self.rule.material)
-        if self.is_material and (culprit or self.log_evidence_of_harm >= -np.log(self.rule.alpha)):
-            return Outcome.FAIL, f"worse by {shown} {where}, more than the acceptable {accepted}"
-        if self._looks_too_bad:
-            return Outcome.INCONCLUSIVE, f"looks worse by {shown} {where}, not yet sure"
+        if contradicted or self._looks_too_bad:
+            where, worst = self.worst
+            return Outcome.INCONCLUSIVE, contradicted or f"looks worse by {self.show(worst)} {where}, not yet sure"
         if self.interval.upper <= self.rule.margin:
-            return Outcome.PASS, f"harm is below the margin of {self._show(self.rule.margin)}"
-        return Outcome.INCONCLUSIVE, f"not yet sure that harm is below the margin of {self._show(self.rule.margin)}"
+            return Outcome.PASS, f"harm is below the margin of {self.show(self.rule.margin)}"
+        return Outcome.INCONCLUSIVE, f"not yet sure that harm is below the margin of {self.show(self.rule.margin)}"
+
+    @property
+    def shown_harm(self) -> str:
+        """The harm that this evidence alone has shown, in words; empty while it hasn't."""
+        if not self.is_material:
+            return ""
+        where, worst = self.worst
+        return f"worse by {self.show(worst)} {where}, more than the acceptable {self.show(self.rule.material)}"
 
     @property
     def _looks_too_bad(self) -> bool:
         """Whether the estimates are beyond the policy's own margin: a good average must not hide a slow tail."""
         return self.rule.margin <= self.rule.material and self.is_material
 
-    def _show(self, value: float) -> str:
+    def show(self, value: float) -> str:
+        """A harm in the margin's unit, in words."""
         return _shown(value, relative=self.rule.metric in RELATIVE_METRICS)
 
     def dump(self) -> dict[str, Any]:
@@ -209,6 +239,7 @@ class Gate:
             "counts": list(self.counts),
             "stakes": None if self.stakes is None else np.round(self.stakes, 4).tolist(),
             "stakes_due": round(self.stakes_due, 4),
+            "heard": list(self.heard),
             "scale": self.scale.dump(),
         }
 
@@ -225,6 +256,7 @@ class Gate:
             counts=(state["counts"][0], state["counts"][1]),
             stakes=None if state["stakes"] is None else np.array(state["stakes"]),
             stakes_due=state["stakes_due"],
+            heard=(state.get("heard", (0.0, 0.0))[0], state.get("heard", (0.0, 0.0))[1]),
         )
 
 

@@ -92,15 +92,15 @@ class Window:
     arms answered the same requests.
 
     `requests` are all requests of the window, of units seen before too, and `ratings` all ratings and scores, per
-    metric, by the time they arrived; both are complete up to `until` (epoch seconds). They are empty where both arms
-    answered the same requests.
+    metric, by the time they arrived; both are complete up to `until` (epoch seconds). `requests` is None where the
+    source can't tell one request of a unit from another, or both arms answered the same requests.
     """
 
     candidate_share: float
     candidate: Mapping[Metric, Observations] = field(default_factory=dict)
     stable: Mapping[Metric, Observations] = field(default_factory=dict)
     split: tuple[int, int] | None = None
-    requests: Events = NO_EVENTS
+    requests: Events | None = None
     ratings: Mapping[Metric, Events] = field(default_factory=dict)
     until: float = -np.inf
 
@@ -115,13 +115,18 @@ class Window:
             _merged(self.candidate, other.candidate),
             _merged(self.stable, other.stable),
             None if unsplit else (known[0][0] + known[1][0], known[0][1] + known[1][1]),
-            self.requests.together(other.requests),
+            self._requests_with(other),
             {
                 metric: self.ratings.get(metric, NO_EVENTS).together(other.ratings.get(metric, NO_EVENTS))
                 for metric in {**self.ratings, **other.ratings}
             },
             max(self.until, other.until),
         )
+
+    def _requests_with(self, other: "Window") -> Events | None:
+        if self.requests is None or other.requests is None:
+            return self.requests or other.requests
+        return self.requests.together(other.requests)
 
 
 def _merged(ours: Mapping[Metric, Observations], theirs: Mapping[Metric, Observations]) -> dict[Metric, Observations]:
@@ -161,3 +166,7 @@ class Tally:
     def units(self) -> float:
         """How many units there are."""
         return float(self.weight.sum())
+
+    def times(self, factor: float) -> "Tally":
+        """The same with each weight times a factor."""
+        return Tally(self.index, self.weight * factor, self.requests)

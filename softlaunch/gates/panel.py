@@ -1,27 +1,30 @@
 """All gates of one stage together: what they share, and what none of them may be blind to."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from softlaunch.gates.book import ALONE, Way
 from softlaunch.gates.gate import Gate, GateRule
 from softlaunch.gates.observations import Window
+from softlaunch.gates.plain import PlainFigures, harm_met
+from softlaunch.gates.returning import Returning
 from softlaunch.gates.wealth import split_evidence
 from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
-from softlaunch.verdict import Outcome, Role, Verdict
+from softlaunch.verdict import Met, Outcome, Role, Verdict
 
 _TOLERATED_DROPS = 0.01
 _SPLIT_ALPHA = 0.001
-_LARGEST_LOG = 600.0  # beyond, a float would overflow; nothing is decided there any more
 
 
 @dataclass(slots=True)
 class Panel:
-    """The gates of a stage, the evidence that earlier stages left, and what the traffic itself looked like.
+    """The gates of a stage, and what the traffic itself looked like.
 
-    `carried` is, per gate, the sum over earlier stages of weight times e-value. `split` counts the units that fell on
+    `gates` see each unit by what it did when it first appeared. Where requests of a unit can be told apart,
+    `returning` sees everything else that units do, and `plain` what people met. `split` counts the units that fell on
     candidate and stable, where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are
     the reasons why a gate can't be judged now, whatever it has seen.
     """
@@ -29,16 +32,23 @@ class Panel:
     policy: Policy
     stage: Stage
     gates: tuple[Gate, ...]
-    carried: dict[Metric, float] = field(default_factory=dict)
+    returning: Returning | None = None
+    plain: PlainFigures = field(default_factory=PlainFigures)
     split: tuple[int, int] = (0, 0)
     dropped: int = 0
     obstacles: Mapping[Metric, str] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, policy: Policy, stage: Stage, history: Window | None = None, before: Self | None = None) -> Self:
-        """Gates without evidence for a stage, knowing stable's traffic from before, after another stage or none."""
-        gates = tuple(Gate.begin(rule, history) for rule in rules(policy, stage))
-        return cls(policy, stage, gates, {} if before is None else before._left())
+    def begin(cls, policy: Policy, stage: Stage, history: Window | None = None) -> Self:
+        """Gates without evidence for a stage, which may know stable's traffic from before."""
+        known = rules(policy, stage)
+        knows_requests = history is not None and history.requests is not None and 0 < stage.weight_percent < 100
+        return cls(
+            policy,
+            stage,
+            tuple(Gate.begin(rule, history) for rule in known),
+            Returning.begin(known, stage.candidate_share, history) if history is not None and knows_requests else None,
+        )
 
     def update(self, window: Window) -> None:
         """Fold one window into every gate."""
@@ -46,48 +56,83 @@ class Panel:
             gate.update(window)
         if window.split is not None:
             self.split = (self.split[0] + window.split[0], self.split[1] + window.split[1])
+        if self.returning is not None:
+            self.returning.update(window)
+        for gate in self.gates:
+            metric = gate.rule.metric
+            events = window.ratings.get(metric) if metric in RATED_METRICS else window.requests
+            if events is not None:
+                self.plain.add(metric, events, window.until)
+
+    def remember(self, windows: Iterable[Window]) -> None:
+        """Learn again which units were seen, from the windows that were folded in before the panel was dumped.
+
+        They may be cut anew, but must come in order and end where the last one ended. Nothing is bet again.
+        """
+        if self.returning is not None:
+            self.returning.remember(windows)
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict a gate. Traffic that isn't what it should be makes a pass an error, and so does an obstacle."""
-        culprit = self._culprit()
         doubt = self._doubt()
         doubts = [doubt or self.obstacles.get(gate.rule.metric) for gate in self.gates]
-        verdicts = (gate.judge(culprit=gate is culprit) for gate in self.gates)
+        verdicts = (self._verdict(gate) for gate in self.gates)
         return tuple(_distrust(verdict, why) if why else verdict for verdict, why in zip(verdicts, doubts, strict=True))
 
-    @property
-    def log_evidence_of_harm(self) -> float:
-        """Log of the release's joint e-value against "no harm in any metric": the mean over gates and stages.
+    def _verdict(self, gate: Gate) -> Verdict:
+        metric = gate.rule.metric
+        judging = gate if self.returning is None else self.returning.gates[metric]
+        met = self.plain.met(metric, self._users(metric))
+        verdict = judging.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, *met))
+        return replace(verdict, candidate_met=met[0], stable_met=met[1])
 
-        Each gate's e-process begins anew with a stage, so that harm which only appears under load isn't hidden by good
-        evidence from before; a stage that hasn't begun counts one. The mean of e-processes is an e-process, and the
-        release is rolled back when it exceeds 1/alpha.
+    def _users(self, metric: Metric) -> tuple[int, int]:
+        if metric not in RATED_METRICS or self.returning is None:
+            return self.split
+        candidate, stable = self.returning.book(metric).heard[Way.VISIT]
+        return round(candidate), round(stable)
+
+    def log_evidence_of_harm(self, metric: Metric) -> float:
+        """Log of a gate's largest e-value against "no harm", each less the price of its part of the gate's budget.
+
+        The release is rolled back when it exceeds one over the gate's alpha and the harm is material.
         """
-        counting = [gate.metric for gate in self.policy.gates if gate.role is not Role.MUTED]
-        return math.log(sum(self._total(metric) for metric in counting) / max(1, len(counting)))
+        gate = self._gate(metric)
+        first = gate.log_evidence_of_harm + math.log(self._parts[Way.FIRST])
+        return first if self.returning is None else max(first, self.returning.log_evidence(metric))
 
-    def _total(self, metric: Metric) -> float:
-        """Weighted e-values of one gate over the stages: up to this one, and one each for those to come."""
-        weights = stage_weights(self.policy, self.stage)
-        to_come = 1.0 - sum(weight for position, weight in weights.items() if position <= self.stage.position)
-        return self._reached(metric) + max(0.0, to_come)
+    @property
+    def _parts(self) -> Mapping[Way, float]:
+        return ALONE if self.returning is None else self.returning.parts
 
-    def _reached(self, metric: Metric) -> float:
-        """Weighted e-values of one gate up to this stage; one for each stage in which it wasn't judged."""
-        weights = stage_weights(self.policy, self.stage)
-        e_value = next((_e_value(gate) for gate in self.gates if gate.rule.metric is metric), 1.0)
-        unseen = sum(weight for position, weight in weights.items() if position < self.stage.position)
-        return self.carried.get(metric, unseen) + weights[self.stage.position] * e_value
+    def _gate(self, metric: Metric) -> Gate:
+        return next(gate for gate in self.gates if gate.rule.metric is metric)
 
-    def _culprit(self) -> Gate | None:
-        """The gate that adds most to joint evidence of harm, once that is enough."""
-        if self.log_evidence_of_harm < -math.log(self.policy.alpha):
-            return None
-        material = [gate for gate in self.gates if gate.rule.role is not Role.MUTED and gate.is_material]
-        return max(material, key=lambda gate: self._total(gate.rule.metric), default=None)
+    def _harmed(self, gate: Gate) -> str:
+        """Which harm has been shown, in words; empty while none has."""
+        rule = gate.rule
+        if gate.log_evidence_of_harm >= -math.log(rule.alpha * self._parts[Way.FIRST]) and gate.is_material:
+            return gate.shown_harm
+        found = None if self.returning is None else self.returning.harmed(rule)
+        if found is None:
+            return ""
+        if found.is_tail:
+            return (
+                f"worse at the 95th percentile by more than the acceptable {gate.show(rule.material)}{found.way.words}"
+            )
+        accepted = gate.show(rule.material)
+        return f"worse by {gate.show(found.harm)} on average{found.way.words}, more than the acceptable {accepted}"
 
-    def _left(self) -> dict[Metric, float]:
-        return {gate.metric: self._reached(gate.metric) for gate in self.policy.gates}
+    def _contradicted(self, gate: Gate, candidate: Met | None, stable: Met | None) -> str:
+        """Which plain figure speaks against a pass; empty where none does."""
+        rule = gate.rule
+        if candidate is None or stable is None or self.returning is None:
+            return ""
+        for where, harm in harm_met(rule.metric, candidate, stable).items():
+            if harm > rule.margin:
+                return f"looks worse by {gate.show(harm)} {where} over all requests, not yet sure"
+        lately = self.returning.book(rule.metric).contradicts(rule.metric, rule.margin)
+        return "" if lately is None else f"looks worse by {gate.show(lately)} on average lately, not yet sure"
 
     def _doubt(self) -> str | None:
         """Why the traffic can't be trusted, in words; None when it can."""
@@ -101,26 +146,30 @@ class Panel:
         return {
             "dropped": self.dropped,
             "split": list(self.split),
-            "carried": {metric.value: round(total, 9) for metric, total in self.carried.items()},
             "obstacles": {metric.value: why for metric, why in self.obstacles.items()},
             "gates": {gate.rule.metric.value: gate.dump() for gate in self.gates},
+            "returning": None if self.returning is None else self.returning.dump(),
+            "plain": self.plain.dump(),
         }
 
     @classmethod
     def load(cls, policy: Policy, stage: Stage, state: Mapping[str, Any]) -> Self:
         """The panel whose state was dumped, under the same policy and stage.
 
-        A gate that the dump doesn't know, because it was written before there was one, begins without evidence.
+        A gate that the dump doesn't know, because it was written before there was one, begins without evidence; a stage
+        that began before evidence of returning units was kept goes on without it. Before more is folded in, `remember`.
         """
-        held = state["gates"]
+        held, known = state["gates"], rules(policy, stage)
+        returning = state.get("returning")
         return cls(
             policy,
             stage,
             tuple(
                 Gate.load(rule, held[rule.metric.value]) if rule.metric.value in held else Gate.begin(rule)
-                for rule in rules(policy, stage)
+                for rule in known
             ),
-            {Metric(metric): total for metric, total in state["carried"].items()},
+            None if returning is None else Returning.load(known, returning),
+            PlainFigures.load(state.get("plain", {})),
             (state["split"][0], state["split"][1]),
             state["dropped"],
             {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
@@ -134,12 +183,6 @@ def split_doubt(split: tuple[int, int], share: float) -> str | None:
         return None
     observed = 100 * candidate / (candidate + stable)
     return f"{observed:.3g} % of the users fell on the candidate instead of {100 * share:.3g} %: the split is off"
-
-
-def _e_value(gate: Gate) -> float:
-    """A gate's e-value; harm that is not material counts for nothing, which keeps the mean below an e-process."""
-    evidence = gate.log_evidence_of_harm
-    return math.exp(min(evidence if gate.is_material else min(evidence, 0.0), _LARGEST_LOG))
 
 
 def stage_weights(policy: Policy, stage: Stage) -> dict[int, float]:
@@ -163,9 +206,10 @@ def _counting_gates(policy: Policy) -> int:
 def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
     """What each gate decides by in a stage.
 
-    Its alpha is what it could spend if all other gates and stages showed nothing: the budget of the release over the
-    number of gates that can stop it, times the stage's weight. Ratings exist only where users saw both arms, so what
-    rests on them isn't judged on copies; and what compares the texts of copies is judged in the shadow stage alone.
+    Its alpha is its own share of the release's budget, over the number of gates that can stop it, times the stage's
+    weight: scores arrive by their own clock and users come back from stage to stage, so that the e-values of gates and
+    stages may not be averaged. Ratings exist only where users saw both arms, so what rests on them isn't judged on
+    copies; and what compares the texts of copies is judged in the shadow stage alone.
     """
     alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
     on_copies = stage.kind is StageKind.SHADOW or stage.weight_percent == 100

@@ -11,6 +11,7 @@ import zlib
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ LARGEST_FACTOR = 31.0
 _GROUPS = 24
 _LARGEST_BUCKET = 5000
 _FEWEST_UNITS, _MOST_UNITS = 1e-6, 1e12  # in a look: beyond these nothing changes but the rounding
+_HARDLY_ANY = 1e-9
+"""The weight of a unit that is looked at alone, so that it doesn't move the centre of a window."""
 _NOBODY = Tally(np.empty(0, dtype=np.int64), np.empty(0))
 
 
@@ -212,11 +215,12 @@ class GateOutlook:
         """What one candidate unit of each bucket adds: to bets on harm, to counts of events, to bets on safety, and to
         the estimates that say whether harm is material.
         """
-        seen = self._gate.scale.centred(Tally(index, np.ones(len(index))), _NOBODY, self._nulls)
+        alone = Tally(index, np.full(len(index), _HARDLY_ANY))
+        seen = self._gate.scale.centred(alone, _NOBODY, self._nulls)
         harm, margin = seen.candidate.values
-        above = self._alone(Side(harm[:, None], np.ones(1)), _nobody(), seen.low[0], seen.stable_high)
+        above = self._alone(Side(harm[:, None], np.ones(1)), _nobody(), seen.low[0], seen.stable_high[:1])
         below = self._alone(
-            Side(-margin[:, None], np.ones(1)), _nobody(), seen.high[1], seen.stable_low, self._fractions
+            Side(-margin[:, None], np.ones(1)), _nobody(), seen.high[1], seen.stable_low[1:], self._fractions
         )
         grown = event_growth(1, 0, *self._in_a_look)
         events = [(index >= first)[:, None] * grown for first in self._bad_from.values()]
@@ -228,8 +232,10 @@ class GateOutlook:
         usual = self._usual
         seen = self._gate.scale.centred(_NOBODY, usual, self._nulls)
         harm = seen.stable.values[0]
-        above = self._alone(_nobody(), Side(harm[:, None], np.ones(1)), seen.low[0], seen.stable_high)
-        below = self._alone(_nobody(), Side(-harm[:, None], np.ones(1)), seen.high[1], seen.stable_low, self._fractions)
+        above = self._alone(_nobody(), Side(harm[:, None], np.ones(1)), seen.low[0], seen.stable_high[:1])
+        below = self._alone(
+            _nobody(), Side(-harm[:, None], np.ones(1)), seen.high[1], seen.stable_low[1:], self._fractions
+        )
         grown = event_growth(0, 1, *self._in_a_look) * -np.expm1(-self.units_per_look)
         events = [(usual.index >= first)[:, None] * grown for first in self._bad_from.values()]
         odds = self.share / (1 - self.share)
@@ -249,7 +255,14 @@ class GateOutlook:
             return np.array([FRACTIONS[-1], *FRACTIONS])
         return np.array([stakes[np.argmin(np.abs(self.rule.grid - self.rule.margin))], *FRACTIONS])
 
-    def _alone(self, candidate: Side, stable: Side, low: float, high: float, fractions: Floats = FRACTIONS) -> Floats:
+    def _alone(
+        self,
+        candidate: Side,
+        stable: Side,
+        low: np.floating[Any],
+        high: Floats,
+        fractions: Floats = FRACTIONS,
+    ) -> Floats:
         """Growth of each bet by a single unit of each bucket, shape (buckets, bets)."""
         rows = max(len(candidate.values), len(stable.values))
         return bet_growth(candidate, stable, self.share, np.full(rows, low), high, fractions)

@@ -178,7 +178,7 @@ class _Walk:
         """The gates of the stage in force; a stage that begins has fresh ones, which know stable's rows so far."""
         if self.panel is None or self.stages[-1].stage != stage:
             self._check_place(stage, rows)
-            self.panel = Panel.begin(self.policy, stage, self.history.window(), self.panel)
+            self.panel = Panel.begin(self.policy, stage, self.history.window())
             self.counting = self._counting()
             self.stages.append(StageReplay(stage, Moment(rows.last, self.elapsed, self.exposed, ())))
         return self.panel
@@ -194,7 +194,7 @@ class _Walk:
 
     def _judged(self, panel: Panel) -> tuple[Judged, ...]:
         return tuple(
-            Judged(self._explained(verdict, gate.rule.metric), gate.log_evidence_of_harm)
+            Judged(self._explained(verdict, gate.rule.metric), panel.log_evidence_of_harm(gate.rule.metric))
             for gate, verdict in zip(panel.gates, panel.verdicts(), strict=True)
         )
 

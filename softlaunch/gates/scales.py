@@ -16,20 +16,34 @@ from softlaunch.gates.reference import ENOUGH, LEVELS, MEMORY, Histogram, log_bu
 from softlaunch.gates.wealth import Side
 from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
+_SLOW = {"the slowest 5 %": 0.95, "the slowest 1 %": 0.99}
+_PAST = 100.0
+"""Units that the past counts for beside a window's own, in its centre."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Centred:
-    """Harm by bucket, less a centre known beforehand and, for the candidate, less each margin.
+    """Harm by bucket, less a centre and, for the candidate, less each margin.
 
-    The candidate's values lie in [-low, high], both of shape (margins,); stable's in [-stable_low, stable_high].
+    The candidate's values lie in [-low, high], stable's in [-stable_low, stable_high], all of shape (margins,).
     """
 
     candidate: Side
     stable: Side
     low: Floats
     high: Floats
-    stable_low: float
-    stable_high: float
+    stable_low: Floats
+    stable_high: Floats
+
+
+def _centre(usual: float | np.floating[Any], *sides: tuple[Floats, Floats]) -> Floats:
+    """Mean of values, shape (margins, n), with weights, shape (n,), of both arms and of the past; shape (margins,).
+
+    What moves both arms within a window then moves neither against the other. Both arms enter alike, so under the null
+    a centre that knows the window is as good as one that was known before it.
+    """
+    total = sum((values @ weights for values, weights in sides), start=np.array([_PAST * usual]))
+    return np.asarray(total / (_PAST + sum(weights.sum() for _, weights in sides)))
 
 
 class Scale(Protocol):
@@ -85,17 +99,18 @@ class ShareScale:
         harm = 1 - clipped if self.flipped else clipped
         return Tally.of(observed.units, np.rint(harm * LEVELS).astype(np.int64))
 
-    def _centre(self) -> float:
-        """Stable's recent mean, kept off the ends so that a first event can't be infinitely surprising."""
-        held = self.reference.tally()
-        return float(np.clip((held.index / LEVELS) @ held.weight / held.units, 0.001, 0.999))
-
     def centred(self, candidate: Tally, stable: Tally, margins: Floats) -> Centred:
-        """Harm less stable's recent mean, and less each margin for the candidate."""
-        centre = self._centre()
+        """Harm less its mean over both arms and the past, and less each margin for the candidate.
+
+        The mean is kept off the ends, so that a first event can't be infinitely surprising.
+        """
+        held = self.reference.tally()
+        usual = (held.index / LEVELS) @ held.weight / held.units
+        harm, same = candidate.index / LEVELS - margins[:, None], stable.index[None, :] / LEVELS
+        centre = np.clip(_centre(usual, (harm, candidate.weight), (same, stable.weight)), 0.001, 0.999)
         return Centred(
-            candidate=Side(candidate.index[None, :] / LEVELS - centre - margins[:, None], candidate.weight),
-            stable=Side(stable.index[None, :] / LEVELS - centre, stable.weight),
+            candidate=Side(harm - centre[:, None], candidate.weight),
+            stable=Side(same - centre[:, None], stable.weight),
             low=np.maximum(centre + margins, 0.0),
             high=np.maximum(1 - centre - margins, 0.0),
             stable_low=centre,
@@ -151,15 +166,20 @@ class MagnitudeScale:
         return Tally.of(observed.units, log_buckets(observed.values))
 
     def centred(self, candidate: Tally, stable: Tally, margins: Floats) -> Centred:
-        """Ranks among stable's recent values less one half; the candidate's values divided by 1 + margin first."""
-        half = np.full(len(margins), 0.5)
+        """Ranks among stable's recent values less their mean over both arms and the past, which is one half.
+
+        The candidate's values are divided by 1 + margin first.
+        """
+        ranks = self.reference.ranks_divided(candidate.index, 1 + margins)
+        same = self.reference.ranks(stable.index)[None, :]
+        centre = _centre(0.5, (ranks, candidate.weight), (same, stable.weight))
         return Centred(
-            candidate=Side(self.reference.ranks_divided(candidate.index, 1 + margins) - 0.5, candidate.weight),
-            stable=Side(self.reference.ranks(stable.index)[None, :] - 0.5, stable.weight),
-            low=half,
-            high=half,
-            stable_low=0.5,
-            stable_high=0.5,
+            candidate=Side(ranks - centre[:, None], candidate.weight),
+            stable=Side(same - centre[:, None], stable.weight),
+            low=centre,
+            high=1 - centre,
+            stable_low=centre,
+            stable_high=1 - centre,
         )
 
     def alternative(self) -> Tally:
@@ -167,10 +187,13 @@ class MagnitudeScale:
         return self.reference.tally()
 
     def events(self, candidate: Tally, stable: Tally) -> dict[str, tuple[float, float]]:
-        """Values above stable's recent 95th percentile."""
-        edge = self.reference.quantile(0.95) or 0
-        above = [float(seen.weight[seen.index > edge].sum()) for seen in (candidate, stable)]
-        return {"the slowest 5 %": (above[0], above[1])}
+        """Values above stable's recent 95th and 99th percentiles."""
+        counts: dict[str, tuple[float, float]] = {}
+        for name, share in _SLOW.items():
+            edge = self.reference.quantile(share) or 0
+            above = [float(seen.weight[seen.index > edge].sum()) for seen in (candidate, stable)]
+            counts[name] = above[0], above[1]
+        return counts
 
     def note(self, candidate: Tally, stable: Tally) -> None:
         """Add to both arms' histograms."""

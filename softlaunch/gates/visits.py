@@ -1,7 +1,7 @@
-"""Visits: what a unit did in one go. Each unit is evidence once in a while, by the mean of its visit, never request by request.
+"""Visits: what a unit did in one go. Each unit is evidence once in a while, by the mean of its visit.
 
-Requests of one user resemble each other, so that they aren't as many pieces of evidence; their mean is one, and a calmer
-one than any of them.
+Requests of one user resemble each other, so that they aren't as many pieces of evidence; their mean is one, and a
+calmer one than any of them.
 """
 
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class VisitRule:
 
     @classmethod
     def learn(cls, history: Events) -> Self:
-        """The rule for an app whose stable users came like this: a pause longer than nine in ten of theirs ends a visit.
+        """The rule for an app whose users came like this: a pause longer than nine in ten of theirs ends a visit.
 
         Where hardly any request is a return, a visit is one request and ends after the shortest pause.
         """
@@ -91,9 +91,10 @@ def _runs(units: Units) -> tuple[Units, Units, Units]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Entries:
-    """Visits that are over: the arm of each, shape (n,), and its mean of every column, shape (n, columns), NaN for none.
+    """Visits that are over: the arm of each, shape (n,), and its mean of every column, shape (n, columns).
 
-    `used` and `ignored` count the requests of the window that belonged to a visit, and those of units already booked.
+    NaN stands for none. `used` and `ignored` count the requests of the window that belonged to a visit, and the others:
+    those of units that were booked already, or are beyond their visit's end.
     """
 
     candidate: Flags
@@ -157,7 +158,7 @@ class Visits:
         return Entries(done["candidate"], means, used, int(seen.length.sum()) - used)
 
     def _grown(self, seen: ByUnit, fresh: Flags) -> tuple[NDArray[np.void], Flags, int]:
-        """The visits of the fresh units with what they did now, whether each ended on the way, and the requests used."""
+        """The visits of fresh units with what they did now, whether each ended on the way, and the requests used."""
         length, units = seen.length[fresh], seen.units[fresh]
         visits = self._visits_of(seen, fresh)
         if not len(units):

@@ -57,14 +57,15 @@ class Side:
 
 
 def bet_growth(
-    candidate: Side, stable: Side, share: float, low: Floats, high: float, fractions: Floats = FRACTIONS
+    candidate: Side, stable: Side, share: float, low: Floats, high: Floats | float, fractions: Floats = FRACTIONS
 ) -> Floats:
     """Growth of log-wealth when betting that the candidate's mean is above stable's; shape (nulls, bets).
 
-    Values are harm less a centre known beforehand, the candidate's also less the null's shift. `low`, shape (nulls,),
-    bounds minus the candidate's values, and `high` bounds stable's. With `share` the probability that an observation is
-    the candidate's, the factors `1 + eta x` for the candidate and `1 - eta share/(1-share) x` for stable have mean at
-    most one under the null by inverse-probability weighting (Waudby-Smith & Ramdas 2023, arXiv 2010.09686, section 4).
+    Values are harm less a centre, the candidate's also less the null's shift. `low`, shape (nulls,), bounds minus the
+    candidate's values, and `high`, alike or one for all, bounds stable's. With `share` the probability that an
+    observation is the candidate's, the factors `1 + eta x` for the candidate and `1 - eta share/(1-share) x` for stable
+    have mean at most one under the null by inverse-probability weighting (Waudby-Smith & Ramdas 2023, arXiv 2010.09686,
+    section 4).
     `fractions`, shape (bets,) or (nulls, bets), are those of the largest stake that can't lose everything.
     """
     odds = share / (1 - share)
@@ -78,7 +79,7 @@ def bet_growth(
     return growth
 
 
-def best_fraction(candidate: Side, stable: Side, share: float, low: Floats, high: float) -> Floats:
+def best_fraction(candidate: Side, stable: Side, share: float, low: Floats, high: Floats) -> Floats:
     """The stake that would grow fastest if the arms were distributed like this; shape (nulls,).
 
     Betting so is growth-rate optimal against exactly this alternative (Kelly 1956; Grunwald, de Heide & Koolen 2024,

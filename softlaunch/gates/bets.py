@@ -1,0 +1,176 @@
+"""Bets on which arm a unit is on, after seeing what it did: how harm is found where users come back.
+
+A unit's arm is drawn by a keyed hash: the candidate's with probability `share`, whatever the unit does. So for any odds
+L > 0 that are chosen without looking at arms, the factor `L / (share L + 1 - share)` for a unit of the candidate and
+`1 / (share L + 1 - share)` for one of stable's has mean one when the candidate changes nothing, whatever the tails,
+drift or likeness of values (a randomisation test by betting: Waudby-Smith & Ramdas 2023, arXiv 2010.09686; Zampieri
+2025, arXiv 2512.04366). Odds rise with harm and have a mean of one over both arms' entries of the window and of the past: what
+hits both arms alike, such as an outage, moves nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import ndtri
+
+from softlaunch.gates.observations import Flags, Floats, Tally
+from softlaunch.gates.reference import ENOUGH, Histogram, log_buckets
+from softlaunch.gates.wealth import FRACTIONS, mixture
+
+RATIOS = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0])
+"""Odds ratios of a bad event that are bet on."""
+SHIFTS = np.array([0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5])
+"""Shifts of a magnitude that are bet on, in standard deviations of the entries' normal scores."""
+_PAST = 100.0
+"""Entries that the past counts for beside a window's own, when bets are centred."""
+_MEMORY = 2500.0
+_GRAIN = 200
+_LARGEST_SCORE = 3.5
+
+
+@dataclass(slots=True, eq=False)
+class Known:
+    """What was seen of one column of entries before this window, of both arms without regard to arm.
+
+    Shares are kept to half a point, magnitudes in buckets of 2 %.
+    """
+
+    is_magnitude: bool = False
+    held: Histogram = field(default_factory=Histogram)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether enough is known to bet on."""
+        return self.held.total >= ENOUGH
+
+    def add(self, values: Floats) -> None:
+        """Learn values, shape (n,), after they were bet on; NaN is left out."""
+        known = values[~np.isnan(values)]
+        if len(known):
+            index, counts = np.unique(self._index(known), return_counts=True)
+            self.held.add(Tally(index, counts.astype(np.float64), len(known)), _MEMORY)
+
+    def _index(self, values: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return log_buckets(values) if self.is_magnitude else np.rint(values * _GRAIN).astype(np.int64)
+
+    def mean(self, values: Floats) -> float:
+        """Mean of a share over the past and these values of the window."""
+        past = self.held.tally()
+        usual = float((past.index / _GRAIN) @ past.weight / past.units)
+        return float(np.clip((values.sum() + _PAST * usual) / (len(values) + _PAST), 0.001, 0.999))
+
+    def usual_odds(self, tilts: Floats) -> Floats:
+        """Mean of `exp(tilt)` over the past, for tilts of an event; shape (tilts,)."""
+        past = self.held.tally()
+        rate = float(past.weight[past.index > 0].sum() / past.units)
+        return np.asarray(1 + rate * np.expm1(tilts))
+
+    def scores(self, values: Floats) -> Floats:
+        """Normal scores of magnitudes: the quantiles that their mid-ranks in the past have in a normal distribution."""
+        ranks = self.held.ranks(self._index(values))
+        half = 0.5 / (self.held.total + 1)
+        return np.asarray(np.clip(ndtri(np.clip(ranks, half, 1 - half)), -_LARGEST_SCORE, _LARGEST_SCORE))
+
+
+def tilted(log_odds: Floats, usual: Floats, candidate: Flags, share: float) -> Floats:
+    """Growth of log-wealth by bets with odds `exp(log_odds)`, shape (n, bets), brought to a mean of one; shape (bets,).
+
+    `usual` is the mean of the odds over the past. Centring on the window's own entries uses both arms alike.
+    """
+    mean = (np.exp(log_odds).sum(axis=0) + _PAST * usual) / (len(log_odds) + _PAST)
+    odds = log_odds - np.log(mean)
+    return np.asarray(odds[candidate].sum(axis=0) - np.log1p(share * np.expm1(odds)).sum(axis=0))
+
+
+def linear(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
+    """Growth of log-wealth by stakes FRACTIONS on harm in [0, 1] above a centre; shape (stakes,).
+
+    Factors `1 + eta (y - c)` for the candidate and `1 - eta share / (1 - share) (y - c)` for stable have a mean of at
+    most one if the candidate's mean harm is at most stable's.
+    """
+    odds = share / (1 - share)
+    eta = FRACTIONS * 0.999 / max(centre, odds * (1 - centre), 1e-9)
+    off = harm[:, None] - centre
+    return np.asarray(np.log1p(np.where(candidate[:, None], eta * off, -odds * eta * off)).sum(axis=0))
+
+
+@dataclass(slots=True, eq=False)
+class Sums:
+    """Entries of one arm: how many, their sum and their sum of squares."""
+
+    count: float = 0.0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def add(self, values: Floats) -> None:
+        """Take in values, shape (n,)."""
+        self.count += len(values)
+        self.total += float(values.sum())
+        self.squares += float((values * values).sum())
+
+    @property
+    def mean(self) -> float:
+        """Mean; NaN without any."""
+        return self.total / self.count if self.count else float("nan")
+
+    @property
+    def variance_of_mean(self) -> float:
+        """Variance of the mean; infinite with fewer than two."""
+        if self.count < 2:
+            return float("inf")
+        return max(self.squares / self.count - self.mean**2, 0.0) / self.count
+
+
+@dataclass(slots=True, eq=False)
+class Bets:
+    """An e-process against "no harm" from entries of one metric: several kinds of bets, each of several sizes.
+
+    `wealth` is the log-wealth of each kind's bets and `weights` the kinds' weights in the mean, which is an e-process
+    because all of them bet on the same entries. `sums` are the estimates' sums per arm and column.
+    """
+
+    weights: Mapping[str, float]
+    wealth: dict[str, Floats] = field(default_factory=dict)
+    sums: dict[str, tuple[Sums, Sums]] = field(default_factory=dict)
+
+    def grow(self, kind: str, growth: Floats) -> None:
+        """Add the growth of one kind's bets."""
+        self.wealth[kind] = self.wealth.get(kind, np.zeros(len(growth))) + growth
+
+    def note(self, column: str, values: Floats, candidate: Flags) -> None:
+        """Take in entries for the estimates."""
+        arms = self.sums.setdefault(column, (Sums(), Sums()))
+        arms[0].add(values[candidate])
+        arms[1].add(values[~candidate])
+
+    @property
+    def log_evidence(self) -> float:
+        """Log of the e-value: the weighted mean over kinds of each kind's mean over sizes."""
+        if not self.wealth:
+            return 0.0
+        logs = np.array([float(mixture(self.wealth[kind])) if kind in self.wealth else 0.0 for kind in self.weights])
+        return float(mixture(logs, np.array(list(self.weights.values()))))
+
+    def means(self, column: str) -> tuple[Sums, Sums]:
+        """The candidate's and stable's sums of a column."""
+        return self.sums.get(column, (Sums(), Sums()))
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {
+            "wealth": {kind: np.round(log, 7).tolist() for kind, log in self.wealth.items()},
+            "sums": {
+                column: [[arm.count, arm.total, arm.squares] for arm in arms] for column, arms in self.sums.items()
+            },
+        }
+
+    @classmethod
+    def load(cls, weights: Mapping[str, float], state: Mapping[str, Any]) -> Self:
+        """What was dumped."""
+        return cls(
+            weights,
+            {kind: np.array(log) for kind, log in state["wealth"].items()},
+            {column: (Sums(*arms[0]), Sums(*arms[1])) for column, arms in state["sums"].items()},
+        )

@@ -1,0 +1,339 @@
+"""The evidence that units leave over a stage: by their first visit, and afresh in every round.
+
+A gate's first look at a unit sees immediate harm. This module sees the rest. *Visit*: each unit once a stage, by the
+mean of its first visit. *Rounds*: each unit once a round, so that harm which begins late is seen in the rounds after
+it; *long rounds* gather more requests of each unit, for harm that is small and steady.
+
+Within one of these processes a unit enters once, so its arm is a fresh draw of the hash. Between them the same draw is
+used again: they are e-processes in different filtrations, which may be neither averaged nor multiplied under continuous
+looks (Choe & Ramdas 2024, arXiv 2402.09698). So the budget is divided: by the union bound, the chance that any of them
+ever exceeds one over its own part is at most the whole.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Self
+
+import numpy as np
+from scipy.special import zeta
+
+from softlaunch.gates.bets import Bets, Known
+from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
+from softlaunch.gates.observations import Events, Flags, Floats, Observations
+from softlaunch.gates.reference import Histogram
+from softlaunch.gates.visits import ByUnit, Entries, VisitRule, Visits
+from softlaunch.policy.model import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
+
+Channel = ShareChannels | MagnitudeChannels
+KnownColumns = dict[Metric, dict[str, Known]]
+
+
+class Way(StrEnum):
+    """When a unit is evidence."""
+
+    FIRST = "first"
+    VISIT = "visit"
+    ROUND = "round"
+    LONG = "long"
+
+    @property
+    def words(self) -> str:
+        """Whose harm it is, for a reason."""
+        return {Way.FIRST: "", Way.VISIT: " in users' first visits"}.get(self, " lately, in users who came back")
+
+
+RETURNING = {Way.FIRST: 0.3, Way.VISIT: 0.2, Way.ROUND: 0.35, Way.LONG: 0.15}
+"""Parts of a gate's budget where users come back."""
+PASSING_BY = {Way.FIRST: 0.65, Way.VISIT: 0.15, Way.ROUND: 0.15, Way.LONG: 0.05}
+"""Parts of a gate's budget where hardly anybody does."""
+ALONE = {Way.FIRST: 1.0}
+"""Where both arms answer the same requests."""
+_LONGER = 8
+_DECAY = 1.25
+_ENOUGH_CANDIDATES = 10
+_OLD, _LONG_OLD = 150.0, 1200.0
+_OLDER = 1.5
+_PRIOR = 10.0
+_ENOUGH_HEARD = 50.0
+
+
+def round_part(number: int) -> float:
+    """The part of its kind's budget that a round may spend, counted from one; all of them add up to one."""
+    return float(number**-_DECAY / zeta(_DECAY))
+
+
+@dataclass(slots=True, eq=False)
+class Rounds:
+    """Rounds of one length: the bets of the one that runs, and of the one before it.
+
+    A round ends when most of what comes is of units that it has booked already, or when it has grown old: both are
+    decided on all requests without regard to arms.
+    """
+
+    visits: Visits
+    old: float
+    number: int = 1
+    began: float = -math.inf
+    used: int = 0
+    ignored: int = 0
+    booked: int = 0
+    bets: dict[Metric, Bets] = field(default_factory=dict)
+    last: dict[Metric, Bets] = field(default_factory=dict)
+
+    def count(self, entries: Entries) -> None:
+        """Take in what a window brought."""
+        self.used += entries.used
+        self.ignored += entries.ignored
+        self.booked += len(entries)
+
+    def turn(self, share: float, now: float, fresh: dict[Metric, Bets]) -> None:
+        """Begin the next round, with fresh bets, if it is time."""
+        enough = self.ignored >= self.used and share * self.booked >= _ENOUGH_CANDIDATES
+        saturated = enough or self.ignored >= 4 * max(self.used, 1)
+        if not saturated and self.booked < self.old:
+            return
+        if not saturated:
+            self.old *= _OLDER
+        self.visits.restart()
+        self.number, self.began = self.number + 1, now
+        self.used = self.ignored = self.booked = 0
+        self.last, self.bets = self.bets, fresh
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values, without the units."""
+        return {
+            "old": self.old,
+            "number": self.number,
+            "began": self.began if math.isfinite(self.began) else None,
+            "counts": [self.used, self.ignored, self.booked],
+            "bets": {metric.value: bets.dump() for metric, bets in self.bets.items()},
+            "last": {metric.value: bets.dump() for metric, bets in self.last.items()},
+        }
+
+
+@dataclass(slots=True, eq=False)
+class Book:
+    """The evidence of one stream of events, all requests or all ratings of one metric, in one stage.
+
+    `share` is the probability that a unit is the candidate's. Where only some requests are rated, perhaps unequally
+    often in the two arms, the share of what was heard so far takes its place.
+    """
+
+    share: float
+    rule: VisitRule
+    channels: dict[Metric, Channel]
+    visits: Visits
+    bets: dict[Metric, Bets]
+    short: Rounds
+    long: Rounds
+    known: KnownColumns
+    known_long: KnownColumns
+    heard: dict[Way, list[float]] = field(default_factory=lambda: {way: [0.0, 0.0] for way in Way})
+
+    @classmethod
+    def begin(cls, share: float, margins: Mapping[Metric, float], rule: VisitRule, history: Events) -> Self:
+        """A book without evidence that knows what visits of stable were like before the stage."""
+        channels = {metric: make_channels(metric, margin, history) for metric, margin in margins.items()}
+        book = cls._blank(share, rule, channels)
+        for rule_of, known in ((rule, book.known), (rule.times(_LONGER), book.known_long)):
+            if len(history):
+                visits = Visits(rule_of, book.columns)
+                entries = visits.take(book._by_unit(history), math.inf)
+                book._learn(entries, known)
+        return book
+
+    @classmethod
+    def _blank(cls, share: float, rule: VisitRule, channels: dict[Metric, Channel]) -> Self:
+        columns = sum(len(channel.names) for channel in channels.values())
+        long = rule.times(_LONGER)
+
+        def bets() -> dict[Metric, Bets]:
+            return {metric: Bets(channel.weights) for metric, channel in channels.items()}
+
+        def known() -> KnownColumns:
+            return {metric: channel.known() for metric, channel in channels.items()}
+
+        return cls(
+            share,
+            rule,
+            channels,
+            Visits(rule, columns),
+            bets(),
+            Rounds(Visits(rule, columns), _OLD / share, bets=bets()),
+            Rounds(Visits(long, columns), _LONG_OLD / share, bets=bets()),
+            known(),
+            known(),
+        )
+
+    @property
+    def columns(self) -> int:
+        """How many columns an entry has."""
+        return sum(len(channel.names) for channel in self.channels.values())
+
+    @property
+    def _is_rated(self) -> bool:
+        return bool(self.channels.keys() & RATED_METRICS)
+
+    def first_visits(self, history: Events) -> dict[Metric, Observations]:
+        """Stable's visits of before the stage, one observation each."""
+        over = Visits(self.rule, self.columns).take(self._by_unit(history), math.inf)
+        return {metric: observed[1] for metric, observed in self._observed_visits(over).items()}
+
+    def update(self, events: Events, now: float) -> dict[Metric, tuple[Observations, Observations]]:
+        """Fold in everything up to `now`; returns the first visits that are over, the candidate's and stable's."""
+        seen = self._by_unit(events)
+        over = self.visits.take(seen, now)
+        self._bet(over, self.bets, self.known, Way.VISIT)
+        booked = [(over, self.known)]
+        for way, rounds, known in ((Way.ROUND, self.short, self.known), (Way.LONG, self.long, self.known_long)):
+            entries = rounds.visits.take(seen, now)
+            rounds.count(entries)
+            self._bet(entries, rounds.bets, known, way)
+            if way is Way.LONG:
+                booked.append((entries, known))
+            rounds.turn(self.share, now, {metric: Bets(channel.weights) for metric, channel in self.channels.items()})
+        for entries, known in booked:
+            self._learn(entries, known)
+        return self._observed_visits(over)
+
+    def _observed_visits(self, over: Entries) -> dict[Metric, tuple[Observations, Observations]]:
+        units, arm = np.arange(len(over)), over.candidate
+        found = {}
+        for metric in self.channels:
+            values = self._values(metric, over)
+            found[metric] = Observations.of(units[arm], values[arm]), Observations.of(units[~arm], values[~arm])
+        return found
+
+    def remember(self, events: Events, now: float) -> None:
+        """Learn again which units were booked, from events that were bet on before; bets nothing."""
+        seen = self._by_unit(events)
+        self.visits.take(seen, now)
+        for rounds in (self.short, self.long):
+            since = events if rounds.began <= -math.inf else events.only(events.at >= rounds.began)
+            rounds.visits.take(self._by_unit(since), now)
+
+    def _by_unit(self, events: Events) -> ByUnit:
+        nothing = np.full(len(events), np.nan)
+        tables = [channel.columns(events.values.get(metric, nothing)) for metric, channel in self.channels.items()]
+        return ByUnit.of(events, np.concatenate(tables, axis=1))
+
+    def _place(self, metric: Metric) -> slice:
+        """Where a metric's columns are in a table of entries."""
+        before = list(self.channels)[: list(self.channels).index(metric)]
+        start = sum(len(self.channels[other].names) for other in before)
+        return slice(start, start + len(self.channels[metric].names))
+
+    def _entries(self, metric: Metric, entries: Entries) -> tuple[Flags, dict[str, Floats]]:
+        """The arms and columns of the entries in which a metric was measured."""
+        table = entries.means[:, self._place(metric)]
+        measured = ~np.isnan(table[:, 0])
+        return entries.candidate[measured], dict(zip(self.channels[metric].names, table[measured].T, strict=True))
+
+    def _bet(self, entries: Entries, bets: Mapping[Metric, Bets], known: KnownColumns, way: Way) -> None:
+        if not len(entries):
+            return
+        for metric, channel in self.channels.items():
+            arm, columns = self._entries(metric, entries)
+            share = self._observed(way) if self._is_rated else self.share
+            if share is not None:
+                channel.bet(bets[metric], columns, known[metric], arm, share)
+            self.heard[way][0] += float(arm.sum())
+            self.heard[way][1] += float((~arm).sum())
+
+    def _observed(self, way: Way) -> float | None:
+        """The candidate's share of what was heard, as known before this window; None before enough was."""
+        candidate, stable = self.heard[way]
+        if candidate + stable < _ENOUGH_HEARD:
+            return None
+        return float(np.clip((candidate + _PRIOR * self.share) / (candidate + stable + _PRIOR), 1e-4, 1 - 1e-4))
+
+    def _learn(self, entries: Entries, known: KnownColumns) -> None:
+        for metric in self.channels:
+            _, columns = self._entries(metric, entries)
+            for name, column in known[metric].items():
+                column.add(np.exp(columns[name]) if name == "log" else columns[name])
+
+    def _values(self, metric: Metric, entries: Entries) -> Floats:
+        """Each visit's mean of a metric in its own unit; NaN where it wasn't measured."""
+        column = entries.means[:, self._place(metric).start]
+        if metric in RELATIVE_METRICS:
+            return np.exp(column)
+        return 1 - column if DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER else column
+
+    def processes(self, metric: Metric) -> dict[Way, tuple[Bets, float]]:
+        """The bets on a metric in each way, and the part of that way's budget that they may spend."""
+        return {
+            Way.VISIT: (self.bets[metric], 1.0),
+            Way.ROUND: (self.short.bets[metric], round_part(self.short.number)),
+            Way.LONG: (self.long.bets[metric], round_part(self.long.number)),
+        }
+
+    def contradicts(self, metric: Metric, margin: float) -> float | None:
+        """Harm of the last rounds that is beyond the margin by more than a standard error; None where there is none."""
+        for bets in (self.short.bets[metric], self.short.last.get(metric)):
+            if bets is None:
+                continue
+            candidates = bets.means(self.channels[metric].names[0])[0].count
+            harm, error = self.channels[metric].harm(bets)
+            if candidates >= _ENOUGH_CANDIDATES and harm - error > margin:
+                return harm
+        return None
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values, without the units that were booked: `remember` learns these again."""
+        return {
+            "share": self.share,
+            "rule": [self.rule.most, self.rule.pause, self.rule.age],
+            "channels": {metric.value: channel.dump() for metric, channel in self.channels.items()},
+            "bets": {metric.value: bets.dump() for metric, bets in self.bets.items()},
+            "round": self.short.dump(),
+            "long": self.long.dump(),
+            "known": _dumped(self.known),
+            "known_long": _dumped(self.known_long),
+            "heard": {way.value: counts for way, counts in self.heard.items()},
+        }
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> Self:
+        """What was dumped."""
+        channels = {Metric(name): _channel(Metric(name), held) for name, held in state["channels"].items()}
+        book = cls._blank(state["share"], VisitRule(*state["rule"]), channels)
+        book.bets = _bets(channels, state["bets"])
+        for rounds, held in ((book.short, state["round"]), (book.long, state["long"])):
+            rounds.old, rounds.number = held["old"], held["number"]
+            rounds.began = -math.inf if held["began"] is None else held["began"]
+            rounds.used, rounds.ignored, rounds.booked = held["counts"]
+            rounds.bets, rounds.last = _bets(channels, held["bets"]), _bets(channels, held["last"])
+        _fill(book.known, state["known"])
+        _fill(book.known_long, state["known_long"])
+        book.heard = {Way(way): list(counts) for way, counts in state["heard"].items()}
+        return book
+
+
+def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:
+    if metric not in RELATIVE_METRICS:
+        return ShareChannels(metric)
+    slow, slowest, beyond = (math.inf if edge is None else edge for edge in state["edges"])
+    return MagnitudeChannels(metric, (slow, slowest, beyond))
+
+
+def _bets(channels: Mapping[Metric, Channel], state: Mapping[str, Any]) -> dict[Metric, Bets]:
+    return {Metric(name): Bets.load(channels[Metric(name)].weights, held) for name, held in state.items()}
+
+
+def _dumped(known: KnownColumns) -> dict[str, Any]:
+    return {
+        metric.value: {
+            name: [[index, round(count, 4)] for index, count in column.held.counts.items()]
+            for name, column in columns.items()
+        }
+        for metric, columns in known.items()
+    }
+
+
+def _fill(known: KnownColumns, state: Mapping[str, Any]) -> None:
+    for metric, columns in state.items():
+        for name, held in columns.items():
+            known[Metric(metric)][name].held = Histogram({int(index): float(count) for index, count in held})

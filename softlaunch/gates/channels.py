@@ -1,0 +1,175 @@
+"""What of a metric is bet on: the columns that entries have, and the bets that are placed on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from softlaunch.gates.bets import RATIOS, SHIFTS, Bets, Known, linear, tilted
+from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats
+from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
+
+_TILTS = np.log(RATIOS)
+_NORMAL = np.exp(SHIFTS**2 / 2)
+_SLOW = {"slowest 5 %": 0.95, "slowest 1 %": 0.99}
+
+
+class Channels(Protocol):
+    """The bets on one metric's entries. `names` are its columns, `weights` those of its kinds of bets."""
+
+    names: tuple[str, ...]
+    weights: Mapping[str, float]
+
+    def columns(self, values: Floats) -> Floats:
+        """Requests as columns, shape (n, names); NaN where nothing was measured."""
+        ...
+
+    def known(self) -> dict[str, Known]:
+        """What is to be known of each column before bets are placed: nothing as yet."""
+        ...
+
+    def bet(
+        self, bets: Bets, entries: Mapping[str, Floats], known: Mapping[str, Known], arm: Flags, share: float
+    ) -> None:
+        """Bet on entries by what is known, and note them for the estimates."""
+        ...
+
+    def harm(self, bets: Bets) -> tuple[float, float]:
+        """Estimated harm in the margin's unit and its standard error; zero and infinite without data."""
+        ...
+
+    def is_slower(self, bets: Bets) -> bool:
+        """Whether the 95th percentile is worse by more than the margin."""
+        ...
+
+    def dump(self) -> dict[str, Any]:
+        """What was fixed when the stage began, as JSON values."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ShareChannels:
+    """Harm in [0, 1]: bets on its mean, and where it either happens or doesn't, on whether it ever happened."""
+
+    metric: Metric
+    names: tuple[str, ...] = ("harm",)
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """A metric of events is bet on as such with more than half of the stake."""
+        return {"mean": 0.4, "any": 0.6} if self.metric in EVENT_METRICS else {"mean": 1.0}
+
+    def columns(self, values: Floats) -> Floats:
+        """Harm, turned so that more is worse."""
+        shares = np.clip(values, 0.0, 1.0)
+        flipped = DIRECTIONS[self.metric] is Direction.HIGHER_IS_BETTER
+        return np.asarray((1 - shares if flipped else shares)[:, None])
+
+    def known(self) -> dict[str, Known]:
+        """The entries' harm."""
+        return {"harm": Known()}
+
+    def bet(
+        self, bets: Bets, entries: Mapping[str, Floats], known: Mapping[str, Known], arm: Flags, share: float
+    ) -> None:
+        """Bet on the mean, and on events."""
+        harm, past = entries["harm"], known["harm"]
+        bets.note("harm", harm, arm)
+        if not (past.is_enough and len(harm)):
+            return
+        bets.grow("mean", linear(harm, past.mean(harm), arm, share))
+        if "any" in self.weights:
+            happened = (harm > 0).astype(np.float64)
+            bets.grow("any", tilted(happened[:, None] * _TILTS, past.usual_odds(_TILTS), arm, share))
+
+    def harm(self, bets: Bets) -> tuple[float, float]:
+        """Difference of the means."""
+        candidate, stable = bets.means("harm")
+        if not (candidate.count and stable.count):
+            return 0.0, np.inf
+        return candidate.mean - stable.mean, float(np.sqrt(candidate.variance_of_mean + stable.variance_of_mean))
+
+    def is_slower(self, bets: Bets) -> bool:  # noqa: ARG002
+        """A share has no percentiles to speak of."""
+        return False
+
+    def dump(self) -> dict[str, Any]:
+        """Nothing is fixed."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
+class MagnitudeChannels:
+    """Values above zero whose size matters relatively: bets on the mean logarithm's rank, and on slow requests.
+
+    `edges` are stable's quantiles of single requests before the stage, of which a share of requests is beyond; the last
+    is its 95th percentile times one plus the margin. They stay as they are, so that an entry doesn't depend on looks.
+    """
+
+    metric: Metric
+    edges: tuple[float, float, float]
+    names: tuple[str, ...] = ("log", "slowest 5 %", "slowest 1 %", "beyond")
+
+    @classmethod
+    def of(cls, metric: Metric, margin: float, history: Events) -> Self:
+        """Channels for an app with these values; without any nothing is ever beyond."""
+        values = history.values.get(metric, np.empty(0))
+        values = values[~np.isnan(values)]
+        if not len(values):
+            return cls(metric, (np.inf, np.inf, np.inf))
+        slow, slowest = (float(np.quantile(values, share)) for share in _SLOW.values())
+        return cls(metric, (slow, slowest, slow * (1 + margin)))
+
+    @property
+    def weights(self) -> Mapping[str, float]:
+        """Most of the stake is on the typical request, some on tails that it can't show."""
+        return {"log": 0.75, "slowest 5 %": 0.1, "slowest 1 %": 0.15}
+
+    def columns(self, values: Floats) -> Floats:
+        """Logarithm, and whether the request was beyond each edge."""
+        missing = np.isnan(values)
+        beyond = [np.where(missing, np.nan, values > edge) for edge in self.edges]
+        return np.stack([np.log(np.maximum(values, 1e-18)), *beyond], axis=1)
+
+    def known(self) -> dict[str, Known]:
+        """The entries' typical size, and how often they have a slow request."""
+        return {"log": Known(is_magnitude=True), **{name: Known() for name in _SLOW}}
+
+    def bet(
+        self, bets: Bets, entries: Mapping[str, Floats], known: Mapping[str, Known], arm: Flags, share: float
+    ) -> None:
+        """Bet on ranks and on slow requests."""
+        for name in self.names:
+            bets.note(name, entries[name], arm)
+        if not (known["log"].is_enough and len(arm)):
+            return
+        scores = known["log"].scores(np.exp(entries["log"]))
+        bets.grow("log", tilted(scores[:, None] * SHIFTS, _NORMAL, arm, share))
+        for name in _SLOW:
+            happened = (entries[name] > 0).astype(np.float64)
+            bets.grow(name, tilted(happened[:, None] * _TILTS, known[name].usual_odds(_TILTS), arm, share))
+
+    def harm(self, bets: Bets) -> tuple[float, float]:
+        """Relative change of the geometric mean."""
+        candidate, stable = bets.means("log")
+        if not (candidate.count and stable.count):
+            return 0.0, np.inf
+        change = float(np.exp(min(candidate.mean - stable.mean, 500.0)))
+        return change - 1, change * float(np.sqrt(candidate.variance_of_mean + stable.variance_of_mean))
+
+    def is_slower(self, bets: Bets) -> bool:
+        """Whether more of the candidate's requests are beyond the moved edge than of stable's beyond the edge."""
+        candidate, stable = bets.means("beyond")[0], bets.means("slowest 5 %")[1]
+        return bool(candidate.count and stable.count and candidate.mean > stable.mean)
+
+    def dump(self) -> dict[str, Any]:
+        """The edges."""
+        return {"edges": [edge if np.isfinite(edge) else None for edge in self.edges]}
+
+
+def make_channels(metric: Metric, margin: float, history: Events = NO_EVENTS) -> ShareChannels | MagnitudeChannels:
+    """What is bet on for a metric, knowing stable's past."""
+    if metric in RELATIVE_METRICS:
+        return MagnitudeChannels.of(metric, margin, history)
+    return ShareChannels(metric)

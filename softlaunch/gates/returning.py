@@ -1,0 +1,126 @@
+"""What users who come back show: the books of a stage, and the gates that pass by first visits."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from softlaunch.gates.book import PASSING_BY, RETURNING, Book, Way
+from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.observations import NO_EVENTS, Events, Window
+from softlaunch.gates.visits import VisitRule, returning
+from softlaunch.policy.model import RATED_METRICS, Metric
+
+_REQUESTS = "requests"
+_OFTEN = 0.05
+
+
+@dataclass(slots=True, eq=False)
+class Harmed:
+    """Harm that one way of looking has shown: its size in the margin's unit, and where it was seen."""
+
+    harm: float
+    way: Way
+    is_tail: bool
+
+
+@dataclass(slots=True, eq=False)
+class Returning:
+    """Evidence of all requests of a stage, whoever made them.
+
+    `books` are that of the requests and one for each rated metric, by name; `gates` judge by first visits whether a
+    candidate passes; `comes_back` says whether users did before the stage, which divides the budget.
+    """
+
+    books: dict[str, Book]
+    gates: dict[Metric, Gate]
+    comes_back: bool
+
+    @classmethod
+    def begin(cls, rules: Sequence[GateRule], share: float, history: Window) -> Self:
+        """Without evidence, knowing stable's visits from before the stage. `history.requests` must be known."""
+        requests = history.requests or NO_EVENTS
+        rule = VisitRule.learn(requests)
+        found = cls({}, {}, returning(requests) > _OFTEN)
+        for name, margins in _streams(rules).items():
+            events = requests if name == _REQUESTS else history.ratings.get(Metric(name), NO_EVENTS)
+            found.books[name] = book = Book.begin(share, margins, rule, events)
+            past = book.first_visits(events)
+            found.gates |= {
+                one.metric: Gate.begin(one, Window(share, {}, {one.metric: past[one.metric]}))
+                for one in rules
+                if one.metric in margins
+            }
+        return found
+
+    @property
+    def parts(self) -> Mapping[Way, float]:
+        """How each gate's budget is divided."""
+        return RETURNING if self.comes_back else PASSING_BY
+
+    def update(self, window: Window) -> None:
+        """Fold in one window."""
+        for name, book in self.books.items():
+            visits = book.update(_events(window, name), window.until)
+            for metric, (candidate, stable) in visits.items():
+                self.gates[metric].update(Window(book.share, {metric: candidate}, {metric: stable}))
+
+    def remember(self, windows: Iterable[Window]) -> None:
+        """Learn again which units were booked, from windows that were folded in before the state was dumped."""
+        for window in windows:
+            for name, book in self.books.items():
+                book.remember(_events(window, name), window.until)
+
+    def book(self, metric: Metric) -> Book:
+        """Where a metric's evidence is."""
+        return self.books[metric.value if metric.value in self.books else _REQUESTS]
+
+    def harmed(self, rule: GateRule) -> Harmed | None:
+        """The harm that was shown of a metric, in whichever way first."""
+        book = self.book(rule.metric)
+        for way, (bets, part) in book.processes(rule.metric).items():
+            if bets.log_evidence < -math.log(rule.alpha * self.parts[way] * part):
+                continue
+            harm, _ = book.channels[rule.metric].harm(bets)
+            if harm > rule.material:
+                return Harmed(harm, way, is_tail=False)
+            if book.channels[rule.metric].is_slower(bets):
+                return Harmed(harm, way, is_tail=True)
+        return None
+
+    def log_evidence(self, metric: Metric) -> float:
+        """Log of the largest e-value of a metric, each less the price of its part of the budget."""
+        processes = self.book(metric).processes(metric).items()
+        return max(bets.log_evidence + math.log(self.parts[way] * part) for way, (bets, part) in processes)
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {
+            "comes_back": self.comes_back,
+            "books": {name: book.dump() for name, book in self.books.items()},
+            "gates": {metric.value: gate.dump() for metric, gate in self.gates.items()},
+        }
+
+    @classmethod
+    def load(cls, rules: Sequence[GateRule], state: Mapping[str, Any]) -> Self:
+        """What was dumped, under the same rules; units that were booked have to be remembered before an update."""
+        return cls(
+            {name: Book.load(held) for name, held in state["books"].items()},
+            {rule.metric: Gate.load(rule, state["gates"][rule.metric.value]) for rule in rules},
+            state["comes_back"],
+        )
+
+
+def _streams(rules: Sequence[GateRule]) -> dict[str, dict[Metric, float]]:
+    """The margins of the metrics that are known with the request, and of each that comes later by itself."""
+    streams: dict[str, dict[Metric, float]] = {}
+    for rule in rules:
+        name = rule.metric.value if rule.metric in RATED_METRICS else _REQUESTS
+        streams.setdefault(name, {})[rule.metric] = rule.material
+    return streams
+
+
+def _events(window: Window, name: str) -> Events:
+    if name == _REQUESTS:
+        return window.requests or NO_EVENTS
+    return window.ratings.get(Metric(name), NO_EVENTS)
