@@ -1,8 +1,8 @@
-"""The evidence that units leave over a stage: by their first visit, and afresh in every round.
+"""The evidence that units leave over a stage: when they first appear, by their first visit, and in every round.
 
-A gate's first look at a unit sees immediate harm. This module sees the rest. *Visit*: each unit once a stage, by the
-mean of its first visit. *Rounds*: each unit once a round, so that harm which begins late is seen in the rounds after
-it; *long rounds* gather more requests of each unit, for harm that is small and steady.
+*First*: each unit once a stage, by its first request, for immediate harm. *Visit*: each unit once a stage, by the mean
+of its first visit. *Rounds*: each unit once a round, so that harm which begins late is seen in the rounds after it;
+*long rounds* gather more requests of each unit, for harm that is small and steady.
 
 Within one of these processes a unit enters once, so its arm is a fresh draw of the hash. Between them the same draw is
 used again: they are e-processes in different filtrations, which may be neither averaged nor multiplied under continuous
@@ -41,15 +41,15 @@ class Way(StrEnum):
     @property
     def words(self) -> str:
         """Whose harm it is, for a reason."""
-        return {Way.FIRST: "", Way.VISIT: " in users' first visits"}.get(self, " lately, in users who came back")
+        return {Way.FIRST: " in users' first requests", Way.VISIT: " in users' first visits"}.get(
+            self, " lately, in users who came back"
+        )
 
 
 RETURNING = {Way.FIRST: 0.3, Way.VISIT: 0.2, Way.ROUND: 0.35, Way.LONG: 0.15}
 """Parts of a gate's budget where users come back."""
 PASSING_BY = {Way.FIRST: 0.65, Way.VISIT: 0.15, Way.ROUND: 0.15, Way.LONG: 0.05}
 """Parts of a gate's budget where hardly anybody does."""
-ALONE = {Way.FIRST: 1.0}
-"""Where both arms answer the same requests."""
 _LONGER = 8
 _DECAY = 1.25
 _ENOUGH_CANDIDATES = 10
@@ -65,6 +65,14 @@ def round_part(number: int) -> float:
 
 
 @dataclass(slots=True, eq=False)
+class Once:
+    """Visits of which each unit has one a stage, and the bets on them."""
+
+    visits: Visits
+    bets: dict[Metric, Bets]
+
+
+@dataclass(slots=True, eq=False)
 class Rounds:
     """Rounds of one length: the bets of the one that runs, and of the one before it.
 
@@ -73,13 +81,13 @@ class Rounds:
     """
 
     visits: Visits
+    bets: dict[Metric, Bets]
     old: float
     number: int = 1
     began: float = -math.inf
     used: int = 0
     ignored: int = 0
     booked: int = 0
-    bets: dict[Metric, Bets] = field(default_factory=dict)
     last: dict[Metric, Bets] = field(default_factory=dict)
 
     def count(self, entries: Entries) -> None:
@@ -108,8 +116,8 @@ class Rounds:
             "number": self.number,
             "began": self.began if math.isfinite(self.began) else None,
             "counts": [self.used, self.ignored, self.booked],
-            "bets": {metric.value: bets.dump() for metric, bets in self.bets.items()},
-            "last": {metric.value: bets.dump() for metric, bets in self.last.items()},
+            "bets": _dumped_bets(self.bets),
+            "last": _dumped_bets(self.last),
         }
 
 
@@ -124,12 +132,11 @@ class Book:
     share: float
     rule: VisitRule
     channels: dict[Metric, Channel]
-    visits: Visits
-    bets: dict[Metric, Bets]
+    first: Once
+    visit: Once
     short: Rounds
     long: Rounds
-    known: KnownColumns
-    known_long: KnownColumns
+    known: dict[Way, KnownColumns]
     heard: dict[Way, list[float]] = field(default_factory=lambda: {way: [0.0, 0.0] for way in Way})
 
     @classmethod
@@ -137,35 +144,28 @@ class Book:
         """A book without evidence that knows what visits of stable were like before the stage."""
         channels = {metric: make_channels(metric, margin, history) for metric, margin in margins.items()}
         book = cls._blank(share, rule, channels)
-        for rule_of, known in ((rule, book.known), (rule.times(_LONGER), book.known_long)):
-            if len(history):
-                visits = Visits(rule_of, book.columns)
-                entries = visits.take(book._by_unit(history), math.inf)
-                book._learn(entries, known)
+        seen = book._by_unit(history)
+        for way, known in book.known.items():
+            book._learn(Visits(book._rule(way), book.columns).take(seen, math.inf), known)
         return book
 
     @classmethod
     def _blank(cls, share: float, rule: VisitRule, channels: dict[Metric, Channel]) -> Self:
         columns = sum(len(channel.names) for channel in channels.values())
-        long = rule.times(_LONGER)
-
-        def bets() -> dict[Metric, Bets]:
-            return {metric: Bets(channel.weights) for metric, channel in channels.items()}
-
-        def known() -> KnownColumns:
-            return {metric: channel.known() for metric, channel in channels.items()}
-
+        learnt = (Way.FIRST, Way.VISIT, Way.LONG)  # a round's visits are like any other of their length
         return cls(
             share,
             rule,
             channels,
-            Visits(rule, columns),
-            bets(),
-            Rounds(Visits(rule, columns), _OLD / share, bets=bets()),
-            Rounds(Visits(long, columns), _LONG_OLD / share, bets=bets()),
-            known(),
-            known(),
+            Once(Visits(rule.first, columns), _fresh(channels)),
+            Once(Visits(rule, columns), _fresh(channels)),
+            Rounds(Visits(rule, columns), _fresh(channels), _OLD / share),
+            Rounds(Visits(rule.times(_LONGER), columns), _fresh(channels), _LONG_OLD / share),
+            {way: {metric: channel.known() for metric, channel in channels.items()} for way in learnt},
         )
+
+    def _rule(self, way: Way) -> VisitRule:
+        return {Way.FIRST: self.rule.first, Way.LONG: self.rule.times(_LONGER)}.get(way, self.rule)
 
     @property
     def columns(self) -> int:
@@ -184,19 +184,20 @@ class Book:
     def update(self, events: Events, now: float) -> dict[Metric, tuple[Observations, Observations]]:
         """Fold in everything up to `now`; returns the first visits that are over, the candidate's and stable's."""
         seen = self._by_unit(events)
-        over = self.visits.take(seen, now)
-        self._bet(over, self.bets, self.known, Way.VISIT)
-        booked = [(over, self.known)]
-        for way, rounds, known in ((Way.ROUND, self.short, self.known), (Way.LONG, self.long, self.known_long)):
-            entries = rounds.visits.take(seen, now)
+        booked = {
+            Way.FIRST: self.first.visits.take(seen, now),
+            Way.VISIT: self.visit.visits.take(seen, now),
+            Way.ROUND: self.short.visits.take(seen, now),
+            Way.LONG: self.long.visits.take(seen, now),
+        }
+        for way, entries in booked.items():
+            self._bet(entries, way)
+        for rounds, entries in ((self.short, booked[Way.ROUND]), (self.long, booked[Way.LONG])):
             rounds.count(entries)
-            self._bet(entries, rounds.bets, known, way)
-            if way is Way.LONG:
-                booked.append((entries, known))
-            rounds.turn(self.share, now, {metric: Bets(channel.weights) for metric, channel in self.channels.items()})
-        for entries, known in booked:
-            self._learn(entries, known)
-        return self._observed_visits(over)
+            rounds.turn(self.share, now, _fresh(self.channels))
+        for way, known in self.known.items():
+            self._learn(booked[way], known)
+        return self._observed_visits(booked[Way.VISIT])
 
     def _observed_visits(self, over: Entries) -> dict[Metric, tuple[Observations, Observations]]:
         units, arm = np.arange(len(over)), over.candidate
@@ -209,7 +210,8 @@ class Book:
     def remember(self, events: Events, now: float) -> None:
         """Learn again which units were booked, from events that were bet on before; bets nothing."""
         seen = self._by_unit(events)
-        self.visits.take(seen, now)
+        for once in (self.first, self.visit):
+            once.visits.take(seen, now)
         for rounds in (self.short, self.long):
             since = events if rounds.began <= -math.inf else events.only(events.at >= rounds.began)
             rounds.visits.take(self._by_unit(since), now)
@@ -231,9 +233,10 @@ class Book:
         measured = ~np.isnan(table[:, 0])
         return entries.candidate[measured], dict(zip(self.channels[metric].names, table[measured].T, strict=True))
 
-    def _bet(self, entries: Entries, bets: Mapping[Metric, Bets], known: KnownColumns, way: Way) -> None:
+    def _bet(self, entries: Entries, way: Way) -> None:
         if not len(entries):
             return
+        bets, known = self._bets_of(way), self.known[Way.VISIT if way is Way.ROUND else way]
         for metric, channel in self.channels.items():
             arm, columns = self._entries(metric, entries)
             share = self._observed(way) if self._is_rated else self.share
@@ -241,6 +244,15 @@ class Book:
                 channel.bet(bets[metric], columns, known[metric], arm, share)
             self.heard[way][0] += float(arm.sum())
             self.heard[way][1] += float((~arm).sum())
+
+    def _bets_of(self, way: Way) -> Mapping[Metric, Bets]:
+        of_way = {
+            Way.FIRST: self.first.bets,
+            Way.VISIT: self.visit.bets,
+            Way.ROUND: self.short.bets,
+            Way.LONG: self.long.bets,
+        }
+        return of_way[way]
 
     def _observed(self, way: Way) -> float | None:
         """The candidate's share of what was heard, as known before this window; None before enough was."""
@@ -265,7 +277,8 @@ class Book:
     def processes(self, metric: Metric) -> dict[Way, tuple[Bets, float]]:
         """The bets on a metric in each way, and the part of that way's budget that they may spend."""
         return {
-            Way.VISIT: (self.bets[metric], 1.0),
+            Way.FIRST: (self.first.bets[metric], 1.0),
+            Way.VISIT: (self.visit.bets[metric], 1.0),
             Way.ROUND: (self.short.bets[metric], round_part(self.short.number)),
             Way.LONG: (self.long.bets[metric], round_part(self.long.number)),
         }
@@ -287,11 +300,11 @@ class Book:
             "share": self.share,
             "rule": [self.rule.most, self.rule.pause, self.rule.age],
             "channels": {metric.value: channel.dump() for metric, channel in self.channels.items()},
-            "bets": {metric.value: bets.dump() for metric, bets in self.bets.items()},
+            "first": _dumped_bets(self.first.bets),
+            "visit": _dumped_bets(self.visit.bets),
             "round": self.short.dump(),
             "long": self.long.dump(),
-            "known": _dumped(self.known),
-            "known_long": _dumped(self.known_long),
+            "known": {way.value: _dumped(known) for way, known in self.known.items()},
             "heard": {way.value: counts for way, counts in self.heard.items()},
         }
 
@@ -300,16 +313,24 @@ class Book:
         """What was dumped."""
         channels = {Metric(name): _channel(Metric(name), held) for name, held in state["channels"].items()}
         book = cls._blank(state["share"], VisitRule(*state["rule"]), channels)
-        book.bets = _bets(channels, state["bets"])
+        book.first.bets, book.visit.bets = _bets(channels, state["first"]), _bets(channels, state["visit"])
         for rounds, held in ((book.short, state["round"]), (book.long, state["long"])):
             rounds.old, rounds.number = held["old"], held["number"]
             rounds.began = -math.inf if held["began"] is None else held["began"]
             rounds.used, rounds.ignored, rounds.booked = held["counts"]
             rounds.bets, rounds.last = _bets(channels, held["bets"]), _bets(channels, held["last"])
-        _fill(book.known, state["known"])
-        _fill(book.known_long, state["known_long"])
+        for way, known in book.known.items():
+            _fill(known, state["known"][way.value])
         book.heard = {Way(way): list(counts) for way, counts in state["heard"].items()}
         return book
+
+
+def _fresh(channels: Mapping[Metric, Channel]) -> dict[Metric, Bets]:
+    return {metric: Bets(channel.weights) for metric, channel in channels.items()}
+
+
+def _dumped_bets(bets: Mapping[Metric, Bets]) -> dict[str, Any]:
+    return {metric.value: one.dump() for metric, one in bets.items()}
 
 
 def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from softlaunch.gates.book import ALONE, Way
+from softlaunch.gates.book import Way
 from softlaunch.gates.gate import Gate, GateRule
 from softlaunch.gates.observations import Window
 from softlaunch.gates.plain import PlainFigures, harm_met
@@ -23,8 +23,9 @@ _SPLIT_ALPHA = 0.001
 class Panel:
     """The gates of a stage, and what the traffic itself looked like.
 
-    `gates` see each unit by what it did when it first appeared. Where requests of a unit can be told apart,
-    `returning` sees everything else that units do, and `plain` what people met. `split` counts the units that fell on
+    `gates` judge whether a candidate passes. Where requests of a unit can be told apart, they see each unit's first
+    visit, `returning` sees everything that units do, and `plain` what people met; elsewhere gates see each unit by what
+    it did when it first appeared, and find harm themselves. `split` counts the units that fell on
     candidate and stable, where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are
     the reasons why a gate can't be judged now, whatever it has seen.
     """
@@ -42,22 +43,19 @@ class Panel:
     def begin(cls, policy: Policy, stage: Stage, history: Window | None = None) -> Self:
         """Gates without evidence for a stage, which may know stable's traffic from before."""
         known = rules(policy, stage)
-        knows_requests = history is not None and history.requests is not None and 0 < stage.weight_percent < 100
-        return cls(
-            policy,
-            stage,
-            tuple(Gate.begin(rule, history) for rule in known),
-            Returning.begin(known, stage.candidate_share, history) if history is not None and knows_requests else None,
-        )
+        if history is None or history.requests is None or stage.weight_percent in {0, 100}:
+            return cls(policy, stage, tuple(Gate.begin(rule, history) for rule in known))
+        returning = Returning.begin(known, stage.candidate_share, history)
+        gates = tuple(Gate.begin(rule, returning.past_visits(rule.metric, history)) for rule in known)
+        return cls(policy, stage, gates, returning)
 
     def update(self, window: Window) -> None:
         """Fold one window into every gate."""
-        for gate in self.gates:
-            gate.update(window)
         if window.split is not None:
             self.split = (self.split[0] + window.split[0], self.split[1] + window.split[1])
-        if self.returning is not None:
-            self.returning.update(window)
+        evidence = window if self.returning is None else self.returning.update(window)
+        for gate in self.gates:
+            gate.update(evidence)
         for gate in self.gates:
             metric = gate.rule.metric
             events = window.ratings.get(metric) if metric in RATED_METRICS else window.requests
@@ -81,9 +79,8 @@ class Panel:
 
     def _verdict(self, gate: Gate) -> Verdict:
         metric = gate.rule.metric
-        judging = gate if self.returning is None else self.returning.gates[metric]
         met = self.plain.met(metric, self._users(metric))
-        verdict = judging.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, *met))
+        verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, *met))
         return replace(verdict, candidate_met=met[0], stable_met=met[1])
 
     def _users(self, metric: Metric) -> tuple[int, int]:
@@ -97,23 +94,16 @@ class Panel:
 
         The release is rolled back when it exceeds one over the gate's alpha and the harm is material.
         """
-        gate = self._gate(metric)
-        first = gate.log_evidence_of_harm + math.log(self._parts[Way.FIRST])
-        return first if self.returning is None else max(first, self.returning.log_evidence(metric))
-
-    @property
-    def _parts(self) -> Mapping[Way, float]:
-        return ALONE if self.returning is None else self.returning.parts
-
-    def _gate(self, metric: Metric) -> Gate:
-        return next(gate for gate in self.gates if gate.rule.metric is metric)
+        if self.returning is not None:
+            return self.returning.log_evidence(metric)
+        return next(gate.log_evidence_of_harm for gate in self.gates if gate.rule.metric is metric)
 
     def _harmed(self, gate: Gate) -> str:
         """Which harm has been shown, in words; empty while none has."""
         rule = gate.rule
-        if gate.log_evidence_of_harm >= -math.log(rule.alpha * self._parts[Way.FIRST]) and gate.is_material:
-            return gate.shown_harm
-        found = None if self.returning is None else self.returning.harmed(rule)
+        if self.returning is None:
+            return gate.shown_harm if gate.log_evidence_of_harm >= -math.log(rule.alpha) else ""
+        found = self.returning.harmed(rule)
         if found is None:
             return ""
         if found.is_tail:
@@ -168,7 +158,7 @@ class Panel:
                 Gate.load(rule, held[rule.metric.value]) if rule.metric.value in held else Gate.begin(rule)
                 for rule in known
             ),
-            None if returning is None else Returning.load(known, returning),
+            None if returning is None else Returning.load(returning),
             PlainFigures.load(state.get("plain", {})),
             (state["split"][0], state["split"][1]),
             state["dropped"],

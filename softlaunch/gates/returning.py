@@ -1,4 +1,4 @@
-"""What users who come back show: the books of a stage, and the gates that pass by first visits."""
+"""What users show who come back: the books of a stage, and how its budget is divided over them."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from softlaunch.gates.book import PASSING_BY, RETURNING, Book, Way
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.visits import VisitRule, returning
 from softlaunch.policy.model import RATED_METRICS, Metric
@@ -28,12 +28,11 @@ class Harmed:
 class Returning:
     """Evidence of all requests of a stage, whoever made them.
 
-    `books` are that of the requests and one for each rated metric, by name; `gates` judge by first visits whether a
-    candidate passes; `comes_back` says whether users did before the stage, which divides the budget.
+    `books` are that of the requests and one for each rated metric, by name. `comes_back` says whether users did before
+    the stage, which divides the budget.
     """
 
     books: dict[str, Book]
-    gates: dict[Metric, Gate]
     comes_back: bool
 
     @classmethod
@@ -41,29 +40,29 @@ class Returning:
         """Without evidence, knowing stable's visits from before the stage. `history.requests` must be known."""
         requests = history.requests or NO_EVENTS
         rule = VisitRule.learn(requests)
-        found = cls({}, {}, returning(requests) > _OFTEN)
-        for name, margins in _streams(rules).items():
-            events = requests if name == _REQUESTS else history.ratings.get(Metric(name), NO_EVENTS)
-            found.books[name] = book = Book.begin(share, margins, rule, events)
-            past = book.first_visits(events)
-            found.gates |= {
-                one.metric: Gate.begin(one, Window(share, {}, {one.metric: past[one.metric]}))
-                for one in rules
-                if one.metric in margins
-            }
-        return found
+        books = {
+            name: Book.begin(share, margins, rule, _events(history, name)) for name, margins in _streams(rules).items()
+        }
+        return cls(books, returning(requests) > _OFTEN)
+
+    def past_visits(self, metric: Metric, history: Window) -> Window:
+        """Stable's visits of before the stage as a window of one observation each."""
+        book = self.book(metric)
+        past = book.first_visits(_events(history, self._name(metric)))
+        return Window(book.share, {}, {metric: past[metric]})
 
     @property
     def parts(self) -> Mapping[Way, float]:
         """How each gate's budget is divided."""
         return RETURNING if self.comes_back else PASSING_BY
 
-    def update(self, window: Window) -> None:
-        """Fold in one window."""
+    def update(self, window: Window) -> Window:
+        """Fold in one window; returns the first visits that are over, as a window of one observation each."""
+        candidate, stable = {}, {}
         for name, book in self.books.items():
-            visits = book.update(_events(window, name), window.until)
-            for metric, (candidate, stable) in visits.items():
-                self.gates[metric].update(Window(book.share, {metric: candidate}, {metric: stable}))
+            for metric, visits in book.update(_events(window, name), window.until).items():
+                candidate[metric], stable[metric] = visits
+        return Window(window.candidate_share, candidate, stable)
 
     def remember(self, windows: Iterable[Window]) -> None:
         """Learn again which units were booked, from windows that were folded in before the state was dumped."""
@@ -73,10 +72,13 @@ class Returning:
 
     def book(self, metric: Metric) -> Book:
         """Where a metric's evidence is."""
-        return self.books[metric.value if metric.value in self.books else _REQUESTS]
+        return self.books[self._name(metric)]
+
+    def _name(self, metric: Metric) -> str:
+        return metric.value if metric.value in self.books else _REQUESTS
 
     def harmed(self, rule: GateRule) -> Harmed | None:
-        """The harm that was shown of a metric, in whichever way first."""
+        """The harm that was shown of a metric, in whichever way."""
         book = self.book(rule.metric)
         for way, (bets, part) in book.processes(rule.metric).items():
             if bets.log_evidence < -math.log(rule.alpha * self.parts[way] * part):
@@ -98,17 +100,12 @@ class Returning:
         return {
             "comes_back": self.comes_back,
             "books": {name: book.dump() for name, book in self.books.items()},
-            "gates": {metric.value: gate.dump() for metric, gate in self.gates.items()},
         }
 
     @classmethod
-    def load(cls, rules: Sequence[GateRule], state: Mapping[str, Any]) -> Self:
-        """What was dumped, under the same rules; units that were booked have to be remembered before an update."""
-        return cls(
-            {name: Book.load(held) for name, held in state["books"].items()},
-            {rule.metric: Gate.load(rule, state["gates"][rule.metric.value]) for rule in rules},
-            state["comes_back"],
-        )
+    def load(cls, state: Mapping[str, Any]) -> Self:
+        """What was dumped; units that were booked have to be remembered before an update."""
+        return cls({name: Book.load(held) for name, held in state["books"].items()}, state["comes_back"])
 
 
 def _streams(rules: Sequence[GateRule]) -> dict[str, dict[Metric, float]]:

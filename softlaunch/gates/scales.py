@@ -36,7 +36,7 @@ class Centred:
     stable_high: Floats
 
 
-def _centre(usual: float | np.floating[Any], *sides: tuple[Floats, Floats]) -> Floats:
+def _centre(usual: float, *sides: tuple[Floats, Floats]) -> Floats:
     """Mean of values, shape (margins, n), with weights, shape (n,), of both arms and of the past; shape (margins,).
 
     What moves both arms within a window then moves neither against the other. Both arms enter alike, so under the null
@@ -105,7 +105,7 @@ class ShareScale:
         The mean is kept off the ends, so that a first event can't be infinitely surprising.
         """
         held = self.reference.tally()
-        usual = (held.index / LEVELS) @ held.weight / held.units
+        usual = float((held.index / LEVELS) @ held.weight / held.units)
         harm, same = candidate.index / LEVELS - margins[:, None], stable.index[None, :] / LEVELS
         centre = np.clip(_centre(usual, (harm, candidate.weight), (same, stable.weight)), 0.001, 0.999)
         return Centred(

@@ -39,6 +39,11 @@ class VisitRule:
         pause = float(np.clip(np.quantile(pauses, _USUAL_PAUSES), _SHORTEST_PAUSE, _LONGEST_PAUSE))
         return cls(pause=pause, age=_PAUSES_OF_A_VISIT * pause)
 
+    @property
+    def first(self) -> "VisitRule":
+        """The rule for visits that are a unit's first request alone."""
+        return VisitRule(1, self.pause, self.age)
+
     def times(self, requests: int) -> "VisitRule":
         """A rule for visits of so many times as many requests."""
         return VisitRule(self.most * requests, 2 * self.pause, self.age * requests)
