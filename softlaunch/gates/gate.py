@@ -177,13 +177,13 @@ class Gate:
         upper = float(grid[too_large].min(initial=np.inf))
         return Interval(min(float(grid[too_small].max(initial=-np.inf)), upper), upper)
 
-    def judge(self, *, harmed: str = "", contradicted: str = "") -> Verdict:
+    def judge(self, *, harmed: str | None = None, contradicted: str = "") -> Verdict:
         """What the evidence allows; without any, nothing.
 
-        `harmed` says in words which harm has been shown, and makes the gate fail; `contradicted` which plain figure
-        speaks against a pass, whatever the evidence says.
+        `harmed` says in words which harm has been shown and makes the gate fail, None leaves that to the gate's own
+        evidence; `contradicted` says which plain figure speaks against a pass, whatever the evidence says.
         """
-        outcome, reason = self._conclude(harmed, contradicted)
+        outcome, reason = self._conclude(self._shown_harm if harmed is None else harmed, contradicted)
         candidate_value, stable_value = self.scale.values()
         return Verdict(
             gate=self.rule.metric.value,
@@ -213,9 +213,9 @@ class Gate:
         return Outcome.INCONCLUSIVE, f"not yet sure that harm is below the margin of {self.show(self.rule.margin)}"
 
     @property
-    def shown_harm(self) -> str:
+    def _shown_harm(self) -> str:
         """The harm that this evidence alone has shown, in words; empty while it hasn't."""
-        if not self.is_material:
+        if not self.is_material or self.log_evidence_of_harm < -np.log(self.rule.alpha):
             return ""
         where, worst = self.worst
         return f"worse by {self.show(worst)} {where}, more than the acceptable {self.show(self.rule.material)}"

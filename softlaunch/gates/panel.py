@@ -98,11 +98,11 @@ class Panel:
             return self.returning.log_evidence(metric)
         return next(gate.log_evidence_of_harm for gate in self.gates if gate.rule.metric is metric)
 
-    def _harmed(self, gate: Gate) -> str:
-        """Which harm has been shown, in words; empty while none has."""
+    def _harmed(self, gate: Gate) -> str | None:
+        """Which harm has been shown, in words, empty while none has; None where the gate itself has to say it."""
         rule = gate.rule
         if self.returning is None:
-            return gate.shown_harm if gate.log_evidence_of_harm >= -math.log(rule.alpha) else ""
+            return None
         found = self.returning.harmed(rule)
         if found is None:
             return ""
