@@ -17,7 +17,7 @@ from scipy.special import ndtri
 
 from softlaunch.gates.observations import Flags, Floats, Tally
 from softlaunch.gates.reference import ENOUGH, Histogram, log_buckets
-from softlaunch.gates.wealth import FRACTIONS, mixture
+from softlaunch.gates.wealth import FRACTIONS, mixture, settled
 
 RATIOS = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0])
 """Odds ratios of a bad event that are bet on."""
@@ -137,7 +137,7 @@ class Bets:
 
     def grow(self, kind: str, growth: Floats) -> None:
         """Add the growth of one kind's bets."""
-        self.wealth[kind] = self.wealth.get(kind, np.zeros(len(growth))) + growth
+        self.wealth[kind] = settled(self.wealth.get(kind, np.zeros(len(growth))) + growth)
 
     def note(self, column: str, values: Floats, candidate: Flags) -> None:
         """Take in entries for the estimates."""
@@ -160,7 +160,7 @@ class Bets:
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
-            "wealth": {kind: np.round(log, 7).tolist() for kind, log in self.wealth.items()},
+            "wealth": {kind: log.tolist() for kind, log in self.wealth.items()},
             "sums": {
                 column: [[arm.count, arm.total, arm.squares] for arm in arms] for column, arms in self.sums.items()
             },

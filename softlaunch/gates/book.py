@@ -353,10 +353,7 @@ def _bets(channels: Mapping[Metric, Channel], state: Mapping[str, Any]) -> dict[
 
 def _dumped(known: KnownColumns) -> dict[str, Any]:
     return {
-        metric.value: {
-            name: [[index, round(count, 4)] for index, count in column.held.counts.items()]
-            for name, column in columns.items()
-        }
+        metric.value: {name: column.held.dump() for name, column in columns.items()}
         for metric, columns in known.items()
     }
 
@@ -364,4 +361,4 @@ def _dumped(known: KnownColumns) -> dict[str, Any]:
 def _fill(known: KnownColumns, state: Mapping[str, Any]) -> None:
     for metric, columns in state.items():
         for name, held in columns.items():
-            known[Metric(metric)][name].held = Histogram({int(index): float(count) for index, count in held})
+            known[Metric(metric)][name].held = Histogram.load(held)

@@ -9,7 +9,16 @@ import numpy as np
 
 from softlaunch.gates.observations import NONE, Floats, Tally, Window
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
-from softlaunch.gates.wealth import FRACTIONS, RATIOS, best_fraction, bet_growth, event_growth, fits_share, mixture
+from softlaunch.gates.wealth import (
+    FRACTIONS,
+    RATIOS,
+    best_fraction,
+    bet_growth,
+    event_growth,
+    fits_share,
+    mixture,
+    settled,
+)
 from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric
 from softlaunch.verdict import Interval, Outcome, Role, Verdict
 
@@ -116,10 +125,11 @@ class Gate:
             self.stakes_due = self.scale.reference.total / 2
         every = np.broadcast_to(FRACTIONS, (len(_STEPS), len(FRACTIONS)))
         fractions = np.concatenate([self.stakes[:, None], every], axis=1)
-        self.above += bet_growth(seen.candidate, seen.stable, share, seen.low, seen.stable_high)
-        self.below += bet_growth(
+        above = bet_growth(seen.candidate, seen.stable, share, seen.low, seen.stable_high)
+        below = bet_growth(
             seen.candidate.negative(), seen.stable.negative(), share, seen.high, seen.stable_low, fractions
         )
+        self.above, self.below = settled(self.above + above), settled(self.below + below)
 
     def _best_stakes(self, share: float) -> Floats:
         """For each harm of the grid, the stake that grows fastest on a candidate that is like stable."""
@@ -142,7 +152,8 @@ class Gate:
             total = tuple(one + other for one, other in zip(waiting, seen, strict=True))
             self.waiting[kind] = (total[0], total[1], total[2], total[3])
             if total[2] > 0 and total[3] > 0:
-                self.events[kind] = self.events.get(kind, np.zeros(len(RATIOS))) + event_growth(*self.waiting[kind])
+                grown = self.events.get(kind, np.zeros(len(RATIOS))) + event_growth(*self.waiting[kind])
+                self.events[kind] = settled(grown)
                 self.waiting[kind] = (0.0, 0.0, 0.0, 0.0)
 
     @property
@@ -232,13 +243,13 @@ class Gate:
     def dump(self) -> dict[str, Any]:
         """The gate's state as JSON values; `load` makes the same gate of it."""
         return {
-            "above": np.round(self.above, 7).tolist(),
-            "below": np.round(self.below, 7).tolist(),
-            "events": {kind: np.round(log, 7).tolist() for kind, log in self.events.items()},
+            "above": self.above.tolist(),
+            "below": self.below.tolist(),
+            "events": {kind: log.tolist() for kind, log in self.events.items()},
             "waiting": {kind: list(counts) for kind, counts in self.waiting.items()},
             "counts": list(self.counts),
-            "stakes": None if self.stakes is None else np.round(self.stakes, 4).tolist(),
-            "stakes_due": round(self.stakes_due, 4),
+            "stakes": None if self.stakes is None else self.stakes.tolist(),
+            "stakes_due": self.stakes_due,
             "heard": list(self.heard),
             "scale": self.scale.dump(),
         }

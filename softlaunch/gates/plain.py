@@ -48,7 +48,7 @@ class Plain:
 
     def value(self, held: Histogram, share: float = 0.5) -> float | None:
         """The mean of a share, or a quantile of a magnitude; None without any."""
-        if not held.counts:
+        if not len(held.index):
             return None
         if self.is_magnitude:
             bucket = held.quantile(share)
@@ -71,22 +71,14 @@ class Plain:
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
-            "held": _dumped(self.held),
-            "minutes": {str(minute): _dumped(held) for minute, held in self.minutes.items()},
+            "held": self.held.dump(),
+            "minutes": {str(minute): held.dump() for minute, held in self.minutes.items()},
         }
 
 
 def _tally(index: Units) -> Tally:
     distinct, counts = np.unique(index, return_counts=True)
     return Tally(distinct, counts.astype(np.float64), len(index))
-
-
-def _dumped(held: Histogram) -> list[list[float]]:
-    return [[index, count] for index, count in held.counts.items()]
-
-
-def _loaded(state: list[list[float]]) -> Histogram:
-    return Histogram({int(index): float(count) for index, count in state})
 
 
 @dataclass(slots=True, eq=False)
@@ -126,8 +118,8 @@ class PlainFigures:
             metric = Metric(name)
             figures.arms[metric] = _arms(metric)
             for plain, held in zip(figures.arms[metric], arms, strict=True):
-                plain.held = _loaded(held["held"])
-                plain.minutes = {int(minute): _loaded(one) for minute, one in held["minutes"].items()}
+                plain.held = Histogram.load(held["held"])
+                plain.minutes = {int(minute): Histogram.load(one) for minute, one in held["minutes"].items()}
         return figures
 
 

@@ -1,6 +1,8 @@
 """What is known of stable's traffic before a window is judged: counts by bucket that follow the traffic."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
@@ -15,6 +17,8 @@ MEMORY = 5000.0
 """About how many units of stable a reference remembers."""
 ENOUGH = 50
 """Units of stable that a reference needs before bets are placed on it."""
+_DIGITS, _NOTHING = 6, 1e-3
+_NO_BUCKET = np.iinfo(np.int64).max
 
 
 def log_buckets(values: Floats) -> Units:
@@ -29,45 +33,66 @@ def log_values(index: Units) -> Floats:
     return np.where(index <= _LOWEST, 0.0, np.exp((index + 0.5) * _GROWTH))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Histogram:
-    """Counts by bucket, sparse."""
+    """Counts by bucket, sparse: indices, ascending and distinct, and weights, both of shape (n,).
 
-    counts: dict[int, float] = field(default_factory=dict)
+    Weights are kept to a millionth, so that what is stored is what is held.
+    """
+
+    index: Units = field(default_factory=lambda: np.empty(0, np.int64))
+    weight: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def total(self) -> float:
         """How much it holds."""
-        return sum(self.counts.values())
+        return float(self.weight.sum())
 
     def add(self, tally: Tally, memory: float | None = None) -> None:
         """Count a tally; with a `memory`, older counts fade so that about that much remains."""
-        if memory is not None and self.counts:
+        if memory is not None and len(self.index):
             keep = max(0.0, min(1.0, (memory - tally.units) / self.total))
             if keep < 1:
-                self.counts = {index: count * keep for index, count in self.counts.items() if count * keep > 1e-3}
-        for index, count in zip(tally.index.tolist(), tally.weight.tolist(), strict=True):
-            self.counts[index] = self.counts.get(index, 0.0) + count
+                faded = np.round(self.weight * keep, _DIGITS)
+                left = faded > _NOTHING
+                self.index, self.weight = self.index[left], faded[left]
+        place = np.searchsorted(self.index, tally.index)
+        known = np.append(self.index, _NO_BUCKET)[place] == tally.index
+        new = ~known
+        grown = self.weight.copy()
+        grown[place[known]] = np.round(grown[place[known]] + tally.weight[known], _DIGITS)
+        self.index = np.insert(self.index, place[new], tally.index[new])
+        self.weight = np.insert(grown, place[new], np.round(tally.weight[new], _DIGITS))
 
     def tally(self) -> Tally:
         """The counts as a tally."""
-        index = np.array(sorted(self.counts), dtype=np.int64)
-        return Tally(index, np.array([self.counts[one] for one in index.tolist()], dtype=np.float64))
+        return Tally(self.index, self.weight)
+
+    def dump(self) -> dict[str, list[float]]:
+        """The counts as JSON values: how far each bucket is from the one before, and its weight."""
+        weight = [int(one) if one.is_integer() else one for one in self.weight.tolist()]
+        return {"steps": np.diff(self.index, prepend=0).tolist(), "weight": weight}
+
+    @classmethod
+    def load(cls, state: Mapping[str, list[float]] | Sequence[tuple[float, float]]) -> Self:
+        """What was dumped, now or, as pairs of index and weight, by earlier versions."""
+        if isinstance(state, Mapping):
+            return cls(np.cumsum(np.array(state["steps"], np.int64)), np.array(state["weight"], np.float64))
+        pairs = np.array(sorted(state), np.float64).reshape(-1, 2)
+        return cls(pairs[:, 0].astype(np.int64), pairs[:, 1].copy())
 
     def quantile(self, share: float) -> int | None:
         """The bucket below or in which a share of the counts lies; None without any."""
-        held = self.tally()
-        if not len(held.index):
+        if not len(self.index):
             return None
-        cumulative = np.cumsum(held.weight)
-        return int(held.index[int(np.searchsorted(cumulative, share * cumulative[-1]))])
+        cumulative = np.cumsum(self.weight)
+        return int(self.index[int(np.searchsorted(cumulative, share * cumulative[-1]))])
 
     def ranks(self, index: Units) -> Floats:
         """Mid-rank of each bucket among the counts, in [0, 1]; ties share theirs."""
-        held = self.tally()
-        padded = np.concatenate([[0.0], np.cumsum(held.weight)])
-        below = padded[np.searchsorted(held.index, index, side="left")]
-        up_to = padded[np.searchsorted(held.index, index, side="right")]
+        padded = np.concatenate([[0.0], np.cumsum(self.weight)])
+        below = padded[np.searchsorted(self.index, index, side="left")]
+        up_to = padded[np.searchsorted(self.index, index, side="right")]
         return np.asarray((below + up_to) / 2 / padded[-1])
 
     def ranks_divided(self, index: Units, factors: Floats) -> Floats:
@@ -79,6 +104,6 @@ class Histogram:
         """
         steps = np.log(factors)[:, None] / _GROWTH
         whole = np.floor(steps).astype(np.int64)
-        stays = (index <= _LOWEST) & any(held > _LOWEST for held in self.counts)
+        stays = (index <= _LOWEST) & bool((self.index > _LOWEST).any())
         near, far = self.ranks(np.where(stays, index, index - np.stack([whole, whole + 1])))
         return np.asarray(near + (steps - whole) * (far - near))

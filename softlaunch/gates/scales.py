@@ -119,7 +119,7 @@ class ShareScale:
 
     def alternative(self) -> Tally:
         """Stable's recent harms, and one more at each end: what never happened may still."""
-        held = Histogram(dict(self.reference.counts))
+        held = Histogram(self.reference.index, self.reference.weight)
         held.add(Tally(np.array([0, LEVELS]), np.ones(2)))
         return held.tally()
 
@@ -150,7 +150,7 @@ class ShareScale:
 
     def dump(self) -> dict[str, Any]:
         """Reference and sums."""
-        return {"reference": _dumped(self.reference), "sums": self.sums}
+        return {"reference": self.reference.dump(), "sums": self.sums}
 
 
 @dataclass(slots=True)
@@ -220,15 +220,11 @@ class MagnitudeScale:
     def dump(self) -> dict[str, Any]:
         """Reference and histograms, sparse."""
         held = {"reference": self.reference, "candidate": self.candidate, "stable": self.stable}
-        return {name: _dumped(histogram) for name, histogram in held.items()}
+        return {name: histogram.dump() for name, histogram in held.items()}
 
 
 def _value(bucket: int | None) -> float | None:
     return None if bucket is None else float(log_values(np.array([bucket]))[0])
-
-
-def _dumped(histogram: Histogram) -> list[list[float]]:
-    return [[index, round(count, 4)] for index, count in histogram.counts.items()]
 
 
 def learn(scale: Scale, stable: Tally) -> None:
@@ -255,4 +251,4 @@ def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
 
 
 def _loaded(state: Mapping[str, Any], name: str) -> Histogram:
-    return Histogram({int(index): float(count) for index, count in state.get(name, [])})
+    return Histogram.load(state.get(name, ()))

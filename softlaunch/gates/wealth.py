@@ -16,7 +16,7 @@ FRACTIONS = np.array([0.02, 0.05, 0.1, 0.2, 0.4, 0.8])
 """Bets, as fractions of the largest that can't lose everything; mixed evenly, so that no effect size is guessed."""
 RATIOS = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 20.0])
 """Rate ratios that the event counts are tested against, mixed evenly."""
-_CHOICES = np.linspace(0.04, 1.0, 25)
+_CHOICES = np.round(np.linspace(0.04, 1.0, 25), 2)
 _CHUNK = 4096
 _IMPOSSIBLE = np.log(1e6)
 
@@ -27,6 +27,11 @@ def mixture(log_wealth: Floats, weights: Floats | None = None) -> Floats:
     grown = np.exp(log_wealth - top[..., None])
     mean = grown.mean(axis=-1) if weights is None else grown @ weights
     return np.asarray(top + np.log(mean))
+
+
+def settled(log_wealth: Floats) -> Floats:
+    """Log-wealth as it is kept: to seven digits, so that what is stored is what is held."""
+    return np.round(log_wealth, 7)
 
 
 def fits_share(candidate_count: float, stable_count: float, share: float) -> bool:

@@ -1,5 +1,7 @@
 """What is remembered of stable's traffic."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -103,14 +105,14 @@ def test_what_has_faded_away_takes_no_room() -> None:
     filled = histogram_of(*np.geomspace(1.0, 100.0, 200))
     for _ in range(200):
         filled.add(tally_of(np.full(100, 5.0)), memory=500)
-    assert list(filled.counts) == [bucket(5.0)]
+    assert filled.index.tolist() == [bucket(5.0)]
 
 
 def test_a_tally_larger_than_the_memory_replaces_it() -> None:
     """The newest values alone remain."""
     filled = histogram_of(*[1.0] * 50)
     filled.add(tally_of(np.full(600, 10.0)), memory=500)
-    assert filled.counts == {bucket(10.0): 600.0}
+    assert (filled.index.tolist(), filled.weight.tolist()) == ([bucket(10.0)], [600.0])
 
 
 def test_where_all_is_free_free_is_better_than_any_factor() -> None:
@@ -118,3 +120,34 @@ def test_where_all_is_free_free_is_better_than_any_factor() -> None:
     ranks = histogram_of(*[0.0] * 60).ranks_divided(log_buckets(np.array([0.0, 1e-5])), np.array([0.5, 1.0, 1.1]))
     assert ranks[:, 0].tolist() == [1.0, 0.5, 0.0]
     assert ranks[:, 1].tolist() == [1.0] * 3
+
+
+def test_a_histogram_that_is_stored_is_the_same_histogram() -> None:
+    """To the last digit, also of counts that have faded; and pairs are read, as they were stored once."""
+    filled = histogram_of(0.0, *np.random.default_rng(2).lognormal(0, 1, 700))
+    for value in (1.0, 2.0, 1e9):
+        filled.add(tally_of(np.full(30, value)), memory=500.0)
+    again = Histogram.load(json.loads(json.dumps(filled.dump())))
+    paired = Histogram.load(list(zip(filled.index.tolist(), filled.weight.tolist(), strict=True))[::-1])
+    for other in (again, paired):
+        np.testing.assert_array_equal(other.index, filled.index)
+        np.testing.assert_array_equal(other.weight, filled.weight)
+        other.add(tally_of(np.array([1.0, 3.0])), memory=500.0)
+    assert again.dump() == paired.dump()
+    assert Histogram.load([]).dump() == Histogram.load(Histogram().dump()).dump() == {"steps": [], "weight": []}
+
+
+def test_a_histogram_counts_what_a_dictionary_would() -> None:
+    """Over many additions, of buckets old and new; what it was given isn't changed."""
+    rng = np.random.default_rng(4)
+    filled, expected = Histogram(), dict[int, float]()
+    for _ in range(30):
+        seen = tally_of(rng.lognormal(0, 1, 20))
+        kept = filled.tally()
+        before = kept.weight.copy()
+        filled.add(seen)
+        np.testing.assert_array_equal(kept.weight, before)
+        for index, weight in zip(seen.index.tolist(), seen.weight.tolist(), strict=True):
+            expected[index] = expected.get(index, 0.0) + weight
+    assert dict(zip(filled.index.tolist(), filled.weight.tolist(), strict=True)) == dict(sorted(expected.items()))
+    assert filled.total == 600
