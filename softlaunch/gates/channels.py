@@ -12,6 +12,7 @@ from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS,
 
 _TILTS = np.log(RATIOS)
 _NORMAL = np.exp(SHIFTS**2 / 2)
+_SIZES = (1e-18, 1e18)
 _SLOW = {"slowest 5 %": 0.95, "slowest 1 %": 0.99}
 
 
@@ -130,7 +131,7 @@ class MagnitudeChannels:
         """Logarithm, and whether the request was beyond each edge."""
         missing = np.isnan(values)
         beyond = [np.where(missing, np.nan, values > edge) for edge in self.edges]
-        return np.stack([np.log(np.maximum(values, 1e-18)), *beyond], axis=1)
+        return np.stack([np.log(np.clip(values, *_SIZES)), *beyond], axis=1)
 
     def known(self) -> dict[str, Known]:
         """The entries' typical size, and how often they have a slow request."""
