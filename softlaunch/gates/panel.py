@@ -60,7 +60,9 @@ class Panel:
             metric = gate.rule.metric
             events = window.ratings.get(metric) if metric in RATED_METRICS else window.requests
             if events is not None:
-                self.plain.add(metric, events, window.until)
+                self.plain.add(metric, events)
+        if math.isfinite(window.until):
+            self.plain.forget(window.until)
 
     def remember(self, windows: Iterable[Window]) -> None:
         """Learn again which units were seen, from the windows that were folded in before the panel was dumped.
@@ -131,7 +133,8 @@ class Panel:
 
     def _doubt(self) -> str | None:
         """Why the traffic can't be trusted, in words; None when it can."""
-        logged = max((sum(gate.counts) for gate in self.gates), default=0)
+        counted = [(sum(gate.counts), self.plain.requests(gate.rule.metric)) for gate in self.gates]
+        logged = max((max(counts) for counts in counted), default=0)
         if self.dropped > _TOLERATED_DROPS * (logged + self.dropped):
             return f"the request log lost {self.dropped} requests in this stage"
         return split_doubt(self.split, self.stage.candidate_share)

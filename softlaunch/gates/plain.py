@@ -87,8 +87,8 @@ class PlainFigures:
 
     arms: dict[Metric, tuple[Plain, Plain]] = field(default_factory=dict)
 
-    def add(self, metric: Metric, events: Events, now: float) -> None:
-        """Take in events up to `now`: the metric's column."""
+    def add(self, metric: Metric, events: Events) -> None:
+        """Take in events: the metric's column."""
         column = events.values.get(metric)
         if column is None:
             return
@@ -97,7 +97,16 @@ class PlainFigures:
         for plain, of_arm in zip(arms, (events.candidate, ~events.candidate), strict=True):
             chosen: Flags = measured & of_arm
             plain.add(events.at[chosen], column[chosen])
-            plain.forget(now)
+
+    def forget(self, now: float) -> None:
+        """Let time go by up to `now` (epoch seconds), whether anything came or not."""
+        for arms in self.arms.values():
+            for plain in arms:
+                plain.forget(now)
+
+    def requests(self, metric: Metric) -> int:
+        """In how many requests of both arms a metric was measured."""
+        return round(sum(plain.held.total for plain in self.arms.get(metric, ())))
 
     def met(self, metric: Metric, users: tuple[int, int]) -> tuple[Met | None, Met | None]:
         """What the candidate's and stable's users met; None where nothing is known of a metric."""
