@@ -7,6 +7,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from softlaunch.edges.telemetry.interface import Scope
+from softlaunch.policy.model import Metric
 from softlaunch.release import StageKind
 from softlaunch.request_outcome import RequestOutcome
 from softlaunch.route import Arm
@@ -15,6 +16,8 @@ from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow
 
 HISTORY_ROWS = 3000
 """How much of stable's past is read to know its usual values."""
+JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
+"""The scores that gates know."""
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
 
 
@@ -44,16 +47,34 @@ def complete_until(session: Session, now: float) -> float | None:
 
 
 def split_rows(scope: Scope, after: float, until: float) -> Select[Any]:
-    """Requests that users saw while the split was in force; copies are left to the stages that compare them.
+    """Requests that users saw while the split was in force, in order, and whether their unit is `first` seen now.
 
-    A gateway whose lease ran out serves stable at a weight of zero: what it logs meanwhile has no concurrent candidate.
+    Copies are left to the stages that compare them. A gateway whose lease ran out serves stable at a weight of zero:
+    what it logs meanwhile has no concurrent candidate.
     """
-    first = _is_first(scope, after, col(RequestRow.unit), copies=False)
-    shown = select(*COLUMNS, first)
-    return _of_stage(shown, scope, after, until).where(
-        col(RequestRow.arm).in_(_SHOWN),
-        col(RequestRow.weight_percent) == scope.stage.weight_percent,
+    return shown_again(scope, after, until).add_columns(_is_first(scope, after, col(RequestRow.unit), copies=False))
+
+
+def shown_again(scope: Scope, after: float, until: float) -> Select[Any]:
+    """The same requests, whoever made them."""
+    return (
+        _of_stage(select(*COLUMNS), scope, after, until)
+        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.weight_percent) == scope.stage.weight_percent)
+        .order_by(col(RequestRow.started_at), col(RequestRow.id))
     )
+
+
+def request_times(scope: Scope, after: float, until: float) -> Select[Any]:
+    """When a stage's requests began, in order."""
+    began = _of_stage(select(col(RequestRow.started_at)), scope, after, until)
+    return began.order_by(col(RequestRow.started_at))
+
+
+def arrival_times(table: type[FeedbackRow | ScoreRow], app: str, arrived: tuple[float, float]) -> Select[Any]:
+    """When an app's ratings or scores arrived, in order."""
+    said = select(col(table.received_at)).where(col(table.app) == app)
+    within = said.where(col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
+    return within.order_by(col(table.received_at))
 
 
 def _of_stage(query: Select[Any], scope: Scope, after: float, until: float) -> Select[Any]:
@@ -119,34 +140,45 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
     return select(side(copy).union_all(side(user)).subquery())
 
 
-def history_ratings(app: str, stable_digest: str, before: float) -> Select[Any]:
-    """Recent ratings of stable's answers."""
+def history_ratings(table: type[FeedbackRow | ScoreRow], app: str, stable_digest: str, before: float) -> Select[Any]:
+    """Recent ratings or scores of stable's answers."""
     return (
-        select(col(RequestRow.unit), col(FeedbackRow.satisfaction).label("value"))
-        .join(RequestRow, col(RequestRow.request_id) == col(FeedbackRow.request_id))
-        .where(col(FeedbackRow.app) == app, col(FeedbackRow.received_at) < before)
+        _what_was_said(table)
+        .where(col(table.app) == app, col(table.received_at) < before)
         .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.arm) == Arm.STABLE)
-        .order_by(col(FeedbackRow.id).desc())
+        .order_by(col(table.id).desc())
         .limit(HISTORY_ROWS)
     )
 
 
-def scores(table: type[FeedbackRow | ScoreRow], scope: Scope, window: tuple[float, float]) -> Select[Any]:
-    """What users or judges said of this stage's answers in a window of arrival, of units that were not heard before."""
-    of_table: list[ColumnElement[Any]] = (
+def ratings(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[float, float]) -> Select[Any]:
+    """What users or judges said of this stage's answers between two moments, in the order of its arrival.
+
+    `first` is of units that hadn't been heard before.
+    """
+    return (
+        _what_was_said(table)
+        .add_columns((~exists(_heard_before(table, scope, arrived[0]))).label("first"))
+        .where(col(table.app) == scope.app, col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
+        .where(col(RequestRow.release_id) == scope.release_id, col(RequestRow.stage) == scope.stage.position)
+        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
+        .where(col(RequestRow.weight_percent) == scope.stage.weight_percent)
+        .order_by(col(table.received_at), col(table.id))
+    )
+
+
+def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
+    said: list[SQLColumnExpression[Any]] = (
         [col(FeedbackRow.satisfaction).label("value")]
         if table is FeedbackRow
         else [col(ScoreRow.value).label("value"), col(ScoreRow.metric).label("metric")]
     )
-    return (
-        select(col(RequestRow.unit), col(RequestRow.arm), *of_table)
+    found = (
+        select(col(RequestRow.unit), col(RequestRow.arm), col(table.received_at), *said)
         .select_from(table)
         .join(RequestRow, col(RequestRow.request_id) == col(table.request_id))
-        .where(col(table.app) == scope.app, col(table.received_at) >= window[0], col(table.received_at) < window[1])
-        .where(col(RequestRow.release_id) == scope.release_id, col(RequestRow.stage) == scope.stage.position)
-        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
-        .where(~exists(_heard_before(table, scope, window[0])))
     )
+    return found if table is FeedbackRow else found.where(col(ScoreRow.metric).in_(JUDGED))
 
 
 def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: float) -> Select[Any]:
@@ -156,6 +188,7 @@ def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: flo
         col(earlier.release_id) == scope.release_id,
         col(earlier.stage) == scope.stage.position,
         col(earlier.unit) == col(RequestRow.unit),
+        col(earlier.weight_percent) == scope.stage.weight_percent,
     )
     if table is FeedbackRow:
         rating = aliased(FeedbackRow)
