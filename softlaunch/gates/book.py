@@ -216,6 +216,13 @@ class Book:
             since = events if rounds.began <= -math.inf else events.only(events.at >= rounds.began)
             rounds.visits.take(self._by_unit(since), now)
 
+    def recall(self, other: Self) -> None:
+        """Know whom another book of the same evidence knows."""
+        self.first.visits.recall(other.first.visits)
+        self.visit.visits.recall(other.visit.visits)
+        self.short.visits.recall(other.short.visits)
+        self.long.visits.recall(other.long.visits)
+
     def _by_unit(self, events: Events) -> ByUnit:
         nothing = np.full(len(events), np.nan)
         tables = [channel.columns(events.values.get(metric, nothing)) for metric, channel in self.channels.items()]

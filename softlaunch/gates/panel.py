@@ -70,6 +70,11 @@ class Panel:
         if self.returning is not None:
             self.returning.remember(windows)
 
+    def recall(self, other: Self) -> None:
+        """The same as `remember`, from the panel whose dump this one was loaded from, or that remembers already."""
+        if self.returning is not None and other.returning is not None:
+            self.returning.recall(other.returning)
+
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict a gate. Traffic that isn't what it should be makes a pass an error, and so does an obstacle."""
         doubt = self._doubt()
@@ -147,7 +152,8 @@ class Panel:
         """The panel whose state was dumped, under the same policy and stage.
 
         A gate that the dump doesn't know, because it was written before there was one, begins without evidence; a stage
-        that began before evidence of returning units was kept goes on without it. Before more is folded in, `remember`.
+        that began before evidence of returning units was kept goes on without it. Before more is folded in, `remember`
+        or `recall`.
         """
         held, known = state["gates"], rules(policy, stage)
         returning = state.get("returning")

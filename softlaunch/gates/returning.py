@@ -70,6 +70,11 @@ class Returning:
             for name, book in self.books.items():
                 book.remember(_events(window, name), window.until)
 
+    def recall(self, other: Self) -> None:
+        """Know whom the same evidence knows elsewhere."""
+        for name, book in self.books.items():
+            book.recall(other.books[name])
+
     def book(self, metric: Metric) -> Book:
         """Where a metric's evidence is."""
         return self.books[self._name(metric)]

@@ -64,34 +64,30 @@ def _pauses(history: Events) -> Floats:
 class ByUnit:
     """Events of a window unit by unit, ascending, each unit's in order of time.
 
-    `units`, `start`, `length` and `candidate` have shape (units,), `at` (n,) and `columns` (n, columns), NaN where
+    `units`, `start` and `length` have shape (units,), `at` and `candidate` (n,), and `columns` (n, columns), NaN where
     nothing was measured.
     """
 
     units: Units
     start: Units
     length: Units
-    candidate: Flags
     at: Floats
+    candidate: Flags
     columns: Floats
 
     @classmethod
     def of(cls, events: Events, columns: Floats) -> Self:
-        """Sort events. A unit is on the arm on which it is first seen; what it did on the other one is left out."""
+        """Sort events."""
         order = np.lexsort((events.at, events.units))
-        units, on_candidate = events.units[order], events.candidate[order]
-        distinct, start, length = _runs(units)
-        arm = on_candidate[start]
-        own = on_candidate == np.repeat(arm, length)
-        if not own.all():
-            order, units = order[own], units[own]
-            distinct, start, length = _runs(units)
-        return cls(distinct, start, length, arm, events.at[order], columns[order])
-
-
-def _runs(units: Units) -> tuple[Units, Units, Units]:
-    distinct, start, length = np.unique(units, return_index=True, return_counts=True)
-    return distinct, start.astype(np.int64), length.astype(np.int64)
+        units, start, length = np.unique(events.units[order], return_index=True, return_counts=True)
+        return cls(
+            units,
+            start.astype(np.int64),
+            length.astype(np.int64),
+            events.at[order],
+            events.candidate[order],
+            columns[order],
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +142,8 @@ class Visits:
     def take(self, seen: ByUnit, now: float) -> Entries:
         """Fold in what was seen up to `now` (epoch seconds); returns the visits that are over.
 
-        Which requests a visit holds depends on their times alone, not on when somebody looked.
+        Which requests a visit holds depends on their times alone, not on when somebody looked. It ends where its unit
+        appears on the other arm.
         """
         fresh = ~_holds(self.booked, seen.units)
         visits, ended, used = self._grown(seen, fresh)
@@ -177,14 +174,14 @@ class Visits:
         beyond = np.repeat(visits["requests"], length) + rank >= self.rule.most
         beyond |= at - before >= self.rule.pause
         beyond |= at - np.repeat(visits["began"], length) >= self.rule.age
-        beyond |= np.repeat(visits["candidate"] != seen.candidate[fresh], length)
+        beyond |= seen.candidate[row] != np.repeat(visits["candidate"], length)
         first_beyond = np.minimum.reduceat(np.where(beyond, rank, _NEVER), start)
         kept = np.minimum(first_beyond, length)
         within = rank < np.repeat(kept, length)
-        columns = seen.columns[row]
-        known = within[:, None] & ~np.isnan(columns)
-        visits["sums"] += np.add.reduceat(np.where(known, columns, 0.0), start, axis=0)
-        visits["counts"] += np.add.reduceat(known.astype(np.float64), start, axis=0)
+        visit, columns = np.repeat(np.arange(len(units)), length)[within], seen.columns[row[within]]
+        known = ~np.isnan(columns)
+        visits["sums"] = _added(visits["sums"], visit, np.where(known, columns, 0.0))
+        visits["counts"] = _added(visits["counts"], visit, known.astype(np.float64))
         visits["requests"] += kept
         grew = kept > 0
         visits["latest"][grew] = at[(start + kept - 1)[grew]]
@@ -197,17 +194,34 @@ class Visits:
         goes_on = _holds(self.open["unit"], units)
         visits[goes_on] = self.open[np.searchsorted(self.open["unit"], units[goes_on])]
         new = ~goes_on
-        began = seen.at[seen.start[fresh]][new]
-        for name, values in (("unit", units[new]), ("candidate", seen.candidate[fresh][new])):
+        earliest = seen.start[fresh][new]
+        began = seen.at[earliest]
+        for name, values in (("unit", units[new]), ("candidate", seen.candidate[earliest])):
             visits[name][new] = values
         visits["began"][new] = began
         visits["latest"][new] = began
         return visits
 
+    def recall(self, other: Self) -> None:
+        """Know what other visits of the same rule know."""
+        self.booked, self.open = other.booked, other.open
+
     def restart(self) -> None:
         """Forget what goes on, and let everybody be booked again."""
         self.booked = np.empty(0, np.int64)
         self.open = np.empty(0, _shape(self.columns))
+
+
+def _added(sums: Floats, place: Units, rows: Floats) -> Floats:
+    """Sums, shape (visits, columns), with each of the rows, shape (n, columns), added at its place.
+
+    One after the other, so that rounding doesn't depend on how many come at once.
+    """
+    visits, columns = sums.shape
+    cell = (place[:, None] * columns + np.arange(columns)).ravel()
+    cells = np.concatenate([np.arange(sums.size), cell])
+    added = np.bincount(cells, np.concatenate([sums.ravel(), rows.ravel()]), sums.size)
+    return np.asarray(added, np.float64).reshape(visits, columns)
 
 
 def _holds(ascending: Units, wanted: Units) -> Flags:
