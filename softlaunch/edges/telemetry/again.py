@@ -10,7 +10,7 @@ from sqlmodel import Session
 from softlaunch.edges.telemetry.batch import Batch
 from softlaunch.edges.telemetry.interface import Scope
 from softlaunch.edges.telemetry.queries import arrival_times, request_times, shown_again
-from softlaunch.edges.telemetry.ratings import RATINGS_LAG, read_ratings
+from softlaunch.edges.telemetry.ratings import RATINGS_LAG, read_ratings_again
 from softlaunch.gates.observations import Window
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, ScoreRow
@@ -31,7 +31,7 @@ def pieces(database: Database, scope: Scope, after: float, until: float) -> Iter
 
 def _piece(session: Session, scope: Scope, after: float, until: float) -> Window:
     rows = session.connection().execute(shown_again(scope, after, until)).all()
-    said = read_ratings(session, scope, after, until)
+    said = read_ratings_again(session, scope, after, until)
     return Window(
         scope.stage.candidate_share,
         requests=Batch.of(rows).events(),

@@ -19,7 +19,10 @@ HISTORY_ROWS = 3000
 JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
 """The scores that gates know."""
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
-
+# aliases are made once: of so wide a table that takes longer than some queries
+_EARLIER = aliased(RequestRow)
+_COPY, _USER = aliased(RequestRow), aliased(RequestRow)
+_EARLIER_RATING, _EARLIER_SCORE = aliased(FeedbackRow), aliased(ScoreRow)
 
 COLUMNS = (
     col(RequestRow.unit),
@@ -89,7 +92,7 @@ def _of_stage(query: Select[Any], scope: Scope, after: float, until: float) -> S
 
 def _is_first(scope: Scope, after: float, unit: SQLColumnExpression[int], *, copies: bool) -> ColumnElement[bool]:
     """Whether a unit was not compared in this stage before: users resemble themselves, so each is evidence once."""
-    earlier = aliased(RequestRow)
+    earlier = _EARLIER
     known = and_(
         col(earlier.release_id) == scope.release_id,
         col(earlier.stage) == scope.stage.position,
@@ -106,7 +109,7 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
     """Copies that began in the window, and the users' requests that they are copies of."""
     copied = Arm.SHADOW if scope.stage.kind is StageKind.SHADOW else Arm.CONTROL
     shown = Arm.STABLE if copied is Arm.SHADOW else Arm.CANDIDATE
-    copy, user = aliased(RequestRow), aliased(RequestRow)
+    copy, user = _COPY, _USER
     paired = and_(
         col(copy.request_id) == col(user.request_id),
         col(copy.arm) == copied,
@@ -156,11 +159,19 @@ def ratings(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[fl
 
     `first` is of units that hadn't been heard before.
     """
+    return said_again(table, scope, arrived).add_columns(
+        (~exists(_heard_before(table, scope, arrived[0]))).label("first")
+    )
+
+
+def said_again(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[float, float]) -> Select[Any]:
+    """The same, whoever said it."""
+    # written so that no index of a stage's requests fits: SQLite would go through all of them for each rating
+    release_id = func.coalesce(col(RequestRow.release_id), "")
     return (
         _what_was_said(table)
-        .add_columns((~exists(_heard_before(table, scope, arrived[0]))).label("first"))
         .where(col(table.app) == scope.app, col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
-        .where(col(RequestRow.release_id) == scope.release_id, col(RequestRow.stage) == scope.stage.position)
+        .where(release_id == scope.release_id, col(RequestRow.stage) == scope.stage.position)
         .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
         .where(col(RequestRow.weight_percent) == scope.stage.weight_percent)
         .order_by(col(table.received_at), col(table.id))
@@ -183,7 +194,7 @@ def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
 
 def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: float) -> Select[Any]:
     """An earlier rating, or score of the same metric, by the same unit in this stage."""
-    earlier = aliased(RequestRow)
+    earlier = _EARLIER
     in_stage = and_(
         col(earlier.release_id) == scope.release_id,
         col(earlier.stage) == scope.stage.position,
@@ -191,10 +202,10 @@ def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: flo
         col(earlier.weight_percent) == scope.stage.weight_percent,
     )
     if table is FeedbackRow:
-        rating = aliased(FeedbackRow)
+        rating = _EARLIER_RATING
         said = and_(col(rating.request_id) == col(earlier.request_id), col(rating.received_at) < before)
         return select(col(rating.id)).join(earlier, in_stage).where(said)
-    score = aliased(ScoreRow)
+    score = _EARLIER_SCORE
     said = and_(col(score.request_id) == col(earlier.request_id), col(score.received_at) < before)
     return select(col(score.id)).join(earlier, in_stage).where(said, col(score.metric) == col(ScoreRow.metric))
 

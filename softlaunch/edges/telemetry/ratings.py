@@ -1,16 +1,16 @@
 """What users and judges said of answers, in the order in which it counts."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
-from sqlalchemy import Row
+from sqlalchemy import Row, Select
 from sqlmodel import Session
 
 from softlaunch.edges.telemetry.batch import CANDIDATES, cut
 from softlaunch.edges.telemetry.interface import Scope
-from softlaunch.edges.telemetry.queries import JUDGED, history_ratings, ratings
+from softlaunch.edges.telemetry.queries import JUDGED, history_ratings, ratings, said_again
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Observations
 from softlaunch.policy.model import Metric
 from softlaunch.store.tables import FeedbackRow, ScoreRow
@@ -52,9 +52,20 @@ class Ratings:
 
 def read_ratings(session: Session, scope: Scope, after: float, until: float) -> list[Ratings]:
     """What counts from `after` to `until` of this stage's answers, metric by metric where there is anything."""
-    arrived = (after - RATINGS_LAG, until - RATINGS_LAG)
-    rated = session.execute(ratings(FeedbackRow, scope, arrived)).all()
-    scored = session.execute(ratings(ScoreRow, scope, arrived)).all()
+    return _read(session, ratings, scope, (after, until))
+
+
+def read_ratings_again(session: Session, scope: Scope, after: float, until: float) -> list[Ratings]:
+    """The same, without a word on who is first."""
+    return _read(session, said_again, scope, (after, until))
+
+
+def _read(
+    session: Session, query: Callable[..., Select[Any]], scope: Scope, counted: tuple[float, float]
+) -> list[Ratings]:
+    arrived = (counted[0] - RATINGS_LAG, counted[1] - RATINGS_LAG)
+    rated = session.execute(query(FeedbackRow, scope, arrived)).all()
+    scored = session.execute(query(ScoreRow, scope, arrived)).all()
     return _by_metric(rated, scored)
 
 

@@ -1,6 +1,7 @@
 """The request log as a source of metrics, with real rows."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from softlaunch.edges.telemetry.interface import Reading, Scope, TelemetryError
+from softlaunch.edges.telemetry.queries import ratings
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.gates.observations import Events, Observations, Window
 from softlaunch.policy.model import Metric
@@ -647,3 +649,18 @@ def test_copies_are_not_read_again(database: Database) -> None:
     """No user comes back to what nobody saw."""
     log(database, *pair(1, "shadow", SHADOW.position, {}, {}))
     assert list(RequestLogTelemetry(database).read_again(Scope(APP, f"{APP}-1", SHADOW), T, T + 5)) == []
+
+
+@pytest.mark.parametrize("table", [FeedbackRow, ScoreRow])
+def test_what_was_said_is_found_by_its_request(
+    tmp_path: Path, migrated_file: Path, table: type[FeedbackRow | ScoreRow]
+) -> None:
+    """SQLite would rather go through all requests of the stage, for each rating."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(migrated_file.read_bytes())
+    database = Database(f"sqlite:///{path}")
+    query = ratings(table, SCOPE, (T, T + 1)).compile(database.engine, compile_kwargs={"literal_binds": True})
+    with database.read() as session:
+        steps = [str(row[3]) for row in session.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
+    database.close()
+    assert "SEARCH requests USING INDEX ix_requests_request_id (request_id=?)" in steps
