@@ -112,8 +112,12 @@ class Stage:
     @property
     def candidate_share(self) -> float:
         """Probability in (0, 1) that an observation that is compared is the candidate's; copies come in pairs."""
-        both_are_shown = 0 < self.weight_percent < 100
-        return self.weight_percent / 100 if both_are_shown else 0.5
+        return self.weight_percent / 100 if self.is_split else 0.5
+
+    @property
+    def is_split(self) -> bool:
+        """Whether some users are shown the candidate and some stable, rather than copies being compared."""
+        return 0 < self.weight_percent < 100
 
 
 def plan(policy: Policy) -> tuple[Stage, ...]:

@@ -1,6 +1,6 @@
 """Small builders: variants, policies and releases, an app in a ledger, and what a driver looks with, scripted."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -229,6 +229,10 @@ class ScriptedTelemetry(Telemetry):
         )
         requests = len(seen.candidate[Metric.ERRORS]), len(seen.stable[Metric.ERRORS])
         return Reading((seen,), now, requests=requests, exposed=requests[0] if stage.weight_percent else 0)
+
+    def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:
+        """Nothing: nobody comes back in this traffic, and its requests can't be told apart."""
+        return iter(())
 
     def history(self, app: str, stable_digest: str, before: float) -> Window:
         """A thousand requests of stable."""

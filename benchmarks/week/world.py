@@ -14,7 +14,7 @@ from softlaunch.driving.driver import Driver
 from softlaunch.driving.look import Evaluator, Eyes
 from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry
 from softlaunch.evals.regression import EvalOrder, EvalProgress
-from softlaunch.gates.observations import Observations, Window
+from softlaunch.gates.observations import Events, Observations, Units, Window
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.registry.ledger import record_variant
 from softlaunch.release import State
@@ -39,6 +39,9 @@ POLICY = {
 }
 
 
+_RATED = Metric.SATISFACTION
+
+
 @dataclass
 class Clock:
     """A clock that goes only when told."""
@@ -52,31 +55,55 @@ class Clock:
 
 @dataclass
 class Traffic(Telemetry):
-    """Requests of both arms at so many a look; half of them rated."""
+    """Requests of both arms at so many a look, by users who come back; half of them rated."""
 
     requests: int
+    users: int
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(1))
+    seen: set[int] = field(default_factory=set)
 
-    def read(self, scope: Scope, after: float, now: float) -> Reading:  # noqa: ARG002  (the protocol's)
+    def read(self, scope: Scope, after: float, now: float) -> Reading:
         """A window of everything since the last look."""
-        half = self.requests // 2
-        window = Window(scope.stage.candidate_share, self._arm(half), self._arm(half))
-        return Reading((window,), now, requests=(half, half), exposed=half)
+        events = self._events(after, now, np.arange(self.users))
+        rated = events.only(np.arange(0, len(events), 2))
+        ratings = Events(rated.at, rated.units, rated.candidate, {_RATED: rated.values[_RATED]})
+        first = np.isin(events.units, list(self.seen), invert=True)
+        self.seen.update(events.units.tolist())
+        arms = [_observations(events.only(first & (events.candidate == side))) for side in (True, False)]
+        split = tuple(len(np.unique(arm[Metric.ERRORS].units)) for arm in arms)
+        window = Window(scope.stage.candidate_share, *arms, (split[0], split[1]), events, {_RATED: ratings}, now)
+        candidates = int(np.count_nonzero(events.candidate))
+        return Reading((window,), now, requests=(candidates, len(events) - candidates), exposed=candidates)
+
+    def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:  # noqa: ARG002  (the protocol's)
+        """Nobody restarts this driver."""
+        raise AssertionError("the driver holds in memory whom it has heard")
 
     def history(self, app: str, stable_digest: str, before: float) -> Window:  # noqa: ARG002  (the protocol's)
-        """A thousand requests of stable."""
-        return Window(0.5, {}, self._arm(1000))
+        """A thousand requests of stable, within the minutes before."""
+        events = self._events(before - 600, before, np.arange(0, self.users, 2), 1000)
+        return Window(0.5, {}, _observations(events), requests=events, ratings={_RATED: events}, until=before)
 
-    def _arm(self, count: int) -> Mapping[Metric, Observations]:
-        units = self.rng.integers(0, 2**62, count)
-        return {
-            Metric.ERRORS: Observations(units, (self.rng.random(count) < 0.01).astype(np.float64)),
-            Metric.LATENCY: Observations(units, 800 * self.rng.lognormal(0, 0.4, count)),
-            Metric.COST: Observations(units, 1e-5 * self.rng.lognormal(0, 0.3, count)),
-            Metric.SATISFACTION: Observations(
-                units[: count // 2], (self.rng.random(count // 2) < 0.8).astype(np.float64)
-            ),
-        }
+    def _events(self, after: float, until: float, users: Units, count: int | None = None) -> Events:
+        """Requests of some of these users, of whom every second is the candidate's."""
+        count = count or self.requests
+        units = self.rng.choice(users, count)
+        return Events(
+            np.sort(self.rng.uniform(after, until, count)),
+            units,
+            units % 2 == 1,
+            {
+                Metric.ERRORS: (self.rng.random(count) < 0.01).astype(np.float64),
+                Metric.UNUSABLE: (self.rng.random(count) < 0.01).astype(np.float64),
+                Metric.LATENCY: 800 * self.rng.lognormal(0, 0.4, count),
+                Metric.COST: 1e-5 * self.rng.lognormal(0, 0.3, count),
+                _RATED: (self.rng.random(count) < 0.8).astype(np.float64),
+            },
+        )
+
+
+def _observations(events: Events) -> Mapping[Metric, Observations]:
+    return {metric: Observations.of(events.units, values) for metric, values in events.values.items()}
 
 
 class NoEval(Evaluator):
@@ -133,18 +160,19 @@ class Sample:
 
 @dataclass(frozen=True)
 class Plan:
-    """For how long, and how often, to look; how many requests each look finds; how often to measure."""
+    """For how long, and how often, to look; how many requests each look finds; how often to measure; how many users."""
 
     seconds: float
     step_seconds: float
     requests: int
     samples: int
+    users: int = 4000
 
 
 def drive_for(database: Database, release_id: str, plan: Plan) -> Iterator[Sample]:
     """Drive by the clock as planned, and measure on the way."""
     clock = Clock()
-    eyes = Eyes(Traffic(plan.requests), NoEval())
+    eyes = Eyes(Traffic(plan.requests, plan.users), NoEval())
     driver = Driver(database, eyes, "benchmark", clock, timedelta(seconds=2 * plan.step_seconds))
     token = driver.take_over(release_id)
     steps = int(plan.seconds / plan.step_seconds)

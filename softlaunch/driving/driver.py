@@ -82,6 +82,7 @@ class Driver:
 
     def let_go(self, release_id: str, token: int) -> None:
         """Let the next driver begin at once."""
+        self.eyes.live.forget(release_id)
         with self.database.begin() as session:
             release_claim(session, release_id, token, self.clock())
 

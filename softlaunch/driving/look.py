@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from softlaunch.ab.kept import KeptLook
 from softlaunch.ab.watch import Trials
+from softlaunch.driving.live import Live, ReadingAgain
 from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
@@ -62,13 +63,17 @@ class Emergencies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """What a driver looks with; `emergencies` sees the releases that nothing can be compared in."""
+    """What a driver looks with; `emergencies` sees the releases that nothing can be compared in.
+
+    `live` is what it holds in memory between looks.
+    """
 
     telemetry: Telemetry
     evaluator: Evaluator
     trials: Trials | None = None
     copies: CopyWatch | None = None
     emergencies: "Emergencies | None" = None
+    live: Live = field(default_factory=Live)
 
     def look(self, release: Release, record: StageRecord, now: datetime) -> Look:
         """Look at the stage in force."""
@@ -104,7 +109,10 @@ class Eyes:
     def _look_at_traffic(self, release: Release, record: StageRecord, now: datetime) -> Look:
         held = record.evidence
         try:
-            panel, until = self._panel(release, record)
+            panel = self._panel(release, record)
+            if isinstance(panel, ReadingAgain):
+                return _blind(held, f"reading the log of this stage again, up to {_clock(panel.reached)}")
+            until = float(held["until"]) if held else _entered(release, record)
             scope = Scope(release.app, release.id, release.stage)
             reading = self.telemetry.read(scope, until, now.timestamp())
             if reading.problem is not None:
@@ -117,7 +125,9 @@ class Eyes:
         panel.obstacles = copied.obstacles
         panel.dropped = max(panel.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
         copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
-        return _seen(held, panel, reading, copies)
+        look = _seen(held, panel, reading, copies)
+        self.live.keep(release, record, look.evidence, panel)
+        return look
 
     def _look_at_copies(
         self, release: Release, record: StageRecord, scope: Scope, window: tuple[float, float]
@@ -127,19 +137,19 @@ class Eyes:
             return CopyLook(CopyState())
         return self.copies.look(scope, release.policy, state_in(record.evidence), window, _entered(release, record))
 
-    def _panel(self, release: Release, record: StageRecord) -> tuple[Panel, float]:
-        """The stage's gates as they were left, or fresh ones.
-
-        Fresh gates know stable's traffic from before the stage.
-        """
-        if record.evidence:
-            panel = Panel.load(release.policy, release.stage, record.evidence["panel"])
-            return panel, float(record.evidence["until"])
+    def _panel(self, release: Release, record: StageRecord) -> Panel | ReadingAgain:
+        """The stage's gates as they were left, or fresh ones, which know stable's traffic from before the stage."""
         entered = _entered(release, record)
+        if record.evidence:
+            return self.live.resume(self.telemetry, release, record, entered)
         history = self.telemetry.history(release.app, release.stable.digest, entered)
         if self.copies is not None and release.stage.kind is StageKind.SHADOW:
             history = replace(history, stable={**history.stable, **self.copies.history(release.id)})
-        return Panel.begin(release.policy, release.stage, history), entered
+        return Panel.begin(release.policy, release.stage, history)
+
+
+def _clock(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S} UTC"
 
 
 def _entered(release: Release, record: StageRecord) -> float:

@@ -92,8 +92,9 @@ class Window:
     arms answered the same requests.
 
     `requests` are all requests of the window, of units seen before too, and `ratings` all ratings and scores, per
-    metric, by the time they arrived; both are complete up to `until` (epoch seconds). `requests` is None where the
-    source can't tell one request of a unit from another, or both arms answered the same requests.
+    metric, by the time from which they count, soon after they arrived; both are complete up to `until` (epoch
+    seconds). `requests` is None where the source can't tell one request of a unit from another, or both arms answered
+    the same requests.
     """
 
     candidate_share: float

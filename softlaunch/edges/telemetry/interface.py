@@ -1,5 +1,6 @@
 """What gates need from a source of metrics."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,6 +48,17 @@ class Telemetry(Protocol):
         """Observations of requests that began from `after` on and are complete; raises TelemetryError."""
         ...
 
+    def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:
+        """The requests and ratings of a stage that readings from `after` to `until` held; raises TelemetryError.
+
+        They come in order and in windows of any length. Nothing else is in them, and nothing comes of a stage that
+        compares copies.
+        """
+        ...
+
     def history(self, app: str, stable_digest: str, before: float) -> Window:
-        """Recent observations of stable alone, before a moment, to know its usual values; raises TelemetryError."""
+        """Recent observations of stable alone, before a moment, to know its usual values; raises TelemetryError.
+
+        Its requests and ratings tell how users come and go.
+        """
         ...

@@ -7,6 +7,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from softlaunch.edges.telemetry.interface import Scope
+from softlaunch.policy.model import Metric
 from softlaunch.release import StageKind
 from softlaunch.request_outcome import RequestOutcome
 from softlaunch.route import Arm
@@ -15,8 +16,13 @@ from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow
 
 HISTORY_ROWS = 3000
 """How much of stable's past is read to know its usual values."""
+JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
+"""The scores that gates know."""
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
-
+# aliases are made once: of so wide a table that takes longer than some queries
+_EARLIER = aliased(RequestRow)
+_COPY, _USER = aliased(RequestRow), aliased(RequestRow)
+_EARLIER_RATING, _EARLIER_SCORE = aliased(FeedbackRow), aliased(ScoreRow)
 
 COLUMNS = (
     col(RequestRow.unit),
@@ -44,16 +50,34 @@ def complete_until(session: Session, now: float) -> float | None:
 
 
 def split_rows(scope: Scope, after: float, until: float) -> Select[Any]:
-    """Requests that users saw while the split was in force; copies are left to the stages that compare them.
+    """Requests that users saw while the split was in force, in order, and whether their unit is `first` seen now.
 
-    A gateway whose lease ran out serves stable at a weight of zero: what it logs meanwhile has no concurrent candidate.
+    Copies are left to the stages that compare them. A gateway whose lease ran out serves stable at a weight of zero:
+    what it logs meanwhile has no concurrent candidate.
     """
-    first = _is_first(scope, after, col(RequestRow.unit), copies=False)
-    shown = select(*COLUMNS, first)
-    return _of_stage(shown, scope, after, until).where(
-        col(RequestRow.arm).in_(_SHOWN),
-        col(RequestRow.weight_percent) == scope.stage.weight_percent,
+    return shown_again(scope, after, until).add_columns(_is_first(scope, after, col(RequestRow.unit), copies=False))
+
+
+def shown_again(scope: Scope, after: float, until: float) -> Select[Any]:
+    """The same requests, whoever made them."""
+    return (
+        _of_stage(select(*COLUMNS), scope, after, until)
+        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.weight_percent) == scope.stage.weight_percent)
+        .order_by(col(RequestRow.started_at), col(RequestRow.id))
     )
+
+
+def request_times(scope: Scope, after: float, until: float) -> Select[Any]:
+    """When a stage's requests began, in order."""
+    began = _of_stage(select(col(RequestRow.started_at)), scope, after, until)
+    return began.order_by(col(RequestRow.started_at))
+
+
+def arrival_times(table: type[FeedbackRow | ScoreRow], app: str, arrived: tuple[float, float]) -> Select[Any]:
+    """When an app's ratings or scores arrived, in order."""
+    said = select(col(table.received_at)).where(col(table.app) == app)
+    within = said.where(col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
+    return within.order_by(col(table.received_at))
 
 
 def _of_stage(query: Select[Any], scope: Scope, after: float, until: float) -> Select[Any]:
@@ -68,7 +92,7 @@ def _of_stage(query: Select[Any], scope: Scope, after: float, until: float) -> S
 
 def _is_first(scope: Scope, after: float, unit: SQLColumnExpression[int], *, copies: bool) -> ColumnElement[bool]:
     """Whether a unit was not compared in this stage before: users resemble themselves, so each is evidence once."""
-    earlier = aliased(RequestRow)
+    earlier = _EARLIER
     known = and_(
         col(earlier.release_id) == scope.release_id,
         col(earlier.stage) == scope.stage.position,
@@ -85,7 +109,7 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
     """Copies that began in the window, and the users' requests that they are copies of."""
     copied = Arm.SHADOW if scope.stage.kind is StageKind.SHADOW else Arm.CONTROL
     shown = Arm.STABLE if copied is Arm.SHADOW else Arm.CANDIDATE
-    copy, user = aliased(RequestRow), aliased(RequestRow)
+    copy, user = _COPY, _USER
     paired = and_(
         col(copy.request_id) == col(user.request_id),
         col(copy.arm) == copied,
@@ -119,49 +143,69 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
     return select(side(copy).union_all(side(user)).subquery())
 
 
-def history_ratings(app: str, stable_digest: str, before: float) -> Select[Any]:
-    """Recent ratings of stable's answers."""
+def history_ratings(table: type[FeedbackRow | ScoreRow], app: str, stable_digest: str, before: float) -> Select[Any]:
+    """Recent ratings or scores of stable's answers."""
     return (
-        select(col(RequestRow.unit), col(FeedbackRow.satisfaction).label("value"))
-        .join(RequestRow, col(RequestRow.request_id) == col(FeedbackRow.request_id))
-        .where(col(FeedbackRow.app) == app, col(FeedbackRow.received_at) < before)
+        _what_was_said(table)
+        .where(col(table.app) == app, col(table.received_at) < before)
         .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.arm) == Arm.STABLE)
-        .order_by(col(FeedbackRow.id).desc())
+        .order_by(col(table.id).desc())
         .limit(HISTORY_ROWS)
     )
 
 
-def scores(table: type[FeedbackRow | ScoreRow], scope: Scope, window: tuple[float, float]) -> Select[Any]:
-    """What users or judges said of this stage's answers in a window of arrival, of units that were not heard before."""
-    of_table: list[ColumnElement[Any]] = (
+def ratings(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[float, float]) -> Select[Any]:
+    """What users or judges said of this stage's answers between two moments, in the order of its arrival.
+
+    `first` is of units that hadn't been heard before.
+    """
+    return said_again(table, scope, arrived).add_columns(
+        (~exists(_heard_before(table, scope, arrived[0]))).label("first")
+    )
+
+
+def said_again(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[float, float]) -> Select[Any]:
+    """The same, whoever said it."""
+    # written so that no index of a stage's requests fits: SQLite would go through all of them for each rating
+    release_id = func.coalesce(col(RequestRow.release_id), "")
+    return (
+        _what_was_said(table)
+        .where(col(table.app) == scope.app, col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
+        .where(release_id == scope.release_id, col(RequestRow.stage) == scope.stage.position)
+        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
+        .where(col(RequestRow.weight_percent) == scope.stage.weight_percent)
+        .order_by(col(table.received_at), col(table.id))
+    )
+
+
+def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
+    said: list[SQLColumnExpression[Any]] = (
         [col(FeedbackRow.satisfaction).label("value")]
         if table is FeedbackRow
         else [col(ScoreRow.value).label("value"), col(ScoreRow.metric).label("metric")]
     )
-    return (
-        select(col(RequestRow.unit), col(RequestRow.arm), *of_table)
+    found = (
+        select(col(RequestRow.unit), col(RequestRow.arm), col(table.received_at), *said)
         .select_from(table)
         .join(RequestRow, col(RequestRow.request_id) == col(table.request_id))
-        .where(col(table.app) == scope.app, col(table.received_at) >= window[0], col(table.received_at) < window[1])
-        .where(col(RequestRow.release_id) == scope.release_id, col(RequestRow.stage) == scope.stage.position)
-        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
-        .where(~exists(_heard_before(table, scope, window[0])))
     )
+    return found if table is FeedbackRow else found.where(col(ScoreRow.metric).in_(JUDGED))
 
 
 def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: float) -> Select[Any]:
     """An earlier rating, or score of the same metric, by the same unit in this stage."""
-    earlier = aliased(RequestRow)
+    earlier = _EARLIER
     in_stage = and_(
         col(earlier.release_id) == scope.release_id,
         col(earlier.stage) == scope.stage.position,
         col(earlier.unit) == col(RequestRow.unit),
+        col(earlier.weight_percent) == scope.stage.weight_percent,
     )
     if table is FeedbackRow:
-        rating = aliased(FeedbackRow)
+        rating = _EARLIER_RATING
         said = and_(col(rating.request_id) == col(earlier.request_id), col(rating.received_at) < before)
         return select(col(rating.id)).join(earlier, in_stage).where(said)
-    score = aliased(ScoreRow)
+    score = _EARLIER_SCORE
     said = and_(col(score.request_id) == col(earlier.request_id), col(score.received_at) < before)
     return select(col(score.id)).join(earlier, in_stage).where(said, col(score.metric) == col(ScoreRow.metric))
 

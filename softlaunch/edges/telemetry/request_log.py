@@ -1,15 +1,15 @@
 """The gateway's own request log as a source of metrics."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
-from softlaunch.edges.telemetry.batch import Batch
+from softlaunch.edges.telemetry.again import pieces
+from softlaunch.edges.telemetry.batch import Batch, window_edges
 from softlaunch.edges.telemetry.interface import Reading, Scope, TelemetryError
 from softlaunch.edges.telemetry.queries import (
     COLUMNS,
@@ -17,25 +17,19 @@ from softlaunch.edges.telemetry.queries import (
     complete_until,
     dropped,
     exposed,
-    history_ratings,
     pairs,
-    scores,
     split_rows,
 )
+from softlaunch.edges.telemetry.ratings import Ratings, read_history, read_ratings
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.policy.model import Metric
 from softlaunch.route import Arm
 from softlaunch.store.database import Database
 from softlaunch.store.outcomes import stable_since
-from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
+from softlaunch.store.tables import RequestRow
 
-_RATINGS_LAG = 2.0  # seconds that a rating may need from its arrival to the log
 _LATELY_SECONDS = 60.0
 _CLOCK_LAG = 5.0  # seconds that clocks of gateways may differ
-_CANDIDATES = frozenset({Arm.CANDIDATE, Arm.SHADOW})
-_JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
-
-Rows = list[Row[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +51,19 @@ class RequestLogTelemetry:
                 until = max(after, complete)
                 return _read(session, scope, after, until)
         except SQLAlchemyError as error:
-            raise TelemetryError(f"the request log can't be read: {error.__class__.__name__}") from error
+            raise _unreadable(error) from error
+
+    def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:
+        """Requests and ratings that were read before, in pieces; nothing where copies are compared."""
+        if not scope.stage.is_split:
+            return
+        try:
+            yield from pieces(self.database, scope, after, until)
+        except SQLAlchemyError as error:
+            raise _unreadable(error) from error
 
     def history(self, app: str, stable_digest: str, before: float) -> Window:
-        """The last 3,000 requests that this stable variant answered."""
+        """The last 3,000 requests that this stable variant answered, and as many ratings and scores."""
         try:
             with self.database.read() as session:
                 shown = (
@@ -70,61 +73,67 @@ class RequestLogTelemetry:
                     .order_by(col(RequestRow.id).desc())
                     .limit(HISTORY_ROWS)
                 )
-                rows = list(session.execute(shown).all())
-                ratings = list(session.execute(history_ratings(app, stable_digest, before)).all())
+                batch = Batch.of(session.execute(shown).all())
+                said = read_history(session, app, stable_digest, before)
         except SQLAlchemyError as error:
-            raise TelemetryError(f"the request log can't be read: {error.__class__.__name__}") from error
-        return Window(0.5, {}, {**Batch.of(rows).observations(), Metric.SATISFACTION: _rated(ratings)})
+            raise _unreadable(error) from error
+        rated = [ratings for ratings in said if ratings.metric is Metric.SATISFACTION]
+        return Window(
+            0.5,
+            {},
+            {**batch.observations(), **_firsts(rated, candidate=False)},
+            requests=batch.events(),
+            ratings={ratings.metric: ratings.events for ratings in said},
+        )
+
+
+def _unreadable(error: SQLAlchemyError) -> TelemetryError:
+    return TelemetryError(f"the request log can't be read: {error.__class__.__name__}")
 
 
 def _read(session: Session, scope: Scope, after: float, until: float) -> Reading:
-    shown_to_users = 0 < scope.stage.weight_percent < 100
-    compared = split_rows(scope, after, until) if shown_to_users else pairs(scope, after, until)
-    rows = session.connection().execute(compared).all()
-    candidates = sum(row.arm in _CANDIDATES for row in rows)
-    scored = _scored(session, scope, after, until) if shown_to_users else {}
-    batches = Batch.of([row for row in rows if row.first]).windows(after)
+    is_split = scope.stage.is_split
+    compared = split_rows(scope, after, until) if is_split else pairs(scope, after, until)
+    batch = Batch.of(session.connection().execute(compared).all())
+    said = read_ratings(session, scope, after, until) if is_split else []
+    candidates = int(np.count_nonzero(batch.of_candidate))
     return Reading(
-        windows=tuple(
-            _window(scope, batch, {} if number else scored, split=shown_to_users)
-            for number, batch in enumerate(batches)
-        ),
+        windows=tuple(_windows(scope, batch, said, (after, until))),
         until=until,
         dropped=dropped(session, scope.app, after, until),
-        requests=(candidates, len(rows) - candidates),
+        requests=(candidates, len(batch) - candidates),
         exposed=exposed(session, scope, after, until),
         stable_lately=stable_since(session, scope.app, scope.release_id, scope.stage.position, until - _LATELY_SECONDS),
     )
 
 
-def _window(scope: Scope, batch: Batch, scored: Mapping[tuple[Arm, Metric], Observations], *, split: bool) -> Window:
-    """Both arms of a batch; ratings, which arrive by their own clock, go with the first."""
-    candidate, stable = batch.arm(candidate=True), batch.arm(candidate=False)
-    return Window(
-        scope.stage.candidate_share,
-        {**candidate.observations(), **_of_arm(scored, Arm.CANDIDATE)},
-        {**stable.observations(), **_of_arm(scored, Arm.STABLE)},
-        (len(np.unique(candidate.units)), len(np.unique(stable.units))) if split else None,
-    )
+def _windows(scope: Scope, batch: Batch, said: Sequence[Ratings], read: tuple[float, float]) -> Iterator[Window]:
+    """What was read, in pieces of ten seconds. What units said first comes by a clock of its own: with the first piece.
+
+    Copies have neither a split to check nor users who come back.
+    """
+    edges = window_edges(*read, batch.started_at, *(ratings.events.at for ratings in said))
+    pieces = {ratings.metric: ratings.windows(edges) for ratings in said}
+    for number, part in enumerate(batch.windows(edges)):
+        candidate, stable = part.firsts(candidate=True), part.firsts(candidate=False)
+        heard = () if number else said
+        seen = Window(
+            scope.stage.candidate_share,
+            {**candidate.observations(), **_firsts(heard, candidate=True)},
+            {**stable.observations(), **_firsts(heard, candidate=False)},
+            until=float(edges[number + 1]),
+        )
+        yield (
+            replace(
+                seen,
+                split=(len(np.unique(candidate.units)), len(np.unique(stable.units))),
+                requests=part.events(),
+                ratings={metric: events[number] for metric, events in pieces.items()},
+            )
+            if scope.stage.is_split
+            else seen
+        )
 
 
-def _of_arm(scored: Mapping[tuple[Arm, Metric], Observations], arm: Arm) -> dict[Metric, Observations]:
-    return {metric: seen for (scored_arm, metric), seen in scored.items() if scored_arm is arm}
-
-
-def _rated(rows: Rows) -> Observations:
-    return Observations.of(
-        np.array([row.unit for row in rows], dtype=np.int64), np.array([row.value for row in rows], dtype=np.float64)
-    )
-
-
-def _scored(session: Session, scope: Scope, after: float, until: float) -> dict[tuple[Arm, Metric], Observations]:
-    """Ratings and scores of this stage's requests, by the time they arrived."""
-    window = (after - _RATINGS_LAG, until - _RATINGS_LAG)
-    found: dict[tuple[Arm, Metric], Rows] = {}
-    for row in session.execute(scores(FeedbackRow, scope, window)):
-        found.setdefault((Arm(row.arm), Metric.SATISFACTION), []).append(row)
-    for row in session.execute(scores(ScoreRow, scope, window)):
-        if row.metric in _JUDGED:
-            found.setdefault((Arm(row.arm), _JUDGED[row.metric]), []).append(row)
-    return {key: _rated(rows) for key, rows in found.items()}
+def _firsts(said: Sequence[Ratings], *, candidate: bool) -> dict[Metric, Observations]:
+    return {ratings.metric: ratings.firsts(candidate=candidate) for ratings in said}

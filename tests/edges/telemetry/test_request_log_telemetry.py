@@ -1,16 +1,19 @@
 """The request log as a source of metrics, with real rows."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from builders import APP, CANDIDATE, NOON, STABLE, make_policy, record_app, request_row
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from softlaunch.edges.telemetry.interface import Reading, Scope, TelemetryError
+from softlaunch.edges.telemetry.queries import ratings
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
-from softlaunch.gates.observations import Observations
+from softlaunch.gates.observations import Events, Observations, Window
 from softlaunch.policy.model import Metric
 from softlaunch.release import plan
 from softlaunch.store.database import Database
@@ -18,6 +21,7 @@ from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, ScoreRow
 
 T = NOON.timestamp()
 SHADOW, FIRST, HALF, ALL = plan(make_policy())[1:]
+SCOPE = Scope(APP, f"{APP}-1", HALF)
 
 
 def log(database: Database, *rows: SQLModel, complete_until: float = T + 5, heard_at: float = T + 5) -> None:
@@ -57,6 +61,20 @@ def rating(number: int, satisfaction: float, received_at: float, kind: str = "th
     )
 
 
+def score(number: int, metric: str, value: float, received_at: float = T + 1, source: str = "judge") -> ScoreRow:
+    """A score of request `number`'s answer."""
+    return ScoreRow(
+        request_id=f"{APP}-{number}", app=APP, metric=metric, value=value, source=source, received_at=received_at
+    )
+
+
+def go_on(database: Database, until: float) -> None:
+    """The gateway has written its log up to a later moment."""
+    with database.begin() as session:
+        row = session.get_one(GatewayRow, "gateway-1")
+        row.complete_until = row.heard_at = until
+
+
 def read(database: Database, stage: Any = HALF, after: float = T, now: float = T + 5) -> Reading:
     """What the log says of a stage of the first release."""
     return RequestLogTelemetry(database).read(Scope(APP, f"{APP}-1", stage), after, now)
@@ -66,6 +84,14 @@ def values(arm: Any, metric: Metric) -> list[float]:
     """The values of one metric, sorted."""
     seen: Observations | None = arm.get(metric)
     return [] if seen is None else sorted(seen.values.tolist())
+
+
+def told(events: Events | None, metric: Metric) -> list[tuple[float, int, str, float]]:
+    """Time, unit, arm and value of everything in which a metric was measured."""
+    assert events is not None
+    arms = np.where(events.candidate, "candidate", "stable").tolist()
+    seen = zip(events.at.tolist(), events.units.tolist(), arms, events.values[metric].tolist(), strict=True)
+    return [one for one in seen if not np.isnan(one[-1])]
 
 
 def test_requests_fall_on_their_arms_with_every_metric(database: Database) -> None:
@@ -354,9 +380,7 @@ def test_ratings_count_when_they_arrive(database: Database) -> None:
         rating(4, 0.5, T + 3.1),
     )
     first = read(database)
-    with database.begin() as session:
-        row = session.get_one(GatewayRow, "gateway-1")
-        row.complete_until = row.heard_at = T + 8
+    go_on(database, T + 8)
     second = read(database, after=first.until, now=T + 8)
     assert values(first.windows[0].stable, Metric.SATISFACTION) == [1.0]
     assert values(first.windows[0].candidate, Metric.SATISFACTION) == [0.25]
@@ -365,12 +389,6 @@ def test_ratings_count_when_they_arrive(database: Database) -> None:
 
 def test_scores_are_read_by_their_metric(database: Database) -> None:
     """Judged quality and hallucination; other scores are nobody's gate."""
-
-    def score(number: int, metric: str, value: float) -> ScoreRow:
-        return ScoreRow(
-            request_id=f"{APP}-{number}", app=APP, metric=metric, value=value, source="judge", received_at=T + 1
-        )
-
     log(
         database,
         request(1),
@@ -409,11 +427,31 @@ def test_history_is_what_stable_did_before(database: Database) -> None:
         request(6, started_at=T - 10, app="other"),
         rating(1, 0.75, T - 1),
         rating(2, 0.5, T + 1),
+        score(2, "quality", 0.25, T - 3),
     )
     window = RequestLogTelemetry(database).history(APP, STABLE.digest, T)
     assert window.stable[Metric.LATENCY].values.tolist() == [1.0, 2.0]
     assert values(window.stable, Metric.SATISFACTION) == [0.75]
     assert window.candidate == {}
+
+
+def test_history_tells_when_users_came_and_what_they_said(database: Database) -> None:
+    """All of it is stable's, in order of time."""
+    log(
+        database,
+        request(1, started_at=T - 10, latency_ms=2.0),
+        request(2, started_at=T - 20, latency_ms=1.0, cost_usd=None),
+        rating(1, 0.75, T - 1),
+        rating(2, 0.5, T - 4),
+        score(2, "quality", 0.25, T - 3),
+        score(2, "politeness", 1.0, T - 3),
+    )
+    window = RequestLogTelemetry(database).history(APP, STABLE.digest, T)
+    assert told(window.requests, Metric.LATENCY) == [(T - 20, 2, "stable", 1.0), (T - 10, 1, "stable", 2.0)]
+    assert told(window.requests, Metric.COST) == [(T - 10, 1, "stable", 1e-5)]
+    assert set(window.ratings) == {Metric.SATISFACTION, Metric.QUALITY}
+    assert [unit for _, unit, _, _ in told(window.ratings[Metric.SATISFACTION], Metric.SATISFACTION)] == [2, 1]
+    assert [value for *_, value in told(window.ratings[Metric.QUALITY], Metric.QUALITY)] == [0.25]
 
 
 def test_a_log_that_can_not_be_read_is_an_error_of_telemetry(database: Database) -> None:
@@ -426,6 +464,8 @@ def test_a_log_that_can_not_be_read_is_an_error_of_telemetry(database: Database)
         read(database)
     with pytest.raises(TelemetryError, match="the request log can't be read"):
         telemetry.history(APP, STABLE.digest, T)
+    with pytest.raises(TelemetryError, match="the request log can't be read"):
+        list(telemetry.read_again(SCOPE, T, T + 5))
 
 
 def test_a_unit_is_evidence_once_a_stage(database: Database) -> None:
@@ -446,9 +486,7 @@ def test_a_unit_is_evidence_once_a_stage(database: Database) -> None:
     assert [values(window.stable, Metric.LATENCY) for window in first.windows] == [[100.0, 200.0], [300.0]]
     assert [window.split for window in first.windows] == [(0, 1), (1, 1)]
     assert first.requests == (1, 4)
-    with database.begin() as session:
-        row = session.get_one(GatewayRow, "gateway-1")
-        row.complete_until = row.heard_at = T + 40
+    go_on(database, T + 40)
     second = read(database, after=first.until, now=T + 40)
     assert [values(window.stable, Metric.LATENCY) for window in second.windows] == [[500.0]]
     assert second.requests == (0, 2)
@@ -468,3 +506,161 @@ def test_copies_have_no_split_to_check(database: Database) -> None:
     """Both arms answer the same requests there."""
     log(database, *pair(1, "shadow", SHADOW.position, {}, {}))
     assert [window.split for window in read(database, SHADOW).windows] == [None]
+    assert [window.requests for window in read(database, SHADOW).windows] == [None]
+
+
+def test_windows_hold_everything_that_users_did(database: Database) -> None:
+    """Also of those who were seen before, whether in this reading or in an earlier one, and where nobody is new."""
+    log(
+        database,
+        request(1, unit=7, latency_ms=100.0, started_at=T + 1),
+        request(2, "candidate", unit=9, latency_ms=200.0, started_at=T + 2, outcome="provider_failed"),
+        request(3, unit=7, latency_ms=300.0, started_at=T + 15),
+        request(4, "candidate", unit=9, latency_ms=400.0, started_at=T + 31),
+        complete_until=T + 30,
+        heard_at=T + 30,
+    )
+    first, later = read(database, now=T + 30).windows
+    assert told(first.requests, Metric.LATENCY) == [(T + 1, 7, "stable", 100.0)]
+    assert told(first.requests, Metric.ERRORS) == [(T + 1, 7, "stable", 0.0), (T + 2, 9, "candidate", 1.0)]
+    assert told(later.requests, Metric.LATENCY) == [(T + 15, 7, "stable", 300.0)]
+    assert (values(later.stable, Metric.LATENCY), later.split) == ([], (0, 0))
+    go_on(database, T + 40)
+    (again,) = read(database, after=T + 30, now=T + 40).windows
+    assert told(again.requests, Metric.LATENCY) == [(T + 31, 9, "candidate", 400.0)]
+    assert values(again.candidate, Metric.LATENCY) == []
+
+
+def test_windows_say_how_far_they_are_complete(database: Database) -> None:
+    """Up to where the next one begins, and the last one as far as the reading."""
+    log(
+        database,
+        *(request(number, started_at=T + at) for number, at in enumerate([3, 12, 47])),
+        complete_until=T + 55,
+        heard_at=T + 55,
+    )
+    reading = read(database, now=T + 55)
+    assert [window.until - T for window in reading.windows] == [10, 40, 55]
+    assert reading.until == T + 55
+
+
+def test_a_reading_without_requests_says_how_far_it_is_complete(database: Database) -> None:
+    """Time alone ends visits."""
+    log(database)
+    (window,) = read(database).windows
+    assert (window.until, told(window.requests, Metric.ERRORS), dict(window.ratings)) == (T + 5, [], {})
+
+
+def test_windows_hold_everything_that_users_and_judges_said(database: Database) -> None:
+    """Also of those who were heard before. It counts two seconds after it arrived, when none can be missing."""
+    log(
+        database,
+        request(1, unit=7, started_at=T - 500),
+        request(2, unit=7),
+        request(3, "candidate"),
+        request(4, "candidate", fell_back=True, outcome="total_timeout"),
+        rating(1, 1.0, T + 1),
+        rating(2, 0.0, T + 14),
+        rating(3, 0.5, T + 14.5),
+        rating(4, 0.0, T + 1),
+        score(3, "quality", 0.4, T + 1),
+        score(3, "quality", 0.6, T + 29, "second judge"),
+        score(3, "politeness", 0.1, T + 1),
+        complete_until=T + 30,
+        heard_at=T + 30,
+    )
+    first, later = read(database, now=T + 30).windows
+    assert set(first.ratings) == {Metric.SATISFACTION, Metric.QUALITY}
+    assert told(first.ratings[Metric.SATISFACTION], Metric.SATISFACTION) == [(T + 3, 7, "stable", 1.0)]
+    assert told(later.ratings[Metric.SATISFACTION], Metric.SATISFACTION) == [
+        (T + 16, 7, "stable", 0.0),
+        (T + 16.5, 3, "candidate", 0.5),
+    ]
+    assert told(first.ratings[Metric.QUALITY], Metric.QUALITY) == [(T + 3, 3, "candidate", 0.4)]
+    assert [later.until, len(later.ratings[Metric.QUALITY])] == [T + 30, 0]
+    go_on(database, T + 40)
+    (again,) = read(database, after=T + 30, now=T + 40).windows
+    assert told(again.ratings[Metric.QUALITY], Metric.QUALITY) == [(T + 31, 3, "candidate", 0.6)]
+    assert values(again.candidate, Metric.QUALITY) == []
+
+
+def test_what_is_said_of_answers_outside_of_the_split_is_not_heard(database: Database) -> None:
+    """A gateway whose lease had run out gave everybody stable's answers; who rated one of those is new afterwards."""
+    log(
+        database,
+        request(1, unit=7, weight_percent=0.0, started_at=T - 5),
+        request(2, unit=7),
+        rating(1, 1.0, T - 4),
+        rating(2, 0.5, T + 1),
+    )
+    assert values(read(database, after=T - 6).windows[0].stable, Metric.SATISFACTION) == [0.5]
+    (window,) = read(database).windows
+    assert values(window.stable, Metric.SATISFACTION) == [0.5]
+
+
+def everything(windows: Sequence[Window]) -> dict[Metric, list[tuple[float, int, str, float]]]:
+    """What users did and what was said, in order, however it is cut."""
+    return {
+        metric: [
+            one
+            for window in windows
+            for events in (window.requests, *window.ratings.values())
+            if events is not None and metric in events.values
+            for one in told(events, metric)
+        ]
+        for metric in (Metric.LATENCY, Metric.ERRORS, Metric.SATISFACTION, Metric.QUALITY)
+    }
+
+
+@pytest.mark.parametrize("most", [1, 3, 1000])
+def test_what_was_read_can_be_read_again_in_pieces(
+    database: Database, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """It is the same in the same order, whatever a piece may hold; what happened at one moment stays together."""
+    monkeypatch.setattr("softlaunch.edges.telemetry.again.PIECE_ROWS", most)
+    moments = [0.0, 0.5, 0.5, 0.5, 0.5, 3.0, 11.0, 12.0, 30.0, 41.0]
+    log(
+        database,
+        *(
+            request(n, "candidate" if n % 3 else "stable", unit=n % 4, started_at=T + at)
+            for n, at in enumerate(moments)
+        ),
+        request(20, weight_percent=0.0),
+        request(21, stage=1),
+        *(rating(n, 0.25 * (n % 5), T + 5 + n) for n in range(8)),
+        *(score(n, "quality", 0.5, T + 9) for n in range(5)),
+        complete_until=T + 40,
+        heard_at=T + 40,
+    )
+    read_once = [window for part in (T, T + 40) for window in read(database, after=part, now=T + 40).windows]
+    again = list(RequestLogTelemetry(database).read_again(SCOPE, T, T + 40))
+    assert everything(again) == everything(read_once)
+    assert [len(everything(again)[metric]) for metric in (Metric.LATENCY, Metric.SATISFACTION)] == [9, 8]
+    assert all(window.candidate == {} for window in again)
+    assert again[-1].until == T + 40
+    pieces = [[at for at, *_ in told(window.requests, Metric.ERRORS)] for window in again]
+    assert max(len(piece) for piece in pieces) <= max(most, 4)
+    assert all(early.until <= min(late, default=np.inf) for early, late in zip(again, pieces[1:], strict=False))
+    some = list(RequestLogTelemetry(database).read_again(SCOPE, T + 3, T + 12))
+    assert [at - T for at, *_ in everything(some)[Metric.LATENCY]] == [3.0, 11.0]
+
+
+def test_copies_are_not_read_again(database: Database) -> None:
+    """No user comes back to what nobody saw."""
+    log(database, *pair(1, "shadow", SHADOW.position, {}, {}))
+    assert list(RequestLogTelemetry(database).read_again(Scope(APP, f"{APP}-1", SHADOW), T, T + 5)) == []
+
+
+@pytest.mark.parametrize("table", [FeedbackRow, ScoreRow])
+def test_what_was_said_is_found_by_its_request(
+    tmp_path: Path, migrated_file: Path, table: type[FeedbackRow | ScoreRow]
+) -> None:
+    """SQLite would rather go through all requests of the stage, for each rating."""
+    path = tmp_path / "ledger.db"
+    path.write_bytes(migrated_file.read_bytes())
+    database = Database(f"sqlite:///{path}")
+    query = ratings(table, SCOPE, (T, T + 1)).compile(database.engine, compile_kwargs={"literal_binds": True})
+    with database.read() as session:
+        steps = [str(row[3]) for row in session.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
+    database.close()
+    assert "SEARCH requests USING INDEX ix_requests_request_id (request_id=?)" in steps
