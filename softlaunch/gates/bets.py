@@ -16,17 +16,16 @@ import numpy as np
 from scipy.special import ndtri
 
 from softlaunch.gates.observations import Flags, Floats, Tally
-from softlaunch.gates.reference import ENOUGH, Histogram, log_buckets
+from softlaunch.gates.reference import ENOUGH, RECENT, Histogram, Recent, log_buckets
 from softlaunch.gates.wealth import FRACTIONS, mixture, settled
 
 RATIOS = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0])
 """Odds ratios of a bad event that are bet on."""
 SHIFTS = np.array([0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5])
 """Shifts of a magnitude that are bet on, in standard deviations of the entries' normal scores."""
-_PAST = 100.0
-"""Entries that the past counts for beside a window's own, when bets are centred."""
 _MEMORY = 2500.0
 _GRAIN = 200
+_LEAST_DEVIATION = 0.01
 _LARGEST_SCORE = 3.5
 
 
@@ -39,6 +38,8 @@ class Known:
 
     is_magnitude: bool = False
     held: Histogram = field(default_factory=Histogram)
+    recent: Recent = field(default_factory=Recent)
+    recent_events: Recent = field(default_factory=Recent)
 
     @property
     def is_enough(self) -> bool:
@@ -49,6 +50,9 @@ class Known:
         """Learn values, shape (n,), after they were bet on; NaN is left out."""
         known = values[~np.isnan(values)]
         if len(known):
+            if self.is_enough:
+                self.recent.add(float((self.scores(known) if self.is_magnitude else known).sum()), len(known))
+                self.recent_events.add(float((known > 0).sum()), len(known))
             index, counts = np.unique(self._index(known), return_counts=True)
             self.held.add(Tally(index, counts.astype(np.float64), len(known)), _MEMORY)
 
@@ -58,14 +62,24 @@ class Known:
     def mean(self, values: Floats) -> float:
         """Mean of a share over the past and these values of the window."""
         past = self.held.tally()
-        usual = float((past.index / _GRAIN) @ past.weight / past.units)
-        return float(np.clip((values.sum() + _PAST * usual) / (len(values) + _PAST), 0.001, 0.999))
+        shares = past.index / _GRAIN
+        usual = float(shares @ past.weight / past.units)
+        deviation = float(np.sqrt((shares - usual) ** 2 @ past.weight / past.units))
+        centre = self.recent.mean if self.recent.differs(usual, max(deviation, _LEAST_DEVIATION)) else usual
+        return float(np.clip((values.sum() + RECENT * centre) / (len(values) + RECENT), 0.001, 0.999))
 
     def usual_odds(self, tilts: Floats) -> Floats:
         """Mean of `exp(tilt)` over the past, for tilts of an event; shape (tilts,)."""
         past = self.held.tally()
         rate = float(past.weight[past.index > 0].sum() / past.units)
+        if self.recent_events.differs(rate, max(float(np.sqrt(rate * (1 - rate))), _LEAST_DEVIATION)):
+            rate = self.recent_events.mean
         return np.asarray(1 + rate * np.expm1(tilts))
+
+    def usual_score_odds(self) -> Floats:
+        """Mean of `exp(shift * score)` over the past, for SHIFTS of normal scores; shape (shifts,)."""
+        shifted = self.recent.mean if self.recent.differs(0.0, 1.0) else 0.0
+        return np.asarray(np.exp(SHIFTS * shifted + SHIFTS**2 / 2))
 
     def scores(self, values: Floats) -> Floats:
         """Normal scores of magnitudes: the quantiles that their mid-ranks in the past have in a normal distribution."""
@@ -73,13 +87,23 @@ class Known:
         half = 0.5 / (self.held.total + 1)
         return np.asarray(np.clip(ndtri(np.clip(ranks, half, 1 - half)), -_LARGEST_SCORE, _LARGEST_SCORE))
 
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        recent = [self.recent.dump(), self.recent_events.dump()]
+        return {"held": self.held.dump(), "recent": recent}
+
+    def fill(self, state: Mapping[str, Any]) -> None:
+        """Take on what was dumped."""
+        self.held = Histogram.load(state["held"])
+        self.recent, self.recent_events = (Recent(*one) for one in state["recent"])
+
 
 def tilted(log_odds: Floats, usual: Floats, candidate: Flags, share: float) -> Floats:
     """Growth of log-wealth by bets with odds `exp(log_odds)`, shape (n, bets), brought to a mean of one; shape (bets,).
 
     `usual` is the mean of the odds over the past. Centring on the window's own entries uses both arms alike.
     """
-    mean = (np.exp(log_odds).sum(axis=0) + _PAST * usual) / (len(log_odds) + _PAST)
+    mean = (np.exp(log_odds).sum(axis=0) + RECENT * usual) / (len(log_odds) + RECENT)
     odds = log_odds - np.log(mean)
     return np.asarray(odds[candidate].sum(axis=0) - np.log1p(share * np.expm1(odds)).sum(axis=0))
 

@@ -22,7 +22,6 @@ from scipy.special import zeta
 from softlaunch.gates.bets import Bets, Known
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
 from softlaunch.gates.observations import Events, Flags, Floats, Observations
-from softlaunch.gates.reference import Histogram
 from softlaunch.gates.visits import ByUnit, Entries, VisitRule, Visits
 from softlaunch.policy.model import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 
@@ -353,12 +352,11 @@ def _bets(channels: Mapping[Metric, Channel], state: Mapping[str, Any]) -> dict[
 
 def _dumped(known: KnownColumns) -> dict[str, Any]:
     return {
-        metric.value: {name: column.held.dump() for name, column in columns.items()}
-        for metric, columns in known.items()
+        metric.value: {name: column.dump() for name, column in columns.items()} for metric, columns in known.items()
     }
 
 
 def _fill(known: KnownColumns, state: Mapping[str, Any]) -> None:
     for metric, columns in state.items():
         for name, held in columns.items():
-            known[Metric(metric)][name].held = Histogram.load(held)
+            known[Metric(metric)][name].fill(held)

@@ -11,7 +11,6 @@ from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats
 from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
 _TILTS = np.log(RATIOS)
-_NORMAL = np.exp(SHIFTS**2 / 2)
 _SIZES = (1e-18, 1e18)
 _SLOW = {"slowest 5 %": 0.95, "slowest 1 %": 0.99}
 
@@ -146,7 +145,7 @@ class MagnitudeChannels:
         if not (known["log"].is_enough and len(arm)):
             return
         scores = known["log"].scores(np.exp(entries["log"]))
-        bets.grow("log", tilted(scores[:, None] * SHIFTS, _NORMAL, arm, share))
+        bets.grow("log", tilted(scores[:, None] * SHIFTS, known["log"].usual_score_odds(), arm, share))
         for name in _SLOW:
             happened = (entries[name] > 0).astype(np.float64)
             bets.grow(name, tilted(happened[:, None] * _TILTS, known[name].usual_odds(_TILTS), arm, share))

@@ -17,6 +17,9 @@ MEMORY = 5000.0
 """About how many units of stable a reference remembers."""
 ENOUGH = 50
 """Units of stable that a reference needs before bets are placed on it."""
+RECENT = 100.0
+"""Values that the recent past and a usual mean count for."""
+_FEWEST_RECENT, _CHANCE = 20.0, 3.5
 _DIGITS, _NOTHING = 6, 1e-3
 _NO_BUCKET = np.iinfo(np.int64).max
 
@@ -107,3 +110,29 @@ class Histogram:
         stays = (index <= _LOWEST) & bool((self.index > _LOWEST).any())
         near, far = self.ranks(np.where(stays, index, index - np.stack([whole, whole + 1])))
         return np.asarray(near + (steps - whole) * (far - near))
+
+
+@dataclass(slots=True, eq=False)
+class Recent:
+    """Mean of the last hundred values or so, of both arms: it tells within seconds that traffic isn't what it was."""
+
+    mean: float = 0.0
+    weight: float = 0.0
+
+    def add(self, total: float, count: float) -> None:
+        """Take in values by their sum and number."""
+        if count <= 0:
+            return
+        kept = min(self.weight, max(RECENT - count, 0.0))
+        self.mean = (self.mean * kept + total) / (kept + count)
+        self.weight = min(kept + count, RECENT)
+
+    def differs(self, usual: float, deviation: float) -> bool:
+        """Whether it is further from the usual mean than chance explains, for values with this standard deviation."""
+        if self.weight < _FEWEST_RECENT:
+            return False
+        return abs(self.mean - usual) > _CHANCE * deviation / float(np.sqrt(self.weight))
+
+    def dump(self) -> list[float]:
+        """The state as JSON values."""
+        return [self.mean, self.weight]

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from softlaunch.gates.observations import Floats, Observations, Tally
-from softlaunch.gates.reference import ENOUGH, LEVELS, MEMORY, Histogram, log_buckets, log_values
+from softlaunch.gates.reference import ENOUGH, LEVELS, MEMORY, RECENT, Histogram, Recent, log_buckets, log_values
 from softlaunch.gates.wealth import Side
 from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
+_LEAST_DEVIATION = 0.01
+_RANK_DEVIATION = 12**-0.5
 _SLOW = {"the slowest 5 %": 0.95, "the slowest 1 %": 0.99}
-_PAST = 100.0
-"""Units that the past counts for beside a window's own, in its centre."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +42,8 @@ def _centre(usual: float, *sides: tuple[Floats, Floats]) -> Floats:
     What moves both arms within a window then moves neither against the other. Both arms enter alike, so under the null
     a centre that knows the window is as good as one that was known before it.
     """
-    total = sum((values @ weights for values, weights in sides), start=np.array([_PAST * usual]))
-    return np.asarray(total / (_PAST + sum(weights.sum() for _, weights in sides)))
+    total = sum((values @ weights for values, weights in sides), start=np.array([RECENT * usual]))
+    return np.asarray(total / (RECENT + sum(weights.sum() for _, weights in sides)))
 
 
 class Scale(Protocol):
@@ -92,6 +92,7 @@ class ShareScale:
     countable: bool = False
     reference: Histogram = field(default_factory=Histogram)
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])  # units and harm, candidate then stable
+    recent: Recent = field(default_factory=Recent)
 
     def tally(self, observed: Observations) -> Tally:
         """Harm in buckets of half a point."""
@@ -104,8 +105,7 @@ class ShareScale:
 
         The mean is kept off the ends, so that a first event can't be infinitely surprising.
         """
-        held = self.reference.tally()
-        usual = float((held.index / LEVELS) @ held.weight / held.units)
+        usual = self._usual()
         harm, same = candidate.index / LEVELS - margins[:, None], stable.index[None, :] / LEVELS
         centre = np.clip(_centre(usual, (harm, candidate.weight), (same, stable.weight)), 0.001, 0.999)
         return Centred(
@@ -116,6 +116,14 @@ class ShareScale:
             stable_low=centre,
             stable_high=1 - centre,
         )
+
+    def _usual(self) -> float:
+        """Stable's mean, or that of the last units of both arms where it isn't that any more."""
+        held = self.reference.tally()
+        harms = held.index / LEVELS
+        mean = float(harms @ held.weight / held.units)
+        deviation = float(np.sqrt((harms - mean) ** 2 @ held.weight / held.units))
+        return self.recent.mean if self.recent.differs(mean, max(deviation, _LEAST_DEVIATION)) else mean
 
     def alternative(self) -> Tally:
         """Stable's recent harms, and one more at each end: what never happened may still."""
@@ -132,9 +140,11 @@ class ShareScale:
 
     def note(self, candidate: Tally, stable: Tally) -> None:
         """Add to both arms' sums."""
-        for offset, seen in ((0, candidate), (2, stable)):
+        harms = [float((seen.index / LEVELS) @ seen.weight) for seen in (candidate, stable)]
+        for offset, seen, harm in ((0, candidate, harms[0]), (2, stable, harms[1])):
             self.sums[offset] += seen.units
-            self.sums[offset + 1] += float((seen.index / LEVELS) @ seen.weight)
+            self.sums[offset + 1] += harm
+        self.recent.add(sum(harms), candidate.units + stable.units)
 
     def values(self) -> tuple[float | None, float | None]:
         """Means of both arms."""
@@ -150,7 +160,7 @@ class ShareScale:
 
     def dump(self) -> dict[str, Any]:
         """Reference and sums."""
-        return {"reference": self.reference.dump(), "sums": self.sums}
+        return {"reference": self.reference.dump(), "sums": self.sums, "recent": self.recent.dump()}
 
 
 @dataclass(slots=True)
@@ -160,6 +170,7 @@ class MagnitudeScale:
     reference: Histogram = field(default_factory=Histogram)
     candidate: Histogram = field(default_factory=Histogram)
     stable: Histogram = field(default_factory=Histogram)
+    recent: Recent = field(default_factory=Recent)
 
     def tally(self, observed: Observations) -> Tally:
         """Values in logarithmic buckets."""
@@ -172,7 +183,8 @@ class MagnitudeScale:
         """
         ranks = self.reference.ranks_divided(candidate.index, 1 + margins)
         same = self.reference.ranks(stable.index)[None, :]
-        centre = _centre(0.5, (ranks, candidate.weight), (same, stable.weight))
+        usual = self.recent.mean if self.recent.differs(0.5, _RANK_DEVIATION) else 0.5
+        centre = _centre(usual, (ranks, candidate.weight), (same, stable.weight))
         return Centred(
             candidate=Side(ranks - centre[:, None], candidate.weight),
             stable=Side(same - centre[:, None], stable.weight),
@@ -197,6 +209,9 @@ class MagnitudeScale:
 
     def note(self, candidate: Tally, stable: Tally) -> None:
         """Add to both arms' histograms."""
+        if is_ready(self):
+            ranks = [float(self.reference.ranks(seen.index) @ seen.weight) for seen in (candidate, stable)]
+            self.recent.add(sum(ranks), candidate.units + stable.units)
         self.candidate.add(candidate)
         self.stable.add(stable)
 
@@ -220,7 +235,7 @@ class MagnitudeScale:
     def dump(self) -> dict[str, Any]:
         """Reference and histograms, sparse."""
         held = {"reference": self.reference, "candidate": self.candidate, "stable": self.stable}
-        return {name: histogram.dump() for name, histogram in held.items()}
+        return {**{name: histogram.dump() for name, histogram in held.items()}, "recent": self.recent.dump()}
 
 
 def _value(bucket: int | None) -> float | None:
@@ -241,11 +256,17 @@ def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
     """The scale of a metric, empty or as it was dumped."""
     held = state or {}
     if metric in RELATIVE_METRICS:
-        return MagnitudeScale(_loaded(held, "reference"), _loaded(held, "candidate"), _loaded(held, "stable"))
+        return MagnitudeScale(
+            _loaded(held, "reference"),
+            _loaded(held, "candidate"),
+            _loaded(held, "stable"),
+            Recent(*held.get("recent", ())),
+        )
     return ShareScale(
         flipped=DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER,
         countable=metric in EVENT_METRICS,
         reference=_loaded(held, "reference"),
+        recent=Recent(*held.get("recent", ())),
         sums=list(held.get("sums", [0.0] * 4)),
     )
 
