@@ -1,17 +1,18 @@
 """What the gates would have decided on recorded requests, and when. Pure: rows come in, one conclusion comes out."""
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 
-from softlaunch.gates.observations import Observations, Window
+from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.panel import Panel
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import Stage, StageKind
 from softlaunch.replay.counting import StageCount
+from softlaunch.replay.measured import Rates
 from softlaunch.replay.rows import Rows, SamplesError
 from softlaunch.replay.stages import candidate_share
 from softlaunch.replay.windows import Cutter, Looks
@@ -31,10 +32,14 @@ class Conclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A gate's verdict and its evidence: the natural logarithm of the e-value against "no harm"."""
+    """A gate's verdict and its evidence: the natural logarithm of the e-value against "no harm".
+
+    `measured` says of how many requests the metric is known; None where one arm had none.
+    """
 
     verdict: Verdict
     evidence: float
+    measured: Rates | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,25 +119,41 @@ def _windows(cutter: Cutter, recorded: Iterable[Rows]) -> Iterator[Rows]:
 class _History:
     """Stable's most recent rows of all stages, which a stage begins with."""
 
-    windows: deque[tuple[int, Mapping[Metric, Observations]]] = field(default_factory=deque)
+    windows: deque[Window] = field(default_factory=deque)
     count: int = 0
 
-    def add(self, rows: int, stable: Mapping[Metric, Observations]) -> None:
-        """Take in a window of so many of stable's rows, and forget the oldest that are too many."""
-        self.windows.append((rows, stable))
-        self.count += rows
-        while self.count - self.windows[0][0] >= _HISTORY_ROWS:
-            self.count -= self.windows.popleft()[0]
+    def add(self, window: Window) -> None:
+        """Take in stable's side of a window, and forget the oldest windows that are too many."""
+        requests = _of_stable(_requests(window))
+        ratings = {metric: _of_stable(events) for metric, events in window.ratings.items()}
+        self.windows.append(Window(0.5, stable=window.stable, requests=requests, ratings=ratings, until=window.until))
+        self.count += len(requests)
+        while self.count - len(_requests(self.windows[0])) >= _HISTORY_ROWS:
+            self.count -= len(_requests(self.windows.popleft()))
 
     def window(self) -> Window:
         """All of it as one window."""
-        kept = [stable for _, stable in self.windows]
-        metrics = kept[0].keys() if kept else ()
-        return Window(0.5, {}, {metric: _together([stable[metric] for stable in kept]) for metric in metrics})
+        together = _together(list(self.windows))
+        requests = _requests(together)
+        requests = requests.only(np.arange(len(requests))[-_HISTORY_ROWS:])
+        began = requests.at.min(initial=np.inf)
+        ratings = {metric: events.only(events.at >= began) for metric, events in together.ratings.items()}
+        return replace(together, requests=requests, ratings=ratings)
 
 
-def _together(parts: list[Observations]) -> Observations:
-    return Observations(np.concatenate([part.units for part in parts]), np.concatenate([part.values for part in parts]))
+def _together(windows: Sequence[Window]) -> Window:
+    if len(windows) < 2:
+        return windows[0] if windows else Window(0.5)
+    half = len(windows) // 2
+    return _together(windows[:half]).merge(_together(windows[half:]))
+
+
+def _requests(window: Window) -> Events:
+    return NO_EVENTS if window.requests is None else window.requests
+
+
+def _of_stable(events: Events) -> Events:
+    return events.only(~events.candidate)
 
 
 @dataclass(slots=True, eq=False)
@@ -163,11 +184,13 @@ class _Walk:
         stage = rows.stage
         panel = self._panel_of(stage, rows) if stage is not None else None
         share = 0.5 if stage is None else candidate_share(self.policy, stage)
-        window = self.counting.window(rows, share, is_split=stage is not None and 0 < stage.weight_percent < 100)
-        self.history.add(int(np.count_nonzero(~rows.candidate)), window.stable)
+        is_split = stage is not None and 0 < stage.weight_percent < 100
+        window = self.counting.window(rows, share, is_split=is_split)
+        self.history.add(window)
         if stage is None or panel is None:
             return None
-        panel.update(window)
+        panel.update(window if is_split else replace(window, requests=None, ratings={}))
+        panel.obstacles = self._obstacles()
         if stage.kind is StageKind.CANARY:
             self.exposed += int(np.count_nonzero(rows.candidate))
         moment = Moment(rows.last, self.elapsed, self.exposed, self._judged(panel))
@@ -192,10 +215,21 @@ class _Walk:
                 "which shares its alpha between them: add those it lacks to the policy"
             )
 
+    def _obstacles(self) -> dict[Metric, str]:
+        """Why gates can't be judged on these rows, whatever they have seen."""
+        on_both = self.counting.arms.doubt
+        found = {gate.metric: on_both or self._missing(gate.metric) for gate in self.policy.gates}
+        return {metric: why for metric, why in found.items() if why}
+
+    def _missing(self, metric: Metric) -> str | None:
+        rates = self.counting.rates(metric)
+        return None if rates is None else rates.doubt
+
     def _judged(self, panel: Panel) -> tuple[Judged, ...]:
         return tuple(
-            Judged(self._explained(verdict, gate.rule.metric), panel.log_evidence_of_harm(gate.rule.metric))
+            Judged(self._explained(verdict, metric), panel.log_evidence_of_harm(metric), self.counting.rates(metric))
             for gate, verdict in zip(panel.gates, panel.verdicts(), strict=True)
+            for metric in (gate.rule.metric,)
         )
 
     def _explained(self, verdict: Verdict, metric: Metric) -> Verdict:

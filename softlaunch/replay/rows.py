@@ -44,15 +44,17 @@ class Rows:
 
     def part(self, start: int, end: int) -> "Rows":
         """The rows from position `start` up to, not with, position `end`, of a stretch without gaps."""
+        return replace(self.only(slice(start, end)), first=self.first + start, last=self.first + end - 1)
+
+    def only(self, kept: Flags | NDArray[np.int64] | slice) -> "Rows":
+        """Some of the rows, or all of them in another order; they keep the numbers of the first and the last."""
         return replace(
             self,
-            first=self.first + start,
-            last=self.first + end - 1,
-            ts=self.ts[start:end],
-            candidate=self.candidate[start:end],
-            units=self.units[start:end],
-            named=self.named[start:end],
-            values={metric: column[start:end] for metric, column in self.values.items()},
+            ts=self.ts[kept],
+            candidate=self.candidate[kept],
+            units=self.units[kept],
+            named=self.named[kept],
+            values={metric: column[kept] for metric, column in self.values.items()},
         )
 
     def place(self, position: int) -> str:
