@@ -2,13 +2,13 @@
 
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from deployments.cli.exits import Exit
-from deployments.cli.output import JSON_OPTION, console, print_json, print_table
-from softlaunch.gates.replay import Conclusion, Judged, Replayed, replay
+from deployments.cli.gates_output import print_replayed, show_replayed
+from deployments.cli.output import JSON_OPTION
+from softlaunch.gates.replay import Conclusion, replay
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.release import Stage
@@ -17,8 +17,6 @@ from softlaunch.replay.reading import observed_split, read_rows
 from softlaunch.replay.rows import SamplesError
 from softlaunch.replay.stages import StageNames
 from softlaunch.replay.windows import Looks
-from softlaunch.reports.wording import show_duration, show_harm, show_interval, show_value
-from softlaunch.verdict import Role
 
 _OBSERVED = "observed"
 _SAMPLES = typer.Argument(metavar="SAMPLES", help="CSV (also .csv.gz) or Parquet, a row for each request.")
@@ -68,8 +66,12 @@ def replay_samples(
     Columns: ts (epoch seconds or ISO 8601) and arm (stable or candidate); unit, and the metrics ok, unusable,
     latency_ms, cost_usd, quality, satisfaction (0 to 1) and hallucination, each of which may be missing or empty;
     stage (name or position in the plan) or weight_percent, where the file has several. Other columns are ignored. Rows
-    are in order of time; up to 2 s late (--look-seconds) does no harm. Each unit counts once in a stage. Without a
-    column unusable its gate is left out, unless the policy names it.
+    are in order of time; up to 2 s late (--look-seconds) does no harm. Without a column unusable its gate is left out,
+    unless the policy names it.
+
+    Every request counts in what is shown; for the gates a unit is evidence once in its first visit, and once in each
+    round after it. A unit belongs to the arm on which it is first seen; where more than 1 % are on both, nothing
+    passes. Nor does a gate where ok, unusable, latency_ms or cost_usd is missing in one arm beyond chance.
 
     Only the gates are replayed: minimum times and requests, approvals and deadlines are the release's own.
 
@@ -80,9 +82,9 @@ def replay_samples(
     stages = _stages(policy, file, weight_percent)
     done = replay(policy, read_rows(file, stages), Looks(look_seconds, look_rows), file.metrics)
     if as_json:
-        print_json({**_document(done), "columns_ignored": list(file.ignored)})
+        print_replayed(done, file)
     else:
-        _show(done, file, presumed=weight_percent is None and not file.stage_columns)
+        show_replayed(done, file, presumed=weight_percent is None and not file.stage_columns)
     raise typer.Exit(_EXITS.get(done.conclusion, Exit.INCONCLUSIVE))
 
 
@@ -116,84 +118,3 @@ def _number(text: str) -> float:
     except ValueError:
         return 0.0
     return number if isfinite(number) else 0.0
-
-
-def _document(done: Replayed) -> dict[str, Any]:
-    return {
-        "outcome": done.conclusion.value,
-        "at_row": None if done.at is None else done.at.row,
-        "candidate_requests": done.exposed,
-        "metric": done.metric,
-        "reason": done.reason,
-        "gates": [_gate(one) for one in done.gates],
-        "stages": [
-            {
-                "name": stage.stage.name,
-                "weight_percent": stage.stage.weight_percent,
-                "passed_at_row": None if stage.passed is None else stage.passed.row,
-                "last_row": stage.latest.row,
-            }
-            for stage in done.stages
-        ],
-        "rows_left_out": done.left_out,
-        "gates_left_out": [metric.value for metric in done.unjudged],
-    }
-
-
-def _gate(one: Judged) -> dict[str, Any]:
-    verdict = one.verdict
-    return {
-        "name": verdict.gate,
-        "outcome": verdict.outcome.value,
-        "evidence": one.evidence,
-        "estimate": verdict.harm,
-        "lower": None if verdict.interval is None else verdict.interval.lower,
-        "upper": None if verdict.interval is None else verdict.interval.upper,
-        "margin": verdict.margin,
-        "role": verdict.role.value,
-        "reason": verdict.reason,
-    }
-
-
-def _show(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
-    columns = ("gate", "verdict", "candidate", "stable", "harm", "between", "margin", "evidence")
-    print_table("Gates", columns, [_cells(one) for one in done.gates])
-    _say("")
-    if presumed and done.stages:
-        _say(f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent says otherwise.")
-    if done.unjudged:
-        named = ", ".join(metric.value for metric in done.unjudged)
-        _say(f"Gates that were left out: {named}. The samples have no column for it, and the policy doesn't name it.")
-    if file.ignored:
-        _say(f"Columns that were ignored: {', '.join(file.ignored)}.")
-    for stage in done.stages:
-        how = "not passed" if stage.passed is None else f"passed at row {stage.passed.row:,}"
-        _say(f"{stage.stage.name}: {how}, last look at row {stage.latest.row:,}")
-    if done.left_out:
-        _say(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
-    _say(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
-    _say(f"Users had met the candidate in {done.exposed:,} requests.")
-
-
-def _when(done: Replayed) -> str:
-    if done.at is None:
-        return ""
-    return f" at row {done.at.row:,}, {show_duration(done.at.elapsed)} after the first"
-
-
-def _cells(one: Judged) -> tuple[object, ...]:
-    verdict = one.verdict
-    return (
-        verdict.gate if verdict.role is Role.REQUIRED else f"{verdict.gate} ({verdict.role.value})",
-        verdict.outcome.value,
-        show_value(verdict.gate, verdict.candidate_value),
-        show_value(verdict.gate, verdict.stable_value),
-        show_harm(verdict.gate, verdict.harm),
-        show_interval(verdict.gate, verdict.interval),
-        show_harm(verdict.gate, verdict.margin),
-        f"{one.evidence:+.1f}",
-    )
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

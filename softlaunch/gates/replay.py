@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain
 
 import numpy as np
 
@@ -75,7 +76,8 @@ class Replayed:
     `at` is the look that decided, None where none did; `gates` are those of that look, or of the stage that is
     missing evidence. `exposed` counts the candidate's requests until then, or in all of the file. `metric` is the
     gate that decided or is missing. `left_out` rows belonged to no stage in force. `unjudged` are gates that the policy
-    doesn't name and the rows know nothing of.
+    doesn't name and the rows know nothing of. `strays` are users who in one stage were seen on both arms, and the
+    requests that they made on the second one, which were left out too.
     """
 
     conclusion: Conclusion
@@ -87,6 +89,19 @@ class Replayed:
     stages: tuple[StageReplay, ...]
     left_out: int = 0
     unjudged: tuple[Metric, ...] = ()
+    strays: tuple[int, int] = (0, 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the rows before the gates are believed, in sentences without their ends."""
+        users, requests = self.strays
+        rates = (one.measured for one in self.gates if one.measured is not None and one.measured.differ)
+        told = [f"{one.said}, which chance doesn't explain" for one in rates]
+        if users:
+            told.append(
+                f"{users:,} users were on both arms; their {requests:,} requests on the second one were left out"
+            )
+        return tuple(told)
 
 
 def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Collection[Metric]) -> Replayed:
@@ -101,12 +116,27 @@ def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Col
     gates = tuple(gate for gate in policy.gates if gate.metric not in unjudged)
     judging = policy.model_copy(update={"gates": gates})
     cutter = Cutter(judging, looks)
-    walk = _Walk(judging, frozenset(measured))
-    for rows in _windows(cutter, recorded):
+    ahead, all_rows = _looked_ahead(recorded)
+    walk = _Walk(judging, frozenset(measured), _History(ahead))
+    for rows in _windows(cutter, all_rows):
         culprit = walk.look(rows)
         if culprit is not None:
-            return replace(_rolled_back(walk, culprit), left_out=cutter.left_out, unjudged=unjudged)
-    return replace(_at_end(walk), left_out=cutter.left_out, unjudged=unjudged)
+            return replace(_rolled_back(walk, culprit), left_out=cutter.left_out, unjudged=unjudged, strays=walk.strays)
+    return replace(_at_end(walk), left_out=cutter.left_out, unjudged=unjudged, strays=walk.strays)
+
+
+def _looked_ahead(recorded: Iterable[Rows]) -> tuple[Events, Iterator[Rows]]:
+    """When the first requests were made and by whom, without arms and values; and all rows."""
+    rest, first, count = iter(recorded), list[Rows](), 0
+    while count < _HISTORY_ROWS and (rows := next(rest, None)) is not None:
+        first.append(rows)
+        count += len(rows)
+    if not count:
+        return NO_EVENTS, iter(first)
+    at = np.concatenate([rows.ts for rows in first])[:_HISTORY_ROWS]
+    units = np.concatenate([rows.units for rows in first])[:_HISTORY_ROWS]
+    ahead = Events(at, units, np.zeros(len(at), dtype=np.bool_))
+    return ahead.only(np.argsort(at, kind="stable")), chain(first, rest)
 
 
 def _windows(cutter: Cutter, recorded: Iterable[Rows]) -> Iterator[Rows]:
@@ -117,8 +147,13 @@ def _windows(cutter: Cutter, recorded: Iterable[Rows]) -> Iterator[Rows]:
 
 @dataclass(slots=True, eq=False)
 class _History:
-    """Stable's most recent rows of all stages, which a stage begins with."""
+    """Stable's most recent rows of all stages, which a stage begins with.
 
+    A live release knows how often its users come; a file that begins with the release shows it only in what is `ahead`.
+    Times and units of requests say nothing about arms, so that they may be known beforehand.
+    """
+
+    ahead: Events = NO_EVENTS
     windows: deque[Window] = field(default_factory=deque)
     count: int = 0
 
@@ -138,7 +173,8 @@ class _History:
         requests = requests.only(np.arange(len(requests))[-_HISTORY_ROWS:])
         began = requests.at.min(initial=np.inf)
         ratings = {metric: events.only(events.at >= began) for metric, events in together.ratings.items()}
-        return replace(together, requests=requests, ratings=ratings)
+        to_come = np.flatnonzero(self.ahead.at > together.until)[: _HISTORY_ROWS - len(requests)]
+        return replace(together, requests=requests.together(self.ahead.only(to_come)), ratings=ratings)
 
 
 def _together(windows: Sequence[Window]) -> Window:
@@ -162,11 +198,12 @@ class _Walk:
 
     policy: Policy
     measured: frozenset[Metric]
+    history: _History
     stages: list[StageReplay] = field(default_factory=list)
     exposed: int = 0
     panel: Panel | None = None
     counting: StageCount = field(init=False)
-    history: _History = field(default_factory=_History)
+    strays_before: tuple[int, int] = (0, 0)
     began: float | None = None
     elapsed: float = 0.0
 
@@ -176,6 +213,12 @@ class _Walk:
 
     def _counting(self) -> StageCount:
         return StageCount({gate.metric for gate in self.policy.gates})
+
+    @property
+    def strays(self) -> tuple[int, int]:
+        """Users who were seen on both arms of a stage, and their requests on the second one."""
+        (users, requests), arms = self.strays_before, self.counting.arms
+        return users + arms.stray_units, requests + arms.stray_requests
 
     def look(self, rows: Rows) -> Judged | None:
         """Fold in a window of rows; returns the gate that takes the release back, if one does."""
@@ -202,7 +245,7 @@ class _Walk:
         if self.panel is None or self.stages[-1].stage != stage:
             self._check_place(stage, rows)
             self.panel = Panel.begin(self.policy, stage, self.history.window())
-            self.counting = self._counting()
+            self.strays_before, self.counting = self.strays, self._counting()
             self.stages.append(StageReplay(stage, Moment(rows.last, self.elapsed, self.exposed, ())))
         return self.panel
 
