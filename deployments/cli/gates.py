@@ -69,9 +69,10 @@ def replay_samples(
     are in order of time; up to 2 s late (--look-seconds) does no harm. Without a column unusable its gate is left out,
     unless the policy names it.
 
-    Every request counts in what is shown; for the gates a unit is evidence once in its first visit, and once in each
-    round after it. A unit belongs to the arm on which it is first seen; where more than 1 % are on both, nothing
-    passes. Nor does a gate where ok, unusable, latency_ms or cost_usd is missing in one arm beyond chance.
+    Tables show what users met in all their requests, and in the last minutes. For the gates each unit is evidence once
+    when it appears, once by its first visit, and once more in every round of a stage. It belongs to the arm on which it
+    is first seen; where more than 1 % of the units are on both, nothing passes. Nor does a gate whose metric is missing
+    in one arm beyond chance, except scores and ratings, of which there may be more in one arm: both rates are told.
 
     Only the gates are replayed: minimum times and requests, approvals and deadlines are the release's own.
 

@@ -29,8 +29,8 @@ class Rates:
         done = {Metric.SATISFACTION: "rated", Metric.QUALITY: "scored", Metric.HALLUCINATION: "scored"}
         what = "requests" if self.metric is Metric.ERRORS else "answers"
         candidate, stable = _told_apart(self.candidate, self.stable)
-        how = done.get(self.metric, "measured")
-        return f"{self.metric.value} was {how} for {candidate} of the candidate's {what} and {stable} of stable's"
+        how = "were measured" if self.metric is Metric.ERRORS else f"was {done.get(self.metric, 'measured')}"
+        return f"{self.metric.value} {how} for {candidate} of the candidate's {what} and {stable} of stable's"
 
     @property
     def doubt(self) -> str | None:
@@ -93,4 +93,4 @@ def _told_apart(candidate: float, stable: float) -> tuple[str, str]:
         ends = [float(text) in {0.0, 100.0} for text in shown]
         if ends == [share in {0.0, 1.0} for share in (candidate, stable)] and shown[0] != shown[1]:
             break
-    return f"{shown[0]} %", f"{shown[1]} %"
+    return f"{float(shown[0]):g} %", f"{float(shown[1]):g} %"

@@ -108,6 +108,6 @@ class FirstArms:
         by_units = 100 * self.stray_units / self.units
         by_requests = 100 * self.stray_requests / self.requests
         return (
-            f"{by_units:.3g} % of the users were on both arms, and {by_requests:.3g} % of the requests on another arm "
-            "than the user's first: nobody kept an arm; where each request was drawn by itself, leave out column unit"
+            f"{by_units:.3g} % of the users were on both arms, with {by_requests:.3g} % of the requests on the second: "
+            "users must keep their arm; where each request was drawn by itself, leave out column unit"
         )

@@ -96,6 +96,92 @@ def test_a_pass_is_one_json_document(softlaunch: Run, tmp_path: Path, policy: st
         assert gate["upper"] <= gate["margin"]
 
 
+def returning(folder: Path) -> tuple[str, pd.DataFrame]:
+    """Two hundred users who come back; later a quarter of the candidate's requests fail, and all of them are scored."""
+    rng = np.random.default_rng(8)
+    count = 4000
+    who = rng.integers(0, 200, count)
+    candidate = (rng.permutation(200) < 100)[who]
+    table = pd.DataFrame(
+        {
+            "ts": np.round(1_772_366_400 + np.arange(count) / 10, 1),
+            "arm": np.where(candidate, "candidate", "stable"),
+            "unit": who,
+            "weight_percent": 50,
+            "ok": rng.random(count) > np.where(candidate & (np.arange(count) > 400), 0.25, 0.01),
+            "latency_ms": np.round(rng.lognormal(6.7, 0.4, count), 1),
+            "quality": np.where(candidate | (rng.random(count) < 0.2), 0.5, np.nan),
+        }
+    )
+    table.to_csv(folder / "samples.csv", index=False)
+    return "samples.csv", table
+
+
+def test_what_people_met_is_shown(
+    softlaunch: Run, tmp_path: Path, policy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The share of all requests that failed, not of those that are evidence, and the slowest that most users meet."""
+    monkeypatch.setenv("COLUMNS", "160")
+    file, table = returning(tmp_path)
+    said = orjson.loads(softlaunch("gates", "replay", file, "--policy", policy, "--json").out)
+    mine = table[: said["at_row"]].query("arm == 'candidate'")
+    errors, latency = said["gates"]
+    met = errors["met"]["candidate"]
+    assert (said["outcome"], said["metric"]) == ("rollback", "errors")
+    assert met == {
+        "requests": len(mine),
+        "users": mine["unit"].nunique(),
+        "value": pytest.approx(1 - mine["ok"].mean()),
+        "slow": None,
+        "lately": pytest.approx(1 - mine["ok"].mean()),
+        "lately_requests": len(mine),
+    }
+    assert latency["met"]["candidate"]["slow"] == pytest.approx(mine["latency_ms"].quantile(0.95), rel=0.05)
+    assert errors["met"]["stable"]["value"] < 0.03
+    assert 0 < errors["units"]["candidate"] <= met["users"]
+    shown = softlaunch("gates", "replay", file, "--policy", policy).out
+    assert shown.startswith("What users met (candidate / stable; lately: the last 5 minutes)")
+    assert f"errors {100 * met['value']:.1f} %" in " ".join(shown.split())
+    assert "latency, median" in shown
+    assert "latency, 95th percentile" in shown
+
+
+def test_unequal_scoring_is_told(softlaunch: Run, tmp_path: Path, policy: str) -> None:
+    """In the document, and in words."""
+    (tmp_path / policy).write_text(POLICY + "  - {metric: quality, margin: 5 points}\n")
+    file, _ = returning(tmp_path)
+    said = orjson.loads(softlaunch("gates", "replay", file, "--policy", policy, "--json").out)
+    told = {gate["name"]: gate["measured"]["differs"] for gate in said["gates"]}
+    assert told == {"errors": False, "latency": False, "quality": True}
+    assert said["gates"][2]["measured"]["candidate"] == 1.0
+    assert len(said["notes"]) == 1
+    assert said["notes"][0].startswith("quality was scored for 100 % of the candidate's answers and 2")
+    assert f"{said['notes'][0]}." in softlaunch("gates", "replay", file, "--policy", policy).out
+
+
+def test_users_on_both_arms_are_told(softlaunch: Run, tmp_path: Path, policy: str) -> None:
+    """A column unit in a file whose requests were drawn one by one means nothing; without it they are compared."""
+    file = samples(tmp_path, weight_percent=50)
+    table = pd.read_csv(tmp_path / file)
+    table["unit"] = np.arange(len(table)) % 300
+    table.to_csv(tmp_path / file, index=False)
+    done = softlaunch("gates", "replay", file, "--policy", policy, "--json")
+    said = orjson.loads(done.out)
+    assert (done.code, said["outcome"]) == (Exit.INCONCLUSIVE, "error")
+    assert "100 % of the users were on both arms" in said["reason"]
+    assert said["reason"].count("leave out column unit") == 1
+    assert (said["users_on_both_arms"], len(said["notes"])) == (300, 1)
+    table.drop(columns="unit").to_csv(tmp_path / file, index=False)
+    assert softlaunch("gates", "replay", file, "--policy", policy).code == Exit.OK
+
+
+def test_copies_show_what_both_arms_answered(softlaunch: Run, tmp_path: Path, policy: str) -> None:
+    """No user met the candidate there."""
+    done = softlaunch("gates", "replay", samples(tmp_path, stage="shadow"), "--policy", policy)
+    assert done.code == Exit.OK
+    assert done.out.startswith("What both arms answered (candidate / stable)")
+
+
 def test_a_rollback_says_when_and_why(softlaunch: Run, tmp_path: Path, policy: str) -> None:
     """In words, with exit code 4."""
     done = softlaunch("gates", "replay", samples(tmp_path, latency=2.0, stage="canary 50 %"), "--policy", policy)

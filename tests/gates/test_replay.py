@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from builders import make_policy
 
+from softlaunch.gates.observations import Window
+from softlaunch.gates.panel import Panel
 from softlaunch.gates.replay import Conclusion, Replayed, replay
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import Stage
@@ -199,3 +201,92 @@ def test_traffic_of_before_the_release_is_history() -> None:
     assert without.at is not None
     assert done.at.row <= without.at.row
     assert [stage.stage.name for stage in done.stages] == ["canary 50 %"]
+
+
+@pytest.fixture
+def histories(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
+    """What stages were told of the time before them."""
+    told: list[Window] = []
+    begin = Panel.begin
+
+    def listening(policy: Policy, stage: Stage, history: Window) -> Panel:
+        told.append(history)
+        return begin(policy, stage, history)
+
+    monkeypatch.setattr(Panel, "begin", listening)
+    return told
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
+    """What panels were fed."""
+    fed: list[Window] = []
+    update = Panel.update
+
+    def listening(panel: Panel, window: Window) -> None:
+        fed.append(window)
+        update(panel, window)
+
+    monkeypatch.setattr(Panel, "update", listening)
+    return fed
+
+
+def test_a_stage_knows_the_latest_of_what_stable_did_before_it(histories: list[Window]) -> None:
+    """Three thousand requests with their times and values, and what was rated of them."""
+    before = recorded(5000, stage="canary 10 %")
+    satisfied = np.where(np.arange(5000) % 10 == 0, 0.75, np.nan)
+    run(
+        replace(before, values={**before.values, Metric.SATISFACTION: satisfied}),
+        recorded(500, first=5001),
+        measured={*MEASURED, Metric.SATISFACTION},
+    )
+    requests, ratings = histories[1].requests, histories[1].ratings[Metric.SATISFACTION]
+    assert requests is not None
+    latest = np.flatnonzero(~before.candidate)[-3000:]
+    assert requests.at.tolist() == before.ts[latest].tolist()
+    assert not requests.candidate.any()
+    assert requests.values[Metric.LATENCY].tolist() == before.values[Metric.LATENCY][latest].tolist()
+    assert ratings.units.tolist() == before.units[latest[(latest % 10) == 0]].tolist()
+    assert histories[1].until == requests.at[-1]
+
+
+def test_a_file_that_begins_with_the_release_shows_how_often_its_users_come(histories: list[Window]) -> None:
+    """When requests are made says nothing about arms; what became of them isn't known beforehand."""
+    rows = recorded(4000)
+    run(replace(rows, units=np.arange(4000) % 700, named=np.ones(4000, dtype=np.bool_)))
+    requests = histories[0].requests
+    assert requests is not None
+    assert requests.at.tolist() == rows.ts[:3000].tolist()
+    assert requests.units.tolist() == (np.arange(3000) % 700).tolist()
+    assert not requests.candidate.any()
+    assert not requests.values
+    assert not histories[0].stable
+
+
+def test_traffic_of_before_the_release_comes_first(histories: list[Window]) -> None:
+    """What is ahead fills up what is missing of three thousand."""
+    before = replace(recorded(1000), stage=None, candidate=np.zeros(1000, dtype=np.bool_))
+    after = recorded(4000, first=1001)
+    run(before, after)
+    requests = histories[0].requests
+    assert requests is not None
+    assert requests.at.tolist() == [*before.ts.tolist(), *after.ts[:2000].tolist()]
+    assert np.flatnonzero(~np.isnan(requests.values[Metric.LATENCY])).tolist() == list(range(1000))
+
+
+def test_gates_are_fed_every_request_of_a_split(windows: list[Window]) -> None:
+    """Once, in order, and complete up to the last row of the window."""
+    rows = recorded(900)
+    units = np.arange(900) % 30
+    of_few = replace(rows, candidate=units < 15, units=units, named=np.ones(900, dtype=np.bool_))
+    run(of_few)
+    requests = [window.requests for window in windows if window.requests is not None]
+    assert np.concatenate([one.at for one in requests]).tolist() == rows.ts.tolist()
+    assert [window.until for window in windows] == [one.at[-1] for one in requests]
+
+
+@pytest.mark.parametrize("stage", ["shadow", "canary 100 %"])
+def test_copies_are_judged_by_what_both_arms_answered(windows: list[Window], stage: str) -> None:
+    """There nobody is on an arm."""
+    run(recorded(300, stage=stage))
+    assert {(window.requests, len(window.ratings)) for window in windows} == {(None, 0)}
