@@ -23,6 +23,7 @@ from softlaunch.gates.bets import Bets, Known
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
 from softlaunch.gates.observations import Events, Flags, Floats, Observations
 from softlaunch.gates.visits import ByUnit, Entries, VisitRule, Visits
+from softlaunch.gates.wealth import fits_share
 from softlaunch.policy.model import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 
 Channel = ShareChannels | MagnitudeChannels
@@ -245,7 +246,7 @@ class Book:
         bets, known = self._bets_of(way), self.known[Way.VISIT if way is Way.ROUND else way]
         for metric, channel in self.channels.items():
             arm, columns = self._entries(metric, entries)
-            share = self._observed(way) if self._is_rated else self.share
+            share = self._share_of(arm, way)
             if share is not None:
                 channel.bet(bets[metric], columns, known[metric], arm, share)
             self.heard[way][0] += float(arm.sum())
@@ -259,6 +260,13 @@ class Book:
             Way.LONG: self.long.bets,
         }
         return of_way[way]
+
+    def _share_of(self, arm: Flags, way: Way) -> float | None:
+        """The probability that an entry of this window is the candidate's; None where that isn't what was in force."""
+        if self._is_rated:
+            return self._observed(way)
+        candidates = float(arm.sum())
+        return self.share if fits_share(candidates, len(arm) - candidates, self.share) else None
 
     def _observed(self, way: Way) -> float | None:
         """The candidate's share of what was heard, as known before this window; None before enough was."""
