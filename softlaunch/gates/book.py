@@ -126,7 +126,8 @@ class Book:
     """The evidence of one stream of events, all requests or all ratings of one metric, in one stage.
 
     `share` is the probability that a unit is the candidate's. Where only some requests are rated, perhaps unequally
-    often in the two arms, the share of what was heard so far takes its place.
+    often in the two arms, the share of what was heard so far takes its place. `begun` are the stage's first values of
+    magnitudes of which nothing is known from before it, until they are enough.
     """
 
     share: float
@@ -138,6 +139,7 @@ class Book:
     long: Rounds
     known: dict[Way, KnownColumns]
     heard: dict[Way, list[float]] = field(default_factory=lambda: {way: [0.0, 0.0] for way in Way})
+    begun: dict[Metric, Floats] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, share: float, margins: Mapping[Metric, float], rule: VisitRule, history: Events) -> Self:
@@ -197,7 +199,17 @@ class Book:
             rounds.turn(self.share, now, _fresh(self.channels))
         for way, known in self.known.items():
             self._learn(booked[way], known)
+        self._teach(events)
         return self._observed_visits(booked[Way.VISIT])
+
+    def _teach(self, events: Events) -> None:
+        """Let channels that know no slow request of before the stage learn it from the first ones, of both arms."""
+        for metric, channel in self.channels.items():
+            if isinstance(channel, MagnitudeChannels) and not channel.knows_tails:
+                values = np.concatenate([self.begun.pop(metric, np.empty(0)), events.measured(metric)])
+                self.channels[metric] = taught = channel.taught(values)
+                if not taught.knows_tails:
+                    self.begun[metric] = values
 
     def _observed_visits(self, over: Entries) -> dict[Metric, tuple[Observations, Observations]]:
         units, arm = np.arange(len(over)), over.candidate
@@ -320,6 +332,7 @@ class Book:
             "long": self.long.dump(),
             "known": {way.value: _dumped(known) for way, known in self.known.items()},
             "heard": {way.value: counts for way, counts in self.heard.items()},
+            "begun": {metric.value: values.tolist() for metric, values in self.begun.items()},
         }
 
     @classmethod
@@ -336,6 +349,7 @@ class Book:
         for way, known in book.known.items():
             _fill(known, state["known"][way.value])
         book.heard = {Way(way): list(counts) for way, counts in state["heard"].items()}
+        book.begun = {Metric(name): np.array(values) for name, values in state["begun"].items()}
         return book
 
 
@@ -351,7 +365,7 @@ def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:
     if metric not in RELATIVE_METRICS:
         return ShareChannels(metric)
     slow, slowest, beyond = (math.inf if edge is None else edge for edge in state["edges"])
-    return MagnitudeChannels(metric, (slow, slowest, beyond))
+    return MagnitudeChannels(metric, state["margin"], (slow, slowest, beyond))
 
 
 def _bets(channels: Mapping[Metric, Channel], state: Mapping[str, Any]) -> dict[Metric, Bets]:

@@ -1,7 +1,7 @@
 """What of a metric is bet on: the columns that entries have, and the bets that are placed on them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -12,6 +12,7 @@ from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS,
 
 _TILTS = np.log(RATIOS)
 _SIZES = (1e-18, 1e18)
+_ENOUGH_VALUES = 200
 _SLOW = {"slowest 5 %": 0.95, "slowest 1 %": 0.99}
 
 
@@ -103,23 +104,32 @@ class ShareChannels:
 class MagnitudeChannels:
     """Values above zero whose size matters relatively: bets on the mean logarithm's rank, and on slow requests.
 
-    `edges` are stable's quantiles of single requests before the stage, of which a share of requests is beyond; the last
-    is its 95th percentile times one plus the margin. They stay as they are, so that an entry doesn't depend on looks.
+    `edges` are quantiles of single requests, of which a share of requests is beyond; the last is the 95th percentile
+    times one plus the margin. They are stable's of before the stage, or where these are unknown those of the stage's
+    first requests without regard to arms, and stay as they are, so that an entry doesn't depend on looks.
     """
 
     metric: Metric
-    edges: tuple[float, float, float]
+    margin: float
+    edges: tuple[float, float, float] = (np.inf, np.inf, np.inf)
     names: tuple[str, ...] = ("log", "slowest 5 %", "slowest 1 %", "beyond")
 
     @classmethod
     def of(cls, metric: Metric, margin: float, history: Events) -> Self:
-        """Channels for an app with these values; without any nothing is ever beyond."""
-        values = history.values.get(metric, np.empty(0))
-        values = values[~np.isnan(values)]
-        if not len(values):
-            return cls(metric, (np.inf, np.inf, np.inf))
+        """Channels for an app with this history; where it is short nothing is ever beyond."""
+        return cls(metric, margin).taught(history.measured(metric))
+
+    @property
+    def knows_tails(self) -> bool:
+        """Whether it is known what a slow request is; until then none is."""
+        return bool(np.isfinite(self.edges).all())
+
+    def taught(self, values: Floats) -> Self:
+        """The same with the edges of these values, shape (n,), if they are enough."""
+        if len(values) < _ENOUGH_VALUES:
+            return self
         slow, slowest = (float(np.quantile(values, share)) for share in _SLOW.values())
-        return cls(metric, (slow, slowest, slow * (1 + margin)))
+        return replace(self, edges=(slow, slowest, slow * (1 + self.margin)))
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -164,8 +174,8 @@ class MagnitudeChannels:
         return bool(candidate.count and stable.count and candidate.mean > stable.mean)
 
     def dump(self) -> dict[str, Any]:
-        """The edges."""
-        return {"edges": [edge if np.isfinite(edge) else None for edge in self.edges]}
+        """The margin and the edges."""
+        return {"margin": self.margin, "edges": [edge if np.isfinite(edge) else None for edge in self.edges]}
 
 
 def make_channels(metric: Metric, margin: float, history: Events = NO_EVENTS) -> ShareChannels | MagnitudeChannels:

@@ -64,6 +64,11 @@ class Events:
             {metric: column[kept] for metric, column in self.values.items()},
         )
 
+    def measured(self, metric: Metric) -> Floats:
+        """The values of a metric that were measured."""
+        column = self.values.get(metric, np.empty(0))
+        return column[~np.isnan(column)]
+
     def together(self, other: "Events") -> "Events":
         """Both, in order of time; a metric that one of them doesn't know wasn't measured there."""
         values = {

@@ -129,6 +129,20 @@ def test_what_one_user_meets_is_no_pass() -> None:
     assert met.value == pytest.approx(failed[candidate].mean())
 
 
+def test_a_slow_tail_is_rolled_back_where_nothing_is_known_of_the_time_before() -> None:
+    """One in twelve requests takes four times as long; the typical one doesn't."""
+    rng = np.random.default_rng(31)
+    count = 6000
+    candidate = rng.random(count) < 0.5
+    took = rng.lognormal(6, 0.3, count) * np.where(candidate & (rng.random(count) < 0.08), 4.0, 1.0)
+    done = replayed(np.arange(count) / 5, np.arange(count), candidate, {Metric.LATENCY: took})
+    assert (done.conclusion, done.metric) == (Conclusion.ROLLBACK, "latency")
+    assert "at the 95th percentile" in done.reason
+    met = done.gates[0].verdict.candidate_met, done.gates[0].verdict.stable_met
+    slow = [one.slow for one in met if one is not None and one.slow is not None]
+    assert slow[0] > 1.3 * slow[1]
+
+
 def test_what_is_missing_because_it_was_slow_is_no_pass() -> None:
     """What is left of the candidate's latencies looks fine."""
     rng = np.random.default_rng(26)
