@@ -59,10 +59,10 @@ def show_interval(gate: str, interval: Interval | None) -> str:
 def show_estimate(verdict: Verdict) -> str:
     """`+391 (+240 to …) of 10 %`: a gate's estimate of harm, its interval and its margin, in one unit."""
     gate, unit = verdict.gate, " %" if verdict.gate in _RELATIVE else " points"
-    if verdict.margin is None or verdict.interval is None:
-        return show_harm(gate, verdict.harm)
     harm, interval = show_harm(gate, verdict.harm), show_interval(gate, verdict.interval)
-    between = "unknown" if interval == _UNKNOWN else interval.removesuffix(unit)
+    if verdict.margin is None:
+        return harm
+    between = "unknown" if interval in {"-", _UNKNOWN} else interval.removesuffix(unit)
     return f"{harm.removesuffix(unit)} ({between}) of {show_harm(gate, verdict.margin).removeprefix('+')}"
 
 
@@ -79,11 +79,23 @@ def show_pair(gate: str, first: float | None, second: float | None) -> str:
 
 
 def show_met(gate: str, met: Met | None) -> str:
-    """`4.91 s, p95 9.80 s, last 5 min 5.02 s`: what one arm's users met; a dash where nothing was measured."""
+    """`4.91 s (p95 9.80 s, last 5 min 5.02 s)`: what one arm's users met; a dash where nothing was measured."""
     if met is None or met.value is None:
         return "-"
-    slow = [] if met.slow is None else [f"p95 {show_value(gate, met.slow)}"]
-    return ", ".join([show_value(gate, met.value), *slow, f"{LATELY} {show_value(gate, met.lately)}"])
+    slow = "" if met.slow is None else f"p95 {show_value(gate, met.slow)}, "
+    return f"{show_value(gate, met.value)} ({slow}{show_lately(gate, met)})"
+
+
+def show_lately(gate: str, met: Met) -> str:
+    """`last 5 min 5.02 s`; a dash in place of a value where nothing was measured."""
+    return f"{LATELY} {show_value(gate, met.lately)}"
+
+
+def show_evidence(verdict: Verdict, counted: str) -> str:
+    """`4.80/1.00 s of 812/790 users`: the arms' values and how much they rest on, of what is `counted`."""
+    shown = show_pair(verdict.gate, verdict.candidate_value, verdict.stable_value)
+    counts = f"{verdict.candidate_count:,}/{verdict.stable_count:,} {counted}"
+    return counts if shown == "-" else f"{shown} of {counts}"
 
 
 def show_met_by(met: Met | None) -> str:
@@ -99,10 +111,22 @@ def has_met(verdicts: Iterable[Verdict]) -> bool:
 
 
 def evidence_unit(view: StageView) -> str:
-    """What a gate's evidence is counted in: users by their first visits, calls of an eval, or requests."""
-    if has_met(view.verdicts):
-        return "users"
-    return "calls" if view.stage.kind is StageKind.EVAL else "requests"
+    """What the evidence of a stage's gates is counted in: users' first visits, calls of an eval, or requests."""
+    if view.stage.kind is StageKind.EVAL:
+        return "calls"
+    return "visits" if has_met(view.verdicts) else "requests"
+
+
+def verdict_facts(verdict: Verdict) -> list[tuple[str, str]]:
+    """A gate's figures in words, by name: what it makes of them, on what evidence, and what users met."""
+    met = has_met([verdict])
+    facts = [
+        ("harm (between) of margin", show_estimate(verdict)),
+        ("evidence of candidate/stable", show_evidence(verdict, "visits" if met else "requests")),
+    ]
+    for arm, seen in (("candidate", verdict.candidate_met), ("stable", verdict.stable_met)):
+        facts += [(f"met on {arm}", f"{show_met(verdict.gate, seen)}, {show_met_by(seen)}")] if met else []
+    return facts
 
 
 def show_counts(view: StageView) -> str:
