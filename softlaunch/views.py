@@ -16,7 +16,7 @@ from softlaunch.store.losses import Lost, read_lost
 from softlaunch.store.outcomes import StageOutcomes, read_outcomes
 from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
-from softlaunch.store.stages import StageRecord, figures, read_stages, read_verdicts
+from softlaunch.store.stages import StageRecord, figures, has_verdicts_of, read_stages, read_verdicts
 from softlaunch.store.tables import ReleaseRow, TransitionRow
 from softlaunch.verdict import Outcome, Role, Verdict
 
@@ -100,12 +100,14 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
 
 
 def _stage_view(session: Session, release: Release, stage: Stage, record: StageRecord) -> StageView:
-    kept = read_verdicts(session, release.id, stage.position)
-    running = record.state == "running" and "panel" in record.evidence
-    verdicts = (
-        Panel.load(release.policy, stage, record.evidence["panel"]).verdicts() if running else tuple(kept.values())
+    """Verdicts are final where the gates had the last word; a stage that a person ended stays as it was last seen."""
+    ended = record.ended_at
+    is_final = record.state == "passed" or (
+        ended is not None and has_verdicts_of(session, release.id, stage.position, ended)
     )
-    return StageView(stage, record, verdicts)
+    if "panel" in record.evidence and not is_final:
+        return StageView(stage, record, Panel.load(release.policy, stage, record.evidence["panel"]).verdicts())
+    return StageView(stage, record, tuple(read_verdicts(session, release.id, stage.position).values()))
 
 
 def _history(session: Session, release_id: str) -> tuple[Step, ...]:

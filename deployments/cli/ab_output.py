@@ -8,12 +8,13 @@ from typing import Any
 from rich.text import Text
 
 from deployments.cli.output import console, print_table
+from deployments.cli.verdicts import verdict_table
 from softlaunch.ab.analysis import change
 from softlaunch.ab.power import MetricPlan, TrialPlan
 from softlaunch.ab.views import TrialView
 from softlaunch.reports.ab_page import saving_means, trial_title
 from softlaunch.reports.change_words import unit_of
-from softlaunch.reports.wording import show_duration, show_harm, show_moment, show_value
+from softlaunch.reports.wording import evidence_unit, show_duration, show_moment, show_value
 from softlaunch.verdict import Interval
 from softlaunch.visible import one_line
 
@@ -131,9 +132,9 @@ def show_trial(trial: TrialView) -> None:
         ("", "A", "B", "B - A", "at its end", "at any time", "p"),
         rows,
     )
-    for verdict in trial.view.stages[0].verdicts:
-        harm = show_harm(verdict.gate, verdict.harm)
-        _say(f"gate {verdict.gate}: {verdict.outcome} ({harm}): {verdict.reason}")
+    stage = trial.view.stages[0]
+    if stage.verdicts:
+        console.print("", verdict_table("guarded by", stage.verdicts, evidence_unit(stage), arms="B/A"))
 
 
 def _bounds(interval: Interval) -> str:

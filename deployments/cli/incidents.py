@@ -11,6 +11,7 @@ from softlaunch.clock import utc_now
 from softlaunch.errors import SoftlaunchError
 from softlaunch.notices.links import Links
 from softlaunch.notices.runbooks import read_runbook
+from softlaunch.reports.wording import verdict_facts
 from softlaunch.settings import Settings
 from softlaunch.store.incidents import Recorded, close_incident, list_incidents, read_incident
 from softlaunch.store.news import IncidentKind
@@ -100,7 +101,7 @@ def _row(one: Recorded) -> tuple[object, ...]:
 
 def _facts(one: Recorded) -> list[str]:
     links = Links.of(Settings())
-    facts = [f"  {key.replace('_', ' ')}: {value}" for key, value in one.evidence.items()]
+    facts = [f"  {key}: {value}" for key, value in _evidence(one)]
     facts.append(f"opened {one.opened_at:%Y-%m-%d %H:%M:%S} UTC, reported {one.seen} times")
     if one.resolved_at is not None:
         facts.append(f"resolved {one.resolved_at:%Y-%m-%d %H:%M:%S} UTC by {one.resolved_by}: {one.resolution}")
@@ -108,6 +109,13 @@ def _facts(one: Recorded) -> list[str]:
         facts.append(f"report: {links.report(one.release_id)}")
     facts.append(f"runbook: {links.runbook(one.kind)} (softlaunch incidents runbook {one.kind})")
     return facts
+
+
+def _evidence(one: Recorded) -> list[tuple[str, Any]]:
+    """A gate's figures in their units; whatever else opened an incident, as it was kept."""
+    if one.verdict is None:
+        return [(key.replace("_", " "), value) for key, value in one.evidence.items()]
+    return [("gate", one.verdict.gate), ("reason", one.verdict.reason), *verdict_facts(one.verdict)]
 
 
 def _json(one: Recorded) -> dict[str, Any]:

@@ -14,25 +14,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from deployments.cli.ledger import ledger
 from deployments.cli.output import console
+from deployments.cli.verdicts import verdict_table
 from softlaunch.clock import utc_now
 from softlaunch.reports.likeness import show_shadow
-from softlaunch.reports.wording import outcome_rows, show_counts, show_harm, show_value
+from softlaunch.reports.wording import evidence_unit, outcome_rows, show_counts
 from softlaunch.store.database import Database
 from softlaunch.store.releases import find_live
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.verdict import Outcome, Verdict
+from softlaunch.verdict import Outcome
 from softlaunch.views import ReleaseView, StageView, read_view
 from softlaunch.visible import one_line, visible
 
 _MARKS = {"waiting": Text("·", "dim"), "running": Text("▶", "cyan"), "passed": Text("✔", "green")}
 _ENDED_BADLY = Text("✘", "red")
-_COLOURS = {
-    Outcome.PASS: "green",
-    Outcome.FAIL: "red",
-    Outcome.ERROR: "red",
-    Outcome.INCONCLUSIVE: "yellow",
-    Outcome.REVIEW: "yellow",
-}
 
 
 def render(view: ReleaseView) -> RenderableType:
@@ -52,7 +46,7 @@ def render(view: ReleaseView) -> RenderableType:
         _stage_table(view),
     ]
     if shown.verdicts:
-        parts.append(_verdict_table(shown))
+        parts.append(verdict_table(shown.stage.name, shown.verdicts, evidence_unit(shown)))
     became = outcome_rows(view.outcomes)
     if became:
         parts.append(_outcome_table(became))
@@ -98,38 +92,12 @@ def _lasted(stage: StageView) -> str:
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
-def _verdict_table(stage: StageView) -> Group:
-    """A line a gate; what a gate that doesn't pass has to say stands below."""
-    columns = ("gate", "verdict", "candidate", "stable", "harm", "margin")
-    table = Table(*columns, box=None, pad_edge=False, header_style="dim", title=stage.stage.name, title_justify="left")
-    for verdict in stage.verdicts:
-        table.add_row(*_verdict_cells(verdict))
-    reasons = [
-        Text(one_line(f"  {verdict.gate}: {verdict.reason}"), style="dim")
-        for verdict in stage.verdicts
-        if verdict.outcome is not Outcome.PASS
-    ]
-    return Group(table, *reasons)
-
-
 def _outcome_table(rows: list[tuple[str, str, str]]) -> Table:
     """What became of each arm's requests: every one counts, also those that no gate holds against anybody."""
     table = Table("outcome", "candidate", "stable", box=None, pad_edge=False, header_style="dim")
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def _verdict_cells(verdict: Verdict) -> list[RenderableType]:
-    gate = verdict.gate
-    return [
-        gate,
-        Text(verdict.outcome, style=_COLOURS[verdict.outcome]),
-        show_value(gate, verdict.candidate_value),
-        show_value(gate, verdict.stable_value),
-        show_harm(gate, verdict.harm),
-        show_harm(gate, verdict.margin),
-    ]
 
 
 def _exposure(view: ReleaseView) -> str:

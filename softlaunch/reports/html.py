@@ -25,7 +25,7 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = {name: getattr(wording, name) for name in dir(wording) if name.startswith("show_")}
+    shown = {name: getattr(wording, name) for name in dir(wording) if name.startswith(("show_", "has_"))}
     environment.globals.update(shown)
     environment.filters.update(shown)
     return environment

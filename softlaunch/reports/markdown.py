@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from softlaunch.notices.links import Links, is_address
 from softlaunch.reports.likeness import show_shadow
 from softlaunch.reports.wording import (
+    evidence_unit,
+    has_met,
     outcome_rows,
     show_counts,
+    show_evidence,
     show_exposure,
     show_harm,
     show_interval,
+    show_met,
     show_moment,
     show_value,
 )
 from softlaunch.store.news import IncidentKind
-from softlaunch.verdict import Outcome
+from softlaunch.verdict import Met, Outcome
 from softlaunch.views import ReleaseView, StageView
 from softlaunch.visible import one_line, visible
 
@@ -40,22 +44,30 @@ def stage_markdown(view: ReleaseView, stage: StageView, links: Links) -> str:
 
 
 def stage_table(stage: StageView) -> list[Mapping[str, str]]:
-    """A row a gate, for a table that can be sorted; empty where no gate has judged anything."""
+    """A row a gate, for a table that can be sorted; empty where no gate has judged anything.
+
+    An arm's figures are what its users met; where nobody can tell, those of the evidence.
+    """
+    known, counted = has_met(stage.verdicts), evidence_unit(stage)
     return [
         {
             "gate": verdict.gate,
             "role": str(verdict.role),
             "verdict": str(verdict.outcome),
-            "candidate": show_value(verdict.gate, verdict.candidate_value),
-            "stable": show_value(verdict.gate, verdict.stable_value),
+            "candidate": _arm(verdict.gate, verdict.candidate_met, verdict.candidate_value, known=known),
+            "stable": _arm(verdict.gate, verdict.stable_met, verdict.stable_value, known=known),
             "harm": show_harm(verdict.gate, verdict.harm),
             "interval": show_interval(verdict.gate, verdict.interval),
             "margin": show_harm(verdict.gate, verdict.margin),
-            "candidate / stable": f"{verdict.candidate_count:,} / {verdict.stable_count:,}",
+            "evidence": show_evidence(verdict, counted),
             "why": verdict.reason,
         }
         for verdict in stage.verdicts
     ]
+
+
+def _arm(gate: str, met: Met | None, measured: float | None, *, known: bool) -> str:
+    return show_met(gate, met) if known else show_value(gate, measured)
 
 
 def release_markdown(view: ReleaseView, links: Links) -> str:

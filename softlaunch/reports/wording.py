@@ -1,16 +1,21 @@
 """Numbers as people read them: a value in its own unit, harm in points or percent."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from math import inf, isfinite, isinf
 
+from softlaunch.gates.plain import LATELY_MINUTES
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
 from softlaunch.release import StageKind
 from softlaunch.store.exposure import Exposure
 from softlaunch.store.outcomes import StageOutcomes
-from softlaunch.verdict import Interval, Verdict
+from softlaunch.verdict import Interval, Met, Verdict
 from softlaunch.views import StageView
 
+LATELY = f"last {LATELY_MINUTES} min"
+_UNKNOWN = "not known yet"
+_SECONDS_TELL = 100.0  # ms from which on hundredths of a second say enough
 _CENTURY = 100 * 365.25 * 86400
 _RELATIVE = frozenset(metric.value for metric in RELATIVE_METRICS)
 
@@ -45,10 +50,83 @@ def show_interval(gate: str, interval: Interval | None) -> str:
     if interval is None:
         return "-"
     if interval.lower == -inf and interval.upper == inf:
-        return "not known yet"
+        return _UNKNOWN
     unit = " %" if gate in _RELATIVE else " points"
     ends = ["…" if isinf(end) else f"{end * 100 + 0.0:+.3g}" for end in (interval.lower, interval.upper)]
     return f"{ends[0]} to {ends[1]}{unit}"
+
+
+def show_estimate(verdict: Verdict) -> str:
+    """`+391 (+240 to …) of 10 %`: a gate's estimate of harm, its interval and its margin, in one unit."""
+    gate, unit = verdict.gate, " %" if verdict.gate in _RELATIVE else " points"
+    harm, interval = show_harm(gate, verdict.harm), show_interval(gate, verdict.interval)
+    if verdict.margin is None:
+        return harm
+    between = "unknown" if interval in {"-", _UNKNOWN} else interval.removesuffix(unit)
+    return f"{harm.removesuffix(unit)} ({between}) of {show_harm(gate, verdict.margin).removeprefix('+')}"
+
+
+def show_pair(gate: str, first: float | None, second: float | None) -> str:
+    """`1.6/0.2 %`: two values, with one unit where they share it and each with its own elsewhere."""
+    pair = tuple(value for value in (first, second) if value is not None)
+    if gate == Metric.LATENCY and len(pair) == 2 and max(pair) >= 1000 and min(pair) >= _SECONDS_TELL:
+        return f"{pair[0] / 1000:.2f}/{pair[1] / 1000:.2f} s"
+    one, other = show_value(gate, first), show_value(gate, second)
+    number, _, unit = other.rpartition(" ")
+    if number and one.endswith(f" {unit}"):
+        return f"{one.removesuffix(f' {unit}')}/{other}"
+    return f"{one} / {other}" if pair else "-"
+
+
+def show_met(gate: str, met: Met | None) -> str:
+    """`4.91 s (p95 9.80 s, last 5 min 5.02 s)`: what one arm's users met; a dash where nothing was measured."""
+    if met is None or met.value is None:
+        return "-"
+    slow = "" if met.slow is None else f"p95 {show_value(gate, met.slow)}, "
+    return f"{show_value(gate, met.value)} ({slow}{show_lately(gate, met)})"
+
+
+def show_lately(gate: str, met: Met) -> str:
+    """`last 5 min 5.02 s`; a dash in place of a value where nothing was measured."""
+    return f"{LATELY} {show_value(gate, met.lately)}"
+
+
+def show_evidence(verdict: Verdict, counted: str) -> str:
+    """`4.80/1.00 s of 812/790 users`: the arms' values and how much they rest on, of what is `counted`."""
+    shown = show_pair(verdict.gate, verdict.candidate_value, verdict.stable_value)
+    counts = f"{verdict.candidate_count:,}/{verdict.stable_count:,} {counted}"
+    return counts if shown == "-" else f"{shown} of {counts}"
+
+
+def show_met_by(met: Met | None) -> str:
+    """`1,412 requests of 151 users`: how much that is; a dash where nothing was measured."""
+    if met is None or not met.requests:
+        return "-"
+    return f"{met.requests:,} requests" + (f" of {met.users:,} users" if met.users else "")
+
+
+def has_met(verdicts: Iterable[Verdict]) -> bool:
+    """Whether anything is known of what users met, besides the evidence of the gates."""
+    return any(verdict.candidate_met or verdict.stable_met for verdict in verdicts)
+
+
+def evidence_unit(view: StageView) -> str:
+    """What the evidence of a stage's gates is counted in: users' first visits, calls of an eval, or requests."""
+    if view.stage.kind is StageKind.EVAL:
+        return "calls"
+    return "visits" if has_met(view.verdicts) else "requests"
+
+
+def verdict_facts(verdict: Verdict) -> list[tuple[str, str]]:
+    """A gate's figures in words, by name: what it makes of them, on what evidence, and what users met."""
+    met = has_met([verdict])
+    facts = [
+        ("harm (between) of margin", show_estimate(verdict)),
+        ("evidence of candidate/stable", show_evidence(verdict, "visits" if met else "requests")),
+    ]
+    for arm, seen in (("candidate", verdict.candidate_met), ("stable", verdict.stable_met)):
+        facts += [(f"met on {arm}", f"{show_met(verdict.gate, seen)}, {show_met_by(seen)}")] if met else []
+    return facts
 
 
 def show_counts(view: StageView) -> str:

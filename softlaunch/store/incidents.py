@@ -9,7 +9,9 @@ from sqlmodel import Session, col, select
 
 from softlaunch.errors import NotFoundError
 from softlaunch.store.news import IncidentKind, Severity, resolve_incident
+from softlaunch.store.stages import verdict_of
 from softlaunch.store.tables import IncidentRow
+from softlaunch.verdict import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,14 @@ class Recorded:
     def open(self) -> bool:
         """Whether nobody has resolved it."""
         return self.resolved_at is None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The verdict of the gate that took a candidate back; None where something else opened the incident."""
+        held = self.evidence
+        if "gate" not in held or "candidate_value" not in held:
+            return None
+        return verdict_of(held, held["gate"], Outcome.FAIL, held.get("reason", ""))
 
 
 def list_incidents(session: Session, app: str | None, limit: int, *, resolved: bool) -> list[Recorded]:

@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from math import inf, isfinite
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from softlaunch.release import Stage
 from softlaunch.store.tables import StageRow, VerdictRow
-from softlaunch.verdict import Interval, Outcome, Role, Verdict
+from softlaunch.verdict import Interval, Met, Outcome, Role, Verdict
+
+_NUMBERS = frozenset({"harm", "margin", "candidate_count", "stable_count", "candidate_value", "stable_value"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,30 +136,48 @@ def read_verdicts(session: Session, release_id: str, position: int) -> dict[str,
         .where(VerdictRow.release_id == release_id, VerdictRow.position == position)
         .order_by(col(VerdictRow.id))
     )
-    return {row.gate: _verdict(row) for row in rows}
-
-
-def figures(verdict: Verdict) -> dict[str, Any]:
-    """A verdict's numbers as JSON values; an open end of its interval is null."""
-    numbers = asdict(verdict)
-    interval = verdict.interval
-    numbers["interval"] = None if interval is None else [_finite(interval.lower), _finite(interval.upper)]
     return {
-        key: _finite(value) if isinstance(value, float) else value
-        for key, value in numbers.items()
-        if key not in {"gate", "outcome", "reason", "role"}
+        row.gate: verdict_of(row.figures, row.gate, Outcome(row.outcome), row.reason, Role(row.role)) for row in rows
     }
 
 
-def _finite(value: float) -> float | None:
-    return value if abs(value) != float("inf") and value == value else None  # noqa: PLR0124  (NaN differs from itself)
+def has_verdicts_of(session: Session, release_id: str, position: int, moment: datetime) -> bool:
+    """Whether verdicts of a stage were kept at this moment."""
+    kept = select(VerdictRow.id).where(
+        VerdictRow.release_id == release_id, VerdictRow.position == position, VerdictRow.decided_at == moment
+    )
+    return session.exec(kept.limit(1)).first() is not None
 
 
-def _verdict(row: VerdictRow) -> Verdict:
-    numbers = dict(row.figures)
-    bounds = numbers.pop("interval", None)
-    interval = None
-    if bounds is not None:
-        lower, upper = bounds
-        interval = Interval(float("-inf") if lower is None else lower, float("inf") if upper is None else upper)
-    return Verdict(row.gate, Outcome(row.outcome), row.reason, Role(row.role), interval=interval, **numbers)
+def figures(verdict: Verdict) -> dict[str, Any]:
+    """A verdict's numbers as JSON values; an open end of its interval is null, and so is `met` where it isn't known."""
+    numbers = asdict(verdict)
+    arms = {"candidate": numbers.pop("candidate_met"), "stable": numbers.pop("stable_met")}
+    met = {arm: held and {key: _finite(value) for key, value in held.items()} for arm, held in arms.items()}
+    interval = verdict.interval
+    numbers["interval"] = None if interval is None else [_finite(interval.lower), _finite(interval.upper)]
+    shown = {key: _finite(value) for key, value in numbers.items() if key not in {"gate", "outcome", "reason", "role"}}
+    return {**shown, "met": met if any(met.values()) else None}
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def verdict_of(
+    numbers: Mapping[str, Any], gate: str, outcome: Outcome, reason: str, role: Role = Role.REQUIRED
+) -> Verdict:
+    """The verdict whose numbers these `figures` are; those that were kept before `met` was known have none."""
+    known = {key: value for key, value in numbers.items() if key in _NUMBERS}
+    bounds, met = numbers.get("interval"), numbers.get("met") or {}
+    candidate, stable = (None if met.get(arm) is None else Met(**met[arm]) for arm in ("candidate", "stable"))
+    return Verdict(
+        gate, outcome, reason, role, interval=_interval(bounds), candidate_met=candidate, stable_met=stable, **known
+    )
+
+
+def _interval(bounds: tuple[float | None, float | None] | None) -> Interval | None:
+    if bounds is None:
+        return None
+    lower, upper = bounds
+    return Interval(-inf if lower is None else lower, inf if upper is None else upper)

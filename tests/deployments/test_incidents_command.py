@@ -1,5 +1,6 @@
 """What `softlaunch incidents`, `notices` and `slack` say."""
 
+from math import inf
 from pathlib import Path
 
 import orjson
@@ -10,6 +11,23 @@ from deployments.cli.exits import Exit
 from softlaunch.clock import utc_now
 from softlaunch.store.database import Database
 from softlaunch.store.news import Incident, IncidentKind, open_incident
+from softlaunch.store.stages import figures
+from softlaunch.verdict import Interval, Met, Outcome, Verdict
+
+FAILED = Verdict(
+    "latency",
+    Outcome.FAIL,
+    "",
+    harm=3.91,
+    interval=Interval(2.4, inf),
+    margin=0.1,
+    candidate_count=812,
+    stable_count=790,
+    candidate_value=4800.0,
+    stable_value=1000.0,
+    candidate_met=Met(1412, 151, 4912.0, 9800.0, 5020.0, 300),
+    stable_met=Met(12790, 2783, 1000.0, 2013.0),
+)
 
 
 @pytest.fixture
@@ -45,6 +63,27 @@ def test_an_incident_is_listed_shown_and_resolved(softlaunch: Run, incident: int
     assert orjson.loads(softlaunch("incidents", "--json").out) == []
     (kept,) = orjson.loads(softlaunch("incidents", "list", "--all", "--json").out)
     assert kept["resolution"] == "mended"
+
+
+def test_the_incident_of_a_gate_shows_its_figures_in_their_units(softlaunch: Run, tmp_path: Path) -> None:
+    """What the gate made of it and what users met in words; JSON has the numbers."""
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    evidence = {"gate": "latency", "reason": "worse by 391 %", **figures(FAILED)}
+    told = Incident(IncidentKind.GATE_LATENCY, "bot", None, "bot-1:gate_latency", "latency: worse", evidence)
+    with database.begin() as session:
+        open_incident(session, told, utc_now())
+    database.close()
+    shown = softlaunch("incidents", "show", "1").out
+    for line in (
+        "  reason: worse by 391 %\n",
+        "  harm (between) of margin: +391 (+240 to …) of 10 %\n",
+        "  evidence of candidate/stable: 4.80/1.00 s of 812/790 visits\n",
+        "  met on candidate: 4.91 s (p95 9.80 s, last 5 min 5.02 s), 1,412 requests of 151 users\n",
+        "  met on stable: 1.00 s (p95 2.01 s, last 5 min -), 12,790 requests of 2,783 users\n",
+    ):
+        assert line in shown
+    (listed,) = orjson.loads(softlaunch("incidents", "list", "--json").out)
+    assert listed["evidence"] == evidence
 
 
 def test_an_unknown_incident_is_refused(softlaunch: Run) -> None:

@@ -11,7 +11,7 @@ from softlaunch.release import Release, Stage, StageKind, State
 from softlaunch.store.exposure import Exposure
 from softlaunch.store.stages import StageRecord
 from softlaunch.variant import Sampling, Variant
-from softlaunch.verdict import Interval, Outcome, Role, Verdict
+from softlaunch.verdict import Interval, Met, Outcome, Role, Verdict
 from softlaunch.views import ReleaseView, StageView, Step
 
 STABLE_TEXT = "You answer customers of a shop.\n\nBe brief. If you don't know, say so."
@@ -63,6 +63,30 @@ PASSED = (
         role=Role.GUARD,
     ),
 )
+
+
+MET = (
+    replace(
+        PASSED[0],
+        outcome=Outcome.INCONCLUSIVE,
+        reason="looks worse by 22.4 points on average lately, not yet sure",
+        candidate_met=Met(1412, 151, 0.0163, None, 0.227, 300),
+        stable_met=Met(12790, 2783, 0.002, None, 0.003, 2900),
+    ),
+    replace(
+        SLOW,
+        candidate_met=Met(1389, 151, 4912.0, 9800.0, 5020.0, 232),
+        stable_met=Met(12764, 2783, 1000.0, 2013.0, 998.0, 2891),
+    ),
+    replace(
+        PASSED[2],
+        candidate_met=Met(1389, 151, 0.000312, 0.00112, 0.000315, 232),
+        stable_met=Met(12764, 2783, 0.000398, 0.00123, 0.000401, 2891),
+    ),
+    replace(PASSED[3], candidate_met=Met(31, 20, 0.83), stable_met=Met(280, 212, 0.843, None, 0.84, 61)),
+    replace(PASSED[0], gate="hallucination", harm=None, candidate_value=None, stable_value=None),
+)
+"""Verdicts with what users met: errors that began lately, few ratings, and a metric that nobody scored."""
 
 
 def make_view(

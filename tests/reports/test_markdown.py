@@ -34,7 +34,7 @@ def test_a_stage_shows_each_gate_in_a_row() -> None:
         "+391 %",
         "+240 to … %",
         "+10 %",
-        "812 / 790",
+        "4.91/1.00 s of 812/790 requests",
         "worse by 391 %, more than the acceptable 10 %",
     ]
 
@@ -103,11 +103,11 @@ def test_what_failed_leads_to_its_report_and_its_runbook() -> None:
 def test_the_table_of_a_stage_has_the_same_figures() -> None:
     """Each gate is a row of texts that can be sorted and copied."""
     (row,) = stage_table(rolled_back().stages[3])
-    assert (row["gate"], row["verdict"], row["harm"], row["candidate / stable"]) == (
+    assert (row["gate"], row["verdict"], row["harm"], row["evidence"]) == (
         "latency",
         "fail",
         "+391 %",
-        "812 / 790",
+        "4.91/1.00 s of 812/790 requests",
     )
 
 

@@ -21,7 +21,7 @@ from softlaunch.store.stages import (
     record_verdicts,
 )
 from softlaunch.store.tables import VerdictRow
-from softlaunch.verdict import Interval, Outcome, Role
+from softlaunch.verdict import Interval, Met, Outcome, Role
 
 INFINITE, NAN = float("inf"), float("nan")
 
@@ -95,6 +95,8 @@ def test_a_verdict_is_read_back_with_its_figures(database: Database) -> None:
         stable_count=70,
         candidate_value=801.5,
         stable_value=None,
+        candidate_met=Met(9, 7, 801.5, 1900.0, None, 0),
+        stable_met=Met(),
     )
     with database.begin() as session:
         record_verdicts(session, release_id, 2, [verdict], NOON)
@@ -102,12 +104,37 @@ def test_a_verdict_is_read_back_with_its_figures(database: Database) -> None:
         assert read_verdicts(session, release_id, 2) == {"latency": verdict}
 
 
+def test_a_verdict_that_was_kept_before_it_was_known_what_users_met_is_read(database: Database) -> None:
+    """Nothing takes its place."""
+    release_id = open_in_new_app(database)
+    kept = {"harm": 0.02, "interval": [None, 0.4], "margin": 0.1, "candidate_count": 7, "stable_count": 70}
+    row = VerdictRow(
+        release_id=release_id,
+        position=2,
+        gate="latency",
+        role="required",
+        outcome="pass",
+        reason="fine",
+        figures={**kept, "candidate_value": 801.5, "stable_value": 790.0},
+        decided_at=NOON,
+    )
+    with database.begin() as session:
+        session.add(row)
+    with database.read() as session:
+        (verdict,) = read_verdicts(session, release_id, 2).values()
+    assert (verdict.interval, verdict.candidate_value) == (Interval(-INFINITE, 0.4), 801.5)
+    assert (verdict.candidate_met, verdict.stable_met) == (None, None)
+
+
 @pytest.mark.parametrize("number", [INFINITE, -INFINITE, NAN])
 def test_figures_are_finite_or_null(database: Database, number: float) -> None:
     """What JSON has no number for is stored as unknown, which every database accepts."""
     release_id = open_in_new_app(database)
-    verdict = make_verdict(harm=number, candidate_value=number, interval=Interval(-INFINITE, INFINITE))
+    verdict = make_verdict(
+        harm=number, candidate_value=number, interval=Interval(-INFINITE, INFINITE), stable_met=Met(1, 1, number)
+    )
     shown = json.loads(json.dumps(figures(verdict), allow_nan=False))
     assert (shown["harm"], shown["candidate_value"], shown["interval"]) == (None, None, [None, None])
+    assert (shown["met"]["candidate"], shown["met"]["stable"]["value"]) == (None, None)
     with database.begin() as session:
         record_verdicts(session, release_id, 2, [verdict], NOON)

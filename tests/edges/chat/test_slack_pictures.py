@@ -9,7 +9,7 @@ import orjson
 import pytest
 from block_kit import page
 from builders import NOON
-from reports.release_views import make_view, rolled_back
+from reports.release_views import MET, SLOW, make_view, rolled_back
 from slack_scene import LINKS
 from slack_sdk.models.blocks import Block
 
@@ -23,6 +23,7 @@ from softlaunch.store.incidents import Recorded
 from softlaunch.store.news import Event, IncidentKind
 from softlaunch.store.outbox import Notice
 from softlaunch.store.questions import OpenQuestion, Settled
+from softlaunch.store.stages import figures
 
 PINNED = Path(__file__).parent / "messages.json"
 ASKED = OpenQuestion(
@@ -35,7 +36,7 @@ def notice(event: Event, text: str) -> Notice:
     return Notice(3, "support-bot", "support-bot-1", "release:support-bot-1", event, {}, text, NOON)
 
 
-FIGURES = {"gate": "latency", "harm": 3.91, "margin": 0.1, "candidate_value": 4912.0, "stable_value": 1000.0}
+FIGURES = {"gate": "latency", "reason": MET[1].reason, **figures(MET[1])}
 DRIFT = {"check": "support-bot-drift-2", "cause": "model", "step": "pin", "steps": ["pin", "new_baseline"]}
 
 
@@ -56,6 +57,7 @@ def settled(answer: Answer, by: str = "", reason: str = "") -> list[Block]:
 MESSAGES = {
     "head of a live release": head_blocks(make_view(State.CANARY, 3), LINKS),
     "head of a release that was taken back": head_blocks(rolled_back(), LINKS),
+    "head of a release whose users came back": head_blocks(rolled_back(MET), LINKS),
     "head of a promoted release": head_blocks(make_view(), LINKS),
     "reply": blocks_of(Letter(notice(Event.SAID, "support-bot: canary 5 % begins (shadow passed).")), LINKS),
     "question": question_blocks(Settled(ASKED, Answer.PENDING, "", "", None)),
@@ -71,8 +73,15 @@ MESSAGES = {
         ),
         LINKS,
     ),
+    "incident of an older ledger": blocks_of(
+        incident(IncidentKind.GATE_LATENCY, "support-bot: taken back.", {"gate": "latency", **figures(SLOW)}), LINKS
+    ),
     "incident for a ticket": blocks_of(
-        incident(IncidentKind.APPROVAL_EXPIRED, "support-bot: nobody answered in time what was asked at canary 5 %."),
+        incident(
+            IncidentKind.APPROVAL_EXPIRED,
+            "support-bot: nobody answered in time what was asked at canary 5 %.",
+            {"stage": "canary 5 %", "question": "enter_stage"},
+        ),
         LINKS,
     ),
     "incident of drift": blocks_of(

@@ -5,8 +5,16 @@ from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject
 from softlaunch.edges.chat.slack.shapes import HEADER, bar, button, buttons, clip, context, escape, link, section, words
 from softlaunch.notices.links import Links
 from softlaunch.release import StageKind, State
-from softlaunch.reports.wording import show_exposure, show_harm
-from softlaunch.verdict import Outcome, Verdict
+from softlaunch.reports.wording import (
+    LATELY,
+    evidence_unit,
+    has_met,
+    show_exposure,
+    show_harm,
+    show_interval,
+    show_pair,
+)
+from softlaunch.verdict import Met, Outcome, Verdict
 from softlaunch.views import ReleaseView, StageView
 from softlaunch.visible import one_line
 
@@ -19,6 +27,8 @@ _STATES = {
 }
 _STAGES = {"waiting": "·", "running": "▶", "passed": "✔"}
 _OUTCOMES = {Outcome.PASS: "✔", Outcome.FAIL: "✘", Outcome.ERROR: "!", Outcome.INCONCLUSIVE: "…"}
+
+_PHONE = 45
 
 
 def head_text(view: ReleaseView) -> str:
@@ -79,16 +89,33 @@ def _judged(view: ReleaseView) -> StageView | None:
 
 
 def _table(stage: StageView) -> str:
-    """A line a gate: verdict, harm so far as a share of the margin, and both in figures. Fits a phone."""
-    rows = [_row(verdict) for verdict in stage.verdicts[:12]]
-    return f"{escape(stage.stage.name)}\n```" + "\n".join(rows) + "```"
+    """A gate's verdict, harm so far as a share of the margin, and both in figures; below it what users met."""
+    counted = evidence_unit(stage)
+    rows = [line for verdict in stage.verdicts[:12] for line in _rows(verdict, counted)]
+    title = f"{stage.stage.name}: candidate/stable" if has_met(stage.verdicts) else stage.stage.name
+    return f"{escape(title)}\n```" + "\n".join(rows) + "```"
 
 
-def _row(verdict: Verdict) -> str:
+def _rows(verdict: Verdict, counted: str) -> list[str]:
+    """Lines that fit a phone."""
     share = 0.0 if verdict.harm is None or not verdict.margin else verdict.harm / verdict.margin
     harm, margin = show_harm(verdict.gate, verdict.harm), show_harm(verdict.gate, verdict.margin)
     gate = one_line(clip(verdict.gate, 13)).replace("`", "'")
-    return escape(f"{_OUTCOMES[verdict.outcome]} {gate:<13} {bar(share, 8)} {harm} of {margin}")
+    lines = [f"{_OUTCOMES[verdict.outcome]} {gate:<13} {bar(share, 8)} {harm} of {margin}"]
+    if has_met([verdict]):
+        evidence = f"{verdict.candidate_count:,}/{verdict.stable_count:,} {counted}"
+        lines += [f"  {show_interval(verdict.gate, verdict.interval)}, {evidence}", *_met(verdict)]
+    return [escape(line) for line in lines]
+
+
+def _met(verdict: Verdict) -> list[str]:
+    gate, candidate, stable = verdict.gate, verdict.candidate_met or Met(), verdict.stable_met or Met()
+    met, lately = show_pair(gate, candidate.value, stable.value), show_pair(gate, candidate.lately, stable.lately)
+    line = f"  met {met}, {LATELY} {lately}"
+    lines = [line] if len(line) <= _PHONE else [f"  met {met}", f"  {LATELY} {lately}"]
+    if candidate.slow is not None or stable.slow is not None:
+        lines.append(f"  p95 {show_pair(gate, candidate.slow, stable.slow)}")
+    return lines
 
 
 def _links(view: ReleaseView, links: Links) -> str:

@@ -19,6 +19,7 @@ from softlaunch.edges.chat.slack.shapes import (
     words,
 )
 from softlaunch.notices.links import Links
+from softlaunch.reports.wording import verdict_facts
 from softlaunch.store.incidents import Recorded
 from softlaunch.store.news import Event, Severity
 from softlaunch.store.outbox import Notice
@@ -80,7 +81,7 @@ def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Bl
     mark = _MARK_OF[incident.severity]
     head = f"{mark} *{incident.kind.words}* ({incident.severity})\n{words(incident.summary, 2000)}"
     runbook = links.runbook(incident.kind)
-    shown = [f"{key.replace('_', ' ')}: {code(str(value), 200)}" for key, value in _figures(incident)]
+    shown = [f"{key}: {code(str(value), 200)}" for key, value in _figures(incident)]
     row = opens("Runbook", OPEN_LINKS[0], runbook)
     paths = [] if row else [link("Runbook", runbook)]
     if incident.release_id is not None:
@@ -90,7 +91,7 @@ def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Bl
     row += opens("Run in Prefect", OPEN_LINKS[2], letter.run_url)
     blocks: list[Block] = [section(head)]
     if shown:
-        blocks.append(context("   ".join(shown)))
+        blocks.append(context(("   " if incident.verdict is None else "\n").join(shown)))
     if paths:
         blocks.append(context("  ·  ".join(paths)))
     return [*blocks, *buttons(*row), *buttons(*_steps(incident)), *_written(letter.notice)]
@@ -112,9 +113,11 @@ def _steps(incident: Recorded) -> list[ButtonElement]:
 
 
 def _figures(incident: Recorded) -> list[tuple[str, str | int]]:
-    """What of the evidence is short enough to be read on a phone."""
+    """A gate's figures in their units; elsewhere what of the evidence is short enough to be read on a phone."""
+    if incident.verdict is not None:
+        return [("gate", incident.verdict.gate), *verdict_facts(incident.verdict)]
     plain = [(key, value) for key, value in incident.evidence.items() if isinstance(value, str | int | float)]
-    return [(key, f"{value:.4g}" if isinstance(value, float) else value) for key, value in plain][:8]
+    return [(key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value) for key, value in plain][:8]
 
 
 def _written(notice: Notice) -> list[Block]:
