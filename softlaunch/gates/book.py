@@ -154,7 +154,7 @@ class Book:
     @classmethod
     def _blank(cls, share: float, rule: VisitRule, channels: dict[Metric, Channel]) -> Self:
         columns = sum(len(channel.names) for channel in channels.values())
-        learnt = (Way.FIRST, Way.VISIT, Way.LONG)  # a round's visits are like any other of their length
+        learnt = (Way.FIRST, Way.ROUND, Way.LONG)  # first visits are like any other of their length
         return cls(
             share,
             rule,
@@ -255,7 +255,7 @@ class Book:
     def _bet(self, entries: Entries, way: Way) -> None:
         if not len(entries):
             return
-        bets, known = self._bets_of(way), self.known[Way.VISIT if way is Way.ROUND else way]
+        bets, known = self._bets_of(way), self.known[Way.ROUND if way is Way.VISIT else way]
         for metric, channel in self.channels.items():
             arm, columns = self._entries(metric, entries)
             share = self._share_of(arm, way)
