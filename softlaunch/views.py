@@ -101,13 +101,17 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
 
 def _stage_view(session: Session, release: Release, stage: Stage, record: StageRecord) -> StageView:
     """Verdicts are final where the gates had the last word; a stage that a person ended stays as it was last seen."""
-    ended = record.ended_at
-    is_final = record.state == "passed" or (
-        ended is not None and has_verdicts_of(session, release.id, stage.position, ended)
-    )
-    if "panel" in record.evidence and not is_final:
-        return StageView(stage, record, Panel.load(release.policy, stage, record.evidence["panel"]).verdicts())
+    panel = record.evidence.get("panel")
+    if panel is not None and (record.state == "running" or _ended_by_people(session, release, record, panel)):
+        return StageView(stage, record, Panel.load(release.policy, stage, panel).verdicts())
     return StageView(stage, record, tuple(read_verdicts(session, release.id, stage.position).values()))
+
+
+def _ended_by_people(session: Session, release: Release, record: StageRecord, panel: Mapping[str, Any]) -> bool:
+    """Whether no gate had the last word. Panels from before it was kept what users met are left as they are."""
+    if record.state == "passed" or record.ended_at is None or "plain" not in panel:
+        return False
+    return not has_verdicts_of(session, release.id, record.position, record.ended_at)
 
 
 def _history(session: Session, release_id: str) -> tuple[Step, ...]:
