@@ -12,8 +12,13 @@ import pytest
 from builders import ANNA, APP, NOON, Scene, ScriptedTelemetry, make_policy, make_release
 from release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
 
+from deployments.cli.ab_output import show_trial
+from deployments.cli.live import render
 from deployments.cli.output import console
 from deployments.cli.verdicts import verdict_table
+from softlaunch.ab.analysis import Analysis
+from softlaunch.ab.kept import KeptLook
+from softlaunch.ab.kept import to_json as to_kept
 from softlaunch.ab.views import TrialView
 from softlaunch.driving.ending import roll_back
 from softlaunch.edges.telemetry.interface import Reading, Scope
@@ -173,6 +178,22 @@ def test_the_page_of_a_test_shows_what_users_met() -> None:
     assert "errors inconclusive 1.6 % last 5 min 22.7 % 1,412 requests of 151 users 0.2 % last 5 min 0.3 %" in text
     assert "latency fail 4.91 s p95 9.80 s" in text
     assert "errors pass 0.1 % 812 seen 0.2 % 790 seen" in text_of(render_trial(make_trial(PASSED)))
+
+
+def test_both_status_commands_show_what_users_met(capsys: pytest.CaptureFixture[str]) -> None:
+    """The terminal that watches draws the same; of an A/B test B comes first."""
+    analysis = to_kept(Analysis(units=(2783, 151), split_p=0.4, metrics=(), savings=(), missing=()))
+    trial = replace(make_trial(MET[:1]), looks=(KeptLook(1, 0, "", "", analysis, NOON),))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(console, "_width", 100)
+        console.print(render(make_view(State.CANARY, 3, verdicts=MET[:1])))
+        watched = capsys.readouterr().out
+        show_trial(trial)
+        tested = capsys.readouterr().out
+    assert "canary 50 %: candidate/stable" in watched
+    assert "guarded by: B/A" in tested
+    for shown in (watched, tested):
+        assert "errors  inconclusive  1.6/0.2 %     22.7/0.3 %  -0.1 (-2 to +0.75) of 1.0 points  812/790" in shown
 
 
 def test_artifacts_show_what_users_met() -> None:
