@@ -53,6 +53,7 @@ class Regulars:
         units = self.rng.integers(0, self.users, count)
         values = {
             Metric.ERRORS: (self.rng.random(count) < 0.02).astype(np.float64),
+            Metric.UNUSABLE: (self.rng.random(count) < 0.01).astype(np.float64),
             Metric.LATENCY: 800 * np.exp(self._slow[units] + self.rng.normal(0, 0.4, count)),
             Metric.COST: 1e-5 * np.exp(self._slow[units] / 2 + self.rng.normal(0, 0.3, count)),
             Metric.SATISFACTION: (self.rng.random(count) < self._happy[units]).astype(np.float64),
