@@ -10,31 +10,19 @@ import shutil
 import threading
 import time
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from builders import FakeEvaluator
+from models_of_arms import await_canaries, drive_all, open_now, record, running
 from servers import running_gateway, stream_events
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.look import Eyes
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.policy.model import Policy
-from softlaunch.registry.ledger import record_variant
-from softlaunch.route import Serving
 from softlaunch.store.database import Database
-from softlaunch.store.releases import Actor, FencedError, Opening, open_release, read_release
-from softlaunch.store.routes import serving_to_json
-from softlaunch.store.tables import AppRow, RouteRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.store.releases import read_release
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -50,7 +38,6 @@ class Provider:
     """Models named `<app>/<arm>`; `fault` strikes by a draw that the app and the request's number seed."""
 
     fault: str
-    url: str = ""
     began: float = field(default_factory=time.monotonic)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -83,31 +70,6 @@ class Provider:
         return random.Random(zlib.crc32(f"{app}/{arm}/{question}".encode())).random() < rate
 
 
-@contextmanager
-def running(provider: Provider) -> Iterator[None]:
-    """Serve in a thread with its own event loop."""
-    loop = asyncio.new_event_loop()
-    application = web.Application()
-    application.router.add_post("/v1/chat/completions", provider.answer)
-    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
-
-    async def start() -> None:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
-        provider.url = "http://127.0.0.1:{}/v1".format(*runner.addresses[0][1:])
-
-    loop.run_until_complete(start())
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-
-
 def policy_of(app: str) -> Policy:
     """One stage that lasts longer than the users come: only harm ends it."""
     stage = {"weight_percent": 50, "margin_factor": 1, "minimum_time": 600, "deadline": 1200}
@@ -121,53 +83,6 @@ def policy_of(app: str) -> Policy:
             "gateway": {"breaker": {"minimum_requests": 5}},
         }
     )
-
-
-def open_all(database: Database, provider: Provider, apps: list[str]) -> dict[str, str]:
-    """Record the apps and open a release of each; returns the releases' ids by app."""
-    now = datetime.now(UTC)
-    prompt = PromptVersion(name="p", version="1.0.0", messages=(PromptMessage(role="system", content="Answer."),))
-    found = {}
-    for app in apps:
-        arms = [
-            Variant(
-                prompt=prompt,
-                model=ModelVersion(name=arm, provider="test", model=f"{app}/{arm}", endpoint=provider.url),
-            )
-            for arm in ("stable", "candidate")
-        ]
-        policy = policy_of(app)
-        with database.begin() as session:
-            session.add(
-                AppRow(name=app, policy=policy.model_dump(mode="json"), policy_path="p", salt=app, recorded_at=now)
-            )
-            for variant in arms:
-                record_variant(session, variant, now)
-            session.flush()
-            serving = serving_to_json(Serving(salt=app, gateway=policy.gateway))
-            session.add(RouteRow(app=app, revision=1, stable_digest=arms[0].digest, serving=serving, changed_at=now))
-            session.flush()
-            opening = Opening(app, arms[0].digest, arms[1].digest, policy, "p")
-            found[app] = open_release(session, opening, Actor("test", "test"), now)
-    return found
-
-
-def drive_all(database: Database, releases: list[str], over: threading.Event) -> None:
-    """Step each release in turn until told to stop."""
-    telemetry = RequestLogTelemetry(database)
-    ttl = timedelta(seconds=60)
-    drivers = {
-        release: Driver(database, Eyes(telemetry, FakeEvaluator(steps=1)), release, utc_now, ttl)
-        for release in releases
-    }
-    tokens = {release: driver.take_over(release) for release, driver in drivers.items()}
-    while not over.wait(0.2):
-        for release in list(tokens):
-            try:
-                if drivers[release].advance(release, tokens[release]).over:
-                    del tokens[release]
-            except FencedError:
-                del tokens[release]
 
 
 async def ask(session: aiohttp.ClientSession, url: str, app: str, number: int) -> None:
@@ -203,8 +118,8 @@ def test_only_the_candidates_own_faults_take_it_back(migrated_file: Path, tmp_pa
     database = Database(database_url)
     provider = Provider(fault)
     over = threading.Event()
-    with running(provider), running_gateway(database_url) as url:
-        releases = open_all(database, provider, apps)
+    with running(provider.answer) as endpoint, running_gateway(database_url) as url:
+        releases = {app: open_now(database, record(database, endpoint, policy_of(app))) for app in apps}
         driving = threading.Thread(target=drive_all, args=(database, list(releases.values()), over))
         driving.start()
         try:
@@ -220,15 +135,3 @@ def test_only_the_candidates_own_faults_take_it_back(migrated_file: Path, tmp_pa
     database.close()
     assert {ends[app] for app in apps if app.startswith("alike")} == {"canary"}
     assert {ends[app] for app in apps if app.startswith("alone")} == {"canary" if fault == "none" else "rolled_back"}
-
-
-def await_canaries(database: Database, releases: dict[str, str]) -> None:
-    """Wait until every candidate is with users."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        with database.read() as session:
-            if all(read_release(session, release).state.value == "canary" for release in releases.values()):
-                time.sleep(1)
-                return
-        time.sleep(0.1)
-    raise AssertionError("not every release reached its canary")
