@@ -15,7 +15,7 @@ from softlaunch.gates.panel import Panel
 from softlaunch.release import Release
 from softlaunch.store.stages import StageRecord
 
-_PIECES = 4
+_PIECES = 2
 """So many pieces of the log are read again in one step, so that a driver is never silent for long."""
 
 

@@ -209,7 +209,7 @@ def test_a_long_stage_is_read_again_over_several_steps(
         if world.evidence() != known:
             break
         assert world.scene.route().beat == beats
-    assert 2 <= len(told) <= 5
+    assert 3 <= len(told) <= 10
     assert all("reading the log of this stage again, up to 12:00:" in said for said in told[:-1])
     assert "reading" not in told[-1]
     assert len(world.telemetry.again) == 1
