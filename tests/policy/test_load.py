@@ -271,6 +271,28 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             id="a deadline before the minimum time",
         ),
         pytest.param(
+            _HEAD + "shadow:\n  deadline_requests: 50",
+            "line 4: shadow.deadline_requests: 50 comes before minimum_requests, which is 100",
+            id="a deadline before the minimum number of pairs",
+        ),
+        pytest.param(
+            _HEAD
+            + "stages:\n  - {weight_percent: 5, minimum_units: 500, deadline_units: 400}\n  - {weight_percent: 100}",
+            "line 4: stages[0].deadline_units: 400 comes before minimum_units, which is 500",
+            id="a deadline before the minimum number of units",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - {weight_percent: 5}\n  - {weight_percent: 100, minimum_units: 500}",
+            "line 5: stages[1].minimum_units: at 100 % copies are compared, two of each request, and no units are "
+            "counted; say it in requests",
+            id="units where copies are compared",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - {weight_percent: 100, minimum_requests: 0}",
+            "line 4: stages[0].minimum_requests: found 0, expected greater than or equal to 1",
+            id="a minimum of nothing",
+        ),
+        pytest.param(
             _HEAD + "eval:\n  repeats: 8",
             "line 3: eval.maximum_repeats: 6 is less than repeats, which is 8",
             id="a default that a written value rules out",
