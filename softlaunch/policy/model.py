@@ -23,7 +23,7 @@ from softlaunch.policy.metric import (
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
-from softlaunch.policy.units import Duration, Margin, MarginKind
+from softlaunch.policy.units import CONVERSATION, Duration, Margin, MarginKind, Redraw
 from softlaunch.variant import Name
 from softlaunch.verdict import Role
 
@@ -229,6 +229,19 @@ class UnitPolicy(Part):
     With it a request is served only when its header `x-softlaunch-unit-signature` is HMAC-SHA256(secret, unit) in
     hexadecimal, so that who may only chat can't invent users.
     """
+
+    redraw: Redraw = None
+    """Draw each unit's arm afresh: in every epoch of this length, or in every conversation of a unit.
+
+    Left out, a unit keeps its arm for as long as the release lasts. A few hundred users can't show that a candidate is
+    fine unless each of them meets both sides; with it what gates count as a unit is a unit in one epoch.
+    """
+
+    @model_validator(mode="after")
+    def _has_conversations(self) -> Self:
+        if self.redraw == CONVERSATION and self.source is UnitSource.CONVERSATION:
+            raise KeyedError("each conversation is a unit already, whose arm is its own; leave redraw out", "redraw")
+        return self
 
     @model_validator(mode="after")
     def _can_be_signed(self) -> Self:

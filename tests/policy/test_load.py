@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from softlaunch.evals.metrics import metric_names
+from softlaunch.policy.effective import settings
 from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
 from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
 from softlaunch.policy.units import Margin, MarginKind
@@ -122,6 +123,16 @@ def test_a_policy_survives_the_ledger(tmp_path: Path, text: str) -> None:
     """A policy stored as JSON reads back equal."""
     policy = _load(tmp_path, text)
     assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
+@pytest.mark.parametrize(("written", "redraw"), [("30 min", 1800.0), ("90", 90.0), ("conversation", "conversation")])
+def test_arms_can_be_drawn_afresh(tmp_path: Path, written: str, redraw: float | str) -> None:
+    """After a time, or in each conversation; what was read survives the ledger and is shown as it was written."""
+    policy = _load(tmp_path, f"{_HEAD}unit: {{redraw: {written}}}")
+    assert policy.unit.redraw == redraw
+    assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+    shown = {one.key: one.value for one in settings(policy)}["unit.redraw"]
+    assert shown in {written, f"{written} s"}
 
 
 def test_merge_keys_and_anchors_work(tmp_path: Path) -> None:
@@ -291,6 +302,22 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             _HEAD + "stages:\n  - {weight_percent: 100, minimum_requests: 0}",
             "line 4: stages[0].minimum_requests: found 0, expected greater than or equal to 1",
             id="a minimum of nothing",
+        ),
+        pytest.param(
+            _HEAD + "unit: {redraw: often}",
+            "line 3: unit.redraw: expected a duration such as '90 s', '15 min', '2 h' or '7 d', or 'conversation', not "
+            "'often'",
+            id="an epoch in words",
+        ),
+        pytest.param(
+            _HEAD + "unit: {redraw: 5 s}",
+            "line 3: unit.redraw: expected at least '1 min', so that a user's requests can be on one side, not '5 s'",
+            id="an epoch of a moment",
+        ),
+        pytest.param(
+            _HEAD + "unit: {source: conversation, redraw: conversation}",
+            "line 3: unit.redraw: each conversation is a unit already, whose arm is its own; leave redraw out",
+            id="conversations of conversations",
         ),
         pytest.param(
             _HEAD + "eval:\n  repeats: 8",
