@@ -399,7 +399,19 @@ class Policy(Part):
                 "gates",
             )
         self._can_compare_copies()
+        self._have_a_past()
         return self
+
+    def _have_a_past(self) -> None:
+        """Raise KeyedError where a gate is adjusted for the past of units that begin afresh all the time."""
+        lasting = self.unit.redraw is None and self.unit.source is not UnitSource.CONVERSATION
+        for position, gate in enumerate(self.gates):
+            if gate.adjust_for and not lasting:
+                raise KeyedError(
+                    "units that are drawn afresh or are conversations have no past; let unit.source name users and "
+                    "leave unit.redraw out, or leave this out",
+                    *("gates", position, "adjust_for"),
+                )
 
     def _can_compare_copies(self) -> None:
         """Raise KeyedError where a gate on the copies' texts could never judge anything."""
