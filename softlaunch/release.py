@@ -89,7 +89,10 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One step of a release's plan. Times in seconds; `shadow_percent` and `control_percent` are copies nobody sees."""
+    """One step of a release's plan. Times in seconds; `shadow_percent` and `control_percent` are copies nobody sees.
+
+    Minimum numbers are the smaller arm's. Deadlines in numbers are the candidate's, and the first of all counts.
+    """
 
     position: int
     kind: StageKind
@@ -99,7 +102,10 @@ class Stage:
     control_percent: float = 0.0
     minimum_time: float = 0.0
     minimum_requests: int = 1
+    minimum_units: int = 0
     deadline: float | None = None
+    deadline_requests: int | None = None
+    deadline_units: int | None = None
     at_deadline: AtDeadline = AtDeadline.ROLL_BACK
     approval: bool = False
     margin_factor: float = 1.0
@@ -135,6 +141,7 @@ def plan(policy: Policy) -> tuple[Stage, ...]:
                 minimum_time=shadow.minimum_time,
                 minimum_requests=shadow.minimum_requests,
                 deadline=shadow.deadline,
+                deadline_requests=shadow.deadline_requests,
                 at_deadline=shadow.at_deadline,
                 margin_factor=shadow.margin_factor,
             )
@@ -149,7 +156,10 @@ def plan(policy: Policy) -> tuple[Stage, ...]:
                 control_percent=policy.control_percent if step.weight_percent == 100 else 0.0,
                 minimum_time=step.minimum_time,
                 minimum_requests=step.minimum_requests,
+                minimum_units=step.minimum_units or 0,
                 deadline=step.deadline,
+                deadline_requests=step.deadline_requests,
+                deadline_units=step.deadline_units,
                 at_deadline=step.at_deadline,
                 approval=step.approval,
                 margin_factor=step.widened,

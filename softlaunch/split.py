@@ -11,6 +11,12 @@ def unit_hash(unit: str, salt: str) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
+def drawn_afresh(pseudonym: int, occasion: str) -> int:
+    """The pseudonym of a unit on one occasion, such as an epoch: by it the unit's arm is drawn anew on each."""
+    digest = hashlib.blake2b(pseudonym.to_bytes(8, "big", signed=True) + occasion.encode(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big", signed=True)
+
+
 def position_percent(pseudonym: int, release_id: str) -> float:
     """Where a unit stands in one release's order, in [0, 100).
 

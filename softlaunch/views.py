@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from softlaunch.driving.decision import Answer
 from softlaunch.gates.panel import Panel
+from softlaunch.limits import Limit, limits
 from softlaunch.release import Release, Stage, StageKind
 from softlaunch.shadow.state import state_in
 from softlaunch.store.exposure import Exposure, read_exposure
@@ -16,7 +17,7 @@ from softlaunch.store.losses import Lost, read_lost
 from softlaunch.store.outcomes import StageOutcomes, read_outcomes
 from softlaunch.store.questions import OpenQuestion, open_questions
 from softlaunch.store.releases import to_release
-from softlaunch.store.stages import StageRecord, figures, has_verdicts_of, read_stages, read_verdicts
+from softlaunch.store.stages import StageRecord, figures, has_verdicts_of, read_stages, read_verdicts, units_in
 from softlaunch.store.tables import ReleaseRow, TransitionRow
 from softlaunch.verdict import Outcome, Role, Verdict
 
@@ -38,10 +39,28 @@ class StageView:
         candidate, stable = held.get("requests", (0, 0))
         return candidate, stable
 
+    @property
+    def units(self) -> tuple[int, int]:
+        """Units of candidate and stable; none where copies are compared."""
+        return units_in(self.record.evidence)
+
+    @property
+    def limits(self) -> list[Limit]:
+        """What a stage under way needs at least and how long it may stay undecided, as its last look left it."""
+        entered, looked = self.record.entered_at, self.record.looked_at
+        if self.record.state != "running" or self.stage.kind not in {StageKind.SHADOW, StageKind.CANARY}:
+            return []
+        if entered is None or looked is None:
+            return []
+        begun = entered + timedelta(seconds=self.record.skipped_seconds)
+        seconds = (looked - begun).total_seconds()
+        return limits(self.stage, self.record.deadlines, begun, seconds, (self.requests, self.units))
+
     def share_done(self, now: datetime) -> float:
         """How much of what the stage waits for is there, in [0, 1]; 1 once it is over.
 
-        Calls of an eval; elsewhere the mean of its time, its requests, and the required gates that pass.
+        Calls of an eval; elsewhere the mean of its time, its requests, its units where it waits for any, and the
+        required gates that pass.
         """
         entered, ended = self.record.entered_at, self.record.ended_at
         if entered is None or ended is not None:
@@ -50,11 +69,13 @@ class StageView:
         if self.stage.kind is StageKind.EVAL:
             return min(1.0, done / of) if of else 0.0
         required = [one.outcome is Outcome.PASS for one in self.verdicts if one.role is Role.REQUIRED]
-        shares = (
+        shares = [
             (now - entered).total_seconds() / max(self.stage.minimum_time, 1.0),
             done / max(self.stage.minimum_requests, 1),
             sum(required) / max(len(required), 1),
-        )
+        ]
+        if self.stage.minimum_units:
+            shares.append(min(self.units) / self.stage.minimum_units)
         return sum(min(1.0, max(0.0, share)) for share in shares) / len(shares)
 
 
@@ -151,7 +172,9 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}
             for asked in view.questions
         ],
-        "stages": [_stage_json(stage) for stage in view.stages],
+        "stages": [
+            {**_stage_json(stage), **({} if release.emergency else _limits_json(stage))} for stage in view.stages
+        ],
         "history": [
             {"at": step.happened_at, "state": step.to_state, "reason": step.reason, "actor": step.actor}
             for step in view.history
@@ -168,6 +191,12 @@ def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
         "stable": {outcome.value: stable for outcome, _, stable in seen.rows if stable},
         "excused": {"candidate": seen.excused[0], "stable": seen.excused[1]},
     }
+
+
+def _limits_json(view: StageView) -> Mapping[str, Any]:
+    """What a stage under way needs, and how long it may stay undecided, by the policy's keys; nothing of others."""
+    known = {one.key: {"met": one.met, "of": one.of} for one in view.limits}
+    return {"limits": known} if known else {}
 
 
 def _stage_json(view: StageView) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.driving.driver import Driver
 from softlaunch.driving.look import Evaluator, Eyes
-from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry
+from softlaunch.edges.telemetry.interface import HISTORY_ROWS, Reading, Scope, Telemetry
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.report import ArmTotals, EvalReport
@@ -234,7 +234,7 @@ class ScriptedTelemetry(Telemetry):
         """Nothing: nobody comes back in this traffic, and its requests can't be told apart."""
         return iter(())
 
-    def history(self, app: str, stable_digest: str, before: float) -> Window:
+    def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
         """A thousand requests of stable."""
         return Window(0.5, {}, arm(1000, self.rng, cost=self.stable_cost))
 

@@ -74,6 +74,25 @@ def test_the_default_plan_is_eval_shadow_and_four_weights() -> None:
     assert [stage.margin_factor for stage in stages[2:]] == [4, 2, 1, 1]
 
 
+def test_by_default_nothing_is_said_in_units() -> None:
+    """A stage waits for requests and time, and its deadline is a time."""
+    for stage in plan(Policy.model_validate({"app": "a", "eval": {"golden_set": "g"}}))[1:]:
+        assert (stage.minimum_units, stage.deadline_units, stage.deadline_requests) == (0, None, None)
+        assert (stage.minimum_requests, stage.deadline) == (100, 86400)
+
+
+def test_a_plan_has_the_policys_numbers() -> None:
+    """Of the shadow in pairs, of the canary in requests and units."""
+    numbers = {"minimum_units": 300, "deadline_units": 6000, "deadline_requests": 9000}
+    stages = plan(
+        make_policy(
+            shadow={"deadline_requests": 700}, stages=[{"weight_percent": 5, **numbers}, {"weight_percent": 100}]
+        )
+    )
+    assert stages[1].deadline_requests == 700
+    assert (stages[2].minimum_units, stages[2].deadline_units, stages[2].deadline_requests) == (300, 6000, 9000)
+
+
 def test_without_shadow_the_canary_follows_the_eval() -> None:
     """A policy may leave the shadow stage out."""
     stages = plan(make_policy(shadow=None))

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlaunch.split import position_percent, takes_candidate, unit_hash
+from softlaunch.split import drawn_afresh, position_percent, takes_candidate, unit_hash
 
 pseudonyms = st.integers(-(2**63), 2**63 - 1)
 weights = st.floats(0, 100)
@@ -50,6 +50,23 @@ def test_each_release_shuffles_anew() -> None:
     units = [unit_hash(f"user-{number}", "salt") for number in range(10_000)]
     first, second = ({unit for unit in units if takes_candidate(unit, release, 10)} for release in ("bot-1", "bot-2"))
     assert abs(len(first & second) - 100) <= 4 * 10
+
+
+def test_each_occasion_draws_anew() -> None:
+    """Who has the candidate in one epoch is no likelier to have it in the next; the share in each is the weight."""
+    units = [unit_hash(f"user-{number}", "salt") for number in range(10_000)]
+    first, second = (
+        {unit for unit in units if takes_candidate(drawn_afresh(unit, str(epoch)), "bot-1", 10)} for epoch in (7, 8)
+    )
+    assert all(abs(len(epoch) - 1000) <= 4 * 30 for epoch in (first, second))
+    assert abs(len(first & second) - 100) <= 4 * 10
+
+
+@given(pseudonyms, st.text())
+def test_an_occasion_fits_the_same_column(pseudonym: int, occasion: str) -> None:
+    """It is a pseudonym like any other, the same whoever computes it."""
+    assert -(2**63) <= drawn_afresh(pseudonym, occasion) < 2**63
+    assert drawn_afresh(pseudonym, occasion) == drawn_afresh(pseudonym, occasion)
 
 
 def test_a_pseudonym_depends_on_the_salt() -> None:

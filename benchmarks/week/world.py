@@ -12,7 +12,7 @@ from sqlmodel import Session
 
 from softlaunch.driving.driver import Driver
 from softlaunch.driving.look import Evaluator, Eyes
-from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry
+from softlaunch.edges.telemetry.interface import HISTORY_ROWS, Reading, Scope, Telemetry
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.observations import Events, Observations, Units, Window
 from softlaunch.policy.model import Metric, Policy
@@ -79,7 +79,13 @@ class Traffic(Telemetry):
         """Nobody restarts this driver."""
         raise AssertionError("the driver holds in memory whom it has heard")
 
-    def history(self, app: str, stable_digest: str, before: float) -> Window:  # noqa: ARG002  (the protocol's)
+    def history(
+        self,
+        app: str,  # noqa: ARG002  (the protocol's)
+        stable_digest: str,  # noqa: ARG002
+        before: float,
+        rows: int = HISTORY_ROWS,  # noqa: ARG002
+    ) -> Window:
         """A thousand requests of stable, within the minutes before."""
         events = self._events(before - 600, before, np.arange(0, self.users, 2), 1000)
         return Window(0.5, {}, _observations(events), requests=events, ratings={_RATED: events}, until=before)

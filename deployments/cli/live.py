@@ -17,7 +17,7 @@ from deployments.cli.output import console
 from deployments.cli.verdicts import verdict_table
 from softlaunch.clock import utc_now
 from softlaunch.reports.likeness import show_shadow
-from softlaunch.reports.wording import evidence_unit, outcome_rows, show_counts
+from softlaunch.reports.wording import evidence_unit, outcome_rows, show_counts, show_limits
 from softlaunch.store.database import Database
 from softlaunch.store.releases import find_live
 from softlaunch.store.tables import ReleaseRow
@@ -53,6 +53,9 @@ def render(view: ReleaseView) -> RenderableType:
     copies = show_shadow(view, shown)
     if copies:
         parts.append(Text(copies, style="dim"))
+    limits = show_limits(shown)
+    if limits and not release.emergency:
+        parts.append(Text(limits, style="dim"))
     parts.append(Text(_exposure(view), style="dim"))
     if view.lost.sentence:
         parts.append(Text(view.lost.sentence, style="yellow"))

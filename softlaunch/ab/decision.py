@@ -4,6 +4,7 @@ from softlaunch.ab.conclusion import Choice
 from softlaunch.ab.kept import KeptLook
 from softlaunch.ab.looks import extension
 from softlaunch.driving.decision import Action, End, Enter, Extend, Hold, Snapshot
+from softlaunch.limits import Deadlines
 from softlaunch.release import State
 from softlaunch.verdict import Outcome, Role, Verdict
 
@@ -30,7 +31,7 @@ def _at_planned_end(snapshot: Snapshot, look: KeptLook, choice: Choice) -> Actio
     if choice is not Choice.EXTEND or snapshot.deadline_at is None:
         return _end(choice, look.reason)
     later = snapshot.deadline_at + extension(snapshot.release.policy.ab, look.planned_end)
-    return Extend(later, f"{look.reason}; extended to {later:%Y-%m-%d %H:%M} UTC")
+    return Extend(Deadlines(later), f"{look.reason}; extended to {later:%Y-%m-%d %H:%M} UTC")
 
 
 def _end(choice: Choice, reason: str) -> End:

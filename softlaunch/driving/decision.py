@@ -1,9 +1,10 @@
 """What a release does next, decided from a snapshot of what is known. Pure: the clock comes with the snapshot."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
+from softlaunch.limits import Deadlines, lacking_numbers
 from softlaunch.policy.model import AtDeadline, OnInconclusive
 from softlaunch.release import Release, Stage, StageKind, State
 from softlaunch.verdict import Outcome, Role, Verdict
@@ -35,17 +36,21 @@ class Snapshot:
 
     Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
     None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
-    itself; `answers` holds the questions that were asked in this stage.
+    itself; `answers` holds the questions that were asked in this stage. `requests` and `units` are those that candidate
+    and stable have had in it.
     """
 
     release: Release
     now: datetime
     entered_at: datetime | None = None
     deadline_at: datetime | None = None
+    deadline_requests: int | None = None
+    deadline_units: int | None = None
     skipped_seconds: float = 0.0
     verdicts: tuple[Verdict, ...] | None = None
     progress: str = ""
     requests: tuple[int, int] = (0, 0)
+    units: tuple[int, int] = (0, 0)
     trip: str | None = None
     answers: dict[Question, Answer] | None = None
 
@@ -55,6 +60,11 @@ class Snapshot:
         if self.entered_at is None:
             return 0.0
         return (self.now - self.entered_at).total_seconds() - self.skipped_seconds
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """When the stage has stayed undecided for long enough."""
+        return Deadlines(self.deadline_at, self.deadline_requests, self.deadline_units)
 
     def answer(self, question: Question) -> Answer | None:
         """How a question of this stage stands; None when it wasn't asked."""
@@ -86,9 +96,9 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Extend:
-    """Move the stage's deadline."""
+    """Move the stage's deadlines."""
 
-    deadline_at: datetime
+    deadlines: Deadlines
     reason: str
 
 
@@ -165,8 +175,9 @@ def _lacking(snapshot: Snapshot) -> str | None:
     for verdict in required:
         if verdict.outcome is not Outcome.PASS:
             return f"{verdict.gate}: {verdict.reason}"
-    if not snapshot.release.emergency and min(snapshot.requests) < stage.minimum_requests:
-        return f"{min(snapshot.requests)} of at least {stage.minimum_requests} requests in the smaller arm"
+    numbers = lacking_numbers(stage, snapshot.requests, snapshot.units)
+    if numbers is not None and not snapshot.release.emergency:
+        return numbers
     stayed = snapshot.watched_seconds
     if stayed < stage.minimum_time:
         return f"all gates pass; {stage.minimum_time - stayed:.0f} s of the minimum time are left"
@@ -192,14 +203,16 @@ def _two_people(release: Release) -> str:
 
 def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
     stage = snapshot.release.stage
-    if snapshot.deadline_at is None or snapshot.now < snapshot.deadline_at:
+    had = snapshot.now, snapshot.requests[0], snapshot.units[0]
+    reached = snapshot.deadlines.reached(*had)
+    if reached is None:
         return Hold(lacking)
     if stage.at_deadline is AtDeadline.EXTEND:
-        later = snapshot.now + timedelta(seconds=stage.deadline or 0)
-        return Extend(later, f"still undecided at the deadline ({lacking}); extended to {later:%Y-%m-%d %H:%M:%S} UTC")
+        later = Deadlines.begin(stage, *had)
+        return Extend(later, f"still undecided at the deadline{reached} ({lacking}); extended to {later}")
     if stage.at_deadline is AtDeadline.ROLL_BACK:
-        return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline: {lacking}")
-    text = f"{stage.name} is undecided at its deadline. {lacking}. Go on nevertheless?"
+        return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
+    text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
     return _by_person(snapshot, Question.DEADLINE, text, Outcome.INCONCLUSIVE)
 
 

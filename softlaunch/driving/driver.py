@@ -34,6 +34,7 @@ from softlaunch.store.stages import (
     note_look,
     read_stages,
     record_verdicts,
+    units_in,
 )
 from softlaunch.store.tables import BreakerTripRow
 from softlaunch.verdict import Outcome, Verdict
@@ -166,10 +167,13 @@ def _snapshot(session: Session, release: Release, record: StageRecord, look: Loo
         now=now,
         entered_at=record.entered_at,
         deadline_at=record.deadline_at,
+        deadline_requests=record.deadline_requests,
+        deadline_units=record.deadline_units,
         skipped_seconds=record.skipped_seconds,
         verdicts=look.verdicts,
         progress=look.progress,
         requests=look.requests,
+        units=units_in(look.evidence),
         trip=_trip(session, release),
         answers=read_answers(session, release.id, release.position, now),
     )
@@ -207,8 +211,8 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
                 told = f"{release.title}: {text}"
                 tell(session, release.app, release.id, told, now, Event.ASKED, {"approval": asked})
             return text, True
-        case Extend(deadline_at, reason):
-            extend_stage(session, release.id, release.position, deadline_at)
+        case Extend(deadlines, reason):
+            extend_stage(session, release.id, release.position, deadlines)
             tell(session, release.app, release.id, f"{release.title}: {reason}", now)
             return reason, True
         case Enter():

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from softlaunch.edges.telemetry.interface import Scope, Telemetry
-from softlaunch.gates.observations import Window
-from softlaunch.gates.panel import Panel
+from softlaunch.edges.telemetry.interface import PAST_ROWS, Scope, Telemetry
+from softlaunch.gates.observations import Events, Window
+from softlaunch.gates.panel import Panel, adjusted_metrics
 from softlaunch.release import Release
 from softlaunch.store.stages import StageRecord
 
+_NOT_LOGGED_YET = 120.0
 _PIECES = 2
 """So many pieces of the log are read again in one step, so that a driver is never silent for long."""
 
@@ -88,8 +89,20 @@ class Live:
 def _begin(telemetry: Telemetry, release: Release, record: StageRecord, entered: float) -> _Held:
     scope = Scope(release.app, release.id, release.stage)
     panel = _stored(release, record)
+    panel.learn_past(past_of(telemetry, release))
     again = telemetry.read_again(scope, entered, float(record.evidence["until"]))
     return _Held(record.position, record.evidence, panel, None if panel.returning is None else iter(again), entered)
+
+
+def past_of(telemetry: Telemetry, release: Release) -> Events | None:
+    """What stable answered before the release, for gates that are adjusted for it; None where none is.
+
+    The last two minutes are left out, of which the log may not have been complete: it is the same whenever it is read.
+    """
+    if not (release.stage.is_split and adjusted_metrics(release.policy)):
+        return None
+    before = release.opened_at.timestamp() - _NOT_LOGGED_YET
+    return telemetry.history(release.app, release.stable.digest, before, PAST_ROWS).requests
 
 
 def _stored(release: Release, record: StageRecord) -> Panel:

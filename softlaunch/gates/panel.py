@@ -7,10 +7,12 @@ from typing import Any, Self
 
 from softlaunch.gates.book import Way
 from softlaunch.gates.gate import Gate, GateRule
-from softlaunch.gates.observations import Window
+from softlaunch.gates.observations import Events, Window
+from softlaunch.gates.own_past import Baselines, learn_before
 from softlaunch.gates.plain import PlainFigures, harm_met
 from softlaunch.gates.returning import Returning
 from softlaunch.gates.wealth import split_evidence
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
 from softlaunch.verdict import Met, Outcome, Role, Verdict
@@ -27,7 +29,8 @@ class Panel:
     visit, `returning` sees everything that units do, and `plain` what people met; elsewhere gates see each unit by what
     it did when it first appeared, and find harm themselves. `split` counts the units that fell on
     candidate and stable, where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are
-    the reasons why a gate can't be judged now, whatever it has seen.
+    the reasons why a gate can't be judged now, whatever it has seen. `baselines` are those of the gates that are
+    adjusted for each unit's own past; they stay the same for a whole release, and aren't dumped.
     """
 
     policy: Policy
@@ -38,22 +41,36 @@ class Panel:
     split: tuple[int, int] = (0, 0)
     dropped: int = 0
     obstacles: Mapping[Metric, str] = field(default_factory=dict)
+    baselines: Baselines = field(default_factory=Baselines)
 
     @classmethod
-    def begin(cls, policy: Policy, stage: Stage, history: Window | None = None) -> Self:
-        """Gates without evidence for a stage, which may know stable's traffic from before."""
+    def begin(cls, policy: Policy, stage: Stage, history: Window | None = None, past: Events | None = None) -> Self:
+        """Gates without evidence for a stage, which may know stable's traffic from before.
+
+        `past` is what stable answered before the release, for gates that are adjusted for each unit's own.
+        """
         known = rules(policy, stage)
         if history is None or history.requests is None or stage.weight_percent in {0, 100}:
             return cls(policy, stage, tuple(Gate.begin(rule, history) for rule in known))
+        if past is not None:
+            began = float(history.requests.at.min(initial=math.inf))
+            history = learn_before(adjusted_metrics(policy), past, began).adjust(history)
         returning = Returning.begin(known, stage.candidate_share, history)
         gates = tuple(Gate.begin(rule, returning.past_visits(rule.metric, history)) for rule in known)
-        return cls(policy, stage, gates, returning)
+        panel = cls(policy, stage, gates, returning)
+        panel.learn_past(past)
+        return panel
+
+    def learn_past(self, past: Events | None) -> None:
+        """Take each unit's own past from what stable answered before the release; None where nothing is adjusted."""
+        if past is not None:
+            self.baselines = Baselines.learn(adjusted_metrics(self.policy), past)
 
     def update(self, window: Window) -> None:
         """Fold one window into every gate."""
         if window.split is not None:
             self.split = (self.split[0] + window.split[0], self.split[1] + window.split[1])
-        evidence = window if self.returning is None else self.returning.update(window)
+        evidence = window if self.returning is None else self.returning.update(self.baselines.adjust(window))
         for gate in self.gates:
             gate.update(evidence)
         for gate in self.gates:
@@ -68,14 +85,16 @@ class Panel:
         """Learn again which units were seen, from the windows that were folded in before the panel was dumped.
 
         They may be cut anew, but must come in order and end where the last one ended. Nothing is bet again.
+        Whatever is adjusted for a past must have learnt it before.
         """
         if self.returning is not None:
-            self.returning.remember(windows)
+            self.returning.remember(map(self.baselines.adjust, windows))
 
     def recall(self, other: Self) -> None:
         """The same as `remember`, from the panel whose dump this one was loaded from, or that remembers already."""
         if self.returning is not None and other.returning is not None:
             self.returning.recall(other.returning)
+            self.baselines = other.baselines
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict a gate. Traffic that isn't what it should be makes a pass an error, and so does an obstacle."""
@@ -173,6 +192,11 @@ class Panel:
             state["dropped"],
             {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
         )
+
+
+def adjusted_metrics(policy: Policy) -> tuple[Metric, ...]:
+    """The metrics whose gates are adjusted for each unit's own past."""
+    return tuple(gate.metric for gate in policy.gates if Adjustment.OWN_PAST in gate.adjust_for)
 
 
 def split_doubt(split: tuple[int, int], share: float) -> str | None:

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from softlaunch.route import Arm, Route
-from softlaunch.split import takes_candidate, unit_hash
+from softlaunch.split import drawn_afresh, takes_candidate, unit_hash
 from softlaunch.variant import Variant
 
 _FRACTIONS = 1 << 32
@@ -12,23 +12,32 @@ _FRACTIONS = 1 << 32
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The arm that answers, its variant, the unit's pseudonym, and the copies to make (shadow, control)."""
+    """The arm that answers, its variant, the unit's pseudonym, and the copies to make (shadow, control).
+
+    `named_unit` is the pseudonym of what the request names, where `unit` is that on one occasion.
+    """
 
     arm: Arm
     variant: Variant
     unit: int
     copies: tuple[Arm, ...] = ()
+    named_unit: int | None = None
 
 
-def choose(route: Route, unit: str, request_id: str, *, candidate_allowed: bool) -> Choice:
-    """The arm for a unit; everything is stable unless the candidate is allowed (its lease holds, no breaker)."""
-    pseudonym = unit_hash(unit, route.serving.salt)
+def choose(route: Route, unit: str, request_id: str, *, candidate_allowed: bool, occasion: str | None = None) -> Choice:
+    """The arm for a unit; everything is stable unless the candidate is allowed (its lease holds, no breaker).
+
+    With an `occasion` the arm is that of the unit on this occasion.
+    """
+    pseudonym, named = unit_hash(unit, route.serving.salt), None
+    if occasion is not None:
+        pseudonym, named = drawn_afresh(pseudonym, occasion), pseudonym
     if route.candidate is None or route.release_id is None or not candidate_allowed:
-        return Choice(Arm.STABLE, route.stable, pseudonym)
+        return Choice(Arm.STABLE, route.stable, pseudonym, named_unit=named)
     if takes_candidate(pseudonym, route.release_id, route.weight_percent):
         copies = (Arm.CONTROL,) if is_sampled(request_id, route.control_percent) else ()
-        return Choice(Arm.CANDIDATE, route.candidate, pseudonym, copies)
-    return Choice(Arm.STABLE, route.stable, pseudonym, _copies_of_stable(route, request_id))
+        return Choice(Arm.CANDIDATE, route.candidate, pseudonym, copies, named)
+    return Choice(Arm.STABLE, route.stable, pseudonym, _copies_of_stable(route, request_id), named)
 
 
 def _copies_of_stable(route: Route, request_id: str) -> tuple[Arm, ...]:

@@ -15,7 +15,7 @@ from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
 from softlaunch.gateway.requests import ChatRequest, question_of
 from softlaunch.gateway.table import Served
-from softlaunch.gateway.units import Units
+from softlaunch.gateway.units import Units, occasion_of
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.watch import ClientWatch
 from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send
@@ -88,7 +88,8 @@ class Completions:
         route = served.route
         unit = self._units.of(request, route.serving.unit)
         allowed = served.candidate_allowed()
-        choice = choose(route, unit, request.request_id, candidate_allowed=allowed)
+        occasion = occasion_of(request, unit, route.serving.unit, self._log.now())
+        choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
         token, started_at = self._log.begin(request.app)
         weight_percent = route.weight_percent if allowed else 0.0
         exchange = Exchange(request, served, route, choice, weight_percent, token, started_at, time.perf_counter())
@@ -201,7 +202,7 @@ class Completions:
             token, started_at = self._log.begin(request.app)
             copy = replace(
                 exchange,
-                choice=Choice(arm, variant, exchange.choice.unit),
+                choice=replace(exchange.choice, arm=arm, variant=variant, copies=()),
                 token=token,
                 started_at=started_at,
                 recorded=False,
@@ -243,6 +244,7 @@ class Completions:
             mirrored=mirrored,
             variant_digest=choice.variant.digest,
             unit=choice.unit,
+            named_unit=choice.named_unit,
             started_at=exchange.started_at,
             status=answer.status,
             outcome=answer.outcome,

@@ -33,6 +33,19 @@ def unit_of(body: _Body, headers: _Headers, policy: UnitPolicy, request_id: str)
     return request_id
 
 
+def occasion_of(request: ChatRequest, unit: str, policy: UnitPolicy, now: float) -> str | None:
+    """On which occasion a unit asks, where its arm is drawn afresh on each; None where it isn't.
+
+    That is the number of the epoch of epoch seconds `now`, the same in every gateway, or the conversation. A request
+    that names nobody, or that begins no conversation, has none.
+    """
+    if policy.redraw is None or unit == request.request_id:
+        return None
+    if isinstance(policy.redraw, float):
+        return str(int(now // policy.redraw))
+    return _of_conversation(request.body, request.headers, policy) or None
+
+
 class Units:
     """The units of a gateway's requests, and a hint in its log, once for each app, where most requests name nobody."""
 

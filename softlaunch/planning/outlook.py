@@ -18,7 +18,7 @@ from softlaunch.policy.model import COPY_METRICS, EVENT_METRICS, RELATIVE_METRIC
 from softlaunch.release import Stage, StageKind, plan
 from softlaunch.verdict import Role
 
-MINIMUM_TIME, MINIMUM_REQUESTS = "minimum time", "minimum requests"
+MINIMUM_TIME, MINIMUM_REQUESTS, MINIMUM_UNITS = "minimum time", "minimum requests", "minimum units"
 _HALVINGS = 5
 _RARE = 0.001
 
@@ -148,12 +148,13 @@ class _StageOutlook:
 
     @property
     def floor(self) -> float:
-        return max(self.clock.stage.minimum_time, self.clock.seconds_to_minimum_requests)
+        clock = self.clock
+        return max(clock.stage.minimum_time, clock.seconds_to_minimum_requests, clock.seconds_to_minimum_units)
 
     def plan(self) -> tuple[StagePlan, Floats]:
         """The plan, and how long the stage lasts, by path; infinite where it stays undecided."""
         stage, clock = self.clock.stage, self.clock
-        deadline = inf if stage.deadline is None else stage.deadline
+        deadline = clock.deadline
         lasting = self._lasting()
         decided = np.where(lasting <= deadline, lasting, inf)
         planned = StagePlan(
@@ -183,6 +184,7 @@ class _StageOutlook:
         parts = {
             MINIMUM_TIME: np.full(len(self._lasting()), self.clock.stage.minimum_time),
             MINIMUM_REQUESTS: np.full(len(self._lasting()), self.clock.seconds_to_minimum_requests),
+            MINIMUM_UNITS: np.full(len(self._lasting()), self.clock.seconds_to_minimum_units),
             **{gate.rule.metric.value: self.passes[gate.rule.metric] for gate in self._required()},
         }
         names = list(parts)
@@ -234,7 +236,7 @@ class _Watch:
         course = self.gate.course(harm)
         fails, passes = self.clock.seconds(metric, course.fails), self.clock.seconds(metric, course.passes)
         ends = np.maximum(self.others, passes) if self.gate.rule.role is Role.REQUIRED else self.others
-        ends = np.minimum(ends, inf if self.clock.stage.deadline is None else self.clock.stage.deadline)
+        ends = np.minimum(ends, self.clock.deadline)
         caught: NDArray[np.bool_] = np.isfinite(fails) & (fails <= ends)
         if not caught.any():
             return Harm("", harm, 0.0, None, None, None)

@@ -45,6 +45,24 @@ class StageClock:
         smaller = 1.0 if self.on_copies else min(share, 1 - share)
         return self.stage.minimum_requests / max(smaller * self._compared_per_second(Metric.ERRORS), 1e-12)
 
+    @property
+    def seconds_to_minimum_units(self) -> float:
+        """Time until the smaller arm has as many units as the stage wants."""
+        share = self.stage.candidate_share
+        candidates = self.stage.minimum_units * share / min(share, 1 - share)
+        return float(self.seconds(Metric.ERRORS, np.array(candidates))) if candidates else 0.0
+
+    @property
+    def deadline(self) -> float:
+        """Time until the first of the stage's deadlines; infinite without any."""
+        ends = [inf if self.stage.deadline is None else self.stage.deadline]
+        if self.stage.deadline_units is not None:
+            ends.append(float(self.seconds(Metric.ERRORS, np.array(float(self.stage.deadline_units)))))
+        if self.stage.deadline_requests is not None:
+            share = 1.0 if self.on_copies else self.stage.candidate_share
+            ends.append(self.stage.deadline_requests / max(share * self._compared_per_second(Metric.ERRORS), 1e-12))
+        return min(ends)
+
     def requests(self, seconds: Floats) -> Floats:
         """Requests of users that the candidate answers in a time."""
         return np.asarray(seconds * self.traffic.requests_per_second * self.stage.weight_percent / 100)

@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from softlaunch.policy.model import Policy
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import parse_duration
+from softlaunch.policy.units import parse_duration, parse_redraw
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
@@ -50,7 +50,8 @@ def _written(value: Any, field: FieldInfo) -> str:
         return ", ".join(f"{item}: {value[item]}" if isinstance(value, Mapping) else str(item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if any(getattr(item, "func", None) is parse_duration for item in field.metadata):
+    is_time = any(getattr(item, "func", None) in {parse_duration, parse_redraw} for item in field.metadata)
+    if is_time and not isinstance(value, str):
         return written_duration(value)
     if isinstance(value, Enum):
         return str(value.value)

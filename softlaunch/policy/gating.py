@@ -1,5 +1,6 @@
 """The part of a policy that says what of live traffic must not get worse, and by how much it may."""
 
+from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import model_validator
@@ -9,6 +10,12 @@ from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RELATIVE_METRICS,
 from softlaunch.policy.part import Part
 from softlaunch.policy.units import Margin, MarginKind
 from softlaunch.verdict import Role
+
+
+class Adjustment(StrEnum):
+    """What was known before the answer and makes values alike that aren't otherwise."""
+
+    OWN_PAST = "own_past"
 
 
 class GatePolicy(Part):
@@ -23,6 +30,12 @@ class GatePolicy(Part):
     """required: no stage passes without its evidence. guard: can roll back, isn't waited for. muted: shown only.
 
     Left out it is required, but muted for agreement and preference: another answer need not be a worse one.
+    """
+
+    adjust_for: tuple[Adjustment, ...] = ()
+    """own_past: latency and cost are seen beside what they were for the same unit before the release, on stable.
+
+    It helps where the same users come for weeks; whom stable never answered is seen as without it.
     """
 
     @property
@@ -45,6 +58,10 @@ class GatePolicy(Part):
         if self.margin.kind is not wanted:
             example = "'10 %'" if wanted is MarginKind.RELATIVE else "'2 points'"
             raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
+        if self.adjust_for and self.metric not in RELATIVE_METRICS:
+            raise KeyedError(
+                f"latency and cost can be adjusted for a unit's own past, {self.metric} can't", "adjust_for"
+            )
         return self
 
 

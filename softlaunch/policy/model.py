@@ -23,7 +23,7 @@ from softlaunch.policy.metric import (
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
-from softlaunch.policy.units import Duration, Margin, MarginKind
+from softlaunch.policy.units import CONVERSATION, Duration, Margin, MarginKind, Redraw
 from softlaunch.variant import Name
 from softlaunch.verdict import Role
 
@@ -40,6 +40,8 @@ __all__ = [
 ]
 
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
+_NO_UNITS = "at 100 % copies are compared, two of each request, and no units are counted; say it in requests"
+_Number = Annotated[int, Field(ge=1, le=10**12)]
 
 
 class AtDeadline(StrEnum):
@@ -59,10 +61,16 @@ class StagePolicy(Part):
     """The stage lasts at least this long, however good the evidence."""
     minimum_requests: Annotated[int, Field(ge=1)] = 100
     """Requests that each arm must have answered in this stage before it can pass."""
+    minimum_units: _Number | None = None
+    """Units that each arm must have met in this stage before it can pass; left out, it doesn't matter how many."""
     deadline: Annotated[Duration, Field(gt=0)] = 86400.0
     """How long the stage may stay undecided."""
+    deadline_requests: _Number | None = None
+    """With how many of the candidate's requests the stage may stay undecided, where that comes before the deadline."""
+    deadline_units: _Number | None = None
+    """The same in units: where they come back, 6,000 requests may be those of only 1,200 users."""
     at_deadline: AtDeadline = AtDeadline.ASK
-    """What then: ask a person, roll back, or go on for another such time."""
+    """What then: ask a person, roll back, or go on for as long, and with as many requests and units, again."""
     approval: bool = False
     """Whether a person must agree before this stage begins. The stage before it goes on being watched meanwhile."""
     margin_factor: Annotated[float, Field(ge=1)] | None = None
@@ -77,8 +85,14 @@ class StagePolicy(Part):
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
-        if self.deadline < self.minimum_time:
-            raise KeyedError(_TOO_EARLY.format(self.deadline, self.minimum_time), "deadline")
+        _check_deadlines(self)
+        if self.deadline_units is not None and self.deadline_units < (self.minimum_units or 0):
+            said = f"{self.deadline_units} comes before minimum_units, which is {self.minimum_units}"
+            raise KeyedError(said, "deadline_units")
+        if self.weight_percent == 100:
+            for key in ("minimum_units", "deadline_units"):
+                if getattr(self, key) is not None:
+                    raise KeyedError(_NO_UNITS, key)
         return self
 
 
@@ -115,16 +129,26 @@ class ShadowPolicy(Part):
     """The stage lasts at least this long."""
     deadline: Annotated[Duration, Field(gt=0)] = 86400.0
     """How long the stage may stay undecided."""
+    deadline_requests: _Number | None = None
+    """With how many pairs of answers the stage may stay undecided, where that comes before the deadline."""
     at_deadline: AtDeadline = AtDeadline.ASK
-    """What then: ask a person, reject the candidate, or go on for another such time."""
+    """What then: ask a person, reject the candidate, or go on for as long, and with as many pairs, again."""
     margin_factor: Annotated[float, Field(ge=1)] = 1.0
     """Margins are this many times as wide in this stage."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
-        if self.deadline < self.minimum_time:
-            raise KeyedError(_TOO_EARLY.format(self.deadline, self.minimum_time), "deadline")
+        _check_deadlines(self)
         return self
+
+
+def _check_deadlines(stage: StagePolicy | ShadowPolicy) -> None:
+    """Raise KeyedError where a stage's deadline comes before what it must at least have."""
+    if stage.deadline < stage.minimum_time:
+        raise KeyedError(_TOO_EARLY.format(stage.deadline, stage.minimum_time), "deadline")
+    if stage.deadline_requests is not None and stage.deadline_requests < stage.minimum_requests:
+        said = f"{stage.deadline_requests} comes before minimum_requests, which is {stage.minimum_requests}"
+        raise KeyedError(said, "deadline_requests")
 
 
 class OnInconclusive(StrEnum):
@@ -205,6 +229,19 @@ class UnitPolicy(Part):
     With it a request is served only when its header `x-softlaunch-unit-signature` is HMAC-SHA256(secret, unit) in
     hexadecimal, so that who may only chat can't invent users.
     """
+
+    redraw: Redraw = None
+    """Draw each unit's arm afresh: in every epoch of this length, or in every conversation of a unit.
+
+    Left out, a unit keeps its arm for as long as the release lasts. A few hundred users can't show that a candidate is
+    fine unless each of them meets both sides; with it what gates count as a unit is a unit in one epoch.
+    """
+
+    @model_validator(mode="after")
+    def _has_conversations(self) -> Self:
+        if self.redraw == CONVERSATION and self.source is UnitSource.CONVERSATION:
+            raise KeyedError("each conversation is a unit already, whose arm is its own; leave redraw out", "redraw")
+        return self
 
     @model_validator(mode="after")
     def _can_be_signed(self) -> Self:
@@ -362,7 +399,19 @@ class Policy(Part):
                 "gates",
             )
         self._can_compare_copies()
+        self._have_a_past()
         return self
+
+    def _have_a_past(self) -> None:
+        """Raise KeyedError where a gate is adjusted for the past of units that begin afresh all the time."""
+        lasting = self.unit.redraw is None and self.unit.source is not UnitSource.CONVERSATION
+        for position, gate in enumerate(self.gates):
+            if gate.adjust_for and not lasting:
+                raise KeyedError(
+                    "units that are drawn afresh or are conversations have no past; let unit.source name users and "
+                    "leave unit.redraw out, or leave this out",
+                    *("gates", position, "adjust_for"),
+                )
 
     def _can_compare_copies(self) -> None:
         """Raise KeyedError where a gate on the copies' texts could never judge anything."""

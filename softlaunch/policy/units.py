@@ -1,5 +1,6 @@
 """Durations and margins as people write them, parsed once."""
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,6 +36,40 @@ Duration = Annotated[
                 {"type": "number", "minimum": 0},
             ],
             "description": "seconds, or a text such as '90 s', '15 min', '2 h', '7 d'",
+        }
+    ),
+]
+
+
+CONVERSATION = "conversation"
+_SHORTEST_EPOCH = 60.0
+
+
+def parse_redraw(value: object) -> float | str | None:
+    """How often arms are drawn afresh: a duration of at least a minute, `conversation`, or never."""
+    if value is None or value == CONVERSATION:
+        return value
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise ValueError(str(error).replace(", not", f", or '{CONVERSATION}', not")) from error
+    if not _SHORTEST_EPOCH <= seconds < math.inf:
+        raise ValueError(f"expected at least '1 min', so that a user's requests can be on one side, not {value!r}")
+    return seconds
+
+
+Redraw = Annotated[
+    float | str | None,
+    BeforeValidator(parse_redraw),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": CONVERSATION},
+                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|min|m|h|d)$"},
+                {"type": "number", "minimum": _SHORTEST_EPOCH},
+                {"type": "null"},
+            ],
+            "description": "'conversation', or seconds, or a text such as '30 min', '2 h', '7 d'; at least a minute",
         }
     ),
 ]

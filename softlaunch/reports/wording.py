@@ -6,6 +6,7 @@ from decimal import Decimal
 from math import inf, isfinite, isinf
 
 from softlaunch.gates.plain import LATELY_MINUTES
+from softlaunch.limits import Limit
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
 from softlaunch.release import StageKind
 from softlaunch.store.exposure import Exposure
@@ -135,6 +136,29 @@ def show_counts(view: StageView) -> str:
     if view.stage.kind is StageKind.EVAL:
         return f"{first:,} of {second:,} calls" if second else "-"
     return f"{first:,} candidate, {second:,} stable" if first or second else "-"
+
+
+def show_limits(view: StageView) -> str:
+    """What a stage under way still needs, and how long it may stay undecided; empty for any other.
+
+    `Needs 40 of 100 requests in the smaller arm. May stay undecided for 5 min of 24 h or 40 of 1,200 units of the
+    candidate, whichever ends first.`
+    """
+    minima = [one for one in view.limits if one.key.startswith("minimum_")]
+    missing = [_show_limit(one) for one in minima if one.met < one.of]
+    ends = [_show_limit(one) for one in view.limits if one not in minima]
+    parts = [f"Needs {' and '.join(missing)}."] if missing else []
+    if ends:
+        first = ", whichever ends first" if len(ends) > 1 else ""
+        parts.append(f"May stay undecided for {' or '.join(ends)}{first}.")
+    return " ".join(parts)
+
+
+def _show_limit(limit: Limit) -> str:
+    if limit.key in {"minimum_time", "deadline"}:
+        return f"{show_duration(limit.met)} of {show_duration(limit.of)}"
+    arm = " in the smaller arm" if limit.key.startswith("minimum_") else " of the candidate"
+    return f"{limit.met:,.0f} of {limit.of:,.0f} {limit.key.rsplit('_', 1)[1]}{arm}"
 
 
 def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:

@@ -11,7 +11,10 @@ from softlaunch.store.tables import RequestRow
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Units and requests that the candidate answered, and all that the release's traffic consisted of."""
+    """Units and requests that the candidate answered, and all that the release's traffic consisted of.
+
+    A unit whose arm is drawn afresh now and then is one unit.
+    """
 
     units: int
     all_units: int
@@ -26,7 +29,8 @@ class Exposure:
 
 def read_exposure(session: Session, release_id: str) -> Exposure:
     """Who met the candidate of a release so far, from the request log. A request that fell back was stable's."""
-    shown = select(func.count(distinct(col(RequestRow.unit))), func.count()).where(
+    named = func.coalesce(col(RequestRow.named_unit), col(RequestRow.unit))
+    shown = select(func.count(distinct(named)), func.count()).where(
         col(RequestRow.release_id) == release_id, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE])
     )
     met = shown.where(col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False))

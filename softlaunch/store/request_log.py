@@ -53,6 +53,7 @@ class RequestRecord(NamedTuple):
     finish_reason: str | None = None
     attempts: int = 1
     cached_tokens: int | None = None
+    named_unit: int | None = None
 
 
 class TextRecord(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from softlaunch.limits import Deadlines
 from softlaunch.release import Stage
 from softlaunch.store.tables import StageRow, VerdictRow
 from softlaunch.verdict import Interval, Met, Outcome, Role, Verdict
@@ -31,6 +32,19 @@ class StageRecord:
     evidence: Mapping[str, Any]
     looked_at: datetime | None = None
     skipped_seconds: float = 0.0
+    deadline_requests: int | None = None
+    deadline_units: int | None = None
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """When the stage has stayed undecided for long enough."""
+        return Deadlines(self.deadline_at, self.deadline_requests, self.deadline_units)
+
+
+def units_in(evidence: Mapping[str, Any]) -> tuple[int, int]:
+    """Units of candidate and stable that a stage has met, by its evidence; none where copies are compared."""
+    candidate, stable = evidence.get("panel", {}).get("split", (0, 0))
+    return int(candidate), int(stable)
 
 
 def read_stages(session: Session, release_id: str) -> tuple[StageRecord, ...]:
@@ -50,6 +64,8 @@ def _record(row: StageRow) -> StageRecord:
         evidence=dict(row.evidence),
         looked_at=row.looked_at,
         skipped_seconds=row.skipped_seconds,
+        deadline_requests=row.deadline_requests,
+        deadline_units=row.deadline_units,
     )
 
 
@@ -58,7 +74,7 @@ def begin_stage(session: Session, release_id: str, stage: Stage, now: datetime) 
     row = session.get_one(StageRow, (release_id, stage.position))
     row.state = "running"
     row.entered_at = row.looked_at = now
-    row.deadline_at = None if stage.deadline is None else now + timedelta(seconds=stage.deadline)
+    _set_deadlines(row, Deadlines.begin(stage, now))
     session.add(row)
 
 
@@ -90,11 +106,16 @@ def end_stage(session: Session, release_id: str, position: int, outcome: str, re
     session.add(row)
 
 
-def extend_stage(session: Session, release_id: str, position: int, deadline_at: datetime) -> None:
-    """Move a stage's deadline."""
+def extend_stage(session: Session, release_id: str, position: int, deadlines: Deadlines) -> None:
+    """Move a stage's deadlines."""
     row = session.get_one(StageRow, (release_id, position))
-    row.deadline_at = deadline_at
+    _set_deadlines(row, deadlines)
     session.add(row)
+
+
+def _set_deadlines(row: StageRow, deadlines: Deadlines) -> None:
+    row.deadline_at = deadlines.at
+    row.deadline_requests, row.deadline_units = deadlines.requests, deadlines.units
 
 
 def keep_evidence(session: Session, release_id: str, position: int, evidence: Mapping[str, Any]) -> None:

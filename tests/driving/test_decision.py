@@ -7,6 +7,7 @@ import pytest
 from builders import NOON, make_policy, make_release, make_verdict
 
 from softlaunch.driving.decision import Action, Answer, Ask, End, Enter, Extend, Hold, Question, Snapshot, decide
+from softlaunch.limits import Deadlines
 from softlaunch.policy.model import Policy
 from softlaunch.release import Release, State
 from softlaunch.verdict import Outcome, Role, Verdict
@@ -221,7 +222,7 @@ def test_an_undecided_deadline_is_extended_where_the_policy_says_so() -> None:
     """The stage gets the same time once more, counted from now."""
     action = decide(undecided("extend"))
     assert isinstance(action, Extend)
-    assert action.deadline_at == NOON + timedelta(minutes=11, seconds=600)
+    assert action.deadlines == Deadlines(NOON + timedelta(minutes=11, seconds=600))
     assert "2026-03-01 12:21:00 UTC" in action.reason
 
 
@@ -253,6 +254,68 @@ def test_evidence_that_comes_while_a_person_is_asked_moves_on() -> None:
     """A question about a deadline is settled by the gates when they pass after all."""
     late = NOON + timedelta(minutes=11)
     assert isinstance(decide(seen(at(), now=late, answers={Question.DEADLINE: Answer.PENDING})), Enter)
+
+
+IN_NUMBERS = [
+    pytest.param({"deadline_units": 200}, "of 200 candidate units", id="in units"),
+    pytest.param({"deadline_requests": 500}, "of 500 candidate requests", id="in requests"),
+    pytest.param({"deadline_units": 900, "deadline_requests": 500}, "of 500 candidate requests", id="in either"),
+]
+
+
+@pytest.mark.parametrize(("deadlines", "which"), IN_NUMBERS)
+def test_a_deadline_in_numbers_may_come_before_the_moment(deadlines: dict[str, int], which: str) -> None:
+    """Whichever comes first ends the stage's time, and the reason says which."""
+    base: dict[str, Any] = {
+        "now": NOON + timedelta(minutes=1),
+        "requests": (500, 4500),
+        "units": (200, 1800),
+        **deadlines,
+    }
+    action = decide(undecided("roll_back", **base))
+    assert isinstance(action, End)
+    assert action.reason == f"undecided at the deadline {which}: latency: latency says inconclusive"
+    asked = decide(undecided("ask", **base))
+    assert isinstance(asked, Ask)
+    assert f"is undecided at its deadline {which}. latency" in asked.text
+    one_less = {**base, "requests": (499, 4500), "units": (199, 1800)}
+    assert isinstance(decide(undecided("roll_back", **one_less)), Hold)
+
+
+def test_an_extended_stage_gets_as_much_of_everything_again() -> None:
+    """Its time counts from now, and so do its units and requests."""
+    release = at()
+    stage = {**release.policy.stages[0].model_dump(), "deadline_units": 200, "deadline_requests": 5000}
+    others = [stage.model_dump() for stage in release.policy.stages[1:]]
+    policy = make_policy(stages=[{**stage, "at_deadline": "extend"}, *others])
+    late = {"now": NOON + timedelta(minutes=1), "requests": (700, 6300), "units": (205, 1800), "deadline_units": 200}
+    action = decide(seen(at(FIRST, policy), UNSURE, **late))
+    assert isinstance(action, Extend)
+    assert action.deadlines == Deadlines(NOON + timedelta(minutes=1, seconds=600), 5700, 405)
+    assert action.reason.endswith(
+        "extended to 2026-03-01 12:11:00 UTC, 405 candidate units or 5,700 candidate requests"
+    )
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        pytest.param((49, 900), "49 of at least 50 units in the smaller arm", id="too few of the candidate's"),
+        pytest.param((900, 49), "49 of at least 50 units in the smaller arm", id="too few of stable's"),
+        pytest.param((0, 0), "0 of at least 50 units", id="nobody knows how many"),
+        pytest.param((50, 50), None, id="enough"),
+    ],
+)
+def test_a_stage_waits_for_its_units(units: tuple[int, int], expected: str | None) -> None:
+    """Many requests of few users don't pass a stage that asks for users."""
+    first, *others = (stage.model_dump() for stage in make_policy().stages)
+    policy = make_policy(stages=[{**first, "minimum_units": 50}, *others])
+    action = decide(seen(at(FIRST, policy), *PASSED, requests=(9000, 9000), units=units))
+    if expected is None:
+        assert isinstance(action, Enter)
+    else:
+        assert isinstance(action, Hold)
+        assert expected in action.reason
 
 
 def test_the_deadline_counts_from_its_very_moment() -> None:

@@ -312,6 +312,20 @@ def test_a_deadline_is_extended_where_the_policy_says_so(database: Database) -> 
     assert scene.drive_to_end().state is State.PROMOTED
 
 
+def test_a_deadline_in_requests_is_extended_by_as_many(database: Database) -> None:
+    """Long before the time is up; the ledger keeps the number that counts now, and people hear of it."""
+    brief = {"minimum_time": "1 h", "minimum_requests": 1, "deadline": "1 d", "at_deadline": "extend"}
+    stages = [{"weight_percent": 50, "deadline_requests": 500, **brief}, {"weight_percent": 100}]
+    scene = Scene.opened(database, make_policy(stages=stages))
+    scene.drive_to(FIRST)
+    scene.drive_until(lambda _: sum("extended to" in text for text in told(database)) == 2)
+    row = stage_of(scene)
+    requests = row.evidence["requests"][0]
+    assert row.deadline_requests is not None
+    assert 1000 < requests <= row.deadline_requests < requests + 501
+    assert "at the deadline of 500 candidate requests (all gates pass; " in "".join(told(database))
+
+
 def stage_of(scene: Scene) -> StageRow:
     """The stage in force."""
     with scene.database.read() as session:

@@ -1,7 +1,7 @@
 """A driver that begins knows whom the stage has heard: it decides what the one before it would have decided."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 from builders import APP, Scene, make_policy, request_row
 
 from softlaunch.driving.driver import Driver, Progress
-from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry, TelemetryError
+from softlaunch.driving.live import past_of
+from softlaunch.edges.telemetry.interface import HISTORY_ROWS, Reading, Scope, Telemetry, TelemetryError
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.gates.observations import Window
 from softlaunch.policy.model import Policy
@@ -24,14 +25,14 @@ HALF = 1
 LOOKS = 60
 
 
-def policy() -> Policy:
-    """A canary at 50 % that is watched for an hour at least."""
+def policy(*adjust_for: str) -> Policy:
+    """A canary at 50 % that is watched for an hour at least; its gate on latency may be adjusted."""
     return make_policy(
         shadow=None,
         stages=[{"weight_percent": weight, **_LONG} for weight in (50, 100)],
         gates=[
             {"metric": "errors", "margin": "20 points"},
-            {"metric": "latency", "margin": "50 %"},
+            {"metric": "latency", "margin": "50 %", "adjust_for": adjust_for},
             {"metric": "quality", "margin": "20 points"},
             {"metric": "satisfaction", "margin": "20 points"},
         ],
@@ -58,9 +59,9 @@ class Watched(Telemetry):
             if self.error is not None:
                 raise self.error
 
-    def history(self, app: str, stable_digest: str, before: float) -> Window:
+    def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
         """As the log has it."""
-        return self.log.history(app, stable_digest, before)
+        return self.log.history(app, stable_digest, before, rows)
 
 
 @dataclass
@@ -120,13 +121,15 @@ class World:
     token: int
 
     @classmethod
-    def at(cls, path: Path, migrated_file: Path, slow_after: float = np.inf) -> "World":
+    def at(
+        cls, path: Path, migrated_file: Path, slow_after: float = np.inf, adjust_for: tuple[str, ...] = ()
+    ) -> "World":
         """Users have been coming for five minutes when the stage begins."""
         path.write_bytes(migrated_file.read_bytes())
         database = Database(f"sqlite:///{path}")
         telemetry = Watched(RequestLogTelemetry(database))
         parts: dict[str, Any] = {"telemetry": telemetry}
-        scene = Scene.opened(database, policy(), **parts)
+        scene = Scene.opened(database, policy(*adjust_for), **parts)
         crowd = Crowd(database)
         crowd.act(scene.clock().timestamp() - 300, scene.clock().timestamp(), None)
         scene.drive_to(HALF)
@@ -166,13 +169,20 @@ def two_by_turns(world: World) -> Shift:
     return lambda world, look: drivers[look // 3 % 2]
 
 
-@pytest.mark.parametrize("shifts", [always_another, two_by_turns])
+@pytest.mark.parametrize(
+    ("shifts", "adjust_for"),
+    [
+        (always_another, ()),
+        (two_by_turns, ()),
+        pytest.param(always_another, ("own_past",), marks=pytest.mark.long),
+    ],
+)
 def test_a_restarted_driver_decides_what_one_that_never_stopped_decides(
-    tmp_path: Path, migrated_file: Path, shifts: Callable[[World], Shift]
+    tmp_path: Path, migrated_file: Path, shifts: Callable[[World], Shift], adjust_for: tuple[str, ...]
 ) -> None:
     """Every verdict and all evidence are the same to the last digit, up to the look that rolls back late harm."""
-    steady = World.at(tmp_path / "steady.db", migrated_file, slow_after=90)
-    changing = World.at(tmp_path / "changing.db", migrated_file, slow_after=90)
+    steady = World.at(tmp_path / "steady.db", migrated_file, 90, adjust_for)
+    changing = World.at(tmp_path / "changing.db", migrated_file, 90, adjust_for)
     stays, changes = one_driver(steady), shifts(changing)
     for look in range(LOOKS):
         seconds = 25.0 if look % 10 == 9 else 3.0  # now and then a look comes late, and judges several windows
@@ -190,6 +200,20 @@ def test_a_restarted_driver_decides_what_one_that_never_stopped_decides(
     assert len(changing.telemetry.again) >= look // 3
     entered, _ = changing.telemetry.again[0]
     assert {after for after, _ in changing.telemetry.again} == {entered}
+
+
+def test_the_past_is_from_before_the_release(tmp_path: Path, migrated_file: Path) -> None:
+    """Two minutes before, so that nothing of it can still be on its way into the log; read only where it is wanted."""
+    world = World.at(tmp_path / "ledger.db", migrated_file)
+    opened = world.scene.release().opened_at.timestamp()
+    adjusted = replace(world.scene.release(), policy=policy("own_past"))
+    for _ in range(3):
+        world.step(world.scene.driver())
+    past = past_of(world.telemetry, adjusted)
+    assert past is not None
+    assert opened - 300 <= past.at.min() < past.at.max() < opened - 120
+    assert past_of(world.telemetry, world.scene.release()) is None
+    assert past_of(world.telemetry, replace(adjusted, position=HALF + 1)) is None
 
 
 def test_a_long_stage_is_read_again_over_several_steps(

@@ -86,3 +86,18 @@ def test_a_sample_has_its_share_and_is_repeatable() -> None:
     sampled = [is_sampled(f"bot-{i}", 10.0) for i in range(20_000)]
     assert abs(sum(sampled) - 2000) < 170
     assert sampled == [is_sampled(f"bot-{i}", 10.0) for i in range(20_000)]
+
+
+def test_on_an_occasion_the_arm_is_of_that_occasion() -> None:
+    """One unit meets both arms, each as often as its weight says; what it is called is known beside it."""
+    occasions = [choose(ROUTE, "anna", "bot-1", candidate_allowed=True, occasion=str(i)) for i in range(20_000)]
+    assert abs([one.arm for one in occasions].count(Arm.CANDIDATE) - 1000) < 124
+    assert len({one.unit for one in occasions}) == 20_000
+    assert {one.named_unit for one in occasions} == {choose(ROUTE, "anna", "bot-1", candidate_allowed=True).unit}
+    assert choose(ROUTE, "anna", "bot-1", candidate_allowed=True).named_unit is None
+
+
+def test_a_unit_is_the_same_whether_or_not_the_candidate_is_allowed() -> None:
+    """What stable answered meanwhile belongs to the same unit."""
+    allowed, refused = (choose(ROUTE, "anna", "bot-1", candidate_allowed=may, occasion="3") for may in (True, False))
+    assert (allowed.unit, allowed.named_unit) == (refused.unit, refused.named_unit)

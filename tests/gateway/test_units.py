@@ -5,10 +5,14 @@ from typing import Any
 
 import orjson
 import pytest
-from worlds import APP, World
+from servers import FakeModels
+from worlds import APP, World, running_world
 
-from softlaunch.gateway.units import unit_of
+from softlaunch.gateway.requests import ChatRequest
+from softlaunch.gateway.units import occasion_of, unit_of
 from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.split import unit_hash
+from softlaunch.store.exposure import read_exposure
 
 SAID = [{"role": "system", "content": "s"}, {"role": "user", "content": "Hello"}]
 BODY = {"user": "ann", "messages": SAID}
@@ -78,6 +82,30 @@ def test_a_conversation_of_parts() -> None:
     assert len({unit([hello]), unit([bye]), unit([hello, bye]), unit("Hello"), unit(None)}) == 5
 
 
+def request(body: dict[str, Any]) -> ChatRequest:
+    """A request that was read."""
+    return ChatRequest(app=APP, request_id="req", body=body, headers={}, size=0)
+
+
+def test_an_epoch_is_the_same_for_everybody() -> None:
+    """It goes by the clock, so that gateways agree; a request that names nobody has none."""
+    policy = UnitPolicy(redraw="30 min")
+    epochs = [occasion_of(request(BODY), "ann", policy, now) for now in (0.0, 1799.9, 1800.0, 1_772_366_400.0)]
+    assert epochs == ["0", "0", "1", "984648"]
+    assert occasion_of(request(BODY), "req", policy, 0.0) is None
+    assert occasion_of(request(BODY), "ann", UnitPolicy(), 0.0) is None
+
+
+def test_a_conversation_is_an_occasion_of_its_user() -> None:
+    """As long as it goes on; where nothing was said by a user there is none."""
+    policy = UnitPolicy(redraw="conversation")
+    begun, later = (occasion_of(request(body), "ann", policy, 0.0) for body in (BODY, LATER))
+    other = {"messages": [{"role": "user", "content": "Something else"}]}
+    assert begun == later
+    assert begun not in {None, occasion_of(request(other), "ann", policy, 0.0)}
+    assert occasion_of(request({"messages": [{"role": "system"}]}), "ann", policy, 0.0) is None
+
+
 @pytest.mark.parametrize("depth", [10, 250, 260, 1000, 1020])
 def test_a_conversation_of_any_depth(depth: int) -> None:
     """What is nested too deeply to be passed on is no conversation, and no error either."""
@@ -103,3 +131,20 @@ def test_requests_that_name_nobody_are_counted_and_said_once(world: World, caplo
     assert world.metric("softlaunch_requests_unnamed_total") == 65
     (record,) = [record for record in caplog.records if record.name == "softlaunch.gateway.units"]
     assert record.getMessage().startswith(f"60 of the first 100 requests of {APP} name nobody")
+
+
+def test_arms_are_drawn_afresh_in_every_conversation(ledger_url: str, models: FakeModels) -> None:
+    """The log's unit is the user in this conversation, and who met the candidate is counted by users."""
+    with running_world(ledger_url, models, unit=UnitPolicy(redraw="conversation")) as world, world.watched():
+        world.split(50)
+        for number in [*range(20), *range(20)]:
+            assert world.ask("ann", messages=[{"role": "user", "content": f"Question {number}"}]).is_success
+        rows = world.rows(40)
+        with world.database.read() as session:
+            met = read_exposure(session, "support-bot-1")
+    arms = {unit: {row.arm for row in rows if row.unit == unit} for unit in {row.unit for row in rows}}
+    assert len(arms) == 20
+    assert all(len(seen) == 1 for seen in arms.values())
+    assert {arm for seen in arms.values() for arm in seen} == {"stable", "candidate"}
+    assert {row.named_unit for row in rows} == {unit_hash("ann", "pepper")}
+    assert (met.units, met.all_units, met.all_requests) == (1, 1, 40)

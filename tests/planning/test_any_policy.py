@@ -25,6 +25,7 @@ def any_stage(rng: random.Random, **fields: object) -> dict[str, object]:
     return {
         "minimum_time": f"{rng.choice([1, deadline / 2, deadline])} s",
         "minimum_requests": rng.choice([1, 10, 200, 10**6, 10**9]),
+        "deadline_requests": rng.choice([None, None, 10**9, 10**12]),
         "deadline": f"{deadline} s",
         "at_deadline": rng.choice(["ask", "extend", "roll_back"]),
         "margin_factor": rng.choice([1, 4, 50]),

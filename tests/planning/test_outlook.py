@@ -8,7 +8,7 @@ import pytest
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.panel import Panel
 from softlaunch.gates.planner import observations
-from softlaunch.planning.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, Planner, ReleasePlan
+from softlaunch.planning.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, MINIMUM_UNITS, Planner, ReleasePlan
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic, Users, rate_values, score_values, spread_values
 from softlaunch.planning.wording import in_a_sentence, to_json
@@ -113,6 +113,7 @@ def test_a_harm_caught_more_surely_is_larger() -> None:
     [
         pytest.param({"minimum_time": "5 h"}, MINIMUM_TIME, id="a long minimum time"),
         pytest.param({"minimum_requests": 50_000}, MINIMUM_REQUESTS, id="many minimum requests"),
+        pytest.param({"minimum_units": 50_000}, MINIMUM_UNITS, id="many minimum units"),
         pytest.param({"minimum_time": 1, "minimum_requests": 1}, "errors", id="nothing but evidence"),
     ],
 )
@@ -123,6 +124,22 @@ def test_the_bottleneck_is_what_is_waited_for_longest(stage: dict[str, Any], bot
         gates=[{"metric": "errors", "margin": "1 point"}, {"metric": "latency", "margin": "40 %"}],
     )
     assert planned(policy).stages[0].bottleneck == bottleneck
+
+
+@pytest.mark.parametrize(
+    ("stage", "seconds"),
+    [
+        pytest.param({"deadline_requests": 4000}, 2000, id="of the candidate's requests"),
+        pytest.param({"deadline_units": 400}, 1000, id="of its users, who ask five times each"),
+        pytest.param({"deadline_units": 400, "deadline_requests": 1000}, 500, id="of either"),
+        pytest.param({"deadline_units": 10**9}, 86400, id="of more users than there are in a day"),
+    ],
+)
+def test_a_deadline_in_numbers_comes_as_soon_as_the_traffic_brings_them(stage: dict[str, Any], seconds: float) -> None:
+    """At 20 requests a second and 10 %."""
+    policy = make_policy(stages=[{"weight_percent": 10, "deadline": "1 d", **stage}, {"weight_percent": 100}])
+    plan = planned(policy, make_traffic(20.0, users=Users.at_a_rate(5)))
+    assert plan.stages[0].deadline == pytest.approx(seconds, rel=0.01)
 
 
 def test_a_guard_is_not_waited_for_but_catches() -> None:

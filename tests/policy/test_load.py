@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from softlaunch.evals.metrics import metric_names
+from softlaunch.policy.effective import settings
 from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
 from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
 from softlaunch.policy.units import Margin, MarginKind
@@ -122,6 +123,16 @@ def test_a_policy_survives_the_ledger(tmp_path: Path, text: str) -> None:
     """A policy stored as JSON reads back equal."""
     policy = _load(tmp_path, text)
     assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
+@pytest.mark.parametrize(("written", "redraw"), [("30 min", 1800.0), ("90", 90.0), ("conversation", "conversation")])
+def test_arms_can_be_drawn_afresh(tmp_path: Path, written: str, redraw: float | str) -> None:
+    """After a time, or in each conversation; what was read survives the ledger and is shown as it was written."""
+    policy = _load(tmp_path, f"{_HEAD}unit: {{redraw: {written}}}")
+    assert policy.unit.redraw == redraw
+    assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+    shown = {one.key: one.value for one in settings(policy)}["unit.redraw"]
+    assert shown in {written, f"{written} s"}
 
 
 def test_merge_keys_and_anchors_work(tmp_path: Path) -> None:
@@ -269,6 +280,60 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             _HEAD + "shadow:\n  minimum_time: 2 h\n  deadline: 1 h",
             "line 5: shadow.deadline: 3600 s comes before minimum_time, which is 7200 s",
             id="a deadline before the minimum time",
+        ),
+        pytest.param(
+            _HEAD + "shadow:\n  deadline_requests: 50",
+            "line 4: shadow.deadline_requests: 50 comes before minimum_requests, which is 100",
+            id="a deadline before the minimum number of pairs",
+        ),
+        pytest.param(
+            _HEAD
+            + "stages:\n  - {weight_percent: 5, minimum_units: 500, deadline_units: 400}\n  - {weight_percent: 100}",
+            "line 4: stages[0].deadline_units: 400 comes before minimum_units, which is 500",
+            id="a deadline before the minimum number of units",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - {weight_percent: 5}\n  - {weight_percent: 100, minimum_units: 500}",
+            "line 5: stages[1].minimum_units: at 100 % copies are compared, two of each request, and no units are "
+            "counted; say it in requests",
+            id="units where copies are compared",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - {weight_percent: 100, minimum_requests: 0}",
+            "line 4: stages[0].minimum_requests: found 0, expected greater than or equal to 1",
+            id="a minimum of nothing",
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: errors, margin: 1 point, adjust_for: [own_past]}]",
+            "line 3: gates[0].adjust_for: latency and cost can be adjusted for a unit's own past, errors can't",
+            id="a rate beside its own past",
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: cost, margin: 10 %, adjust_for: [tokens]}]",
+            "line 3: gates[0].adjust_for[0]: found 'tokens', expected 'own_past'",
+            id="something else to adjust for",
+        ),
+        pytest.param(
+            _HEAD + "unit: {redraw: 1 h}\ngates: [{metric: cost, margin: 10 %, adjust_for: [own_past]}]",
+            "line 4: gates[0].adjust_for: units that are drawn afresh or are conversations have no past; let "
+            "unit.source name users and leave unit.redraw out, or leave this out",
+            id="the past of what begins afresh",
+        ),
+        pytest.param(
+            _HEAD + "unit: {redraw: often}",
+            "line 3: unit.redraw: expected a duration such as '90 s', '15 min', '2 h' or '7 d', or 'conversation', not "
+            "'often'",
+            id="an epoch in words",
+        ),
+        pytest.param(
+            _HEAD + "unit: {redraw: 5 s}",
+            "line 3: unit.redraw: expected at least '1 min', so that a user's requests can be on one side, not '5 s'",
+            id="an epoch of a moment",
+        ),
+        pytest.param(
+            _HEAD + "unit: {source: conversation, redraw: conversation}",
+            "line 3: unit.redraw: each conversation is a unit already, whose arm is its own; leave redraw out",
+            id="conversations of conversations",
         ),
         pytest.param(
             _HEAD + "eval:\n  repeats: 8",

@@ -33,6 +33,9 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
         pytest.param(_HEAD + "stages: []", False, id="no stages"),
         pytest.param(_HEAD + "stages: [{weight_percent: 101}]", False, id="more than everybody"),
         pytest.param(_HEAD + "gates: [{metric: errors, margin: some}]", False, id="a margin in words"),
+        pytest.param(_HEAD + "unit: {redraw: 30 min}", True, id="arms drawn afresh each half hour"),
+        pytest.param(_HEAD + "unit: {redraw: conversation}", True, id="arms drawn afresh in each conversation"),
+        pytest.param(_HEAD + "unit: {redraw: often}", False, id="arms drawn afresh often"),
         pytest.param(_HEAD + "approval: {timeout: soon}", False, id="a duration in words"),
     ],
 )

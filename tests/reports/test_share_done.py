@@ -8,6 +8,7 @@ from builders import NOON
 from release_views import PASSED, make_view
 
 from softlaunch.release import State
+from softlaunch.reports.wording import show_limits
 from softlaunch.views import StageView
 
 
@@ -30,6 +31,35 @@ def test_a_canary_waits_for_time_requests_and_gates(requests: int, seconds: floa
     """Each counts a third, and none more than that."""
     view, after = running(2, requests, seconds)
     assert view.share_done(NOON + timedelta(seconds=after)) == pytest.approx(share)
+
+
+def test_a_stage_that_asks_for_units_waits_for_them_too() -> None:
+    """They count like the others."""
+    view, _ = running(2, 500, 500)
+    counted = replace(view.record, evidence={"requests": [500, 500], "panel": {"split": [30, 900]}})
+    asking = replace(view, stage=replace(view.stage, minimum_units=60), record=counted)
+    assert asking.share_done(NOON + timedelta(seconds=500)) == pytest.approx(3.5 / 4)
+
+
+def test_a_stage_says_what_it_needs_and_how_long_it_may_stay_undecided() -> None:
+    """By its last look, without the time that nobody watched; what is met already isn't needed."""
+    view, _ = running(2, 500, 0)
+    record = replace(
+        view.record,
+        state="running",
+        looked_at=NOON + timedelta(minutes=7),
+        skipped_seconds=120.0,
+        deadline_at=NOON + timedelta(minutes=62),
+        deadline_units=1200,
+        evidence={"requests": [500, 4500], "panel": {"split": [30, 900]}},
+    )
+    stage = replace(view.stage, minimum_units=60, minimum_time=600.0)
+    shown = show_limits(replace(view, stage=stage, record=record))
+    assert shown == (
+        "Needs 5 min of 10 min and 30 of 60 units in the smaller arm. May stay undecided for 5 min of 60 min or 30 of "
+        "1,200 units of the candidate, whichever ends first."
+    )
+    assert show_limits(replace(view, stage=stage, record=replace(record, state="passed"))) == ""
 
 
 def test_what_is_over_is_done_and_what_waits_has_not_begun() -> None:

@@ -8,6 +8,7 @@ import pytest
 from builders import NOON, make_policy, make_verdict, open_in_new_app
 from sqlmodel import select
 
+from softlaunch.limits import Deadlines
 from softlaunch.release import plan
 from softlaunch.store.database import Database
 from softlaunch.store.stages import (
@@ -32,7 +33,7 @@ def test_a_stage_is_noted_from_its_beginning_to_its_end(database: Database) -> N
     shadow = plan(make_policy())[1]
     with database.begin() as session:
         begin_stage(session, release_id, shadow, NOON)
-        extend_stage(session, release_id, 1, NOON + timedelta(hours=1))
+        extend_stage(session, release_id, 1, Deadlines(NOON + timedelta(hours=1)))
         keep_evidence(session, release_id, 1, {"until": 3.5, "panel": {}})
         end_stage(session, release_id, 1, "passed", "shadow passed", NOON + timedelta(minutes=2))
     with database.read() as session:
@@ -41,6 +42,20 @@ def test_a_stage_is_noted_from_its_beginning_to_its_end(database: Database) -> N
     assert (ended.deadline_at, ended.ended_at) == (NOON + timedelta(hours=1), NOON + timedelta(minutes=2))
     assert ended.evidence == {"until": 3.5, "panel": {}}
     assert (waiting.state, waiting.entered_at, waiting.deadline_at) == ("waiting", None, None)
+
+
+def test_deadlines_in_numbers_are_kept(database: Database) -> None:
+    """From when the stage begins, and as they are moved; also numbers that fit no 32 bits."""
+    policy = make_policy(stages=[{"weight_percent": 10, "deadline_units": 500}, {"weight_percent": 100}])
+    release_id = open_in_new_app(database, policy)
+    with database.begin() as session:
+        begin_stage(session, release_id, plan(policy)[2], NOON)
+        begun = read_stages(session, release_id)[2].deadlines
+        extend_stage(session, release_id, 2, Deadlines(NOON, 10**12, 1000))
+    with database.read() as session:
+        moved = read_stages(session, release_id)[2].deadlines
+    assert begun == Deadlines(NOON + timedelta(days=1), None, 500)
+    assert moved == Deadlines(NOON, 10**12, 1000)
 
 
 def test_a_stage_without_a_deadline_has_none(database: Database) -> None:

@@ -9,6 +9,11 @@ from softlaunch.gates.observations import Window
 from softlaunch.release import Stage
 from softlaunch.store.outcomes import Counts
 
+HISTORY_ROWS = 3000
+"""How much of stable's past is read to know its usual values."""
+PAST_ROWS = 30_000
+"""How much of it is read to know the usual values of each unit."""
+
 
 class TelemetryError(SoftlaunchError):
     """The source of metrics did not answer; the stage holds."""
@@ -56,9 +61,9 @@ class Telemetry(Protocol):
         """
         ...
 
-    def history(self, app: str, stable_digest: str, before: float) -> Window:
+    def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
         """Recent observations of stable alone, before a moment, to know its usual values; raises TelemetryError.
 
-        Its requests and ratings tell how users come and go.
+        Its requests, at most so many, and ratings tell how users come and go.
         """
         ...

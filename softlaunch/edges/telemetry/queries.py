@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, e
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from softlaunch.edges.telemetry.interface import Scope
+from softlaunch.edges.telemetry.interface import HISTORY_ROWS, Scope
 from softlaunch.policy.model import Metric
 from softlaunch.release import StageKind
 from softlaunch.request_outcome import RequestOutcome
@@ -14,8 +14,6 @@ from softlaunch.route import Arm
 from softlaunch.store.request_log import HEARD_SECONDS
 from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
 
-HISTORY_ROWS = 3000
-"""How much of stable's past is read to know its usual values."""
 JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
 """The scores that gates know."""
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)

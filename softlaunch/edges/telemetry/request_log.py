@@ -10,10 +10,9 @@ from sqlmodel import Session, col
 
 from softlaunch.edges.telemetry.again import pieces
 from softlaunch.edges.telemetry.batch import Batch, window_edges
-from softlaunch.edges.telemetry.interface import Reading, Scope, TelemetryError
+from softlaunch.edges.telemetry.interface import HISTORY_ROWS, Reading, Scope, TelemetryError
 from softlaunch.edges.telemetry.queries import (
     COLUMNS,
-    HISTORY_ROWS,
     complete_until,
     dropped,
     exposed,
@@ -62,8 +61,8 @@ class RequestLogTelemetry:
         except SQLAlchemyError as error:
             raise _unreadable(error) from error
 
-    def history(self, app: str, stable_digest: str, before: float) -> Window:
-        """The last 3,000 requests that this stable variant answered, and as many ratings and scores."""
+    def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
+        """The last so many requests that this stable variant answered, and 3,000 ratings and scores."""
         try:
             with self.database.read() as session:
                 shown = (
@@ -71,7 +70,7 @@ class RequestLogTelemetry:
                     .where(col(RequestRow.app) == app, col(RequestRow.arm) == Arm.STABLE)
                     .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.started_at) < before)
                     .order_by(col(RequestRow.id).desc())
-                    .limit(HISTORY_ROWS)
+                    .limit(rows)
                 )
                 batch = Batch.of(session.execute(shown).all())
                 said = read_history(session, app, stable_digest, before)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import UniqueConstraint
+from sqlalchemy import BigInteger, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from softlaunch.store.tables.columns import as_json, moment, row_number
@@ -50,7 +50,8 @@ class StageRow(SQLModel, table=True):
     """One stage of a release: its place in the plan, when it ran, and the gates' evidence so far.
 
     `looked_at` is its driver's last look; `skipped_seconds` of the time since it began don't count, because nobody
-    looked or because the clock was set.
+    looked or because the clock was set. A stage may stay undecided until `deadline_at`, and with so many of the
+    candidate's requests and units as the other deadlines say.
     """
 
     __tablename__ = "stages"
@@ -61,6 +62,8 @@ class StageRow(SQLModel, table=True):
     state: str
     entered_at: datetime | None = moment(nullable=True)
     deadline_at: datetime | None = moment(nullable=True)
+    deadline_requests: int | None = Field(default=None, sa_type=BigInteger)
+    deadline_units: int | None = Field(default=None, sa_type=BigInteger)
     ended_at: datetime | None = moment(nullable=True)
     looked_at: datetime | None = moment(nullable=True)
     skipped_seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})

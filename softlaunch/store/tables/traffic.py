@@ -56,6 +56,9 @@ class RequestRow(SQLModel, table=True):
 
     `started_at` is the moment at which it counts: its beginning, or its end where it took longer than a minute.
 
+    `unit` is whose arm was drawn: the unit that the request names, or, where arms are drawn afresh, that unit on one
+    occasion; `named_unit` is what it names then.
+
     `excused`: the request was at fault by the other arm's judgement too, or that couldn't be asked. `finish_reason` is
     the provider's own word. `attempts` counts how often the provider was asked, zero where it never was.
     """
@@ -101,6 +104,7 @@ class RequestRow(SQLModel, table=True):
     finish_reason: str | None = None
     attempts: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     cached_tokens: int | None = None
+    named_unit: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class TextRow(SQLModel, table=True):

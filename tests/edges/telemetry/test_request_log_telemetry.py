@@ -454,6 +454,13 @@ def test_history_tells_when_users_came_and_what_they_said(database: Database) ->
     assert [value for *_, value in told(window.ratings[Metric.QUALITY], Metric.QUALITY)] == [0.25]
 
 
+def test_of_a_long_history_the_newest_is_read(database: Database) -> None:
+    """As many requests as are wanted."""
+    log(database, *(request(number, started_at=T - 10 + number) for number in range(5)))
+    window = RequestLogTelemetry(database).history(APP, STABLE.digest, T, 2)
+    assert [unit for _, unit, _, _ in told(window.requests, Metric.LATENCY)] == [3, 4]
+
+
 def test_a_log_that_can_not_be_read_is_an_error_of_telemetry(database: Database) -> None:
     """The stage holds; the message says what failed and shows no statement."""
     log(database)
