@@ -15,7 +15,7 @@ from softlaunch.gates.observations import Events, Flags, Floats, Units
 from softlaunch.gates.visits import VisitRule
 from softlaunch.policy.model import Metric
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 USERS, ROUNDS, LOOKS, SHARE = 300, 120, 3, 0.1
 LONGER = 8
