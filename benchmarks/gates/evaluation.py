@@ -141,7 +141,7 @@ class Watcher:
         """How much memory those take that were heard."""
         books = () if self.panel.returning is None else self.panel.returning.books.values()
         ways = [way for book in books for way in (book.first, book.visit, book.short, book.long)]
-        return sum(way.visits.booked.nbytes + way.visits.open.nbytes for way in ways)
+        return sum(way.visits.booked.all.nbytes + way.visits.open.nbytes for way in ways)
 
 
 def _measure(watcher: Watcher, steps: list[int]) -> Iterator[str]:

@@ -61,11 +61,12 @@ class Histogram:
                 self.index, self.weight = self.index[left], faded[left]
         place = np.searchsorted(self.index, tally.index)
         known = np.append(self.index, _NO_BUCKET)[place] == tally.index
-        new = ~known
-        grown = self.weight.copy()
-        grown[place[known]] = np.round(grown[place[known]] + tally.weight[known], _DIGITS)
-        self.index = np.insert(self.index, place[new], tally.index[new])
-        self.weight = np.insert(grown, place[new], np.round(tally.weight[new], _DIGITS))
+        self.weight = self.weight.copy()
+        self.weight[place[known]] = np.round(self.weight[place[known]] + tally.weight[known], _DIGITS)
+        if not known.all():
+            new, place = ~known, place[~known]
+            self.index = np.insert(self.index, place, tally.index[new])
+            self.weight = np.insert(self.weight, place, np.round(tally.weight[new], _DIGITS))
 
     def tally(self) -> Tally:
         """The counts as a tally."""

@@ -16,6 +16,7 @@ _RETURNS_TO_SPEAK_OF = 0.05
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2.0, 600.0
 _USUAL_PAUSES = 0.9
 _PAUSES_OF_A_VISIT = 4.0
+_LATE = 16
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -123,16 +124,41 @@ def _shape(columns: int) -> np.dtype[np.void]:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Booked:
+    """Units of visits that are over. Both parts are ascending.
+
+    What came lately is apart, so that not a million units are copied for each few.
+    """
+
+    early: Units = field(default_factory=lambda: np.empty(0, np.int64))
+    late: Units = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def holds(self, units: Units) -> Flags:
+        """Whether each unit is among them."""
+        return _holds(self.early, units) | _holds(self.late, units)
+
+    def together_with(self, units: Units) -> Self:
+        """These and other units, ascending, none of which is among them."""
+        late = _merged(self.late, units)
+        return type(self)(self.early, late) if len(late) * _LATE < len(self.early) else type(self)(self.all, units)
+
+    @property
+    def all(self) -> Units:
+        """All of them, ascending."""
+        return _merged(self.early, self.late)
+
+
 @dataclass(slots=True, eq=False)
 class Visits:
     """Gathers each unit's requests until its visit is over, and books each unit once, until all may be booked again.
 
-    `booked` are the units of visits that are over, and `open` the visits that go on, both ascending by unit.
+    `booked` are the units of visits that are over, and `open` the visits that go on, ascending by unit.
     """
 
     rule: VisitRule
     columns: int
-    booked: Units = field(default_factory=lambda: np.empty(0, np.int64))
+    booked: Booked = field(default_factory=Booked)
     open: NDArray[np.void] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,7 +171,7 @@ class Visits:
         Which requests a visit holds depends on their times alone, not on when somebody looked. It ends where its unit
         appears on the other arm.
         """
-        fresh = ~_holds(self.booked, seen.units)
+        fresh = ~self.booked.holds(seen.units)
         visits, ended, used = self._grown(seen, fresh)
         others = self.open[~_holds(visits["unit"], self.open["unit"])]
         visits = np.concatenate([visits, others])
@@ -154,7 +180,7 @@ class Visits:
         done, going_on = visits[over], visits[~over]
         done = done[np.argsort(done["unit"])]
         self.open = going_on[np.argsort(going_on["unit"])]
-        self.booked = np.insert(self.booked, np.searchsorted(self.booked, done["unit"]), done["unit"])
+        self.booked = self.booked.together_with(done["unit"])
         with np.errstate(invalid="ignore"):
             means = done["sums"] / done["counts"]
         return Entries(done["candidate"], means, used, int(seen.length.sum()) - used)
@@ -208,7 +234,7 @@ class Visits:
 
     def restart(self) -> None:
         """Forget what goes on, and let everybody be booked again."""
-        self.booked = np.empty(0, np.int64)
+        self.booked = Booked()
         self.open = np.empty(0, _shape(self.columns))
 
 
@@ -222,6 +248,10 @@ def _added(sums: Floats, place: Units, rows: Floats) -> Floats:
     cells = np.concatenate([np.arange(sums.size), cell])
     added = np.bincount(cells, np.concatenate([sums.ravel(), rows.ravel()]), sums.size)
     return np.asarray(added, np.float64).reshape(visits, columns)
+
+
+def _merged(ascending: Units, others: Units) -> Units:
+    return np.insert(ascending, np.searchsorted(ascending, others), others)
 
 
 def _holds(ascending: Units, wanted: Units) -> Flags:

@@ -78,12 +78,12 @@ def test_visits_are_the_same_however_time_is_cut(seed: int) -> None:
         entries = []
         for early, late in zip([0.0, *edges[:-1]], edges, strict=True):
             places = np.flatnonzero((events.at >= early) & (events.at < late))
-            booked = visits.booked
+            booked = visits.booked.all
             over = visits.take(ByUnit.of(events.only(places), table[places]), late)
             entries += zip(
-                np.setdiff1d(visits.booked, booked).tolist(), over.candidate, over.means.tolist(), strict=True
+                np.setdiff1d(visits.booked.all, booked).tolist(), over.candidate, over.means.tolist(), strict=True
             )
-        seen.append((sorted(entries), visits.booked.tolist(), visits.open.tolist()))
+        seen.append((sorted(entries), visits.booked.all.tolist(), visits.open.tolist()))
     assert len(seen[0][1]) > 10
     assert len(seen[0][2]) > 3
     np.testing.assert_equal(seen[1], seen[0])

@@ -29,9 +29,9 @@ def events_of(
 
 def take(visits: Visits, events: Events, until: float) -> dict[int, tuple[bool, float]]:
     """Arm and mean of each unit that was booked in a window."""
-    before = visits.booked
+    before = visits.booked.all
     entries = visits.take(ByUnit.of(events, events.values.get(COLUMN, np.empty(0))[:, None]), until)
-    booked = np.setdiff1d(visits.booked, before)
+    booked = np.setdiff1d(visits.booked.all, before)
     assert len(booked) == len(entries)
     return {
         unit: (bool(arm), float(mean))
@@ -72,7 +72,7 @@ def test_which_requests_a_visit_holds_does_not_depend_on_how_windows_are_cut(
     booked = [in_windows(one, events, cuts[0]), in_windows(other, events, cuts[1]), in_windows(whole, events, [60.1])]
     for visits, seen in zip((one, other), booked, strict=False):
         np.testing.assert_equal(seen, booked[2])
-        np.testing.assert_equal(visits.booked, whole.booked)
+        np.testing.assert_equal(visits.booked.all, whole.booked.all)
         np.testing.assert_equal(visits.open.tolist(), whole.open.tolist())
 
 
