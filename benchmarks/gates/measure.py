@@ -162,7 +162,7 @@ def _line(world: Scenario, wanted: str, measured: str, met: bool) -> str:  # noq
     return f"| {world.name}: {wanted} | {measured} | {'yes' if met else 'no'} |"
 
 
-def _chosen(wanted: Sequence[str], known: Iterable[str], what: str) -> list[str]:
+def chosen(wanted: Sequence[str], known: Iterable[str], what: str) -> list[str]:
     """The names wanted; where one isn't a name, those that begin so."""
     names = list(known)
     found = {one: [one] if one in names else [name for name in names if name.startswith(one)] for one in wanted}
@@ -175,12 +175,12 @@ def _chosen(wanted: Sequence[str], known: Iterable[str], what: str) -> list[str]
 
 def _tasks(arguments: argparse.Namespace) -> list[Task]:
     """What is asked for: the first run of every world and judge, then the second of each, and so on."""
-    chosen = _chosen(arguments.worlds, worlds(), "world")
-    judges = _chosen(arguments.judges, JUDGES, "judge")
+    named = chosen(arguments.worlds, worlds(), "world")
+    judges = chosen(arguments.judges, JUDGES, "judge")
     releases = _TUNING_RELEASES if TUNED & set(judges) else 1
     tuning = Tuning.of(arguments.seed, releases)
     runs = range(arguments.first, arguments.first + arguments.runs)
-    return [Task(world, judge, arguments.seed, run, tuning) for run in runs for world in chosen for judge in judges]
+    return [Task(world, judge, arguments.seed, run, tuning) for run in runs for world in named for judge in judges]
 
 
 def _arguments() -> argparse.Namespace:

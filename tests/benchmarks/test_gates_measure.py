@@ -76,3 +76,12 @@ def test_tables_tell_catches_from_false_rollbacks_and_what_was_wanted():
     assert f"| {world}: at most 60 seconds until rollback (median) | 50 | yes |" in shown
     assert "| 5 a user: fine: rolled back in at most 1 % (95 % bound) | 100 % (1/1) | no |" in shown
     assert "| 5 a user: fine: promoted in at least 85 % | 0 % | no |" in shown
+
+
+def test_a_world_is_named_whole_or_by_how_it_begins():
+    """A whole name means that world alone, even where others begin so; a strange one ends with what there is."""
+    known = ["latency x2", "latency x2 from 50 %", "null"]
+    assert measure.chosen(["latency x2"], known, "world") == ["latency x2"]
+    assert measure.chosen(["null", "lat"], known, "world") == known
+    with pytest.raises(SystemExit, match="no world begins with 'cost'; there are: latency x2;"):
+        measure.chosen(["cost"], known, "world")
