@@ -151,8 +151,9 @@ class Scenario:
     """One kind of candidate under one kind of traffic.
 
     Without a `crowd`, units are scattered: `unit_size` requests each within twelve minutes. `runs_factor` multiplies
-    our own runs in the first tables. A judge that looks continuously does so every `look_seconds`, or, left out, when
-    the candidate has had `look_candidates` requests on average, but not within two seconds.
+    our own runs in the first tables. A judge that looks continuously does so when the candidate has had
+    `look_candidates` requests on average, but not within two seconds; with `look_seconds`, as often as that from the
+    beginning of the harm on, which in a fine scenario is the release's.
     """
 
     name: str

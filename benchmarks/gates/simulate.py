@@ -1,6 +1,8 @@
 """One release under one judge."""
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -92,14 +94,14 @@ def release(scenario: Scenario, judge: Judge, traffic: Traffic) -> Result:
 
 def _stage(scenario: Scenario, judge: Judge, traffic: Traffic, stage: Stage, so_far: _Progress) -> Decision:
     """Look until the judge decides. Who passes a stage that lasts longer goes on; at intervals, it begins afresh."""
-    step = look_seconds(scenario, stage, at_intervals=judge.at_intervals)
-    seen_by, begun, exposed_before = traffic.stage(stage, so_far.now), so_far.now, so_far.exposed
+    begun, exposed_before = so_far.now, so_far.exposed
+    seen_by, ends = traffic.stage(stage, begun), look_ends(scenario, stage, begun, so_far.harm_began, judge)
     units: set[int] = set()
-    limit, afresh, looks = scenario.candidate_limit or math.inf, False, 0
+    limit, afresh = scenario.candidate_limit or math.inf, False
     while so_far.exposed < limit and not stage.is_over(so_far.exposed - exposed_before, len(units), so_far.now - begun):
-        looks += 1
-        seen = seen_by.until(begun + looks * step)
-        so_far.add(seen, begun + looks * step)
+        end = next(ends)
+        seen = seen_by.until(end)
+        so_far.add(seen, end)
         if stage.deadline_units is not None:
             units.update(seen.units.tolist())
         decision = judge.look(seen.beginning() if afresh else seen)
@@ -110,11 +112,25 @@ def _stage(scenario: Scenario, judge: Judge, traffic: Traffic, stage: Stage, so_
     return Decision.CONTINUE
 
 
-def look_seconds(scenario: Scenario, stage: Stage, *, at_intervals: bool) -> float:
-    """Seconds from one look to the next."""
-    if at_intervals:
-        return interval_seconds(scenario, stage)
-    if scenario.look_seconds is not None:
-        return scenario.look_seconds
-    compared = scenario.rate * (MIRRORED if stage.full else stage.share)
-    return max(_SHORTEST_LOOK, scenario.look_candidates / compared)
+def look_ends(
+    scenario: Scenario, stage: Stage, begun: float, harm_began: float | None, judge: Judge
+) -> Iterator[float]:
+    """When a judge looks in a stage that began so many seconds after the release.
+
+    At its intervals; or when the candidate has had enough requests, and from the beginning of the harm on every
+    `look_seconds` where the scenario has them.
+    """
+    step, finer = interval_seconds(scenario, stage), None
+    if not judge.at_intervals:
+        compared = scenario.rate * (MIRRORED if stage.full else stage.share)
+        step, finer = max(_SHORTEST_LOOK, scenario.look_candidates / compared), scenario.look_seconds
+    change = math.inf if finer is None or harm_began is None else max(begun, harm_began)
+    for number in itertools.count(1):
+        end = begun + number * step
+        if end >= change:
+            break
+        yield end
+    if change > begun:
+        yield change
+    for number in itertools.count(1):
+        yield change + number * (finer or step)

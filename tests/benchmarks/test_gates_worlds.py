@@ -1,5 +1,6 @@
 """The worlds in which users come back, harm begins late, or the arms are seen unequally."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from benchmarks.gates.model import (
     Watching,
     interval_seconds,
 )
-from benchmarks.gates.simulate import End, look_seconds, release
+from benchmarks.gates.simulate import End, look_ends, release
 from benchmarks.gates.traffic import EPOCH, Known, Look, Traffic
 from benchmarks.gates.worlds import ALL, WANTED, WORLDS
 from softlaunch.gates.observations import Events
@@ -251,8 +252,15 @@ def test_deadlines_may_be_counted_in_units_or_seconds():
 
 
 def test_looks_come_with_requests_but_not_faster_than_live():
-    """Twenty candidate requests, two seconds at least, or what the world says."""
+    """Twenty candidate requests, two seconds at least; from the harm's beginning on, as often as the world says."""
+
+    def ends(world: Scenario, stage: Stage, harm_began: float = 0.0) -> list[float]:
+        judge = _Says(Decision.CONTINUE)
+        return list(itertools.islice(look_ends(world, stage, 100.0, harm_began, judge), 4))
+
     world = replace(FIVE, look_candidates=20)
-    assert look_seconds(world, STAGES[0], at_intervals=False) == pytest.approx(720)
-    assert look_seconds(replace(world, requests_per_hour=1e6), HALF, at_intervals=False) == 2.0
-    assert look_seconds(replace(world, look_seconds=60.0), HALF, at_intervals=False) == 60.0
+    assert ends(world, STAGES[0]) == pytest.approx([820, 1540, 2260, 2980])
+    assert ends(replace(world, requests_per_hour=1e6), HALF) == [102.0, 104.0, 106.0, 108.0]
+    often = replace(world, look_seconds=2.0)
+    assert ends(often, STAGES[0]) == [102.0, 104.0, 106.0, 108.0]
+    assert ends(often, STAGES[0], 1000.0) == pytest.approx([820, 1000, 1002, 1004])
