@@ -6,14 +6,16 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.gates.ert import Ert
 from benchmarks.gates.judges import Judge
 from benchmarks.gates.kayenta import Kayenta
 from benchmarks.gates.model import SCENARIOS, Levels, Scenario
-from benchmarks.gates.ours import Softlaunch
+from benchmarks.gates.ours import Softlaunch, policy
 from benchmarks.gates.simulate import Result, release
 from benchmarks.gates.thresholds import Argo, Flagger, Limits, Rehearsal, naive_argo, naive_flagger
 from benchmarks.gates.traffic import Traffic
 from benchmarks.gates.ttests import GroupSequential, GrowthBook, RepeatedT
+from benchmarks.gates.yeast import Yeast, planned_requests
 from softlaunch.gates.observations import Window
 
 _ARGO_FAILURES = 2
@@ -32,8 +34,12 @@ JUDGES = (
     "growthbook",
     "repeated t",
     "group-sequential",
+    "yeast",
+    "e-RT",
 )
 """Names of the judges, as in the table."""
+TUNED = frozenset({"argo, tuned", "flagger, tuned"})
+"""Those whose limits are found on fine candidates first."""
 
 Results = dict[str, dict[str, list[Result]]]
 """Results of each scenario and judge, in the order of the runs."""
@@ -64,11 +70,11 @@ class Task:
     tuning: Tuning
 
 
-def make_judges(tuning: Tuning, history: Window) -> Mapping[str, Callable[[], Judge]]:
-    """How to make a fresh judge of each name, knowing stable's traffic from before the release."""
+def make_judges(tuning: Tuning, scenario: Scenario, history: Window) -> Mapping[str, Callable[[], Judge]]:
+    """How to make a fresh judge of each name, knowing the plan and stable's traffic from before the release."""
     levels = Levels()
     return {
-        OURS: lambda: Softlaunch(history),
+        OURS: lambda: Softlaunch(policy(scenario.stages), history),
         "argo, naive": lambda: Argo(naive_argo(levels), _NAIVE_ARGO_FAILURES),
         "argo, tuned": lambda: Argo(tuning.argo, _ARGO_FAILURES),
         "flagger, naive": lambda: Flagger(naive_flagger(levels), _NAIVE_FLAGGER_THRESHOLD),
@@ -76,7 +82,9 @@ def make_judges(tuning: Tuning, history: Window) -> Mapping[str, Callable[[], Ju
         "kayenta": Kayenta,
         "growthbook": GrowthBook,
         "repeated t": RepeatedT,
-        "group-sequential": GroupSequential,
+        "group-sequential": lambda: GroupSequential(sum(not stage.full for stage in scenario.stages)),
+        "yeast": lambda: Yeast(history, planned_requests(scenario)),
+        "e-RT": Ert,
     }
 
 
@@ -93,7 +101,7 @@ def tasks(scenarios: Sequence[Scenario], judges: Sequence[str], runs: int, seed:
 def perform(task: Task) -> tuple[str, int, dict[str, Result]]:
     """One run: the scenario's name, the run's number, and each judge's result."""
     traffic = Traffic(task.scenario, (task.seed, zlib.crc32(task.scenario.name.encode()), task.run))
-    makers = make_judges(task.tuning, traffic.history())
+    makers = make_judges(task.tuning, task.scenario, traffic.history())
     return task.scenario.name, task.run, {name: release(task.scenario, makers[name](), traffic) for name in task.judges}
 
 

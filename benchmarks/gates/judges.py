@@ -3,7 +3,6 @@
 from enum import StrEnum
 from typing import Protocol
 
-from benchmarks.gates.model import Stage
 from benchmarks.gates.traffic import Look
 
 
@@ -35,18 +34,3 @@ class Judge(Protocol):
     def look(self, seen: Look) -> Decision:
         """Judge what happened since the last look."""
         ...
-
-
-STAGE_HOURS = {0.01: 5.0, 0.05: 2.0, 0.5: 0.5, 1.0: 0.0}
-"""How long the stages last for judges that wait for time instead of evidence.
-
-At the benchmark's traffic these are 500, 1,000 and 2,500 candidate requests: 4,000 in all, like the target for ours.
-None of them has anything to compare with at 100 %, which is therefore the end of their release.
-"""
-MEASUREMENTS = 10
-"""Measurements in each stage, for judges that take their measure at intervals."""
-
-
-def interval_hours(stage: Stage) -> float:
-    """Time between two measurements of a judge that measures at intervals; 0 where it measures nothing."""
-    return STAGE_HOURS[stage.share] / MEASUREMENTS

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
-from benchmarks.gates.judges import MEASUREMENTS, Decision
-from benchmarks.gates.model import METRICS
+from benchmarks.gates.judges import Decision
+from benchmarks.gates.model import MEASUREMENTS, METRICS
 from benchmarks.gates.traffic import Arm, Look
 from softlaunch.policy.model import DIRECTIONS, Direction, Metric
 

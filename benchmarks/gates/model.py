@@ -1,4 +1,4 @@
-"""What is simulated, in numbers: the app's traffic, what may be wrong with a candidate, and the release's plan."""
+"""What is simulated, in numbers: who asks and what is known of it, what may be wrong with a candidate, and the plan."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,12 +20,11 @@ class Levels:
     quality_mean: float = 0.85
     quality_deviation: float = 0.2
     satisfied: float = 0.80
-    rated: float = 0.10
-    """Share of requests that somebody rates."""
+    slow: float = 0.0
+    """Share of requests that take `slow_factor` times as long."""
+    slow_factor: float = 4.0
     unit_correlation: float = 0.3
-    """Correlation of two requests of one unit, in every metric, where a unit makes several."""
-    session_requests: int = 2000
-    """A unit's requests lie scattered over a stretch of traffic of this many requests, twelve minutes' worth."""
+    """Correlation of two requests of one unit, in every metric, where a scattered unit makes several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +38,56 @@ class Day:
 
 
 @dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What befalls both arms for `seconds` from the middle of each `period` on: more traffic, errors, slower answers.
+
+    `rate` and `latency` are factors, `errors` are points.
+    """
+
+    period: float
+    seconds: float
+    rate: float = 1.0
+    errors: float = 0.0
+    latency: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who asks.
+
+    With `users`, as many people ask all day long, as often as each other; without, everybody comes once and asks
+    `visit_requests` times within `visit_seconds`. `correlation` is that of two requests of a unit, before they are
+    turned into a metric's values. Half of a user's level wanders and is another one after `wander_seconds`; None: it
+    stays. One single unit, with levels of its own, makes `bot_share` of all requests.
+    """
+
+    users: int | None = None
+    visit_requests: int = 1
+    visit_seconds: float = 72.0
+    correlation: float = 0.3
+    wander_seconds: float | None = None
+    bot_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watching:
+    """What becomes known of answers: shares scored by a judge and rated by users, (candidate's, stable's), and when.
+
+    Scores and ratings arrive `delay_seconds` after the request, on average, exponentially distributed.
+    """
+
+    scored: tuple[float, float] = (1.0, 1.0)
+    rated: tuple[float, float] = (0.1, 0.1)
+    delay_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Effect:
     """What the candidate does differently; the default is nothing.
 
-    `errors`, `quality` and `satisfaction` are points (0.01 is one) for the worse, `latency` and `cost` are factors.
-    The harm begins with the stage whose share is `from_share`.
+    `errors`, `quality` and `satisfaction` are points (0.01 is one) for the worse, `latency` and `cost` are factors, and
+    `slow` is how many more requests are among the slow ones. The harm begins with the stage whose share is
+    `from_share`, `from_seconds` after the stage began, and spares a unit's requests before number `from_request`.
     """
 
     errors: float = 0.0
@@ -51,7 +95,10 @@ class Effect:
     cost: float = 1.0
     quality: float = 0.0
     satisfaction: float = 0.0
+    slow: float = 0.0
     from_share: float = 0.0
+    from_seconds: float = 0.0
+    from_request: int = 1
 
     def at(self, share: float) -> "Effect":
         """The effect in a stage."""
@@ -69,8 +116,45 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the release: the share of users, and after how much it is given up as undecided.
+
+    That is after so many of the candidate's requests, or units where these are given, or seconds. It lasts at least
+    `minimum_seconds`, as long as an approval is waited for, say; who passes it earlier goes on watching.
+    """
+
+    position: int
+    share: float
+    deadline: int | None
+    deadline_units: int | None = None
+    deadline_seconds: float | None = None
+    minimum_seconds: float = 0.0
+
+    @property
+    def full(self) -> bool:
+        """Whether nobody is on stable any more."""
+        return self.share == 1.0
+
+    def is_over(self, requests: int, units: int, seconds: float) -> bool:
+        """Whether a stage is given up after so many candidate requests and units, and so many seconds."""
+        limits = ((self.deadline, requests), (self.deadline_units, units), (self.deadline_seconds, seconds))
+        return any(limit is not None and reached >= limit for limit, reached in limits)
+
+
+STAGES = (Stage(1, 0.01, 6000), Stage(2, 0.05, 6000), Stage(3, 0.5, 6000), Stage(4, 1.0, 60_000))
+MIRRORED = 0.05
+"""Share of the candidate's requests that are copied to stable in the last stage."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of candidate under one kind of traffic; `runs_factor` multiplies our own runs."""
+    """One kind of candidate under one kind of traffic.
+
+    Without a `crowd`, units are scattered: `unit_size` requests each within twelve minutes. `runs_factor` multiplies
+    our own runs in the first tables. A judge that looks continuously does so when the candidate has had
+    `look_candidates` requests on average, but not within two seconds; with `look_seconds`, as often as that from the
+    beginning of the harm on, which in a fine scenario is the release's.
+    """
 
     name: str
     kind: Kind
@@ -80,25 +164,43 @@ class Scenario:
     requests_per_hour: float = 10_000.0
     candidate_limit: int | None = None
     runs_factor: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step of the release: the share of users, and after how many candidate requests it is given up as undecided."""
-
-    position: int
-    share: float
-    deadline: int
+    about: str = ""
+    crowd: Crowd | None = None
+    watching: Watching = field(default_factory=Watching)
+    levels: Levels = field(default_factory=Levels)
+    day: Day = field(default_factory=Day)
+    disturbance: Disturbance | None = None
+    stages: tuple[Stage, ...] = STAGES
+    look_candidates: int = 16
+    look_seconds: float | None = None
 
     @property
-    def full(self) -> bool:
-        """Whether nobody is on stable any more."""
-        return self.share == 1.0
+    def rate(self) -> float:
+        """Requests a second, of both arms, while nothing disturbs them."""
+        return self.requests_per_hour / 3600
 
 
-STAGES = (Stage(1, 0.01, 6000), Stage(2, 0.05, 6000), Stage(3, 0.5, 6000), Stage(4, 1.0, 60_000))
-MIRRORED = 0.05
-"""Share of the candidate's requests that are copied to stable in the last stage."""
+_STAGE_HOURS = {0.01: 5.0, 0.05: 2.0, 0.1: 1.0, 0.5: 0.5, 1.0: 0.0}
+_USUAL_RATE = 10_000.0
+MEASUREMENTS = 10
+"""Measurements in each stage, for judges that take their measure at intervals."""
+
+
+def stage_hours(scenario: Scenario, stage: Stage) -> float:
+    """How long a stage lasts for judges that wait for time instead of evidence.
+
+    At the usual 10,000 requests an hour, 1, 5 and 50 % are 500, 1,000 and 2,500 candidate requests: 4,000 in all, like
+    the target for ours. Where traffic is denser, they wait for as many. None of them has anything to compare with at
+    100 %, which is therefore the end of their release.
+    """
+    return _STAGE_HOURS[stage.share] * min(1.0, _USUAL_RATE / scenario.requests_per_hour)
+
+
+def interval_seconds(scenario: Scenario, stage: Stage) -> float:
+    """Time between two measurements of a judge that measures at intervals; 0 where it measures nothing."""
+    count = round(stage_hours(scenario, stage) / MEASUREMENTS * scenario.requests_per_hour)
+    return max(1, count) / scenario.rate
+
 
 _LATE = Effect(latency=2.0, from_share=0.5)
 SCENARIOS = (

@@ -26,6 +26,12 @@ def upper_bound(successes: int, runs: int, confidence: float = 0.95) -> float:
     return 1.0 if successes >= runs else float(beta.ppf(confidence, successes + 1, runs - successes))
 
 
+def interval(successes: int, runs: int) -> str:
+    """A share in percent, with its one-sided 95 % bounds below and above (Clopper & Pearson 1934)."""
+    lowest = 1 - upper_bound(runs - successes, runs)
+    return f"{percent(successes / runs)} ({100 * lowest:.3g}-{percent(upper_bound(successes, runs))})"
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """One judge in one scenario. Requests are the candidate's, seen by users; None where there are none to count.
@@ -64,16 +70,17 @@ class Summary:
             undecided=len(ended[End.UNDECIDED]),
             rolled_back_upper=upper_bound(len(back), len(results)),
             promoted_upper=upper_bound(len(promoted), len(results)),
-            exposed_median=_quantile(harmed, 0.5),
-            exposed_p95=_quantile(harmed, 0.95),
-            before_full_median=_quantile(before_full, 0.5),
-            before_full_p95=_quantile(before_full, 0.95),
-            until_promoted_median=_quantile([one.exposed for one in promoted], 0.5),
+            exposed_median=quantile(harmed, 0.5),
+            exposed_p95=quantile(harmed, 0.95),
+            before_full_median=quantile(before_full, 0.5),
+            before_full_p95=quantile(before_full, 0.95),
+            until_promoted_median=quantile([one.exposed for one in promoted], 0.5),
             blamed={name: blamed.count(name) for name in sorted(set(blamed))},
         )
 
 
-def _quantile(values: Sequence[int], share: float) -> float | None:
+def quantile(values: Sequence[float], share: float) -> float | None:
+    """A quantile, or None of nothing."""
     return float(np.quantile(values, share)) if values else None
 
 
@@ -127,23 +134,23 @@ def _pivot(found: Found, cell: Callable[[Scenario, Summary], str]) -> list[str]:
 
 def _rolled_back(scenario: Scenario, one: Summary) -> str:
     if scenario.kind in {Kind.FINE, Kind.SPARSE}:
-        return f"{_percent(one.rolled_back / one.runs)} ({_percent(one.rolled_back_upper)})"
-    early = f", {_percent(one.early / one.runs)} too early" if one.early else ""
-    return f"{_percent((one.rolled_back - one.early) / one.runs)}{early}"
+        return f"{percent(one.rolled_back / one.runs)} ({percent(one.rolled_back_upper)})"
+    early = f", {percent(one.early / one.runs)} too early" if one.early else ""
+    return f"{percent((one.rolled_back - one.early) / one.runs)}{early}"
 
 
 def _exposed(scenario: Scenario, one: Summary) -> str:
     harmless = scenario.kind in {Kind.FINE, Kind.SPARSE}
-    return "-" if harmless else _pair(one.exposed_median, one.exposed_p95)
+    return "-" if harmless else pair(one.exposed_median, one.exposed_p95)
 
 
 def _promoted(_: Scenario, one: Summary) -> str:
-    undecided = f" + {_percent(one.undecided / one.runs)}" if one.undecided else ""
-    return f"{_percent(one.promoted / one.runs)}{undecided}"
+    undecided = f" + {percent(one.undecided / one.runs)}" if one.undecided else ""
+    return f"{percent(one.promoted / one.runs)}{undecided}"
 
 
 def _took(scenario: Scenario, one: Summary) -> str:
-    return _pair(one.before_full_median, one.before_full_p95) if scenario.kind is Kind.FINE else "-"
+    return pair(one.before_full_median, one.before_full_p95) if scenario.kind is Kind.FINE else "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,19 +178,17 @@ def _targets_of(scenario: Scenario, one: Summary) -> list[Target]:
     if scenario.kind is Kind.FINE and scenario.unit_size == 1:
         needed, bound, back = one.before_full_median, one.rolled_back_upper, f"{one.rolled_back}/{one.runs}"
         return [
-            Target(f"{name}: false rollbacks at most 1 % (95 % bound)", f"{_percent(bound)} ({back})", bound <= 0.01),
-            Target(f"{name}: promoted in at least 90 %", _percent(promoted), promoted >= 0.90),
+            Target(f"{name}: false rollbacks at most 1 % (95 % bound)", f"{percent(bound)} ({back})", bound <= 0.01),
+            Target(f"{name}: promoted in at least 90 %", percent(promoted), promoted >= 0.90),
             Target(
                 f"{name}: at most 4,000 requests to 100 % (median)",
-                _count(needed),
+                count(needed),
                 needed is not None and needed <= 4000,
             ),
         ]
     if scenario.name in _EXPOSURE_TARGETS:
         allowed, seen = _EXPOSURE_TARGETS[scenario.name], one.exposed_median
-        return [
-            Target(f"{name}: median exposure at most {allowed}", _count(seen), seen is not None and seen <= allowed)
-        ]
+        return [Target(f"{name}: median exposure at most {allowed}", count(seen), seen is not None and seen <= allowed)]
     if scenario.kind is Kind.MARGIN and not guarded:
         return [Target(f"{name}: promoted in at most 5 %", f"{one.promoted}/{one.runs}", promoted <= 0.05)]
     if scenario.kind is Kind.TWICE and not guarded:
@@ -196,13 +201,16 @@ def _target_lines(found: Found) -> list[str]:
     return ["| target | measured | met |", "|---|---:|---|", *lines] if lines else []
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share in percent, to three digits."""
     return f"{100 * share:.3g} %"
 
 
-def _pair(median: float | None, p95: float | None) -> str:
-    return "-" if median is None else f"{_count(median)} / {_count(p95)}"
+def pair(median: float | None, p95: float | None) -> str:
+    """Two counts, or a dash."""
+    return "-" if median is None else f"{count(median)} / {count(p95)}"
 
 
-def _count(value: float | None) -> str:
+def count(value: float | None) -> str:
+    """A count, or a dash."""
     return "-" if value is None else f"{value:,.0f}"

@@ -7,9 +7,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.gates.judges import MEASUREMENTS, Decision, interval_hours
-from benchmarks.gates.model import METRICS, STAGES, Kind, Levels, Scenario
-from benchmarks.gates.traffic import Arm, Floats, Look, Traffic
+from benchmarks.gates.arrivals import Floats
+from benchmarks.gates.judges import Decision
+from benchmarks.gates.model import MEASUREMENTS, METRICS, STAGES, Kind, Levels, Scenario, interval_seconds
+from benchmarks.gates.traffic import Arm, Look, Traffic
 from softlaunch.policy.model import DIRECTIONS, Direction, Metric
 
 Limits = Mapping[Metric, float]
@@ -146,12 +147,12 @@ class Rehearsal:
 
 def _measurements(traffic: Traffic) -> Floats:
     """One release, shape (stages, measurements, metrics)."""
-    position, rows = 0, []
+    now, rows = 0.0, []
     for stage in (one for one in STAGES if not one.full):
-        count = round(interval_hours(stage) * traffic.scenario.requests_per_hour)
+        seen = traffic.stage(stage, now)
         for _ in range(MEASUREMENTS):
-            shown = traffic.look(stage, position, count, position).shown
-            position += count
+            now += interval_seconds(traffic.scenario, stage)
+            shown = seen.until(now).shown
             rows.append([_harm_or_none(metric, shown) for metric in METRICS])
     return np.array(rows).reshape(-1, MEASUREMENTS, len(METRICS))
 

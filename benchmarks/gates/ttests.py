@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import norm, t
 
-from benchmarks.gates.judges import MEASUREMENTS, STAGE_HOURS, Decision
-from benchmarks.gates.model import METRICS
+from benchmarks.gates.judges import Decision
+from benchmarks.gates.model import MEASUREMENTS, METRICS
 from benchmarks.gates.traffic import Look
 from softlaunch.gates.observations import Observations
 from softlaunch.policy.model import DIRECTIONS, Direction, Metric
@@ -65,7 +65,8 @@ class UnitMoments(Moments):
             self.squares += mean * mean - before * before
 
 
-def _sign(metric: Metric) -> float:
+def harm_sign(metric: Metric) -> float:
+    """1 where more is worse, -1 where less is."""
     return 1.0 if DIRECTIONS[metric] is Direction.LOWER_IS_BETTER else -1.0
 
 
@@ -88,12 +89,12 @@ class RepeatedT:
         if seen.first:
             self.arms = {metric: (Moments(), Moments()) for metric in METRICS}
         for metric, (mine, theirs) in self.arms.items():
-            mine.add(seen.window.candidate[metric])
-            theirs.add(seen.window.stable[metric])
-            if welch_p(mine, theirs, _sign(metric)) < self.level:
+            mine.add(seen.shown[metric])
+            theirs.add(seen.stable[metric])
+            if welch_p(mine, theirs, harm_sign(metric)) < self.level:
                 self.blamed = metric.value
                 return Decision.ROLLBACK
-        return Decision.PASS if seen.hours >= STAGE_HOURS[seen.stage.share] else Decision.CONTINUE
+        return Decision.PASS if seen.is_time_up else Decision.CONTINUE
 
 
 def welch_p(mine: Moments, theirs: Moments, sign: float) -> float:
@@ -139,10 +140,10 @@ class GrowthBook:
         for metric, (mine, theirs) in self.arms.items():
             mine.add(seen.shown[metric])
             theirs.add(seen.control[metric])
-            if self._worse(mine, theirs, _sign(metric)):
+            if self._worse(mine, theirs, harm_sign(metric)):
                 self.blamed = metric.value
                 return Decision.ROLLBACK
-        return Decision.PASS if seen.hours >= STAGE_HOURS[seen.stage.share] else Decision.CONTINUE
+        return Decision.PASS if seen.is_time_up else Decision.CONTINUE
 
     def _worse(self, mine: Moments, theirs: Moments, sign: float) -> bool:
         if min(mine.total, theirs.total) <= 0 or min(mine.variance, theirs.variance) <= 0:
@@ -155,8 +156,12 @@ class GrowthBook:
 
 @dataclass(slots=True)
 class GroupSequential:
-    """Ten planned analyses a stage with boundaries of O'Brien and Fleming's shape, spending 1 % over the release."""
+    """Ten planned analyses a stage with boundaries of O'Brien and Fleming's shape, spending 1 % over the release.
 
+    `stages` are those of its plan that can be compared.
+    """
+
+    stages: int
     at_intervals: ClassVar[bool] = True
     alpha: float = 0.01
     blamed: str | None = None
@@ -169,13 +174,12 @@ class GroupSequential:
             return Decision.PASS
         if seen.first:
             self.arms, self.analyses = {metric: (Moments(), Moments()) for metric in METRICS}, 0
-        trials = len(METRICS) * sum(hours > 0 for hours in STAGE_HOURS.values())
-        boundary = spending_boundaries(self.alpha / trials, MEASUREMENTS)[self.analyses]
+        boundary = spending_boundaries(self.alpha / (len(METRICS) * self.stages), MEASUREMENTS)[self.analyses]
         self.analyses += 1
         for metric, (mine, theirs) in self.arms.items():
-            mine.add(seen.window.candidate[metric])
-            theirs.add(seen.window.stable[metric])
-            if welch_p(mine, theirs, _sign(metric)) < norm.sf(boundary):
+            mine.add(seen.shown[metric])
+            theirs.add(seen.stable[metric])
+            if welch_p(mine, theirs, harm_sign(metric)) < norm.sf(boundary):
                 self.blamed = metric.value
                 return Decision.ROLLBACK
         return Decision.PASS if self.analyses >= MEASUREMENTS else Decision.CONTINUE

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 
 from benchmarks.gates.contest import JUDGES, Task, Tuning, contest, make_judges, perform, tasks
+from benchmarks.gates.ert import Bets
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.kayenta import is_high
-from benchmarks.gates.model import SCENARIOS, STAGES, Effect, Kind, Levels, Scenario
-from benchmarks.gates.ours import Once
+from benchmarks.gates.model import METRICS, SCENARIOS, STAGES, Effect, Kind, Levels, Scenario
 from benchmarks.gates.report import Summary, as_json, beside, from_json, summaries, tables, targets, upper_bound
 from benchmarks.gates.simulate import End, Result, release
 from benchmarks.gates.thresholds import Argo, Flagger, Rehearsal, naive_argo, naive_flagger
 from benchmarks.gates.traffic import Look, Traffic
 from benchmarks.gates.ttests import Moments, UnitMoments, sequential_halfwidth, spending_boundaries, welch_p
+from benchmarks.gates.yeast import Yeast, planned_requests
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.policy.model import Metric
 
@@ -24,8 +25,8 @@ HALF = STAGES[2]
 UNTUNED = Tuning(naive_argo(Levels()), naive_flagger(Levels()))
 
 
-def _look(traffic: Traffic, count: int = 40_000) -> Look:
-    return traffic.look(HALF, 0, count, 0)
+def _look(traffic: Traffic, requests: int = 40_000) -> Look:
+    return traffic.stage(HALF, 0.0).until(requests / traffic.scenario.rate)
 
 
 def _mean(seen: Observations) -> float:
@@ -61,13 +62,12 @@ def test_an_effect_hits_the_candidate_only(effect: Effect, metric: Metric, harm:
 def test_every_judge_meets_the_same_requests():
     """Reading in other steps, or at another share, changes neither a request's luck nor who is split off first."""
     whole, pieces = Traffic(FINE, (1,)), Traffic(FINE, (1,))
-    at_once = whole.look(HALF, 0, 5000, 0).window.candidate[Metric.LATENCY].values
-    step_by_step = [
-        pieces.look(HALF, start, 100, 0).window.candidate[Metric.LATENCY].values for start in range(0, 5000, 100)
-    ]
+    at_once = _look(whole, 5000).shown[Metric.LATENCY].values
+    stage, step = pieces.stage(HALF, 0.0), 100 / FINE.rate
+    step_by_step = [stage.until(number * step).shown[Metric.LATENCY].values for number in range(1, 51)]
     assert np.array_equal(at_once, np.concatenate(step_by_step))
-    few = set(whole.look(STAGES[0], 0, 5000, 0).shown[Metric.ERRORS].units.tolist())
-    assert few < set(whole.look(HALF, 0, 5000, 0).shown[Metric.ERRORS].units.tolist())
+    few = whole.stage(STAGES[0], 0.0).until(5000 / FINE.rate)
+    assert set(few.units.tolist()) < set(_look(whole, 5000).units.tolist())
 
 
 def test_requests_of_a_unit_stay_in_one_arm_and_resemble_each_other():
@@ -83,11 +83,12 @@ def test_requests_of_a_unit_stay_in_one_arm_and_resemble_each_other():
 
 def test_at_100_percent_only_copies_can_be_compared():
     """Everybody is exposed, one request in twenty is a pair, and copies carry no ratings."""
-    seen = Traffic(FINE, (1,)).look(STAGES[3], 0, 4000, 0)
+    seen = Traffic(FINE, (1,)).stage(STAGES[3], 0.0).until(4000 / FINE.rate)
     assert seen.exposed == len(seen.shown[Metric.ERRORS]) == 4000
     assert len(seen.window.candidate[Metric.ERRORS]) == len(seen.window.stable[Metric.ERRORS])
     assert len(seen.window.stable[Metric.ERRORS]) == pytest.approx(200, abs=50)
     assert Metric.QUALITY not in seen.window.candidate
+    assert seen.window.requests is None
 
 
 def test_harm_that_starts_late_is_counted_from_there():
@@ -151,7 +152,8 @@ def _seen(*, errors: list[float] | None) -> Look:
         Metric.SATISFACTION: _observed([1.0]),
     }
     shown = {**fine, Metric.ERRORS: _observed(errors or [])}
-    return Look(HALF, False, Window(0.5, shown, shown), shown, shown, 1, 1.0)
+    nobody = np.empty(0, np.int64)
+    return Look(HALF, False, Window(0.5, shown, shown), shown, shown, shown, np.empty(0), nobody, is_time_up=False)
 
 
 def _decisions(judge: Argo | Flagger, looks: list[Look]) -> list[Decision]:
@@ -182,7 +184,7 @@ def test_tuned_limits_let_the_releases_pass_that_they_were_tuned_on():
     for run in range(3):
         for name in ("argo, tuned", "flagger, tuned"):
             traffic = Traffic(scenario, (5, 0, run))
-            judge = make_judges(tuning, traffic.history())[name]()
+            judge = make_judges(tuning, scenario, traffic.history())[name]()
             assert release(scenario, judge, traffic).end is End.PROMOTED
     assert tuning.argo[Metric.LATENCY] < rehearsal.harms[..., 1].max()
 
@@ -234,15 +236,37 @@ def test_unit_moments_count_a_returning_unit_once():
     assert moments.variance == pytest.approx(np.var([0.5, 1.0, 3.0], ddof=1))
 
 
-def test_a_returning_unit_is_evidence_once():
-    """Ours is shown what the request log would show it: a unit's requests in the first window, none in later ones."""
-    once = Once()
-    first, again = _observed([1.0, 2.0, 3.0], [1, 1, 2]), _observed([4.0, 5.0], [2, 3])
-    nobody = {Metric.ERRORS: _observed([])}
-    whole = once.window(Window(0.5, {Metric.ERRORS: first}, nobody), split=True)
-    rest = once.window(Window(0.5, {Metric.ERRORS: again}, nobody), split=True)
-    assert (len(whole.candidate[Metric.ERRORS]), whole.split) == (3, (2, 0))
-    assert (rest.candidate[Metric.ERRORS].values.tolist(), rest.split) == ([5.0], (1, 0))
+def test_yeasts_threshold_is_that_of_the_published_program():
+    """`qnorm(1 - alpha / 2) sqrt(observations) deviation` of the authors' program, at 5 % and 500 observations."""
+    past = _observed([1.0, 3.0] * 50)
+    judge = Yeast(Window(0.5, {}, dict.fromkeys(METRICS, past)), 500, alpha=0.05 * len(METRICS))
+    assert judge.usual[Metric.LATENCY] == pytest.approx((2.0, 1.95996 * np.sqrt(500)), rel=1e-4)
+
+
+def test_yeast_plans_for_what_the_stages_hold():
+    """4,000 requests of each arm at 1, 5 and 50 %."""
+    assert planned_requests(FINE) == pytest.approx(8000)
+
+
+def test_ert_bets_on_equal_arms_like_the_published_formula():
+    """After burn-in and ramp, a success of the worse arm is bet at `0.5 + 0.5 (p_T - p_C)`."""
+    bets = Bets(Metric.ERRORS)
+    before = list(range(100)), list(range(100, 200))
+    bets.add(_observed([1.0] * 40 + [0.0] * 60, before[0]), _observed([1.0] * 10 + [0.0] * 90, before[1]), 0.5)
+    bets.add(_observed([1.0], [500]), _observed([1.0, 0.0], [501, 502]), 0.5)
+    chance = 0.5 + 0.5 * 0.3
+    assert bets.log_wealth == pytest.approx(np.log([chance / 0.5, (1 - chance) / 0.5, chance / 0.5]).sum())
+
+
+def test_ert_bets_on_no_improvement_and_on_no_unit_twice():
+    """Wealth stays one while the candidate is better, and where everybody was met before."""
+    bets, better = Bets(Metric.ERRORS), Bets(Metric.ERRORS)
+    bad, good = _observed([1.0] * 100), _observed([0.0] * 100, list(range(100, 200)))
+    bets.add(bad, good, 0.5)
+    bets.add(bad, good, 0.5)
+    better.add(good, bad, 0.5)
+    better.add(_observed([0.0], [900]), _observed([1.0], [901]), 0.5)
+    assert bets.log_wealth == better.log_wealth == 0.0
 
 
 def test_upper_bound_follows_the_rule_of_three():
