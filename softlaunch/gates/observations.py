@@ -130,8 +130,10 @@ class Window:
         )
 
     def _requests_with(self, other: "Window") -> Events | None:
-        if self.requests is None or other.requests is None:
-            return self.requests or other.requests
+        if self.requests is None:
+            return other.requests
+        if other.requests is None:
+            return self.requests
         return self.requests.together(other.requests)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlaunch.gates.observations import NONE, Observations, Tally, Window
+from softlaunch.gates.observations import NO_EVENTS, NONE, Observations, Tally, Window
 from softlaunch.policy.model import Metric
 
 _REQUESTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=60)
@@ -88,3 +88,11 @@ def test_windows_of_different_shares_do_not_merge() -> None:
     """What was split differently isn't one window."""
     with pytest.raises(ValueError, match=r"different splits: 0\.1 and 0\.5"):
         Window(0.1).merge(Window(0.5))
+
+
+def test_a_gateway_that_heard_nothing_does_not_make_requests_unknown() -> None:
+    """No requests, and requests that can't be told apart, are different things."""
+    silent, blind = Window(0.5, requests=NO_EVENTS), Window(0.5)
+    assert silent.merge(blind).requests is NO_EVENTS
+    assert blind.merge(silent).requests is NO_EVENTS
+    assert blind.merge(blind).requests is None
