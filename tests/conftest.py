@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
@@ -16,6 +17,10 @@ from sqlmodel import SQLModel
 from softlaunch.store import tables  # noqa: F401  (declares the tables)
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
+
+# On a busy machine an example takes as long as it takes; and every run tries the same ones.
+settings.register_profile("suite", deadline=None, derandomize=True)
+settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
