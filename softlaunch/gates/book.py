@@ -199,15 +199,15 @@ class Book:
             rounds.turn(self.share, now, _fresh(self.channels))
         for way, known in self.known.items():
             self._learn(booked[way], known)
-        self._teach(events)
+        self._teach(events, now)
         return self._observed_visits(booked[Way.VISIT])
 
-    def _teach(self, events: Events) -> None:
+    def _teach(self, events: Events, now: float) -> None:
         """Let channels that know no slow request of before the stage learn it from the first ones, of both arms."""
         for metric, channel in self.channels.items():
             if isinstance(channel, MagnitudeChannels) and not channel.knows_tails:
                 values = np.concatenate([self.begun.pop(metric, np.empty(0)), events.measured(metric)])
-                self.channels[metric] = taught = channel.taught(values)
+                self.channels[metric] = taught = channel.taught(values, now)
                 if not taught.knows_tails:
                     self.begun[metric] = values
 
@@ -237,7 +237,9 @@ class Book:
 
     def _by_unit(self, events: Events) -> ByUnit:
         nothing = np.full(len(events), np.nan)
-        tables = [channel.columns(events.values.get(metric, nothing)) for metric, channel in self.channels.items()]
+        tables = [
+            channel.columns(events.values.get(metric, nothing), events.at) for metric, channel in self.channels.items()
+        ]
         return ByUnit.of(events, np.concatenate(tables, axis=1))
 
     def _place(self, metric: Metric) -> slice:
@@ -365,7 +367,8 @@ def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:
     if metric not in RELATIVE_METRICS:
         return ShareChannels(metric)
     slow, slowest, beyond = (math.inf if edge is None else edge for edge in state["edges"])
-    return MagnitudeChannels(metric, state["margin"], (slow, slowest, beyond))
+    since = -math.inf if state["since"] is None else state["since"]
+    return MagnitudeChannels(metric, state["margin"], (slow, slowest, beyond), since)
 
 
 def _bets(channels: Mapping[Metric, Channel], state: Mapping[str, Any]) -> dict[Metric, Bets]:

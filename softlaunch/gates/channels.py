@@ -22,8 +22,8 @@ class Channels(Protocol):
     names: tuple[str, ...]
     weights: Mapping[str, float]
 
-    def columns(self, values: Floats) -> Floats:
-        """Requests as columns, shape (n, names); NaN where nothing was measured."""
+    def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:
+        """Requests at these times (epoch seconds) as columns, shape (n, names); NaN where nothing was measured."""
         ...
 
     def known(self) -> dict[str, Known]:
@@ -61,7 +61,7 @@ class ShareChannels:
         """A metric of events is bet on as such with more than half of the stake."""
         return {"mean": 0.4, "any": 0.6} if self.metric in EVENT_METRICS else {"mean": 1.0}
 
-    def columns(self, values: Floats) -> Floats:
+    def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:  # noqa: ARG002
         """Harm, turned so that more is worse."""
         shares = np.clip(values, 0.0, 1.0)
         flipped = DIRECTIONS[self.metric] is Direction.HIGHER_IS_BETTER
@@ -106,12 +106,14 @@ class MagnitudeChannels:
 
     `edges` are quantiles of single requests, of which a share of requests is beyond; the last is the 95th percentile
     times one plus the margin. They are stable's of before the stage, or where these are unknown those of the stage's
-    first requests without regard to arms, and stay as they are, so that an entry doesn't depend on looks.
+    first requests without regard to arms, and stay as they are, so that an entry doesn't depend on looks. No request of
+    before `since` (epoch seconds) is beyond them: when they are learnt again, the same ones aren't.
     """
 
     metric: Metric
     margin: float
     edges: tuple[float, float, float] = (np.inf, np.inf, np.inf)
+    since: float = -np.inf
     names: tuple[str, ...] = ("log", "slowest 5 %", "slowest 1 %", "beyond")
 
     @classmethod
@@ -124,22 +126,22 @@ class MagnitudeChannels:
         """Whether it is known what a slow request is; until then none is."""
         return bool(np.isfinite(self.edges).all())
 
-    def taught(self, values: Floats) -> Self:
-        """The same with the edges of these values, shape (n,), if they are enough."""
+    def taught(self, values: Floats, now: float = -np.inf) -> Self:
+        """The same with the edges of these values, shape (n,), from now on, if they are enough."""
         if len(values) < _ENOUGH_VALUES:
             return self
-        slow, slowest = (float(np.quantile(values, share)) for share in _SLOW.values())
-        return replace(self, edges=(slow, slowest, slow * (1 + self.margin)))
+        slow, slowest = (float(np.quantile(np.clip(values, *_SIZES), share)) for share in _SLOW.values())
+        return replace(self, edges=(slow, slowest, slow * (1 + self.margin)), since=now)
 
     @property
     def weights(self) -> Mapping[str, float]:
         """Most of the stake is on the typical request, some on tails that it can't show."""
         return {"log": 0.75, "slowest 5 %": 0.1, "slowest 1 %": 0.15}
 
-    def columns(self, values: Floats) -> Floats:
+    def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:
         """Logarithm, and whether the request was beyond each edge."""
-        missing = np.isnan(values)
-        beyond = [np.where(missing, np.nan, values > edge) for edge in self.edges]
+        missing, known = np.isnan(values), at >= self.since
+        beyond = [np.where(missing, np.nan, (values > edge) & known) for edge in self.edges]
         return np.stack([np.log(np.clip(values, *_SIZES)), *beyond], axis=1)
 
     def known(self) -> dict[str, Known]:
@@ -174,8 +176,9 @@ class MagnitudeChannels:
         return bool(candidate.count and stable.count and candidate.mean > stable.mean)
 
     def dump(self) -> dict[str, Any]:
-        """The margin and the edges."""
-        return {"margin": self.margin, "edges": [edge if np.isfinite(edge) else None for edge in self.edges]}
+        """The margin, the edges and since when they are known."""
+        edges = [edge if np.isfinite(edge) else None for edge in self.edges]
+        return {"margin": self.margin, "edges": edges, "since": self.since if np.isfinite(self.since) else None}
 
 
 def make_channels(metric: Metric, margin: float, history: Events = NO_EVENTS) -> ShareChannels | MagnitudeChannels:

@@ -154,7 +154,7 @@ def test_without_a_past_nothing_is_slow() -> None:
     """Infinite edges are stored as none."""
     channel = MagnitudeChannels.of(Metric.LATENCY, MARGIN, NO_EVENTS)
     np.testing.assert_array_equal(channel.columns(np.array([1e9, np.nan]))[:, 1:], [[0, 0, 0], [np.nan] * 3])
-    assert channel.dump() == {"margin": MARGIN, "edges": [None] * 3}
+    assert channel.dump() == {"margin": MARGIN, "edges": [None] * 3, "since": None}
 
 
 def test_a_channel_is_taught_once_enough_is_known() -> None:
@@ -167,4 +167,4 @@ def test_a_channel_is_taught_once_enough_is_known() -> None:
     slow, slowest = np.quantile(values, [0.95, 0.99])
     assert (channel.knows_tails, taught.knows_tails) == (False, True)
     assert taught.edges == pytest.approx((slow, slowest, slow * (1 + MARGIN)))
-    assert taught.dump() == {"margin": MARGIN, "edges": list(taught.edges)}
+    assert taught.dump() == {"margin": MARGIN, "edges": list(taught.edges), "since": None}

@@ -171,12 +171,13 @@ def read_again(stage: list[Window], edges: list[float]) -> list[Window]:
     ]
 
 
-@pytest.mark.parametrize("looks", [1, 7, 40, 83], ids=lambda looks: f"after {looks} looks")
-def test_a_restart_changes_nothing(looks: int) -> None:
+@pytest.mark.parametrize("past", [200.0, 5.0], ids=["known before", "hardly known before"])
+@pytest.mark.parametrize("looks", [1, 4, 7, 40, 83], ids=lambda looks: f"after {looks} looks")
+def test_a_restart_changes_nothing(looks: int, past: float) -> None:
     """Stored, loaded, and told again whom it has seen, a panel goes on to the last digit as one that never stopped."""
     people = Regulars(np.random.default_rng(9), users=80, rate=15.0)
-    past, stage = people.history(), people.stage(450.0, slower(1.3, since=200.0))
-    kept = Panel.begin(POLICY, TENTH, past)
+    history, stage = people.history(past), people.stage(450.0, slower(1.3, since=200.0))
+    kept = Panel.begin(POLICY, TENTH, history)
     for window in stage[:looks]:
         kept.update(window)
     again = Panel.load(POLICY, TENTH, json.loads(json.dumps(kept.dump(), allow_nan=False)))
