@@ -15,10 +15,12 @@ from models_of_arms import await_canaries, drive_all, open_now, record, running
 from servers import running_gateway, stream_events
 
 from softlaunch.clock import utc_now
+from softlaunch.gates.panel import Panel
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.questions import open_questions
 from softlaunch.store.releases import read_release
+from softlaunch.store.stages import read_stages
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
 
@@ -125,7 +127,10 @@ def await_question(database: Database, release: str) -> None:
             if open_questions(session, release, read_release(session, release).position, utc_now()):
                 return
         time.sleep(0.2)
-    raise AssertionError("the gates did not pass")
+    with database.read() as session:
+        held = read_stages(session, release)[read_release(session, release).position].evidence
+        verdicts = Panel.load(POLICY, read_release(session, release).stage, held["panel"]).verdicts()
+    raise AssertionError(f"the gates did not pass: {verdicts}")
 
 
 def await_end(database: Database, release: str) -> str:
