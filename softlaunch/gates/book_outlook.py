@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 
-from softlaunch.gates.bets import PAST, Known, assigned, linear
+from softlaunch.gates.bets import Known, assigned, staked
 from softlaunch.gates.book import PASSING_BY, RETURNING, Channel, Way
 from softlaunch.gates.channels import make_channels
 from softlaunch.gates.first_visits import FirstVisits
 from softlaunch.gates.gate import BELOW_WEIGHTS, GateRule
 from softlaunch.gates.observations import Events, Floats, Units
 from softlaunch.gates.planner import LARGEST_FACTOR, Course, GateOutlook, Luck, Weighted, crossing, observations
-from softlaunch.gates.reference import LEVELS, log_buckets
+from softlaunch.gates.reference import LEVELS, RECENT, log_buckets
 from softlaunch.gates.wealth import FRACTIONS, mixture
 from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction
 
@@ -256,7 +256,7 @@ class BookOutlook:
 
     def _centres(self, way: Way, candidate: _Entries) -> tuple[Floats, float]:
         """What a look's own entries move the bets' centres by: log of the odds' mean, shape (tilts,), and the mean."""
-        part = self._in_a_look / (self._in_a_look + PAST)
+        part = self._in_a_look / (self._in_a_look + RECENT)
 
         def mean(column: Floats, entries: _Entries) -> Floats:
             return np.asarray(entries.weight @ column)
@@ -283,13 +283,13 @@ class BookOutlook:
         parts, place = [], 0
         for log_odds, usual in self._channel.odds(columns, known).values():
             relative = log_odds - np.log(usual)
-            shift = centre[0][place : place + len(usual)] + np.log1p(np.expm1(relative) / (PAST + self._in_a_look))
+            shift = centre[0][place : place + len(usual)] + np.log1p(np.expm1(relative) / (RECENT + self._in_a_look))
             place += len(usual)
             parts.append(assigned(relative - shift, arm, self.share))
         if "mean" in self._channel.weights:
-            part = self._in_a_look / (self._in_a_look + PAST)
+            part = self._in_a_look / (self._in_a_look + RECENT)
             usual_mean = (1 - part) * known[self._main].mean(np.empty(0)) + centre[1]
-            parts.append(linear(columns[self._main], float(np.clip(usual_mean, 0.001, 0.999)), arm, self.share))
+            parts.append(staked(columns[self._main], float(np.clip(usual_mean, 0.001, 0.999)), arm, self.share))
         return np.concatenate([*parts, self._estimates(way, entries, is_candidate=is_candidate)], axis=1)
 
     def _estimates(self, way: Way, entries: _Entries, *, is_candidate: bool) -> Floats:
