@@ -59,9 +59,9 @@ class BookOutlook:
     rule: GateRule
     visits: FirstVisits
     share: float
-    comes_back: bool = False
     units_per_look: float = 0.0
     luck: Luck = field(default_factory=Luck)
+    comes_back: bool = False
 
     @property
     def is_known(self) -> bool:

@@ -70,6 +70,11 @@ class Course:
     fails: Floats
     visits_fail: Floats | None = None
 
+    @property
+    def soonest(self) -> Floats:
+        """Candidate units until it fails in whichever way."""
+        return self.fails if self.visits_fail is None else np.minimum(self.fails, self.visits_fail)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Weighted:
