@@ -79,11 +79,12 @@ class BookOutlook:
     def fewest(self) -> int:
         """Candidate units below which no harm can be shown, however large.
 
-        A unit multiplies the wealth of a bet by at most one over the share, and a bet has only its part of the stake.
+        A unit of the candidate multiplies the wealth of a bet by at most one over the share, each of the many of
+        stable's beside it by at most one over the rest; and a bet has only its part of the stake.
         """
-        needed = -math.log(self.rule.alpha * max(self._parts[way] for way in self._ways))
-        needed -= math.log(max(self._weights))
-        return math.ceil(needed / -math.log(self.share))
+        needed = -math.log(self.rule.alpha * max(self._parts[way] for way in self._ways) * max(self._weights))
+        beside = (1 - self.share) / self.share
+        return math.ceil(needed / -(math.log(self.share) + beside * math.log1p(-self.share)))
 
     def course(self, harm: float = 0.0) -> Course:
         """What happens to a candidate that is worse than stable by `harm`, in the margin's unit."""

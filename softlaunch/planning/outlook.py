@@ -25,8 +25,8 @@ from softlaunch.verdict import Role
 MINIMUM_TIME, MINIMUM_REQUESTS, MINIMUM_UNITS = "minimum time", "minimum requests", "minimum units"
 _HALVINGS = 5
 _RARE = 0.001
-_OFTEN, _MOSTLY, _HARDLY = 0.2, 0.8, 0.01
-_STEPS = 1.2 ** np.arange(-12, 25)
+_OFTEN, _MOSTLY, _HARDLY = 0.2, 0.8, 0.02
+_STEPS = 2 ** (np.arange(-14, 26) / 4)  # some of them are looked at for the smallest harm too
 Outlook = GateOutlook | BookOutlook
 
 
@@ -216,7 +216,7 @@ class _StageOutlook:
         books = [gate for gate in self.gates if isinstance(gate, BookOutlook) and gate.is_known]
         if self.clock.people == inf or not books:
             return None
-        return float(min(max(book.fewest, _quantile(book.course(book.largest_harm).soonest, 0.8)) for book in books))
+        return min(max(book.fewest, _quantile(np.ceil(book.course(book.largest_harm).soonest), 0.8)) for book in books)
 
     def watch(self, gate: Outlook) -> "_Watch":
         """The gate while the others pass a fine candidate."""
@@ -263,11 +263,12 @@ class _StageOutlook:
         if rule.role is Role.MUTED:
             return bare
         watch = self.watch(gate)
+        usual = float(self.clock.traffic.stable[rule.metric].values.mean())
         return replace(
             bare,
             catches_80=watch.smallest(0.8),
             catches_95=watch.smallest(0.95),
-            harms=tuple(watch.harm(label, harm) for label, harm in _reference_harms(gate)),
+            harms=tuple(watch.harm(label, harm) for label, harm in _reference_harms(gate, usual)),
         )
 
 
@@ -359,13 +360,12 @@ def _count(ascending: Sequence[float], holds: Callable[[float], bool]) -> int:
     return bisect_left(range(len(ascending)), True, key=lambda place: not holds(ascending[place]))
 
 
-def _reference_harms(gate: Outlook) -> Iterable[tuple[str, float]]:
-    """Harms that people have in mind, as (label, harm in the margin's unit)."""
+def _reference_harms(gate: Outlook, usual: float) -> Iterable[tuple[str, float]]:
+    """Harms that people have in mind, as (label, harm in the margin's unit), where stable's mean is the usual one."""
     metric = gate.rule.metric
     if metric in RELATIVE_METRICS:
         return (("x1.25", 0.25), ("x2", 1.0))
     if metric in EVENT_METRICS:
-        usual = 1 - gate.largest_harm
         if usual < _RARE:
             return (("+1 point", 0.01), ("+4 points", 0.04))
         harms = {times: min((times - 1) * usual, gate.largest_harm) for times in (2, 4)}
