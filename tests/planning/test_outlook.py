@@ -198,15 +198,16 @@ def regulars(users: float) -> Traffic:
 def test_a_stage_of_too_few_people_says_where_to_begin() -> None:
     """One percent of 4,000 users are 40, which is not enough to pass errors and latency."""
     policy = make_policy(
+        gates=[{"metric": "errors", "margin": "2 points"}, {"metric": "latency", "margin": "10 %"}],
         stages=[
-            {"weight_percent": 1, "minimum_time": 1, "deadline": "1 d", "margin_factor": 4},
+            {"weight_percent": 1, "minimum_time": 1, "deadline": "1 d", "margin_factor": 2},
             {"weight_percent": 50, "minimum_time": 1, "deadline": "1 d"},
             {"weight_percent": 100},
         ]
     )
     first, half = planned(policy, regulars(4000)).stages[:2]
     assert first.people == pytest.approx(40)
-    assert first.undecided == 1.0
+    assert first.undecided > 0.9
     assert first.advice.startswith("1 % of 4,000 regular users are 40: begin at ")
     assert half.undecided < 0.5
     assert half.advice == ""
@@ -233,7 +234,7 @@ def test_no_share_of_too_few_users_is_enough() -> None:
 
 def test_what_the_margins_let_through_is_told() -> None:
     """Half a point of errors lies within a margin of three and is promoted often; three points hardly are."""
-    errors, latency = planned().let_through
+    errors, latency, _ = planned().let_through
     assert (errors.metric, errors.margin) == (Metric.ERRORS, 0.03)
     assert errors.promoted is not None
     assert errors.caught is not None
