@@ -53,7 +53,7 @@ def _too_few(stage: "StagePlan", few: "Sequence[GatePlan]", gates: "Sequence[Out
     users = clock.traffic.habits.regular_users or 0.0
     said = f"{stage.weight_percent:g} % of {users:,.0f} regular users are {stage.people:,.0f}"
     if stage.people_needed is not None and (stage.people or 0.0) < stage.people_needed:
-        said += f", and fewer than {stage.people_needed:.0f} can't even show the largest harm"
+        said += f", and it takes about {stage.people_needed:.0f} to show even the largest harm"
     wanted = {gate.metric for gate in few}
     watched = [gate for gate in gates if isinstance(gate, BookOutlook) and gate.is_known]
     for percent in _LARGER:

@@ -89,7 +89,7 @@ class StagePlan:
     """One stage with a candidate that is like stable; `undecided` is the probability that its deadline comes first.
 
     `people` are all users that the candidate can meet there, None where others keep coming, and `people_needed` those
-    without whom not even the largest harm is shown; None on copies and where nothing is known.
+    that it takes to show the largest harm in four of five cases; None on copies and where nothing is known.
     """
 
     name: str

@@ -203,7 +203,7 @@ def test_a_stage_of_too_few_people_says_where_to_begin() -> None:
             {"weight_percent": 1, "minimum_time": 1, "deadline": "1 d", "margin_factor": 2},
             {"weight_percent": 50, "minimum_time": 1, "deadline": "1 d"},
             {"weight_percent": 100},
-        ]
+        ],
     )
     first, half = planned(policy, regulars(4000)).stages[:2]
     assert first.people == pytest.approx(40)
@@ -222,8 +222,8 @@ def test_people_who_can_t_show_any_harm_are_told_of() -> None:
     first = planned(policy, regulars(300)).stages[0]
     assert first.people_needed is not None
     assert 3 < first.people_needed < 10
-    assert "1 % of 300 regular users are 3, and fewer than" in first.advice
-    assert "can't even show the largest harm" in first.advice
+    assert "1 % of 300 regular users are 3, and it takes about" in first.advice
+    assert "to show even the largest harm" in first.advice
     assert {gate.catches_80 for gate in first.gates} == {None}
 
 
