@@ -64,8 +64,8 @@ def _too_few(stage: "StagePlan", few: "Sequence[GatePlan]", gates: "Sequence[Out
             return f"{said}: begin at {percent:g} %"
     names = " for " + " and ".join(gate.metric.value for gate in few) if few else ""
     if stage.weight_percent >= _LARGER[-1]:
-        return f"{said}: too few{names}"
-    return f"{said}, and even half of all are too few{names}"
+        return f"{said}: too few{names} unless arms are drawn afresh (unit.redraw)"
+    return f"{said}, and even half of all are too few{names} unless arms are drawn afresh (unit.redraw)"
 
 
 def _shows(gate: BookOutlook, people: float) -> bool:

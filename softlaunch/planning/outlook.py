@@ -171,7 +171,8 @@ class _StageOutlook:
 
     @classmethod
     def of(cls, planner: Planner, stage: Stage) -> "_StageOutlook":
-        clock = StageClock(stage, planner.traffic)
+        redraw = planner.policy.unit.redraw
+        clock = StageClock(stage, planner.traffic if redraw is None else planner.traffic.drawn_afresh(redraw))
         gates = tuple(
             planner._gate(rule, stage, clock)
             for rule in rules(planner.policy, stage)

@@ -125,6 +125,18 @@ class Traffic:
         """What stable's users did in their first visits."""
         return self.visits.get(metric) or FirstVisits.alone(self.stable.get(metric, NONE).values)
 
+    def drawn_afresh(self, redraw: float | str) -> "Traffic":
+        """The same where each user's arm is drawn anew after so many seconds, or in each conversation.
+
+        What counts as a user is then one in such a time: there are always others.
+        """
+        a_user = self.habits.requests_per_visit
+        if isinstance(redraw, float):
+            requests = max(self.requests_per_second * redraw, 1.0)
+            a_user = max(requests / float(self.users.among(np.array([requests]))[0]), 1.0)
+        habits = replace(self.habits, regular_users=None)
+        return replace(self, users=Users.at_a_rate(min(a_user, _LARGEST)), habits=habits)
+
 
 @dataclass(frozen=True, slots=True)
 class Stated:

@@ -58,6 +58,7 @@ def any_policy(rng: random.Random) -> Policy:
             "shadow": rng.choice([None, any_stage(rng, sample_percent=rng.choice([0.01, 100]))]),
             "stages": [any_stage(rng, weight_percent=weight) for weight in weights],
             "control_percent": rng.choice([0.1, 50, 100]),
+            "unit": {"redraw": rng.choice([None, None, 60, "conversation"])},
             "gates": gates,
         }
     )

@@ -229,7 +229,16 @@ def test_people_who_can_t_show_any_harm_are_told_of() -> None:
 
 def test_no_share_of_too_few_users_is_enough() -> None:
     """A fine candidate can't pass among twenty."""
-    assert "even half of all are too few" in planned(traffic=regulars(20)).stages[0].advice
+    advice = planned(traffic=regulars(20)).stages[0].advice
+    assert "even half of all are too few" in advice
+    assert "unless arms are drawn afresh (unit.redraw)" in advice
+
+
+def test_arms_that_are_drawn_afresh_let_a_few_users_be_enough() -> None:
+    """Twenty users in each of the 288 epochs of a day are six hundred of the candidate."""
+    few = planned(make_policy(unit={"source": "user", "redraw": "5 min"}), regulars(20)).stages[0]
+    assert few.people is None
+    assert few.undecided < 0.5
 
 
 def test_what_the_margins_let_through_is_told() -> None:
