@@ -31,7 +31,13 @@ def plan(
     app: Annotated[str, typer.Argument(help="The app, as clients call it.")],
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
     requests_per_hour: Annotated[float | None, typer.Option(min=0.001, help="Requests of users in an hour.")] = None,
-    requests_per_user: Annotated[float | None, typer.Option(min=1, help="Requests that a user makes.")] = None,
+    requests_per_user: Annotated[
+        float | None, typer.Option(min=1, help="Requests that a user makes in a visit.")
+    ] = None,
+    regular_users: Annotated[float | None, typer.Option(min=1, help="Users there are, if no others come.")] = None,
+    user_correlation: Annotated[
+        float | None, typer.Option(min=0, max=0.95, help="How alike a user's requests are, 0 to 0.95.")
+    ] = None,
     error_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")] = None,
     unusable_rate: Annotated[
         float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")
@@ -63,7 +69,12 @@ def plan(
             levels[metric] = spread_values(*_quantiles(option, text))
     shares = {Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share, Metric.HALLUCINATION: scored_share}
     stated = Stated(
-        requests_per_hour, requests_per_user, levels, {key: share for key, share in shares.items() if share is not None}
+        requests_per_hour,
+        requests_per_user,
+        levels,
+        {key: share for key, share in shares.items() if share is not None},
+        regular_users,
+        user_correlation,
     )
     with ledger() as database:
         planned = foresee(database, app, policy, stated)
@@ -145,11 +156,12 @@ def _write(planned: "ReleasePlan") -> Path:
 
 
 def _show(planned: "ReleasePlan", page: Path) -> None:
-    from softlaunch.planning.wording import in_a_sentence
+    from softlaunch.planning.wording import in_a_sentence, show_users
 
-    _say(f"{planned.requests_per_hour:,.0f} requests an hour, from {planned.note}.\n")
+    _say(f"{planned.requests_per_hour:,.0f} requests an hour, from {planned.note}. {show_users(planned.users)}\n")
     _show_stages(planned)
     _show_harms(planned)
+    _show_let_through(planned)
     for stage in planned.stages:
         if stage.advice:
             _say(f"\n{stage.name}: {stage.advice}.")
@@ -180,6 +192,15 @@ def _show_harms(planned: "ReleasePlan") -> None:
         _say("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
         cells = [(label, *(here.get(stage.name) for stage in stages)) for label, here in found.items()]
         print_table("", ("", *(stage.name for stage in stages)), cells)
+
+
+def _show_let_through(planned: "ReleasePlan") -> None:
+    from softlaunch.planning.wording import show_let_through
+
+    if planned.let_through:
+        _say("\nHarm that shows from the first stage on, over the whole release")
+        for gate in planned.let_through:
+            _say(f"  {gate.metric}: {show_let_through(gate)}")
 
 
 def _say(text: str) -> None:

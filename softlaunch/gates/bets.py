@@ -104,8 +104,12 @@ def tilted(log_odds: Floats, usual: Floats, candidate: Flags, share: float) -> F
     `usual` is the mean of the odds over the past. Centring on the window's own entries uses both arms alike.
     """
     mean = (np.exp(log_odds).sum(axis=0) + RECENT * usual) / (len(log_odds) + RECENT)
-    odds = log_odds - np.log(mean)
-    return np.asarray(odds[candidate].sum(axis=0) - np.log1p(share * np.expm1(odds)).sum(axis=0))
+    return np.asarray(assigned(log_odds - np.log(mean), candidate, share).sum(axis=0))
+
+
+def assigned(log_odds: Floats, candidate: Flags, share: float) -> Floats:
+    """Growth of log-wealth by each entry's bets with odds `exp(log_odds)` that have a mean of one; shape (n, bets)."""
+    return np.asarray(np.where(candidate[:, None], log_odds, 0.0) - np.log1p(share * np.expm1(log_odds)))
 
 
 def linear(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
@@ -114,10 +118,15 @@ def linear(harm: Floats, centre: float, candidate: Flags, share: float) -> Float
     Factors `1 + eta (y - c)` for the candidate and `1 - eta share / (1 - share) (y - c)` for stable have a mean of at
     most one if the candidate's mean harm is at most stable's.
     """
+    return np.asarray(staked(harm, centre, candidate, share).sum(axis=0))
+
+
+def staked(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
+    """Growth of log-wealth by each entry's stakes on harm above a centre; shape (n, stakes)."""
     odds = share / (1 - share)
     eta = FRACTIONS * 0.999 / max(centre, odds * (1 - centre), 1e-9)
     off = harm[:, None] - centre
-    return np.asarray(np.log1p(np.where(candidate[:, None], eta * off, -odds * eta * off)).sum(axis=0))
+    return np.asarray(np.log1p(np.where(candidate[:, None], eta * off, -odds * eta * off)))
 
 
 @dataclass(slots=True, eq=False)

@@ -36,6 +36,10 @@ class Channels(Protocol):
         """Bet on entries by what is known, and note them for the estimates."""
         ...
 
+    def odds(self, entries: Mapping[str, Floats], known: Mapping[str, Known]) -> dict[str, tuple[Floats, Floats]]:
+        """Log of the odds that are bet by kind, shape (n, bets), and the mean of the odds over the past, (bets,)."""
+        ...
+
     def harm(self, bets: Bets) -> tuple[float, float]:
         """Estimated harm in the margin's unit and its standard error; zero and infinite without data."""
         ...
@@ -47,6 +51,11 @@ class Channels(Protocol):
     def dump(self) -> dict[str, Any]:
         """What was fixed when the stage began, as JSON values."""
         ...
+
+
+def _event_odds(shares: Floats, known: Known) -> tuple[Floats, Floats]:
+    happened = (shares > 0).astype(np.float64)
+    return happened[:, None] * _TILTS, known.usual_odds(_TILTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +89,14 @@ class ShareChannels:
         if not (past.is_enough and len(harm)):
             return
         bets.grow("mean", linear(harm, past.mean(harm), arm, share))
-        if "any" in self.weights:
-            happened = (harm > 0).astype(np.float64)
-            bets.grow("any", tilted(happened[:, None] * _TILTS, past.usual_odds(_TILTS), arm, share))
+        for kind, (log_odds, usual) in self.odds(entries, known).items():
+            bets.grow(kind, tilted(log_odds, usual, arm, share))
+
+    def odds(self, entries: Mapping[str, Floats], known: Mapping[str, Known]) -> dict[str, tuple[Floats, Floats]]:
+        """Log of the odds of entries that had an event, where the metric counts these."""
+        if "any" not in self.weights:
+            return {}
+        return {"any": _event_odds(entries["harm"], known["harm"])}
 
     def harm(self, bets: Bets) -> tuple[float, float]:
         """Difference of the means."""
@@ -156,11 +170,14 @@ class MagnitudeChannels:
             bets.note(name, entries[name], arm)
         if not (known["log"].is_enough and len(arm)):
             return
+        for kind, (log_odds, usual) in self.odds(entries, known).items():
+            bets.grow(kind, tilted(log_odds, usual, arm, share))
+
+    def odds(self, entries: Mapping[str, Floats], known: Mapping[str, Known]) -> dict[str, tuple[Floats, Floats]]:
+        """Log of the odds of entries by their rank, and by whether they had slow requests."""
         scores = known["log"].scores(np.exp(entries["log"]))
-        bets.grow("log", tilted(scores[:, None] * SHIFTS, known["log"].usual_score_odds(), arm, share))
-        for name in _SLOW:
-            happened = (entries[name] > 0).astype(np.float64)
-            bets.grow(name, tilted(happened[:, None] * _TILTS, known[name].usual_odds(_TILTS), arm, share))
+        slow = {name: _event_odds(entries[name], known[name]) for name in _SLOW}
+        return {"log": (scores[:, None] * SHIFTS, known["log"].usual_score_odds()), **slow}
 
     def harm(self, bets: Bets) -> tuple[float, float]:
         """Relative change of the geometric mean."""

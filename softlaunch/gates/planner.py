@@ -30,6 +30,7 @@ LARGEST_FACTOR = 31.0
 """The largest relative harm that is considered: 32 times as slow or as dear."""
 _GROUPS = 24
 _LARGEST_BUCKET = 5000
+_MOST_KNOWN = 100  # counts of units that are kept for the next question
 _FEWEST_UNITS, _MOST_UNITS = 1e-6, 1e12  # in a look: beyond these nothing changes but the rounding
 _HARDLY_ANY = 1e-9
 """The weight of a unit that is looked at alone, so that it doesn't move the centre of a window."""
@@ -51,34 +52,70 @@ class Luck:
             rng = np.random.default_rng([self.seed, zlib.crc32(name.encode())])
             expected = rates[:, None, None] * np.diff(UNITS, prepend=0.0)
             drawn = rng.poisson(expected, (len(rates), self.paths, len(UNITS))).cumsum(axis=2)
+            if len(self._known) >= _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
             self._known[key] = drawn.astype(np.float64).reshape(len(rates), -1)
         return self._known[key]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Course:
-    """Candidate units until a gate passes and until it fails, both of shape (paths,); infinite where it never does."""
+    """Candidate units until a gate passes and until it fails, all of shape (paths,); infinite where it never does.
+
+    With `visits_fail` the gate sees users by their visits: these are the units by whose visits it fails, `fails` those
+    by whose first requests it does, and it passes by visits. A unit's visit is over some time after it began.
+    """
 
     passes: Floats
     fails: Floats
+    visits_fail: Floats | None = None
+
+    @property
+    def soonest(self) -> Floats:
+        """Candidate units until it fails in whichever way."""
+        return self.fails if self.visits_fail is None else np.minimum(self.fails, self.visits_fail)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Arm:
-    """Values by row: bucket, probability, and the group that the row belongs to."""
+class Weighted:
+    """Rows with their probability, and the group that each belongs to; both of shape (n,)."""
 
-    index: Units
     weight: Floats
     group: Units
 
     def rates(self) -> Floats:
+        """Probability of each group."""
         return np.round(np.bincount(self.group, self.weight), 12)  # however rows are split, the same rates
 
     def gathered(self, terms: Floats) -> Floats:
         """Mean terms of each group, from terms of each row."""
-        weighted = np.zeros((int(self.group.max()) + 1, terms.shape[1]))
-        np.add.at(weighted, self.group, terms * self.weight[:, None])
-        return weighted / np.maximum(self.rates(), 1e-300)[:, None]
+        belongs = np.zeros((int(self.group.max()) + 1, len(self.group)))
+        belongs[self.group, np.arange(len(self.group))] = self.weight
+        return np.asarray(belongs @ terms / np.maximum(self.rates(), 1e-300)[:, None])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arm(Weighted):
+    """Values by row: their bucket, shape (n,)."""
+
+    index: Units
+
+
+def crossing(evidence: Floats, needed: float, also: NDArray[np.bool_] | None = None) -> Floats:
+    """Candidate units when the evidence is first as large as needed, shape (paths,); infinite where it never is.
+
+    `evidence`, shape (paths * times,), is taken to grow evenly between two times; `also` says where else it must hold.
+    """
+    held = evidence.reshape(-1, len(UNITS))
+    reached = held >= needed
+    if also is not None:
+        reached &= also.reshape(held.shape)
+    time = reached.argmax(axis=1)
+    path = np.arange(len(held))
+    before = np.where(time > 0, held[path, time - 1], 0.0)
+    part = np.clip((needed - before) / np.maximum(held[path, time] - before, 1e-9), 0.0, 1.0)
+    start = np.concatenate([[0.0], UNITS[:-1]])[time]
+    return np.where(reached.any(axis=1), start + part * (UNITS[time] - start), np.inf)
 
 
 @dataclass(frozen=True)
@@ -109,15 +146,6 @@ class GateOutlook:
         usual = self._usual
         return float(1 - (usual.index / LEVELS) @ usual.weight)
 
-    @property
-    def typical(self) -> float | None:
-        """Stable's typical harm or value: a mean share, or a median in the metric's unit."""
-        usual = self._usual
-        if self.rule.metric in RELATIVE_METRICS:
-            middle = int(np.searchsorted(np.cumsum(usual.weight), 0.5))
-            return float(log_values(usual.index[middle : middle + 1])[0])
-        return 1 - self.largest_harm
-
     def course(self, harm: float = 0.0) -> Course:
         """What happens to a candidate that is worse than stable by `harm`, in the margin's unit."""
         candidate = self._worse(harm)
@@ -131,28 +159,11 @@ class GateOutlook:
         material = np.any(estimates > 0, axis=0, keepdims=True)
         strict = self.rule.margin <= self.rule.material  # such a gate passes nothing that looks too bad
         return Course(
-            passes=self._first(
+            passes=crossing(
                 mixture(below.T, BELOW_WEIGHTS), -np.log(1 - self.rule.confidence), ~material if strict else None
             ),
-            fails=self._first(mixture(np.stack(parts).T), -np.log(self.rule.alpha), material),
+            fails=crossing(mixture(np.stack(parts).T), -np.log(self.rule.alpha), material),
         )
-
-    def _first(self, evidence: Floats, needed: float, also: NDArray[np.bool_] | None = None) -> Floats:
-        """Candidate units when the evidence is first as large as needed, shape (paths,); infinite where it never is.
-
-        Between two times evidence is taken to grow evenly.
-        """
-        shape = self.luck.paths, len(UNITS)
-        held = evidence.reshape(shape)
-        reached = held >= needed
-        if also is not None:
-            reached &= also.reshape(shape)
-        time = reached.argmax(axis=1)
-        path = np.arange(shape[0])
-        before = np.where(time > 0, held[path, time - 1], 0.0)
-        part = np.clip((needed - before) / np.maximum(held[path, time] - before, 1e-9), 0.0, 1.0)
-        start = np.concatenate([[0.0], UNITS[:-1]])[time]
-        return np.where(reached.any(axis=1), start + part * (UNITS[time] - start), np.inf)
 
     @cached_property
     def _gate(self) -> Gate:
@@ -198,7 +209,7 @@ class GateOutlook:
             return self._between(np.where(positive, usual.index + np.log1p(harm) / one, usual.index), _LARGEST_BUCKET)
         if self._is_binary:
             bad = min(1 - self.largest_harm + harm, 1.0)
-            return _Arm(np.array([0, LEVELS]), np.array([1 - bad, bad]), np.array([0, 1]))
+            return _Arm(np.array([1 - bad, bad]), np.array([0, 1]), np.array([0, LEVELS]))
         return self._between(_shifted(usual, harm), LEVELS)
 
     def _between(self, place: Floats, highest: int) -> _Arm:
@@ -206,41 +217,48 @@ class GateOutlook:
         groups, lower = self._groups(), np.floor(place).astype(np.int64)
         part = place - lower
         return _Arm(
-            np.concatenate([lower, np.minimum(lower + 1, highest)]),
             np.concatenate([self._usual.weight * (1 - part), self._usual.weight * part]),
             np.concatenate([groups, groups]),
+            np.concatenate([lower, np.minimum(lower + 1, highest)]),
         )
+
+    def safety_terms(self, index: Units) -> Floats:
+        """What one candidate unit of each bucket adds to the bets that harm is below the margin."""
+        seen = self._gate.scale.centred(_alone(index), _NOBODY, self._nulls)
+        gain = Side(-seen.candidate.values[1][:, None], np.ones(1))
+        return self._growth(gain, _nobody(), seen.high[1], seen.stable_low[1:], self._fractions)
+
+    def stable_safety_terms(self, index: Units) -> Floats:
+        """What one of stable's units of each bucket adds to the same."""
+        seen = self._gate.scale.centred(_NOBODY, _alone(index), self._nulls)
+        gain = Side(-seen.stable.values[0][:, None], np.ones(1))
+        return self._growth(_nobody(), gain, seen.high[1], seen.stable_low[1:], self._fractions)
 
     def _candidate_terms(self, index: Units) -> Floats:
         """What one candidate unit of each bucket adds: to bets on harm, to counts of events, to bets on safety, and to
         the estimates that say whether harm is material.
         """
-        alone = Tally(index, np.full(len(index), _HARDLY_ANY))
-        seen = self._gate.scale.centred(alone, _NOBODY, self._nulls)
-        harm, margin = seen.candidate.values
-        above = self._alone(Side(harm[:, None], np.ones(1)), _nobody(), seen.low[0], seen.stable_high[:1])
-        below = self._alone(
-            Side(-margin[:, None], np.ones(1)), _nobody(), seen.high[1], seen.stable_low[1:], self._fractions
-        )
+        seen = self._gate.scale.centred(_alone(index), _NOBODY, self._nulls)
+        harm = Side(seen.candidate.values[0][:, None], np.ones(1))
+        above = self._growth(harm, _nobody(), seen.low[0], seen.stable_high[:1])
         grown = event_growth(1, 0, *self._in_a_look)
         events = [(index >= first)[:, None] * grown for first in self._bad_from.values()]
-        return np.concatenate([above, *events, below, self._excess(index, self.rule.material)], axis=1)
+        material = self.excess(index, self.rule.material)
+        return np.concatenate([above, *events, self.safety_terms(index), material], axis=1)
 
     @cached_property
     def _stable_sums(self) -> Floats:
         """What stable's units add to the same, in all paths and at all times."""
         usual = self._usual
-        seen = self._gate.scale.centred(_NOBODY, usual, self._nulls)
-        harm = seen.stable.values[0]
-        above = self._alone(_nobody(), Side(harm[:, None], np.ones(1)), seen.low[0], seen.stable_high[:1])
-        below = self._alone(
-            _nobody(), Side(-harm[:, None], np.ones(1)), seen.high[1], seen.stable_low[1:], self._fractions
-        )
+        seen = self._gate.scale.centred(_NOBODY, _alone(usual.index), self._nulls)
+        harm = Side(seen.stable.values[0][:, None], np.ones(1))
+        above = self._growth(_nobody(), harm, seen.low[0], seen.stable_high[:1])
         grown = event_growth(0, 1, *self._in_a_look) * -np.expm1(-self.units_per_look)
         events = [(usual.index >= first)[:, None] * grown for first in self._bad_from.values()]
         odds = self.share / (1 - self.share)
-        terms = np.concatenate([above, *events, below, -odds * self._excess(usual.index, 0.0)], axis=1)
-        arm = _Arm(usual.index, usual.weight, self._groups())
+        material = -odds * self.excess(usual.index, 0.0)
+        terms = np.concatenate([above, *events, self.stable_safety_terms(usual.index), material], axis=1)
+        arm = _Arm(usual.weight, self._groups(), usual.index)
         return np.asarray(arm.gathered(terms).T @ self.luck.counts(f"{self.rule.metric} stable", arm.rates() / odds))
 
     @cached_property
@@ -255,7 +273,7 @@ class GateOutlook:
             return np.array([FRACTIONS[-1], *FRACTIONS])
         return np.array([stakes[np.argmin(np.abs(self.rule.grid - self.rule.margin))], *FRACTIONS])
 
-    def _alone(
+    def _growth(
         self,
         candidate: Side,
         stable: Side,
@@ -276,7 +294,7 @@ class GateOutlook:
         units = min(max(self.units_per_look, _FEWEST_UNITS), _MOST_UNITS)
         return float(units / -np.expm1(-units)), units / odds
 
-    def _excess(self, index: Units, harm: float) -> Floats:
+    def excess(self, index: Units, harm: float) -> Floats:
         """Terms whose sum over the candidate, less the same of stable without `harm`, is above zero when the estimated
         harm is above it; shape (buckets, estimates).
 
@@ -298,6 +316,10 @@ class GateOutlook:
 def observations(values: Floats) -> Observations:
     """Values of as many units."""
     return Observations.of(np.arange(len(values)), values) if len(values) else NONE
+
+
+def _alone(index: Units) -> Tally:
+    return Tally(index, np.full(len(index), _HARDLY_ANY))
 
 
 def _nobody() -> Side:

@@ -12,7 +12,8 @@ from softlaunch.gates.visits import VisitRule, returning
 from softlaunch.policy.model import RATED_METRICS, Metric
 
 _REQUESTS = "requests"
-_OFTEN = 0.05
+OFTEN = 0.05
+"""The share of requests by users who were seen before from which on an app's users come back."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +44,7 @@ class Returning:
         books = {
             name: Book.begin(share, margins, rule, _events(history, name)) for name, margins in _streams(rules).items()
         }
-        return cls(books, returning(requests) > _OFTEN)
+        return cls(books, returning(requests) > OFTEN)
 
     def past_visits(self, metric: Metric, history: Window) -> Window:
         """Stable's visits of before the stage as a window of one observation each."""

@@ -1,31 +1,33 @@
 """What would help a stage that stays undecided, in words."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from softlaunch.gates.observations import Floats
-from softlaunch.gates.planner import GateOutlook
+from softlaunch.gates.book_outlook import BookOutlook
+from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import option_for
-from softlaunch.policy.model import Metric
 from softlaunch.reports.wording import show_duration, show_harm
 from softlaunch.verdict import Role
 
 if TYPE_CHECKING:
-    from softlaunch.planning.outlook import GatePlan, StagePlan
+    from softlaunch.planning.outlook import GatePlan, Outlook, StagePlan
 
 _LIKELY = 0.5
 _WIDER = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 _WIDEST = 0.5
-Clock = Callable[[Metric, Floats], Floats]
+_LARGER = (2.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 
 
-def advise(stage: "StagePlan", gates: Sequence[GateOutlook], seconds: Clock) -> str:
-    """What to change where a stage more likely stays undecided than passes; empty where it passes."""
+def advise(stage: "StagePlan", gates: "Sequence[Outlook]", clock: StageClock) -> str:
+    """What to change where a stage more likely stays undecided than passes, or holds too few people to show anything.
+
+    Empty where neither is so.
+    """
     if stage.undecided <= _LIKELY:
-        return ""
+        return _blind(stage, gates, clock)
     unknown = [gate for gate in stage.gates if gate.role is Role.REQUIRED and not gate.is_known]
     if unknown:
         options = ", ".join(option_for(gate.metric) for gate in unknown)
@@ -34,10 +36,43 @@ def advise(stage: "StagePlan", gates: Sequence[GateOutlook], seconds: Clock) -> 
     slow = [gate for gate in stage.gates if gate.role is Role.REQUIRED and gate.seconds_median > stage.deadline]
     if not slow:
         return f"{stage.bottleneck} takes longer than its deadline; give it about {_longer(stage.seconds_80)}"
-    return "; ".join(_for_gate(stage, gate, gates, seconds) for gate in slow)
+    few = [gate for gate in slow if not np.isfinite(gate.seconds_median)]
+    told = [_too_few(stage, few, gates, clock)] if few and stage.people is not None else []
+    return "; ".join([*told, *(_for_gate(stage, gate, gates, clock) for gate in slow)])
 
 
-def _for_gate(stage: "StagePlan", gate: "GatePlan", gates: Sequence[GateOutlook], seconds: Clock) -> str:
+def _blind(stage: "StagePlan", gates: "Sequence[Outlook]", clock: StageClock) -> str:
+    """What to say of a stage that would pass but can't show any harm; empty where it can."""
+    if stage.people is None or stage.people_needed is None or stage.people >= stage.people_needed:
+        return ""
+    return _too_few(stage, [], gates, clock)
+
+
+def _too_few(stage: "StagePlan", few: "Sequence[GatePlan]", gates: "Sequence[Outlook]", clock: StageClock) -> str:
+    """That a share of the regular users is too few people, and the share that is enough."""
+    users = clock.traffic.habits.regular_users or 0.0
+    said = f"{stage.weight_percent:g} % of {users:,.0f} regular users are {stage.people:,.0f}"
+    if stage.people_needed is not None and (stage.people or 0.0) < stage.people_needed:
+        said += f", and it takes about {stage.people_needed:.0f} to show even the largest harm"
+    wanted = {gate.metric for gate in few}
+    watched = [gate for gate in gates if isinstance(gate, BookOutlook) and gate.is_known]
+    for percent in _LARGER:
+        people = users * percent / 100
+        larger = [replace(gate, share=percent / 100) for gate in watched]
+        passing = all(np.median(gate.course().passes) <= people for gate in larger if gate.rule.metric in wanted)
+        if percent > stage.weight_percent and passing and any(_shows(gate, people) for gate in larger):
+            return f"{said}: begin at {percent:g} %"
+    names = " for " + " and ".join(gate.metric.value for gate in few) if few else ""
+    if stage.weight_percent >= _LARGER[-1]:
+        return f"{said}: too few{names} unless arms are drawn afresh (unit.redraw)"
+    return f"{said}, and even half of all are too few{names} unless arms are drawn afresh (unit.redraw)"
+
+
+def _shows(gate: BookOutlook, people: float) -> bool:
+    return bool(np.quantile(gate.course(gate.largest_harm).soonest, 0.8, method="higher") <= people)
+
+
+def _for_gate(stage: "StagePlan", gate: "GatePlan", gates: "Sequence[Outlook]", clock: StageClock) -> str:
     outlook = next(one for one in gates if one.rule.metric is gate.metric)
     ways = []
     if np.isfinite(gate.seconds_80):
@@ -46,7 +81,7 @@ def _for_gate(stage: "StagePlan", gate: "GatePlan", gates: Sequence[GateOutlook]
         if gate.margin * factor > _WIDEST:
             break
         wider = replace(outlook, rule=replace(outlook.rule, margin=gate.margin * factor))
-        if np.median(seconds(gate.metric, wider.course().passes)) < stage.deadline:
+        if np.median(clock.passes(gate.metric, wider.course())) < stage.deadline:
             ways.append(f"a margin of {show_harm(gate.metric, wider.rule.margin).lstrip('+')} in this stage")
             break
     ways.append("the role 'guard'")

@@ -1,17 +1,21 @@
 """A release before it begins: per stage and gate, how long until it passes, what it catches, and who sees that."""
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 
 import numpy as np
 from numpy.typing import NDArray
 
+from softlaunch.gates.book_outlook import BookOutlook
+from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NONE, Floats
 from softlaunch.gates.panel import rules
 from softlaunch.gates.planner import GateOutlook, Luck
 from softlaunch.planning.advice import advise
+from softlaunch.planning.habits import Habits
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic
 from softlaunch.policy.model import COPY_METRICS, EVENT_METRICS, RELATIVE_METRICS, Metric, Policy
@@ -21,6 +25,9 @@ from softlaunch.verdict import Role
 MINIMUM_TIME, MINIMUM_REQUESTS, MINIMUM_UNITS = "minimum time", "minimum requests", "minimum units"
 _HALVINGS = 5
 _RARE = 0.001
+_OFTEN, _MOSTLY, _HARDLY = 0.2, 0.8, 0.02
+_STEPS = 2 ** (np.arange(-14, 26) / 4)  # some of them are looked at for the smallest harm too
+Outlook = GateOutlook | BookOutlook
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ class Harm:
 
     `caught` is the probability that the gate fails while the stage lasts: until the stage would pass, or at the latest
     its deadline. The medians are of the runs in which it does; None where there are none. `requests` and `users` are
-    those that the candidate has answered by then.
+    those that the candidate has answered by then. `passed` is the probability that the gate lets it through in time.
     """
 
     label: str
@@ -38,6 +45,23 @@ class Harm:
     seconds: float | None
     requests: float | None
     users: float | None
+    passed: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LetThrough:
+    """What a gate makes of harm that shows from the first stage on, over a whole release in which nothing else holds.
+
+    `promoted` is the largest harm that is promoted in at least one of five releases, and `caught` the smallest that is
+    rolled back in at least four; None where there is none. Both are told to within a factor of 1.2. `margin` is the
+    harm that the policy accepts.
+    """
+
+    metric: Metric
+    role: Role
+    margin: float
+    promoted: float | None
+    caught: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +86,11 @@ class GatePlan:
 
 @dataclass(frozen=True, slots=True)
 class StagePlan:
-    """One stage with a candidate that is like stable; `undecided` is the probability that its deadline comes first."""
+    """One stage with a candidate that is like stable; `undecided` is the probability that its deadline comes first.
+
+    `people` are all users that the candidate can meet there, None where others keep coming, and `people_needed` those
+    that it takes to show the largest harm in four of five cases; None on copies and where nothing is known.
+    """
 
     name: str
     weight_percent: float
@@ -74,6 +102,8 @@ class StagePlan:
     bottleneck: str
     gates: tuple[GatePlan, ...]
     advice: str = ""
+    people: float | None = None
+    people_needed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +116,8 @@ class ReleasePlan:
     seconds_median: float
     seconds_80: float
     stages: tuple[StagePlan, ...]
+    users: Habits = field(default_factory=Habits)
+    let_through: tuple[LetThrough, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +131,12 @@ class Planner:
 
     def plan(self) -> ReleasePlan:
         """Every stage after the regression eval, and all of them together."""
-        stages, lasting = [], np.zeros(self.luck.paths)
+        stages, lasting, outlooks = [], np.zeros(self.luck.paths), []
         for stage in plan(self.policy):
             if stage.kind is StageKind.EVAL:
                 continue
-            planned, seconds = _StageOutlook.of(self, stage).plan()
+            outlooks.append(_StageOutlook.of(self, stage))
+            planned, seconds = outlooks[-1].plan()
             stages.append(planned)
             lasting = lasting + seconds
         return ReleasePlan(
@@ -113,7 +146,18 @@ class Planner:
             seconds_median=_quantile(lasting, 0.5),
             seconds_80=_quantile(lasting, 0.8),
             stages=tuple(stages),
+            users=self.traffic.habits,
+            let_through=tuple(_let_through(outlooks)),
         )
+
+    def _gate(self, rule: GateRule, stage: Stage, clock: StageClock) -> Outlook:
+        """A gate of a stage: where users meet either arm its harm is found by the stage's book."""
+        per_look = clock.units_per_look(rule.metric, self.look_seconds)
+        if clock.on_copies:
+            stable = self.traffic.stable.get(rule.metric, NONE)
+            return GateOutlook(rule, stable, stage.candidate_share, per_look, self.luck)
+        visits, comes_back = self.traffic.first_visits(rule.metric), self.traffic.habits.comes_back
+        return BookOutlook(rule, visits, stage.candidate_share, per_look, self.luck, comes_back)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,29 +165,25 @@ class _StageOutlook:
     """One stage: its gates, and for each when it passes a fine candidate, in seconds by path."""
 
     clock: StageClock
-    gates: tuple[GateOutlook, ...]
+    gates: tuple[Outlook, ...]
     passes: dict[Metric, Floats]
+    watches: dict[Metric, "_Watch"] = field(default_factory=dict)
 
     @classmethod
     def of(cls, planner: Planner, stage: Stage) -> "_StageOutlook":
-        clock = StageClock(stage, planner.traffic)
+        redraw = planner.policy.unit.redraw
+        clock = StageClock(stage, planner.traffic if redraw is None else planner.traffic.drawn_afresh(redraw))
         gates = tuple(
-            GateOutlook(
-                rule,
-                planner.traffic.stable.get(rule.metric, NONE),
-                stage.candidate_share,
-                clock.units_per_look(rule.metric, planner.look_seconds),
-                planner.luck,
-            )
+            planner._gate(rule, stage, clock)
             for rule in rules(planner.policy, stage)
             if rule.metric not in COPY_METRICS  # what two models will answer can't be foreseen from traffic
         )
         passes = {}
         for number, gate in enumerate(gates):
-            units = gate.course().passes if gate.is_known else np.full(planner.luck.paths, inf)
+            never = np.full(planner.luck.paths, inf)
+            seconds = clock.passes(gate.rule.metric, gate.course()) if gate.is_known else never
             # stages and gates share luck by metric only in the making: here each gets another path of it
-            shuffled = np.roll(units, 31 * stage.position + 7 * number)
-            passes[gate.rule.metric] = clock.seconds(gate.rule.metric, shuffled)
+            passes[gate.rule.metric] = np.roll(seconds, 31 * stage.position + 7 * number)
         return cls(clock, gates, passes)
 
     @property
@@ -167,8 +207,24 @@ class _StageOutlook:
             undecided=float(np.mean(lasting > deadline)),
             bottleneck=self._bottleneck(),
             gates=tuple(self._gate_plan(gate) for gate in self.gates),
+            people=clock.people if clock.people < inf else None,
+            people_needed=self._people_needed(),
         )
-        return replace(planned, advice=advise(planned, self.gates, clock.seconds)), decided
+        return replace(planned, advice=advise(planned, self.gates, clock)), decided
+
+    def _people_needed(self) -> float | None:
+        """Candidate users with whom the largest harm is shown in four of five cases, by the gate that is quickest."""
+        books = [gate for gate in self.gates if isinstance(gate, BookOutlook) and gate.is_known]
+        if self.clock.people == inf or not books:
+            return None
+        return min(max(book.fewest, _quantile(np.ceil(book.course(book.largest_harm).soonest), 0.8)) for book in books)
+
+    def watch(self, gate: Outlook) -> "_Watch":
+        """The gate while the others pass a fine candidate."""
+        metric = gate.rule.metric
+        if metric not in self.watches:
+            self.watches[metric] = _Watch(gate, self.clock, self._lasting(without=metric))
+        return self.watches[metric]
 
     def _lasting(self, without: Metric | None = None) -> Floats:
         """When all required gates pass and the minima are met, by path."""
@@ -176,7 +232,7 @@ class _StageOutlook:
         paths = len(next(iter(self.passes.values())))
         return np.asarray(np.max([np.full(paths, self.floor), *required], axis=0))
 
-    def _required(self) -> list[GateOutlook]:
+    def _required(self) -> list[Outlook]:
         return [gate for gate in self.gates if gate.rule.role is Role.REQUIRED]
 
     def _bottleneck(self) -> str:
@@ -190,7 +246,7 @@ class _StageOutlook:
         names = list(parts)
         return names[Counter(np.argmax(list(parts.values()), axis=0).tolist()).most_common(1)[0][0]]
 
-    def _gate_plan(self, gate: GateOutlook) -> GatePlan:
+    def _gate_plan(self, gate: Outlook) -> GatePlan:
         rule = gate.rule
         if not gate.is_known:
             return GatePlan(rule.metric, rule.role, rule.margin, is_known=False)
@@ -207,12 +263,13 @@ class _StageOutlook:
         )
         if rule.role is Role.MUTED:
             return bare
-        watch = _Watch(gate, self.clock, self._lasting(without=rule.metric))
+        watch = self.watch(gate)
+        usual = float(self.clock.traffic.stable[rule.metric].values.mean())
         return replace(
             bare,
             catches_80=watch.smallest(0.8),
             catches_95=watch.smallest(0.95),
-            harms=tuple(watch.harm(label, harm) for label, harm in _reference_harms(gate)),
+            harms=tuple(watch.harm(label, harm) for label, harm in _reference_harms(gate, usual)),
         )
 
 
@@ -220,7 +277,7 @@ class _StageOutlook:
 class _Watch:
     """A gate that watches a candidate in a stage which otherwise would pass after `others` seconds, by path."""
 
-    gate: GateOutlook
+    gate: Outlook
     clock: StageClock
     others: Floats
     known: dict[float, Harm] = field(default_factory=dict)
@@ -232,19 +289,19 @@ class _Watch:
         return replace(self.known[harm], label=label)
 
     def _foresee(self, harm: float) -> Harm:
-        metric = self.gate.rule.metric
+        metric, is_required = self.gate.rule.metric, self.gate.rule.role is Role.REQUIRED
         course = self.gate.course(harm)
-        fails, passes = self.clock.seconds(metric, course.fails), self.clock.seconds(metric, course.passes)
-        ends = np.maximum(self.others, passes) if self.gate.rule.role is Role.REQUIRED else self.others
-        ends = np.minimum(ends, self.clock.deadline)
+        fails, passes = self.clock.fails(metric, course), self.clock.passes(metric, course)
+        deadline = self.clock.deadline
+        ends = np.minimum(np.maximum(self.others, passes) if is_required else self.others, deadline)
         caught: NDArray[np.bool_] = np.isfinite(fails) & (fails <= ends)
+        through = ~caught & ((passes <= deadline) & np.isfinite(passes) if is_required else True)
+        bare = Harm("", harm, float(caught.mean()), None, None, None, float(through.mean()))
         if not caught.any():
-            return Harm("", harm, 0.0, None, None, None)
+            return bare
         when = np.array([np.median(fails[caught])])
-        return Harm(
-            label="",
-            harm=harm,
-            caught=float(caught.mean()),
+        return replace(
+            bare,
             seconds=float(when[0]),
             requests=float(self.clock.requests(when)[0]),
             users=float(self.clock.users(when)[0]),
@@ -264,13 +321,52 @@ class _Watch:
         return self.harm("", high)
 
 
-def _reference_harms(gate: GateOutlook) -> Iterable[tuple[str, float]]:
-    """Harms that people have in mind, as (label, harm in the margin's unit)."""
+def _let_through(stages: Sequence[_StageOutlook]) -> Iterable[LetThrough]:
+    """For each gate that can stop a release, what it lets through all stages and what it catches in any."""
+    for gate in next((stage.gates for stage in stages if not stage.clock.on_copies), ()):
+        same = [(stage, one) for stage in stages for one in stage.gates if one.rule.metric is gate.rule.metric]
+        watches = [stage.watch(one) for stage, one in same if one.is_known]
+        if gate.rule.role is not Role.MUTED and watches:
+            yield _over_all(gate.rule, watches)
+
+
+def _over_all(rule: GateRule, watches: "Sequence[_Watch]") -> LetThrough:
+    most = min(watch.gate.largest_harm for watch in watches)
+    harms = [harm for harm in rule.material * _STEPS if harm <= most]
+    promoted = _count(harms, lambda harm: _ends(watches, harm)[0] >= _OFTEN)
+    missed = _count(harms, lambda harm: _ends(watches, harm)[1] < _MOSTLY)
+    return LetThrough(
+        rule.metric,
+        rule.role,
+        rule.material,
+        float(harms[promoted - 1]) if promoted else None,
+        float(harms[missed]) if missed < len(harms) else None,
+    )
+
+
+def _ends(watches: Sequence[_Watch], harm: float) -> tuple[float, float]:
+    """Probabilities that a harm is promoted, and that it is rolled back, in stages one after the other."""
+    here, caught = 1.0, 0.0
+    for watch in watches:
+        if here < _HARDLY:
+            break
+        foreseen = watch.harm("", harm)
+        caught += here * foreseen.caught
+        here *= foreseen.passed
+    return here, caught
+
+
+def _count(ascending: Sequence[float], holds: Callable[[float], bool]) -> int:
+    """How many values there are up to the last for which something holds that holds for all below."""
+    return bisect_left(range(len(ascending)), True, key=lambda place: not holds(ascending[place]))
+
+
+def _reference_harms(gate: Outlook, usual: float) -> Iterable[tuple[str, float]]:
+    """Harms that people have in mind, as (label, harm in the margin's unit), where stable's mean is the usual one."""
     metric = gate.rule.metric
     if metric in RELATIVE_METRICS:
         return (("x1.25", 0.25), ("x2", 1.0))
     if metric in EVENT_METRICS:
-        usual = 1 - gate.largest_harm
         if usual < _RARE:
             return (("+1 point", 0.01), ("+4 points", 0.04))
         harms = {times: min((times - 1) * usual, gate.largest_harm) for times in (2, 4)}

@@ -6,6 +6,7 @@ from math import inf
 import numpy as np
 
 from softlaunch.gates.observations import Floats
+from softlaunch.gates.planner import Course
 from softlaunch.planning.traffic import Traffic
 from softlaunch.policy.model import Metric
 from softlaunch.release import Stage
@@ -34,9 +35,30 @@ class StageClock:
         requests = self.traffic.users.needed(everybody)
         return np.asarray(requests / max(self._compared_per_second(metric), 1e-12))
 
+    def passes(self, metric: Metric, course: Course) -> Floats:
+        """Time until a gate passes."""
+        seconds = self.seconds(metric, course.passes)
+        return seconds if course.visits_fail is None else seconds + self.traffic.habits.visit_seconds
+
+    def fails(self, metric: Metric, course: Course) -> Floats:
+        """Time until a gate fails, by whichever way is the first to show harm."""
+        seconds = self.seconds(metric, course.fails)
+        if course.visits_fail is None:
+            return seconds
+        return np.minimum(seconds, self.seconds(metric, course.visits_fail) + self.traffic.habits.visit_seconds)
+
     def units_per_look(self, metric: Metric, look_seconds: float) -> float:
         """Candidate units between two looks; infinite on copies, which come in pairs."""
-        return inf if self.on_copies else self._compared_per_second(metric) * look_seconds * self.stage.candidate_share
+        if self.on_copies:
+            return inf
+        requests = self._compared_per_second(metric) * look_seconds * self.stage.candidate_share
+        return requests / self.traffic.habits.requests_per_visit
+
+    @property
+    def people(self) -> float:
+        """How many users the candidate can ever meet in this stage; infinite where others keep coming."""
+        users = self.traffic.habits.regular_users
+        return inf if users is None or self.on_copies else users * self.stage.candidate_share
 
     @property
     def seconds_to_minimum_requests(self) -> float:

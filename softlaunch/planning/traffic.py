@@ -1,15 +1,25 @@
 """The traffic that a plan is made for: measured from the request log, stated by a person, or both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.stats import beta, norm
 
 from softlaunch.edges.telemetry.interface import Telemetry
 from softlaunch.errors import SoftlaunchError
-from softlaunch.gates.observations import NONE, Floats, Observations
+from softlaunch.gates.first_visits import FirstVisits
+from softlaunch.gates.observations import NONE, Events, Floats, Observations, Window
 from softlaunch.gates.planner import observations
+from softlaunch.gates.visits import VisitRule
+from softlaunch.planning.habits import (
+    Habits,
+    count_regulars,
+    imagine_arrivals,
+    imagine_visits,
+    measured_habits,
+    visit_lengths,
+)
 from softlaunch.policy.model import RATED_METRICS, Metric
 from softlaunch.reports.wording import show_duration
 from softlaunch.store.database import Database
@@ -50,6 +60,21 @@ class Users:
         """Users who make so many requests each, however long one waits."""
         return cls(((1, 1), (requests_per_user * (1 + 1e-9), 1 + 1e-12), (1e12, 1e12 / requests_per_user)))
 
+    @classmethod
+    def regulars(cls, users: float, requests_per_visit: float) -> "Users":
+        """So many users and no others, who come at random."""
+        visits = np.geomspace(1 / requests_per_visit, 30 * users, 40)
+        seen = -users * np.expm1(-visits / users)
+        points = [
+            (float(requests_per_visit * came), float(max(known, 1.0))) for came, known in zip(visits, seen, strict=True)
+        ]
+        return cls((*points, (60 * users * requests_per_visit, float(users)), (1e12, float(users))))
+
+    def at_most(self, users: float) -> "Users":
+        """The same where there are no more users than these."""
+        last = self.points[-1][0]
+        return Users((*self.points, (20 * last, users), (40 * last, users)))
+
     def among(self, requests: Floats) -> Floats:
         """Distinct users among so many requests; beyond what was seen the last slope goes on."""
         at, seen = np.log(np.array(self._extended()).T)
@@ -83,8 +108,9 @@ class Users:
 class Traffic:
     """What is known: requests of users per second, who makes them, and stable's values by metric.
 
-    `shares` are the shares of requests in which a metric is seen, 1 where not named; `note` says where the figures
-    are from.
+    `shares` are the shares of requests in which a metric is seen, 1 where not named; `habits` say how users come back,
+    and `visits` what stable's did in their first visits, by metric; where not named, each request is one. `note` says
+    where the figures are from.
     """
 
     requests_per_second: float
@@ -92,6 +118,24 @@ class Traffic:
     stable: Mapping[Metric, Observations] = field(default_factory=dict)
     shares: Mapping[Metric, float] = field(default_factory=dict)
     note: str = ""
+    habits: Habits = field(default_factory=Habits)
+    visits: Mapping[Metric, FirstVisits] = field(default_factory=dict)
+
+    def first_visits(self, metric: Metric) -> FirstVisits:
+        """What stable's users did in their first visits."""
+        return self.visits.get(metric) or FirstVisits.alone(self.stable.get(metric, NONE).values)
+
+    def drawn_afresh(self, redraw: float | str) -> "Traffic":
+        """The same where each user's arm is drawn anew after so many seconds, or in each conversation.
+
+        What counts as a user is then one in such a time: there are always others.
+        """
+        a_user = self.habits.requests_per_visit
+        if isinstance(redraw, float):
+            requests = max(self.requests_per_second * redraw, 1.0)
+            a_user = max(requests / float(self.users.among(np.array([requests]))[0]), 1.0)
+        habits = replace(self.habits, regular_users=None)
+        return replace(self, users=Users.at_a_rate(min(a_user, _LARGEST)), habits=habits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +146,22 @@ class Stated:
     requests_per_user: float | None = None
     levels: Mapping[Metric, Floats] = field(default_factory=dict)
     shares: Mapping[Metric, float] = field(default_factory=dict)
+    regular_users: float | None = None
+    user_correlation: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse figures that no traffic has."""
         _check("--requests-per-hour", self.requests_per_hour, 0.001, 1e12)
         _check("--requests-per-user", self.requests_per_user, 1, 1e9)
+        _check("--regular-users", self.regular_users, 1, 1e12)
+        _check("--user-correlation", self.user_correlation, 0, 0.95)
         for metric, share in self.shares.items():
             _check(f"the share of answers with {metric.value}", share, 0, 1)
+
+    @property
+    def says_who_comes(self) -> bool:
+        """Whether how users come and go was said."""
+        return self.requests_per_user is not None or self.regular_users is not None
 
     @property
     def is_empty(self) -> bool:
@@ -140,26 +193,63 @@ def measure(
             f"level of stable: {', '.join(_OPTIONS.values())} (with --rating-share and --scored-share where not "
             "every answer is)"
         )
-    history = dict(telemetry.history(app, stable_digest, now).stable)
-    history |= {metric: _observed(rows) for metric, rows in scored.items()}
-    seen = {metric: values for metric, values in history.items() if len(values)}
+    history = telemetry.history(app, stable_digest, now)
+    values = {**history.stable, **{metric: _observed(rows) for metric, rows in scored.items()}}
+    seen = {metric: known for metric, known in values.items() if len(known)}
     measured = {} if rate is None else {Metric(name): share for name, share in rate.shares.items() if name in _NAMES}
-    users = Users() if rate is None else Users(tuple((float(a), float(b)) for a, b in rate.users))
     per_second = rate.requests / rate.seconds if rate is not None else 0.0
     if stated.requests_per_hour is not None:
         per_second = stated.requests_per_hour / 3600
-    if stated.requests_per_user is not None:
-        users = Users.at_a_rate(stated.requests_per_user)
     everything = max((len(seen[metric]) for metric in seen if metric not in RATED_METRICS), default=1)
     covered = {metric: len(values) / everything for metric, values in seen.items() if metric not in RATED_METRICS}
     levels = _with_usable_answers(stated.levels, seen)
-    return Traffic(
+    known = Traffic(
         requests_per_second=per_second,
-        users=users,
         stable={**seen, **{metric: observations(values) for metric, values in levels.items()}},
         shares={**covered, **measured, **dict.fromkeys(levels, 1.0), **stated.shares},
         note=_note(rate, stated),
     )
+    return _with_users(known, rate, history, stated)
+
+
+def _with_users(known: Traffic, rate: TrafficRate | None, history: Window, stated: Stated) -> Traffic:
+    """The traffic with who makes it: as measured, unless somebody said otherwise."""
+    is_measured = rate is not None and not stated.says_who_comes
+    if rate is not None and is_measured:
+        came = Events(rate.at, rate.units, np.zeros(rate.requests, np.bool_))
+        users = Users(tuple((float(a), float(b)) for a, b in rate.users))
+        regulars = count_regulars(users.points)
+        users = users if regulars is None else users.at_most(regulars)
+    else:
+        per_user, regulars = stated.requests_per_user or 1.0, stated.regular_users
+        came = imagine_arrivals(known.requests_per_second, per_user, regulars)
+        users = Users.at_a_rate(per_user) if regulars is None else Users.regulars(regulars, per_user)
+    visits = _visits_of(history) if is_measured else {}
+    correlation = stated.user_correlation
+    if correlation is None and Metric.LATENCY in visits:
+        found = visits[Metric.LATENCY]
+        correlation = found.correlation(np.log(np.maximum(found.values, _SMALLEST)))
+    habits = measured_habits(came, regulars, correlation)
+    if not habits.comes_back:
+        return replace(known, users=users, habits=habits)
+    lengths = visit_lengths(came)
+    imagined = {
+        metric: imagine_visits(seen.values, lengths, habits.correlation, known.shares.get(metric, 1.0))
+        for metric, seen in known.stable.items()
+        if metric not in visits or metric in stated.levels or stated.user_correlation is not None
+    }
+    return replace(known, users=users, habits=habits, visits={**visits, **imagined})
+
+
+def _visits_of(history: Window) -> dict[Metric, FirstVisits]:
+    """First visits of the past by metric, where its requests are known one by one."""
+    if history.requests is None:
+        return {}
+    rule = VisitRule.learn(history.requests)
+    streams = {metric: (history.requests, column) for metric, column in history.requests.values.items()}
+    streams |= {metric: (events, events.values[metric]) for metric, events in history.ratings.items()}
+    found = {metric: FirstVisits.of_events(events, column, rule) for metric, (events, column) in streams.items()}
+    return {metric: visits for metric, visits in found.items() if len(visits)}
 
 
 def _with_usable_answers(

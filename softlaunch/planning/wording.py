@@ -5,7 +5,8 @@ from dataclasses import asdict
 from math import isfinite, prod
 from typing import Any
 
-from softlaunch.planning.outlook import GatePlan, Harm, ReleasePlan, StagePlan
+from softlaunch.planning.habits import Habits
+from softlaunch.planning.outlook import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
 from softlaunch.policy.model import Metric
 from softlaunch.reports.wording import show_duration, show_harm
 from softlaunch.verdict import Role
@@ -37,6 +38,34 @@ def show_caught(harm: Harm | None) -> str:
     if harm.caught < 0.005 or harm.users is None:
         return "not caught"
     return f"{show_count(harm.users)} ({harm.caught * 100:.0f} %)"
+
+
+def show_users(users: Habits) -> str:
+    """How users come back, in a sentence."""
+    parts = []
+    if users.comes_back:
+        parts.append(f"Users come back: about {users.requests_per_visit:.2g} requests a visit")
+        if users.visits_per_day is not None:
+            parts.append(f"{users.visits_per_day:,.2g} visits a day")
+        parts.append(f"alike by {users.correlation:.2f}")
+    else:
+        parts.append("Hardly any user comes back")
+    if users.regular_users is not None:
+        parts.append(f"about {show_count(users.regular_users)} users in all")
+    return ", ".join(parts) + "."
+
+
+def show_let_through(gate: LetThrough) -> str:
+    """What harm is promoted all the same, and from which on most is rolled back."""
+    accepted = show_harm(gate.metric, gate.margin).lstrip("+")
+    said = f"hardly any harm is promoted (the margin is {accepted})"
+    if gate.promoted is not None:
+        where = "beyond" if gate.promoted > gate.margin else "within"
+        promoted = show_harm(gate.metric, gate.promoted)
+        said = f"up to {promoted}, {where} the margin of {accepted}, at least one in five is promoted"
+    if gate.caught is None:
+        return f"{said}; no harm is rolled back in four of five"
+    return f"{said}; from {show_harm(gate.metric, gate.caught)} on four in five are rolled back"
 
 
 def in_a_sentence(plan: ReleasePlan) -> str:

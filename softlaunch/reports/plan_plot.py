@@ -6,7 +6,14 @@ from math import isfinite, log
 from markupsafe import Markup
 
 from softlaunch.planning.outlook import GatePlan, ReleasePlan, StagePlan
-from softlaunch.planning.wording import in_a_sentence, show_count, show_smallest, show_wait
+from softlaunch.planning.wording import (
+    in_a_sentence,
+    show_count,
+    show_let_through,
+    show_smallest,
+    show_users,
+    show_wait,
+)
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.wording import show_duration
 from softlaunch.verdict import Role
@@ -28,7 +35,10 @@ _ARROW = Markup('<path class="open" d="M{x:.1f} {y:.1f}l8 6l-8 6z"><title>{title
 def render_plan(plan: ReleasePlan) -> str:
     """The page, one file without anything loaded from elsewhere."""
     template = page_environment().get_template("plan.html.j2")
-    return template.render(plan=plan, said=in_a_sentence(plan), plot=plan_plot(plan))
+    through = [(gate.metric.value, show_let_through(gate)) for gate in plan.let_through]
+    return template.render(
+        plan=plan, said=in_a_sentence(plan), users=show_users(plan.users), through=through, plot=plan_plot(plan)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,20 +17,30 @@ _SCORED = 3000
 _ASKED_FOR_NAMES = 500
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class TrafficRate:
     """Requests of users over a stretch of `seconds`.
 
-    `users` says how many distinct units the first so many of the requests came from, ascending: ((1, 1), (100, 80)).
-    `shares` are the shares of requests that were rated (`satisfaction`) or scored, by metric. `unnamed` is the share of
-    the newest 500 that named no unit, in [0, 1].
+    `at` (epoch seconds, ascending) and `units` have shape (requests,). `users` says how many distinct units the first
+    so many of the requests came from, ascending: ((1, 1), (100, 80)). `shares` are the shares of requests that were
+    rated (`satisfaction`) or scored, by metric. `unnamed` is the share of the newest 500 that named no unit, in [0, 1].
     """
 
-    requests: int
-    seconds: float
+    at: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+    units: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
     users: tuple[tuple[int, int], ...]
     shares: dict[str, float]
     unnamed: float = 0.0
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return len(self.at)
+
+    @property
+    def seconds(self) -> float:
+        """How long they took."""
+        return max(float(self.at[-1] - self.at[0]), 1.0)
 
 
 def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | None:
@@ -44,9 +54,10 @@ def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | N
     ).all()
     if len(rows) < 2:
         return None
-    started = [row.started_at for row in rows]
-    units = np.array([row.unit for row in sorted(rows, key=lambda row: row.started_at)], dtype=np.int64)
-    begun, ended = min(started), max(started)
+    ordered = sorted(rows, key=lambda row: row.started_at)
+    units = np.array([row.unit for row in ordered], dtype=np.int64)
+    at = np.array([row.started_at for row in ordered], dtype=np.float64)
+    begun = float(at[0])
     rated = select(func.count()).where(col(FeedbackRow.app) == app, col(FeedbackRow.received_at) >= begun)
     scored = (
         select(col(ScoreRow.metric), func.count())
@@ -56,8 +67,8 @@ def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | N
     counts = {"satisfaction": session.execute(rated).scalar_one()}
     counts.update((name, count) for name, count in session.execute(scored).all())
     return TrafficRate(
-        requests=len(units),
-        seconds=max(ended - begun, 1.0),
+        at=at,
+        units=units,
         users=_distinct(units),
         shares={name: min(1.0, count / len(units)) for name, count in counts.items()},
         unnamed=_unnamed(session, app, [(row.unit, row.request_id) for row in rows[:_ASKED_FOR_NAMES]]),

@@ -38,8 +38,8 @@ def bot(softlaunch: Run) -> str:
     return "bot"
 
 
-def serve(folder: Path, count: int) -> None:
-    """So many requests of as many users in the last hour, all answered by stable."""
+def serve(folder: Path, count: int, users: int | None = None) -> None:
+    """So many requests of as many users, or of fewer who take turns, in the last hour, all answered by stable."""
     database = Database(f"sqlite:///{folder / 'ledger.db'}")
     rng, now = np.random.default_rng(6), utc_now().timestamp()
     with database.begin() as session:
@@ -48,7 +48,7 @@ def serve(folder: Path, count: int) -> None:
             row = request_row(
                 request_id=f"r{number}",
                 app="bot",
-                unit=number,
+                unit=number % (users or count),
                 variant_digest=digest,
                 started_at=now - 3600 * (1 - number / count),
                 latency_ms=float(900 * rng.lognormal(0, 0.5)),
@@ -117,6 +117,30 @@ def test_the_own_traffic_is_measured(softlaunch: Run, bot: str, tmp_path: Path) 
     assert more["requests_per_hour"] == pytest.approx(50_000)
     known = {gate["metric"] for gate in more["stages"][0]["gates"] if gate["is_known"]}
     assert {"errors", "latency"} <= known
+
+
+def test_users_who_come_back_are_stated(softlaunch: Run, bot: str) -> None:
+    """How many there are, how often each asks, and how alike that is."""
+    words = (*WORDS, "--regular-users", "4000", "--requests-per-user", "3", "--user-correlation", "0.4")
+    done = softlaunch("plan", bot, *words)
+    assert done.code == Exit.OK
+    assert "Users come back: about " in done.out
+    assert "about 4,000 users in all." in done.out
+    assert "1 % of 4,000 regular users are 40: begin at " in done.out
+    assert "Harm that shows from the first stage on, over the whole release" in done.out
+    said = orjson.loads(softlaunch("plan", bot, *words, "--json").out)
+    assert said["users"]["regular_users"] == 4000
+    assert said["users"]["correlation"] == 0.4
+    assert said["stages"][1]["people"] == pytest.approx(40)
+    assert {"metric", "role", "margin", "promoted", "caught"} == set(said["let_through"][0])
+
+
+def test_users_who_come_back_are_measured(softlaunch: Run, bot: str, tmp_path: Path) -> None:
+    """Fifty users who take turns are all that there are."""
+    serve(tmp_path, 1000, users=50)
+    said = orjson.loads(softlaunch("plan", bot, "--json").out)
+    assert said["users"]["comes_back"]
+    assert said["users"]["regular_users"] == pytest.approx(50, rel=0.05)
 
 
 @pytest.mark.parametrize(

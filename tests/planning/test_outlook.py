@@ -1,17 +1,19 @@
 """The plan of a release: what it says of every stage, and that its promises hold."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from softlaunch.gates.observations import Observations, Window
+from softlaunch.gates.observations import Events, Flags, Floats, Window
 from softlaunch.gates.panel import Panel
 from softlaunch.gates.planner import observations
+from softlaunch.planning.habits import Habits
 from softlaunch.planning.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, MINIMUM_UNITS, Planner, ReleasePlan
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic, Users, rate_values, score_values, spread_values
-from softlaunch.planning.wording import in_a_sentence, to_json
+from softlaunch.planning.wording import in_a_sentence, show_let_through, to_json
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import plan as stages_of
 from softlaunch.verdict import Outcome
@@ -54,33 +56,32 @@ def planned(policy: Policy | None = None, traffic: Traffic | None = None) -> Rel
     return Planner(policy or make_policy(), traffic or make_traffic()).plan()
 
 
-def values(metric: Metric, count: int, harm: float, rng: np.random.Generator) -> Observations:
-    """Requests like LEVELS, made worse."""
+def values(metric: Metric, harm: Floats, rng: np.random.Generator) -> Floats:
+    """Requests like LEVELS, each made worse by its harm."""
     known = LEVELS[metric]
-    drawn = rng.choice(known, count)
     if metric in {Metric.ERRORS, Metric.UNUSABLE}:
-        drawn = (rng.random(count) < known.mean() + harm).astype(np.float64)
-    else:
-        drawn = drawn * (1 + harm)
-    return Observations(rng.integers(0, 2**62, count), drawn)
+        return (rng.random(len(harm)) < known.mean() + harm).astype(np.float64)
+    return rng.choice(known, len(harm)) * (1 + harm)
+
+
+def requests(policy: Policy, candidate: Flags, worse: Metric | None, harm: float, rng: np.random.Generator) -> Events:
+    """As many users as there are flags, who ask once each in the second before zero."""
+    at, units = np.sort(rng.uniform(-1, 0, len(candidate))), rng.integers(0, 2**62, len(candidate))
+    harms = {gate.metric: candidate * (harm if gate.metric is worse else 0.0) for gate in policy.gates}
+    return Events(at, units, candidate, {metric: values(metric, one, rng) for metric, one in harms.items()})
 
 
 def is_caught(policy: Policy, metric: Metric, harm: float, seed: int, per_second: float) -> bool:
     """Whether the first stage of a real panel fails before it would pass."""
     rng = np.random.default_rng([9, seed])
     stage = stages_of(policy)[1]
-    watched = [gate.metric for gate in policy.gates]
-    history = {name: values(name, 3000, 0.0, rng) for name in watched}
-    panel = Panel.begin(policy, stage, Window(0.5, {}, history))
+    past = requests(policy, np.zeros(3000, np.bool_), None, 0.0, rng)
+    panel = Panel.begin(policy, stage, Window(0.5, requests=past, until=0.0))
     for second in range(1, 4000):
-        counts = rng.poisson(per_second * stage.candidate_share), rng.poisson(per_second * (1 - stage.candidate_share))
-        panel.update(
-            Window(
-                stage.candidate_share,
-                {name: values(name, counts[0], harm if name is metric else 0.0, rng) for name in watched},
-                {name: values(name, counts[1], 0.0, rng) for name in watched},
-            )
-        )
+        arms = rng.random(rng.poisson(per_second)) < stage.candidate_share
+        seen = requests(policy, arms, metric, harm, rng)
+        now = replace(seen, at=seen.at + second)
+        panel.update(Window(stage.candidate_share, requests=now, until=float(second)))
         outcomes = {verdict.outcome for verdict in panel.verdicts()}
         if Outcome.FAIL in outcomes:
             return True
@@ -187,6 +188,81 @@ def test_too_few_users_can_never_give_enough_evidence() -> None:
     plan = planned(traffic=make_traffic(users=forty))
     assert plan.stages[0].undecided == 1.0
     assert plan.stages[0].gates[0].seconds_median == np.inf
+
+
+def regulars(users: float) -> Traffic:
+    """Ten requests a second of so many regular users, one a visit."""
+    return make_traffic(10.0, users=Users.regulars(users, 1.0), habits=Habits(comes_back=True, regular_users=users))
+
+
+def test_a_stage_of_too_few_people_says_where_to_begin() -> None:
+    """One percent of 4,000 users are 40, which is not enough to pass errors and latency."""
+    policy = make_policy(
+        gates=[{"metric": "errors", "margin": "2 points"}, {"metric": "latency", "margin": "10 %"}],
+        stages=[
+            {"weight_percent": 1, "minimum_time": 1, "deadline": "1 d", "margin_factor": 2},
+            {"weight_percent": 50, "minimum_time": 1, "deadline": "1 d"},
+            {"weight_percent": 100},
+        ],
+    )
+    first, half = planned(policy, regulars(4000)).stages[:2]
+    assert first.people == pytest.approx(40)
+    assert first.undecided > 0.9
+    assert first.advice.startswith("1 % of 4,000 regular users are 40: begin at ")
+    assert half.undecided < 0.5
+    assert half.advice == ""
+
+
+def test_people_who_can_t_show_any_harm_are_told_of() -> None:
+    """Three can't, even where nobody waits for a gate."""
+    gates = [{"metric": "errors", "margin": "3 points"}, {"metric": "latency", "margin": "10 %", "role": "guard"}]
+    policy = make_policy(
+        gates=gates, stages=[{"weight_percent": 1, "minimum_time": 1, "deadline": "1 d"}, {"weight_percent": 100}]
+    )
+    first = planned(policy, regulars(300)).stages[0]
+    assert first.people_needed is not None
+    assert 3 < first.people_needed < 10
+    assert "1 % of 300 regular users are 3, and it takes about" in first.advice
+    assert "to show even the largest harm" in first.advice
+    assert {gate.catches_80 for gate in first.gates} == {None}
+
+
+def test_no_share_of_too_few_users_is_enough() -> None:
+    """A fine candidate can't pass among twenty."""
+    advice = planned(traffic=regulars(20)).stages[0].advice
+    assert "even half of all are too few" in advice
+    assert "unless arms are drawn afresh (unit.redraw)" in advice
+
+
+def test_arms_that_are_drawn_afresh_let_a_few_users_be_enough() -> None:
+    """Twenty users in each of the 288 epochs of a day are six hundred of the candidate."""
+    few = planned(make_policy(unit={"source": "user", "redraw": "5 min"}), regulars(20)).stages[0]
+    assert few.people is None
+    assert few.undecided < 0.5
+
+
+def test_what_the_margins_let_through_is_told() -> None:
+    """Half a point of errors lies within a margin of three and is promoted often; three points hardly are."""
+    errors, latency, _ = planned().let_through
+    assert (errors.metric, errors.margin) == (Metric.ERRORS, 0.03)
+    assert errors.promoted is not None
+    assert errors.caught is not None
+    assert 0.005 < errors.promoted < 0.03
+    assert errors.promoted < errors.caught
+    assert "within the margin of 3.0 points, at least one in five is promoted" in show_let_through(errors)
+    assert "on four in five are rolled back" in show_let_through(latency)
+
+
+def test_a_guard_lets_through_what_is_beyond_its_margin() -> None:
+    """Its few ratings show too little until the others have passed."""
+    gates = [
+        {"metric": "latency", "margin": "10 %"},
+        {"metric": "satisfaction", "margin": "4 points", "role": "guard"},
+    ]
+    guard = next(gate for gate in planned(make_policy(gates=gates)).let_through if gate.metric is Metric.SATISFACTION)
+    assert guard.promoted is not None
+    assert guard.promoted > guard.margin
+    assert "beyond the margin of 4.0 points" in show_let_through(guard)
 
 
 def test_users_come_back() -> None:
