@@ -1,10 +1,11 @@
 """A fixed population whose candidate turns bad after its gates have passed, while people are asked."""
 
 import asyncio
+import random
 import shutil
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
@@ -38,16 +39,15 @@ class Provider:
 
     harm: str
     harming: bool = False
-    asked: int = 0
+    luck: random.Random = field(default_factory=lambda: random.Random(13))
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """A stream after a while."""
         body = orjson.loads(await request.read())
-        self.asked += 1
-        number, harmed = self.asked, self.harming and body["model"].endswith("/candidate")
-        usual = USUAL_SECONDS * (0.7 + 0.6 * (number % 7) / 7)
+        harmed = self.harming and body["model"].endswith("/candidate")
+        usual = USUAL_SECONDS * self.luck.uniform(0.7, 1.3)
         await asyncio.sleep(usual * (3 if harmed and self.harm == "latency" else 1))
-        if harmed and self.harm == "errors" and number % 5 == 0:
+        if harmed and self.harm == "errors" and self.luck.random() < 0.2:
             return web.json_response({"error": {"message": "Service Unavailable"}}, status=503)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -71,12 +71,11 @@ POLICY = Policy.model_validate(
 
 
 async def come(url: str, over: threading.Event) -> None:
-    """The same users again and again, one after the other."""
+    """The same users again and again, in no order."""
+    luck = random.Random(7)
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as asking:
-        number = 0
         while not over.is_set():
-            asking.create_task(ask(session, url, f"u{number * 7 % USERS}"))
-            number += 1
+            asking.create_task(ask(session, url, f"u{luck.randrange(USERS)}"))
             await asyncio.sleep(1 / RATE_RPS)
 
 

@@ -82,7 +82,7 @@ def test_harm_of_a_share_is_evidence(metric: Metric, good: float, bad: float) ->
     assert not make_channels(metric, MARGIN).is_slower(worse)
 
 
-@pytest.mark.parametrize("metric", RELATIVE_METRICS)
+@pytest.mark.parametrize("metric", sorted(RELATIVE_METRICS))
 def test_harm_of_a_magnitude_is_evidence(metric: Metric) -> None:
     """And its size is the relative change of the geometric mean, whatever the metric's unit."""
     rng = np.random.default_rng(4)
@@ -137,7 +137,7 @@ def test_without_entries_of_an_arm_there_is_no_estimate(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("value", [np.inf, 0.0, 1e300], ids=["endless", "free", "absurd"])
-@pytest.mark.parametrize("metric", RELATIVE_METRICS)
+@pytest.mark.parametrize("metric", sorted(RELATIVE_METRICS))
 def test_every_figure_stays_a_number(metric: Metric, value: float) -> None:
     """An endless request is the slowest of all, and what is stored of it is JSON; so is the least of all."""
     rng = np.random.default_rng(7)

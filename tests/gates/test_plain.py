@@ -57,7 +57,7 @@ def test_a_share_is_the_mean_over_requests(metric: Metric, tolerance: float) -> 
         assert one.lately_requests == len(lately)
 
 
-@pytest.mark.parametrize("metric", RELATIVE_METRICS)
+@pytest.mark.parametrize("metric", sorted(RELATIVE_METRICS))
 def test_a_magnitude_is_the_median_over_requests_and_the_95th_percentile(metric: Metric) -> None:
     """As numpy says it, to the width of a bucket, whatever the unit."""
     rng = np.random.default_rng(2)
