@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from softlaunch.gates.observations import Events, Flags, Floats, Observations, Units
+from softlaunch.gates.observations import Events, Flags, Floats, Units
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.visits import ByUnit, VisitRule, Visits
 
@@ -27,14 +27,6 @@ class FirstVisits:
     def alone(cls, values: Floats) -> Self:
         """Visits of one request each."""
         return cls(values, np.arange(len(values)))
-
-    @classmethod
-    def of_units(cls, seen: Observations, most: int) -> Self:
-        """One visit a unit, of its first so many requests, where their times aren't known."""
-        order = np.argsort(seen.units, kind="stable")
-        _, start, lengths = np.unique(seen.units[order], return_index=True, return_counts=True)
-        rank = np.arange(len(order)) - np.repeat(start, lengths)
-        return cls.of_lengths(seen.values[order][rank < most], np.minimum(lengths, most))
 
     @classmethod
     def of_events(cls, events: Events, values: Floats, rule: VisitRule) -> Self:

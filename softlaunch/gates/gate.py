@@ -120,9 +120,7 @@ class Gate:
 
     def _bet(self, candidate: Tally, stable: Tally, share: float) -> None:
         seen = self.scale.centred(candidate, stable, self.rule.grid)
-        if self.stakes is None or self.stakes_due <= 0:
-            self.stakes = self._best_stakes(share)
-            self.stakes_due = self.scale.reference.total / 2
+        self.stakes = self.choose_stakes(share)
         every = np.broadcast_to(FRACTIONS, (len(_STEPS), len(FRACTIONS)))
         fractions = np.concatenate([self.stakes[:, None], every], axis=1)
         above = bet_growth(seen.candidate, seen.stable, share, seen.low, seen.stable_high)
@@ -130,6 +128,13 @@ class Gate:
             seen.candidate.negative(), seen.stable.negative(), share, seen.high, seen.stable_low, fractions
         )
         self.above, self.below = settled(self.above + above), settled(self.below + below)
+
+    def choose_stakes(self, share: float) -> Floats:
+        """The stakes below each harm of the grid: those of before, until stable has brought as much again."""
+        if self.stakes is not None and self.stakes_due > 0:
+            return self.stakes
+        self.stakes_due = self.scale.reference.total / 2
+        return self._best_stakes(share)
 
     def _best_stakes(self, share: float) -> Floats:
         """For each harm of the grid, the stake that grows fastest on a candidate that is like stable."""

@@ -168,7 +168,7 @@ class GateOutlook:
     @cached_property
     def _gate(self) -> Gate:
         gate = Gate.begin(self.rule, Window(self.share, {}, {self.rule.metric: self.stable}))
-        gate.update(Window(self.share))  # an empty window, so that the gate chooses its stakes
+        gate.stakes = gate.choose_stakes(self.share) if is_ready(gate.scale) else None
         return gate
 
     @cached_property

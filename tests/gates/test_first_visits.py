@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from softlaunch.gates.first_visits import FirstVisits, seconds_until_over
-from softlaunch.gates.observations import Events, Observations
+from softlaunch.gates.observations import Events
 from softlaunch.gates.visits import VisitRule
 
 RULE = VisitRule(most=3, pause=10.0, age=40.0)
@@ -38,13 +38,6 @@ def test_nothing_is_no_visit() -> None:
     events = make_events()
     assert len(FirstVisits.of_events(events, events.at, RULE)) == 0
     assert seconds_until_over(events, RULE) == RULE.pause
-
-
-def test_without_times_each_unit_is_one_visit() -> None:
-    """Of its first requests."""
-    seen = Observations.of(np.array([5, 4, 5, 5, 5]), np.array([1.0, 2.0, 3.0, 4.0, 5.0]))
-    visits = FirstVisits.of_units(seen, 3)
-    assert (visits.values.tolist(), visits.lengths.tolist()) == ([2, 1, 3, 4], [1, 3])
 
 
 def test_means_are_those_of_each_visit() -> None:
