@@ -126,10 +126,10 @@ def _met_rows(verdict: Verdict) -> Iterator[_Cells]:
     values = show_value(gate, candidate.value), show_value(gate, stable.value), show_harm(gate, harms[0])
     lately = pair(lambda met: show_value(gate, met.lately))
     counts = pair(lambda met: f"{met.requests:,}"), pair(lambda met: f"{met.users:,}" if met.users else "-")
-    yield (f"{gate}, median" if Metric(gate) in RELATIVE_METRICS else gate, *values, lately, *counts)
+    yield (f"{gate} median" if Metric(gate) in RELATIVE_METRICS else gate, *values, lately, *counts)
     if candidate.slow is not None or stable.slow is not None:
         slow = show_value(gate, candidate.slow), show_value(gate, stable.slow), show_harm(gate, harms[1])
-        yield (f"{gate}, 95th percentile", *slow, "", "", "")
+        yield (f"{gate} p95", *slow, "", "", "")
 
 
 def _gate_row(one: Judged) -> _Cells:
