@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 USERS, ROUNDS, LOOKS, SHARE = 300, 120, 3, 0.1
 LONGER = 8
-RUNS = 100
+RUNS = 40
 ALPHAS = (0.05, 0.01)
 
 
@@ -143,7 +143,7 @@ class BySplit(Book):
 
 
 RATED, SPLIT = Metric.SATISFACTION, 0.5
-RATING_RUNS = 60
+RATING_RUNS = 30
 
 
 def ratings(
