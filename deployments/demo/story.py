@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 from rich.table import Table
+from rich.text import Text
 
 from deployments.cli.ledger import ledger
 from deployments.cli.live import render, showing
@@ -55,7 +56,7 @@ def conclude(views: list[ReleaseView], began: float) -> None:
         share = view.exposure.share_of_units
         table.add_row(
             act.title,
-            f"[{'green' if release.state == 'promoted' else 'red'}]{release.state}[/]",
+            Text(release.state, style="green" if release.state == "promoted" else "red"),
             f"{lasted:.0f} s",
             "none" if not view.exposure.units else f"{view.exposure.units:,} ({(share or 0) * 100:.1f} %)",
             release.reason,
