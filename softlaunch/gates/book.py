@@ -368,7 +368,7 @@ def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:
         return ShareChannels(metric)
     slow, slowest, beyond = (math.inf if edge is None else edge for edge in state["edges"])
     since = -math.inf if state["since"] is None else state["since"]
-    return MagnitudeChannels(metric, state["margin"], (slow, slowest, beyond), since)
+    return MagnitudeChannels(metric, state["margin"], (slow, slowest, beyond), state["floor"], since)
 
 
 def _bets(channels: Mapping[Metric, Channel], state: Mapping[str, Any]) -> dict[Metric, Bets]:

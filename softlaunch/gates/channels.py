@@ -13,6 +13,7 @@ from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS,
 _TILTS = np.log(RATIOS)
 _SIZES = (1e-18, 1e18)
 _ENOUGH_VALUES = 200
+_CHEAPEST, _FAR_BELOW = 0.05, 10.0
 _SLOW = {"slowest 5 %": 0.95, "slowest 1 %": 0.99}
 
 
@@ -120,13 +121,16 @@ class MagnitudeChannels:
 
     `edges` are quantiles of single requests, of which a share of requests is beyond; the last is the 95th percentile
     times one plus the margin. They are stable's of before the stage, or where these are unknown those of the stage's
-    first requests without regard to arms, and stay as they are, so that an entry doesn't depend on looks. No request of
-    before `since` (epoch seconds) is beyond them: when they are learnt again, the same ones aren't.
+    first requests without regard to arms, and stay as they are, so that an entry doesn't depend on looks. Less than
+    `floor`, a tenth of what nineteen in twenty exceed, counts as the floor: what costs nothing would otherwise be
+    endlessly cheaper, and a few such answers would decide over the mean logarithm. Neither holds for requests of
+    before `since` (epoch seconds): when they are learnt again, these are left as they were.
     """
 
     metric: Metric
     margin: float
     edges: tuple[float, float, float] = (np.inf, np.inf, np.inf)
+    floor: float = _SIZES[0]
     since: float = -np.inf
     names: tuple[str, ...] = ("log", "slowest 5 %", "slowest 1 %", "beyond")
 
@@ -144,8 +148,11 @@ class MagnitudeChannels:
         """The same with the edges of these values, shape (n,), from now on, if they are enough."""
         if len(values) < _ENOUGH_VALUES:
             return self
-        slow, slowest = (float(np.quantile(np.clip(values, *_SIZES), share)) for share in _SLOW.values())
-        return replace(self, edges=(slow, slowest, slow * (1 + self.margin)), since=now)
+        sizes = np.clip(values, *_SIZES)
+        slow, slowest = (float(np.quantile(sizes, share)) for share in _SLOW.values())
+        positive = sizes[values > 0]
+        floor = float(np.quantile(positive, _CHEAPEST)) / _FAR_BELOW if len(positive) else _SIZES[0]
+        return replace(self, edges=(slow, slowest, slow * (1 + self.margin)), floor=max(floor, _SIZES[0]), since=now)
 
     @property
     def weights(self) -> Mapping[str, float]:
@@ -156,7 +163,8 @@ class MagnitudeChannels:
         """Logarithm, and whether the request was beyond each edge."""
         missing, known = np.isnan(values), at >= self.since
         beyond = [np.where(missing, np.nan, (values > edge) & known) for edge in self.edges]
-        return np.stack([np.log(np.clip(values, *_SIZES)), *beyond], axis=1)
+        lowest = np.where(known, self.floor, _SIZES[0])
+        return np.stack([np.log(np.clip(values, lowest, _SIZES[1])), *beyond], axis=1)
 
     def known(self) -> dict[str, Known]:
         """The entries' typical size, and how often they have a slow request."""
@@ -193,9 +201,13 @@ class MagnitudeChannels:
         return bool(candidate.count and stable.count and candidate.mean > stable.mean)
 
     def dump(self) -> dict[str, Any]:
-        """The margin, the edges and since when they are known."""
-        edges = [edge if np.isfinite(edge) else None for edge in self.edges]
-        return {"margin": self.margin, "edges": edges, "since": self.since if np.isfinite(self.since) else None}
+        """The margin, the edges, the floor, and since when they are known."""
+        return {
+            "margin": self.margin,
+            "edges": [edge if np.isfinite(edge) else None for edge in self.edges],
+            "floor": self.floor,
+            "since": self.since if np.isfinite(self.since) else None,
+        }
 
 
 def make_channels(metric: Metric, margin: float, history: Events = NO_EVENTS) -> ShareChannels | MagnitudeChannels:

@@ -117,6 +117,20 @@ def test_a_tail_beyond_the_margin_is_told_from_one_within_it() -> None:
         assert channel.is_slower(placed(channel, values * np.where(arm, factor, 1.0), arm, past)) is slower
 
 
+@pytest.mark.parametrize("free", ["candidate", "stable"])
+def test_a_few_free_answers_are_no_change_of_the_usual_cost(free: str) -> None:
+    """One answer in a hundred that costs nothing, in one arm alone, neither makes harm nor hides it."""
+    rng = np.random.default_rng(12)
+    past, values, arm = latency(rng, 3000), latency(rng, 8000), rng.random(8000) < 0.5
+    channel = make_channels(Metric.COST, MARGIN, requests(Metric.COST, past))
+    without = arm if free == "candidate" else ~arm
+    some_free = np.where(without & (rng.random(8000) < 0.01), 0.0, values)
+    for factor in (1.0, 1.3):
+        harm, error = channel.harm(placed(channel, some_free * np.where(arm, factor, 1.0), arm, past))
+        assert harm == pytest.approx(factor - 1, abs=0.05 + 2 * error)
+    assert np.exp(channel.columns(np.zeros(1))[0, 0]) > np.median(past) / 100
+
+
 @pytest.mark.parametrize("metric", Metric)
 def test_nothing_is_bet_before_enough_is_known(metric: Metric) -> None:
     """But what was seen counts for the estimates."""
@@ -154,7 +168,7 @@ def test_without_a_past_nothing_is_slow() -> None:
     """Infinite edges are stored as none."""
     channel = MagnitudeChannels.of(Metric.LATENCY, MARGIN, NO_EVENTS)
     np.testing.assert_array_equal(channel.columns(np.array([1e9, np.nan]))[:, 1:], [[0, 0, 0], [np.nan] * 3])
-    assert channel.dump() == {"margin": MARGIN, "edges": [None] * 3, "since": None}
+    assert channel.dump() == {"margin": MARGIN, "edges": [None] * 3, "floor": channel.floor, "since": None}
 
 
 def test_a_channel_is_taught_once_enough_is_known() -> None:
@@ -167,4 +181,5 @@ def test_a_channel_is_taught_once_enough_is_known() -> None:
     slow, slowest = np.quantile(values, [0.95, 0.99])
     assert (channel.knows_tails, taught.knows_tails) == (False, True)
     assert taught.edges == pytest.approx((slow, slowest, slow * (1 + MARGIN)))
-    assert taught.dump() == {"margin": MARGIN, "edges": list(taught.edges), "since": None}
+    assert taught.floor == pytest.approx(np.quantile(values, 0.05) / 10)
+    assert taught.dump() == {"margin": MARGIN, "edges": list(taught.edges), "floor": taught.floor, "since": None}
