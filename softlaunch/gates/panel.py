@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from softlaunch.gates.book import Way
 from softlaunch.gates.gate import Gate, GateRule
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.own_past import Baselines, learn_before
 from softlaunch.gates.plain import PlainFigures, harm_met
 from softlaunch.gates.returning import Returning
+from softlaunch.gates.ways import Way
 from softlaunch.gates.wealth import split_evidence
 from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, Metric, Policy

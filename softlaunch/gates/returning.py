@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from softlaunch.gates.book import PASSING_BY, RETURNING, Book, Way
+from softlaunch.gates.book import Book
 from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.visits import VisitRule, returning
+from softlaunch.gates.ways import PASSING_BY, RETURNING, Way
 from softlaunch.policy.model import RATED_METRICS, Metric
 
 _REQUESTS = "requests"

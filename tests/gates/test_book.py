@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from regulars import Harm, Regulars, no_harm, slower
 
-from softlaunch.gates.book import PASSING_BY, RETURNING, Book, Way, round_part
+from softlaunch.gates.book import Book
 from softlaunch.gates.observations import Events
 from softlaunch.gates.visits import VisitRule
+from softlaunch.gates.ways import PASSING_BY, RETURNING, Way, round_part
 from softlaunch.policy.model import Metric
 
 MARGINS = {Metric.ERRORS: 0.02, Metric.LATENCY: 0.2}

@@ -9,10 +9,10 @@ import pytest
 from builders import make_policy
 from regulars import Harm, Regulars, no_harm, slower
 
-from softlaunch.gates.book import PASSING_BY, RETURNING, Way, round_part
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.panel import rules
 from softlaunch.gates.returning import Returning
+from softlaunch.gates.ways import PASSING_BY, RETURNING, Way, round_part
 from softlaunch.policy.model import Metric
 from softlaunch.release import plan
 
