@@ -27,7 +27,6 @@ BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""
 _PRIOR, _ENOUGH_HEARD = 10.0, 50.0
 _NO_HARM = int(np.flatnonzero(_STEPS == 0)[0])
-_AT_MARGIN = int(np.flatnonzero(_STEPS == 1)[0])
 
 
 @dataclass(frozen=True, slots=True)
