@@ -13,7 +13,7 @@ from softlaunch.errors import NotFoundError, SoftlaunchError
 
 if TYPE_CHECKING:
     from softlaunch.gates.observations import Floats
-    from softlaunch.planning.outlook import ReleasePlan
+    from softlaunch.planning.plans import ReleasePlan
     from softlaunch.planning.traffic import Stated
     from softlaunch.policy.model import Metric
     from softlaunch.store.database import Database

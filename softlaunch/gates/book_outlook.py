@@ -361,3 +361,7 @@ def _counts(length: int, rate: float, alike: float) -> Floats:
         a, b = rate * size, (1 - rate) * size
         chance = betaln(failed + a, length - failed + b) - betaln(a, b)
     return np.asarray(np.exp(ways + chance))
+
+
+Outlook = GateOutlook | BookOutlook
+"""One gate in one stage, foreseen: on copies, or where users see both arms."""

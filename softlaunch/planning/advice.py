@@ -2,18 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from softlaunch.gates.book_outlook import BookOutlook
+from softlaunch.gates.book_outlook import BookOutlook, Outlook
+from softlaunch.planning.plans import GatePlan, StagePlan
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import option_for
 from softlaunch.reports.wording import show_duration, show_harm
 from softlaunch.verdict import Role
-
-if TYPE_CHECKING:
-    from softlaunch.planning.outlook import GatePlan, Outlook, StagePlan
 
 _LIKELY = 0.5
 _WIDER = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -21,7 +18,7 @@ _WIDEST = 0.5
 _LARGER = (2.0, 5.0, 10.0, 20.0, 30.0, 50.0)
 
 
-def advise(stage: "StagePlan", gates: "Sequence[Outlook]", clock: StageClock) -> str:
+def advise(stage: StagePlan, gates: Sequence[Outlook], clock: StageClock) -> str:
     """What to change where a stage more likely stays undecided than passes, or holds too few people to show anything.
 
     Empty where neither is so.
@@ -41,14 +38,14 @@ def advise(stage: "StagePlan", gates: "Sequence[Outlook]", clock: StageClock) ->
     return "; ".join([*told, *(_for_gate(stage, gate, gates, clock) for gate in slow)])
 
 
-def _blind(stage: "StagePlan", gates: "Sequence[Outlook]", clock: StageClock) -> str:
+def _blind(stage: StagePlan, gates: Sequence[Outlook], clock: StageClock) -> str:
     """What to say of a stage that would pass but can't show any harm; empty where it can."""
     if stage.people is None or stage.people_needed is None or stage.people >= stage.people_needed:
         return ""
     return _too_few(stage, [], gates, clock)
 
 
-def _too_few(stage: "StagePlan", few: "Sequence[GatePlan]", gates: "Sequence[Outlook]", clock: StageClock) -> str:
+def _too_few(stage: StagePlan, few: Sequence[GatePlan], gates: Sequence[Outlook], clock: StageClock) -> str:
     """That a share of the regular users is too few people, and the share that is enough."""
     users = clock.traffic.habits.regular_users or 0.0
     said = f"{stage.weight_percent:g} % of {users:,.0f} regular users are {stage.people:,.0f}"
@@ -72,7 +69,7 @@ def _shows(gate: BookOutlook, people: float) -> bool:
     return bool(np.quantile(gate.course(gate.largest_harm).soonest, 0.8, method="higher") <= people)
 
 
-def _for_gate(stage: "StagePlan", gate: "GatePlan", gates: "Sequence[Outlook]", clock: StageClock) -> str:
+def _for_gate(stage: StagePlan, gate: GatePlan, gates: Sequence[Outlook], clock: StageClock) -> str:
     outlook = next(one for one in gates if one.rule.metric is gate.metric)
     ways = []
     if np.isfinite(gate.seconds_80):

@@ -9,13 +9,13 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from softlaunch.gates.book_outlook import BookOutlook
+from softlaunch.gates.book_outlook import BookOutlook, Outlook
 from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NONE, Floats
 from softlaunch.gates.panel import rules
 from softlaunch.gates.planner import GateOutlook, Luck
 from softlaunch.planning.advice import advise
-from softlaunch.planning.habits import Habits
+from softlaunch.planning.plans import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic
 from softlaunch.policy.model import COPY_METRICS, EVENT_METRICS, RELATIVE_METRICS, Metric, Policy
@@ -27,97 +27,6 @@ _HALVINGS = 5
 _RARE = 0.001
 _OFTEN, _MOSTLY, _HARDLY = 0.2, 0.8, 0.02
 _STEPS = 2 ** (np.arange(-14, 26) / 4)  # some of them are looked at for the smallest harm too
-Outlook = GateOutlook | BookOutlook
-
-
-@dataclass(frozen=True, slots=True)
-class Harm:
-    """A harm and what a gate makes of it, if it first shows in this stage.
-
-    `caught` is the probability that the gate fails while the stage lasts: until the stage would pass, or at the latest
-    its deadline. The medians are of the runs in which it does; None where there are none. `requests` and `users` are
-    those that the candidate has answered by then. `passed` is the probability that the gate lets it through in time.
-    """
-
-    label: str
-    harm: float
-    caught: float
-    seconds: float | None
-    requests: float | None
-    users: float | None
-    passed: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class LetThrough:
-    """What a gate makes of harm that shows from the first stage on, over a whole release in which nothing else holds.
-
-    `promoted` is the largest harm that is promoted in at least one of five releases, and `caught` the smallest that is
-    rolled back in at least four; None where there is none. Both are told to within a factor of 1.2. `margin` is the
-    harm that the policy accepts.
-    """
-
-    metric: Metric
-    role: Role
-    margin: float
-    promoted: float | None
-    caught: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class GatePlan:
-    """One gate in one stage. Times are until it passes a candidate that is like stable, infinite for never.
-
-    `catches_80` and `catches_95` are the smallest harms caught with so much probability; None where even the largest
-    isn't. `is_known` is false where too little is known of stable, and then nothing else means anything.
-    """
-
-    metric: Metric
-    role: Role
-    margin: float
-    is_known: bool
-    seconds_median: float = inf
-    seconds_80: float = inf
-    requests_median: float = inf
-    catches_80: Harm | None = None
-    catches_95: Harm | None = None
-    harms: tuple[Harm, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StagePlan:
-    """One stage with a candidate that is like stable; `undecided` is the probability that its deadline comes first.
-
-    `people` are all users that the candidate can meet there, None where others keep coming, and `people_needed` those
-    that it takes to show the largest harm in four of five cases; None on copies and where nothing is known.
-    """
-
-    name: str
-    weight_percent: float
-    deadline: float
-    floor: float
-    seconds_median: float
-    seconds_80: float
-    undecided: float
-    bottleneck: str
-    gates: tuple[GatePlan, ...]
-    advice: str = ""
-    people: float | None = None
-    people_needed: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ReleasePlan:
-    """A whole release; times begin after the regression eval, and are infinite where stages stay undecided."""
-
-    app: str
-    requests_per_hour: float
-    note: str
-    seconds_median: float
-    seconds_80: float
-    stages: tuple[StagePlan, ...]
-    users: Habits = field(default_factory=Habits)
-    let_through: tuple[LetThrough, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from math import isfinite, prod
 from typing import Any
 
 from softlaunch.planning.habits import Habits
-from softlaunch.planning.outlook import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
+from softlaunch.planning.plans import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
 from softlaunch.policy.model import Metric
 from softlaunch.reports.wording import show_duration, show_harm
 from softlaunch.verdict import Role

@@ -5,7 +5,7 @@ from math import isfinite, log
 
 from markupsafe import Markup
 
-from softlaunch.planning.outlook import GatePlan, ReleasePlan, StagePlan
+from softlaunch.planning.plans import GatePlan, ReleasePlan, StagePlan
 from softlaunch.planning.wording import (
     in_a_sentence,
     show_count,

@@ -10,7 +10,8 @@ from softlaunch.gates.observations import Events, Flags, Floats, Window
 from softlaunch.gates.panel import Panel
 from softlaunch.gates.planner import observations
 from softlaunch.planning.habits import Habits
-from softlaunch.planning.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, MINIMUM_UNITS, Planner, ReleasePlan
+from softlaunch.planning.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, MINIMUM_UNITS, Planner
+from softlaunch.planning.plans import ReleasePlan
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic, Users, rate_values, score_values, spread_values
 from softlaunch.planning.wording import in_a_sentence, show_let_through, to_json
