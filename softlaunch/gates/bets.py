@@ -53,8 +53,7 @@ class Known:
             if self.is_enough:
                 self.recent.add(float((self.scores(known) if self.is_magnitude else known).sum()), len(known))
                 self.recent_events.add(float((known > 0).sum()), len(known))
-            index, counts = np.unique(self._index(known), return_counts=True)
-            self.held.add(Tally(index, counts.astype(np.float64), len(known)), _MEMORY)
+            self.held.add(Tally.count(self._index(known)), _MEMORY)
 
     def _index(self, values: Floats) -> np.ndarray[Any, np.dtype[np.int64]]:
         return log_buckets(values) if self.is_magnitude else np.rint(values * _GRAIN).astype(np.int64)
@@ -139,9 +138,10 @@ class Sums:
 
     def add(self, values: Floats) -> None:
         """Take in values, shape (n,)."""
-        self.count += len(values)
-        self.total += float(values.sum())
-        self.squares += float((values * values).sum())
+        if len(values):
+            self.count += len(values)
+            self.total += float(values.sum())
+            self.squares += float((values * values).sum())
 
     @property
     def mean(self) -> float:
@@ -167,10 +167,12 @@ class Bets:
     weights: Mapping[str, float]
     wealth: dict[str, Floats] = field(default_factory=dict)
     sums: dict[str, tuple[Sums, Sums]] = field(default_factory=dict)
+    _evidence: float | None = None
 
     def grow(self, kind: str, growth: Floats) -> None:
         """Add the growth of one kind's bets."""
         self.wealth[kind] = settled(self.wealth.get(kind, np.zeros(len(growth))) + growth)
+        self._evidence = None
 
     def note(self, column: str, values: Floats, candidate: Flags) -> None:
         """Take in entries for the estimates."""
@@ -181,6 +183,11 @@ class Bets:
     @property
     def log_evidence(self) -> float:
         """Log of the e-value: the weighted mean over kinds of each kind's mean over sizes."""
+        if self._evidence is None:
+            self._evidence = self._mixed()
+        return self._evidence
+
+    def _mixed(self) -> float:
         if not self.wealth:
             return 0.0
         logs = np.array([float(mixture(self.wealth[kind])) if kind in self.wealth else 0.0 for kind in self.weights])

@@ -194,6 +194,8 @@ class Book:
         return float(np.clip((candidate + _PRIOR * self.share) / (candidate + stable + _PRIOR), 1e-4, 1 - 1e-4))
 
     def _learn(self, entries: Entries, known: KnownColumns) -> None:
+        if not len(entries):
+            return
         for metric in self.channels:
             _, columns = self._entries(metric, entries)
             for name, column in known[metric].items():

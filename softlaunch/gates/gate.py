@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -54,9 +55,15 @@ class GateRule:
     @property
     def grid(self) -> Floats:
         """Harms for which evidence is kept, ascending; zero and the margin are among them."""
-        grid = _STEPS * self.margin
-        lowest, highest = (-0.95, np.inf) if self.metric in RELATIVE_METRICS else (-1.0, 1.0)
-        return np.clip(grid, lowest, highest)
+        return _grid(self.margin, is_relative=self.metric in RELATIVE_METRICS)
+
+
+@cache
+def _grid(margin: float, *, is_relative: bool) -> Floats:
+    lowest, highest = (-0.95, np.inf) if is_relative else (-1.0, 1.0)
+    grid = np.clip(_STEPS * margin, lowest, highest)
+    grid.setflags(write=False)
+    return grid
 
 
 @dataclass(slots=True)
@@ -93,8 +100,10 @@ class Gate:
         A window in which one arm happens to be empty counts too: at 1 % most do, and leaving them out would forget
         stable's side of whatever hits both arms. A split that was evidently not in force is no evidence.
         """
-        candidate = self.scale.tally(window.candidate.get(self.rule.metric, NONE))
-        stable = self.scale.tally(window.stable.get(self.rule.metric, NONE))
+        arms = [arm.get(self.rule.metric, NONE) for arm in (window.candidate, window.stable)]
+        if not any(map(len, arms)):
+            return
+        candidate, stable = map(self.scale.tally, arms)
         share = self._share(window.candidate_share, candidate.units, stable.units)
         if share is not None and is_ready(self.scale):
             self._bet(candidate, stable, share)

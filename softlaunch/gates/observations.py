@@ -170,6 +170,14 @@ class Tally:
         held = np.flatnonzero(weight)
         return cls(held + lowest, weight[held], len(index))
 
+    @classmethod
+    def count(cls, index: Units) -> "Tally":
+        """Count buckets of units that have one request each, shape (n,)."""
+        lowest = index.min(initial=0)
+        counts = np.bincount(index - lowest)
+        held = counts.nonzero()[0]
+        return cls(held + lowest, counts[held].astype(np.float64), len(index))
+
     @property
     def units(self) -> float:
         """How many units there are."""

@@ -7,8 +7,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from softlaunch.gates.observations import Events, Flags, Floats, Tally, Units
-from softlaunch.gates.reference import LEVELS, Histogram, log_buckets, log_values
+from softlaunch.gates.observations import Events, Flags, Floats, Units
+from softlaunch.gates.reference import HIGHEST, LEVELS, LOWEST, Histogram, log_buckets, log_values
 from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.verdict import Met
 
@@ -16,69 +16,91 @@ LATELY_MINUTES = 5
 _MINUTE = 60.0
 
 
-@dataclass(slots=True, eq=False)
 class Plain:
-    """One metric's values over all requests of one arm: of the stage, and by minute of the last minutes."""
+    """One metric's values over all requests of one arm: of the stage, and by minute of the last minutes.
 
-    is_magnitude: bool
-    held: Histogram = field(default_factory=Histogram)
-    minutes: dict[int, Histogram] = field(default_factory=dict)
+    Both are counts by bucket, shape (buckets,): of half a point for a share, of 2 % for a magnitude.
+    """
+
+    def __init__(self, *, is_magnitude: bool) -> None:
+        """Nothing seen."""
+        self.is_magnitude = is_magnitude
+        self._lowest, highest = (LOWEST, HIGHEST) if is_magnitude else (0, LEVELS)
+        self._buckets = highest - self._lowest + 1
+        self.held = np.zeros(self._buckets, np.int64)
+        self.minutes: dict[int, Units] = {}
 
     def add(self, at: Floats, values: Floats) -> None:
         """Take in values, shape (n,), of requests at these times."""
         if not len(values):
             return
-        index = log_buckets(values) if self.is_magnitude else np.rint(np.clip(values, 0, 1) * LEVELS).astype(np.int64)
-        self.held.add(_tally(index))
+        bucket = log_buckets(values) if self.is_magnitude else (values.clip(0, 1) * LEVELS).round().astype(np.int64)
+        bucket -= self._lowest
+        self.held += self._counted(bucket)
         minute = (at // _MINUTE).astype(np.int64)
-        for one in np.unique(minute).tolist():
-            self.minutes.setdefault(one, Histogram()).add(_tally(index[minute == one]))
+        latest = int(minute.max())
+        for one in range(max(int(minute.min()), latest - LATELY_MINUTES), latest + 1):
+            chosen = bucket[minute == one]
+            if len(chosen):
+                counts = self._counted(chosen)
+                self.minutes[one] = self.minutes[one] + counts if one in self.minutes else counts
+
+    def _counted(self, bucket: Units) -> Units:
+        return np.bincount(bucket, minlength=self._buckets)
 
     def forget(self, now: float) -> None:
         """Drop the minutes that are over for long."""
         oldest = math.floor(now / _MINUTE) - LATELY_MINUTES
-        self.minutes = {minute: held for minute, held in self.minutes.items() if minute >= oldest}
+        for minute in [minute for minute in self.minutes if minute < oldest]:
+            del self.minutes[minute]
 
-    def lately(self) -> Histogram:
-        """The last minutes together."""
-        together = Histogram()
-        for held in self.minutes.values():
-            together.add(held.tally())
-        return together
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return int(self.held.sum())
 
-    def value(self, held: Histogram, share: float = 0.5) -> float | None:
+    def _value(self, counts: Units, share: float = 0.5) -> float | None:
         """The mean of a share, or a quantile of a magnitude; None without any."""
-        if not len(held.index):
+        upto = counts.cumsum()
+        if not upto[-1]:
             return None
         if self.is_magnitude:
-            bucket = held.quantile(share)
-            return None if bucket is None else float(log_values(np.array([bucket]))[0])
-        counted = held.tally()
-        return float((counted.index / LEVELS) @ counted.weight / counted.units)
+            bucket = int(upto.searchsorted(share * upto[-1])) + self._lowest
+            return float(log_values(np.array([bucket]))[0])
+        return float(np.arange(self._buckets) @ counts / LEVELS / upto[-1])
 
     def met(self, users: int) -> Met:
         """The figures."""
-        lately = self.lately()
+        lately = sum(self.minutes.values(), start=np.zeros(self._buckets, np.int64))
         return Met(
-            requests=round(self.held.total),
+            requests=self.requests,
             users=users,
-            value=self.value(self.held),
-            slow=self.value(self.held, 0.95) if self.is_magnitude else None,
-            lately=self.value(lately),
-            lately_requests=round(lately.total),
+            value=self._value(self.held),
+            slow=self._value(self.held, 0.95) if self.is_magnitude else None,
+            lately=self._value(lately),
+            lately_requests=int(lately.sum()),
         )
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
-            "held": self.held.dump(),
-            "minutes": {str(minute): held.dump() for minute, held in self.minutes.items()},
+            "held": self._sparse(self.held).dump(),
+            "minutes": {str(minute): self._sparse(counts).dump() for minute, counts in self.minutes.items()},
         }
 
+    def fill(self, state: Mapping[str, Any]) -> None:
+        """Take on what was dumped."""
+        self.held = self._dense(state["held"])
+        self.minutes = {int(minute): self._dense(counts) for minute, counts in state["minutes"].items()}
 
-def _tally(index: Units) -> Tally:
-    distinct, counts = np.unique(index, return_counts=True)
-    return Tally(distinct, counts.astype(np.float64), len(index))
+    def _sparse(self, counts: Units) -> Histogram:
+        bucket = counts.nonzero()[0]
+        return Histogram(bucket + self._lowest, counts[bucket].astype(np.float64))
+
+    def _dense(self, state: Mapping[str, list[float]]) -> Units:
+        held, counts = Histogram.load(state), np.zeros(self._buckets, np.int64)
+        counts[held.index - self._lowest] = held.weight.round()
+        return counts
 
 
 @dataclass(slots=True, eq=False)
@@ -106,7 +128,7 @@ class PlainFigures:
 
     def requests(self, metric: Metric) -> int:
         """In how many requests of both arms a metric was measured."""
-        return round(sum(plain.held.total for plain in self.arms.get(metric, ())))
+        return sum(plain.requests for plain in self.arms.get(metric, ()))
 
     def met(self, metric: Metric, users: tuple[int, int]) -> tuple[Met | None, Met | None]:
         """What the candidate's and stable's users met; None where nothing is known of a metric."""
@@ -127,13 +149,12 @@ class PlainFigures:
             metric = Metric(name)
             figures.arms[metric] = _arms(metric)
             for plain, held in zip(figures.arms[metric], arms, strict=True):
-                plain.held = Histogram.load(held["held"])
-                plain.minutes = {int(minute): Histogram.load(one) for minute, one in held["minutes"].items()}
+                plain.fill(held)
         return figures
 
 
 def _arms(metric: Metric) -> tuple[Plain, Plain]:
-    return Plain(metric in RELATIVE_METRICS), Plain(metric in RELATIVE_METRICS)
+    return Plain(is_magnitude=metric in RELATIVE_METRICS), Plain(is_magnitude=metric in RELATIVE_METRICS)
 
 
 def harm_met(metric: Metric, candidate: Met, stable: Met) -> dict[str, float]:

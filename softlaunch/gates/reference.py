@@ -9,8 +9,8 @@ import numpy as np
 from softlaunch.gates.observations import Floats, Tally, Units
 
 _GROWTH = np.log(1.02)  # logarithmic buckets are 2 % wide
-_LOWEST = -2000  # 6e-18 and less: where zero is put
-_HIGHEST = 2000  # 1.6e17 and more
+LOWEST, HIGHEST = -2000, 2000
+"""The first and the last logarithmic bucket: of 6e-18 and less, where zero is put, and of 1.6e17 and more."""
 LEVELS = 200
 """Buckets of a share: harm is told apart to half a point."""
 MEMORY = 5000.0
@@ -21,19 +21,19 @@ RECENT = 100.0
 """Values that the recent past and a usual mean count for."""
 _FEWEST_RECENT, _CHANCE = 20.0, 3.5
 _DIGITS, _NOTHING = 6, 1e-3
-_NO_BUCKET = np.iinfo(np.int64).max
+_NO_BUCKETS = np.array([np.iinfo(np.int64).max])
 
 
 def log_buckets(values: Floats) -> Units:
     """Index of the logarithmic bucket of each value, 2 % wide; scale does not matter, so costs of 1e-5 are as fine."""
     with np.errstate(divide="ignore"):
         index = np.floor(np.log(np.maximum(values, 0.0)) / _GROWTH)
-    return np.asarray(np.clip(index, _LOWEST, _HIGHEST), dtype=np.int64)
+    return np.asarray(np.clip(index, LOWEST, HIGHEST), dtype=np.int64)
 
 
 def log_values(index: Units) -> Floats:
     """The middle of each logarithmic bucket."""
-    return np.where(index <= _LOWEST, 0.0, np.exp((index + 0.5) * _GROWTH))
+    return np.where(index <= LOWEST, 0.0, np.exp((index + 0.5) * _GROWTH))
 
 
 @dataclass(slots=True, eq=False)
@@ -54,19 +54,30 @@ class Histogram:
     def add(self, tally: Tally, memory: float | None = None) -> None:
         """Count a tally; with a `memory`, older counts fade so that about that much remains."""
         if memory is not None and len(self.index):
-            keep = max(0.0, min(1.0, (memory - tally.units) / self.total))
-            if keep < 1:
-                faded = np.round(self.weight * keep, _DIGITS)
-                left = faded > _NOTHING
-                self.index, self.weight = self.index[left], faded[left]
-        place = np.searchsorted(self.index, tally.index)
-        known = np.append(self.index, _NO_BUCKET)[place] == tally.index
-        self.weight = self.weight.copy()
-        self.weight[place[known]] = np.round(self.weight[place[known]] + tally.weight[known], _DIGITS)
-        if not known.all():
-            new, place = ~known, place[~known]
-            self.index = np.insert(self.index, place, tally.index[new])
-            self.weight = np.insert(self.weight, place, np.round(tally.weight[new], _DIGITS))
+            self._fade(memory - tally.units)
+        place = self.index.searchsorted(tally.index)
+        known = np.concatenate([self.index, _NO_BUCKETS])[place] == tally.index
+        weight = self.weight.copy()
+        if known.all():
+            weight[place] = (weight[place] + tally.weight).round(_DIGITS)
+            self.weight = weight
+            return
+        inner = place[known]
+        weight[inner] = (weight[inner] + tally.weight[known]).round(_DIGITS)
+        index = np.concatenate([self.index, tally.index[~known]])
+        order = index.argsort()
+        self.index = index[order]
+        self.weight = np.concatenate([weight, tally.weight[~known].round(_DIGITS)])[order]
+
+    def _fade(self, left: float) -> None:
+        """Scale counts down so that about so much is left, if that is less."""
+        keep = max(0.0, min(1.0, left / self.total))
+        if keep < 1:
+            faded = (self.weight * keep).round(_DIGITS)
+            stays = faded > _NOTHING
+            if not stays.all():
+                self.index, faded = self.index[stays], faded[stays]
+            self.weight = faded
 
     def tally(self) -> Tally:
         """The counts as a tally."""
@@ -108,7 +119,7 @@ class Histogram:
         """
         steps = np.log(factors)[:, None] / _GROWTH
         whole = np.floor(steps).astype(np.int64)
-        stays = (index <= _LOWEST) & bool((self.index > _LOWEST).any())
+        stays = (index <= LOWEST) & bool((self.index > LOWEST).any())
         near, far = self.ranks(np.where(stays, index, index - np.stack([whole, whole + 1])))
         return np.asarray(near + (steps - whole) * (far - near))
 

@@ -172,6 +172,8 @@ class Visits:
         appears on the other arm.
         """
         fresh = ~self.booked.holds(seen.units)
+        if not (len(self.open) or fresh.any()):
+            return Entries(np.empty(0, np.bool_), np.empty((0, self.columns)), 0, int(seen.length.sum()))
         visits, ended, used = self._grown(seen, fresh)
         others = self.open[~_holds(visits["unit"], self.open["unit"])]
         visits = np.concatenate([visits, others])

@@ -31,7 +31,7 @@ def mixture(log_wealth: Floats, weights: Floats | None = None) -> Floats:
 
 def settled(log_wealth: Floats) -> Floats:
     """Log-wealth as it is kept: to seven digits, so that what is stored is what is held."""
-    return np.round(log_wealth, 7)
+    return log_wealth.round(7)
 
 
 def fits_share(candidate_count: float, stable_count: float, share: float) -> bool:
