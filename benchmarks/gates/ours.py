@@ -15,6 +15,7 @@ from softlaunch.release import plan
 from softlaunch.verdict import Outcome, Role
 
 _MINIMUM_REQUESTS = 20
+_NO_DEADLINE = 365 * 86_400.0
 
 
 def _gate(metric: Metric, margin: str, role: Role = Role.REQUIRED) -> GatePolicy:
@@ -30,7 +31,15 @@ def policy(stages: tuple[model.Stage, ...]) -> Policy:
         eval=EvalPolicy(golden_set="golden.jsonl"),
         shadow=None,
         stages=tuple(
-            StagePolicy(weight_percent=100 * stage.share, minimum_requests=_MINIMUM_REQUESTS) for stage in stages
+            StagePolicy(
+                weight_percent=100 * stage.share,
+                minimum_requests=_MINIMUM_REQUESTS,
+                minimum_time=stage.minimum_seconds,
+                deadline=stage.deadline_seconds or _NO_DEADLINE,
+                deadline_requests=None if stage.full else stage.deadline,
+                deadline_units=None if stage.full else stage.deadline_units,
+            )
+            for stage in stages
         ),
         gates=(
             _gate(Metric.ERRORS, "1 point"),

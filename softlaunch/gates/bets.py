@@ -21,8 +21,15 @@ from softlaunch.gates.wealth import FRACTIONS, mixture, settled
 
 RATIOS = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0])
 """Odds ratios of a bad event that are bet on."""
+RATIO_WEIGHTS = np.array([0.05, 0.15, 0.26, 0.26, 0.14, 0.09, 0.05])
+"""Their weights: most for harm that is neither too small to matter nor so large that a few events show it anyway."""
 SHIFTS = np.array([0.1, 0.2, 0.35, 0.6, 1.0, 1.6, 2.5])
 """Shifts of a magnitude that are bet on, in standard deviations of the entries' normal scores."""
+SHIFT_WEIGHTS = np.array([0.08, 0.13, 0.18, 0.22, 0.2, 0.12, 0.07])
+"""Their weights, likewise."""
+EVENT_STAKE_WEIGHTS = np.array([0.1, 0.17, 0.25, 0.25, 0.15, 0.08])
+GRADED_STAKE_WEIGHTS = np.array([0.04, 0.1, 0.2, 0.3, 0.26, 0.1])
+"""Weights of the FRACTIONS that are staked on the mean of what is rare, and of what is graded, likewise."""
 _MEMORY = 2500.0
 _GRAIN = 200
 _LEAST_DEVIATION = 0.01
@@ -160,11 +167,12 @@ class Sums:
 class Bets:
     """An e-process against "no harm" from entries of one metric: several kinds of bets, each of several sizes.
 
-    `wealth` is the log-wealth of each kind's bets and `weights` the kinds' weights in the mean, which is an e-process
-    because all of them bet on the same entries. `sums` are the estimates' sums per arm and column.
+    `wealth` is the log-wealth of each kind's bets, shape (sizes,), and `weights` their weights in the mean over all
+    kinds and sizes, which is an e-process because all of them bet on the same entries. `sums` are the estimates' sums
+    per arm and column.
     """
 
-    weights: Mapping[str, float]
+    weights: Mapping[str, Floats]
     wealth: dict[str, Floats] = field(default_factory=dict)
     sums: dict[str, tuple[Sums, Sums]] = field(default_factory=dict)
     _evidence: float | None = None
@@ -182,7 +190,7 @@ class Bets:
 
     @property
     def log_evidence(self) -> float:
-        """Log of the e-value: the weighted mean over kinds of each kind's mean over sizes."""
+        """Log of the e-value: the weighted mean over all bets."""
         if self._evidence is None:
             self._evidence = self._mixed()
         return self._evidence
@@ -190,8 +198,8 @@ class Bets:
     def _mixed(self) -> float:
         if not self.wealth:
             return 0.0
-        logs = np.array([float(mixture(self.wealth[kind])) if kind in self.wealth else 0.0 for kind in self.weights])
-        return float(mixture(logs, np.array(list(self.weights.values()))))
+        logs = [self.wealth.get(kind, np.zeros(len(weights))) for kind, weights in self.weights.items()]
+        return float(mixture(np.concatenate(logs), np.concatenate(list(self.weights.values()))))
 
     def means(self, column: str) -> tuple[Sums, Sums]:
         """The candidate's and stable's sums of a column."""
@@ -207,7 +215,7 @@ class Bets:
         }
 
     @classmethod
-    def load(cls, weights: Mapping[str, float], state: Mapping[str, Any]) -> Self:
+    def load(cls, weights: Mapping[str, Floats], state: Mapping[str, Any]) -> Self:
         """What was dumped."""
         return cls(
             weights,

@@ -18,12 +18,12 @@ from softlaunch.gates.bets import Known, assigned, staked
 from softlaunch.gates.book import Channel
 from softlaunch.gates.channels import make_channels
 from softlaunch.gates.first_visits import FirstVisits
-from softlaunch.gates.gate import BELOW_WEIGHTS, GateRule
+from softlaunch.gates.gate import AIMED, BELOW_WEIGHTS, GateRule
 from softlaunch.gates.observations import Events, Floats, Units
 from softlaunch.gates.planner import LARGEST_FACTOR, Course, GateOutlook, Luck, Weighted, crossing, observations
 from softlaunch.gates.reference import LEVELS, RECENT, log_buckets
 from softlaunch.gates.ways import PASSING_BY, RETURNING, Way
-from softlaunch.gates.wealth import FRACTIONS, mixture
+from softlaunch.gates.wealth import mixture
 from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction
 
 _MOST_VISITS = 1000  # a sample of more is thinned
@@ -100,7 +100,7 @@ class BookOutlook:
         below, estimates = np.split(ways[-1], [len(BELOW_WEIGHTS)], axis=0)
         passes = crossing(
             mixture(below.T, BELOW_WEIGHTS),
-            -math.log(1 - self.rule.confidence),
+            -math.log((1 - self.rule.confidence) * (1 - AIMED)),
             ~np.any(estimates > 0, axis=0),
         )
         return Course(passes, fails[Way.FIRST], fails.get(Way.VISIT, np.full(self.luck.paths, np.inf)))
@@ -175,12 +175,8 @@ class BookOutlook:
     def _weights(self) -> Floats:
         """The weight of each bet, all kinds together."""
         kinds = self._channel.odds(self._stable.visit, self._known[Way.VISIT])
-        sizes = {kind: len(usual) for kind, (_, usual) in kinds.items()}
         weights = self._channel.weights
-        every = [np.full(sizes[kind], weights[kind] / sizes[kind]) for kind in sizes]
-        if "mean" in weights:
-            every.append(np.full(len(FRACTIONS), weights["mean"] / len(FRACTIONS)))
-        return np.concatenate(every)
+        return np.concatenate([*(weights[kind] for kind in kinds), weights.get("mean", np.empty(0))])
 
     @cached_property
     def _gate(self) -> GateOutlook:

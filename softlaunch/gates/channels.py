@@ -6,7 +6,18 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
-from softlaunch.gates.bets import RATIOS, SHIFTS, Bets, Known, linear, tilted
+from softlaunch.gates.bets import (
+    EVENT_STAKE_WEIGHTS,
+    GRADED_STAKE_WEIGHTS,
+    RATIO_WEIGHTS,
+    RATIOS,
+    SHIFT_WEIGHTS,
+    SHIFTS,
+    Bets,
+    Known,
+    linear,
+    tilted,
+)
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats
 from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
@@ -18,10 +29,13 @@ _SLOW = {"slowest 5 %": 0.95, "slowest 1 %": 0.99}
 
 
 class Channels(Protocol):
-    """The bets on one metric's entries. `names` are its columns, `weights` those of its kinds of bets."""
+    """The bets on one metric's entries. `names` are its columns.
+
+    `weights` are those of the bets of each kind, shape (sizes,); all of them add up to one.
+    """
 
     names: tuple[str, ...]
-    weights: Mapping[str, float]
+    weights: Mapping[str, Floats]
 
     def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:
         """Requests at these times (epoch seconds) as columns, shape (n, names); NaN where nothing was measured."""
@@ -67,9 +81,11 @@ class ShareChannels:
     names: tuple[str, ...] = ("harm",)
 
     @property
-    def weights(self) -> Mapping[str, float]:
+    def weights(self) -> Mapping[str, Floats]:
         """A metric of events is bet on as such with more than half of the stake."""
-        return {"mean": 0.4, "any": 0.6} if self.metric in EVENT_METRICS else {"mean": 1.0}
+        if self.metric in EVENT_METRICS:
+            return {"mean": 0.4 * EVENT_STAKE_WEIGHTS, "any": 0.6 * RATIO_WEIGHTS}
+        return {"mean": GRADED_STAKE_WEIGHTS}
 
     def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:  # noqa: ARG002
         """Harm, turned so that more is worse."""
@@ -155,9 +171,9 @@ class MagnitudeChannels:
         return replace(self, edges=(slow, slowest, slow * (1 + self.margin)), floor=max(floor, _SIZES[0]), since=now)
 
     @property
-    def weights(self) -> Mapping[str, float]:
+    def weights(self) -> Mapping[str, Floats]:
         """Most of the stake is on the typical request, some on tails that it can't show."""
-        return {"log": 0.75, "slowest 5 %": 0.1, "slowest 1 %": 0.15}
+        return {"log": 0.75 * SHIFT_WEIGHTS, "slowest 5 %": 0.1 * RATIO_WEIGHTS, "slowest 1 %": 0.15 * RATIO_WEIGHTS}
 
     def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:
         """Logarithm, and whether the request was beyond each edge."""

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.gates.aim import aimed_stakes, units_left
 from softlaunch.gates.observations import NONE, Floats, Tally, Window
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
 from softlaunch.gates.wealth import (
@@ -17,7 +18,9 @@ from softlaunch.gates.wealth import (
     bet_growth,
     event_growth,
     fits_share,
+    largest_stake,
     mixture,
+    payoff_deviation,
     settled,
 )
 from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric
@@ -26,6 +29,9 @@ from softlaunch.verdict import Interval, Outcome, Role, Verdict
 _STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""
+AIMED = 0.5
+"""The part of the bets below a harm that aims at the stage's deadline."""
+_BOLDEST = 0.9
 _PRIOR, _ENOUGH_HEARD = 10.0, 50.0
 _NO_HARM = int(np.flatnonzero(_STEPS == 0)[0])
 
@@ -73,17 +79,22 @@ class Gate:
     For each harm `d` of the rule's grid it holds the log-wealth of bets that the harm is above `d`, shape (harms,
     FRACTIONS), and that it is below `d`, shape (harms, 1 + FRACTIONS): the harms at which neither has grown to 1/alpha
     are the confidence sequence. The first bet below `d` is `stakes`: what pays best if the candidate is like stable.
+    `aimed`, shape (harms,), are those that aim at the deadline, by the standard deviation `spread` of what a unit wins
+    or loses; until one is in sight they stake what pays best. `units` are those of both arms.
     """
 
     rule: GateRule
     scale: Scale
     above: Floats = field(default_factory=lambda: np.zeros((len(_STEPS), len(FRACTIONS))))
     below: Floats = field(default_factory=lambda: np.zeros((len(_STEPS), 1 + len(FRACTIONS))))
+    aimed: Floats = field(default_factory=lambda: np.zeros(len(_STEPS)))
     events: dict[str, Floats] = field(default_factory=dict)
     waiting: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     counts: tuple[int, int] = (0, 0)
     stakes: Floats | None = None
     stakes_due: float = 0.0
+    spread: Floats | None = None
+    units: float = 0.0
     heard: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
@@ -94,8 +105,10 @@ class Gate:
             learn(gate.scale, gate.scale.tally(history.stable.get(rule.metric, NONE)))
         return gate
 
-    def update(self, window: Window) -> None:
+    def update(self, window: Window, progress: float | None = None) -> None:
         """Fold in one window. Bets use only what was known before it; what it tells of stable is learnt after.
+
+        `progress` is the share of the stage's time that was over before it, where its deadline is known.
 
         A window in which one arm happens to be empty counts too: at 1 % most do, and leaving them out would forget
         stable's side of whatever hits both arms. A split that was evidently not in force is no evidence.
@@ -106,11 +119,12 @@ class Gate:
         candidate, stable = map(self.scale.tally, arms)
         share = self._share(window.candidate_share, candidate.units, stable.units)
         if share is not None and is_ready(self.scale):
-            self._bet(candidate, stable, share)
+            self._bet(candidate, stable, share, units_left(self.units, progress))
             self._count(candidate, stable)
         self.scale.note(candidate, stable)
         learn(self.scale, stable)
         self.stakes_due -= stable.units
+        self.units += candidate.units + stable.units
         self.counts = (self.counts[0] + candidate.requests, self.counts[1] + stable.requests)
 
     def _share(self, split: float, candidate: float, stable: float) -> float | None:
@@ -126,16 +140,25 @@ class Gate:
         self.heard = self.heard[0] + candidate, self.heard[1] + stable
         return share if known >= _ENOUGH_HEARD else None
 
-    def _bet(self, candidate: Tally, stable: Tally, share: float) -> None:
+    def _bet(self, candidate: Tally, stable: Tally, share: float, left: float | None) -> None:
         seen = self.scale.centred(candidate, stable, self.rule.grid)
         self.stakes = self.choose_stakes(share)
         every = np.broadcast_to(FRACTIONS, (len(_STEPS), len(FRACTIONS)))
-        fractions = np.concatenate([self.stakes[:, None], every], axis=1)
+        aimed = self.stakes if left is None else self._aimed(largest_stake(share, seen.high, seen.stable_low), left)
+        fractions = np.concatenate([aimed[:, None], self.stakes[:, None], every], axis=1)
         above = bet_growth(seen.candidate, seen.stable, share, seen.low, seen.stable_high)
         below = bet_growth(
             seen.candidate.negative(), seen.stable.negative(), share, seen.high, seen.stable_low, fractions
         )
-        self.above, self.below = settled(self.above + above), settled(self.below + below)
+        self.above, self.below = settled(self.above + above), settled(self.below + below[:, 1:])
+        self.aimed = settled(self.aimed + below[:, 0])
+
+    def _aimed(self, largest: Floats, left: float) -> Floats:
+        """The stakes that aim at the deadline, as fractions of the largest."""
+        if self.spread is None:
+            return np.zeros(len(_STEPS))
+        goal = 1 / (1 - self.rule.confidence) / AIMED
+        return np.minimum(aimed_stakes(self.aimed, goal, self.spread, left) / largest, _BOLDEST)
 
     def choose_stakes(self, share: float) -> Floats:
         """The stakes below each harm of the grid: those of before, until stable has brought as much again."""
@@ -149,13 +172,10 @@ class Gate:
         usual = self.scale.alternative()
         one = usual.times(1 / usual.units)  # so few units that the centre is the past's
         alike = self.scale.centred(one, one, self.rule.grid)
-        return best_fraction(
-            alike.candidate.negative().times(share),
-            alike.stable.negative().times(1 - share),
-            share,
-            alike.high,
-            alike.stable_low,
-        )
+        candidate = alike.candidate.negative().times(share)
+        stable = alike.stable.negative().times(1 - share)
+        self.spread = payoff_deviation(candidate, stable, share)
+        return best_fraction(candidate, stable, share, alike.high, alike.stable_low)
 
     def _count(self, candidate: Tally, stable: Tally) -> None:
         """Count events; windows with an empty arm wait for the next, or a trickle of traffic would tell nothing."""
@@ -197,9 +217,15 @@ class Gate:
         needed = -np.log(1 - self.rule.confidence)
         grid = self.rule.grid
         too_small = np.logical_and.accumulate(mixture(self.above) >= needed)
-        too_large = np.logical_and.accumulate(mixture(self.below, BELOW_WEIGHTS)[::-1] >= needed)[::-1]
+        too_large = np.logical_and.accumulate(self.log_evidence_below[::-1] >= needed)[::-1]
         upper = float(grid[too_large].min(initial=np.inf))
         return Interval(min(float(grid[too_small].max(initial=-np.inf)), upper), upper)
+
+    @property
+    def log_evidence_below(self) -> Floats:
+        """Log of the e-value against "at least as much harm as this", for each of the grid; shape (harms,)."""
+        usual = mixture(self.below, BELOW_WEIGHTS) + math.log(1 - AIMED)
+        return np.logaddexp(usual, self.aimed + math.log(AIMED))
 
     def judge(self, *, harmed: str | None = None, contradicted: str = "") -> Verdict:
         """What the evidence allows; without any, nothing.
@@ -258,6 +284,9 @@ class Gate:
         return {
             "above": self.above.tolist(),
             "below": self.below.tolist(),
+            "aimed": self.aimed.tolist(),
+            "spread": None if self.spread is None else self.spread.tolist(),
+            "units": self.units,
             "events": {kind: log.tolist() for kind, log in self.events.items()},
             "waiting": {kind: list(counts) for kind, counts in self.waiting.items()},
             "counts": list(self.counts),
@@ -275,6 +304,9 @@ class Gate:
             scale=make_scale(rule.metric, state["scale"]),
             above=np.array(state["above"]),
             below=np.array(state["below"]),
+            aimed=np.array(state.get("aimed", np.zeros(len(_STEPS)))),
+            spread=None if state.get("spread") is None else np.array(state["spread"]),
+            units=state.get("units", 0.0),
             events={kind: np.array(log) for kind, log in state["events"].items()},
             waiting={kind: (a, b, c, d) for kind, (a, b, c, d) in state["waiting"].items()},
             counts=(state["counts"][0], state["counts"][1]),

@@ -27,10 +27,11 @@ class Panel:
 
     `gates` judge whether a candidate passes. Where requests of a unit can be told apart, they see each unit's first
     visit, `returning` sees everything that units do, and `plain` what people met; elsewhere gates see each unit by what
-    it did when it first appeared, and find harm themselves. `split` counts the units that fell on
-    candidate and stable, where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are
-    the reasons why a gate can't be judged now, whatever it has seen. `baselines` are those of the gates that are
-    adjusted for each unit's own past; they stay the same for a whole release, and aren't dumped.
+    it did when it first appeared, and find harm themselves. `split` counts the units that fell on candidate and stable,
+    where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are the reasons why a gate
+    can't be judged now, whatever it has seen. `began` and `until` (epoch seconds) are the ends of the first window and
+    of the last. `baselines` are those of the gates that are adjusted for each unit's own past; they stay the same for a
+    whole release, and aren't dumped.
     """
 
     policy: Policy
@@ -41,6 +42,8 @@ class Panel:
     split: tuple[int, int] = (0, 0)
     dropped: int = 0
     obstacles: Mapping[Metric, str] = field(default_factory=dict)
+    began: float | None = None
+    until: float = -math.inf
     baselines: Baselines = field(default_factory=Baselines)
 
     @classmethod
@@ -71,8 +74,9 @@ class Panel:
         if window.split is not None:
             self.split = (self.split[0] + window.split[0], self.split[1] + window.split[1])
         evidence = window if self.returning is None else self.returning.update(self.baselines.adjust(window))
+        progress = self.progress
         for gate in self.gates:
-            gate.update(evidence)
+            gate.update(evidence, progress)
         for gate in self.gates:
             metric = gate.rule.metric
             events = window.ratings.get(metric) if metric in RATED_METRICS else window.requests
@@ -80,6 +84,24 @@ class Panel:
                 self.plain.add(metric, events)
         if math.isfinite(window.until):
             self.plain.forget(window.until)
+            self.began = window.until if self.began is None else self.began
+            self.until = window.until
+
+    @property
+    def progress(self) -> float | None:
+        """The share of the stage that is over, by whichever of its deadlines comes first; None where it has none."""
+        stage = self.stage
+        seconds = 0.0 if self.began is None else self.until - self.began
+        reached = (
+            (stage.deadline, seconds),
+            (stage.deadline_requests, self._candidate_requests()),
+            (stage.deadline_units, self.split[0]),
+        )
+        return max((seen / limit for limit, seen in reached if limit), default=None)
+
+    def _candidate_requests(self) -> int:
+        """Requests of the candidate that were compared."""
+        return max((self.plain.arms[metric][0].requests for metric in self.plain.arms), default=0)
 
     def remember(self, windows: Iterable[Window]) -> None:
         """Learn again which units were seen, from the windows that were folded in before the panel was dumped.
@@ -148,7 +170,12 @@ class Panel:
             if harm > rule.margin:
                 return f"looks worse by {gate.show(harm)} {where} over all requests, not yet sure"
         lately = self.returning.book(rule.metric).contradicts(rule.metric, rule.margin)
-        return "" if lately is None else f"looks worse by {gate.show(lately)} on average lately, not yet sure"
+        if lately is not None:
+            return f"looks worse by {gate.show(lately)} on average lately, not yet sure"
+        suspected = self.returning.suspected(rule) if rule.margin > rule.material else None
+        if suspected is None:
+            return ""
+        return f"looks worse by {gate.show(suspected.harm)} on average{suspected.way.words}, not yet sure"
 
     def _doubt(self) -> str | None:
         """Why the traffic can't be trusted, in words; None when it can."""
@@ -163,6 +190,7 @@ class Panel:
         return {
             "dropped": self.dropped,
             "split": list(self.split),
+            "between": None if self.began is None else [self.began, self.until],
             "obstacles": {metric.value: why for metric, why in self.obstacles.items()},
             "gates": {gate.rule.metric.value: gate.dump() for gate in self.gates},
             "returning": None if self.returning is None else self.returning.dump(),
@@ -191,6 +219,7 @@ class Panel:
             (state["split"][0], state["split"][1]),
             state["dropped"],
             {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
+            *(state.get("between") or (None, -math.inf)),
         )
 
 

@@ -16,6 +16,10 @@ _REQUESTS = "requests"
 OFTEN = 0.05
 """The share of requests by users who were seen before from which on an app's users come back."""
 
+SUSPICIOUS = 2.0
+"""Odds of harm against none at which a gate doesn't pass by a margin that its stage widened. They are reached by chance
+at some time in at most half of fine candidates, which wait until they fall again."""
+
 
 @dataclass(slots=True, eq=False)
 class Harmed:
@@ -95,6 +99,16 @@ class Returning:
                 return Harmed(harm, way, is_tail=False)
             if book.channels[rule.metric].is_slower(bets):
                 return Harmed(harm, way, is_tail=True)
+        return None
+
+    def suspected(self, rule: GateRule) -> Harmed | None:
+        """The harm that the stage's units show by odds of `SUSPICIOUS` to one or more, which is too few to be sure."""
+        book = self.book(rule.metric)
+        for way in (Way.VISIT, Way.FIRST):
+            bets, _ = book.processes(rule.metric)[way]
+            harm, _ = book.channels[rule.metric].harm(bets)
+            if harm > 0 and bets.log_evidence >= math.log(SUSPICIOUS):
+                return Harmed(harm, way, is_tail=False)
         return None
 
     def log_evidence(self, metric: Metric) -> float:

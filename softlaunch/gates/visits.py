@@ -14,7 +14,7 @@ from softlaunch.gates.observations import Events, Flags, Floats, Units
 
 _RETURNS_TO_SPEAK_OF = 0.05
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 2.0, 600.0
-_USUAL_PAUSES = 0.9
+_USUAL_PAUSES = 0.95
 _PAUSES_OF_A_VISIT = 4.0
 _LATE = 16
 _NEVER = np.iinfo(np.int64).max
@@ -30,7 +30,7 @@ class VisitRule:
 
     @classmethod
     def learn(cls, history: Events) -> Self:
-        """The rule for an app whose users came like this: a pause longer than nine in ten of theirs ends a visit.
+        """The rule for an app whose users came like this: a pause longer than 19 in 20 of theirs ends a visit.
 
         Where hardly any request is a return, a visit is one request and ends after the shortest pause.
         """

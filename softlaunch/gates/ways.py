@@ -39,9 +39,9 @@ class Way(StrEnum):
         )
 
 
-RETURNING = {Way.FIRST: 0.3, Way.VISIT: 0.2, Way.ROUND: 0.35, Way.LONG: 0.15}
+RETURNING = {Way.FIRST: 0.22, Way.VISIT: 0.28, Way.ROUND: 0.35, Way.LONG: 0.15}
 """Parts of a gate's budget where users come back."""
-PASSING_BY = {Way.FIRST: 0.65, Way.VISIT: 0.15, Way.ROUND: 0.15, Way.LONG: 0.05}
+PASSING_BY = {Way.FIRST: 0.75, Way.VISIT: 0.13, Way.ROUND: 0.09, Way.LONG: 0.03}
 """Parts of a gate's budget where hardly anybody does."""
 _DECAY = 1.25
 ENOUGH_CANDIDATES = 10

@@ -61,6 +61,22 @@ class Side:
         return Side(self.values, self.weights * (factor / self.weights.sum()))
 
 
+def largest_stake(share: float, low: Floats, high: Floats | float) -> Floats:
+    """The largest stake that can't lose everything, of bounds as `bet_growth` takes them; shape (nulls,)."""
+    return np.asarray(0.999 / np.maximum(np.maximum(low, share / (1 - share) * high), 1e-9))
+
+
+def payoff_deviation(candidate: Side, stable: Side, share: float) -> Floats:
+    """Standard deviation of what a unit wins or loses of a stake of one, if arms are distributed so; shape (nulls,).
+
+    The sides' weights add up to the probabilities of the arms.
+    """
+    odds = share / (1 - share)
+    mean = candidate.values @ candidate.weights - odds * (stable.values @ stable.weights)
+    square = candidate.values**2 @ candidate.weights + odds**2 * (stable.values**2 @ stable.weights)
+    return np.asarray(np.sqrt(np.maximum(square - mean**2, 0.0)))
+
+
 def bet_growth(
     candidate: Side, stable: Side, share: float, low: Floats, high: Floats | float, fractions: Floats = FRACTIONS
 ) -> Floats:
@@ -74,7 +90,7 @@ def bet_growth(
     `fractions`, shape (bets,) or (nulls, bets), are those of the largest stake that can't lose everything.
     """
     odds = share / (1 - share)
-    eta = (0.999 / np.maximum(np.maximum(low, odds * high), 1e-9))[:, None] * fractions
+    eta = largest_stake(share, low, high)[:, None] * fractions
     growth = np.zeros(eta.shape)
     for side, factor in ((candidate, 1.0), (stable, -odds)):
         stakes = (factor * eta)[:, :, None]

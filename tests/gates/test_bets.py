@@ -171,19 +171,19 @@ def test_scores_are_normal_whatever_the_values_are() -> None:
     assert (np.diff(known.scores(np.sort(values))) >= 0).all()
 
 
-def test_an_e_value_is_the_weighted_mean_over_kinds_of_means_over_sizes() -> None:
+def test_an_e_value_is_the_weighted_mean_over_all_bets() -> None:
     """A kind that was never bet on counts as one."""
-    bets = Bets({"mean": 0.4, "any": 0.6})
+    bets = Bets({"mean": np.array([0.1, 0.3]), "any": np.array([0.2, 0.3, 0.1])})
     assert bets.log_evidence == 0.0
     bets.grow("mean", np.log([2.0, 4.0]))
     bets.grow("mean", np.log([1.0, 2.0]))
-    assert math.exp(bets.log_evidence) == pytest.approx(0.4 * (2 + 8) / 2 + 0.6)
+    assert math.exp(bets.log_evidence) == pytest.approx(0.1 * 2 + 0.3 * 8 + 0.6)
 
 
 def test_bets_that_are_stored_are_the_same_bets() -> None:
     """Wealth and sums survive JSON."""
     rng = np.random.default_rng(9)
-    bets = Bets({"mean": 0.4, "any": 0.6})
+    bets = Bets({"mean": np.full(6, 0.4 / 6), "any": np.full(7, 0.6 / 7)})
     bets.grow("mean", rng.normal(size=6))
     bets.note("harm", rng.random(20), rng.random(20) < 0.5)
     again = Bets.load(bets.weights, json.loads(json.dumps(bets.dump(), allow_nan=False)))

@@ -71,7 +71,7 @@ def test_alike_arms_show_nothing() -> None:
 @pytest.mark.parametrize("e_value", [0.99, 1.01], ids=["just short", "enough"])
 def test_each_way_needs_one_over_its_own_part(way: Way, e_value: float) -> None:
     """The gate's alpha times the way's part, times the round's."""
-    returning = filled(3, 200.0, slower(2.0))
+    returning = filled(3, 600.0 if way is Way.LONG else 200.0, slower(2.0))
     rule = replace(RULES[Metric.LATENCY], alpha=1e-12)
     for one, (bets, part) in returning.book(Metric.LATENCY).processes(Metric.LATENCY).items():
         needed = 1e12 / RETURNING[one] / part
