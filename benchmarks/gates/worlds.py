@@ -20,7 +20,8 @@ from benchmarks.gates.model import (
 )
 
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
-_LOOK = 20
+_LOOK, _LONG_LOOK = 20, 60
+_FEW = 1000
 _ONE, _FIVE, _LOOSE = Crowd(), Crowd(visit_requests=5), Crowd(visit_requests=5, correlation=0.05)
 _BOT = Crowd(bot_share=0.3)
 _BY_UNITS = (
@@ -65,7 +66,7 @@ def _fixed(  # noqa: PLR0913
     drift: bool = False,
     look_seconds: float | None = None,
 ) -> Scenario:
-    """A stage of 10 % of a fixed population, which is held open."""
+    """A stage of 10 % of a fixed population, which is held open. Few users who are fine are looked at every 30 s."""
     return Scenario(
         name,
         Kind.FINE if effect is None else Kind.HARM,
@@ -75,7 +76,7 @@ def _fixed(  # noqa: PLR0913
         about=about,
         crowd=Crowd(users=users, wander_seconds=wander),
         stages=_held(seconds),
-        look_candidates=_LOOK,
+        look_candidates=_LOOK if effect is not None or users > _FEW else _LONG_LOOK,
         look_seconds=look_seconds,
     )
 

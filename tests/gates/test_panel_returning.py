@@ -1,8 +1,10 @@
 """All gates of a stage whose users come back: what is found, what passes, and that a restart changes nothing."""
 
 import json
+import math
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,6 +137,55 @@ def test_what_people_meet_lately_blocks_a_pass() -> None:
     assert errors.outcome is Outcome.INCONCLUSIVE
     assert errors.reason == "looks worse by 20 points on average lately, not yet sure"
     assert {verdict.outcome for verdict in others} == {Outcome.PASS}
+
+
+def suspicious(panel: Panel, odds: float, harm: float) -> Panel:
+    """The same with such odds of harm in first visits, of such an increase of latency."""
+    assert panel.returning is not None
+    bets = panel.returning.book(Metric.LATENCY).visit.bets[Metric.LATENCY]
+    for kind, weights in bets.weights.items():
+        bets.grow(kind, np.full(len(weights), math.log(odds)) - bets.wealth.get(kind, 0.0))
+    on_candidate = np.arange(1000) % 2 == 0
+    bets.sums.clear()
+    bets.note("log", np.log1p(harm) * on_candidate + 0.001 * (np.arange(1000) % 7), on_candidate)
+    return panel
+
+
+@pytest.mark.parametrize(
+    ("factor", "odds", "harm", "outcome"),
+    [
+        pytest.param(4.0, 2.1, 0.1, Outcome.INCONCLUSIVE, id="wide margin"),
+        pytest.param(4.0, 1.9, 0.1, Outcome.PASS, id="too little evidence"),
+        pytest.param(4.0, 2.1, -0.1, Outcome.PASS, id="of nothing"),
+        pytest.param(1.0, 2.1, 0.1, Outcome.PASS, id="the policy's own margin"),
+    ],
+)
+def test_a_widened_margin_lets_nobody_pass_who_looks_harmful(
+    factor: float, odds: float, harm: float, outcome: Outcome
+) -> None:
+    """The evidence of this stage would be lost with it, and the next one has to begin anew."""
+    panel = suspicious(Panel.load(POLICY, replace(HALF, margin_factor=factor), json.loads(stored())), odds, harm)
+    verdict = panel.verdicts()[LATENCY]
+    assert verdict.outcome is outcome, verdict.reason
+    if outcome is Outcome.INCONCLUSIVE:
+        assert verdict.reason == "looks worse by 10 % on average in users' first visits, not yet sure"
+
+
+@pytest.mark.parametrize(
+    ("deadlines", "progress"),
+    [
+        pytest.param({"deadline": 1000.0}, 0.49, id="time"),
+        pytest.param({"deadline": 1000.0, "deadline_requests": 12_500}, 0.8, id="requests"),
+        pytest.param({"deadline": 1000.0, "deadline_units": 2500}, 0.8, id="units"),
+        pytest.param({"deadline": None}, None, id="none"),
+    ],
+)
+def test_how_much_of_a_stage_is_over_goes_by_the_deadline_that_comes_first(
+    deadlines: dict[str, Any], progress: float | None
+) -> None:
+    """About 2,000 of the candidate's users in 500 s made 10,000 requests."""
+    panel = Panel.load(POLICY, replace(HALF, **deadlines), json.loads(stored()))
+    assert panel.progress == (None if progress is None else pytest.approx(progress, rel=0.02))
 
 
 def test_lost_rows_are_compared_with_requests_not_with_visits() -> None:
