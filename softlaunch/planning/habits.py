@@ -73,8 +73,9 @@ def _visits_per_day(came: Events, rule: VisitRule, regular_users: float | None) 
     order = np.lexsort((came.at, came.units))
     units, at = came.units[order], came.at[order]
     begins = np.append(True, (units[1:] != units[:-1]) | (np.diff(at) >= rule.pause))
+    visits = np.ceil(np.bincount(np.cumsum(begins) - 1) / rule.most).sum()  # what goes on is the next visit
     users = len(np.unique(units)) if regular_users is None else regular_users
-    return float(begins.sum() / users / max(days, 1 / _DAY))
+    return float(visits / users / max(days, 1 / _DAY))
 
 
 def count_regulars(distinct: Sequence[tuple[float, float]]) -> float | None:
