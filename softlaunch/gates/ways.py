@@ -21,6 +21,7 @@ from scipy.special import zeta
 from softlaunch.gates.bets import Bets
 from softlaunch.gates.visits import Entries, Visits
 from softlaunch.policy.model import Metric
+from softlaunch.verdict import Per
 
 
 class Way(StrEnum):
@@ -31,12 +32,13 @@ class Way(StrEnum):
     ROUND = "round"
     LONG = "long"
 
-    @property
-    def words(self) -> str:
-        """Whose harm it is, for a reason."""
-        return {Way.FIRST: " in users' first requests", Way.VISIT: " in users' first visits"}.get(
-            self, " lately, in users who came back"
-        )
+    def words(self, per: Per = Per.REQUEST) -> str:
+        """Whose harm it is, for a reason, of a gate that counts these."""
+        if self in {Way.ROUND, Way.LONG}:
+            return " lately, in users who came back"
+        if per is not Per.REQUEST:
+            return f" in users' first {per.counted.removeprefix('user ')}"
+        return " in users' first requests" if self is Way.FIRST else " in users' first visits"
 
 
 RETURNING = {Way.FIRST: 0.22, Way.VISIT: 0.28, Way.ROUND: 0.35, Way.LONG: 0.15}
