@@ -75,8 +75,9 @@ class Verdict:
 
     `harm` is candidate minus stable, turned so that positive is worse, in the metric's unit (a share for rates and
     scores, a relative change for latency and cost); `margin` is the acceptable harm in the same unit. Absent
-    evidence is None, never zero. `per` says what the metric counts, and so what `margin` is per. Counts and values are those of the evidence, in which each user counts once;
-    `candidate_met` and `stable_met` are what users met, request by request.
+    evidence is None, never zero. `per` says what the metric counts, and so what `margin` is per. Counts
+    and values are those of the evidence, in which each user counts once; `candidate_met` and `stable_met` are what
+    users met, request by request, or as it is counted.
     """
 
     gate: str

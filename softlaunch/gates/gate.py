@@ -270,7 +270,10 @@ class Gate:
             return Outcome.INCONCLUSIVE, contradicted or f"looks worse by {self.show(worst)} {where}, not yet sure"
         if self.interval.upper <= self.rule.margin:
             return Outcome.PASS, f"harm is below the margin of {self.show_margin(self.rule.margin)}"
-        return Outcome.INCONCLUSIVE, f"not yet sure that harm is below the margin of {self.show_margin(self.rule.margin)}"
+        return (
+            Outcome.INCONCLUSIVE,
+            f"not yet sure that harm is below the margin of {self.show_margin(self.rule.margin)}",
+        )
 
     @property
     def _shown_harm(self) -> str:

@@ -34,7 +34,7 @@ class Panel:
     of the last. `baselines` are those of the gates that are adjusted for each unit's own past; they stay the same for a
     whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count sessions or users;
     `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such a stage, and
-    stable's.
+    stable's, and `untold` says why sessions can't be told, where they can't.
     """
 
     policy: Policy
@@ -50,6 +50,7 @@ class Panel:
     baselines: Baselines = field(default_factory=Baselines)
     sessions: SessionStreams = field(default_factory=SessionStreams)
     logged: tuple[int, int] = (0, 0)
+    untold: str = ""
 
     @classmethod
     def begin(
@@ -130,7 +131,7 @@ class Panel:
 
     def _is_blind(self, gate: Gate) -> bool:
         """Whether a gate counts what can't be told apart here; it must not judge requests in its place."""
-        return gate.rule.per is not Per.REQUEST and self.returning is None
+        return gate.rule.per is not Per.REQUEST and (self.returning is None or bool(self.untold))
 
     def remember(self, windows: Iterable[Window]) -> None:
         """Learn again which units were seen, from the windows that were folded in before the panel was dumped.
@@ -161,8 +162,10 @@ class Panel:
     def _verdict(self, gate: Gate) -> Verdict:
         metric = gate.rule.metric
         if self._is_blind(gate):
-            why = f"what is told here of requests doesn't say which belong together, and {metric} is"
-            return replace(gate.judge(), outcome=Outcome.INCONCLUSIVE, reason=f"{why}{gate.rule.per.words}")
+            why = self.untold or "it isn't known which requests are of one unit"
+            return replace(
+                gate.judge(), outcome=Outcome.INCONCLUSIVE, reason=f"can't count{gate.rule.per.words}: {why}"
+            )
         met = self.plain.met(metric, self._users(metric))
         verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, *met))
         return replace(verdict, candidate_met=met[0], stable_met=met[1])

@@ -70,9 +70,7 @@ class Returning:
 
     def past(self, stream: Stream, history: Window, longer: Window | None = None) -> Events:
         """What a stream was before the stage, on stable."""
-        return (
-            stream.events(history) if stream.per is Per.REQUEST else self.sessions.past(stream, longer or history)
-        )
+        return stream.events(history) if stream.per is Per.REQUEST else self.sessions.past(stream, longer or history)
 
     def past_visits(self, metric: Metric, history: Window, longer: Window | None = None) -> Window:
         """Stable's visits of before the stage as a window of one observation each."""
@@ -81,7 +79,7 @@ class Returning:
         return Window(book.share, {}, {metric: past[metric]})
 
     def parts(self, metric: Metric) -> Mapping[Way, float]:
-        """How a gate's budget is divided. Of sessions a first visit is the first one, so that they pass by like those."""
+        """How a gate's budget is divided: over sessions as if nobody came back; the first tells the most."""
         per_request = self.stream(metric).per is Per.REQUEST
         return RETURNING if self.comes_back and per_request else PASSING_BY
 

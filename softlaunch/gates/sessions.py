@@ -32,7 +32,7 @@ class SessionRule:
 
     @classmethod
     def of(cls, policy: SessionPolicy, per: Per) -> Self:
-        """What a policy takes together. A unit's period has no pauses: it is a session that nothing but its age ends."""
+        """What a policy takes together. A user's period is a session that no pause ends."""
         return cls(math.inf, policy.user_period) if per is Per.USER else cls(policy.timeout, policy.longest)
 
     def over(self, began: Floats, latest: Floats) -> Floats:
@@ -83,9 +83,7 @@ class Sessions:
             return NO_EVENTS
         known_since = float(events.at.min()) + (self.rule.timeout if math.isfinite(self.rule.timeout) else 0.0)
         sessions = self._grown(events)
-        return self._events(
-            sessions[(sessions["began"] >= known_since) & (sessions["over"] < float(events.at.max()))]
-        )
+        return self._events(sessions[(sessions["began"] >= known_since) & (sessions["over"] < float(events.at.max()))])
 
     def _grown(self, events: Events) -> NDArray[np.void]:
         """All sessions with what was done now, unit by unit, those of a unit in order of time."""
@@ -115,8 +113,7 @@ class Sessions:
     def _alone(self, events: Events) -> NDArray[np.void]:
         """Each request as a session of its own."""
         rows = np.zeros(len(events), _shape(len(self.metrics)))
-        for name, values in (("unit", events.units), ("candidate", events.candidate)):
-            rows[name] = values
+        rows["unit"], rows["candidate"] = events.units, events.candidate
         rows["began"] = rows["latest"] = events.at
         for column, metric in enumerate(self.metrics):
             values = events.values.get(metric)
@@ -164,14 +161,14 @@ def _cut(begins: Flags, began: Floats, latest: Floats, piece: tuple[int, int], l
 
 
 def _added(rows: Floats, place: Units, count: int) -> Floats:
-    """Rows, shape (n, columns), added up by place; one after the other, so that how many come at once is all the same."""
+    """Rows, shape (n, columns), added up by place one after the other, so that how they are cut changes no digit."""
     columns = [np.bincount(place, rows[:, column], count) for column in range(rows.shape[1])]
     return np.stack(columns, axis=1) if columns else np.zeros((count, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What gates look at together: what is known with the request, or one rated metric, per request, session or user."""
+    """What gates look at together, per request, session or user: what a request tells at once, or one rated metric."""
 
     per: Per
     rated: Metric | None = None

@@ -28,7 +28,7 @@ class GatePolicy(Part):
     """What the metric counts, and the margin is per: each request; each session of a unit, with whether anything in it
     failed, its latency and cost in all, and its mean rating; or each user's period, in the same way.
 
-    The key `session` of the policy says what a session is. On copies (the shadow and 100 %) it is requests all the same.
+    The key `session` of the policy says what a session is. On copies (the shadow, 100 %) it is requests all the same.
     """
     direction: Direction | None = None
     """Which way is better. Every metric has its own; writing it down is a check, not a choice."""
@@ -76,8 +76,8 @@ class GatePolicy(Part):
 def with_unusable(gates: tuple[GatePolicy, ...]) -> tuple[GatePolicy, ...]:
     """Gates together with one on unusable answers, where they name none: an answer that serves nobody is no success.
 
-    It is as wide as the gate on errors, per the same, and may do as much, since the two share what can go wrong with an answer: a
-    required one is passed as soon. Without a gate on errors it is a guard, which nothing waits for.
+    It is as wide as the gate on errors, per the same, and may do as much, since the two share what can go wrong with an
+    answer: a required one is passed as soon. Without a gate on errors it is a guard, which nothing waits for.
     """
     if any(gate.metric is Metric.UNUSABLE for gate in gates):
         return gates

@@ -209,9 +209,9 @@ def histories(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
     told: list[Window] = []
     begin = Panel.begin
 
-    def listening(policy: Policy, stage: Stage, history: Window) -> Panel:
+    def listening(policy: Policy, stage: Stage, history: Window, *more: Any) -> Panel:
         told.append(history)
-        return begin(policy, stage, history)
+        return begin(policy, stage, history, *more)
 
     monkeypatch.setattr(Panel, "begin", listening)
     return told

@@ -211,7 +211,7 @@ def test_json_gains_what_users_met_and_keeps_the_rest() -> None:
     json.dumps(shown, allow_nan=False)
     slow, rated, old = shown
     kept = {"gate", "outcome", "role", "reason", "harm", "interval", "margin", "candidate_count", "stable_count"}
-    assert set(slow) == {*kept, "candidate_value", "stable_value", "met"}
+    assert set(slow) == {*kept, "candidate_value", "stable_value", "met", "per"}
     assert slow["met"]["candidate"] == {
         "requests": 1389,
         "users": 151,
