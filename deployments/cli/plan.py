@@ -117,13 +117,16 @@ def foresee(
     from softlaunch.registry.ledger import check_app
     from softlaunch.settings import Settings
     from softlaunch.store.tables import RouteRow
+    from softlaunch.verdict import Per
 
     with database.read() as session:
         row = check_app(session, app)
         policy = Policy.model_validate(row.policy) if policy_file is None else load_policy(policy_file)
         stable = session.get_one(RouteRow, app).stable_digest
     now = utc_now().timestamp()
-    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated or Stated())
+    telemetry, told = RequestLogTelemetry(database), stated or Stated()
+    with_sessions = any(gate.per is not Per.REQUEST for gate in policy.gates)
+    traffic = measure(database, telemetry, app, stable, now, told, with_sessions=with_sessions)
     return Planner(policy, traffic, Settings().poll_seconds).plan()
 
 
@@ -187,7 +190,7 @@ def _show_harms(planned: "ReleasePlan") -> None:
     for stage in stages:
         for gate in stage.gates:
             for harm in gate.harms:
-                found.setdefault(f"{gate.metric.value} {harm.label}", {})[stage.name] = show_caught(harm)
+                found.setdefault(f"{gate.name} {harm.label}", {})[stage.name] = show_caught(harm)
     if found:
         _say("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
         cells = [(label, *(here.get(stage.name) for stage in stages)) for label, here in found.items()]
@@ -200,7 +203,7 @@ def _show_let_through(planned: "ReleasePlan") -> None:
     if planned.let_through:
         _say("\nHarm that shows from the first stage on, over the whole release")
         for gate in planned.let_through:
-            _say(f"  {gate.metric}: {show_let_through(gate)}")
+            _say(f"  {gate.name}: {show_let_through(gate)}")
 
 
 def _say(text: str) -> None:

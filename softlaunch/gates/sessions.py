@@ -49,6 +49,7 @@ def _shape(metrics: int) -> np.dtype[np.void]:
             ("began", np.float64),
             ("latest", np.float64),
             ("over", np.float64),
+            ("requests", np.float64),
             ("held", np.float64, (metrics,)),
             ("counts", np.float64, (metrics,)),
         ]
@@ -79,11 +80,17 @@ class Sessions:
 
         One that had begun before the events did would have shown within its timeout.
         """
+        return self.seen_whole(events)[0]
+
+    def seen_whole(self, events: Events) -> tuple[Events, Floats, Floats]:
+        """The same, with how many seconds each lasted until it was over, and its requests; both of shape (n,)."""
         if not len(events):
-            return NO_EVENTS
+            return NO_EVENTS, np.empty(0), np.empty(0)
         known_since = float(events.at.min()) + (self.rule.timeout if math.isfinite(self.rule.timeout) else 0.0)
         sessions = self._grown(events)
-        return self._events(sessions[(sessions["began"] >= known_since) & (sessions["over"] < float(events.at.max()))])
+        whole = sessions[(sessions["began"] >= known_since) & (sessions["over"] < float(events.at.max()))]
+        whole = whole[np.lexsort((whole["unit"], whole["over"]))]
+        return self._events(whole), whole["over"] - whole["began"], whole["requests"]
 
     def _grown(self, events: Events) -> NDArray[np.void]:
         """All sessions with what was done now, unit by unit, those of a unit in order of time."""
@@ -96,6 +103,7 @@ class Sessions:
             return sessions
         sessions["latest"] = rows["latest"][start + length - 1]
         session = np.repeat(np.arange(len(start)), length)
+        sessions["requests"] = np.bincount(session, rows["requests"], len(start))
         sessions["counts"] = _added(rows["counts"], session, len(start))
         for column, metric in enumerate(self.metrics):
             values = rows["held"][:, column]
@@ -115,6 +123,7 @@ class Sessions:
         rows = np.zeros(len(events), _shape(len(self.metrics)))
         rows["unit"], rows["candidate"] = events.units, events.candidate
         rows["began"] = rows["latest"] = events.at
+        rows["requests"] = 1.0
         for column, metric in enumerate(self.metrics):
             values = events.values.get(metric)
             if values is not None:

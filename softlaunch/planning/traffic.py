@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.stats import beta, norm
 
-from softlaunch.edges.telemetry.interface import Telemetry
+from softlaunch.edges.telemetry.interface import PAST_ROWS, Telemetry
 from softlaunch.errors import SoftlaunchError
 from softlaunch.gates.first_visits import FirstVisits
 from softlaunch.gates.observations import NONE, Events, Floats, Observations, Window
@@ -110,7 +110,8 @@ class Traffic:
 
     `shares` are the shares of requests in which a metric is seen, 1 where not named; `habits` say how users come back,
     and `visits` what stable's did in their first visits, by metric; where not named, each request is one. `note` says
-    where the figures are from.
+    where the figures are from. `past` are stable's requests of a longer time, where sessions are to be found in them,
+    and `requests_per_session` what somebody said.
     """
 
     requests_per_second: float
@@ -120,6 +121,8 @@ class Traffic:
     note: str = ""
     habits: Habits = field(default_factory=Habits)
     visits: Mapping[Metric, FirstVisits] = field(default_factory=dict)
+    past: Events | None = None
+    requests_per_session: float | None = None
 
     def first_visits(self, metric: Metric) -> FirstVisits:
         """What stable's users did in their first visits."""
@@ -175,9 +178,18 @@ def _check(name: str, value: float | None, least: float, most: float) -> None:
 
 
 def measure(
-    database: Database, telemetry: Telemetry, app: str, stable_digest: str, now: float, stated: Stated
+    database: Database,
+    telemetry: Telemetry,
+    app: str,
+    stable_digest: str,
+    now: float,
+    stated: Stated,
+    *,
+    with_sessions: bool = False,
 ) -> Traffic:
     """The app's own recent traffic, with what was stated in the place of what was measured.
+
+    `with_sessions` where gates count these, which takes a longer look back.
 
     Raises NoTrafficError where neither says how many requests there are.
     """
@@ -209,7 +221,16 @@ def measure(
         shares={**covered, **measured, **dict.fromkeys(levels, 1.0), **stated.shares},
         note=_note(rate, stated),
     )
-    return _with_users(known, rate, history, stated)
+    known = _with_users(known, rate, history, stated)
+    if not with_sessions or rate is None or stated.says_who_comes:
+        return replace(known, requests_per_session=stated.requests_per_user)
+    past = telemetry.history(app, stable_digest, now, PAST_ROWS).requests
+    return replace(known, past=past and _without(past, stated.levels))
+
+
+def _without(past: Events, stated: Mapping[Metric, Floats]) -> Events:
+    """Requests without what was said to be otherwise."""
+    return replace(past, values={metric: column for metric, column in past.values.items() if metric not in stated})
 
 
 def _with_users(known: Traffic, rate: TrafficRate | None, history: Window, stated: Stated) -> Traffic:
