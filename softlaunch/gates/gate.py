@@ -264,7 +264,7 @@ class Gate:
             return Outcome.FAIL, harmed
         empty = [arm for arm, count in zip(("candidate", "stable"), self.counts, strict=True) if not count]
         if empty:
-            return Outcome.INCONCLUSIVE, f"no data from {' and '.join(empty)}"
+            return Outcome.INCONCLUSIVE, f"no {self._lacking} from {' and '.join(empty)}"
         if contradicted or self._looks_too_bad:
             where, worst = self.worst
             return Outcome.INCONCLUSIVE, contradicted or f"looks worse by {self.show(worst)} {where}, not yet sure"
@@ -274,6 +274,10 @@ class Gate:
             Outcome.INCONCLUSIVE,
             f"not yet sure that harm is below the margin of {self.show_margin(self.rule.margin)}",
         )
+
+    @property
+    def _lacking(self) -> str:
+        return "data" if self.rule.per is Per.REQUEST else f"{self.rule.per.counted} that are over"
 
     @property
     def _shown_harm(self) -> str:

@@ -166,7 +166,28 @@ def test_false_alarms_are_within_alpha_where_sessions_of_a_user_are_alike() -> N
     runs, rule = 100, rules(CORRELATED, half(CORRELATED))[0]
     alarms = sum(is_false_alarm(seed, clustered=True) for seed in range(runs))
     assert alarms <= binom.ppf(0.99, runs, rule.alpha)
-    assert sum(is_false_alarm(seed, clustered=False) for seed in range(runs)) > binom.ppf(0.99, runs, rule.alpha)
+    assert sum(is_false_alarm(seed, clustered=False) for seed in range(50)) > binom.ppf(0.99, 50, rule.alpha)
+
+
+AT_MARGIN = policy(per_session("errors", "6 points"))
+
+
+def as_bad_as_the_margin(metric: Metric, values: Floats, at: Floats, rank: Units) -> Floats:
+    """A hundredth more than six sessions in a hundred fail with their first request."""
+    if metric is not Metric.ERRORS:
+        return values
+    return np.where((rank == 0) & ((at * 7919) % 1 < 0.07), 1.0, values)
+
+
+@pytest.mark.long
+def test_a_candidate_as_bad_as_its_margin_hardly_ever_passes() -> None:
+    """And one that is fine does, on the same traffic."""
+    passes = []
+    for harm in (as_bad_as_the_margin, no_harm):
+        runs = [run(AT_MARGIN, Guests(np.random.default_rng(s), users=1200), 500.0, harm)[1][0] for s in range(40)]
+        passes.append(sum(verdict.outcome is Outcome.PASS for verdict in runs))
+    assert passes[0] <= binom.ppf(0.99, 40, 1 - AT_MARGIN.confidence)
+    assert passes[1] >= 36
 
 
 RESTARTED = policy(
