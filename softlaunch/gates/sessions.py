@@ -70,10 +70,20 @@ class Sessions:
 
     def take(self, events: Events, now: float) -> Events:
         """Fold in everything up to `now` (epoch seconds); returns the sessions that were over before it, in order."""
-        sessions = self._grown(events)
-        ended = sessions["over"] < now
-        self.open = sessions[~ended]  # the last of each unit at most: all others were over when the next began
-        return self._events(sessions[ended])
+        goes_on = self._goes_on(np.unique(events.units))
+        sessions, others = self._grown(events, self.open[goes_on]), self.open["over"] >= now
+        ended = np.concatenate([self.open[~(goes_on | others)], sessions[sessions["over"] < now]])
+        rest, grown = self.open[others & ~goes_on], sessions[sessions["over"] >= now]
+        self.open = np.insert(rest, np.searchsorted(rest["unit"], grown["unit"]), grown) if len(grown) else rest
+        return self._events(ended)
+
+    def _goes_on(self, units: Units) -> Flags:
+        """Which of the open sessions are of these units, ascending."""
+        first, last = (np.searchsorted(self.open["unit"], units, side) for side in ("left", "right"))
+        marks = np.zeros(len(self.open) + 1, np.int64)
+        np.add.at(marks, first, 1)
+        np.add.at(marks, last, -1)
+        return np.asarray(marks.cumsum()[:-1] > 0)
 
     def whole(self, events: Events) -> Events:
         """The sessions of these events of which neither the beginning nor the end can be missing; none goes on then.
@@ -87,14 +97,14 @@ class Sessions:
         if not len(events):
             return NO_EVENTS, np.empty(0), np.empty(0)
         known_since = float(events.at.min()) + (self.rule.timeout if math.isfinite(self.rule.timeout) else 0.0)
-        sessions = self._grown(events)
+        sessions = self._grown(events, self.open[:0])
         whole = sessions[(sessions["began"] >= known_since) & (sessions["over"] < float(events.at.max()))]
         whole = whole[np.lexsort((whole["unit"], whole["over"]))]
         return self._events(whole), whole["over"] - whole["began"], whole["requests"]
 
-    def _grown(self, events: Events) -> NDArray[np.void]:
-        """All sessions with what was done now, unit by unit, those of a unit in order of time."""
-        rows = np.concatenate([self.open, self._alone(events)])
+    def _grown(self, events: Events, before: NDArray[np.void]) -> NDArray[np.void]:
+        """Sessions of before with what was done now, and those of now, unit by unit; a unit's in order of time."""
+        rows = np.concatenate([before, self._alone(events)])
         rows = rows[np.lexsort((rows["latest"], rows["unit"]))]  # what goes on before what was done now
         start = self._starts(rows)
         length = np.diff(start, append=len(rows))
