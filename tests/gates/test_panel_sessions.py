@@ -190,6 +190,26 @@ def test_a_candidate_as_bad_as_its_margin_hardly_ever_passes() -> None:
     assert passes[1] >= 36
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("turns", [4.0, 30.0], ids=["short sessions", "sessions of a minute"])
+def test_sessions_that_are_longer_on_the_candidate_hardly_ever_pass(turns: float) -> None:
+    """Though those that are over first are short ones; as long as stable's they pass."""
+    of, passes = policy(per_session("latency", "25 %")), []
+    for factor in (1.3, 1.0):
+        passed = 0
+        for seed in range(30):
+            guests = Guests(np.random.default_rng(seed), 1200, 600.0, turns=turns, candidate_turns=factor)
+            panel = begin(of, guests)
+            for window in guests.stage(400.0):
+                panel.update(window)
+                if panel.verdicts()[0].outcome is Outcome.PASS:
+                    passed += 1
+                    break
+        passes.append(passed)
+    assert passes[0] <= binom.ppf(0.99, 30, 1 - of.confidence)
+    assert passes[1] >= 24
+
+
 RESTARTED = policy(
     per_session("errors", "6 points"),
     per_session("latency", "20 %", adjust_for=["own_past"]),
