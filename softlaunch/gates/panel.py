@@ -195,9 +195,9 @@ class Panel:
             return ""
         if found.is_tail:
             slow = f"worse at the 95th percentile by more than the acceptable {gate.show_margin(rule.material)}"
-            return slow + found.way.words(rule.per)
+            return slow + found.way.words_per(rule.per)
         average, accepted = gate.show(found.harm), gate.show_margin(rule.material)
-        return f"worse by {average} on average{found.way.words(rule.per)}, more than the acceptable {accepted}"
+        return f"worse by {average} on average{found.way.words_per(rule.per)}, more than the acceptable {accepted}"
 
     def _contradicted(self, gate: Gate, candidate: Met | None, stable: Met | None) -> str:
         """Which plain figure speaks against a pass; empty where none does."""

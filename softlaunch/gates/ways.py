@@ -32,13 +32,18 @@ class Way(StrEnum):
     ROUND = "round"
     LONG = "long"
 
-    def words(self, per: Per = Per.REQUEST) -> str:
-        """Whose harm it is, for a reason, of a gate that counts these."""
-        if self in {Way.ROUND, Way.LONG}:
-            return " lately, in users who came back"
-        if per is not Per.REQUEST:
-            return f" in users' first {per.counted.removeprefix('user ')}"
-        return " in users' first requests" if self is Way.FIRST else " in users' first visits"
+    @property
+    def words(self) -> str:
+        """Whose harm it is, for a reason."""
+        return {Way.FIRST: " in users' first requests", Way.VISIT: " in users' first visits"}.get(
+            self, " lately, in users who came back"
+        )
+
+    def words_per(self, per: Per) -> str:
+        """The same of a gate that counts these: first visits are of one session, or of one period."""
+        if per is Per.REQUEST or self in {Way.ROUND, Way.LONG}:
+            return self.words
+        return f" in users' first {per.counted.removeprefix('user ')}"
 
 
 RETURNING = {Way.FIRST: 0.22, Way.VISIT: 0.28, Way.ROUND: 0.35, Way.LONG: 0.15}
