@@ -41,7 +41,7 @@ class SessionRule:
 
 
 def _shape(metrics: int) -> np.dtype[np.void]:
-    """A session. `held` is each metric's largest value, if it is of events, or sum, over so many `counts` of requests."""
+    """A session. `held` is each metric's sum, or largest value where it counts events, over `counts` requests."""
     return np.dtype(
         [
             ("unit", np.int64),
