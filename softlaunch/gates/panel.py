@@ -32,8 +32,8 @@ class Panel:
     where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are the reasons why a gate
     can't be judged now, whatever it has seen. `began` and `until` (epoch seconds) are the ends of the first window and
     of the last. `baselines` are those of the gates that are adjusted for each unit's own past; they stay the same for a
-    whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count sessions or users;
-    `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such a stage, and
+    whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count sessions or
+    users; `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such a stage, and
     stable's, and `untold` says why sessions can't be told, where they can't.
     """
 
@@ -213,7 +213,7 @@ class Panel:
         suspected = self.returning.suspected(rule) if rule.margin > rule.material else None
         if suspected is None:
             return ""
-        return f"looks worse by {gate.show(suspected.harm)} on average{suspected.way.words}, not yet sure"
+        return f"looks worse by {gate.show(suspected.harm)} on average{suspected.way.words_per(rule.per)}, not yet sure"
 
     def _doubt(self) -> str | None:
         """Why the traffic can't be trusted, in words; None when it can."""
@@ -247,6 +247,7 @@ class Panel:
         """
         held, known = state["gates"], rules(policy, stage)
         returning = state.get("returning")
+        began, until = state.get("between") or (None, -math.inf)
         return cls(
             policy,
             stage,
@@ -259,7 +260,8 @@ class Panel:
             (state["split"][0], state["split"][1]),
             state["dropped"],
             {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
-            *(state.get("between") or (None, -math.inf)),
+            began,
+            until,
             sessions=SessionStreams() if returning is None else SessionStreams.of(known, policy.session),
             logged=(state.get("logged", (0, 0))[0], state.get("logged", (0, 0))[1]),
         )
