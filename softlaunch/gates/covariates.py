@@ -104,7 +104,7 @@ class Regression:
 
 
 def _ridge(table: Floats, values: Floats) -> Floats:
-    """Slopes of values, shape (n,), on a table's columns, shape (n, k); zero for a column that is the same throughout."""
+    """Slopes of values, shape (n,), on a table's columns, shape (n, k); zero for a column that never varies."""
     spread = table.std(axis=0)
     varies = spread > _CONSTANT
     standard = (table[:, varies] - table[:, varies].mean(axis=0)) / spread[varies]
