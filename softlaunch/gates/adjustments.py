@@ -28,7 +28,7 @@ class Adjustments:
         regressions = {gate.metric: found for gate in gates if (found := _regression(gate, past)) is not None}
         adjusted = cls(regressions)
         metrics = _with_own_past(gates)
-        return cls(regressions, Baselines.learn(metrics, adjusted.of_events(past))) if metrics else adjusted
+        return cls(regressions, Baselines.learn(metrics, adjusted.of(past))) if metrics else adjusted
 
     def for_history(self, gates: Sequence[GatePolicy], past: Events, began: float) -> Self:
         """The adjustments of a history that is part of the past and began at a moment (epoch seconds).
@@ -38,15 +38,15 @@ class Adjustments:
         metrics = _with_own_past(gates)
         if not metrics:
             return self
-        return replace(self, baselines=learn_before(metrics, type(self)(self.regressions).of_events(past), began))
+        return replace(self, baselines=learn_before(metrics, type(self)(self.regressions).of(past), began))
 
     def adjust(self, window: Window) -> Window:
         """The same window with requests whose magnitudes are adjusted; ratings and counts stay as they are."""
         if window.requests is None or not self.regressions:
             return self.baselines.adjust(window)
-        return self.baselines.adjust(replace(window, requests=self.of_events(window.requests)))
+        return self.baselines.adjust(replace(window, requests=self.of(window.requests)))
 
-    def of_events(self, events: Events) -> Events:
+    def of(self, events: Events) -> Events:
         """Events whose magnitudes are divided by what covariates foretell."""
         if not self.regressions:
             return events

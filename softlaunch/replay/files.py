@@ -25,7 +25,7 @@ METRICS = {
 }
 """Columns that hold a metric; each may be missing."""
 COVARIATES = {"request_size": Adjustment.REQUEST_SIZE, "streamed": Adjustment.STREAMED}
-"""Columns of what was known before an arm answered; each may be missing, and means nothing unless a gate asks for it."""
+"""Columns of what was known before an arm answered; each may be missing, and is read only where a gate asks for it."""
 _STAGES = ("stage", "weight_percent")
 _COLUMNS = ("ts", "arm", "unit", *METRICS, *_STAGES)
 _LIKE = 0.75  # of 1, how alike a misspelled name is

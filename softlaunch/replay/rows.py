@@ -24,9 +24,9 @@ class Rows:
     """Consecutive requests of one stage; all arrays have shape (n,).
 
     `first` and `last` are the numbers of the first and last row: rows count from 1, and a header isn't one. Rows in
-    between may have been left out. `ts` is in seconds. Units are
-    pseudonyms; where `named` is false the request told none and is a unit of its own. Values are those of
-    `Observations`, NaN where nothing was measured, and covariates those of `Events`. `stage` is None before the candidate met any user.
+    between may have been left out. `ts` is in seconds. Units are pseudonyms; where `named` is false the request told
+    none and is a unit of its own. Values are those of `Observations`, NaN where nothing was measured, and covariates
+    those of `Events`. `stage` is None before the candidate met any user.
     """
 
     source: str
