@@ -135,6 +135,15 @@ def test_arms_can_be_drawn_afresh(tmp_path: Path, written: str, redraw: float | 
     assert shown in {written, f"{written} s"}
 
 
+@pytest.mark.parametrize("unit", ["{source: conversation}", "{redraw: 1 h}"])
+def test_what_was_asked_needs_no_past(tmp_path: Path, unit: str) -> None:
+    """A gate can be adjusted for it whatever units are."""
+    gates = "gates: [{metric: latency, margin: 10 %, adjust_for: [request_size, streamed]}]"
+    policy = _load(tmp_path, f"{_HEAD}unit: {unit}\n{gates}")
+    assert policy.gates[0].adjust_for == ("request_size", "streamed")
+    assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
 def test_merge_keys_and_anchors_work(tmp_path: Path) -> None:
     """Stages can share their settings by an anchor."""
     text = """\
