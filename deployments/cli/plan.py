@@ -123,7 +123,7 @@ def foresee(
         policy = Policy.model_validate(row.policy) if policy_file is None else load_policy(policy_file)
         stable = session.get_one(RouteRow, app).stable_digest
     now = utc_now().timestamp()
-    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated or Stated())
+    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated or Stated(), policy.gates)
     return Planner(policy, traffic, Settings().poll_seconds).plan()
 
 

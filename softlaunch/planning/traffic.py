@@ -1,6 +1,6 @@
 """The traffic that a plan is made for: measured from the request log, stated by a person, or both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from softlaunch.gates.first_visits import FirstVisits
 from softlaunch.gates.observations import NONE, Events, Floats, Observations, Window
 from softlaunch.gates.planner import observations
 from softlaunch.gates.visits import VisitRule
+from softlaunch.planning.adjusted import adjusted_visits
 from softlaunch.planning.habits import (
     Habits,
     count_regulars,
@@ -20,6 +21,7 @@ from softlaunch.planning.habits import (
     measured_habits,
     visit_lengths,
 )
+from softlaunch.policy.gating import GatePolicy
 from softlaunch.policy.model import RATED_METRICS, Metric
 from softlaunch.reports.wording import show_duration
 from softlaunch.store.database import Database
@@ -175,11 +177,18 @@ def _check(name: str, value: float | None, least: float, most: float) -> None:
 
 
 def measure(
-    database: Database, telemetry: Telemetry, app: str, stable_digest: str, now: float, stated: Stated
+    database: Database,
+    telemetry: Telemetry,
+    app: str,
+    stable_digest: str,
+    now: float,
+    stated: Stated,
+    gates: Sequence[GatePolicy] = (),
 ) -> Traffic:
     """The app's own recent traffic, with what was stated in the place of what was measured.
 
-    Raises NoTrafficError where neither says how many requests there are.
+    For `gates` that are adjusted for what was asked, measured visits are as they will see them. Raises NoTrafficError
+    where neither says how many requests there are.
     """
     with database.read() as session:
         rate = read_traffic_rate(session, app, now)
@@ -209,7 +218,12 @@ def measure(
         shares={**covered, **measured, **dict.fromkeys(levels, 1.0), **stated.shares},
         note=_note(rate, stated),
     )
-    return _with_users(known, rate, history, stated)
+    traffic = _with_users(known, rate, history, stated)
+    if rate is None or stated.says_who_comes or stated.user_correlation is not None:
+        return traffic
+    adjusted = adjusted_visits(gates, history, comes_back=traffic.habits.comes_back)
+    measured_ones = {metric: visits for metric, visits in adjusted.items() if metric not in stated.levels}
+    return replace(traffic, visits={**traffic.visits, **measured_ones})
 
 
 def _with_users(known: Traffic, rate: TrafficRate | None, history: Window, stated: Stated) -> Traffic:

@@ -99,6 +99,8 @@ class Crowd:
                 started_at=at,
                 latency_ms=latency,
                 outcome="provider_failed" if self.rng.random() < 0.02 else "answered",
+                request_size=100 + 37 * (self.count % 11) if self.count % 5 else None,
+                streamed=self.count % 3 == 0,
                 **in_release,
             )
         ]
@@ -175,6 +177,7 @@ def two_by_turns(world: World) -> Shift:
         (always_another, ()),
         (two_by_turns, ()),
         pytest.param(always_another, ("own_past",), marks=pytest.mark.long),
+        pytest.param(always_another, ("own_past", "request_size", "streamed"), marks=pytest.mark.long),
     ],
 )
 def test_a_restarted_driver_decides_what_one_that_never_stopped_decides(
