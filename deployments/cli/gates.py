@@ -65,6 +65,7 @@ def replay_samples(
 
     Columns: ts (epoch seconds or ISO 8601) and arm (stable or candidate); unit, and the metrics ok, unusable,
     latency_ms, cost_usd, quality, satisfaction (0 to 1) and hallucination, each of which may be missing or empty;
+    request_size (by any measure that was known before the answer) and streamed, where a gate is adjusted for them;
     stage (name or position in the plan) or weight_percent, where the file has several. Other columns are ignored. Rows
     are in order of time; up to 2 s late (--look-seconds) does no harm. Without a column unusable its gate is left out,
     unless the policy names it.
@@ -80,7 +81,7 @@ def replay_samples(
     Exit codes: 0 pass, 4 rollback, 5 inconclusive or error, 2 bad input.
     """
     policy = load_policy(policy_file)
-    file = SampleFile.at(samples)
+    file = SampleFile.at(samples, {name for gate in policy.gates for name in gate.adjust_for})
     stages = _stages(policy, file, weight_percent)
     done = replay(policy, read_rows(file, stages), Looks(look_seconds, look_rows), file.metrics)
     if as_json:

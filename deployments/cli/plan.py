@@ -117,16 +117,13 @@ def foresee(
     from softlaunch.registry.ledger import check_app
     from softlaunch.settings import Settings
     from softlaunch.store.tables import RouteRow
-    from softlaunch.verdict import Per
 
     with database.read() as session:
         row = check_app(session, app)
         policy = Policy.model_validate(row.policy) if policy_file is None else load_policy(policy_file)
         stable = session.get_one(RouteRow, app).stable_digest
     now = utc_now().timestamp()
-    telemetry, told = RequestLogTelemetry(database), stated or Stated()
-    with_sessions = any(gate.per is not Per.REQUEST for gate in policy.gates)
-    traffic = measure(database, telemetry, app, stable, now, told, with_sessions=with_sessions)
+    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated or Stated(), policy.gates)
     return Planner(policy, traffic, Settings().poll_seconds).plan()
 
 

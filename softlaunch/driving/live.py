@@ -11,7 +11,7 @@ from typing import Any
 
 from softlaunch.edges.telemetry.interface import PAST_ROWS, Scope, Telemetry
 from softlaunch.gates.observations import Events, Window
-from softlaunch.gates.panel import Panel, adjusted_metrics
+from softlaunch.gates.panel import Panel
 from softlaunch.release import Release
 from softlaunch.store.stages import StageRecord
 from softlaunch.verdict import Per
@@ -96,11 +96,11 @@ def _begin(telemetry: Telemetry, release: Release, record: StageRecord, entered:
 
 
 def past_of(telemetry: Telemetry, release: Release) -> Events | None:
-    """What stable answered before the release, for gates that are adjusted for it; None where none is.
+    """What stable answered before the release, for gates that are adjusted by it; None where none is.
 
     The last two minutes are left out, of which the log may not have been complete: it is the same whenever it is read.
     """
-    if not (release.stage.is_split and adjusted_metrics(release.policy)):
+    if not (release.stage.is_split and any(gate.adjust_for for gate in release.policy.gates)):
         return None
     before = release.opened_at.timestamp() - _NOT_LOGGED_YET
     return telemetry.history(release.app, release.stable.digest, before, PAST_ROWS).requests

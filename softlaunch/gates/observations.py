@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric
 
 Floats = NDArray[np.float64]
@@ -43,13 +44,16 @@ class Events:
     """Everything that happened in a window, in order of time, whoever had been seen before.
 
     `at` (epoch seconds), `units` and `candidate` (whether the candidate answered) have shape (n,), and so has each
-    metric's column of `values`, in the units of `Observations`; NaN is what wasn't measured.
+    metric's column of `values`, in the units of `Observations`; NaN is what wasn't measured. `covariates` are columns
+    of what was known before an arm answered: a request's size in characters, and whether it asked for a stream (0 or
+    1); NaN where unknown.
     """
 
     at: Floats
     units: Units
     candidate: Flags
     values: Mapping[Metric, Floats] = field(default_factory=dict)
+    covariates: Mapping[Adjustment, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many there are."""
@@ -62,6 +66,7 @@ class Events:
             self.units[kept],
             self.candidate[kept],
             {metric: column[kept] for metric, column in self.values.items()},
+            {name: column[kept] for name, column in self.covariates.items()},
         )
 
     def measured(self, metric: Metric) -> Floats:
@@ -70,16 +75,21 @@ class Events:
         return column[~np.isnan(column)]
 
     def together(self, other: "Events") -> "Events":
-        """Both, in order of time; a metric that one of them doesn't know wasn't measured there."""
+        """Both, in order of time; a metric or covariate that one of them doesn't know wasn't measured there."""
         values = {
             metric: np.concatenate([side.values.get(metric, np.full(len(side), np.nan)) for side in (self, other)])
             for metric in {**self.values, **other.values}
+        }
+        covariates = {
+            name: np.concatenate([side.covariates.get(name, np.full(len(side), np.nan)) for side in (self, other)])
+            for name in {**self.covariates, **other.covariates}
         }
         both = Events(
             np.concatenate([self.at, other.at]),
             np.concatenate([self.units, other.units]),
             np.concatenate([self.candidate, other.candidate]),
             values,
+            covariates,
         )
         return both.only(np.argsort(both.at, kind="stable"))
 

@@ -5,15 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.gate import Gate, GateRule
 from softlaunch.gates.observations import Events, Window
-from softlaunch.gates.own_past import Baselines, learn_before
 from softlaunch.gates.plain import PlainFigures, harm_met
 from softlaunch.gates.returning import Returning
 from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.ways import Way
 from softlaunch.gates.wealth import split_evidence
-from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
 from softlaunch.verdict import Met, Outcome, Per, Role, Verdict
@@ -31,10 +30,10 @@ class Panel:
     it did when it first appeared, and find harm themselves. `split` counts the units that fell on candidate and stable,
     where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are the reasons why a gate
     can't be judged now, whatever it has seen. `began` and `until` (epoch seconds) are the ends of the first window and
-    of the last. `baselines` are those of the gates that are adjusted for each unit's own past; they stay the same for a
-    whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count sessions or
-    users; `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such a stage, and
-    stable's, and `untold` says why sessions can't be told, where they can't.
+    of the last. `adjustments` are those of the gates that are adjusted for what was known before an answer; they stay
+    the same for a whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count
+    sessions or users; `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such
+    a stage, and stable's, and `untold` says why sessions can't be told, where they can't.
     """
 
     policy: Policy
@@ -47,7 +46,7 @@ class Panel:
     obstacles: Mapping[Metric, str] = field(default_factory=dict)
     began: float | None = None
     until: float = -math.inf
-    baselines: Baselines = field(default_factory=Baselines)
+    adjustments: Adjustments = field(default_factory=Adjustments)
     sessions: SessionStreams = field(default_factory=SessionStreams)
     logged: tuple[int, int] = (0, 0)
     untold: str = ""
@@ -63,31 +62,33 @@ class Panel:
     ) -> Self:
         """Gates without evidence for a stage, which may know stable's traffic from before.
 
-        `past` is what stable answered before the release, for gates that are adjusted for each unit's own. `longer` is
-        more of stable's traffic than `history`, for gates that count sessions, of which a short one has no whole ones.
+        `past` is what stable answered before the release, for gates that are adjusted by it. `longer` is more of
+        stable's traffic than `history`, for gates that count sessions, of which a short one has no whole ones.
         """
         known = rules(policy, stage)
         if history is None or history.requests is None or stage.weight_percent in {0, 100}:
             return cls(policy, stage, tuple(Gate.begin(rule, history) for rule in known))
+        adjustments = Adjustments()
         if past is not None:
-            history, longer = _adjusted(policy, past, history), longer and _adjusted(policy, past, longer)
+            adjustments = Adjustments.learn(policy.gates, past)
+            history = _adjusted(adjustments, policy, past, history)
+            longer = longer and _adjusted(adjustments, policy, past, longer)
         sessions = SessionStreams.of(known, policy.session)
         returning = Returning.begin(known, stage.candidate_share, history, sessions, longer)
         gates = tuple(Gate.begin(rule, returning.past_visits(rule.metric, history, longer)) for rule in known)
-        panel = cls(policy, stage, gates, returning, sessions=SessionStreams.of(known, policy.session))
-        panel.learn_past(past)
-        return panel
+        met = SessionStreams.of(known, policy.session)
+        return cls(policy, stage, gates, returning, adjustments=adjustments, sessions=met)
 
     def learn_past(self, past: Events | None) -> None:
-        """Take each unit's own past from what stable answered before the release; None where nothing is adjusted."""
+        """Learn what to adjust for from what stable answered before the release; None where nothing is adjusted."""
         if past is not None:
-            self.baselines = Baselines.learn(adjusted_metrics(self.policy), past)
+            self.adjustments = Adjustments.learn(self.policy.gates, past)
 
     def update(self, window: Window) -> None:
         """Fold one window into every gate."""
         if window.split is not None:
             self.split = (self.split[0] + window.split[0], self.split[1] + window.split[1])
-        evidence = window if self.returning is None else self.returning.update(self.baselines.adjust(window))
+        evidence = window if self.returning is None else self.returning.update(self.adjustments.adjust(window))
         progress = self.progress
         for gate in self.gates:
             if not self._is_blind(gate):
@@ -143,14 +144,14 @@ class Panel:
             return
         for window in windows:
             self.sessions.take(window)
-            self.returning.remember([self.baselines.adjust(window)])
+            self.returning.remember([self.adjustments.adjust(window)])
 
     def recall(self, other: Self) -> None:
         """The same as `remember`, from the panel whose dump this one was loaded from, or that remembers already."""
         if self.returning is not None and other.returning is not None:
             self.returning.recall(other.returning)
             self.sessions.recall(other.sessions)
-            self.baselines = other.baselines
+            self.adjustments = other.adjustments
 
     def verdicts(self) -> tuple[Verdict, ...]:
         """One verdict a gate. Traffic that isn't what it should be makes a pass an error, and so does an obstacle."""
@@ -267,15 +268,10 @@ class Panel:
         )
 
 
-def _adjusted(policy: Policy, past: Events, history: Window) -> Window:
+def _adjusted(adjustments: Adjustments, policy: Policy, past: Events, history: Window) -> Window:
     """Stable's traffic beside what was usual before it, as what follows will be beside all of the past."""
     began = math.inf if history.requests is None else float(history.requests.at.min(initial=math.inf))
-    return learn_before(adjusted_metrics(policy), past, began).adjust(history)
-
-
-def adjusted_metrics(policy: Policy) -> tuple[Metric, ...]:
-    """The metrics whose gates are adjusted for each unit's own past."""
-    return tuple(gate.metric for gate in policy.gates if Adjustment.OWN_PAST in gate.adjust_for)
+    return adjustments.for_history(policy.gates, past, began).adjust(history)
 
 
 def split_doubt(split: tuple[int, int], share: float) -> str | None:

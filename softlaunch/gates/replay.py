@@ -10,6 +10,7 @@ import numpy as np
 
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.panel import Panel
+from softlaunch.policy.gating import Adjustment, GatePolicy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import Stage, StageKind
 from softlaunch.replay.counting import StageCount
@@ -115,7 +116,7 @@ def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Col
     left out where nobody recorded what it judges. Raises SamplesError for rows that can't be replayed.
     """
     unjudged = tuple(gate.metric for gate in policy.gates if not gate.is_named and gate.metric not in measured)
-    gates = tuple(gate for gate in policy.gates if gate.metric not in unjudged)
+    gates = tuple(_without_own_past(gate) for gate in policy.gates if gate.metric not in unjudged)
     judging = policy.model_copy(update={"gates": gates})
     cutter = Cutter(judging, looks)
     ahead, all_rows = _looked_ahead(recorded)
@@ -126,6 +127,14 @@ def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Col
         if culprit is not None:
             return replace(_rolled_back(walk, culprit), left_out=cutter.left_out, unjudged=unjudged, strays=walk.strays)
     return replace(_at_end(walk), left_out=cutter.left_out, unjudged=unjudged, strays=walk.strays)
+
+
+def _without_own_past(gate: GatePolicy) -> GatePolicy:
+    """The gate adjusted for what its rows tell by themselves: what stable answered weeks before isn't among them."""
+    if Adjustment.OWN_PAST not in gate.adjust_for:
+        return gate
+    told = tuple(name for name in gate.adjust_for if name is not Adjustment.OWN_PAST)
+    return gate.model_copy(update={"adjust_for": told})
 
 
 def _looked_ahead(recorded: Iterable[Rows]) -> tuple[Events, Iterator[Rows]]:
@@ -256,7 +265,9 @@ class _Walk:
         """The gates of the stage in force; a stage that begins has fresh ones, which know stable's rows so far."""
         if self.panel is None or self.stages[-1].stage != stage:
             self._check_place(stage, rows)
-            self.panel = Panel.begin(self.policy, stage, self.history.window(), None, self.history.longer())
+            known = self.history.window()
+            past = known.requests if any(gate.adjust_for for gate in self.policy.gates) else None
+            self.panel = Panel.begin(self.policy, stage, known, past, self.history.longer())
             self.strays_before, self.counting = self.strays, self._counting()
             self.stages.append(StageReplay(stage, Moment(rows.last, self.elapsed, self.exposed, ())))
         return self.panel

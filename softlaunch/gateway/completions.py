@@ -13,7 +13,7 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
-from softlaunch.gateway.requests import ChatRequest, question_of
+from softlaunch.gateway.requests import ChatRequest, question_of, size_before_answers
 from softlaunch.gateway.table import Served
 from softlaunch.gateway.units import Units, occasion_of
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
@@ -261,6 +261,7 @@ class Completions:
             excused=excused,
             finish_reason=answer.finish_reason,
             attempts=answer.attempts,
+            request_size=size_before_answers(request.body),
         )
         self._log.put(row)
         exchange.recorded = True

@@ -13,6 +13,7 @@ from softlaunch.gateway.wire import Headers, RefusedError, clipped, read_object
 
 _RANDOM_DIGITS = 11
 _DRAWN_AT_ONCE = 256
+_ANSWERERS = ("assistant", "tool", "function")
 _LISTS = frozenset({b"tracestate", b"baggage", b"content-encoding", b"access-control-request-headers"})
 
 
@@ -125,6 +126,31 @@ def question_of(body: Mapping[str, Any]) -> str:
             texts = [part.get("text") for part in parts if isinstance(part, dict)]
             return "\n".join(text for text in texts if isinstance(text, str))
     return ""
+
+
+def size_before_answers(body: Mapping[str, Any]) -> int:
+    """How many characters of text a request brought that no answer can have changed.
+
+    They are those of its messages up to the first one by the assistant or a tool, and of its variables: what a
+    conversation began with, whichever arm has answered in it since.
+    """
+    size = 0
+    for message in body["messages"]:
+        if message.get("role") in _ANSWERERS:
+            break
+        content = message.get("content")
+        size += len(content) if isinstance(content, str) else _text_size(content)
+    variables = body.get("variables")
+    if variables:
+        size += sum(len(value) for value in variables.values() if isinstance(value, str))
+    return size
+
+
+def _text_size(content: object) -> int:
+    """Characters in the texts of a message's parts; images and sounds have none."""
+    parts = content if isinstance(content, list) else []
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def retry_after(seconds: int) -> Headers:

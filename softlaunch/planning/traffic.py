@@ -1,6 +1,6 @@
 """The traffic that a plan is made for: measured from the request log, stated by a person, or both."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,6 +12,7 @@ from softlaunch.gates.first_visits import FirstVisits
 from softlaunch.gates.observations import NONE, Events, Floats, Observations, Window
 from softlaunch.gates.planner import observations
 from softlaunch.gates.visits import VisitRule
+from softlaunch.planning.adjusted import adjusted_visits
 from softlaunch.planning.habits import (
     Habits,
     count_regulars,
@@ -20,10 +21,12 @@ from softlaunch.planning.habits import (
     measured_habits,
     visit_lengths,
 )
+from softlaunch.policy.gating import GatePolicy
 from softlaunch.policy.model import RATED_METRICS, Metric
 from softlaunch.reports.wording import show_duration
 from softlaunch.store.database import Database
 from softlaunch.store.traffic_rate import TrafficRate, read_scores, read_traffic_rate
+from softlaunch.verdict import Per
 
 _STATED = 4000  # values that stand for a stated distribution
 _SMALLEST, _LARGEST = 1e-12, 1e12  # of what a latency in ms or a cost in dollars can be
@@ -184,14 +187,12 @@ def measure(
     stable_digest: str,
     now: float,
     stated: Stated,
-    *,
-    with_sessions: bool = False,
+    gates: Sequence[GatePolicy] = (),
 ) -> Traffic:
     """The app's own recent traffic, with what was stated in the place of what was measured.
 
-    `with_sessions` where gates count these, which takes a longer look back.
-
-    Raises NoTrafficError where neither says how many requests there are.
+    For `gates` that are adjusted for what was asked, measured visits are as they will see them; gates that count
+    sessions take a longer look back. Raises NoTrafficError where neither says how many requests there are.
     """
     with database.read() as session:
         rate = read_traffic_rate(session, app, now)
@@ -221,11 +222,17 @@ def measure(
         shares={**covered, **measured, **dict.fromkeys(levels, 1.0), **stated.shares},
         note=_note(rate, stated),
     )
-    known = _with_users(known, rate, history, stated)
-    if not with_sessions or rate is None or stated.says_who_comes:
-        return replace(known, requests_per_session=stated.requests_per_user)
-    past = telemetry.history(app, stable_digest, now, PAST_ROWS).requests
-    return replace(known, past=past and _without(past, stated.levels))
+    traffic = _with_users(known, rate, history, stated)
+    if rate is None or stated.says_who_comes:
+        return replace(traffic, requests_per_session=stated.requests_per_user)
+    if any(gate.per is not Per.REQUEST for gate in gates):
+        past = telemetry.history(app, stable_digest, now, PAST_ROWS).requests
+        traffic = replace(traffic, past=past and _without(past, stated.levels))
+    if stated.user_correlation is not None:
+        return traffic
+    adjusted = adjusted_visits(gates, history, comes_back=traffic.habits.comes_back)
+    measured_ones = {metric: visits for metric, visits in adjusted.items() if metric not in stated.levels}
+    return replace(traffic, visits={**traffic.visits, **measured_ones})
 
 
 def _without(past: Events, stated: Mapping[Metric, Floats]) -> Events:

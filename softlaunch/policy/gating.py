@@ -16,6 +16,8 @@ class Adjustment(StrEnum):
     """What was known before the answer and makes values alike that aren't otherwise."""
 
     OWN_PAST = "own_past"
+    REQUEST_SIZE = "request_size"
+    STREAMED = "streamed"
 
 
 class GatePolicy(Part):
@@ -40,8 +42,10 @@ class GatePolicy(Part):
 
     adjust_for: tuple[Adjustment, ...] = ()
     """own_past: latency and cost are seen beside what they were for the same unit before the release, on stable.
+    request_size, streamed: beside what stable took for requests of that size, and for streams or whole answers.
 
-    It helps where the same users come for weeks; whom stable never answered is seen as without it.
+    The first helps where the same users come for weeks; whom stable never answered is seen as without it. The others
+    help where long requests take longer or cost more. A request's size is what a user wrote before the first answer.
     """
 
     @property
@@ -67,9 +71,7 @@ class GatePolicy(Part):
         if self.per is not Per.REQUEST and self.metric in COPY_METRICS:
             raise KeyedError(f"{self.metric} compares two answers to one request; leave it out or say request", "per")
         if self.adjust_for and self.metric not in RELATIVE_METRICS:
-            raise KeyedError(
-                f"latency and cost can be adjusted for a unit's own past, {self.metric} can't", "adjust_for"
-            )
+            raise KeyedError(f"latency and cost can be adjusted, {self.metric} can't; leave it out", "adjust_for")
         return self
 
 

@@ -9,7 +9,7 @@ from softlaunch.documents import KeyedError
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.emergency import EmergencyPolicy
-from softlaunch.policy.gating import DEFAULT_GATES, GatePolicy, with_unusable
+from softlaunch.policy.gating import DEFAULT_GATES, Adjustment, GatePolicy, with_unusable
 from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.metric import (
     COPY_METRICS,
@@ -426,10 +426,10 @@ class Policy(Part):
         """Raise KeyedError where a gate is adjusted for the past of units that begin afresh all the time."""
         lasting = self.unit.redraw is None and self.unit.source is not UnitSource.CONVERSATION
         for position, gate in enumerate(self.gates):
-            if gate.adjust_for and not lasting:
+            if Adjustment.OWN_PAST in gate.adjust_for and not lasting:
                 raise KeyedError(
                     "units that are drawn afresh or are conversations have no past; let unit.source name users and "
-                    "leave unit.redraw out, or leave this out",
+                    "leave unit.redraw out, or leave own_past out",
                     *("gates", position, "adjust_for"),
                 )
 

@@ -81,7 +81,7 @@ def _events(rows: Rows, at: Floats, known: Mapping[Metric, Floats]) -> tuple[Eve
         for metric, column in known.items()
         if metric in RATED_METRICS
     }
-    return Events(at, rows.units, rows.candidate, measured), ratings
+    return Events(at, rows.units, rows.candidate, measured, rows.covariates), ratings
 
 
 def _first(seen: SeenUnits, rows: Rows, marked: Flags) -> Flags:

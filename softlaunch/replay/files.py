@@ -1,7 +1,7 @@
 """Files of recorded requests, opened and read in stretches: CSV, also compressed with gzip, and Parquet."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from softlaunch.documents import DocumentError, check_regular
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric
 from softlaunch.replay.columns import MISSING
 from softlaunch.replay.rows import SamplesError
@@ -23,6 +24,8 @@ METRICS = {
     "hallucination": Metric.HALLUCINATION,
 }
 """Columns that hold a metric; each may be missing."""
+COVARIATES = {"request_size": Adjustment.REQUEST_SIZE, "streamed": Adjustment.STREAMED}
+"""Columns of what was known before an arm answered; each may be missing, and is read only where a gate asks for it."""
 _STAGES = ("stage", "weight_percent")
 _COLUMNS = ("ts", "arm", "unit", *METRICS, *_STAGES)
 _LIKE = 0.75  # of 1, how alike a misspelled name is
@@ -33,25 +36,31 @@ _SUFFIXES = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".pq": "par
 
 @dataclass(frozen=True, slots=True)
 class SampleFile:
-    """A file of recorded requests whose columns are known to be sound."""
+    """A file of recorded requests whose columns are known to be sound; `covariates` are those that are read."""
 
     path: Path
     columns: tuple[str, ...]
+    covariates: Mapping[str, Adjustment] = field(default_factory=dict)
 
     @classmethod
-    def at(cls, path: Path) -> "SampleFile":
-        """The file at a path. Raises SamplesError where it can't be read, or lacks or misspells a column."""
+    def at(cls, path: Path, adjust_for: Collection[Adjustment] = ()) -> "SampleFile":
+        """The file at a path, for gates that are adjusted so.
+
+        Raises SamplesError where it can't be read, or lacks or misspells a column.
+        """
         try:
             check_regular(path)
         except DocumentError as error:
             said = str(error).replace("No such file or directory", "there is no such file")
             raise SamplesError(said) from error
-        return cls(path, _checked(path, _columns(path)))
+        columns = _checked(path, _columns(path))
+        asked = {name: meant for name, meant in COVARIATES.items() if name in columns and meant in adjust_for}
+        return cls(path, columns, asked)
 
     @property
     def ignored(self) -> tuple[str, ...]:
         """Columns that mean nothing here."""
-        return tuple(name for name in self.columns if name not in _COLUMNS)
+        return tuple(name for name in self.columns if name not in _COLUMNS and name not in self.covariates)
 
     @property
     def metrics(self) -> frozenset[Metric]:
@@ -112,7 +121,9 @@ def _open_csv(path: Path) -> csv.CSVStreamingReader:
         path,
         read_options=csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),  # threads lose count of the rows
         convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(_COLUMNS, pa.string()), null_values=MISSING, strings_can_be_null=True
+            column_types=dict.fromkeys((*_COLUMNS, *COVARIATES), pa.string()),
+            null_values=MISSING,
+            strings_can_be_null=True,
         ),
     )
 

@@ -1,6 +1,6 @@
 """Batches of a file become checked rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from softlaunch.gates.observations import Floats
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric
 from softlaunch.release import Stage
 from softlaunch.replay.columns import Column
@@ -31,6 +32,10 @@ _PARSERS: dict[Metric, Callable[[Column], Floats]] = {
     Metric.QUALITY: lambda column: column.numbers(0.0, 1.0, "a number from 0 to 1"),
     Metric.SATISFACTION: lambda column: column.numbers(0.0, 1.0, _SHARE),
 }
+_COVARIATE_PARSERS: dict[Adjustment, Callable[[Column], Floats]] = {
+    Adjustment.REQUEST_SIZE: lambda column: column.numbers(0.0, inf, "a size, 0 or more"),
+    Adjustment.STREAMED: lambda column: column.choices(_TRUE_OR_FALSE, "true or false, 1 or 0"),
+}
 
 
 def read_rows(file: SampleFile, stages: StageNames | Stage) -> Iterator[Rows]:
@@ -41,7 +46,7 @@ def read_rows(file: SampleFile, stages: StageNames | Stage) -> Iterator[Rows]:
     first = 1
     labels = _StageLabels(stages) if isinstance(stages, StageNames) else None
     for batch in file.batches():
-        here = _Batch(str(file.path), first, batch)
+        here = _Batch(str(file.path), first, batch, file.covariates)
         if isinstance(stages, Stage):
             yield replace(here.rows(), stage=stages)
         elif labels is not None:
@@ -83,6 +88,7 @@ class _Batch:
     source: str
     first: int
     batch: pa.RecordBatch
+    covariates: Mapping[str, Adjustment] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
         return Column.of(self.source, self.first, name, self.batch.column(name))
@@ -105,6 +111,9 @@ class _Batch:
             units=np.where(named, units, alone),
             named=named,
             values=self._values(),
+            covariates={
+                name: _COVARIATE_PARSERS[name](self.column(column)) for column, name in self.covariates.items()
+            },
         )
 
     def _values(self) -> dict[Metric, Floats]:

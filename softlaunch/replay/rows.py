@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from softlaunch.errors import SoftlaunchError
 from softlaunch.gates.observations import Floats, Units
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric
 from softlaunch.release import Stage
 
@@ -23,9 +24,9 @@ class Rows:
     """Consecutive requests of one stage; all arrays have shape (n,).
 
     `first` and `last` are the numbers of the first and last row: rows count from 1, and a header isn't one. Rows in
-    between may have been left out. `ts` is in seconds. Units are
-    pseudonyms; where `named` is false the request told none and is a unit of its own. Values are those of
-    `Observations`, NaN where nothing was measured. `stage` is None before the candidate met any user.
+    between may have been left out. `ts` is in seconds. Units are pseudonyms; where `named` is false the request told
+    none and is a unit of its own. Values are those of `Observations`, NaN where nothing was measured, and covariates
+    those of `Events`. `stage` is None before the candidate met any user.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Rows:
     units: Units
     named: Flags
     values: Mapping[Metric, Floats] = field(default_factory=dict)
+    covariates: Mapping[Adjustment, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many requests there are."""
@@ -55,6 +57,7 @@ class Rows:
             units=self.units[kept],
             named=self.named[kept],
             values={metric: column[kept] for metric, column in self.values.items()},
+            covariates={name: column[kept] for name, column in self.covariates.items()},
         )
 
     def place(self, position: int) -> str:
@@ -75,4 +78,5 @@ def joined(parts: Sequence[Rows]) -> Rows:
         units=np.concatenate([part.units for part in parts]),
         named=np.concatenate([part.named for part in parts]),
         values={metric: np.concatenate([part.values[metric] for part in parts]) for metric in head.values},
+        covariates={name: np.concatenate([part.covariates[name] for part in parts]) for name in head.covariates},
     )

@@ -54,6 +54,7 @@ class RequestRecord(NamedTuple):
     attempts: int = 1
     cached_tokens: int | None = None
     named_unit: int | None = None
+    request_size: int | None = None
 
 
 class TextRecord(NamedTuple):

@@ -100,6 +100,8 @@ class Crowd:
                 started_at=at,
                 latency_ms=latency,
                 outcome="provider_failed" if self.rng.random() < 0.02 else "answered",
+                request_size=100 + 37 * (self.count % 11) if self.count % 5 else None,
+                streamed=self.count % 3 == 0,
                 **in_release,
             )
         ]
@@ -181,8 +183,9 @@ def two_by_turns(world: World) -> Shift:
         (always_another, (), "request"),
         (two_by_turns, (), "request"),
         pytest.param(always_another, ("own_past",), "request", marks=pytest.mark.long),
+        pytest.param(always_another, ("own_past", "request_size", "streamed"), "request", marks=pytest.mark.long),
         (always_another, (), "session"),
-        pytest.param(two_by_turns, ("own_past",), "session", marks=pytest.mark.long),
+        pytest.param(two_by_turns, ("own_past", "request_size"), "session", marks=pytest.mark.long),
     ],
 )
 def test_a_restarted_driver_decides_what_one_that_never_stopped_decides(

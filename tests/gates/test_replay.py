@@ -11,6 +11,7 @@ from builders import make_policy
 from softlaunch.gates.observations import Window
 from softlaunch.gates.panel import Panel
 from softlaunch.gates.replay import Conclusion, Replayed, replay
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import Stage
 from softlaunch.replay.rows import Rows, SamplesError
@@ -201,6 +202,25 @@ def test_traffic_of_before_the_release_is_history() -> None:
     assert without.at is not None
     assert done.at.row <= without.at.row
     assert [stage.stage.name for stage in done.stages] == ["canary 50 %"]
+
+
+@pytest.mark.parametrize("adjust_for", [("request_size",), ("own_past", "request_size")])
+def test_requests_are_replayed_beside_their_size(adjust_for: tuple[str, ...]) -> None:
+    """What stable's rows of before a stage foretell; what their users were used to isn't known."""
+
+    def sized(rows: Rows, seed: int) -> Rows:
+        scale = np.random.default_rng(seed).normal(size=len(rows))
+        latency = rows.values[Metric.LATENCY] * np.exp(scale)
+        sizes = {Adjustment.REQUEST_SIZE: np.exp(6 + scale)}
+        return replace(rows, values={**rows.values, Metric.LATENCY: latency}, covariates=sizes)
+
+    before = replace(recorded(3000), stage=None, candidate=np.zeros(3000, dtype=np.bool_))
+    told = sized(before, 1), sized(recorded(9000, first=3001, latency=1.5), 2)
+    gates = [{**gate, "adjust_for": adjust_for} if gate["metric"] == "latency" else gate for gate in GATES]
+    adjusted = run(*told, policy=POLICY.model_copy(update={"gates": make_policy(gates=gates).gates}))
+    plain = run(*told)
+    assert (adjusted.conclusion, adjusted.metric) == (Conclusion.ROLLBACK, "latency")
+    assert adjusted.exposed < 0.5 * plain.exposed
 
 
 @pytest.fixture

@@ -153,6 +153,15 @@ def test_gates_can_count_sessions(tmp_path: Path) -> None:
     assert all(gate.per == "request" for gate in _load(tmp_path, _HEAD).gates)
 
 
+@pytest.mark.parametrize("unit", ["{source: conversation}", "{redraw: 1 h}"])
+def test_what_was_asked_needs_no_past(tmp_path: Path, unit: str) -> None:
+    """A gate can be adjusted for it whatever units are."""
+    gates = "gates: [{metric: latency, margin: 10 %, adjust_for: [request_size, streamed]}]"
+    policy = _load(tmp_path, f"{_HEAD}unit: {unit}\n{gates}")
+    assert policy.gates[0].adjust_for == ("request_size", "streamed")
+    assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
 def test_merge_keys_and_anchors_work(tmp_path: Path) -> None:
     """Stages can share their settings by an anchor."""
     text = """\
@@ -323,18 +332,18 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
         ),
         pytest.param(
             _HEAD + "gates: [{metric: errors, margin: 1 point, adjust_for: [own_past]}]",
-            "line 3: gates[0].adjust_for: latency and cost can be adjusted for a unit's own past, errors can't",
+            "line 3: gates[0].adjust_for: latency and cost can be adjusted, errors can't; leave it out",
             id="a rate beside its own past",
         ),
         pytest.param(
             _HEAD + "gates: [{metric: cost, margin: 10 %, adjust_for: [tokens]}]",
-            "line 3: gates[0].adjust_for[0]: found 'tokens', expected 'own_past'",
+            "line 3: gates[0].adjust_for[0]: found 'tokens', expected 'own_past', 'request_size' or 'streamed'",
             id="something else to adjust for",
         ),
         pytest.param(
             _HEAD + "unit: {redraw: 1 h}\ngates: [{metric: cost, margin: 10 %, adjust_for: [own_past]}]",
             "line 4: gates[0].adjust_for: units that are drawn afresh or are conversations have no past; let "
-            "unit.source name users and leave unit.redraw out, or leave this out",
+            "unit.source name users and leave unit.redraw out, or leave own_past out",
             id="the past of what begins afresh",
         ),
         pytest.param(

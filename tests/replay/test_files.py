@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from builders import make_policy
 
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric
 from softlaunch.replay.files import SampleFile
 from softlaunch.replay.reading import observed_split, read_rows
@@ -64,6 +65,20 @@ def test_every_format_says_the_same(tmp_path: Path, name: str) -> None:
     assert rows.values[Metric.ERRORS].tolist() == [0.0, 1.0]
     np.testing.assert_equal(rows.values[Metric.LATENCY], [800.5, np.nan])
     np.testing.assert_equal(rows.values[Metric.SATISFACTION], [np.nan, 0.25])
+
+
+def test_what_was_known_before_an_answer_is_read_where_it_is_asked_for(tmp_path: Path) -> None:
+    """Elsewhere the column means nothing, whatever it holds."""
+    path = written(tmp_path, "ts,arm,request_size,streamed", "1,stable,812,true", "2,candidate,,f")
+    file = SampleFile.at(path, {Adjustment.REQUEST_SIZE, Adjustment.OWN_PAST})
+    (rows,) = read_rows(file, STAGE)
+    assert list(rows.covariates) == [Adjustment.REQUEST_SIZE]
+    np.testing.assert_equal(rows.covariates[Adjustment.REQUEST_SIZE], [812.0, np.nan])
+    assert file.ignored == ("streamed",)
+    with pytest.raises(SamplesError, match="row 2, column streamed: it is 'f'; expected true or false"):
+        list(read_rows(SampleFile.at(path, {Adjustment.STREAMED}), STAGE))
+    assert not read(path).covariates
+    assert SampleFile.at(path).ignored == ("request_size", "streamed")
 
 
 @pytest.mark.parametrize(

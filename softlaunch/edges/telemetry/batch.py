@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 
 from softlaunch.gates.observations import Events, Flags, Floats, Observations, Units
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric
 from softlaunch.request_outcome import GIVEN, TIMEOUTS, UNUSABLE, RequestOutcome
 from softlaunch.route import Arm
@@ -49,6 +50,8 @@ class Batch:
     unusable: Floats
     latency_ms: Floats
     cost_usd: Floats
+    request_size: Floats
+    streamed: Floats
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Self:
@@ -59,8 +62,8 @@ class Batch:
         """
         if not rows:
             none, never = np.empty(0), np.empty(0, np.bool_)
-            return cls(np.empty(0, np.int64), none, never, never, none, none, none, none)
-        units, outcomes, latencies, costs, started, arms, excused, *first = zip(*rows, strict=True)
+            return cls(np.empty(0, np.int64), none, never, never, none, none, none, none, none, none)
+        units, outcomes, latencies, costs, started, arms, excused, sizes, streamed, *first = zip(*rows, strict=True)
         blameless = np.array(excused, dtype=np.bool_)
         latency = np.array(latencies, dtype=np.float64)
         latency[[outcome not in _TOOK_TIME for outcome in outcomes]] = np.nan
@@ -74,6 +77,8 @@ class Batch:
             unusable=np.array([_serves_nobody(outcome) for outcome in outcomes], dtype=np.float64),
             latency_ms=latency,
             cost_usd=np.where(blameless, np.nan, cost),
+            request_size=np.array(sizes, dtype=np.float64),
+            streamed=np.array(streamed, dtype=np.float64),
         )
         return batch._only(np.argsort(batch.started_at, kind="stable"))
 
@@ -106,6 +111,8 @@ class Batch:
             self.unusable[kept],
             self.latency_ms[kept],
             self.cost_usd[kept],
+            self.request_size[kept],
+            self.streamed[kept],
         )
 
     def measured(self) -> dict[Metric, Floats]:
@@ -123,7 +130,8 @@ class Batch:
 
     def events(self) -> Events:
         """All requests of both sides."""
-        return Events(self.started_at, self.units, self.of_candidate, self.measured())
+        covariates = {Adjustment.REQUEST_SIZE: self.request_size, Adjustment.STREAMED: self.streamed}
+        return Events(self.started_at, self.units, self.of_candidate, self.measured(), covariates)
 
 
 def _serves_nobody(outcome: str) -> float:

@@ -30,6 +30,8 @@ COLUMNS = (
     col(RequestRow.started_at),
     col(RequestRow.arm),
     or_(col(RequestRow.outcome) == RequestOutcome.CLIENT_GONE, col(RequestRow.excused)).label("blameless"),
+    col(RequestRow.request_size),
+    col(RequestRow.streamed),
 )
 """What is read of a request. It is `blameless` when its failure is held against nobody: the client left, or the request
 was at fault by both arms' judgement.
@@ -135,6 +137,8 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
             col(copy.started_at).label("started_at"),
             col(row.arm),
             or_(left, both_by_client, col(row.excused)).label("blameless"),
+            col(row.request_size),
+            col(row.streamed),
             _is_first(scope, after, col(copy.unit), copies=True),
         ).where(paired)
 

@@ -61,6 +61,10 @@ class RequestRow(SQLModel, table=True):
 
     `excused`: the request was at fault by the other arm's judgement too, or that couldn't be asked. `finish_reason` is
     the provider's own word. `attempts` counts how often the provider was asked, zero where it never was.
+
+    `request_size` and `streamed` were known before an arm answered: how many characters of text the client's messages
+    held before the first answer among them, and its variables (null where an older gateway served), and whether it
+    asked for a stream.
     """
 
     __tablename__ = "requests"
@@ -105,6 +109,7 @@ class RequestRow(SQLModel, table=True):
     attempts: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     cached_tokens: int | None = None
     named_unit: int | None = Field(default=None, sa_type=BigInteger)
+    request_size: int | None = None
 
 
 class TextRow(SQLModel, table=True):

@@ -14,6 +14,7 @@ from softlaunch.edges.telemetry.interface import Reading, Scope, TelemetryError
 from softlaunch.edges.telemetry.queries import ratings
 from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
 from softlaunch.gates.observations import Events, Observations, Window
+from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric
 from softlaunch.release import plan
 from softlaunch.store.database import Database
@@ -452,6 +453,26 @@ def test_history_tells_when_users_came_and_what_they_said(database: Database) ->
     assert set(window.ratings) == {Metric.SATISFACTION, Metric.QUALITY}
     assert [unit for _, unit, _, _ in told(window.ratings[Metric.SATISFACTION], Metric.SATISFACTION)] == [2, 1]
     assert [value for *_, value in told(window.ratings[Metric.QUALITY], Metric.QUALITY)] == [0.25]
+
+
+def test_events_tell_what_was_known_before_the_answer(database: Database) -> None:
+    """A request's size, unknown where an older gateway served, and whether it was streamed: live, again and before."""
+    log(
+        database,
+        request(1, started_at=T - 1, request_size=900, streamed=True),
+        request(2, started_at=T + 1),
+        request(3, "candidate", started_at=T + 2, request_size=0, streamed=True),
+    )
+    telemetry = RequestLogTelemetry(database)
+    (live,), (again,) = read(database).windows, telemetry.read_again(SCOPE, T, T + 5)
+    for window, size, streamed in (
+        (live, [np.nan, 0.0], [0.0, 1.0]),
+        (again, [np.nan, 0.0], [0.0, 1.0]),
+        (telemetry.history(APP, STABLE.digest, T), [900.0], [1.0]),
+    ):
+        assert window.requests is not None
+        np.testing.assert_equal(window.requests.covariates[Adjustment.REQUEST_SIZE], size)
+        assert window.requests.covariates[Adjustment.STREAMED].tolist() == streamed
 
 
 def test_of_a_long_history_the_newest_is_read(database: Database) -> None:
