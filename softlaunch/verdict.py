@@ -25,6 +25,24 @@ class Role(StrEnum):
     MUTED = "muted"
 
 
+class Per(StrEnum):
+    """What a gate counts: each request, each session of a unit, or each unit once in a period."""
+
+    REQUEST = "request"
+    SESSION = "session"
+    USER = "user"
+
+    @property
+    def words(self) -> str:
+        """What goes behind a metric or a margin: ` per session`; nothing for requests, which are what is usual."""
+        return "" if self is Per.REQUEST else f" per {self.value}"
+
+    @property
+    def counted(self) -> str:
+        """What so many are of."""
+        return {Per.REQUEST: "requests", Per.SESSION: "sessions", Per.USER: "user periods"}[self]
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
     """A closed interval of harm: positive means that the candidate is worse. An open end is an infinity."""
@@ -37,7 +55,8 @@ class Interval:
 class Met:
     """What the users of one arm met: plain figures of all requests of a stage, whoever made them.
 
-    `requests` are those in which the metric was measured, `users` those of the arm, or who rated. `value` is the mean
+    Where a verdict is per session or user, `requests` and `lately_requests` count these. `requests` are those in which
+    the metric was measured, `users` those of the arm, or who rated. `value` is the mean
     of a share and the median of a magnitude, `slow` a magnitude's 95th percentile, in the metric's own unit. `lately`
     is the value over the last five minutes, of `lately_requests` requests. None where nothing was measured.
     """
@@ -56,8 +75,9 @@ class Verdict:
 
     `harm` is candidate minus stable, turned so that positive is worse, in the metric's unit (a share for rates and
     scores, a relative change for latency and cost); `margin` is the acceptable harm in the same unit. Absent
-    evidence is None, never zero. Counts and values are those of the evidence, in which each user counts once;
-    `candidate_met` and `stable_met` are what users met, request by request.
+    evidence is None, never zero. `per` says what the metric counts, and so what `margin` is per. Counts
+    and values are those of the evidence, in which each user counts once; `candidate_met` and `stable_met` are what
+    users met, request by request, or as it is counted.
     """
 
     gate: str
@@ -73,3 +93,9 @@ class Verdict:
     stable_value: float | None = None
     candidate_met: Met | None = None
     stable_met: Met | None = None
+    per: Per = Per.REQUEST
+
+    @property
+    def name(self) -> str:
+        """The gate as people read it: `errors`, `errors per session`."""
+        return f"{self.gate}{self.per.words}"

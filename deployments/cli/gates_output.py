@@ -9,7 +9,7 @@ from softlaunch.gates.replay import Judged, Replayed
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
 from softlaunch.replay.files import SampleFile
 from softlaunch.reports.wording import show_duration, show_harm, show_interval, show_value
-from softlaunch.verdict import Met, Role, Verdict
+from softlaunch.verdict import Met, Per, Role, Verdict
 
 _Cells = tuple[object, ...]
 
@@ -54,6 +54,7 @@ def _gate(one: Judged) -> dict[str, Any]:
         "lower": None if verdict.interval is None else verdict.interval.lower,
         "upper": None if verdict.interval is None else verdict.interval.upper,
         "margin": verdict.margin,
+        "per": verdict.per.value,
         "role": verdict.role.value,
         "reason": verdict.reason,
         "units": {"candidate": verdict.candidate_count, "stable": verdict.stable_count},
@@ -77,8 +78,9 @@ def _met(met: Met | None) -> dict[str, Any] | None:
 
 def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     """What users met, what the gates made of it, and how it ended; `presumed` where the file names no stage."""
-    columns = ("metric", "candidate", "stable", "harm", "lately", "requests", "users")
-    print_table(_title(done), columns, [row for one in done.gates for row in _met_rows(one.verdict)])
+    is_usual = all(one.verdict.per is Per.REQUEST for one in done.gates)
+    columns = ("metric", "candidate", "stable", "harm", "lately", "requests" if is_usual else "counted", "users")
+    print_table(_title(done), columns, [row for one in done.gates for row in _met_rows(one.verdict, is_usual=is_usual)])
     _say("")
     gates = ("gate", "verdict", "harm", "between", "margin", "evidence", "units")
     print_table("Gates", gates, [_gate_row(one) for one in done.gates])
@@ -113,8 +115,11 @@ def _title(done: Replayed) -> str:
     return "What both arms answered (candidate / stable)"
 
 
-def _met_rows(verdict: Verdict) -> Iterator[_Cells]:
-    """A metric's plain figures; a magnitude has a row for its median and one for its 95th percentile."""
+def _met_rows(verdict: Verdict, *, is_usual: bool) -> Iterator[_Cells]:
+    """A metric's plain figures; a magnitude has a row for its median and one for its 95th percentile.
+
+    What is counted is said unless everything is per request, as `is_usual`.
+    """
     gate = verdict.gate
     candidate = verdict.candidate_met or Met(verdict.candidate_count, value=verdict.candidate_value)
     stable = verdict.stable_met or Met(verdict.stable_count, value=verdict.stable_value)
@@ -125,17 +130,18 @@ def _met_rows(verdict: Verdict) -> Iterator[_Cells]:
 
     values = show_value(gate, candidate.value), show_value(gate, stable.value), show_harm(gate, harms[0])
     lately = pair(lambda met: show_value(gate, met.lately))
-    counts = pair(lambda met: f"{met.requests:,}"), pair(lambda met: f"{met.users:,}" if met.users else "-")
-    yield (f"{gate} median" if Metric(gate) in RELATIVE_METRICS else gate, *values, lately, *counts)
+    what = "" if is_usual else f" {verdict.per.counted}"
+    counts = pair(lambda met: f"{met.requests:,}") + what, pair(lambda met: f"{met.users:,}" if met.users else "-")
+    yield (f"{verdict.name} median" if Metric(gate) in RELATIVE_METRICS else verdict.name, *values, lately, *counts)
     if candidate.slow is not None or stable.slow is not None:
         slow = show_value(gate, candidate.slow), show_value(gate, stable.slow), show_harm(gate, harms[1])
-        yield (f"{gate} p95", *slow, "", "", "")
+        yield (f"{verdict.name} p95", *slow, "", "", "")
 
 
 def _gate_row(one: Judged) -> _Cells:
     verdict = one.verdict
     return (
-        verdict.gate if verdict.role is Role.REQUIRED else f"{verdict.gate} ({verdict.role.value})",
+        verdict.name if verdict.role is Role.REQUIRED else f"{verdict.name} ({verdict.role.value})",
         verdict.outcome.value,
         show_harm(verdict.gate, verdict.harm),
         show_interval(verdict.gate, verdict.interval),

@@ -115,7 +115,7 @@ def _evidence(one: Recorded) -> list[tuple[str, Any]]:
     """A gate's figures in their units; whatever else opened an incident, as it was kept."""
     if one.verdict is None:
         return [(key.replace("_", " "), value) for key, value in one.evidence.items()]
-    return [("gate", one.verdict.gate), ("reason", one.verdict.reason), *verdict_facts(one.verdict)]
+    return [("gate", one.verdict.name), ("reason", one.verdict.reason), *verdict_facts(one.verdict)]
 
 
 def _json(one: Recorded) -> dict[str, Any]:

@@ -187,7 +187,7 @@ def _show_harms(planned: "ReleasePlan") -> None:
     for stage in stages:
         for gate in stage.gates:
             for harm in gate.harms:
-                found.setdefault(f"{gate.metric.value} {harm.label}", {})[stage.name] = show_caught(harm)
+                found.setdefault(f"{gate.name} {harm.label}", {})[stage.name] = show_caught(harm)
     if found:
         _say("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
         cells = [(label, *(here.get(stage.name) for stage in stages)) for label, here in found.items()]
@@ -200,7 +200,7 @@ def _show_let_through(planned: "ReleasePlan") -> None:
     if planned.let_through:
         _say("\nHarm that shows from the first stage on, over the whole release")
         for gate in planned.let_through:
-            _say(f"  {gate.metric}: {show_let_through(gate)}")
+            _say(f"  {gate.name}: {show_let_through(gate)}")
 
 
 def _say(text: str) -> None:

@@ -37,7 +37,7 @@ def verdict_table(title: str, verdicts: Sequence[Verdict], counted: str, arms: s
     tables = [_table(("gate", "verdict", *values, *judged), rows)] if whole else _two_tables(values, judged, rows)
     tables[0].title, tables[0].title_justify = f"{title}: {arms}", "left"
     reasons = [
-        Text(one_line(f"  {verdict.gate}: {verdict.reason}"), style="dim")
+        Text(one_line(f"  {verdict.name}: {verdict.reason}"), style="dim")
         for verdict in verdicts
         if verdict.outcome is not Outcome.PASS
     ]
@@ -64,7 +64,7 @@ def _rows(verdict: Verdict, counted: str, *, met: bool) -> list[dict[str, str | 
     """A gate's cells by column, and those of its 95th percentile."""
     gate = verdict.gate
     row: dict[str, str | Text] = {
-        "gate": gate,
+        "gate": verdict.name,
         "verdict": Text(verdict.outcome, style=_COLOURS[verdict.outcome]),
         _HARM: show_estimate(verdict),
         counted: f"{verdict.candidate_count:,}/{verdict.stable_count:,}",

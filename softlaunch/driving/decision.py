@@ -125,7 +125,7 @@ def decide(snapshot: Snapshot) -> Action:
         return _stop(snapshot, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", "breaker")
     failed = _first(snapshot, Outcome.FAIL)
     if failed is not None:
-        return _stop(snapshot, Outcome.FAIL, f"{failed.gate}: {failed.reason}", failed.gate)
+        return _stop(snapshot, Outcome.FAIL, f"{failed.name}: {failed.reason}", failed.gate)
     if release.stage.kind is StageKind.EVAL:
         return _after_eval(snapshot)
     lacking = _lacking(snapshot)
@@ -155,7 +155,7 @@ def _after_eval(snapshot: Snapshot) -> Action:
     if required and unsure is None:
         return _onwards(snapshot)
     outcome = unsure.outcome if unsure else Outcome.ERROR
-    reason = f"{unsure.gate}: {unsure.reason}" if unsure else "the eval judged nothing that is required"
+    reason = f"{unsure.name}: {unsure.reason}" if unsure else "the eval judged nothing that is required"
     rejects = snapshot.release.policy.eval.on_inconclusive is OnInconclusive.REJECT
     if rejects and outcome is not Outcome.REVIEW:
         return End(State.REJECTED, outcome, reason)
@@ -171,10 +171,10 @@ def _lacking(snapshot: Snapshot) -> str | None:
         return f"no required gate has judged anything{seen}"
     broken = _first(snapshot, Outcome.ERROR)
     if broken is not None:
-        return f"{broken.gate} can't be judged: {broken.reason}"
+        return f"{broken.name} can't be judged: {broken.reason}"
     for verdict in required:
         if verdict.outcome is not Outcome.PASS:
-            return f"{verdict.gate}: {verdict.reason}"
+            return f"{verdict.name}: {verdict.reason}"
     numbers = lacking_numbers(stage, snapshot.requests, snapshot.units)
     if numbers is not None and not snapshot.release.emergency:
         return numbers

@@ -14,6 +14,7 @@ from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.panel import Panel
 from softlaunch.release import Release
 from softlaunch.store.stages import StageRecord
+from softlaunch.verdict import Per
 
 _NOT_LOGGED_YET = 120.0
 _PIECES = 2
@@ -103,6 +104,13 @@ def past_of(telemetry: Telemetry, release: Release) -> Events | None:
         return None
     before = release.opened_at.timestamp() - _NOT_LOGGED_YET
     return telemetry.history(release.app, release.stable.digest, before, PAST_ROWS).requests
+
+
+def longer_history(telemetry: Telemetry, release: Release, entered: float) -> Window | None:
+    """More of stable's traffic than what requests are learnt from, for gates that count sessions; None for others."""
+    if not (release.stage.is_split and any(gate.per is not Per.REQUEST for gate in release.policy.gates)):
+        return None
+    return telemetry.history(release.app, release.stable.digest, entered, PAST_ROWS)
 
 
 def _stored(release: Release, record: StageRecord) -> Panel:

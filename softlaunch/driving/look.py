@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from softlaunch.ab.kept import KeptLook
 from softlaunch.ab.watch import Trials
-from softlaunch.driving.live import Live, ReadingAgain, past_of
+from softlaunch.driving.live import Live, ReadingAgain, longer_history, past_of
 from softlaunch.edges.telemetry.interface import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.errors import SoftlaunchError
 from softlaunch.evals.regression import EvalOrder, EvalProgress
@@ -145,7 +145,8 @@ class Eyes:
         history = self.telemetry.history(release.app, release.stable.digest, entered)
         if self.copies is not None and release.stage.kind is StageKind.SHADOW:
             history = replace(history, stable={**history.stable, **self.copies.history(release.id)})
-        return Panel.begin(release.policy, release.stage, history, past_of(self.telemetry, release))
+        longer = longer_history(self.telemetry, release, entered)
+        return Panel.begin(release.policy, release.stage, history, past_of(self.telemetry, release), longer)
 
 
 def _clock(moment: float) -> str:

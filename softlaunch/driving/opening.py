@@ -23,8 +23,11 @@ from softlaunch.store.releases import Actor, Opening, ReleaseLockedError, find_l
 from softlaunch.store.releases import open_release as open_in_ledger
 from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
+from softlaunch.store.traffic_rate import read_unnamed
 from softlaunch.variant import Name, Sampling, Variant, differences
-from softlaunch.verdict import Role
+from softlaunch.verdict import Per, Role
+
+_MOST_UNNAMED = 0.5
 
 
 class NothingChangesError(SoftlaunchError):
@@ -33,6 +36,10 @@ class NothingChangesError(SoftlaunchError):
 
 class UnpricedError(SoftlaunchError):
     """A cost gate is required, but what an answer costs is unknown."""
+
+
+class UnnamedError(SoftlaunchError):
+    """A gate counts sessions or users, but most requests name nobody."""
 
 
 class NoEmergencyError(SoftlaunchError):
@@ -222,6 +229,7 @@ def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
     _check_differs(policy, stable, candidate, allow_same=request.allow_same)
     if not request.emergency:
         _check(policy, policy_path, Path(app.policy_path), stable, candidate)
+        _check_named(session, policy, policy_path)
     return _Frozen(policy, policy_path, stable, candidate)
 
 
@@ -302,4 +310,16 @@ def _check(policy: Policy, policy_path: Path, app_path: Path, stable: Variant, c
         raise UnpricedError(
             f"{policy_path}: the cost gate is required, but the price of {', '.join(unpriced)} is unknown, so it could "
             "never pass; give input_usd_per_million and output_usd_per_million in models.yaml, or make the gate 'guard'"
+        )
+
+
+def _check_named(session: Session, policy: Policy, policy_path: Path) -> None:
+    """Raise UnnamedError where a request would be a session of its own, because it doesn't say who asks."""
+    counting = [gate for gate in policy.gates if gate.per is not Per.REQUEST]
+    unnamed = read_unnamed(session, policy.app) if counting else 0.0
+    if unnamed > _MOST_UNNAMED:
+        raise UnnamedError(
+            f"{policy_path}: the gate on {counting[0].metric} counts{counting[0].per.words}, but {unnamed:.0%} of the "
+            "newest requests name nobody, and each would be a session of its own; send 'user' or 'safety_identifier' "
+            "with them, say under 'unit' where the name stands, or leave 'per' out"
         )

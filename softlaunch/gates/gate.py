@@ -24,7 +24,7 @@ from softlaunch.gates.wealth import (
     settled,
 )
 from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric
-from softlaunch.verdict import Interval, Outcome, Role, Verdict
+from softlaunch.verdict import Interval, Outcome, Per, Role, Verdict
 
 _STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
@@ -42,7 +42,7 @@ class GateRule:
 
     `margin` is the acceptable harm for passing in this stage and `material` the harm below which evidence of harm is
     no reason to roll back, both as fractions; `alpha` is this gate's share of the release's false-rollback budget and
-    `confidence` that of a pass.
+    `confidence` that of a pass. `per` says what is counted, and so what both margins are per.
     """
 
     metric: Metric
@@ -51,12 +51,21 @@ class GateRule:
     material: float
     alpha: float
     confidence: float
+    per: Per = Per.REQUEST
 
     @classmethod
-    def of(cls, policy: GatePolicy, *, margin_factor: float, alpha: float, confidence: float) -> Self:
+    def of(
+        cls,
+        policy: GatePolicy,
+        *,
+        margin_factor: float,
+        alpha: float,
+        confidence: float,
+        per: Per = Per.REQUEST,
+    ) -> Self:
         """The rule of a policy's gate in a stage that widens margins by `margin_factor`."""
         margin = policy.margin.value
-        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence)
+        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence, per)
 
     @property
     def grid(self) -> Floats:
@@ -247,6 +256,7 @@ class Gate:
             stable_count=self.counts[1],
             candidate_value=candidate_value,
             stable_value=stable_value,
+            per=self.rule.per,
         )
 
     def _conclude(self, harmed: str, contradicted: str) -> tuple[Outcome, str]:
@@ -254,13 +264,20 @@ class Gate:
             return Outcome.FAIL, harmed
         empty = [arm for arm, count in zip(("candidate", "stable"), self.counts, strict=True) if not count]
         if empty:
-            return Outcome.INCONCLUSIVE, f"no data from {' and '.join(empty)}"
+            return Outcome.INCONCLUSIVE, f"no {self._lacking} from {' and '.join(empty)}"
         if contradicted or self._looks_too_bad:
             where, worst = self.worst
             return Outcome.INCONCLUSIVE, contradicted or f"looks worse by {self.show(worst)} {where}, not yet sure"
         if self.interval.upper <= self.rule.margin:
-            return Outcome.PASS, f"harm is below the margin of {self.show(self.rule.margin)}"
-        return Outcome.INCONCLUSIVE, f"not yet sure that harm is below the margin of {self.show(self.rule.margin)}"
+            return Outcome.PASS, f"harm is below the margin of {self.show_margin(self.rule.margin)}"
+        return (
+            Outcome.INCONCLUSIVE,
+            f"not yet sure that harm is below the margin of {self.show_margin(self.rule.margin)}",
+        )
+
+    @property
+    def _lacking(self) -> str:
+        return "data" if self.rule.per is Per.REQUEST else f"{self.rule.per.counted} that are over"
 
     @property
     def _shown_harm(self) -> str:
@@ -268,7 +285,7 @@ class Gate:
         if not self.is_material or self.log_evidence_of_harm < -np.log(self.rule.alpha):
             return ""
         where, worst = self.worst
-        return f"worse by {self.show(worst)} {where}, more than the acceptable {self.show(self.rule.material)}"
+        return f"worse by {self.show(worst)} {where}, more than the acceptable {self.show_margin(self.rule.material)}"
 
     @property
     def _looks_too_bad(self) -> bool:
@@ -278,6 +295,10 @@ class Gate:
     def show(self, value: float) -> str:
         """A harm in the margin's unit, in words."""
         return _shown(value, relative=self.rule.metric in RELATIVE_METRICS)
+
+    def show_margin(self, value: float) -> str:
+        """A margin in words, with what it is per."""
+        return f"{self.show(value)}{self.rule.per.words}"
 
     def dump(self) -> dict[str, Any]:
         """The gate's state as JSON values; `load` makes the same gate of it."""

@@ -10,11 +10,12 @@ from softlaunch.gates.gate import Gate, GateRule
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.plain import PlainFigures, harm_met
 from softlaunch.gates.returning import Returning
+from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.ways import Way
 from softlaunch.gates.wealth import split_evidence
 from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
-from softlaunch.verdict import Met, Outcome, Role, Verdict
+from softlaunch.verdict import Met, Outcome, Per, Role, Verdict
 
 _TOLERATED_DROPS = 0.01
 _SPLIT_ALPHA = 0.001
@@ -30,7 +31,9 @@ class Panel:
     where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are the reasons why a gate
     can't be judged now, whatever it has seen. `began` and `until` (epoch seconds) are the ends of the first window and
     of the last. `adjustments` are those of the gates that are adjusted for what was known before an answer; they stay
-    the same for a whole release, and aren't dumped.
+    the same for a whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count
+    sessions or users; `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such
+    a stage, and stable's, and `untold` says why sessions can't be told, where they can't.
     """
 
     policy: Policy
@@ -44,24 +47,37 @@ class Panel:
     began: float | None = None
     until: float = -math.inf
     adjustments: Adjustments = field(default_factory=Adjustments)
+    sessions: SessionStreams = field(default_factory=SessionStreams)
+    logged: tuple[int, int] = (0, 0)
+    untold: str = ""
 
     @classmethod
-    def begin(cls, policy: Policy, stage: Stage, history: Window | None = None, past: Events | None = None) -> Self:
+    def begin(
+        cls,
+        policy: Policy,
+        stage: Stage,
+        history: Window | None = None,
+        past: Events | None = None,
+        longer: Window | None = None,
+    ) -> Self:
         """Gates without evidence for a stage, which may know stable's traffic from before.
 
-        `past` is what stable answered before the release, for gates that are adjusted by it.
+        `past` is what stable answered before the release, for gates that are adjusted by it. `longer` is more of
+        stable's traffic than `history`, for gates that count sessions, of which a short one has no whole ones.
         """
         known = rules(policy, stage)
         if history is None or history.requests is None or stage.weight_percent in {0, 100}:
             return cls(policy, stage, tuple(Gate.begin(rule, history) for rule in known))
         adjustments = Adjustments()
         if past is not None:
-            began = float(history.requests.at.min(initial=math.inf))
             adjustments = Adjustments.learn(policy.gates, past)
-            history = adjustments.for_history(policy.gates, past, began).adjust(history)
-        returning = Returning.begin(known, stage.candidate_share, history)
-        gates = tuple(Gate.begin(rule, returning.past_visits(rule.metric, history)) for rule in known)
-        return cls(policy, stage, gates, returning, adjustments=adjustments)
+            history = _adjusted(adjustments, policy, past, history)
+            longer = longer and _adjusted(adjustments, policy, past, longer)
+        sessions = SessionStreams.of(known, policy.session)
+        returning = Returning.begin(known, stage.candidate_share, history, sessions, longer)
+        gates = tuple(Gate.begin(rule, returning.past_visits(rule.metric, history, longer)) for rule in known)
+        met = SessionStreams.of(known, policy.session)
+        return cls(policy, stage, gates, returning, adjustments=adjustments, sessions=met)
 
     def learn_past(self, past: Events | None) -> None:
         """Learn what to adjust for from what stable answered before the release; None where nothing is adjusted."""
@@ -75,12 +91,9 @@ class Panel:
         evidence = window if self.returning is None else self.returning.update(self.adjustments.adjust(window))
         progress = self.progress
         for gate in self.gates:
-            gate.update(evidence, progress)
-        for gate in self.gates:
-            metric = gate.rule.metric
-            events = window.ratings.get(metric) if metric in RATED_METRICS else window.requests
-            if events is not None:
-                self.plain.add(metric, events)
+            if not self._is_blind(gate):
+                gate.update(evidence, progress)
+        self._add_plain(window)
         if math.isfinite(window.until):
             self.plain.forget(window.until)
             self.began = window.until if self.began is None else self.began
@@ -100,7 +113,26 @@ class Panel:
 
     def _candidate_requests(self) -> int:
         """Requests of the candidate that were compared."""
-        return max((self.plain.arms[metric][0].requests for metric in self.plain.arms), default=0)
+        counted = (self.plain.arms[metric][0].requests for metric in self.plain.arms)
+        return max(*counted, self.logged[0], 0)
+
+    def _add_plain(self, window: Window) -> None:
+        """Take in what people met, request by request or as the gates count it."""
+        sessions = self.sessions.take(window)
+        if sessions and window.requests is not None:
+            candidate = int(window.requests.candidate.sum())
+            self.logged = self.logged[0] + candidate, self.logged[1] + len(window.requests) - candidate
+        for gate in self.gates:
+            metric, counted = gate.rule.metric, sessions.get(Stream.of(gate.rule))
+            events = window.ratings.get(metric) if metric in RATED_METRICS else window.requests
+            if gate.rule.per is not Per.REQUEST:
+                events = counted
+            if events is not None:
+                self.plain.add(metric, events)
+
+    def _is_blind(self, gate: Gate) -> bool:
+        """Whether a gate counts what can't be told apart here; it must not judge requests in its place."""
+        return gate.rule.per is not Per.REQUEST and (self.returning is None or bool(self.untold))
 
     def remember(self, windows: Iterable[Window]) -> None:
         """Learn again which units were seen, from the windows that were folded in before the panel was dumped.
@@ -108,13 +140,17 @@ class Panel:
         They may be cut anew, but must come in order and end where the last one ended. Nothing is bet again.
         Whatever is adjusted for a past must have learnt it before.
         """
-        if self.returning is not None:
-            self.returning.remember(map(self.adjustments.adjust, windows))
+        if self.returning is None:
+            return
+        for window in windows:
+            self.sessions.take(window)
+            self.returning.remember([self.adjustments.adjust(window)])
 
     def recall(self, other: Self) -> None:
         """The same as `remember`, from the panel whose dump this one was loaded from, or that remembers already."""
         if self.returning is not None and other.returning is not None:
             self.returning.recall(other.returning)
+            self.sessions.recall(other.sessions)
             self.adjustments = other.adjustments
 
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -126,6 +162,11 @@ class Panel:
 
     def _verdict(self, gate: Gate) -> Verdict:
         metric = gate.rule.metric
+        if self._is_blind(gate):
+            why = self.untold or "it isn't known which requests are of one unit"
+            return replace(
+                gate.judge(), outcome=Outcome.INCONCLUSIVE, reason=f"can't count{gate.rule.per.words}: {why}"
+            )
         met = self.plain.met(metric, self._users(metric))
         verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, *met))
         return replace(verdict, candidate_met=met[0], stable_met=met[1])
@@ -154,11 +195,10 @@ class Panel:
         if found is None:
             return ""
         if found.is_tail:
-            return (
-                f"worse at the 95th percentile by more than the acceptable {gate.show(rule.material)}{found.way.words}"
-            )
-        accepted = gate.show(rule.material)
-        return f"worse by {gate.show(found.harm)} on average{found.way.words}, more than the acceptable {accepted}"
+            slow = f"worse at the 95th percentile by more than the acceptable {gate.show_margin(rule.material)}"
+            return slow + found.way.words_per(rule.per)
+        average, accepted = gate.show(found.harm), gate.show_margin(rule.material)
+        return f"worse by {average} on average{found.way.words_per(rule.per)}, more than the acceptable {accepted}"
 
     def _contradicted(self, gate: Gate, candidate: Met | None, stable: Met | None) -> str:
         """Which plain figure speaks against a pass; empty where none does."""
@@ -167,19 +207,20 @@ class Panel:
             return ""
         for where, harm in harm_met(rule.metric, candidate, stable).items():
             if harm > rule.margin:
-                return f"looks worse by {gate.show(harm)} {where} over all requests, not yet sure"
+                return f"looks worse by {gate.show(harm)} {where} over all {rule.per.counted}, not yet sure"
         lately = self.returning.book(rule.metric).contradicts(rule.metric, rule.margin)
         if lately is not None:
             return f"looks worse by {gate.show(lately)} on average lately, not yet sure"
         suspected = self.returning.suspected(rule) if rule.margin > rule.material else None
         if suspected is None:
             return ""
-        return f"looks worse by {gate.show(suspected.harm)} on average{suspected.way.words}, not yet sure"
+        return f"looks worse by {gate.show(suspected.harm)} on average{suspected.way.words_per(rule.per)}, not yet sure"
 
     def _doubt(self) -> str | None:
         """Why the traffic can't be trusted, in words; None when it can."""
         counted = [(sum(gate.counts), self.plain.requests(gate.rule.metric)) for gate in self.gates]
         logged = max((max(counts) for counts in counted), default=0)
+        logged = max(logged, sum(self.logged))
         if self.dropped > _TOLERATED_DROPS * (logged + self.dropped):
             return f"the request log lost {self.dropped} requests in this stage"
         return split_doubt(self.split, self.stage.candidate_share)
@@ -194,6 +235,7 @@ class Panel:
             "gates": {gate.rule.metric.value: gate.dump() for gate in self.gates},
             "returning": None if self.returning is None else self.returning.dump(),
             "plain": self.plain.dump(),
+            **({"logged": list(self.logged)} if self.sessions.by_stream else {}),
         }
 
     @classmethod
@@ -206,6 +248,7 @@ class Panel:
         """
         held, known = state["gates"], rules(policy, stage)
         returning = state.get("returning")
+        began, until = state.get("between") or (None, -math.inf)
         return cls(
             policy,
             stage,
@@ -213,13 +256,22 @@ class Panel:
                 Gate.load(rule, held[rule.metric.value]) if rule.metric.value in held else Gate.begin(rule)
                 for rule in known
             ),
-            None if returning is None else Returning.load(returning),
+            None if returning is None else Returning.load(returning, known, SessionStreams.of(known, policy.session)),
             PlainFigures.load(state.get("plain", {})),
             (state["split"][0], state["split"][1]),
             state["dropped"],
             {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
-            *(state.get("between") or (None, -math.inf)),
+            began,
+            until,
+            sessions=SessionStreams() if returning is None else SessionStreams.of(known, policy.session),
+            logged=(state.get("logged", (0, 0))[0], state.get("logged", (0, 0))[1]),
         )
+
+
+def _adjusted(adjustments: Adjustments, policy: Policy, past: Events, history: Window) -> Window:
+    """Stable's traffic beside what was usual before it, as what follows will be beside all of the past."""
+    began = math.inf if history.requests is None else float(history.requests.at.min(initial=math.inf))
+    return adjustments.for_history(policy.gates, past, began).adjust(history)
 
 
 def split_doubt(split: tuple[int, int], share: float) -> str | None:
@@ -255,12 +307,19 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
     Its alpha is its own share of the release's budget, over the number of gates that can stop it, times the stage's
     weight: scores arrive by their own clock and users come back from stage to stage, so that the e-values of gates and
     stages may not be averaged. Ratings exist only where users saw both arms, so what rests on them isn't judged on
-    copies; and what compares the texts of copies is judged in the shadow stage alone.
+    copies; and what compares the texts of copies is judged in the shadow stage alone. Copies are of single requests, so
+    that gates on sessions or users judge those there.
     """
     alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
     on_copies = stage.kind is StageKind.SHADOW or stage.weight_percent == 100
     return tuple(
-        GateRule.of(gate, margin_factor=stage.margin_factor, alpha=alpha, confidence=policy.confidence)
+        GateRule.of(
+            gate,
+            margin_factor=stage.margin_factor,
+            alpha=alpha,
+            confidence=policy.confidence,
+            per=Per.REQUEST if on_copies else gate.per,
+        )
         for gate in policy.gates
         if not (on_copies and gate.metric in RATED_METRICS)
         and (stage.kind is StageKind.SHADOW or gate.metric not in COPY_METRICS)

@@ -18,9 +18,11 @@ from softlaunch.replay.measured import Rates
 from softlaunch.replay.rows import Rows, SamplesError
 from softlaunch.replay.stages import candidate_share
 from softlaunch.replay.windows import Cutter, Looks
-from softlaunch.verdict import Outcome, Role, Verdict
+from softlaunch.verdict import Outcome, Per, Role, Verdict
 
 _HISTORY_ROWS = 3000  # as many as a live stage begins with
+_LONGER_ROWS = 30_000  # and as many where it counts sessions
+_MOST_UNNAMED = 0.5
 
 
 class Conclusion(StrEnum):
@@ -118,7 +120,8 @@ def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Col
     judging = policy.model_copy(update={"gates": gates})
     cutter = Cutter(judging, looks)
     ahead, all_rows = _looked_ahead(recorded)
-    walk = _Walk(judging, frozenset(measured), _History(ahead))
+    counts_sessions = any(gate.per is not Per.REQUEST for gate in gates)
+    walk = _Walk(judging, frozenset(measured), _History(ahead, _LONGER_ROWS if counts_sessions else _HISTORY_ROWS))
     for rows in _windows(cutter, all_rows):
         culprit = walk.look(rows)
         if culprit is not None:
@@ -159,10 +162,11 @@ class _History:
     """Stable's most recent rows of all stages, which a stage begins with.
 
     A live release knows how often its users come; a file that begins with the release shows it only in what is `ahead`.
-    Times and units of requests say nothing about arms, so that they may be known beforehand.
+    Times and units of requests say nothing about arms, so that they may be known beforehand. `most` rows are kept.
     """
 
     ahead: Events = NO_EVENTS
+    most: int = _HISTORY_ROWS
     windows: deque[Window] = field(default_factory=deque)
     count: int = 0
 
@@ -172,11 +176,15 @@ class _History:
         ratings = {metric: _of_stable(events) for metric, events in window.ratings.items()}
         self.windows.append(Window(0.5, stable=window.stable, requests=requests, ratings=ratings, until=window.until))
         self.count += len(requests)
-        while self.count - len(_requests(self.windows[0])) >= _HISTORY_ROWS:
+        while self.count - len(_requests(self.windows[0])) >= self.most:
             self.count -= len(_requests(self.windows.popleft()))
 
+    def longer(self) -> Window | None:
+        """All of it as one window, without what is ahead; None where no more of it is kept than `window` shows."""
+        return _together(list(self.windows)) if self.most > _HISTORY_ROWS else None
+
     def window(self) -> Window:
-        """All of it as one window."""
+        """The last of it as one window."""
         together = _together(list(self.windows))
         requests = _requests(together)
         requests = requests.only(np.arange(len(requests))[-_HISTORY_ROWS:])
@@ -213,6 +221,8 @@ class _Walk:
     panel: Panel | None = None
     counting: StageCount = field(init=False)
     strays_before: tuple[int, int] = (0, 0)
+    rows: int = 0
+    unnamed: int = 0
     began: float | None = None
     elapsed: float = 0.0
 
@@ -241,6 +251,8 @@ class _Walk:
         self.history.add(window)
         if stage is None or panel is None:
             return None
+        self.rows, self.unnamed = self.rows + len(rows), self.unnamed + int(np.count_nonzero(~rows.named))
+        panel.untold = self._untold()
         panel.update(window if is_split else replace(window, requests=None, ratings={}))
         panel.obstacles = self._obstacles()
         if stage.kind is StageKind.CANARY:
@@ -255,7 +267,7 @@ class _Walk:
             self._check_place(stage, rows)
             known = self.history.window()
             past = known.requests if any(gate.adjust_for for gate in self.policy.gates) else None
-            self.panel = Panel.begin(self.policy, stage, known, past)
+            self.panel = Panel.begin(self.policy, stage, known, past, self.history.longer())
             self.strays_before, self.counting = self.strays, self._counting()
             self.stages.append(StageReplay(stage, Moment(rows.last, self.elapsed, self.exposed, ())))
         return self.panel
@@ -268,6 +280,14 @@ class _Walk:
                 f"{rows.place(0)}: {stage.name} comes after {before.name}; expected stages in the order of the policy, "
                 "which shares its alpha between them: add those it lacks to the policy"
             )
+
+    def _untold(self) -> str:
+        """Why sessions can't be told, in words; empty where they can."""
+        if self.unnamed <= _MOST_UNNAMED * self.rows:
+            return ""
+        if self.unnamed == self.rows:
+            return "the samples have no column unit, or nothing in it"
+        return f"{self.unnamed / self.rows:.0%} of the rows name no unit, and each would be a session of its own"
 
     def _obstacles(self) -> dict[Metric, str]:
         """Why gates can't be judged on these rows, whatever they have seen."""
@@ -312,7 +332,7 @@ def _counted(moment: Moment) -> Iterator[Judged]:
 
 def _rolled_back(walk: _Walk, culprit: Judged) -> Replayed:
     last = walk.stages[-1]
-    reason = f"{culprit.verdict.gate}: {culprit.verdict.reason} ({last.stage.name})"
+    reason = f"{culprit.verdict.name}: {culprit.verdict.reason} ({last.stage.name})"
     return Replayed(
         conclusion=Conclusion.ROLLBACK,
         reason=reason,
@@ -358,7 +378,7 @@ def _missing(moment: Moment) -> Judged | None:
 
 
 def _undecided(walk: _Walk, stage: StageReplay, conclusion: Conclusion, lacking: Judged | None) -> Replayed:
-    said = "no required gate is judged" if lacking is None else f"{lacking.verdict.gate}: {lacking.verdict.reason}"
+    said = "no required gate is judged" if lacking is None else f"{lacking.verdict.name}: {lacking.verdict.reason}"
     return Replayed(
         conclusion=conclusion,
         reason=f"{said} ({stage.stage.name})",

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from softlaunch.gates.book import Book
 from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
+from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.visits import VisitRule, returning
 from softlaunch.gates.ways import PASSING_BY, RETURNING, Way
-from softlaunch.policy.model import RATED_METRICS, Metric
+from softlaunch.policy.model import Metric
+from softlaunch.verdict import Per
 
-_REQUESTS = "requests"
+_ONE_SESSION = VisitRule(most=1, pause=43_200.0, age=86_400.0)
+"""A visit of sessions is one, so that nobody waits for a second; in long rounds up to eight without a day's pause."""
 OFTEN = 0.05
 """The share of requests by users who were seen before from which on an app's users come back."""
 
@@ -34,65 +37,87 @@ class Harmed:
 class Returning:
     """Evidence of all requests of a stage, whoever made them.
 
-    `books` are that of the requests and one for each rated metric, by name. `comes_back` says whether users did before
-    the stage, which divides the budget.
+    `books` are that of the requests and one for each rated metric, by stream, and the same of sessions and of users'
+    periods where gates count these; `sessions` are those that go on, which aren't dumped. `comes_back` says whether
+    users did before the stage, which divides the budget.
     """
 
-    books: dict[str, Book]
+    books: dict[Stream, Book]
     comes_back: bool
+    sessions: SessionStreams = field(default_factory=SessionStreams)
 
     @classmethod
-    def begin(cls, rules: Sequence[GateRule], share: float, history: Window) -> Self:
-        """Without evidence, knowing stable's visits from before the stage. `history.requests` must be known."""
+    def begin(
+        cls,
+        rules: Sequence[GateRule],
+        share: float,
+        history: Window,
+        sessions: SessionStreams | None = None,
+        longer: Window | None = None,
+    ) -> Self:
+        """Without evidence, knowing stable's visits from before the stage. `history.requests` must be known.
+
+        `sessions` are those of gates that count any, of which none goes on, and `longer` a history in which to look for
+        sessions, if it isn't the same.
+        """
         requests = history.requests or NO_EVENTS
         rule = VisitRule.learn(requests)
-        books = {
-            name: Book.begin(share, margins, rule, _events(history, name)) for name, margins in _streams(rules).items()
-        }
-        return cls(books, returning(requests) > OFTEN)
+        begun = cls({}, returning(requests) > OFTEN, sessions or SessionStreams())
+        for stream, margins in _streams(rules).items():
+            past = begun.past(stream, history, longer)
+            begun.books[stream] = Book.begin(share, margins, rule if stream.per is Per.REQUEST else _ONE_SESSION, past)
+        return begun
 
-    def past_visits(self, metric: Metric, history: Window) -> Window:
+    def past(self, stream: Stream, history: Window, longer: Window | None = None) -> Events:
+        """What a stream was before the stage, on stable."""
+        return stream.events(history) if stream.per is Per.REQUEST else self.sessions.past(stream, longer or history)
+
+    def past_visits(self, metric: Metric, history: Window, longer: Window | None = None) -> Window:
         """Stable's visits of before the stage as a window of one observation each."""
         book = self.book(metric)
-        past = book.first_visits(_events(history, self._name(metric)))
+        past = book.first_visits(self.past(self.stream(metric), history, longer))
         return Window(book.share, {}, {metric: past[metric]})
 
-    @property
-    def parts(self) -> Mapping[Way, float]:
-        """How each gate's budget is divided."""
-        return RETURNING if self.comes_back else PASSING_BY
+    def parts(self, metric: Metric) -> Mapping[Way, float]:
+        """How a gate's budget is divided: over sessions as if nobody came back; the first tells the most."""
+        per_request = self.stream(metric).per is Per.REQUEST
+        return RETURNING if self.comes_back and per_request else PASSING_BY
 
     def update(self, window: Window) -> Window:
         """Fold in one window; returns the first visits that are over, as a window of one observation each."""
-        candidate, stable = {}, {}
-        for name, book in self.books.items():
-            for metric, visits in book.update(_events(window, name), window.until).items():
+        candidate, stable, sessions = {}, {}, self.sessions.take(window)
+        for stream, book in self.books.items():
+            for metric, visits in book.update(_events(window, stream, sessions), window.until).items():
                 candidate[metric], stable[metric] = visits
         return Window(window.candidate_share, candidate, stable)
 
     def remember(self, windows: Iterable[Window]) -> None:
         """Learn again which units were booked, from windows that were folded in before the state was dumped."""
         for window in windows:
-            for name, book in self.books.items():
-                book.remember(_events(window, name), window.until)
+            sessions = self.sessions.take(window)
+            for stream, book in self.books.items():
+                book.remember(_events(window, stream, sessions), window.until)
 
     def recall(self, other: Self) -> None:
         """Know whom the same evidence knows elsewhere."""
-        for name, book in self.books.items():
-            book.recall(other.books[name])
+        self.sessions.recall(other.sessions)
+        for stream, book in self.books.items():
+            book.recall(other.books[stream])
 
     def book(self, metric: Metric) -> Book:
         """Where a metric's evidence is."""
-        return self.books[self._name(metric)]
+        return self.books[self.stream(metric)]
 
-    def _name(self, metric: Metric) -> str:
-        return metric.value if metric.value in self.books else _REQUESTS
+    def stream(self, metric: Metric) -> Stream:
+        """What a metric's gate looks at."""
+        known = (stream for stream, book in self.books.items() if metric in book.channels)
+        return next(known, Stream(Per.REQUEST))
 
     def harmed(self, rule: GateRule) -> Harmed | None:
         """The harm that was shown of a metric, in whichever way."""
-        book = self.book(rule.metric)
+        book, parts = self.book(rule.metric), self.parts(rule.metric)
         for way, (bets, part) in book.processes(rule.metric).items():
-            if bets.log_evidence < -math.log(rule.alpha * self.parts[way] * part):
+            if bets.log_evidence < -math.log(rule.alpha * parts[way] * part):
                 continue
             harm, _ = book.channels[rule.metric].harm(bets)
             if harm > rule.material:
@@ -113,32 +138,31 @@ class Returning:
 
     def log_evidence(self, metric: Metric) -> float:
         """Log of the largest e-value of a metric, each less the price of its part of the budget."""
-        processes = self.book(metric).processes(metric).items()
-        return max(bets.log_evidence + math.log(self.parts[way] * part) for way, (bets, part) in processes)
+        processes, parts = self.book(metric).processes(metric).items(), self.parts(metric)
+        return max(bets.log_evidence + math.log(parts[way] * part) for way, (bets, part) in processes)
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
             "comes_back": self.comes_back,
-            "books": {name: book.dump() for name, book in self.books.items()},
+            "books": {stream.name: book.dump() for stream, book in self.books.items()},
         }
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> Self:
-        """What was dumped; units that were booked have to be remembered before an update."""
-        return cls({name: Book.load(held) for name, held in state["books"].items()}, state["comes_back"])
+    def load(cls, state: Mapping[str, Any], rules: Sequence[GateRule], sessions: SessionStreams | None = None) -> Self:
+        """What was dumped by these gates; units that were booked have to be remembered before an update."""
+        held = state["books"]
+        books = {one: Book.load(held[one.name]) for one in _streams(rules) if one.name in held}
+        return cls(books, state["comes_back"], sessions or SessionStreams())
 
 
-def _streams(rules: Sequence[GateRule]) -> dict[str, dict[Metric, float]]:
+def _streams(rules: Sequence[GateRule]) -> dict[Stream, dict[Metric, float]]:
     """The margins of the metrics that are known with the request, and of each that comes later by itself."""
-    streams: dict[str, dict[Metric, float]] = {}
+    streams: dict[Stream, dict[Metric, float]] = {}
     for rule in rules:
-        name = rule.metric.value if rule.metric in RATED_METRICS else _REQUESTS
-        streams.setdefault(name, {})[rule.metric] = rule.material
+        streams.setdefault(Stream.of(rule), {})[rule.metric] = rule.material
     return streams
 
 
-def _events(window: Window, name: str) -> Events:
-    if name == _REQUESTS:
-        return window.requests or NO_EVENTS
-    return window.ratings.get(Metric(name), NO_EVENTS)
+def _events(window: Window, stream: Stream, sessions: Mapping[Stream, Events]) -> Events:
+    return stream.events(window) if stream.per is Per.REQUEST else sessions[stream]

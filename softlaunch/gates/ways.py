@@ -21,6 +21,7 @@ from scipy.special import zeta
 from softlaunch.gates.bets import Bets
 from softlaunch.gates.visits import Entries, Visits
 from softlaunch.policy.model import Metric
+from softlaunch.verdict import Per
 
 
 class Way(StrEnum):
@@ -37,6 +38,12 @@ class Way(StrEnum):
         return {Way.FIRST: " in users' first requests", Way.VISIT: " in users' first visits"}.get(
             self, " lately, in users who came back"
         )
+
+    def words_per(self, per: Per) -> str:
+        """The same of a gate that counts these: first visits are of one session, or of one period."""
+        if per is Per.REQUEST or self in {Way.ROUND, Way.LONG}:
+            return self.words
+        return f" in users' first {per.counted.removeprefix('user ')}"
 
 
 RETURNING = {Way.FIRST: 0.22, Way.VISIT: 0.28, Way.ROUND: 0.35, Way.LONG: 0.15}

@@ -82,9 +82,8 @@ def _for_gate(stage: StagePlan, gate: GatePlan, gates: Sequence[Outlook], clock:
             ways.append(f"a margin of {show_harm(gate.metric, wider.rule.margin).lstrip('+')} in this stage")
             break
     ways.append("the role 'guard'")
-    return (
-        f"{gate.metric} can't pass within {show_duration(stage.deadline)} at this traffic; what helps: "
-        + " or ".join([", ".join(ways[:-1]), ways[-1]] if ways[:-1] else ways)
+    return f"{gate.name} can't pass within {show_duration(stage.deadline)} at this traffic; what helps: " + " or ".join(
+        [", ".join(ways[:-1]), ways[-1]] if ways[:-1] else ways
     )
 
 

@@ -12,7 +12,8 @@ from softlaunch.gates.visits import VisitRule, returning
 
 _NEWEST = 3000  # requests from which a stage learns how users come back
 _IMAGINED = 3000  # requests
-_IMAGINED_PAUSE = 30.0  # seconds between the requests of a visit that is imagined
+IMAGINED_PAUSE = 30.0
+"""Seconds between the requests of a visit that is imagined."""
 _LONGEST_IMAGINED = 100.0  # requests
 _VISITS = 1200  # that stand for all
 _ENOUGH_TO_COUNT = 200  # requests
@@ -104,7 +105,7 @@ def imagine_arrivals(per_second: float, requests_per_visit: float, regular_users
         np.arange(len(lengths)) if regular_users is None else rng.integers(0, max(1, int(regular_users)), len(begins))
     )
     visit = np.repeat(np.arange(len(lengths)), lengths)
-    within = rng.exponential(_IMAGINED_PAUSE, len(visit)).cumsum()
+    within = rng.exponential(IMAGINED_PAUSE, len(visit)).cumsum()
     at = begins[visit] + within - within[np.cumsum(lengths) - lengths][visit]
     order = np.argsort(at, kind="stable")
     return Events(at[order], users[visit][order].astype(np.int64), np.zeros(len(at), np.bool_))

@@ -16,6 +16,7 @@ from softlaunch.gates.panel import rules
 from softlaunch.gates.planner import GateOutlook, Luck
 from softlaunch.planning.advice import advise
 from softlaunch.planning.plans import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
+from softlaunch.planning.sessions import foresee_sessions
 from softlaunch.planning.stage_clock import StageClock
 from softlaunch.planning.traffic import Traffic
 from softlaunch.policy.model import COPY_METRICS, EVENT_METRICS, RELATIVE_METRICS, Metric, Policy
@@ -65,6 +66,9 @@ class Planner:
         if clock.on_copies:
             stable = self.traffic.stable.get(rule.metric, NONE)
             return GateOutlook(rule, stable, stage.candidate_share, per_look, self.luck)
+        if rule.metric in clock.sessions:
+            sessions = clock.sessions[rule.metric].values
+            return BookOutlook(rule, sessions, stage.candidate_share, per_look, self.luck)
         visits, comes_back = self.traffic.first_visits(rule.metric), self.traffic.habits.comes_back
         return BookOutlook(rule, visits, stage.candidate_share, per_look, self.luck, comes_back)
 
@@ -80,11 +84,12 @@ class _StageOutlook:
 
     @classmethod
     def of(cls, planner: Planner, stage: Stage) -> "_StageOutlook":
-        redraw = planner.policy.unit.redraw
-        clock = StageClock(stage, planner.traffic if redraw is None else planner.traffic.drawn_afresh(redraw))
+        policy, judged = planner.policy, rules(planner.policy, stage)
+        redraw, sessions = policy.unit.redraw, foresee_sessions(planner.traffic, judged, policy.session)
+        clock = StageClock(stage, planner.traffic if redraw is None else planner.traffic.drawn_afresh(redraw), sessions)
         gates = tuple(
             planner._gate(rule, stage, clock)
-            for rule in rules(planner.policy, stage)
+            for rule in judged
             if rule.metric not in COPY_METRICS  # what two models will answer can't be foreseen from traffic
         )
         passes = {}
@@ -158,7 +163,7 @@ class _StageOutlook:
     def _gate_plan(self, gate: Outlook) -> GatePlan:
         rule = gate.rule
         if not gate.is_known:
-            return GatePlan(rule.metric, rule.role, rule.margin, is_known=False)
+            return GatePlan(rule.metric, rule.role, rule.margin, is_known=False, per=rule.per)
         passes = self.passes[rule.metric]
         median = _quantile(passes, 0.5)
         bare = GatePlan(
@@ -169,11 +174,14 @@ class _StageOutlook:
             seconds_median=median,
             seconds_80=_quantile(passes, 0.8),
             requests_median=float(self.clock.requests(np.array(median))) if np.isfinite(median) else inf,
+            per=rule.per,
         )
         if rule.role is Role.MUTED:
             return bare
         watch = self.watch(gate)
-        usual = float(self.clock.traffic.stable[rule.metric].values.mean())
+        sessions = self.clock.sessions.get(rule.metric)
+        seen = self.clock.traffic.stable[rule.metric].values if sessions is None else sessions.values.values
+        usual = float(seen.mean())
         return replace(
             bare,
             catches_80=watch.smallest(0.8),
@@ -233,7 +241,7 @@ class _Watch:
 def _let_through(stages: Sequence[_StageOutlook]) -> Iterable[LetThrough]:
     """For each gate that can stop a release, what it lets through all stages and what it catches in any."""
     for gate in next((stage.gates for stage in stages if not stage.clock.on_copies), ()):
-        same = [(stage, one) for stage in stages for one in stage.gates if one.rule.metric is gate.rule.metric]
+        same = [(stage, one) for stage in stages for one in stage.gates if _is_same(one.rule, gate.rule)]
         watches = [stage.watch(one) for stage, one in same if one.is_known]
         if gate.rule.role is not Role.MUTED and watches:
             yield _over_all(gate.rule, watches)
@@ -250,7 +258,13 @@ def _over_all(rule: GateRule, watches: "Sequence[_Watch]") -> LetThrough:
         rule.material,
         float(harms[promoted - 1]) if promoted else None,
         float(harms[missed]) if missed < len(harms) else None,
+        rule.per,
     )
+
+
+def _is_same(rule: GateRule, other: GateRule) -> bool:
+    """Whether gates of two stages count the same; copies are judged by request."""
+    return rule.metric is other.metric and rule.per is other.per
 
 
 def _ends(watches: Sequence[_Watch], harm: float) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from math import inf
 
 from softlaunch.planning.habits import Habits
 from softlaunch.policy.model import Metric
-from softlaunch.verdict import Role
+from softlaunch.verdict import Per, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class LetThrough:
 
     `promoted` is the largest harm that is promoted in at least one of five releases, and `caught` the smallest that is
     rolled back in at least four; None where there is none. Both are told to within a factor of 1.2. `margin` is the
-    harm that the policy accepts.
+    harm that the policy accepts, `per` what it is counted.
     """
 
     metric: Metric
@@ -40,6 +40,12 @@ class LetThrough:
     margin: float
     promoted: float | None
     caught: float | None
+    per: Per = Per.REQUEST
+
+    @property
+    def name(self) -> str:
+        """The gate as people read it: `errors`, `errors per session`."""
+        return f"{self.metric.value}{self.per.words}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,8 @@ class GatePlan:
     """One gate in one stage. Times are until it passes a candidate that is like stable, infinite for never.
 
     `catches_80` and `catches_95` are the smallest harms caught with so much probability; None where even the largest
-    isn't. `is_known` is false where too little is known of stable, and then nothing else means anything.
+    isn't. `is_known` is false where too little is known of stable, and then nothing else means anything. `per` is what
+    the gate counts in this stage.
     """
 
     metric: Metric
@@ -60,6 +67,12 @@ class GatePlan:
     catches_80: Harm | None = None
     catches_95: Harm | None = None
     harms: tuple[Harm, ...] = ()
+    per: Per = Per.REQUEST
+
+    @property
+    def name(self) -> str:
+        """The gate as people read it: `errors`, `errors per session`."""
+        return f"{self.metric.value}{self.per.words}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,14 @@
 """From evidence to time and people: what so many compared users mean in a stage, on some traffic."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import inf
 
 import numpy as np
 
 from softlaunch.gates.observations import Floats
 from softlaunch.gates.planner import Course
+from softlaunch.planning.sessions import SessionTraffic
 from softlaunch.planning.traffic import Traffic
 from softlaunch.policy.model import Metric
 from softlaunch.release import Stage
@@ -14,10 +16,11 @@ from softlaunch.release import Stage
 
 @dataclass(frozen=True, slots=True)
 class StageClock:
-    """Turns candidate units into time and exposure in one stage."""
+    """Turns candidate units into time and exposure in one stage; `sessions` are of the gates that count them there."""
 
     stage: Stage
     traffic: Traffic
+    sessions: Mapping[Metric, SessionTraffic] = field(default_factory=dict)
 
     @property
     def on_copies(self) -> bool:
@@ -25,7 +28,8 @@ class StageClock:
         return not 0 < self.stage.weight_percent < 100
 
     def _compared_per_second(self, metric: Metric) -> float:
-        seen = self.traffic.requests_per_second * self.traffic.shares.get(metric, 1.0)
+        share = self.sessions[metric].share if metric in self.sessions else self.traffic.shares.get(metric, 1.0)
+        seen = self.traffic.requests_per_second * share
         copied = (self.stage.shadow_percent or self.stage.control_percent) / 100
         return seen * copied if self.on_copies else seen
 
@@ -38,21 +42,28 @@ class StageClock:
     def passes(self, metric: Metric, course: Course) -> Floats:
         """Time until a gate passes."""
         seconds = self.seconds(metric, course.passes)
-        return seconds if course.visits_fail is None else seconds + self.traffic.habits.visit_seconds
+        return seconds if course.visits_fail is None else seconds + self._until_over(metric)
 
     def fails(self, metric: Metric, course: Course) -> Floats:
         """Time until a gate fails, by whichever way is the first to show harm."""
         seconds = self.seconds(metric, course.fails)
         if course.visits_fail is None:
             return seconds
-        return np.minimum(seconds, self.seconds(metric, course.visits_fail) + self.traffic.habits.visit_seconds)
+        if metric in self.sessions:
+            seconds = seconds + self._until_over(metric)
+        return np.minimum(seconds, self.seconds(metric, course.visits_fail) + self._until_over(metric))
+
+    def _until_over(self, metric: Metric) -> float:
+        """Seconds until what a user began is over, a session or a visit."""
+        return self.sessions[metric].seconds if metric in self.sessions else self.traffic.habits.visit_seconds
 
     def units_per_look(self, metric: Metric, look_seconds: float) -> float:
         """Candidate units between two looks; infinite on copies, which come in pairs."""
         if self.on_copies:
             return inf
         requests = self._compared_per_second(metric) * look_seconds * self.stage.candidate_share
-        return requests / self.traffic.habits.requests_per_visit
+        each = self.sessions[metric].requests if metric in self.sessions else self.traffic.habits.requests_per_visit
+        return requests / each
 
     @property
     def people(self) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.stats import beta, norm
 
-from softlaunch.edges.telemetry.interface import Telemetry
+from softlaunch.edges.telemetry.interface import PAST_ROWS, Telemetry
 from softlaunch.errors import SoftlaunchError
 from softlaunch.gates.first_visits import FirstVisits
 from softlaunch.gates.observations import NONE, Events, Floats, Observations, Window
@@ -26,6 +26,7 @@ from softlaunch.policy.model import RATED_METRICS, Metric
 from softlaunch.reports.wording import show_duration
 from softlaunch.store.database import Database
 from softlaunch.store.traffic_rate import TrafficRate, read_scores, read_traffic_rate
+from softlaunch.verdict import Per
 
 _STATED = 4000  # values that stand for a stated distribution
 _SMALLEST, _LARGEST = 1e-12, 1e12  # of what a latency in ms or a cost in dollars can be
@@ -112,7 +113,8 @@ class Traffic:
 
     `shares` are the shares of requests in which a metric is seen, 1 where not named; `habits` say how users come back,
     and `visits` what stable's did in their first visits, by metric; where not named, each request is one. `note` says
-    where the figures are from.
+    where the figures are from. `past` are stable's requests of a longer time, where sessions are to be found in them,
+    and `requests_per_session` what somebody said.
     """
 
     requests_per_second: float
@@ -122,6 +124,8 @@ class Traffic:
     note: str = ""
     habits: Habits = field(default_factory=Habits)
     visits: Mapping[Metric, FirstVisits] = field(default_factory=dict)
+    past: Events | None = None
+    requests_per_session: float | None = None
 
     def first_visits(self, metric: Metric) -> FirstVisits:
         """What stable's users did in their first visits."""
@@ -187,8 +191,8 @@ def measure(
 ) -> Traffic:
     """The app's own recent traffic, with what was stated in the place of what was measured.
 
-    For `gates` that are adjusted for what was asked, measured visits are as they will see them. Raises NoTrafficError
-    where neither says how many requests there are.
+    For `gates` that are adjusted for what was asked, measured visits are as they will see them; gates that count
+    sessions take a longer look back. Raises NoTrafficError where neither says how many requests there are.
     """
     with database.read() as session:
         rate = read_traffic_rate(session, app, now)
@@ -219,11 +223,21 @@ def measure(
         note=_note(rate, stated),
     )
     traffic = _with_users(known, rate, history, stated)
-    if rate is None or stated.says_who_comes or stated.user_correlation is not None:
+    if rate is None or stated.says_who_comes:
+        return replace(traffic, requests_per_session=stated.requests_per_user)
+    if any(gate.per is not Per.REQUEST for gate in gates):
+        past = telemetry.history(app, stable_digest, now, PAST_ROWS).requests
+        traffic = replace(traffic, past=past and _without(past, stated.levels))
+    if stated.user_correlation is not None:
         return traffic
     adjusted = adjusted_visits(gates, history, comes_back=traffic.habits.comes_back)
     measured_ones = {metric: visits for metric, visits in adjusted.items() if metric not in stated.levels}
     return replace(traffic, visits={**traffic.visits, **measured_ones})
+
+
+def _without(past: Events, stated: Mapping[Metric, Floats]) -> Events:
+    """Requests without what was said to be otherwise."""
+    return replace(past, values={metric: column for metric, column in past.values.items() if metric not in stated})
 
 
 def _with_users(known: Traffic, rate: TrafficRate | None, history: Window, stated: Stated) -> Traffic:

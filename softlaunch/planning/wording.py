@@ -81,10 +81,10 @@ def in_a_sentence(plan: ReleasePlan) -> str:
     if isfinite(plan.seconds_80):
         parts[0] += f" (four in five within {show_duration(plan.seconds_80)})"
     first = next((stage for stage in plan.stages if 0 < stage.weight_percent < 100), plan.stages[-1])
-    caught = [(gate.metric, gate.catches_80) for gate in first.gates if gate.role is Role.REQUIRED and gate.catches_80]
+    caught = [(gate, gate.catches_80) for gate in first.gates if gate.role is Role.REQUIRED and gate.catches_80]
     if caught:
         users = max(harm.users or 0.0 for _, harm in caught)
-        harms = " or ".join(f"{metric} {show_harm(metric, harm.harm)}" for metric, harm in caught)
+        harms = " or ".join(f"{gate.name} {show_harm(gate.metric, harm.harm)}" for gate, harm in caught)
         parts.append(f"{first.name} catches {harms} after at most about {show_count(users)} users")
     slowest = max(plan.stages, key=lambda stage: stage.seconds_median)
     parts.append(f"bottleneck: {slowest.bottleneck} at {slowest.name}")
@@ -132,7 +132,7 @@ def rows(stage: StagePlan) -> list[tuple[str, ...]]:
 
 
 def _row(stage: StagePlan, gate: GatePlan) -> tuple[str, ...]:
-    name = gate.metric.value + ("" if gate.role is Role.REQUIRED else f" ({gate.role})")
+    name = gate.name + ("" if gate.role is Role.REQUIRED else f" ({gate.role})")
     if not gate.is_known:
         return name, "not known", "", "", ""
     slowest = "  ◀" if stage.bottleneck == gate.metric.value else ""

@@ -9,9 +9,7 @@ from pydantic.fields import FieldInfo
 
 from softlaunch.policy.model import Policy
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import parse_duration, parse_redraw
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
+from softlaunch.policy.units import parse_duration, parse_redraw, written_duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +54,3 @@ def _written(value: Any, field: FieldInfo) -> str:
     if isinstance(value, Enum):
         return str(value.value)
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def written_duration(seconds: float) -> str:
-    """Seconds in the largest unit that fits without a remainder: `10 min`, `90 s`, `1 d`."""
-    for length, unit in _UNITS:
-        if seconds >= length and seconds % length == 0:
-            return f"{seconds / length:g} {unit}"
-    return f"{seconds:g} s"

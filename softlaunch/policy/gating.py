@@ -9,7 +9,7 @@ from softlaunch.documents import KeyedError
 from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RELATIVE_METRICS, Direction, Metric
 from softlaunch.policy.part import Part
 from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.verdict import Role
+from softlaunch.verdict import Per, Role
 
 
 class Adjustment(StrEnum):
@@ -26,6 +26,12 @@ class GatePolicy(Part):
     metric: Metric
     margin: Margin
     """How much worse is still acceptable at stages of 50 % and more: '1 point' of a rate or score, '10 %' of a cost."""
+    per: Per = Per.REQUEST
+    """What the metric counts, and the margin is per: each request; each session of a unit, with whether anything in it
+    failed, its latency and cost in all, and its mean rating; or each user's period, in the same way.
+
+    The key `session` of the policy says what a session is. On copies (the shadow, 100 %) it is requests all the same.
+    """
     direction: Direction | None = None
     """Which way is better. Every metric has its own; writing it down is a check, not a choice."""
     role: Role = Role.REQUIRED
@@ -62,6 +68,8 @@ class GatePolicy(Part):
         if self.margin.kind is not wanted:
             example = "'10 %'" if wanted is MarginKind.RELATIVE else "'2 points'"
             raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
+        if self.per is not Per.REQUEST and self.metric in COPY_METRICS:
+            raise KeyedError(f"{self.metric} compares two answers to one request; leave it out or say request", "per")
         if self.adjust_for and self.metric not in RELATIVE_METRICS:
             raise KeyedError(f"latency and cost can be adjusted, {self.metric} can't; leave it out", "adjust_for")
         return self
@@ -70,14 +78,15 @@ class GatePolicy(Part):
 def with_unusable(gates: tuple[GatePolicy, ...]) -> tuple[GatePolicy, ...]:
     """Gates together with one on unusable answers, where they name none: an answer that serves nobody is no success.
 
-    It is as wide as the gate on errors and may do as much, since the two share what can go wrong with an answer: a
-    required one is passed as soon. Without a gate on errors it is a guard, which nothing waits for.
+    It is as wide as the gate on errors, per the same, and may do as much, since the two share what can go wrong with an
+    answer: a required one is passed as soon. Without a gate on errors it is a guard, which nothing waits for.
     """
     if any(gate.metric is Metric.UNUSABLE for gate in gates):
         return gates
     errors = next((gate for gate in gates if gate.metric is Metric.ERRORS), None)
     margin, role = (errors.margin, errors.role) if errors else (Margin(MarginKind.POINTS, 0.01), Role.GUARD)
-    added = GatePolicy.model_construct(_fields_set=set(), metric=Metric.UNUSABLE, margin=margin, role=role)
+    per = errors.per if errors else Per.REQUEST
+    added = GatePolicy.model_construct(_fields_set=set(), metric=Metric.UNUSABLE, margin=margin, role=role, per=per)
     return (*gates, added)  # at the end, so that a mistake is named by its place in the file
 
 

@@ -23,9 +23,10 @@ from softlaunch.policy.metric import (
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
-from softlaunch.policy.units import CONVERSATION, Duration, Margin, MarginKind, Redraw
+from softlaunch.policy.sessions import SessionPolicy
+from softlaunch.policy.units import CONVERSATION, Duration, Margin, MarginKind, Redraw, written_duration
 from softlaunch.variant import Name
-from softlaunch.verdict import Role
+from softlaunch.verdict import Per, Role
 
 # Declared next door, because parts of a policy need them, and read from here by everybody else.
 __all__ = [
@@ -351,6 +352,7 @@ class Policy(Part):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence that a gate which passes is within its margin."""
     unit: UnitPolicy = UnitPolicy()
+    session: SessionPolicy = SessionPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
     approval: ApprovalPolicy = ApprovalPolicy()
     emergency: EmergencyPolicy = EmergencyPolicy()
@@ -400,7 +402,25 @@ class Policy(Part):
             )
         self._can_compare_copies()
         self._have_a_past()
+        self._can_count()
         return self
+
+    def _can_count(self) -> None:
+        """Raise KeyedError where what a gate counts, sessions or users, can't be there or not in time."""
+        for position, gate in enumerate(self.gates):
+            if gate.per is Per.REQUEST or not gate.is_named:
+                continue
+            why = _not_units(gate.per, self.unit, self.session)
+            if why:
+                raise KeyedError(why, "gates", position, "per")
+            for place, stage in enumerate(self.stages):
+                soonest = self.session.soonest(gate.per)
+                if gate.role is Role.REQUIRED and stage.weight_percent < 100 and stage.deadline <= soonest:
+                    raise KeyedError(
+                        f"{gate.metric} per {gate.per} is known after {written_duration(soonest)} at the soonest, so "
+                        "that this stage could never pass in time; give it longer, or change the policy's 'session'",
+                        *("stages", place, "deadline"),
+                    )
 
     def _have_a_past(self) -> None:
         """Raise KeyedError where a gate is adjusted for the past of units that begin afresh all the time."""
@@ -434,3 +454,19 @@ class Policy(Part):
         if metric is Metric.AGREEMENT and not self.shadow.floor_percent:
             return "is compared with stable's own: set shadow.floor_percent above 0"
         return ""
+
+
+def _not_units(per: Per, unit: UnitPolicy, session: SessionPolicy) -> str:
+    """Why units aren't what a gate counts, in words with what to change; empty where they can be."""
+    lasting = unit.redraw is None and unit.source is not UnitSource.CONVERSATION
+    if per is Per.USER and not lasting:
+        return (
+            "units that are drawn afresh or are conversations are no users; say session, or let unit.source name users "
+            "and leave unit.redraw out"
+        )
+    if isinstance(unit.redraw, float) and unit.redraw < session.timeout:
+        return (
+            f"arms are drawn afresh each {written_duration(unit.redraw)}, which would cut sessions that end after a "
+            f"pause of {written_duration(session.timeout)}; make unit.redraw longer or session.timeout shorter"
+        )
+    return ""

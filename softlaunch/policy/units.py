@@ -11,6 +11,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_WRITTEN = ((86400, "d"), (3600, "h"), (60, "min"))
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
 _MARGIN = re.compile(r"(\d+(?:\.\d+)?)\s*(points?|%)")
 
@@ -23,6 +24,14 @@ def parse_duration(value: object) -> float:
     if not found:
         raise ValueError(f"expected a duration such as '90 s', '15 min', '2 h' or '7 d', not {value!r}")
     return float(found[1]) * _SECONDS[found[2]]
+
+
+def written_duration(seconds: float) -> str:
+    """Seconds in the largest unit that fits without a remainder: `10 min`, `90 s`, `1 d`."""
+    for length, unit in _WRITTEN:
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds / length:g} {unit}"
+    return f"{seconds:g} s"
 
 
 Duration = Annotated[

@@ -51,7 +51,7 @@ def stage_table(stage: StageView) -> list[Mapping[str, str]]:
     known, counted = has_met(stage.verdicts), evidence_unit(stage)
     return [
         {
-            "gate": verdict.gate,
+            "gate": verdict.name,
             "role": str(verdict.role),
             "verdict": str(verdict.outcome),
             "candidate": _arm(verdict.gate, verdict.candidate_met, verdict.candidate_value, known=known),

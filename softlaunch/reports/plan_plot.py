@@ -35,7 +35,7 @@ _ARROW = Markup('<path class="open" d="M{x:.1f} {y:.1f}l8 6l-8 6z"><title>{title
 def render_plan(plan: ReleasePlan) -> str:
     """The page, one file without anything loaded from elsewhere."""
     template = page_environment().get_template("plan.html.j2")
-    through = [(gate.metric.value, show_let_through(gate)) for gate in plan.let_through]
+    through = [(gate.name, show_let_through(gate)) for gate in plan.let_through]
     return template.render(
         plan=plan, said=in_a_sentence(plan), users=show_users(plan.users), through=through, plot=plan_plot(plan)
     )
@@ -105,7 +105,7 @@ def _stage(axis: _Axis, stage: StagePlan, top: float) -> Markup:
 def _gate(axis: _Axis, stage: StagePlan, gate: GatePlan, top: float) -> Markup:
     required = gate.role is Role.REQUIRED
     slowest = "slowest" if stage.bottleneck == gate.metric else ""
-    name = gate.metric.value + ("" if required else f" ({gate.role})")
+    name = gate.name + ("" if required else f" ({gate.role})")
     drawn = _text(f"gate {slowest}", 20, top + 12, name)
     if not gate.is_known:
         return drawn + _text("soft", _LABELS, top + 12, "not known: no values of stable yet")

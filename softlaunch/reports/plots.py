@@ -93,6 +93,6 @@ def _place(margins: float, open_end: float = 0.0) -> float:
 def _title(verdict: Verdict) -> str:
     gate = verdict.gate
     return (
-        f"{gate} {verdict.outcome}: harm {show_harm(gate, verdict.harm)}, "
+        f"{verdict.name} {verdict.outcome}: harm {show_harm(gate, verdict.harm)}, "
         f"interval {show_interval(gate, verdict.interval)}, margin {show_harm(gate, verdict.margin)}"
     )

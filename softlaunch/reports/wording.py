@@ -11,7 +11,7 @@ from softlaunch.policy.model import RELATIVE_METRICS, Metric
 from softlaunch.release import StageKind
 from softlaunch.store.exposure import Exposure
 from softlaunch.store.outcomes import StageOutcomes
-from softlaunch.verdict import Interval, Met, Verdict
+from softlaunch.verdict import Interval, Met, Per, Verdict
 from softlaunch.views import StageView
 
 LATELY = f"last {LATELY_MINUTES} min"
@@ -99,11 +99,11 @@ def show_evidence(verdict: Verdict, counted: str) -> str:
     return counts if shown == "-" else f"{shown} of {counts}"
 
 
-def show_met_by(met: Met | None) -> str:
-    """`1,412 requests of 151 users`: how much that is; a dash where nothing was measured."""
+def show_met_by(met: Met | None, per: Per = Per.REQUEST) -> str:
+    """`1,412 requests of 151 users`: how much that is, of what is counted; a dash where nothing was measured."""
     if met is None or not met.requests:
         return "-"
-    return f"{met.requests:,} requests" + (f" of {met.users:,} users" if met.users else "")
+    return f"{met.requests:,} {per.counted}" + (f" of {met.users:,} users" if met.users else "")
 
 
 def has_met(verdicts: Iterable[Verdict]) -> bool:
@@ -126,7 +126,7 @@ def verdict_facts(verdict: Verdict) -> list[tuple[str, str]]:
         ("evidence of candidate/stable", show_evidence(verdict, "visits" if met else "requests")),
     ]
     for arm, seen in (("candidate", verdict.candidate_met), ("stable", verdict.stable_met)):
-        facts += [(f"met on {arm}", f"{show_met(verdict.gate, seen)}, {show_met_by(seen)}")] if met else []
+        facts += [(f"met on {arm}", f"{show_met(verdict.gate, seen)}, {show_met_by(seen, verdict.per)}")] if met else []
     return facts
 
 
@@ -218,6 +218,6 @@ def show_exposure(exposure: Exposure) -> str:
 def show_verdict(verdict: Verdict) -> str:
     """One line for a terminal: `latency pass (+1.9 %, margin +10 %)`."""
     return (
-        f"{verdict.gate} {verdict.outcome} ({show_harm(verdict.gate, verdict.harm)}, "
+        f"{verdict.name} {verdict.outcome} ({show_harm(verdict.gate, verdict.harm)}, "
         f"margin {show_harm(verdict.gate, verdict.margin)})"
     )

@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 from softlaunch.limits import Deadlines
 from softlaunch.release import Stage
 from softlaunch.store.tables import StageRow, VerdictRow
-from softlaunch.verdict import Interval, Met, Outcome, Role, Verdict
+from softlaunch.verdict import Interval, Met, Outcome, Per, Role, Verdict
 
 _NUMBERS = frozenset({"harm", "margin", "candidate_count", "stable_count", "candidate_value", "stable_value"})
 
@@ -193,7 +193,15 @@ def verdict_of(
     bounds, met = numbers.get("interval"), numbers.get("met") or {}
     candidate, stable = (None if met.get(arm) is None else Met(**met[arm]) for arm in ("candidate", "stable"))
     return Verdict(
-        gate, outcome, reason, role, interval=_interval(bounds), candidate_met=candidate, stable_met=stable, **known
+        gate,
+        outcome,
+        reason,
+        role,
+        interval=_interval(bounds),
+        candidate_met=candidate,
+        stable_met=stable,
+        per=Per(numbers.get("per", Per.REQUEST)),
+        **known,
     )
 
 

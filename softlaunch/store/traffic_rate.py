@@ -75,6 +75,17 @@ def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | N
     )
 
 
+def read_unnamed(session: Session, app: str) -> float:
+    """The share of an app's newest 500 requests of users that named no unit, in [0, 1]; zero without any."""
+    rows = session.execute(
+        select(col(RequestRow.unit), col(RequestRow.request_id))
+        .where(col(RequestRow.app) == app, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
+        .order_by(col(RequestRow.id).desc())
+        .limit(_ASKED_FOR_NAMES)
+    ).all()
+    return _unnamed(session, app, [(row.unit, row.request_id) for row in rows]) if rows else 0.0
+
+
 def _unnamed(session: Session, app: str, requests: Sequence[tuple[int, str]]) -> float:
     """The share of requests whose unit is made of their own id, because they named nobody."""
     salt = session.execute(select(col(AppRow.salt)).where(col(AppRow.name) == app)).scalar()

@@ -96,6 +96,23 @@ def test_a_pass_is_one_json_document(softlaunch: Run, tmp_path: Path, policy: st
         assert gate["upper"] <= gate["margin"]
 
 
+def test_rows_are_taken_together_as_sessions(softlaunch: Run, tmp_path: Path, policy: str) -> None:
+    """Where the policy says so; tables and the document say what is counted."""
+    text = POLICY.replace("5 points}", "5 points, per: session}") + "session: {timeout: 5 s}\n"
+    (tmp_path / policy).write_text(text)
+    units = [f"user {number // 4}" for number in range(4000)]
+    rng = np.random.default_rng(6)
+    arm = np.where(np.repeat(rng.random(1000) < 0.5, 4), "candidate", "stable")
+    file = samples(tmp_path, weight_percent=50, unit=units, arm=arm)
+    said = orjson.loads(softlaunch("gates", "replay", file, "--policy", policy, "--json").out)
+    errors, latency = said["gates"]
+    assert (errors["per"], latency["per"]) == ("session", "request")
+    assert 3.5 < latency["met"]["stable"]["requests"] / errors["met"]["stable"]["requests"] < 4.5
+    shown = softlaunch("gates", "replay", file, "--policy", policy).out
+    assert "counted" in shown
+    assert "sessions" in shown
+
+
 def returning(folder: Path) -> tuple[str, pd.DataFrame]:
     """Two hundred users who come back; later a quarter of the candidate's requests fail, and all of them are scored."""
     rng = np.random.default_rng(8)

@@ -25,17 +25,18 @@ HALF = 1
 LOOKS = 60
 
 
-def policy(*adjust_for: str) -> Policy:
-    """A canary at 50 % that is watched for an hour at least; its gate on latency may be adjusted."""
+def policy(*adjust_for: str, per: str = "request") -> Policy:
+    """A canary at 50 % that is watched for an hour at least; its gate on latency may be adjusted, or per session."""
     return make_policy(
         shadow=None,
         stages=[{"weight_percent": weight, **_LONG} for weight in (50, 100)],
         gates=[
             {"metric": "errors", "margin": "20 points"},
-            {"metric": "latency", "margin": "50 %", "adjust_for": adjust_for},
+            {"metric": "latency", "margin": "50 %", "adjust_for": adjust_for, "per": per},
             {"metric": "quality", "margin": "20 points"},
-            {"metric": "satisfaction", "margin": "20 points"},
+            {"metric": "satisfaction", "margin": "20 points", "per": per},
         ],
+        session={"timeout": 6, "longest": 40},
     )
 
 
@@ -124,14 +125,19 @@ class World:
 
     @classmethod
     def at(
-        cls, path: Path, migrated_file: Path, slow_after: float = np.inf, adjust_for: tuple[str, ...] = ()
+        cls,
+        path: Path,
+        migrated_file: Path,
+        slow_after: float = np.inf,
+        adjust_for: tuple[str, ...] = (),
+        per: str = "request",
     ) -> "World":
         """Users have been coming for five minutes when the stage begins."""
         path.write_bytes(migrated_file.read_bytes())
         database = Database(f"sqlite:///{path}")
         telemetry = Watched(RequestLogTelemetry(database))
         parts: dict[str, Any] = {"telemetry": telemetry}
-        scene = Scene.opened(database, policy(*adjust_for), **parts)
+        scene = Scene.opened(database, policy(*adjust_for, per=per), **parts)
         crowd = Crowd(database)
         crowd.act(scene.clock().timestamp() - 300, scene.clock().timestamp(), None)
         scene.drive_to(HALF)
@@ -172,22 +178,24 @@ def two_by_turns(world: World) -> Shift:
 
 
 @pytest.mark.parametrize(
-    ("shifts", "adjust_for"),
+    ("shifts", "adjust_for", "per"),
     [
-        (always_another, ()),
-        (two_by_turns, ()),
-        pytest.param(always_another, ("own_past",), marks=pytest.mark.long),
-        pytest.param(always_another, ("own_past", "request_size", "streamed"), marks=pytest.mark.long),
+        (always_another, (), "request"),
+        (two_by_turns, (), "request"),
+        pytest.param(always_another, ("own_past",), "request", marks=pytest.mark.long),
+        pytest.param(always_another, ("own_past", "request_size", "streamed"), "request", marks=pytest.mark.long),
+        (always_another, (), "session"),
+        pytest.param(two_by_turns, ("own_past", "request_size"), "session", marks=pytest.mark.long),
     ],
 )
 def test_a_restarted_driver_decides_what_one_that_never_stopped_decides(
-    tmp_path: Path, migrated_file: Path, shifts: Callable[[World], Shift], adjust_for: tuple[str, ...]
+    tmp_path: Path, migrated_file: Path, shifts: Callable[[World], Shift], adjust_for: tuple[str, ...], per: str
 ) -> None:
     """Every verdict and all evidence are the same to the last digit, up to the look that rolls back late harm."""
-    steady = World.at(tmp_path / "steady.db", migrated_file, 90, adjust_for)
-    changing = World.at(tmp_path / "changing.db", migrated_file, 90, adjust_for)
+    steady = World.at(tmp_path / "steady.db", migrated_file, 90, adjust_for, per)
+    changing = World.at(tmp_path / "changing.db", migrated_file, 90, adjust_for, per)
     stays, changes = one_driver(steady), shifts(changing)
-    for look in range(LOOKS):
+    for look in range(LOOKS if per == "request" else LOOKS // 2):
         seconds = 25.0 if look % 10 == 9 else 3.0  # now and then a look comes late, and judges several windows
         one, other = (
             world.step(shift(world, look), seconds) for world, shift in ((steady, stays), (changing, changes))
@@ -197,7 +205,10 @@ def test_a_restarted_driver_decides_what_one_that_never_stopped_decides(
         assert other.state is one.state
         if one.over:
             break
-    assert (one.state, "latency" in one.told) == (State.ROLLED_BACK, True)
+    if per == "request":
+        assert (one.state, "latency" in one.told) == (State.ROLLED_BACK, True)
+    else:
+        assert all(verdict.candidate_count for verdict in one.verdicts)
     assert look > 20
     assert steady.telemetry.again == []
     assert len(changing.telemetry.again) >= look // 3

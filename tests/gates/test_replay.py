@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from builders import make_policy
 
-from softlaunch.gates.observations import Events, Window
+from softlaunch.gates.observations import Window
 from softlaunch.gates.panel import Panel
 from softlaunch.gates.replay import Conclusion, Replayed, replay
 from softlaunch.policy.gating import Adjustment
@@ -229,9 +229,9 @@ def histories(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
     told: list[Window] = []
     begin = Panel.begin
 
-    def listening(policy: Policy, stage: Stage, history: Window, past: Events | None) -> Panel:
+    def listening(policy: Policy, stage: Stage, history: Window, *more: Any) -> Panel:
         told.append(history)
-        return begin(policy, stage, history, past)
+        return begin(policy, stage, history, *more)
 
     monkeypatch.setattr(Panel, "begin", listening)
     return told

@@ -12,9 +12,11 @@ from regulars import Harm, Regulars, no_harm, slower
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.panel import rules
 from softlaunch.gates.returning import Returning
+from softlaunch.gates.sessions import Stream
 from softlaunch.gates.ways import PASSING_BY, RETURNING, Way, round_part
 from softlaunch.policy.model import Metric
 from softlaunch.release import plan
+from softlaunch.verdict import Per
 
 POLICY = make_policy(
     gates=[
@@ -45,18 +47,18 @@ def filled(seed: int, seconds: float = 200.0, harm: Harm = no_harm) -> Returning
 def test_what_is_known_with_a_request_is_in_one_book_and_each_rated_metric_in_its_own() -> None:
     """Ratings come later, of some requests, so their visits are others."""
     returning = begin(Regulars(np.random.default_rng(1)))
-    assert set(returning.books) == {"requests", "satisfaction", "quality"}
-    assert returning.book(Metric.ERRORS) is returning.book(Metric.LATENCY) is returning.books["requests"]
-    assert returning.book(Metric.QUALITY) is returning.books["quality"]
+    assert {stream.name for stream in returning.books} == {"requests", "satisfaction", "quality"}
+    assert returning.book(Metric.ERRORS) is returning.book(Metric.LATENCY) is returning.books[Stream(Per.REQUEST)]
+    assert returning.book(Metric.QUALITY) is returning.books[Stream(Per.REQUEST, Metric.QUALITY)]
 
 
 def test_rounds_have_more_of_the_budget_where_users_come_back() -> None:
     """Whether they do is what stable's past says."""
-    assert begin(Regulars(np.random.default_rng(1))).parts == RETURNING
+    assert begin(Regulars(np.random.default_rng(1))).parts(Metric.ERRORS) == RETURNING
     rng = np.random.default_rng(1)
     passing = Events(np.arange(1000.0), np.arange(1000), np.zeros(1000, np.bool_), {Metric.ERRORS: rng.random(1000)})
     returning = Returning.begin(tuple(RULES.values()), 0.1, Window(0.1, requests=passing))
-    assert returning.parts == PASSING_BY
+    assert returning.parts(Metric.ERRORS) == PASSING_BY
 
 
 def test_alike_arms_show_nothing() -> None:
@@ -130,9 +132,9 @@ def test_windows_without_requests_are_no_evidence() -> None:
 def test_what_is_stored_is_the_same() -> None:
     """With all its books."""
     returning = filled(7, 300.0, slower(1.3))
-    again = Returning.load(json.loads(json.dumps(returning.dump(), allow_nan=False)))
+    again = Returning.load(json.loads(json.dumps(returning.dump(), allow_nan=False)), tuple(RULES.values()))
     assert again.dump() == returning.dump()
-    assert again.parts == returning.parts
+    assert again.parts(Metric.ERRORS) == returning.parts(Metric.ERRORS)
     for metric, rule in RULES.items():
         assert again.log_evidence(metric) == returning.log_evidence(metric)
         assert (again.harmed(rule) is None) is (returning.harmed(rule) is None)

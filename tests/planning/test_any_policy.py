@@ -50,7 +50,9 @@ def any_policy(rng: random.Random) -> Policy:
     gates = [{"metric": "errors", "margin": f"{rng.choice([0.001, 1, 50])} points"}]
     for metric in others:
         margin = f"{rng.choice([0.001, 0.1, 2, 50, 99])} {'%' if metric in RELATIVE_METRICS else 'points'}"
-        gates.append({"metric": metric, "margin": margin, "role": rng.choice(["required", "guard", "muted"])})
+        gate = {"metric": metric, "margin": margin, "role": rng.choice(["required", "guard", "muted"])}
+        per = "request" if gate["role"] == "required" else rng.choice(["request", "session"])
+        gates.append({**gate, "per": per})  # what is required per session needs long stages
     return Policy.model_validate(
         {
             "app": "bot",
@@ -60,6 +62,7 @@ def any_policy(rng: random.Random) -> Policy:
             "control_percent": rng.choice([0.1, 50, 100]),
             "unit": {"redraw": rng.choice([None, None, 60, "conversation"])},
             "gates": gates,
+            "session": {"timeout": rng.choice([1, 30]), "longest": rng.choice([30, 86400 * 365])},
         }
     )
 

@@ -135,6 +135,24 @@ def test_arms_can_be_drawn_afresh(tmp_path: Path, written: str, redraw: float | 
     assert shown in {written, f"{written} s"}
 
 
+def test_gates_can_count_sessions(tmp_path: Path) -> None:
+    """Unusable answers too, as wide as errors are; what was read survives the ledger."""
+    text = f"{_HEAD}session: {{timeout: 10 min}}\ngates: [{{metric: errors, margin: 3 points, per: session}}]"
+    policy = _load(tmp_path, text)
+    assert [(gate.metric, gate.per, str(gate.margin)) for gate in policy.gates] == [
+        ("errors", "session", "3 points"),
+        ("unusable", "session", "3 points"),
+    ]
+    assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+    shown = {one.key: one.value for one in settings(policy)}
+    assert (shown["gates[0].per"], shown["session.timeout"], shown["session.user_period"]) == (
+        "session",
+        "10 min",
+        "1 d",
+    )
+    assert all(gate.per == "request" for gate in _load(tmp_path, _HEAD).gates)
+
+
 @pytest.mark.parametrize("unit", ["{source: conversation}", "{redraw: 1 h}"])
 def test_what_was_asked_needs_no_past(tmp_path: Path, unit: str) -> None:
     """A gate can be adjusted for it whatever units are."""
@@ -327,6 +345,47 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             "line 4: gates[0].adjust_for: units that are drawn afresh or are conversations have no past; let "
             "unit.source name users and leave unit.redraw out, or leave own_past out",
             id="the past of what begins afresh",
+        ),
+        pytest.param(
+            _HEAD + "gates: [{metric: errors, margin: 1 point, per: visit}]",
+            "line 3: gates[0].per: found 'visit', expected 'request', 'session' or 'user'",
+            id="per something else",
+        ),
+        pytest.param(
+            _HEAD
+            + "gates:\n  - {metric: errors, margin: 1 point}\n  - {metric: agreement, margin: 9 points, per: session}",
+            "line 5: gates[1].per: agreement compares two answers to one request; leave it out or say request",
+            id="sessions of copies",
+        ),
+        pytest.param(
+            _HEAD + "unit: {redraw: 1 d}\ngates: [{metric: errors, margin: 1 point, per: user}]",
+            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; say session, or let "
+            "unit.source name users and leave unit.redraw out",
+            id="users whose arms are drawn afresh",
+        ),
+        pytest.param(
+            _HEAD + "unit: {source: conversation}\ngates: [{metric: errors, margin: 1 point, per: user}]",
+            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; say session, or let "
+            "unit.source name users and leave unit.redraw out",
+            id="users of conversations",
+        ),
+        pytest.param(
+            _HEAD + "unit: {redraw: 5 min}\ngates: [{metric: errors, margin: 1 point, per: session}]",
+            "line 4: gates[0].per: arms are drawn afresh each 5 min, which would cut sessions that end after a pause "
+            "of 30 min; make unit.redraw longer or session.timeout shorter",
+            id="sessions that are cut",
+        ),
+        pytest.param(
+            _HEAD + "stages:\n  - {weight_percent: 5, deadline: 30 min}\n  - {weight_percent: 100}\n"
+            "gates: [{metric: errors, margin: 1 point, per: session}]",
+            "line 4: stages[0].deadline: errors per session is known after 30 min at the soonest, so that this stage "
+            "could never pass in time; give it longer, or change the policy's 'session'",
+            id="a deadline before the first session is over",
+        ),
+        pytest.param(
+            _HEAD + "session: {timeout: 1 h, longest: 30 min}",
+            "line 3: session.longest: a session can't be over before timeout, which is 1 h; expected more",
+            id="a session that is over before it can be",
         ),
         pytest.param(
             _HEAD + "unit: {redraw: often}",

@@ -36,6 +36,12 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
         pytest.param(_HEAD + "unit: {redraw: 30 min}", True, id="arms drawn afresh each half hour"),
         pytest.param(_HEAD + "unit: {redraw: conversation}", True, id="arms drawn afresh in each conversation"),
         pytest.param(_HEAD + "unit: {redraw: often}", False, id="arms drawn afresh often"),
+        pytest.param(_HEAD + "gates: [{metric: errors, margin: 2 points, per: session}]", True, id="sessions"),
+        pytest.param(_HEAD + "gates: [{metric: errors, margin: 2 points, per: visit}]", False, id="per something else"),
+        pytest.param(
+            _HEAD + "session: {timeout: 10 min, longest: 2 h, user_period: 7 d}", True, id="what a session is"
+        ),
+        pytest.param(_HEAD + "session: {timeout: soon}", False, id="a pause in words"),
         pytest.param(_HEAD + "approval: {timeout: soon}", False, id="a duration in words"),
     ],
 )

@@ -31,9 +31,9 @@ from softlaunch.reports.release_page import render_release
 from softlaunch.reports.wording import show_estimate, show_met, show_met_by, show_pair, verdict_facts
 from softlaunch.store.database import Database
 from softlaunch.store.incidents import list_incidents
-from softlaunch.store.stages import StageRecord
+from softlaunch.store.stages import StageRecord, figures, verdict_of
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.verdict import Interval, Met, Verdict
+from softlaunch.verdict import Interval, Met, Per, Verdict
 from softlaunch.views import ReleaseView, StageView, read_view, to_json
 
 GUIDE = Path(__file__).parents[2] / "GUIDE.md"
@@ -211,7 +211,7 @@ def test_json_gains_what_users_met_and_keeps_the_rest() -> None:
     json.dumps(shown, allow_nan=False)
     slow, rated, old = shown
     kept = {"gate", "outcome", "role", "reason", "harm", "interval", "margin", "candidate_count", "stable_count"}
-    assert set(slow) == {*kept, "candidate_value", "stable_value", "met"}
+    assert set(slow) == {*kept, "candidate_value", "stable_value", "met", "per"}
     assert slow["met"]["candidate"] == {
         "requests": 1389,
         "users": 151,
@@ -222,6 +222,24 @@ def test_json_gains_what_users_met_and_keeps_the_rest() -> None:
     }
     assert (rated["met"]["candidate"]["lately"], rated["met"]["stable"]["lately"]) == (None, 0.84)
     assert old["met"] is None
+
+
+def test_what_is_counted_per_session_is_named_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the terminal, on the page, in artifacts and facts; and it is still known when it was stored."""
+    counted = replace(MET[1], per=Per.SESSION)
+    shown = lines(capsys, (counted,))
+    assert any(line.startswith("latency per session") for line in shown)
+    assert any(line.startswith("  latency per session: ") for line in shown)
+    assert " sessions of " in dict(verdict_facts(counted))["met on candidate"]
+    view = make_view(State.CANARY, 3, verdicts=(counted,))
+    page = text_of(render_release(view))
+    assert "latency per session" in page
+    assert "margin +10 % per session" in page
+    assert [row["gate"] for row in stage_table(view.stages[3])] == ["latency per session"]
+    kept = json.loads(json.dumps(figures(counted)))
+    assert verdict_of(kept, "latency", counted.outcome, counted.reason, counted.role) == counted
+    del kept["per"]
+    assert verdict_of(kept, "latency", counted.outcome, counted.reason).per is Per.REQUEST
 
 
 @dataclass

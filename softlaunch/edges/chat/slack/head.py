@@ -99,7 +99,7 @@ def _table(stage: StageView) -> str:
 def _rows(verdict: Verdict, counted: str) -> list[str]:
     """Lines that fit a phone."""
     share = 0.0 if verdict.harm is None or not verdict.margin else verdict.harm / verdict.margin
-    harm, margin = show_harm(verdict.gate, verdict.harm), show_harm(verdict.gate, verdict.margin)
+    harm, margin = show_harm(verdict.gate, verdict.harm), show_harm(verdict.gate, verdict.margin) + verdict.per.words
     gate = one_line(clip(verdict.gate, 13)).replace("`", "'")
     lines = [f"{_OUTCOMES[verdict.outcome]} {gate:<13} {bar(share, 8)} {harm} of {margin}"]
     if has_met([verdict]):

@@ -115,7 +115,7 @@ def _steps(incident: Recorded) -> list[ButtonElement]:
 def _figures(incident: Recorded) -> list[tuple[str, str | int]]:
     """A gate's figures in their units; elsewhere what of the evidence is short enough to be read on a phone."""
     if incident.verdict is not None:
-        return [("gate", incident.verdict.gate), *verdict_facts(incident.verdict)]
+        return [("gate", incident.verdict.name), *verdict_facts(incident.verdict)]
     plain = [(key, value) for key, value in incident.evidence.items() if isinstance(value, str | int | float)]
     return [(key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else value) for key, value in plain][:8]
 
