@@ -10,6 +10,7 @@ import numpy as np
 
 from softlaunch.gates.aim import aimed_stakes, units_left
 from softlaunch.gates.observations import NONE, Floats, Tally, Window
+from softlaunch.gates.reference import MEMORY, Recent
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
 from softlaunch.gates.wealth import (
     FRACTIONS,
@@ -31,7 +32,7 @@ BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""
 AIMED = 0.5
 """The part of the bets below a harm that aims at the stage's deadline."""
-_BOLDEST = 0.9
+_BOLDEST = 0.95
 _PRIOR, _ENOUGH_HEARD = 10.0, 50.0
 _NO_HARM = int(np.flatnonzero(_STEPS == 0)[0])
 
@@ -89,7 +90,8 @@ class Gate:
     FRACTIONS), and that it is below `d`, shape (harms, 1 + FRACTIONS): the harms at which neither has grown to 1/alpha
     are the confidence sequence. The first bet below `d` is `stakes`: what pays best if the candidate is like stable.
     `aimed`, shape (harms,), are those that aim at the deadline, by the standard deviation `spread` of what a unit wins
-    or loses; until one is in sight they stake what pays best. `units` are those of both arms.
+    or loses; until one is in sight they stake what pays best. `units` are those of both arms, and `calm` is how much
+    more than usually their values told.
     """
 
     rule: GateRule
@@ -104,6 +106,7 @@ class Gate:
     stakes_due: float = 0.0
     spread: Floats | None = None
     units: float = 0.0
+    calm: Recent = field(default_factory=lambda: Recent(memory=MEMORY))
     heard: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
@@ -153,8 +156,11 @@ class Gate:
         seen = self.scale.centred(candidate, stable, self.rule.grid)
         self.stakes = self.choose_stakes(share)
         every = np.broadcast_to(FRACTIONS, (len(_STEPS), len(FRACTIONS)))
-        aimed = self.stakes if left is None else self._aimed(largest_stake(share, seen.high, seen.stable_low), left)
-        fractions = np.concatenate([aimed[:, None], self.stakes[:, None], every], axis=1)
+        calm = self.scale.calm
+        best = np.minimum(calm * self.stakes, _BOLDEST)
+        aimed = best if left is None else self._aimed(largest_stake(share, seen.high, seen.stable_low), left, calm)
+        self.calm.add(calm * (candidate.units + stable.units), candidate.units + stable.units)
+        fractions = np.concatenate([aimed[:, None], best[:, None], every], axis=1)
         above = bet_growth(seen.candidate, seen.stable, share, seen.low, seen.stable_high)
         below = bet_growth(
             seen.candidate.negative(), seen.stable.negative(), share, seen.high, seen.stable_low, fractions
@@ -162,12 +168,14 @@ class Gate:
         self.above, self.below = settled(self.above + above), settled(self.below + below[:, 1:])
         self.aimed = settled(self.aimed + below[:, 0])
 
-    def _aimed(self, largest: Floats, left: float) -> Floats:
-        """The stakes that aim at the deadline, as fractions of the largest."""
+    def _aimed(self, largest: Floats, left: float, calm: float) -> Floats:
+        """The stakes that aim at the deadline, as fractions of the largest; more where units tell more than others."""
         if self.spread is None:
             return np.zeros(len(_STEPS))
         goal = 1 / (1 - self.rule.confidence) / AIMED
-        return np.minimum(aimed_stakes(self.aimed, goal, self.spread, left) / largest, _BOLDEST)
+        usually = self.calm.mean if self.calm.weight else 1.0
+        stakes = aimed_stakes(self.aimed, goal, self.spread, left) * calm / math.sqrt(usually)
+        return np.minimum(stakes / largest, _BOLDEST)
 
     def choose_stakes(self, share: float) -> Floats:
         """The stakes below each harm of the grid: those of before, until stable has brought as much again."""
@@ -308,6 +316,7 @@ class Gate:
             "aimed": self.aimed.tolist(),
             "spread": None if self.spread is None else self.spread.tolist(),
             "units": self.units,
+            "calm": self.calm.dump(),
             "events": {kind: log.tolist() for kind, log in self.events.items()},
             "waiting": {kind: list(counts) for kind, counts in self.waiting.items()},
             "counts": list(self.counts),
@@ -328,6 +337,7 @@ class Gate:
             aimed=np.array(state.get("aimed", np.zeros(len(_STEPS)))),
             spread=None if state.get("spread") is None else np.array(state["spread"]),
             units=state.get("units", 0.0),
+            calm=Recent.load(state.get("calm", ()), MEMORY),
             events={kind: np.array(log) for kind, log in state["events"].items()},
             waiting={kind: (a, b, c, d) for kind, (a, b, c, d) in state["waiting"].items()},
             counts=(state["counts"][0], state["counts"][1]),

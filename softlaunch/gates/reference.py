@@ -126,18 +126,22 @@ class Histogram:
 
 @dataclass(slots=True, eq=False)
 class Recent:
-    """Mean of the last hundred values or so, of both arms: it tells within seconds that traffic isn't what it was."""
+    """Mean of the last values of both arms: of a hundred it tells within seconds that traffic isn't what it was.
+
+    `memory` is about how many values it remembers.
+    """
 
     mean: float = 0.0
     weight: float = 0.0
+    memory: float = RECENT
 
     def add(self, total: float, count: float) -> None:
         """Take in values by their sum and number."""
         if count <= 0:
             return
-        kept = min(self.weight, max(RECENT - count, 0.0))
+        kept = min(self.weight, max(self.memory - count, 0.0))
         self.mean = (self.mean * kept + total) / (kept + count)
-        self.weight = min(kept + count, RECENT)
+        self.weight = min(kept + count, self.memory)
 
     def differs(self, usual: float, deviation: float) -> bool:
         """Whether it is further from the usual mean than chance explains, for values with this standard deviation."""
@@ -146,5 +150,11 @@ class Recent:
         return abs(self.mean - usual) > _CHANCE * deviation / float(np.sqrt(self.weight))
 
     def dump(self) -> list[float]:
-        """The state as JSON values."""
+        """The mean and its weight as JSON values."""
         return [self.mean, self.weight]
+
+    @classmethod
+    def load(cls, state: Sequence[float], memory: float) -> Self:
+        """What was dumped; nothing of nothing."""
+        mean, weight = state or (0.0, 0.0)
+        return cls(mean, weight, memory)

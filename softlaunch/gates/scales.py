@@ -18,6 +18,9 @@ from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS,
 
 _LEAST_DEVIATION = 0.01
 _RANK_DEVIATION = 12**-0.5
+_RAREST = 0.0025
+_LATELY, _ENOUGH_UNREST = 20.0, 200.0
+_BY_MUCH, _CALMEST = 2.0, 5.0
 _SLOW = {"the slowest 5 %": 0.95, "the slowest 1 %": 0.99}
 
 
@@ -67,6 +70,11 @@ class Scale(Protocol):
         """Weight of bad events in the window, per kind of event: (candidate's, stable's)."""
         ...
 
+    @property
+    def calm(self) -> float:
+        """How much more a value tells now than usually: one over its variance, relative to the reference's."""
+        ...
+
     def note(self, candidate: Tally, stable: Tally) -> None:
         """Take in both arms' values for the estimates."""
         ...
@@ -93,6 +101,8 @@ class ShareScale:
     reference: Histogram = field(default_factory=Histogram)
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])  # units and harm, candidate then stable
     recent: Recent = field(default_factory=Recent)
+    lately: Recent = field(default_factory=lambda: Recent(memory=_LATELY))
+    unrest: Recent = field(default_factory=lambda: Recent(memory=MEMORY))  # squares of how far `lately` was off
 
     def tally(self, observed: Observations) -> Tally:
         """Harm in buckets of half a point."""
@@ -125,6 +135,22 @@ class ShareScale:
         deviation = float(np.sqrt((harms - mean) ** 2 @ held.weight / held.units))
         return self.recent.mean if self.recent.differs(mean, max(deviation, _LEAST_DEVIATION)) else mean
 
+    @property
+    def calm(self) -> float:
+        """By the variance of what happens or doesn't, at the present rate and at the usual one.
+
+        The present rate is that of the last units of both arms, where it is known to move by more than chance explains;
+        where it doesn't, it is the usual one. What is calm now may be disturbed from one look to the next, so that a
+        unit never counts for more than a few.
+        """
+        held = self.reference.tally()
+        usual = float(np.clip((held.index / LEVELS) @ held.weight / held.units, _RAREST, 1 - _RAREST))
+        by_chance = usual * (1 - usual) / _LATELY
+        if self.unrest.weight < _ENOUGH_UNREST or self.unrest.mean < _BY_MUCH * by_chance:
+            return 1.0
+        now = (self.lately.mean * self.lately.weight + usual) / (self.lately.weight + 1)
+        return float(np.clip(usual * (1 - usual) / max(now * (1 - now), _RAREST), 1 / _CALMEST, _CALMEST))
+
     def alternative(self) -> Tally:
         """Stable's recent harms, and one more at each end: what never happened may still."""
         held = Histogram(self.reference.index, self.reference.weight)
@@ -144,7 +170,13 @@ class ShareScale:
         for offset, seen, harm in ((0, candidate, harms[0]), (2, stable, harms[1])):
             self.sums[offset] += seen.units
             self.sums[offset + 1] += harm
-        self.recent.add(sum(harms), candidate.units + stable.units)
+        units = candidate.units + stable.units
+        self.recent.add(sum(harms), units)
+        self.lately.add(sum(harms), units)
+        if is_ready(self) and self.lately.weight >= _LATELY:
+            held = self.reference.tally()
+            usual = float((held.index / LEVELS) @ held.weight / held.units)
+            self.unrest.add(units * (self.lately.mean - usual) ** 2, units)
 
     def values(self) -> tuple[float | None, float | None]:
         """Means of both arms."""
@@ -160,7 +192,13 @@ class ShareScale:
 
     def dump(self) -> dict[str, Any]:
         """Reference and sums."""
-        return {"reference": self.reference.dump(), "sums": self.sums, "recent": self.recent.dump()}
+        return {
+            "reference": self.reference.dump(),
+            "sums": self.sums,
+            "recent": self.recent.dump(),
+            "lately": self.lately.dump(),
+            "unrest": self.unrest.dump(),
+        }
 
 
 @dataclass(slots=True)
@@ -193,6 +231,11 @@ class MagnitudeScale:
             stable_low=centre,
             stable_high=1 - centre,
         )
+
+    @property
+    def calm(self) -> float:
+        """Ranks vary about as much whatever happens."""
+        return 1.0
 
     def alternative(self) -> Tally:
         """Stable's recent values."""
@@ -267,6 +310,8 @@ def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
         countable=metric in EVENT_METRICS,
         reference=_loaded(held, "reference"),
         recent=Recent(*held.get("recent", ())),
+        lately=Recent.load(held.get("lately", ()), _LATELY),
+        unrest=Recent.load(held.get("unrest", ()), MEMORY),
         sums=list(held.get("sums", [0.0] * 4)),
     )
 
