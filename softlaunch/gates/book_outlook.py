@@ -18,10 +18,11 @@ from softlaunch.gates.bets import Known, assigned, staked
 from softlaunch.gates.book import Channel
 from softlaunch.gates.channels import make_channels
 from softlaunch.gates.first_visits import FirstVisits
-from softlaunch.gates.gate import AIMED, BELOW_WEIGHTS, GateRule
+from softlaunch.gates.gate import AIMED, BELOW_WEIGHTS
 from softlaunch.gates.observations import Events, Floats, Units
 from softlaunch.gates.planner import LARGEST_FACTOR, Course, GateOutlook, Luck, Weighted, crossing, observations
 from softlaunch.gates.reference import LEVELS, RECENT, log_buckets
+from softlaunch.gates.rules import GateRule
 from softlaunch.gates.ways import PASSING_BY, RETURNING, Way
 from softlaunch.gates.wealth import mixture
 from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from softlaunch.gates.aim import aimed_stakes, units_left
 from softlaunch.gates.observations import NONE, Floats, Tally, Window
 from softlaunch.gates.reference import MEMORY, Recent
+from softlaunch.gates.rules import STEPS, GateRule
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
 from softlaunch.gates.wealth import (
     FRACTIONS,
@@ -24,62 +24,16 @@ from softlaunch.gates.wealth import (
     payoff_deviation,
     settled,
 )
-from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric
-from softlaunch.verdict import Interval, Outcome, Per, Role, Verdict
+from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS
+from softlaunch.verdict import Interval, Outcome, Per, Verdict
 
-_STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""
 AIMED = 0.5
 """The part of the bets below a harm that aims at the stage's deadline."""
 _BOLDEST = 0.95
 _PRIOR, _ENOUGH_HEARD = 10.0, 50.0
-_NO_HARM = int(np.flatnonzero(_STEPS == 0)[0])
-
-
-@dataclass(frozen=True, slots=True)
-class GateRule:
-    """What a gate decides by, in one stage.
-
-    `margin` is the acceptable harm for passing in this stage and `material` the harm below which evidence of harm is
-    no reason to roll back, both as fractions; `alpha` is this gate's share of the release's false-rollback budget and
-    `confidence` that of a pass. `per` says what is counted, and so what both margins are per.
-    """
-
-    metric: Metric
-    role: Role
-    margin: float
-    material: float
-    alpha: float
-    confidence: float
-    per: Per = Per.REQUEST
-
-    @classmethod
-    def of(
-        cls,
-        policy: GatePolicy,
-        *,
-        margin_factor: float,
-        alpha: float,
-        confidence: float,
-        per: Per = Per.REQUEST,
-    ) -> Self:
-        """The rule of a policy's gate in a stage that widens margins by `margin_factor`."""
-        margin = policy.margin.value
-        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence, per)
-
-    @property
-    def grid(self) -> Floats:
-        """Harms for which evidence is kept, ascending; zero and the margin are among them."""
-        return _grid(self.margin, is_relative=self.metric in RELATIVE_METRICS)
-
-
-@cache
-def _grid(margin: float, *, is_relative: bool) -> Floats:
-    lowest, highest = (-0.95, np.inf) if is_relative else (-1.0, 1.0)
-    grid = np.clip(_STEPS * margin, lowest, highest)
-    grid.setflags(write=False)
-    return grid
+_NO_HARM = int(np.flatnonzero(STEPS == 0)[0])
 
 
 @dataclass(slots=True)
@@ -96,9 +50,9 @@ class Gate:
 
     rule: GateRule
     scale: Scale
-    above: Floats = field(default_factory=lambda: np.zeros((len(_STEPS), len(FRACTIONS))))
-    below: Floats = field(default_factory=lambda: np.zeros((len(_STEPS), 1 + len(FRACTIONS))))
-    aimed: Floats = field(default_factory=lambda: np.zeros(len(_STEPS)))
+    above: Floats = field(default_factory=lambda: np.zeros((len(STEPS), len(FRACTIONS))))
+    below: Floats = field(default_factory=lambda: np.zeros((len(STEPS), 1 + len(FRACTIONS))))
+    aimed: Floats = field(default_factory=lambda: np.zeros(len(STEPS)))
     events: dict[str, Floats] = field(default_factory=dict)
     waiting: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     counts: tuple[int, int] = (0, 0)
@@ -155,7 +109,7 @@ class Gate:
     def _bet(self, candidate: Tally, stable: Tally, share: float, left: float | None) -> None:
         seen = self.scale.centred(candidate, stable, self.rule.grid)
         self.stakes = self.choose_stakes(share)
-        every = np.broadcast_to(FRACTIONS, (len(_STEPS), len(FRACTIONS)))
+        every = np.broadcast_to(FRACTIONS, (len(STEPS), len(FRACTIONS)))
         calm = self.scale.calm
         best = np.minimum(calm * self.stakes, _BOLDEST)
         aimed = best if left is None else self._aimed(largest_stake(share, seen.high, seen.stable_low), left, calm)
@@ -171,7 +125,7 @@ class Gate:
     def _aimed(self, largest: Floats, left: float, calm: float) -> Floats:
         """The stakes that aim at the deadline, as fractions of the largest; more where units tell more than others."""
         if self.spread is None:
-            return np.zeros(len(_STEPS))
+            return np.zeros(len(STEPS))
         goal = 1 / (1 - self.rule.confidence) / AIMED
         usually = self.calm.mean if self.calm.weight else 1.0
         stakes = aimed_stakes(self.aimed, goal, self.spread, left) * calm / math.sqrt(usually)
@@ -334,7 +288,7 @@ class Gate:
             scale=make_scale(rule.metric, state["scale"]),
             above=np.array(state["above"]),
             below=np.array(state["below"]),
-            aimed=np.array(state.get("aimed", np.zeros(len(_STEPS)))),
+            aimed=np.array(state.get("aimed", np.zeros(len(STEPS)))),
             spread=None if state.get("spread") is None else np.array(state["spread"]),
             units=state.get("units", 0.0),
             calm=Recent.load(state.get("calm", ()), MEMORY),

@@ -6,16 +6,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from softlaunch.gates.adjustments import Adjustments
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.plain import PlainFigures, harm_met
 from softlaunch.gates.returning import Returning
+from softlaunch.gates.rules import rules
 from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.ways import Way
 from softlaunch.gates.wealth import split_evidence
-from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, Metric, Policy
-from softlaunch.release import Stage, StageKind, plan
-from softlaunch.verdict import Met, Outcome, Per, Role, Verdict
+from softlaunch.policy.model import RATED_METRICS, Metric, Policy
+from softlaunch.release import Stage
+from softlaunch.verdict import Met, Outcome, Per, Verdict
 
 _TOLERATED_DROPS = 0.01
 _SPLIT_ALPHA = 0.001
@@ -281,49 +282,6 @@ def split_doubt(split: tuple[int, int], share: float) -> str | None:
         return None
     observed = 100 * candidate / (candidate + stable)
     return f"{observed:.3g} % of the users fell on the candidate instead of {100 * share:.3g} %: the split is off"
-
-
-def stage_weights(policy: Policy, stage: Stage) -> dict[int, float]:
-    """How the false-rollback budget is spread over the stages that look at traffic, by position; adds up to one.
-
-    Earlier canary stages get more, the second half as much as the first, the third a third, and so on: harm is most
-    often met at once. The shadow, where nobody is at risk, comes last. An A/B test's only stage gets everything.
-    """
-    if stage.kind is StageKind.AB_TEST:
-        return {stage.position: 1.0}
-    judged = [stage for stage in plan(policy) if stage.kind is not StageKind.EVAL]
-    ordered = sorted(judged, key=lambda stage: (stage.kind is StageKind.SHADOW, stage.position))
-    total = sum(1 / rank for rank in range(1, len(ordered) + 1))
-    return {stage.position: 1 / rank / total for rank, stage in enumerate(ordered, start=1)}
-
-
-def _counting_gates(policy: Policy) -> int:
-    return sum(gate.role is not Role.MUTED for gate in policy.gates)
-
-
-def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
-    """What each gate decides by in a stage.
-
-    Its alpha is its own share of the release's budget, over the number of gates that can stop it, times the stage's
-    weight: scores arrive by their own clock and users come back from stage to stage, so that the e-values of gates and
-    stages may not be averaged. Ratings exist only where users saw both arms, so what rests on them isn't judged on
-    copies; and what compares the texts of copies is judged in the shadow stage alone. Copies are of single requests, so
-    that gates on sessions or users judge those there.
-    """
-    alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
-    on_copies = stage.kind is StageKind.SHADOW or stage.weight_percent == 100
-    return tuple(
-        GateRule.of(
-            gate,
-            margin_factor=stage.margin_factor,
-            alpha=alpha,
-            confidence=policy.confidence,
-            per=Per.REQUEST if on_copies else gate.per,
-        )
-        for gate in policy.gates
-        if not (on_copies and gate.metric in RATED_METRICS)
-        and (stage.kind is StageKind.SHADOW or gate.metric not in COPY_METRICS)
-    )
 
 
 def _distrust(verdict: Verdict, doubt: str) -> Verdict:

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softlaunch.gates.gate import AIMED, BELOW_WEIGHTS, Gate, GateRule
+from softlaunch.gates.gate import AIMED, BELOW_WEIGHTS, Gate
 from softlaunch.gates.observations import NONE, Floats, Observations, Tally, Units, Window
 from softlaunch.gates.reference import LEVELS, log_buckets, log_values
+from softlaunch.gates.rules import GateRule
 from softlaunch.gates.scales import is_ready
 from softlaunch.gates.wealth import FRACTIONS, RATIOS, Side, bet_growth, event_growth, mixture
 from softlaunch.policy.model import RELATIVE_METRICS

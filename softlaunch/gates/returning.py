@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from softlaunch.gates.book import Book
-from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
+from softlaunch.gates.rules import GateRule
 from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.visits import VisitRule, returning
 from softlaunch.gates.ways import PASSING_BY, RETURNING, Way

@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softlaunch.gates.book_outlook import BookOutlook, Outlook
-from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NONE, Floats
-from softlaunch.gates.panel import rules
 from softlaunch.gates.planner import GateOutlook, Luck
+from softlaunch.gates.rules import GateRule, rules
 from softlaunch.planning.advice import advise
 from softlaunch.planning.plans import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
 from softlaunch.planning.sessions import foresee_sessions

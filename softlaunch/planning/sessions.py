@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from softlaunch.gates.first_visits import FirstVisits
-from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import NONE, Floats
 from softlaunch.gates.reference import ENOUGH
+from softlaunch.gates.rules import GateRule
 from softlaunch.gates.sessions import SessionRule, Sessions
 from softlaunch.planning.habits import IMAGINED_PAUSE, imagine_visits
 from softlaunch.planning.traffic import Traffic

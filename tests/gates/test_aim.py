@@ -8,8 +8,9 @@ import pytest
 from scipy.stats import norm
 
 from softlaunch.gates.aim import aimed_stakes, units_left
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
+from softlaunch.gates.rules import GateRule
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Outcome, Role
 

@@ -8,9 +8,9 @@ from scipy.special import ndtr
 
 from softlaunch.gates.book_outlook import BookOutlook
 from softlaunch.gates.first_visits import FirstVisits, seconds_until_over
-from softlaunch.gates.gate import GateRule
 from softlaunch.gates.observations import Events, Floats, Window
-from softlaunch.gates.panel import Panel, rules
+from softlaunch.gates.panel import Panel
+from softlaunch.gates.rules import GateRule, rules
 from softlaunch.gates.visits import VisitRule
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import Stage

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
+from softlaunch.gates.rules import GateRule
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Role
 

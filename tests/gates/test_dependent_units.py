@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Observations, Window
+from softlaunch.gates.rules import GateRule
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Outcome, Role
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from builders import arm
 
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
+from softlaunch.gates.rules import GateRule
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Outcome, Role
 

@@ -8,7 +8,8 @@ import pytest
 from builders import Harms, arm, make_policy, traffic
 
 from softlaunch.gates.observations import Observations, Window
-from softlaunch.gates.panel import Panel, rules, stage_weights
+from softlaunch.gates.panel import Panel
+from softlaunch.gates.rules import rules, stage_weights
 from softlaunch.policy.model import Metric
 from softlaunch.release import plan
 from softlaunch.verdict import Outcome, Role

@@ -12,7 +12,8 @@ from scipy.stats import binom
 from sessions import Guests, Harm, no_harm
 
 from softlaunch.gates.observations import Events, Floats, Units, Window
-from softlaunch.gates.panel import Panel, rules
+from softlaunch.gates.panel import Panel
+from softlaunch.gates.rules import rules
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.release import Stage, StageKind, plan
 from softlaunch.verdict import Outcome, Per, Verdict

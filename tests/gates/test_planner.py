@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.planner import GateOutlook, Luck, observations
+from softlaunch.gates.rules import GateRule
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Outcome, Role
 

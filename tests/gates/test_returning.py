@@ -10,8 +10,8 @@ from builders import make_policy
 from regulars import Harm, Regulars, no_harm, slower
 
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
-from softlaunch.gates.panel import rules
 from softlaunch.gates.returning import Returning
+from softlaunch.gates.rules import rules
 from softlaunch.gates.sessions import Stream
 from softlaunch.gates.ways import PASSING_BY, RETURNING, Way, round_part
 from softlaunch.policy.model import Metric

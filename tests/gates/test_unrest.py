@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from softlaunch.gates.gate import Gate, GateRule
+from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
+from softlaunch.gates.rules import GateRule
 from softlaunch.gates.scales import ShareScale, learn
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Outcome, Role

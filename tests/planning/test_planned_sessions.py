@@ -8,8 +8,9 @@ from builders import make_policy
 from sessions import Guests, no_harm
 
 from softlaunch.gates.observations import Events
-from softlaunch.gates.panel import Panel, rules
+from softlaunch.gates.panel import Panel
 from softlaunch.gates.planner import observations
+from softlaunch.gates.rules import rules
 from softlaunch.planning.habits import Habits
 from softlaunch.planning.outlook import Planner
 from softlaunch.planning.plans import GatePlan

@@ -1,0 +1,103 @@
+"""What each gate of a stage decides by: its margins, and its part of the release's one budget for false rollbacks."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+import numpy as np
+
+from softlaunch.gates.observations import Floats
+from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric, Policy
+from softlaunch.release import Stage, StageKind, plan
+from softlaunch.verdict import Per, Role
+
+STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
+"""Harms for which a gate keeps evidence, in margins."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateRule:
+    """What a gate decides by, in one stage.
+
+    `margin` is the acceptable harm for passing in this stage and `material` the harm below which evidence of harm is
+    no reason to roll back, both as fractions; `alpha` is this gate's share of the release's false-rollback budget and
+    `confidence` that of a pass. `per` says what is counted, and so what both margins are per.
+    """
+
+    metric: Metric
+    role: Role
+    margin: float
+    material: float
+    alpha: float
+    confidence: float
+    per: Per = Per.REQUEST
+
+    @classmethod
+    def of(
+        cls,
+        policy: GatePolicy,
+        *,
+        margin_factor: float,
+        alpha: float,
+        confidence: float,
+        per: Per = Per.REQUEST,
+    ) -> Self:
+        """The rule of a policy's gate in a stage that widens margins by `margin_factor`."""
+        margin = policy.margin.value
+        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence, per)
+
+    @property
+    def grid(self) -> Floats:
+        """Harms for which evidence is kept, ascending; zero and the margin are among them."""
+        return _grid(self.margin, is_relative=self.metric in RELATIVE_METRICS)
+
+
+@cache
+def _grid(margin: float, *, is_relative: bool) -> Floats:
+    lowest, highest = (-0.95, np.inf) if is_relative else (-1.0, 1.0)
+    grid = np.clip(STEPS * margin, lowest, highest)
+    grid.setflags(write=False)
+    return grid
+
+
+def stage_weights(policy: Policy, stage: Stage) -> dict[int, float]:
+    """How the false-rollback budget is spread over the stages that look at traffic, by position; adds up to one.
+
+    Earlier canary stages get more, the second half as much as the first, the third a third, and so on: harm is most
+    often met at once. The shadow, where nobody is at risk, comes last. An A/B test's only stage gets everything.
+    """
+    if stage.kind is StageKind.AB_TEST:
+        return {stage.position: 1.0}
+    judged = [stage for stage in plan(policy) if stage.kind is not StageKind.EVAL]
+    ordered = sorted(judged, key=lambda stage: (stage.kind is StageKind.SHADOW, stage.position))
+    total = sum(1 / rank for rank in range(1, len(ordered) + 1))
+    return {stage.position: 1 / rank / total for rank, stage in enumerate(ordered, start=1)}
+
+
+def _counting_gates(policy: Policy) -> int:
+    return sum(gate.role is not Role.MUTED for gate in policy.gates)
+
+
+def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
+    """What each gate decides by in a stage.
+
+    Its alpha is its own share of the release's budget, over the number of gates that can stop it, times the stage's
+    weight: scores arrive by their own clock and users come back from stage to stage, so that the e-values of gates and
+    stages may not be averaged. Ratings exist only where users saw both arms, so what rests on them isn't judged on
+    copies; and what compares the texts of copies is judged in the shadow stage alone. Copies are of single requests, so
+    that gates on sessions or users judge those there.
+    """
+    alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
+    on_copies = stage.kind is StageKind.SHADOW or stage.weight_percent == 100
+    return tuple(
+        GateRule.of(
+            gate,
+            margin_factor=stage.margin_factor,
+            alpha=alpha,
+            confidence=policy.confidence,
+            per=Per.REQUEST if on_copies else gate.per,
+        )
+        for gate in policy.gates
+        if not (on_copies and gate.metric in RATED_METRICS)
+        and (stage.kind is StageKind.SHADOW or gate.metric not in COPY_METRICS)
+    )
