@@ -37,7 +37,7 @@ def print_replayed(done: Replayed, file: SampleFile) -> None:
             "gates_left_out": [metric.value for metric in done.unjudged],
             "users_on_both_arms": done.strays[0],
             "requests_on_second_arm": done.strays[1],
-            "notes": list(done.notes),
+            "notes": [*done.notes, *file.notes],
             "columns_ignored": list(file.ignored),
         }
     )
@@ -92,7 +92,7 @@ def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
         _say(f"Gates that were left out: {named}. The samples have no column for it, and the policy doesn't name it.")
     if file.ignored:
         _say(f"Columns that were ignored: {', '.join(file.ignored)}.")
-    for note in done.notes:
+    for note in (*done.notes, *file.notes):
         _say(f"{note}.")
     for stage in done.stages:
         how = "not passed" if stage.passed is None else f"passed at row {stage.passed.row:,}"

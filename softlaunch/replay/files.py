@@ -36,11 +36,15 @@ _SUFFIXES = {".csv": "csv", ".csv.gz": "csv", ".parquet": "parquet", ".pq": "par
 
 @dataclass(frozen=True, slots=True)
 class SampleFile:
-    """A file of recorded requests whose columns are known to be sound; `covariates` are those that are read."""
+    """A file of recorded requests whose columns are known to be sound; `covariates` are those that are read.
+
+    `unknown` are what gates are adjusted for all the same, and the file can't tell.
+    """
 
     path: Path
     columns: tuple[str, ...]
     covariates: Mapping[str, Adjustment] = field(default_factory=dict)
+    unknown: tuple[Adjustment, ...] = ()
 
     @classmethod
     def at(cls, path: Path, adjust_for: Collection[Adjustment] = ()) -> "SampleFile":
@@ -55,7 +59,17 @@ class SampleFile:
             raise SamplesError(said) from error
         columns = _checked(path, _columns(path))
         asked = {name: meant for name, meant in COVARIATES.items() if name in columns and meant in adjust_for}
-        return cls(path, columns, asked)
+        return cls(path, columns, asked, tuple(one for one in Adjustment if one in {*adjust_for} - {*asked.values()}))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What gates ask of a file that it can't tell, in sentences without their ends."""
+        return tuple(
+            "what the same users did before the release isn't in the file, so gates weren't adjusted for own_past"
+            if one is Adjustment.OWN_PAST
+            else f"there is no column {one}, so gates weren't adjusted for it"
+            for one in self.unknown
+        )
 
     @property
     def ignored(self) -> tuple[str, ...]:

@@ -81,6 +81,16 @@ def test_what_was_known_before_an_answer_is_read_where_it_is_asked_for(tmp_path:
     assert SampleFile.at(path).ignored == ("request_size", "streamed")
 
 
+def test_what_a_file_cannot_tell_is_said(tmp_path: Path) -> None:
+    """A gate that is adjusted for nothing judges all the same, and whoever asked for it should know."""
+    path = written(tmp_path, "ts,arm,request_size", "1,stable,812")
+    assert SampleFile.at(path, {Adjustment.REQUEST_SIZE}).notes == ()
+    assert SampleFile.at(path, {*Adjustment}).notes == (
+        "what the same users did before the release isn't in the file, so gates weren't adjusted for own_past",
+        "there is no column streamed, so gates weren't adjusted for it",
+    )
+
+
 @pytest.mark.parametrize(
     "written_time",
     [
