@@ -18,7 +18,7 @@ from softlaunch.gates.bets import Known, assigned, staked
 from softlaunch.gates.book import Channel
 from softlaunch.gates.channels import make_channels
 from softlaunch.gates.first_visits import FirstVisits
-from softlaunch.gates.gate import AIMED, BELOW_WEIGHTS
+from softlaunch.gates.gate import PASSING_WEIGHTS
 from softlaunch.gates.observations import Events, Floats, Units
 from softlaunch.gates.planner import LARGEST_FACTOR, Course, GateOutlook, Luck, Weighted, crossing, observations
 from softlaunch.gates.reference import LEVELS, RECENT, log_buckets
@@ -98,10 +98,10 @@ class BookOutlook:
         sums = candidate.gathered(np.concatenate(terms, axis=1)).T @ counts + self._stable_sums(centres)
         ways = np.split(sums, np.cumsum([one.shape[1] for one in terms])[:-1], axis=0)
         fails = {way: self._fails(way, part) for way, part in zip(self._ways, ways[:-1], strict=True)}
-        below, estimates = np.split(ways[-1], [len(BELOW_WEIGHTS)], axis=0)
+        below, estimates = np.split(ways[-1], [len(PASSING_WEIGHTS)], axis=0)
         passes = crossing(
-            mixture(below.T, BELOW_WEIGHTS),
-            -math.log((1 - self.rule.confidence) * (1 - AIMED)),
+            mixture(below.T, PASSING_WEIGHTS),
+            -math.log(1 - self.rule.confidence),
             ~np.any(estimates > 0, axis=0),
         )
         return Course(passes, fails[Way.FIRST], fails.get(Way.VISIT, np.full(self.luck.paths, np.inf)))

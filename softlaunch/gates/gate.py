@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from softlaunch.gates.aim import aimed_stakes, units_left
-from softlaunch.gates.observations import NONE, Floats, Tally, Window
+from softlaunch.gates.observations import NONE, Flags, Floats, Tally, Window
 from softlaunch.gates.reference import MEMORY, Recent
 from softlaunch.gates.rules import STEPS, GateRule
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
@@ -30,7 +30,10 @@ from softlaunch.verdict import Interval, Outcome, Per, Verdict
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""
 AIMED = 0.5
-"""The part of the bets below a harm that aims at the stage's deadline."""
+"""The part of the bets below a harm that aims at the stage's deadline when that is near."""
+PASSING_WEIGHTS = (1 - AIMED) * BELOW_WEIGHTS + AIMED * np.eye(len(BELOW_WEIGHTS))[0]
+"""How the bets below a harm are mixed while no deadline is near."""
+_GOAL_PARTS = 3.0
 _BOLDEST = 0.95
 _PRIOR, _ENOUGH_HEARD = 10.0, 50.0
 _NO_HARM = int(np.flatnonzero(STEPS == 0)[0])
@@ -44,8 +47,8 @@ class Gate:
     FRACTIONS), and that it is below `d`, shape (harms, 1 + FRACTIONS): the harms at which neither has grown to 1/alpha
     are the confidence sequence. The first bet below `d` is `stakes`: what pays best if the candidate is like stable.
     `aimed`, shape (harms,), are those that aim at the deadline, by the standard deviation `spread` of what a unit wins
-    or loses; until one is in sight they stake what pays best. `units` are those of both arms, and `calm` is how much
-    more than usually their values told.
+    or loses; they stake what pays best as long as this, by its `growth` a unit, is likely to do until then. `units` are
+    those of both arms, and `calm` is how much more than usually their values told.
     """
 
     rule: GateRule
@@ -59,6 +62,7 @@ class Gate:
     stakes: Floats | None = None
     stakes_due: float = 0.0
     spread: Floats | None = None
+    growth: Floats | None = None
     units: float = 0.0
     calm: Recent = field(default_factory=lambda: Recent(memory=MEMORY))
     heard: tuple[float, float] = (0.0, 0.0)
@@ -112,7 +116,8 @@ class Gate:
         every = np.broadcast_to(FRACTIONS, (len(STEPS), len(FRACTIONS)))
         calm = self.scale.calm
         best = np.minimum(calm * self.stakes, _BOLDEST)
-        aimed = best if left is None else self._aimed(largest_stake(share, seen.high, seen.stable_low), left, calm)
+        largest = largest_stake(share, seen.high, seen.stable_low)
+        aimed = best if left is None else np.where(self._is_far(left), best, self._aimed(largest, left, calm))
         self.calm.add(calm * (candidate.units + stable.units), candidate.units + stable.units)
         fractions = np.concatenate([aimed[:, None], best[:, None], every], axis=1)
         above = bet_growth(seen.candidate, seen.stable, share, seen.low, seen.stable_high)
@@ -122,13 +127,22 @@ class Gate:
         self.above, self.below = settled(self.above + above), settled(self.below + below[:, 1:])
         self.aimed = settled(self.aimed + below[:, 0])
 
+    def _is_far(self, left: float) -> Flags:
+        """Whether what pays best is likely to refute each harm of the grid with the units that are left."""
+        needed = math.log(self._goal)
+        return np.zeros(len(STEPS), np.bool_) if self.growth is None else left * self.growth > _GOAL_PARTS * needed
+
+    @property
+    def _goal(self) -> float:
+        """What the bets that aim are to grow to."""
+        return 1 / (1 - self.rule.confidence) / AIMED
+
     def _aimed(self, largest: Floats, left: float, calm: float) -> Floats:
         """The stakes that aim at the deadline, as fractions of the largest; more where units tell more than others."""
         if self.spread is None:
             return np.zeros(len(STEPS))
-        goal = 1 / (1 - self.rule.confidence) / AIMED
         usually = self.calm.mean if self.calm.weight else 1.0
-        stakes = aimed_stakes(self.aimed, goal, self.spread, left) * calm / math.sqrt(usually)
+        stakes = aimed_stakes(self.aimed, self._goal, self.spread, left) * calm / math.sqrt(usually)
         return np.minimum(stakes / largest, _BOLDEST)
 
     def choose_stakes(self, share: float) -> Floats:
@@ -146,7 +160,8 @@ class Gate:
         candidate = alike.candidate.negative().times(share)
         stable = alike.stable.negative().times(1 - share)
         self.spread = payoff_deviation(candidate, stable, share)
-        return best_fraction(candidate, stable, share, alike.high, alike.stable_low)
+        stakes, self.growth = best_fraction(candidate, stable, share, alike.high, alike.stable_low)
+        return stakes
 
     def _count(self, candidate: Tally, stable: Tally) -> None:
         """Count events; windows with an empty arm wait for the next, or a trickle of traffic would tell nothing."""
@@ -269,6 +284,7 @@ class Gate:
             "below": self.below.tolist(),
             "aimed": self.aimed.tolist(),
             "spread": None if self.spread is None else self.spread.tolist(),
+            "growth": None if self.growth is None else self.growth.tolist(),
             "units": self.units,
             "calm": self.calm.dump(),
             "events": {kind: log.tolist() for kind, log in self.events.items()},
@@ -290,6 +306,7 @@ class Gate:
             below=np.array(state["below"]),
             aimed=np.array(state.get("aimed", np.zeros(len(STEPS)))),
             spread=None if state.get("spread") is None else np.array(state["spread"]),
+            growth=None if state.get("growth") is None else np.array(state["growth"]),
             units=state.get("units", 0.0),
             calm=Recent.load(state.get("calm", ()), MEMORY),
             events={kind: np.array(log) for kind, log in state["events"].items()},

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from softlaunch.gates.gate import AIMED, BELOW_WEIGHTS, Gate
+from softlaunch.gates.gate import PASSING_WEIGHTS, Gate
 from softlaunch.gates.observations import NONE, Floats, Observations, Tally, Units, Window
 from softlaunch.gates.reference import LEVELS, log_buckets, log_values
 from softlaunch.gates.rules import GateRule
@@ -161,8 +161,8 @@ class GateOutlook:
         strict = self.rule.margin <= self.rule.material  # such a gate passes nothing that looks too bad
         return Course(
             passes=crossing(
-                mixture(below.T, BELOW_WEIGHTS),
-                -np.log((1 - self.rule.confidence) * (1 - AIMED)),
+                mixture(below.T, PASSING_WEIGHTS),
+                -np.log(1 - self.rule.confidence),
                 ~material if strict else None,
             ),
             fails=crossing(mixture(np.stack(parts).T), -np.log(self.rule.alpha), material),

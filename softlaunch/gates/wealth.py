@@ -100,14 +100,14 @@ def bet_growth(
     return growth
 
 
-def best_fraction(candidate: Side, stable: Side, share: float, low: Floats, high: Floats) -> Floats:
-    """The stake that would grow fastest if the arms were distributed like this; shape (nulls,).
+def best_fraction(candidate: Side, stable: Side, share: float, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """The stake that would grow fastest if the arms were distributed like this, and its growth; shape (nulls,) each.
 
     Betting so is growth-rate optimal against exactly this alternative (Kelly 1956; Grunwald, de Heide & Koolen 2024,
     arXiv 1906.07801), and as valid as any other stake that is chosen before the window is seen.
     """
     growth = bet_growth(candidate, stable, share, low, high, _CHOICES)
-    return np.asarray(_CHOICES[np.argmax(growth, axis=-1)])
+    return np.asarray(_CHOICES[np.argmax(growth, axis=-1)]), np.asarray(growth.max(axis=-1))
 
 
 def event_growth(candidate_events: float, stable_events: float, candidate_count: float, stable_count: float) -> Floats:

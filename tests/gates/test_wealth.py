@@ -107,7 +107,7 @@ def test_the_best_fraction_grows_fastest_of_its_grid(share: float) -> None:
     shifts = np.array([[0.0], [0.05], [0.15]])
     candidate = Side(rng.uniform(-0.2, 0.6, 200) + shifts, np.full(200, share / 200))
     stable = Side(rng.uniform(-0.2, 0.6, (1, 200)), np.full(200, (1 - share) / 200))
-    best = best_fraction(candidate, stable, share, low, _HIGH)
+    best, _ = best_fraction(candidate, stable, share, low, _HIGH)
     choices = np.round(np.linspace(0.04, 1.0, 25), 2)
     growth = bet_growth(candidate, stable, share, low, _HIGH, choices)
     chosen = bet_growth(candidate, stable, share, low, _HIGH, best[:, None])[:, 0]
