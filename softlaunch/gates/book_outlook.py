@@ -22,6 +22,7 @@ from softlaunch.gates.gate import PASSING_WEIGHTS
 from softlaunch.gates.observations import Events, Floats, Units
 from softlaunch.gates.planner import LARGEST_FACTOR, Course, GateOutlook, Luck, Weighted, crossing, observations
 from softlaunch.gates.reference import LEVELS, RECENT, log_buckets
+from softlaunch.gates.returning import SUSPICIOUS
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.ways import PASSING_BY, RETURNING, Way
 from softlaunch.gates.wealth import mixture
@@ -97,20 +98,22 @@ class BookOutlook:
         terms.append(self._safety(candidate, is_candidate=True))
         sums = candidate.gathered(np.concatenate(terms, axis=1)).T @ counts + self._stable_sums(centres)
         ways = np.split(sums, np.cumsum([one.shape[1] for one in terms])[:-1], axis=0)
-        fails = {way: self._fails(way, part) for way, part in zip(self._ways, ways[:-1], strict=True)}
+        shown = {way: self._shown(part) for way, part in zip(self._ways, ways[:-1], strict=True)}
+        fails = {way: self._fails(way, *one) for way, one in shown.items()}
         below, estimates = np.split(ways[-1], [len(PASSING_WEIGHTS)], axis=0)
-        passes = crossing(
-            mixture(below.T, PASSING_WEIGHTS),
-            -math.log(1 - self.rule.confidence),
-            ~np.any(estimates > 0, axis=0),
-        )
+        contradicted: NDArray[np.bool_] = np.any(estimates > 0, axis=0)
+        if self.rule.margin > self.rule.material:
+            contradicted |= np.any([evidence >= math.log(SUSPICIOUS) for evidence, _ in shown.values()], axis=0)
+        passes = crossing(mixture(below.T, PASSING_WEIGHTS), -math.log(1 - self.rule.confidence), ~contradicted)
         return Course(passes, fails[Way.FIRST], fails.get(Way.VISIT, np.full(self.luck.paths, np.inf)))
 
-    def _fails(self, way: Way, sums: Floats) -> Floats:
+    def _shown(self, sums: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+        """The evidence of harm, and whether harm is material, at each time of each path; shape (paths * times,)."""
         bets, estimates = np.split(sums, [len(self._weights)], axis=0)
-        material: NDArray[np.bool_] = np.any(estimates > 0, axis=0)
-        needed = -math.log(self.rule.alpha * self._parts[way])
-        return crossing(mixture(bets.T, self._weights), needed, material)
+        return mixture(bets.T, self._weights), np.asarray(np.any(estimates > 0, axis=0))
+
+    def _fails(self, way: Way, evidence: Floats, material: NDArray[np.bool_]) -> Floats:
+        return crossing(evidence, -math.log(self.rule.alpha * self._parts[way]), material)
 
     @property
     def _ways(self) -> tuple[Way, ...]:
