@@ -132,7 +132,7 @@ def test_users_who_come_back_are_stated(softlaunch: Run, bot: str) -> None:
     assert said["users"]["regular_users"] == 4000
     assert said["users"]["correlation"] == 0.4
     assert said["stages"][1]["people"] == pytest.approx(40)
-    assert {"metric", "role", "margin", "promoted", "caught"} == set(said["let_through"][0])
+    assert {"metric", "role", "margin", "per", "promoted", "caught"} == set(said["let_through"][0])
 
 
 def test_users_who_come_back_are_measured(softlaunch: Run, bot: str, tmp_path: Path) -> None:
