@@ -103,7 +103,8 @@ class BookOutlook:
         below, estimates = np.split(ways[-1], [len(PASSING_WEIGHTS)], axis=0)
         contradicted: NDArray[np.bool_] = np.any(estimates > 0, axis=0)
         if self.rule.margin > self.rule.material:
-            contradicted |= np.any([evidence >= math.log(SUSPICIOUS) for evidence, _ in shown.values()], axis=0)
+            suspected = [(evidence >= math.log(SUSPICIOUS)) & material for evidence, material in shown.values()]
+            contradicted |= np.any(suspected, axis=0)
         passes = crossing(mixture(below.T, PASSING_WEIGHTS), -math.log(1 - self.rule.confidence), ~contradicted)
         return Course(passes, fails[Way.FIRST], fails.get(Way.VISIT, np.full(self.luck.paths, np.inf)))
 

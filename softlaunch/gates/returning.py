@@ -20,8 +20,9 @@ OFTEN = 0.05
 """The share of requests by users who were seen before from which on an app's users come back."""
 
 SUSPICIOUS = 2.0
-"""Odds of harm against none at which a gate doesn't pass by a margin that its stage widened. They are reached by chance
-at some time in at most half of fine candidates, which wait until they fall again."""
+"""Odds of harm against none at which a gate doesn't pass by a margin that its stage widened, if harm looks larger than
+the policy accepts. They are reached by chance at some time in at most half of fine candidates, which wait until they
+fall again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -127,12 +128,12 @@ class Returning:
         return None
 
     def suspected(self, rule: GateRule) -> Harmed | None:
-        """The harm that the stage's units show by odds of `SUSPICIOUS` to one or more, which is too few to be sure."""
+        """Material harm that the stage's units show by odds of `SUSPICIOUS` to one or more: too few to be sure."""
         book = self.book(rule.metric)
         for way in (Way.VISIT, Way.FIRST):
             bets, _ = book.processes(rule.metric)[way]
             harm, _ = book.channels[rule.metric].harm(bets)
-            if harm > 0 and bets.log_evidence >= math.log(SUSPICIOUS):
+            if harm > rule.material and bets.log_evidence >= math.log(SUSPICIOUS):
                 return Harmed(harm, way, is_tail=False)
         return None
 
