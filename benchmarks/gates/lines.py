@@ -1,5 +1,6 @@
 """Releases kept as lines of JSON in a file that grows, each with the code that decided it."""
 
+import gzip
 import hashlib
 import json
 import multiprocessing
@@ -71,10 +72,11 @@ def perform(task: Task) -> dict[str, Any]:
 
 
 def lines(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
-    """The lines of some files; a last one that was cut off in the middle is left out."""
+    """The lines of some files, compressed or not; a last one that was cut off in the middle is left out."""
     for path in paths:
         if path.exists():
-            for line in path.read_text().splitlines():
+            content = path.read_bytes()
+            for line in (gzip.decompress(content) if path.suffix == ".gz" else content).splitlines():
                 try:
                     yield json.loads(line)
                 except json.JSONDecodeError:

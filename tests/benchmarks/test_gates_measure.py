@@ -1,5 +1,6 @@
 """The file that releases are kept in, and the tables made of it."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ def test_a_file_of_releases_is_gone_on_with(tmp_path: Path):
     path = tmp_path / "releases.jsonl"
     assert lines.measure([_task(0), _task(1)], 2, path, float("inf")) == 2
     _, there, _ = lines.gathered(lines.lines([path]))
+    packed = tmp_path / "figures.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert lines.gathered(lines.lines([packed]))[1] == there
     assert {task.run for task in (_task(run) for run in range(4)) if task.key not in there} == {2, 3}
     assert lines.measure([_task(2)], 1, path, 0.0) == 0
     again = {**lines.perform(_task(1)), "cpu_s": 0}
