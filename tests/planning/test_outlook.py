@@ -93,15 +93,12 @@ def is_caught(policy: Policy, metric: Metric, harm: float, seed: int, per_second
 
 @pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.LATENCY])
 def test_the_smallest_harm_caught_with_80_percent_is_caught_about_so_often(metric: Metric) -> None:
-    """By the real panel of the whole policy, in at least 70 and at most 98 of a hundred releases.
-
-    More than foreseen: a stage waits as long as any of its gates wavers, and what has passed once may waver again.
-    """
+    """By the real panel of the whole policy, in at least 70 and at most 95 of a hundred releases."""
     policy = make_policy(stages=[{"weight_percent": weight, "minimum_time": 1} for weight in (10, 100)])
     gate = next(one for one in planned(policy, make_traffic(400)).stages[0].gates if one.metric is metric)
     assert gate.catches_80 is not None
     caught = np.mean([is_caught(policy, metric, gate.catches_80.harm, seed, 400) for seed in range(100)])
-    assert 0.7 <= caught <= 0.98
+    assert 0.7 <= caught <= 0.95
 
 
 def test_a_harm_caught_more_surely_is_larger() -> None:
