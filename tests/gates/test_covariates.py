@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from adjusting import begin_panel
 
 from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.covariates import Regression
-from softlaunch.gates.observations import Events, Flags, Floats, Observations, Units, Window
+from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
 from softlaunch.gates.panel import Panel
 from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric, Policy
@@ -74,11 +75,7 @@ class Askers:
 
     def begin(self, policy: Policy) -> Panel:
         """Gates that know the last requests before the stage, and whatever they adjust for."""
-        history = self.past.only(np.arange(len(self.past) - 3000, len(self.past)))
-        stable = {metric: Observations.of(history.units, values) for metric, values in history.values.items()}
-        adjusts = any(gate.adjust_for for gate in policy.gates)
-        known = Window(0.5, {}, stable, requests=history, until=0.0)
-        return Panel.begin(policy, plan(policy)[1], known, self.past if adjusts else None)
+        return begin_panel(policy, self.past)
 
 
 def make_policy(*adjust_for: str) -> Policy:
