@@ -2,9 +2,9 @@
 
 from prefect import flow, runtime
 
-from flows.plainly import told_plainly
-from softlaunch.driving.opening import ReleaseRequest
-from tasks import ledger, notices, reports, stages
+from softlaunch.flows.failures import told_plainly
+from softlaunch.releases.opening import ReleaseRequest
+from softlaunch.tasks import ledger, notices, reports, stages
 
 
 def _run_name() -> str:

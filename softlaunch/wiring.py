@@ -5,17 +5,17 @@ import socket
 from datetime import timedelta
 
 from softlaunch.ab.watch import TrialWatch
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.emergency import EmergencyWatch
-from softlaunch.driving.look import Eyes
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
+from softlaunch.core.settings import Settings
 from softlaunch.evals.regression import RegressionEval
-from softlaunch.settings import Settings
+from softlaunch.ledger.guard import Guard
+from softlaunch.ledger.losses import LossWatch, counters_folder
+from softlaunch.releases.driver import Driver
+from softlaunch.releases.emergency import EmergencyWatch
+from softlaunch.releases.observe import Eyes
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
-from softlaunch.store.guard import Guard
-from softlaunch.store.losses import LossWatch, counters_folder
+from softlaunch.telemetry.request_log import RequestLogTelemetry
 
 
 def build_driver(database: Database, kind: str) -> Driver:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from prefect import task
 
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.look import Evaluator
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.settings import Settings
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
-from softlaunch.settings import Settings
+from softlaunch.releases.driver import Driver
+from softlaunch.releases.observe import Evaluator
 from softlaunch.store.database import Database
-from tasks.ledger import ledger
+from softlaunch.tasks.ledger import ledger
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture

@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from prefect import get_run_logger, runtime, task
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.ending import Ended
-from softlaunch.driving.opening import ReleaseRequest, describe
-from softlaunch.driving.opening import open_release as open_in_ledger
-from softlaunch.errors import SoftlaunchError
-from softlaunch.people.answering import Reply, answer, insist
-from softlaunch.people.approvers import Person
-from softlaunch.people.going_back import Wish, go_back
-from softlaunch.people.requests import DecisionRequest, RollbackRequest
-from softlaunch.release import StageKind, State
-from softlaunch.settings import Settings
+from softlaunch.approvals.deciding import Reply, answer, insist
+from softlaunch.approvals.requests import DecisionRequest, RollbackRequest
+from softlaunch.approvals.rollback import Wish, go_back
+from softlaunch.approvals.rules import Person
+from softlaunch.core.clock import utc_now
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.settings import Settings
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.lease import note_run
+from softlaunch.ledger.releases import read_release
+from softlaunch.policy.release import StageKind, State
+from softlaunch.releases.ending import Ended
+from softlaunch.releases.opening import ReleaseRequest, describe
+from softlaunch.releases.opening import open_release as open_in_ledger
 from softlaunch.store.database import Database
-from softlaunch.store.driving import note_run
 from softlaunch.store.migrate import open_database
-from softlaunch.store.releases import read_release
-from softlaunch.verdict import Outcome
 from softlaunch.wiring import build_driver
 
 DRIVER = "release flow"

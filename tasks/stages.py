@@ -4,16 +4,16 @@ from contextlib import nullcontext
 
 from prefect import get_run_logger, task
 
-from softlaunch.driving.drive import drive_stage
-from softlaunch.driving.driver import Progress
+from softlaunch.core.settings import Settings
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.releases import FencedError
+from softlaunch.releases.driver import Progress
+from softlaunch.releases.run import drive_stage
 from softlaunch.reports.wording import show_verdict
-from softlaunch.settings import Settings
-from softlaunch.store.releases import FencedError
-from softlaunch.verdict import Outcome
+from softlaunch.tasks.evals import evaluating
+from softlaunch.tasks.ledger import DRIVER, Standing, ledger
+from softlaunch.tasks.progress import shown_progress
 from softlaunch.wiring import build_driver
-from tasks.evals import evaluating
-from tasks.ledger import DRIVER, Standing, ledger
-from tasks.progress import shown_progress
 
 
 @task(task_run_name="Watch {stage.stage} of {stage.release_id}")

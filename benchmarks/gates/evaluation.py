@@ -22,14 +22,14 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from softlaunch.edges.telemetry.interface import Scope
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
-from softlaunch.gates.panel import Panel
+from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.telemetry import Scope
 from softlaunch.policy.model import EvalPolicy, Policy
-from softlaunch.release import Stage, plan
+from softlaunch.policy.release import Stage, plan
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from softlaunch.store.tables import GatewayRow
+from softlaunch.telemetry.request_log import RequestLogTelemetry
 
 _STEPS = (10_000, 100_000, 1_000_000, 10_000_000)
 _PAST = 3_000

@@ -7,12 +7,12 @@ from typing import ClassVar
 from benchmarks.gates import model
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.traffic import Look
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.verdict import Outcome, Role
+from softlaunch.gates.gate_set import Panel
 from softlaunch.gates.observations import Window
-from softlaunch.gates.panel import Panel
 from softlaunch.policy.model import EvalPolicy, GatePolicy, Metric, Policy, StagePolicy
-from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.release import plan
-from softlaunch.verdict import Outcome, Role
+from softlaunch.policy.release import plan
 
 _MINIMUM_REQUESTS = 20
 _NO_DEADLINE = 365 * 86_400.0

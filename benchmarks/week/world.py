@@ -10,22 +10,22 @@ import numpy as np
 from sqlalchemy import func, inspect, select, table
 from sqlmodel import Session
 
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.look import Evaluator, Eyes
-from softlaunch.edges.telemetry.interface import HISTORY_ROWS, Reading, Scope, Telemetry
+from softlaunch.catalog.records import record_variant
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.observations import Events, Observations, Units, Window
+from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry
+from softlaunch.ledger.lease import Transition, apply_transition
+from softlaunch.ledger.releases import Actor, Opening, open_release, read_release
+from softlaunch.ledger.routes import serving_to_json
+from softlaunch.ledger.stages import begin_stage
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.registry.ledger import record_variant
-from softlaunch.release import State
-from softlaunch.route import Serving
+from softlaunch.policy.release import State
+from softlaunch.policy.route import Serving
+from softlaunch.releases.driver import Driver
+from softlaunch.releases.observe import Evaluator, Eyes
 from softlaunch.store.database import Database
-from softlaunch.store.driving import Transition, apply_transition
-from softlaunch.store.releases import Actor, Opening, open_release, read_release
-from softlaunch.store.routes import serving_to_json
-from softlaunch.store.stages import begin_stage
 from softlaunch.store.tables import AppRow, RouteRow, StageRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 
 APP = "bot"
 BEGAN = datetime(2026, 3, 2, tzinfo=UTC)

@@ -5,8 +5,8 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from softlaunch.core.visible import visible
 from softlaunch.reports import wording
-from softlaunch.visible import visible
 
 
 def _shown(value: object) -> object:

@@ -3,8 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from softlaunch.notices.links import Links, is_address
-from softlaunch.reports.likeness import show_shadow
+from softlaunch.core.verdict import Met, Outcome
+from softlaunch.core.visible import one_line, visible
+from softlaunch.ledger.notices import IncidentKind
+from softlaunch.notify.links import Links, is_address
+from softlaunch.releases.views import ReleaseView, StageView
+from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.reports.wording import (
     evidence_unit,
     has_met,
@@ -18,10 +22,6 @@ from softlaunch.reports.wording import (
     show_moment,
     show_value,
 )
-from softlaunch.store.news import IncidentKind
-from softlaunch.verdict import Met, Outcome
-from softlaunch.views import ReleaseView, StageView
-from softlaunch.visible import one_line, visible
 
 _HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _MARKS = re.compile(r"[\\\[\]|`]")

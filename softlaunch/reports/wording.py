@@ -5,14 +5,14 @@ from datetime import datetime
 from decimal import Decimal
 from math import inf, isfinite, isinf
 
-from softlaunch.gates.plain import LATELY_MINUTES
-from softlaunch.limits import Limit
+from softlaunch.core.verdict import Interval, Met, Per, Verdict
+from softlaunch.gates.plain_figures import LATELY_MINUTES
+from softlaunch.ledger.exposure import Exposure
+from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
-from softlaunch.release import StageKind
-from softlaunch.store.exposure import Exposure
-from softlaunch.store.outcomes import StageOutcomes
-from softlaunch.verdict import Interval, Met, Per, Verdict
-from softlaunch.views import StageView
+from softlaunch.policy.release import StageKind
+from softlaunch.policy.stage_limits import Limit
+from softlaunch.releases.views import StageView
 
 LATELY = f"last {LATELY_MINUTES} min"
 _UNKNOWN = "not known yet"

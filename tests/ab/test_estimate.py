@@ -7,8 +7,8 @@ from scipy import stats
 from softlaunch.ab.analysis import planned_information
 from softlaunch.ab.estimate import ENOUGH, at_any_time, ratio, welch
 from softlaunch.ab.samples import Sample, sharpen
+from softlaunch.core.verdict import Interval
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.verdict import Interval
 
 RNG = np.random.default_rng
 

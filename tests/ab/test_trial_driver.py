@@ -5,23 +5,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ab.rows import write_traffic
-from builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, open_in, record_app, steps_of
 from sqlmodel import select
 
 from softlaunch.ab.opening import NothingMeasuredError, TrialRequest, open_trial
-from softlaunch.driving.driver import DRIVER_TTL, Driver
-from softlaunch.driving.ending import abort, roll_back
-from softlaunch.driving.opening import Changes, NothingChangesError
-from softlaunch.driving.orphans import Remedy
-from softlaunch.driving.reconcile import Reconciler
-from softlaunch.release import State
-from softlaunch.store.ab_looks import read_looks
+from softlaunch.ab.recorded_looks import read_looks
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.releases import Actor, FencedError, ReleaseLockedError, find_latest
+from softlaunch.ledger.stages import read_stages
+from softlaunch.policy.release import State
+from softlaunch.releases.driver import DRIVER_TTL, Driver
+from softlaunch.releases.ending import abort, roll_back
+from softlaunch.releases.opening import Changes, NothingChangesError
+from softlaunch.releases.orphans import Remedy
+from softlaunch.releases.reconcile import Reconciler
 from softlaunch.store.database import Database
-from softlaunch.store.releases import Actor, FencedError, ReleaseLockedError, find_latest
-from softlaunch.store.stages import read_stages
 from softlaunch.store.tables import IncidentRow, NoticeRow, ReleaseRow
-from softlaunch.verdict import Outcome
+from tests.ab.rows import write_traffic
+from tests.support.builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, open_in, record_app, steps_of
 
 SHORT = {"minimum_time": "150 s", "maximum_time": "300 s", "metrics": ["satisfaction"]}
 POLICY = make_policy(ab=SHORT, gates=[{"metric": "errors", "margin": "20 points"}])
@@ -220,7 +220,7 @@ class KilledError(BaseException):
 def _die_once_in_a_while(monkeypatch: pytest.MonkeyPatch, point: str) -> Callable[[], int]:
     """The first two calls at this point of a step end the driver, after what they do was done."""
     deaths = 0
-    for module in ("softlaunch.driving.driver", "softlaunch.driving.ending"):
+    for module in ("softlaunch.releases.driver", "softlaunch.releases.ending"):
         original = getattr(__import__(module, fromlist=["_"]), point, None)
         if original is None:
             continue

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import event
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.drive import drive
-from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
+from softlaunch.core.clock import utc_now
+from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.run import drive
 from softlaunch.store.database import Database
 from softlaunch.wiring import build_driver
 

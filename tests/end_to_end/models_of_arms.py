@@ -8,20 +8,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
-from builders import FakeEvaluator
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.look import Eyes
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
+from softlaunch.catalog.records import record_variant
+from softlaunch.core.clock import utc_now
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.ledger.releases import Actor, FencedError, Opening, open_release, read_release
+from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.model import Policy
-from softlaunch.registry.ledger import record_variant
-from softlaunch.route import Serving
+from softlaunch.policy.route import Serving
+from softlaunch.releases.driver import Driver
+from softlaunch.releases.observe import Eyes
 from softlaunch.store.database import Database
-from softlaunch.store.releases import Actor, FencedError, Opening, open_release, read_release
-from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, RouteRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.telemetry.request_log import RequestLogTelemetry
+from tests.support.builders import FakeEvaluator
 
 
 @contextmanager

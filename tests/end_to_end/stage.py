@@ -10,19 +10,19 @@ from typing import Any
 
 import orjson
 import yaml
-from providers import RunningProvider
-from servers import running_gateway
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.drive import drive
-from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
-from softlaunch.registry.apps import apply
-from softlaunch.rehearsal.cases import Case
-from softlaunch.rehearsal.traffic import Traffic, TrafficPlan
+from softlaunch.catalog.apps import apply
+from softlaunch.core.clock import utc_now
+from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.run import drive
+from softlaunch.releases.views import ReleaseView, read_view
+from softlaunch.simulator.cases import Case
+from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.views import ReleaseView, read_view
 from softlaunch.wiring import build_driver
+from tests.support.providers import RunningProvider
+from tests.support.servers import running_gateway
 
 APP = "bot"
 QUICK: dict[str, Any] = {

@@ -7,19 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from end_to_end.stage import APP, QUICK, Installation, installation, write_app
-from endpoints import Endpoint, Reply, running_endpoint
-from providers import running_provider
-from shadow.copied import trust_judge
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.drive import drive_stage
-from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
-from softlaunch.rehearsal.cases import Case
-from softlaunch.release import State
-from softlaunch.reports.likeness import show_shadow
-from softlaunch.verdict import Outcome
+from softlaunch.core.clock import utc_now
+from softlaunch.core.verdict import Outcome
+from softlaunch.policy.release import State
+from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.run import drive_stage
+from softlaunch.reports.similarity_words import show_shadow
+from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver
+from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.shadow.copied import trust_judge
+from tests.support.endpoints import Endpoint, Reply, running_endpoint
+from tests.support.providers import running_provider
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 

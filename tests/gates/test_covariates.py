@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from adjusting import begin_panel
 
+from softlaunch.core.verdict import Outcome
 from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.covariates import Regression
+from softlaunch.gates.gate_set import Panel
 from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
-from softlaunch.gates.panel import Panel
 from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.release import plan
-from softlaunch.verdict import Outcome
+from softlaunch.policy.release import plan
+from tests.support.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 SIZE, STREAMED = Adjustment.REQUEST_SIZE, Adjustment.STREAMED

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders import arm
 
+from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.rules import GateRule
 from softlaunch.policy.model import Metric
-from softlaunch.verdict import Outcome, Role
+from tests.support.builders import arm
 
 ALPHA = 0.1
 MARGINS = {Metric.ERRORS: 0.04, Metric.LATENCY: 0.25, Metric.COST: 0.25, Metric.SATISFACTION: 0.1}

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from adjusting import begin_panel
 
+from softlaunch.core.split import takes_candidate
+from softlaunch.core.verdict import Outcome
+from softlaunch.gates.gate_set import Panel
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.own_past import Baseline, Baselines, learn_before
-from softlaunch.gates.panel import Panel
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.release import plan
-from softlaunch.split import takes_candidate
-from softlaunch.verdict import Outcome
+from softlaunch.policy.release import plan
+from tests.support.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 HALF_ALIKE = np.sqrt(0.5)

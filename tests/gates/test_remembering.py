@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from builders import make_policy
 
+from softlaunch.gates.gate_set import Panel
 from softlaunch.gates.observations import Events, Window
-from softlaunch.gates.panel import Panel
 from softlaunch.gates.visits import ByUnit, VisitRule, Visits
 from softlaunch.policy.model import Metric
-from softlaunch.release import plan
+from softlaunch.policy.release import plan
+from tests.support.builders import make_policy
 
 POLICY = make_policy(
     gates=[

@@ -5,6 +5,8 @@ from math import inf
 
 import pytest
 
+from softlaunch.core.verdict import Interval, Outcome, Verdict
+from softlaunch.ledger.exposure import Exposure
 from softlaunch.reports.wording import (
     show_cost,
     show_duration,
@@ -16,8 +18,6 @@ from softlaunch.reports.wording import (
     show_value,
     show_verdict,
 )
-from softlaunch.store.exposure import Exposure
-from softlaunch.verdict import Interval, Outcome, Verdict
 
 
 @pytest.mark.parametrize(
