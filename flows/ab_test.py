@@ -16,7 +16,7 @@ def ab_test(request: TrialRequest) -> ledger.Standing:
     this run dies the test goes on: `reconcile` has it driven on from where the ledger says that it stands.
     """
     trial_id = ab_tests.open_trial(request)
-    token = ledger.take_over(trial_id)
+    token = ledger.acquire_lease(trial_id)
     stages.run_stage(ledger.standing(trial_id), token)
     notices.deliver()
     ended = ledger.standing(trial_id)

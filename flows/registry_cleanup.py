@@ -5,8 +5,8 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from softlaunch.core.approvals import Answer
 from softlaunch.flows.failures import told_plainly
-from softlaunch.releases.decision import Answer
 from softlaunch.tasks import cleanup, notices
 
 Switch = Annotated[bool, Field(title="Dry run", description="Only show what would be archived and deleted, and why.")]

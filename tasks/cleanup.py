@@ -8,12 +8,12 @@ from time import sleep
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
+from softlaunch.core.approvals import Answer
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.archives.opening import open_archive
 from softlaunch.ledger.approvals import OpenQuestion, read_settled
 from softlaunch.ledger.releases import Actor
-from softlaunch.releases.decision import Answer
 from softlaunch.reports.cleanup import plan_markdown
 from softlaunch.retention.approval import ApprovalNeededError, close_expired
 from softlaunch.retention.cleanup_run import Housekeeper, Plan

@@ -70,20 +70,20 @@ def open_release(request: ReleaseRequest) -> str:
 
 
 @task(task_run_name="Take over {release_id}")
-def take_over(release_id: str) -> int:
+def acquire_lease(release_id: str) -> int:
     """The right to drive a release, as a fencing token."""
     with ledger() as database:
-        token = build_driver(database, DRIVER).take_over(release_id)
+        token = build_driver(database, DRIVER).acquire_lease(release_id)
         with database.begin() as session:
             note_run(session, release_id, token, runtime.flow_run.id or "", runtime.flow_run.ui_url or "")
         return token
 
 
 @task(task_run_name="Let go of {release_id}")
-def let_go(release_id: str, token: int) -> None:
+def release_lease(release_id: str, token: int) -> None:
     """Give the right to drive back."""
     with ledger() as database:
-        build_driver(database, DRIVER).let_go(release_id, token)
+        build_driver(database, DRIVER).release_lease(release_id, token)
 
 
 def standing(release_id: str) -> Standing:

@@ -23,7 +23,8 @@ from softlaunch.policy.model import Metric, Policy
 from softlaunch.policy.release import State
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver
-from softlaunch.releases.observe import Evaluator, Eyes
+from softlaunch.releases.observe import Evaluator, ReleaseStrategy
+from softlaunch.releases.strategy import Strategies
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow, StageRow
 
@@ -178,15 +179,15 @@ class Plan:
 def drive_for(database: Database, release_id: str, plan: Plan) -> Iterator[Sample]:
     """Drive by the clock as planned, and measure on the way."""
     clock = Clock()
-    eyes = Eyes(Traffic(plan.requests, plan.users), NoEval())
-    driver = Driver(database, eyes, "benchmark", clock, timedelta(seconds=2 * plan.step_seconds))
-    token = driver.take_over(release_id)
+    strategies = Strategies(ReleaseStrategy(Traffic(plan.requests, plan.users), NoEval()))
+    driver = Driver(database, strategies, "benchmark", clock, timedelta(seconds=2 * plan.step_seconds))
+    token = driver.acquire_lease(release_id)
     steps = int(plan.seconds / plan.step_seconds)
     for step in range(1, steps + 1):
         clock.now += timedelta(seconds=plan.step_seconds)
         progress = driver.advance(release_id, token)
         if progress.over or progress.next_position != 1:
-            raise RuntimeError(f"the stage was to last: {progress.told}")
+            raise RuntimeError(f"the stage was to last: {progress.message}")
         if step % (steps // plan.samples) == 0:
             yield _sample(database, release_id, step, step * plan.step_seconds / 86400)
 

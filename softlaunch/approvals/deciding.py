@@ -11,6 +11,7 @@ from sqlmodel import Session, select
 
 from softlaunch.approvals.rules import Person, Ruling, known_as, people_needed, refusal, weigh
 from softlaunch.approvals.subjects import Matter, in_force, matter_of, of_release
+from softlaunch.core.approvals import Answer
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.ledger.approvals import (
     OpenQuestion,
@@ -24,7 +25,6 @@ from softlaunch.ledger.approvals import (
 from softlaunch.ledger.notices import Event, tell
 from softlaunch.ledger.releases import find_latest, read_release
 from softlaunch.policy.release import State
-from softlaunch.releases.decision import Answer
 from softlaunch.releases.ending import roll_back
 from softlaunch.store.tables import ApprovalRow, VoteRow
 

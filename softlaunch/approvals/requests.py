@@ -4,9 +4,9 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from softlaunch.core.approvals import Answer
 from softlaunch.core.variant import Name
 from softlaunch.ledger.releases import Actor
-from softlaunch.releases.decision import Answer
 
 
 class Decision(StrEnum):

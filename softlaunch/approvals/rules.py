@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from softlaunch.core.approvals import Answer
 from softlaunch.ledger.releases import Actor
 from softlaunch.policy.model import AtDeadline, OnInconclusive, Policy
 from softlaunch.policy.release import asks_somebody_else
-from softlaunch.releases.decision import Answer
 
 
 @dataclass(frozen=True, slots=True)

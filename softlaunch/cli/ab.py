@@ -149,7 +149,7 @@ def _drive_here(database: "Database", request: "TrialRequest") -> str:
     from softlaunch.ab.planning import planned_duration
     from softlaunch.core.clock import utc_now
     from softlaunch.core.settings import Settings
-    from softlaunch.releases.run import drive
+    from softlaunch.releases.controller import Controller
     from softlaunch.wiring import build_driver
 
     now = utc_now()
@@ -160,13 +160,12 @@ def _drive_here(database: "Database", request: "TrialRequest") -> str:
         style="dim",
         soft_wrap=True,
     )
-    drive(
+    Controller(
         build_driver(database, "command line"),
-        trial_id,
         Settings().poll_seconds,
-        tell=lambda progress: errors.print(progress.told, style="dim", markup=False, soft_wrap=True),
-        complain=lambda text: errors.print(text, style="yellow", markup=False),
-    )
+        report=lambda progress: errors.print(progress.message, style="dim", markup=False, soft_wrap=True),
+        warn=lambda text: errors.print(text, style="yellow", markup=False),
+    ).run(trial_id)
     return trial_id
 
 

@@ -12,11 +12,12 @@ from softlaunch.ab.power import MetricPlan, TrialPlan
 from softlaunch.ab.views import TrialView
 from softlaunch.cli.output import console, print_table
 from softlaunch.cli.verdicts import verdict_table
+from softlaunch.core.formatting import show_duration, show_moment, show_value
 from softlaunch.core.verdict import Interval
 from softlaunch.core.visible import one_line
+from softlaunch.releases.wording import evidence_unit
 from softlaunch.reports.ab_page import saving_means, trial_title
 from softlaunch.reports.change_words import unit_of
-from softlaunch.reports.wording import evidence_unit, show_duration, show_moment, show_value
 
 _NEVER = "never at this traffic"
 

@@ -13,11 +13,11 @@ from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
+from softlaunch.core.approvals import Answer
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.archives.interface import ThawingError
 from softlaunch.integrations.archives.opening import open_archive
-from softlaunch.releases.decision import Answer
 from softlaunch.retention.approval import ApprovalNeededError
 from softlaunch.retention.cleanup_run import Done, Housekeeper, Plan
 from softlaunch.retention.restore import list_archived, restore

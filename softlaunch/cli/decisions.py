@@ -11,9 +11,9 @@ from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, print_json
+from softlaunch.core.approvals import Answer
 from softlaunch.core.clock import utc_now
 from softlaunch.ledger.gateways import wait_for_gateways
-from softlaunch.releases.decision import Answer
 from softlaunch.releases.ending import Ended
 from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import find_damage

@@ -91,7 +91,7 @@ def _age(text: str) -> float:
 
 def _follow(evaluation: "RegressionEval", order: "EvalOrder", *, quiet: bool) -> "EvalProgress":
     """Work until there is a report, with a bar that says what was spent so far."""
-    from softlaunch.reports.wording import show_cost
+    from softlaunch.core.formatting import show_cost
 
     columns = (
         TextColumn("{task.description}", markup=False),

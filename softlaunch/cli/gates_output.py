@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from softlaunch.cli.output import console, print_json, print_table
+from softlaunch.core.formatting import show_duration, show_harm, show_interval, show_value
 from softlaunch.core.verdict import Met, Per, Role, Verdict
 from softlaunch.forecast.replay.files import SampleFile
 from softlaunch.forecast.replay.replay import Judged, Replayed
 from softlaunch.gates.plain_figures import LATELY_MINUTES, harm_met
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
-from softlaunch.reports.wording import show_duration, show_harm, show_interval, show_value
 
 _Cells = tuple[object, ...]
 

@@ -15,7 +15,7 @@ from softlaunch.ledger.incidents import Recorded, close_incident, list_incidents
 from softlaunch.ledger.notices import IncidentKind
 from softlaunch.notify.links import Links
 from softlaunch.notify.runbooks import read_runbook
-from softlaunch.reports.wording import verdict_facts
+from softlaunch.releases.wording import verdict_facts
 
 Number = Annotated[int, typer.Argument(help="The incident's number, as the list shows it.")]
 

@@ -20,8 +20,8 @@ from softlaunch.core.verdict import Outcome
 from softlaunch.core.visible import one_line, visible
 from softlaunch.ledger.releases import find_live
 from softlaunch.releases.views import ReleaseView, StageView, read_view
+from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_limits
 from softlaunch.reports.similarity_words import show_shadow
-from softlaunch.reports.wording import evidence_unit, outcome_rows, show_counts, show_limits
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
 

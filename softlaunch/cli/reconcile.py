@@ -42,7 +42,7 @@ def reconcile(
     ] = 0.0,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Go on with releases that nobody drives.
+    """Go on with releases that nobody controllers.
 
     Each is driven to its end in this process, or ended: rolled back where its policy says so, or where its run was
     cancelled in the Prefect that PREFECT_API_URL names. Gateways that don't follow a rollback are told of, and
@@ -59,7 +59,7 @@ def reconcile(
             settled.look_at_providers()
             if not json:
                 _say_found(found)
-            settled.drives.wait()
+            settled.controllers.wait()
         _conclude(database, found, json)
 
 
@@ -67,7 +67,8 @@ class _Settled:
     """A reconciler and the releases that it drives on."""
 
     def __init__(self, database: Database, patience: float, *, quiet: bool) -> None:
-        from softlaunch.releases.resume import Drives
+        from softlaunch.releases.controller import Controller
+        from softlaunch.releases.controllers import Controllers
         from softlaunch.wiring import build_driver
 
         settings = Settings()
@@ -79,27 +80,28 @@ class _Settled:
         self._reconciler = Reconciler(database, by, ttl, cancelled=self._cancelled)
         self._losses = LossWatch(database, counters_folder(database, settings.home))
         self._prefect_silent = False
-        self.drives = Drives(
+        controller = Controller(
             build_driver(database, "reconcile"),
             settings.poll_seconds,
-            tell=lambda progress: None if quiet else _say(f"{progress.release_id} {progress.stage}: {progress.told}."),
-            say=_complain,
+            report=lambda step: None if quiet else _say(f"{step.release_id} {step.stage}: {step.message}."),
+            warn=_warn,
         )
+        self.controllers = Controllers(controller)
 
     def look(self) -> tuple[Finding, ...]:
         """One pass; what is to be resumed is under way when this returns."""
         found = self._reconciler.run(self._patience)
         for loss in self._losses.look(utc_now().timestamp()):
-            _complain(f"{loss.sentence}.")
+            _warn(f"{loss.sentence}.")
         self._tell(watch_rollbacks(self._database, utc_now()))
         for finding in found:
             if finding.remedy is Remedy.RESUME:
-                self.drives.begin(finding.release_id)
+                self.controllers.begin(finding.release_id)
         ended = [finding.cancelled_run for finding in found if finding.cancelled_run]
         if ended:
             from softlaunch.tasks.runs import show_cancelled
 
-            show_cancelled(ended, _complain)
+            show_cancelled(ended, _warn)
         return found
 
     def look_at_providers(self) -> None:
@@ -109,7 +111,7 @@ class _Settled:
     def _tell(self, changes: list[tuple[str, bool]]) -> None:
         for sentence, worse in changes:
             if worse:
-                _complain(sentence)
+                _warn(sentence)
             elif not self._quiet:
                 _say(sentence)
 
@@ -122,7 +124,7 @@ class _Settled:
         problems: list[str] = []
         found = cancelled_runs(runs, problems.append)
         if problems and not self._prefect_silent:
-            _complain(f"{problems[0]}; those that nobody drives are resumed")
+            _warn(f"{problems[0]}; those that nobody drives are resumed")
         self._prefect_silent = bool(problems)
         return found
 
@@ -135,17 +137,17 @@ def _stay(database: Database, every: float, patience: float) -> None:
     settled = _Settled(database, patience, quiet=False)
     _say(f"Looking for releases that nobody drives every {every:g} s.")
     unreachable = False
-    with delivering(database, _print), ModelUpkeep(database, _say, _complain):
+    with delivering(database, _print), ModelUpkeep(database, _say, _warn):
         while not over.is_set():
             try:
                 _say_found(settled.look(), quiet=True)
                 unreachable = False
             except SQLAlchemyError as error:
                 if not unreachable:
-                    _complain(f"{describe_fault(error)}; trying on")
+                    _warn(f"{describe_fault(error)}; trying on")
                 unreachable = True
             over.wait(every)
-    settled.drives.stop()
+    settled.controllers.stop()
 
 
 def _say_found(found: tuple[Finding, ...], *, quiet: bool = False) -> None:
@@ -188,5 +190,5 @@ def _print(line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _complain(text: str) -> None:
+def _warn(text: str) -> None:
     errors.print(f"softlaunch: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -24,8 +24,8 @@ from softlaunch.ledger.releases import find_opened_from, read_release
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release
+from softlaunch.releases.controller import Controller
 from softlaunch.releases.opening import ReleaseRequest, check_request, find_to_continue, open_release
-from softlaunch.releases.run import drive
 from softlaunch.store.database import Database
 from softlaunch.wiring import build_driver
 
@@ -86,7 +86,7 @@ def launch_release(request: ReleaseRequest) -> None:
 def resume_release(release: Release, *, quiet: bool) -> None:
     """Drive a live release on in this process; raises FencedError while somebody else drives it."""
     with ledger() as database, _shown(database, release.app, release.id, quiet=quiet):
-        drive(build_driver(database, "command line"), release.id, Settings().poll_seconds, lambda _: None, _complain)
+        Controller(build_driver(database, "command line"), Settings().poll_seconds, warn=_warn).run(release.id)
 
 
 def _drive_here(request: ReleaseRequest, *, quiet: bool) -> str:
@@ -97,11 +97,11 @@ def _drive_here(request: ReleaseRequest, *, quiet: bool) -> str:
             poll_seconds = Settings().poll_seconds
             if request.emergency:
                 poll_seconds = min(poll_seconds, _EMERGENCY_POLL_SECONDS)
-            drive(driver, release_id, poll_seconds, lambda _: None, _complain)
+            Controller(driver, poll_seconds, warn=_warn).run(release_id)
         return release_id
 
 
-def _complain(text: str) -> None:
+def _warn(text: str) -> None:
     errors.print(text, style="yellow", markup=False)
 
 

@@ -7,9 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from softlaunch.cli.output import console
+from softlaunch.core.formatting import show_pair
 from softlaunch.core.verdict import Met, Outcome, Verdict
 from softlaunch.core.visible import one_line
-from softlaunch.reports.wording import LATELY, has_met, show_estimate, show_pair
+from softlaunch.releases.wording import LATELY, has_met, show_estimate
 
 _COLOURS = {
     Outcome.PASS: "green",

@@ -8,12 +8,12 @@ from sqlmodel import Session
 from softlaunch.approvals.deciding import Answered, Reply, record_vote
 from softlaunch.approvals.rules import Person, Ruling, refusal
 from softlaunch.approvals.subjects import Matter
+from softlaunch.core.approvals import Answer
 from softlaunch.drift.judgement import Step
 from softlaunch.drift.next_step import by_hand
 from softlaunch.drift.runs import DriftRun, find_baseline, latest_check, read_run
 from softlaunch.ledger.notices import IncidentKind, open_keys
 from softlaunch.policy.model import Policy
-from softlaunch.releases.decision import Answer
 from softlaunch.store.tables import AppRow
 
 _NOTHING = "Nothing was started: "

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from softlaunch.core.formatting import show_duration, show_harm
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.plans import GatePlan, StagePlan
 from softlaunch.forecast.stage_clock import StageClock
 from softlaunch.forecast.traffic import option_for
 from softlaunch.forecast.unit_gates import BookOutlook, Outlook
-from softlaunch.reports.wording import show_duration, show_harm
 
 _LIKELY = 0.5
 _WIDER = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)

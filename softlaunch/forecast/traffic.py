@@ -7,6 +7,7 @@ import numpy as np
 from scipy.stats import beta, norm
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.formatting import show_duration
 from softlaunch.core.verdict import Per
 from softlaunch.forecast.adjusted import adjusted_visits
 from softlaunch.forecast.first_visits import FirstVisits
@@ -25,7 +26,6 @@ from softlaunch.gates.visits import VisitRule
 from softlaunch.ledger.traffic_rate import TrafficRate, read_scores, read_traffic_rate
 from softlaunch.policy.gating import GatePolicy
 from softlaunch.policy.model import RATED_METRICS, Metric
-from softlaunch.reports.wording import show_duration
 from softlaunch.store.database import Database
 
 _STATED = 4000  # values that stand for a stated distribution

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from math import isfinite, prod
 from typing import Any
 
+from softlaunch.core.formatting import show_duration, show_harm
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.plans import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
 from softlaunch.forecast.user_habits import Habits
 from softlaunch.policy.model import Metric
-from softlaunch.reports.wording import show_duration, show_harm
 
 _MANY = 10**12
 

@@ -23,7 +23,7 @@ _SPLIT_ALPHA = 0.001
 
 
 @dataclass(slots=True)
-class Panel:
+class GateSet:
     """The gates of a stage, and what the traffic itself looked like.
 
     `gates` judge whether a candidate passes. Where requests of a unit can be told apart, they see each unit's first
@@ -224,7 +224,7 @@ class Panel:
         logged = max(logged, sum(self.logged))
         if self.dropped > _TOLERATED_DROPS * (logged + self.dropped):
             return f"the request log lost {self.dropped} requests in this stage"
-        return split_doubt(self.split, self.stage.candidate_share)
+        return split_error(self.split, self.stage.candidate_share)
 
     def dump(self) -> dict[str, Any]:
         """The panel's state as JSON values."""
@@ -275,7 +275,7 @@ def _adjusted(adjustments: Adjustments, policy: Policy, past: Events, history: W
     return adjustments.for_history(policy.gates, past, began).adjust(history)
 
 
-def split_doubt(split: tuple[int, int], share: float) -> str | None:
+def split_error(split: tuple[int, int], share: float) -> str | None:
     """Why units that fell on candidate and stable can't have been split by this share; None when they can."""
     candidate, stable = split
     if split_evidence(candidate, stable, share) < -math.log(_SPLIT_ALPHA):

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.approvals import Answer, Question
 from softlaunch.core.errors import NotFoundError
 from softlaunch.ledger.notices import Event, tell
-from softlaunch.releases.decision import Answer, Question
 from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow
 
 

@@ -2,32 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from softlaunch.core.approvals import Answer, Question
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.policy.model import AtDeadline, OnInconclusive
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
-
-
-class Question(StrEnum):
-    """What a person can be asked: about a release, or about a large cleanup of the registry."""
-
-    REVIEW_EVAL = "review_eval"
-    ENTER_STAGE = "enter_stage"
-    DEADLINE = "deadline"
-    CLEANUP = "cleanup"
-
-
-class Answer(StrEnum):
-    """How a question to a person stands."""
-
-    PENDING = "pending"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-    EXPIRED = "expired"
-    WITHDRAWN = "withdrawn"
-    """The release went on, or ended, before anybody answered."""
 
 
 @dataclass(frozen=True, slots=True)

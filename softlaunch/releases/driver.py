@@ -1,7 +1,7 @@
-"""Driving a release: `advance` reads the ledger, does at most one idempotent thing, and writes by compare-and-set.
+"""The driver of a release: a step reads the ledger, does at most one idempotent thing, and writes by compare-and-set.
 
 Any process may drive. Whoever holds the newest fencing token can write, everybody else's writes are refused; a driver
-may die at any instant, and the next one goes on from the ledger.
+may die at any instant, and the next one resumes from the ledger.
 """
 
 from collections.abc import Callable
@@ -10,8 +10,6 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
-from softlaunch.ab.decision import decide_trial
-from softlaunch.ab.recorded_looks import keep_look
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.ledger.approvals import OpenQuestion, ask, close_questions, read_answers
@@ -31,11 +29,11 @@ from softlaunch.ledger.stages import (
     record_verdicts,
     units_in,
 )
-from softlaunch.policy.release import Kind, Release, StageKind, State
+from softlaunch.policy.release import Release, StageKind, State
 from softlaunch.releases.conditions import examine
-from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot, decide
+from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot
 from softlaunch.releases.ending import end_release
-from softlaunch.releases.observe import Eyes, Look
+from softlaunch.releases.strategy import Observation, Strategies, Strategy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import BreakerTripRow
 
@@ -51,7 +49,7 @@ class Progress:
     state: State
     position: int
     stage: str
-    told: str
+    message: str
     verdicts: tuple[Verdict, ...]
     requests: tuple[int, int]
     exposed: int
@@ -70,20 +68,22 @@ class Driver:
     """Advances releases. `holder` names the driver to people."""
 
     database: Database
-    eyes: Eyes
+    strategies: Strategies
     holder: str
     clock: Callable[[], datetime] = field(default=utc_now)
     ttl: timedelta = DRIVER_TTL
     guard: Guard | None = None
 
-    def take_over(self, release_id: str) -> int:
-        """The right to drive; raises FencedError when it is somebody else's or the release is over."""
+    def acquire_lease(self, release_id: str) -> int:
+        """Acquire the right to drive: returns the fencing token. Raises FencedError when somebody else drives, or the
+        release is over.
+        """
         with self.database.begin() as session:
             return claim(session, release_id, self.holder, self.ttl, self.clock())
 
-    def let_go(self, release_id: str, token: int) -> None:
+    def release_lease(self, release_id: str, token: int) -> None:
         """Let the next driver begin at once."""
-        self.eyes.live.forget(release_id)
+        self.strategies.forget(release_id)
         with self.database.begin() as session:
             release_claim(session, release_id, token, self.clock())
 
@@ -99,35 +99,30 @@ class Driver:
             renew(session, release_id, token, self.ttl, now)
             records = read_stages(session, release_id)
         record = records[release.position]
-        look = self._look(release, record, now)
+        strategy = self.strategies.of(release)
+        observation = _observe(strategy, release, record, now)
         with self.database.begin() as session:
             now = self.clock()
             renew(session, release_id, token, self.ttl, now)
             if release.state is not State.PENDING:
                 record = note_look(session, release_id, release.position, self.ttl.total_seconds(), now)
-            snapshot = _snapshot(session, release, record, look, now)
-            is_trial = release.kind is Kind.AB_TEST
-            action = decide_trial(snapshot, look.trial) if is_trial else decide(snapshot)
-            return self._write(session, snapshot, look, action, token)
+            snapshot = _snapshot(session, release, record, observation, now)
+            if release.state is not State.PENDING and observation.has_data:
+                keep_evidence(session, release.id, release.position, observation.evidence)
+                strategy.record(session, release, observation)
+            return self._write(session, snapshot, observation, strategy.decide(snapshot, observation), token)
 
-    def _look(self, release: Release, record: StageRecord, now: datetime) -> Look:
-        if release.state is State.PENDING:
-            return Look(None, {}, "opened")
-        return self.eyes.look(release, record, now)
-
-    def _write(self, session: Session, snapshot: Snapshot, look: Look, action: Action, token: int) -> Progress:
-        """Write a step in one transaction: evidence, verdicts, the action, and the beat that gateways wait for."""
+    def _write(
+        self, session: Session, snapshot: Snapshot, observation: Observation, action: Action, token: int
+    ) -> Progress:
+        """Write what a step came to: verdicts, alerts, the action, and the beat that gateways wait for."""
         release, now = snapshot.release, snapshot.now
         actor = Actor(self.holder, "driver")
-        if release.state is not State.PENDING and look.watched:
-            keep_evidence(session, release.id, release.position, look.evidence)
-            if look.trial is not None:
-                keep_look(session, release.id, look.trial)
         leaves = isinstance(action, Enter | End)
-        changed = record_verdicts(session, release.id, release.position, look.verdicts or (), now, final=leaves)
-        _make_aware(session, snapshot, look)
-        told, news = _act(session, snapshot, action, actor, token)
-        if look.watched and not isinstance(action, End):
+        changed = record_verdicts(session, release.id, release.position, observation.verdicts or (), now, final=leaves)
+        _raise_alerts(session, snapshot, observation)
+        message, is_news = _act(session, snapshot, action, actor, token)
+        if observation.has_data and not isinstance(action, End):
             beat(session, release.id, token)
         after = read_release(session, release.id)
         return Progress(
@@ -135,14 +130,20 @@ class Driver:
             state=after.state,
             position=release.position,
             stage="opened" if release.state is State.PENDING else release.stage.name,
-            told=told,
-            verdicts=look.verdicts or (),
-            requests=look.requests,
-            exposed=look.exposed,
-            changed=bool(changed) or news,
+            message=message,
+            verdicts=observation.verdicts or (),
+            requests=observation.requests,
+            exposed=observation.exposed,
+            changed=bool(changed) or is_news,
             next_position=after.position,
             outcome=after.outcome,
         )
+
+
+def _observe(strategy: Strategy, release: Release, record: StageRecord, now: datetime) -> Observation:
+    if release.state is State.PENDING:
+        return Observation(None, {}, "opened")
+    return strategy.observe(release, record, now)
 
 
 def _finished(release: Release) -> Progress:
@@ -151,7 +152,7 @@ def _finished(release: Release) -> Progress:
         state=release.state,
         position=release.position,
         stage=release.stage.name,
-        told=release.reason,
+        message=release.reason,
         verdicts=(),
         requests=(0, 0),
         exposed=0,
@@ -161,7 +162,9 @@ def _finished(release: Release) -> Progress:
     )
 
 
-def _snapshot(session: Session, release: Release, record: StageRecord, look: Look, now: datetime) -> Snapshot:
+def _snapshot(
+    session: Session, release: Release, record: StageRecord, observation: Observation, now: datetime
+) -> Snapshot:
     return Snapshot(
         release=release,
         now=now,
@@ -170,27 +173,27 @@ def _snapshot(session: Session, release: Release, record: StageRecord, look: Loo
         deadline_requests=record.deadline_requests,
         deadline_units=record.deadline_units,
         skipped_seconds=record.skipped_seconds,
-        verdicts=look.verdicts,
-        progress=look.progress,
-        requests=look.requests,
-        units=units_in(look.evidence),
+        verdicts=observation.verdicts,
+        progress=observation.progress,
+        requests=observation.requests,
+        units=units_in(observation.evidence),
         trip=_trip(session, release),
         answers=read_answers(session, release.id, release.position, now),
     )
 
 
-def _make_aware(session: Session, snapshot: Snapshot, look: Look) -> None:
+def _raise_alerts(session: Session, snapshot: Snapshot, observation: Observation) -> None:
     """Open incidents for what is wrong in this step, and resolve those whose reason is gone."""
     release = snapshot.release
     if release.state is State.PENDING:
         return
     held = open_keys(session, release.app)
-    for symptom in examine(snapshot, look):
-        if symptom.present:
-            incident = Incident(symptom.kind, release.app, release.id, symptom.key, symptom.summary, symptom.evidence)
+    for found in examine(snapshot, observation):
+        if found.present:
+            incident = Incident(found.kind, release.app, release.id, found.key, found.summary, found.evidence)
             open_incident(session, incident, snapshot.now)
-        elif symptom.key in held:
-            resolve_incident(session, symptom.key, "softlaunch", symptom.summary, snapshot.now)
+        elif found.key in held:
+            resolve_incident(session, found.key, "softlaunch", found.summary, snapshot.now)
 
 
 def _trip(session: Session, release: Release) -> str | None:
@@ -199,7 +202,7 @@ def _trip(session: Session, release: Release) -> str | None:
 
 
 def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, token: int) -> tuple[str, bool]:
-    """Carry an action out; returns what to tell, and whether it is news."""
+    """Carry an action out; returns a message, and whether it is news."""
     release, now = snapshot.release, snapshot.now
     match action:
         case Hold(reason):
@@ -208,8 +211,8 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
             expires = now + timedelta(seconds=release.policy.approval.timeout)
             asked = ask(session, OpenQuestion(release.id, release.position, question, text, expires), now)
             if asked is not None:
-                told = f"{release.title}: {text}"
-                tell(session, release.app, release.id, told, now, Event.ASKED, {"approval": asked})
+                message = f"{release.title}: {text}"
+                tell(session, release.app, release.id, message, now, Event.ASKED, {"approval": asked})
             return text, True
         case Extend(deadlines, reason):
             extend_stage(session, release.id, release.position, deadlines)
@@ -219,8 +222,8 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
             _enter(session, snapshot, action, actor, token)
             return action.reason, True
         case End():
-            culprit = next((verdict for verdict in snapshot.verdicts or () if verdict.gate == action.gate), None)
-            end_release(session, release, action, actor, now, token=token, culprit=culprit)
+            failing = next((verdict for verdict in snapshot.verdicts or () if verdict.gate == action.gate), None)
+            end_release(session, release, action, actor, now, token=token, culprit=failing)
             return action.reason, True
 
 

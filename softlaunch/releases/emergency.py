@@ -1,6 +1,6 @@
 """Emergency releases: stable doesn't answer, so the candidate is judged by its own answers, with no comparison.
 
-Whether stable really fails is looked at before one begins; `EmergencyWatch` then looks at its stages.
+Whether stable really fails is looked at before one begins; `EmergencyStrategy` then observes its stages.
 """
 
 import asyncio
@@ -29,7 +29,8 @@ from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.release import Release, StageKind
-from softlaunch.releases.observe import Look
+from softlaunch.releases.decision import Action, Snapshot, decide
+from softlaunch.releases.strategy import Observation
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow, VariantRow
 
@@ -48,14 +49,14 @@ AskModels = Callable[[Sequence[ModelVersion]], Sequence[Probed]]
 
 
 @dataclass(frozen=True, slots=True)
-class StableLook:
+class StableState:
     """Whether stable fails, and by what that is known, in words."""
 
     failing: bool
     told: str
 
 
-def look_at_stable(database: Database, app: str, now: datetime, ask: AskModels = probe) -> StableLook:
+def check_stable(database: Database, app: str, now: datetime, ask: AskModels = probe) -> StableState:
     """Whether an app's stable fails: by users' answers of the last minutes, the open incident, or its endpoint.
 
     The endpoint is asked only where the request log can't tell.
@@ -67,14 +68,14 @@ def look_at_stable(database: Database, app: str, now: datetime, ask: AskModels =
         lately, within = _lately(session, app, stable.digest, now)
     shown = f"{lately.failed} of {lately.count} answers of stable failed within the last {within}"
     if lately.count >= _ENOUGH and lately.failed_share >= _FAILING:
-        return StableLook(failing=True, told=shown)
+        return StableState(failing=True, told=shown)
     if lately.count >= _ENOUGH and lately.failed_share <= _WELL:
-        return StableLook(failing=False, told=shown)
+        return StableState(failing=False, told=shown)
     (asked,) = ask([stable.model])
     said = asked.sentence if lately.count < _ENOUGH else f"{shown}; {asked.sentence}"
     if is_down and (asked.problem is not None or lately.count >= _ENOUGH):
-        return StableLook(failing=True, told=f"the incident provider_down is open; {said}")
-    return StableLook(asked.problem is not None and asked.asked, said)
+        return StableState(failing=True, told=f"the incident provider_down is open; {said}")
+    return StableState(asked.problem is not None and asked.asked, said)
 
 
 def _lately(session: Session, app: str, digest: str, now: datetime) -> tuple[Answers, str]:
@@ -170,15 +171,15 @@ async def _ask_all(variant: Variant, requests: Sequence[Request]) -> list[str | 
 
 
 @dataclass(slots=True)
-class EmergencyWatch:
-    """Looks at the stages of emergency releases: users' answers of the candidate, and its answers to probes."""
+class EmergencyStrategy:
+    """Emergency releases, judged by the candidate alone: users' answers of the candidate, and its answers to probes."""
 
     database: Database
     asks: Asks = field(default_factory=CandidateProbes)
     ticks: Callable[[], float] = monotonic
     _begun: dict[str, float] = field(default_factory=dict)
 
-    def look(self, release: Release, record: StageRecord, now: datetime) -> Look:
+    def observe(self, release: Release, record: StageRecord, now: datetime) -> Observation:
         """What the candidate answered in this stage so far, and the verdict on it."""
         entered = record.entered_at or now
         with self.database.read() as session:
@@ -188,7 +189,7 @@ class EmergencyWatch:
         needed = release.stage.minimum_requests
         together = users.plus(probes)
         verdict = judge(together, needed, release.policy.emergency, problem)
-        self._go_on(release, needed - together.good)
+        self._ask_again(release, needed - together.good)
         evidence = {
             "requests": [together.count, 0],
             "exposed": users.count,
@@ -196,7 +197,7 @@ class EmergencyWatch:
             "problem": problem,
             "until": now.timestamp(),
         }
-        return Look(
+        return Observation(
             (verdict,),
             evidence,
             verdict.reason,
@@ -206,6 +207,17 @@ class EmergencyWatch:
             stable_lately=lately,
         )
 
+    def decide(self, snapshot: Snapshot, observation: Observation) -> Action:  # noqa: ARG002  (the snapshot holds it)
+        """See Strategy."""
+        return decide(snapshot)
+
+    def record(self, session: Session, release: Release, observation: Observation) -> None:
+        """See Strategy; the evidence is all there is."""
+
+    def forget(self, release_id: str) -> None:
+        """See Strategy."""
+        self._begun.pop(release_id, None)
+
     def _probed(self, release: Release, record: StageRecord) -> tuple[Answers, str]:
         """The probes of this stage so far, and what was wrong last."""
         ended = self.asks.collect(release)
@@ -214,7 +226,7 @@ class EmergencyWatch:
         found = held.plus(Answers(len(ended) - len(problems), len(problems)))
         return found, (problems or [record.evidence.get("problem", "")])[-1]
 
-    def _go_on(self, release: Release, lacking: int) -> None:
+    def _ask_again(self, release: Release, lacking: int) -> None:
         """Ask again where answers are lacking, and now and then while a person is waited for."""
         passed = self.ticks() - self._begun.get(release.id, float("-inf"))
         if passed < (_PROBE_EVERY_SECONDS if lacking > 0 else _WAITING_SECONDS):

@@ -23,7 +23,7 @@ from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.policy.release import Kind
 from softlaunch.policy.route import Serving
-from softlaunch.releases.emergency import look_at_stable
+from softlaunch.releases.emergency import check_stable
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
 
@@ -180,7 +180,7 @@ def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> st
         return ""
     with database.read() as session:
         check_app(session, request.app)
-    stable = look_at_stable(database, request.app, now)
+    stable = check_stable(database, request.app, now)
     if stable.failing:
         return "; ".join(part for part in (request.reason, stable.told) if part)
     if request.even_though_stable_answers and request.reason:

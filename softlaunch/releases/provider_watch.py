@@ -9,7 +9,7 @@ from sqlmodel import Session, col
 from softlaunch.ledger.notices import Incident, open_incident, open_keys, resolve_incident
 from softlaunch.ledger.outcomes import stable_since
 from softlaunch.policy.release import State
-from softlaunch.releases.conditions import ENOUGH_ANSWERS, Symptom, examine_provider
+from softlaunch.releases.conditions import ENOUGH_ANSWERS, Condition, examine_provider
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow, RouteRow
 
@@ -23,14 +23,14 @@ def watch_providers(database: Database, now: datetime) -> list[tuple[str, bool]]
     with database.read() as session:
         found = list(_examine(session, now))
         held = {key for app in {app for app, _ in found} for key in open_keys(session, app)}
-    worth = [(app, symptom) for app, symptom in found if symptom.present or symptom.key in held]
+    worth = [(app, condition) for app, condition in found if condition.present or condition.key in held]
     if not worth:
         return []
     with database.begin() as session:
-        return [told for app, symptom in worth for told in _note(session, app, symptom, now)]
+        return [told for app, condition in worth for told in _note(session, app, condition, now)]
 
 
-def _examine(session: Session, now: datetime) -> Iterator[tuple[str, Symptom]]:
+def _examine(session: Session, now: datetime) -> Iterator[tuple[str, Condition]]:
     driven = and_(col(ReleaseRow.state).in_(_LOOKED_AT), col(ReleaseRow.driver_expires_at) > now)
     watched = select(col(ReleaseRow.live_app)).where(col(ReleaseRow.live_app).is_not(None), driven)
     for (route,) in session.execute(select(RouteRow).where(col(RouteRow.app).not_in(watched)).order_by(RouteRow.app)):
@@ -39,16 +39,18 @@ def _examine(session: Session, now: datetime) -> Iterator[tuple[str, Symptom]]:
             lately = stable_since(session, route.app, route.release_id, route.stage, since)
             if sum(lately.values()) >= ENOUGH_ANSWERS:
                 within = "minute" if minutes == 1 else f"{minutes} minutes"
-                symptom = examine_provider(route.app, lately, f"within the last {within}")
-                if symptom is not None:
-                    yield route.app, symptom
+                condition = examine_provider(route.app, lately, f"within the last {within}")
+                if condition is not None:
+                    yield route.app, condition
                 break
 
 
-def _note(session: Session, app: str, symptom: Symptom, now: datetime) -> Iterator[tuple[str, bool]]:
-    """Write what a symptom comes to; yields it where it is news."""
-    if not symptom.present:
-        if resolve_incident(session, symptom.key, "softlaunch", symptom.summary, now):
-            yield symptom.summary, False
-    elif open_incident(session, Incident(symptom.kind, app, None, symptom.key, symptom.summary, symptom.evidence), now):
-        yield symptom.summary, True
+def _note(session: Session, app: str, condition: Condition, now: datetime) -> Iterator[tuple[str, bool]]:
+    """Write what a condition comes to; yields it where it is news."""
+    if not condition.present:
+        if resolve_incident(session, condition.key, "softlaunch", condition.summary, now):
+            yield condition.summary, False
+    elif open_incident(
+        session, Incident(condition.kind, app, None, condition.key, condition.summary, condition.evidence), now
+    ):
+        yield condition.summary, True

@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.approvals import Answer
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.ledger.approvals import OpenQuestion, open_questions
 from softlaunch.ledger.exposure import Exposure, read_exposure
 from softlaunch.ledger.losses import Lost, read_lost
@@ -17,7 +18,6 @@ from softlaunch.ledger.releases import to_release
 from softlaunch.ledger.stages import StageRecord, figures, has_verdicts_of, read_stages, read_verdicts, units_in
 from softlaunch.policy.release import Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, limits
-from softlaunch.releases.decision import Answer
 from softlaunch.shadow.state import state_in
 from softlaunch.store.tables import ReleaseRow, TransitionRow
 
@@ -124,7 +124,7 @@ def _stage_view(session: Session, release: Release, stage: Stage, record: StageR
     """Verdicts are final where the gates had the last word; a stage that a person ended stays as it was last seen."""
     panel = record.evidence.get("panel")
     if panel is not None and (record.state == "running" or _ended_by_people(session, release, record, panel)):
-        return StageView(stage, record, Panel.load(release.policy, stage, panel).verdicts())
+        return StageView(stage, record, GateSet.load(release.policy, stage, panel).verdicts())
     return StageView(stage, record, tuple(read_verdicts(session, release.id, stage.position).values()))
 
 

@@ -9,9 +9,9 @@ from sqlmodel import Session, and_, col, not_, or_, select
 
 from softlaunch.approvals.rollback import PUT_IN_FORCE
 from softlaunch.approvals.rules import Ruling
+from softlaunch.core.approvals import Answer
 from softlaunch.ledger.losses import Cause
 from softlaunch.ledger.releases import Actor
-from softlaunch.releases.decision import Answer
 from softlaunch.store.tables import (
     AliasMoveRow,
     ApprovalRow,

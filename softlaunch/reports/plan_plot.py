@@ -5,6 +5,7 @@ from math import isfinite, log
 
 from markupsafe import Markup
 
+from softlaunch.core.formatting import show_duration
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.plans import GatePlan, ReleasePlan, StagePlan
 from softlaunch.forecast.wording import (
@@ -16,7 +17,6 @@ from softlaunch.forecast.wording import (
     show_wait,
 )
 from softlaunch.reports.html import page_environment
-from softlaunch.reports.wording import show_duration
 
 WIDTH = 1060
 _LABELS, _DRAWN = 190.0, 510.0  # where the time axis begins, and how wide it is

@@ -4,8 +4,8 @@ from math import asinh, isfinite, isnan
 
 from markupsafe import Markup
 
+from softlaunch.core.formatting import show_harm, show_interval
 from softlaunch.core.verdict import Interval, Outcome, Verdict
-from softlaunch.reports.wording import show_harm, show_interval
 
 WIDTH, HEIGHT = 220, 34
 _MIDDLE, _INSET = 17.0, 12.0

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.policy.release import State
 from softlaunch.releases.views import ReleaseView, StageView
+from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.contrast import contrast
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.plots import interval_axis, interval_plot
-from softlaunch.reports.wording import outcome_rows
 
 _SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
 _LOOKS = {"passed": "pass", "running": "running", "waiting": "waiting"}

@@ -1,8 +1,8 @@
 """How alike answers are, and which are better, in words."""
 
+from softlaunch.core.formatting import show_share
 from softlaunch.policy.release import StageKind
 from softlaunch.releases.views import ReleaseView, StageView
-from softlaunch.reports.wording import show_share
 from softlaunch.shadow.golden_agreement import Agreement
 from softlaunch.shadow.similarity import Likeness, Sums
 from softlaunch.shadow.state import CopyState, state_in

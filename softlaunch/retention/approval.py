@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.approvals import Answer, Question
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.ledger.approvals import OpenQuestion, ask, close_question, newest_cleanup, standing, to_asked
 from softlaunch.ledger.notices import Event, tell
 from softlaunch.policy.model import Policy
-from softlaunch.releases.decision import Answer, Question
 from softlaunch.retention.rules import fingerprint
 from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow
 

@@ -124,10 +124,10 @@ def test_while_nothing_is_seen_nothing_is_concluded(database: Database) -> None:
     scene.drive_until(lambda release: release.state is State.TESTING)
     scene.telemetry.problem = "no gateway has been heard for 5 s"
     driver = scene.driver("driver two")
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     beat = scene.route().beat
     scene.clock.go(200)
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     assert driver.advance(scene.release_id, token).state is State.TESTING
     assert scene.route().beat == beat
 
@@ -246,7 +246,7 @@ def _persistent(scene: Scene) -> Callable[[], None]:
         if not living:
             scene.clock.go(10)
             driver = scene.driver("the next driver")
-            living.append((driver, driver.take_over(scene.release_id)))
+            living.append((driver, driver.acquire_lease(scene.release_id)))
         try:
             living[0][0].advance(scene.release_id, living[0][1])
         except KilledError:
@@ -260,9 +260,9 @@ def test_a_replaced_driver_can_write_nothing(database: Database) -> None:
     scene = begin(database)
     scene.drive_until(lambda release: release.state is State.TESTING)
     slow, quick = scene.driver("slow"), scene.driver("quick")
-    old = slow.take_over(scene.release_id)
+    old = slow.acquire_lease(scene.release_id)
     scene.clock.go(60)
-    quick.take_over(scene.release_id)
+    quick.acquire_lease(scene.release_id)
     with pytest.raises(FencedError):
         slow.advance(scene.release_id, old)
 
@@ -271,10 +271,10 @@ def test_a_test_that_nobody_drives_is_found(database: Database) -> None:
     """Reconciliation finds it like a release."""
     scene = begin(database)
     scene.drive_until(lambda release: release.state is State.TESTING)
-    scene.driver("the dead one").take_over(scene.release_id)
+    scene.driver("the dead one").acquire_lease(scene.release_id)
     scene.clock.go(60)
     by = Actor("reconcile", "test")
     (found,) = Reconciler(database, by, DRIVER_TTL, scene.clock, scene.clock.go).run()
     assert (found.release_id, found.remedy) == (scene.release_id, Remedy.RESUME)
     driver = scene.driver("the next one")
-    assert driver.advance(scene.release_id, driver.take_over(scene.release_id)).state is State.TESTING
+    assert driver.advance(scene.release_id, driver.acquire_lease(scene.release_id)).state is State.TESTING

@@ -16,9 +16,9 @@ from softlaunch.approvals.deciding import (
     take_back,
 )
 from softlaunch.approvals.rules import Person, Ruling
+from softlaunch.core.approvals import Answer
 from softlaunch.ledger.releases import Actor
 from softlaunch.policy.release import State
-from softlaunch.releases.decision import Answer
 from softlaunch.releases.ending import roll_back
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow

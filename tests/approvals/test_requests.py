@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from softlaunch.approvals.requests import Decision, DecisionRequest
+from softlaunch.core.approvals import Answer
 from softlaunch.core.errors import NotFoundError
-from softlaunch.releases.decision import Answer
 from softlaunch.releases.opening import Changes, ReleaseRequest, describe
 from softlaunch.store.database import Database
 from tests.support.builders import APP, CANDIDATE, STABLE, record_app

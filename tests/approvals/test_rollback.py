@@ -96,14 +96,14 @@ def test_a_live_release_ends_first(database: Database, three: tuple[Scene, Scene
         live = Scene(database, open_in(session, stable=THIRD, candidate=CANDIDATE))
     live.drive_to(3)
     driver = live.driver()
-    token = driver.take_over(live.release_id)
+    token = driver.acquire_lease(live.release_id)
     ended = back(database, "support@1.0.0")
     assert (ended.release_id, ended.state) == (live.release_id, State.ROLLED_BACK)
     assert live.route().stable_digest == STABLE.digest
     assert live.route().candidate_digest is None
     assert driver.advance(live.release_id, token).over
     with pytest.raises(FencedError):
-        live.driver("next").take_over(live.release_id)
+        live.driver("next").acquire_lease(live.release_id)
     after = promote(database, STABLE, CANDIDATE)
     assert after.route().stable_digest == CANDIDATE.digest
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from softlaunch.approvals.rules import Person, Ruling, known_as, people_needed, refusal, weigh, who_else_is_needed
+from softlaunch.core.approvals import Answer
 from softlaunch.policy.model import Policy
-from softlaunch.releases.decision import Answer
 from tests.support.builders import make_policy
 
 ANNA = {"name": "anna", "slack": "U0ANNA00"}

@@ -17,7 +17,8 @@ from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver
-from softlaunch.releases.observe import Eyes
+from softlaunch.releases.observe import ReleaseStrategy
+from softlaunch.releases.strategy import Strategies
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow
 from softlaunch.telemetry.request_log import RequestLogTelemetry
@@ -78,10 +79,10 @@ def drive_all(database: Database, releases: list[str], over: threading.Event) ->
     telemetry = RequestLogTelemetry(database)
     ttl = timedelta(seconds=60)
     drivers = {
-        release: Driver(database, Eyes(telemetry, FakeEvaluator(steps=1)), release, utc_now, ttl)
+        release: Driver(database, Strategies(ReleaseStrategy(telemetry, FakeEvaluator(steps=1))), release, utc_now, ttl)
         for release in releases
     }
-    tokens = {release: driver.take_over(release) for release, driver in drivers.items()}
+    tokens = {release: driver.acquire_lease(release) for release, driver in drivers.items()}
     while not over.wait(0.2):
         for release in list(tokens):
             try:

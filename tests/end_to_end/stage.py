@@ -13,8 +13,8 @@ import yaml
 
 from softlaunch.catalog.apps import apply
 from softlaunch.core.clock import utc_now
+from softlaunch.releases.controller import Controller
 from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
-from softlaunch.releases.run import drive
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.simulator.cases import Case
 from softlaunch.simulator.traffic import Traffic, TrafficPlan
@@ -93,7 +93,7 @@ class Installation:
             app=APP, changes=Changes(model=model), allow_same=allow_same, actor="test", origin="test"
         )
         release_id = open_release(self.database, request, utc_now())
-        drive(build_driver(self.database, "test"), release_id, 0.2, lambda _: None, lambda text: None)
+        Controller(build_driver(self.database, "test"), 0.2).run(release_id)
         return self.view(release_id)
 
     def view(self, release_id: str) -> ReleaseView:

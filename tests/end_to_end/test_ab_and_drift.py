@@ -17,7 +17,7 @@ from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.lease import unattended
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import State
-from softlaunch.releases.run import drive
+from softlaunch.releases.controller import Controller
 from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver
 from tests.end_to_end.deployed import Server
@@ -103,7 +103,7 @@ def test_a_test_whose_flow_was_killed_is_gone_on_with_and_concluded(
             return any(right.release_id == trial_id for right in unattended(session, driver.ttl, utc_now()))
 
     wait_until(free, "nobody drives the test any more", 60)
-    drive(driver, trial_id, 0.2, lambda _: None, lambda text: None)
+    Controller(driver, 0.2).run(trial_id)
     with playing.database.read() as session:
         ended, looks = read_release(session, trial_id), read_looks(session, trial_id)
     assert (ended.state, ended.outcome) == (State.CONCLUDED, Outcome.FAIL), ended.reason

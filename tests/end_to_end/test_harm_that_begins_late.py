@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from softlaunch.core.clock import utc_now
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.ledger.approvals import open_questions
 from softlaunch.ledger.releases import read_release
 from softlaunch.ledger.stages import read_stages
@@ -128,7 +128,7 @@ def await_question(database: Database, release: str) -> None:
         time.sleep(0.2)
     with database.read() as session:
         held = read_stages(session, release)[read_release(session, release).position].evidence
-        verdicts = Panel.load(POLICY, read_release(session, release).stage, held["panel"]).verdicts()
+        verdicts = GateSet.load(POLICY, read_release(session, release).stage, held["panel"]).verdicts()
     raise AssertionError(f"the gates did not pass: {verdicts}")
 
 

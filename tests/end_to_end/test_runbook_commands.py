@@ -68,11 +68,11 @@ def happen(kind: IncidentKind, database: Database) -> None:
     clock = Clock(utc_now() - timedelta(hours=12))
     release_id = open_release(database, request, clock())
     driver = Scene(database, release_id, clock).driver()
-    token = driver.take_over(release_id)
+    token = driver.acquire_lease(release_id)
     found_in = State.SHADOWING if kind in ON_COPIES else State.CANARY
     while driver.advance(release_id, token).state is not found_in:
         clock.go(300)
-    driver.let_go(release_id, token)
+    driver.release_lease(release_id, token)
     with database.begin() as session:
         release = read_release(session, release_id)
         if kind not in LIVE:

@@ -11,8 +11,8 @@ import pytest
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome
 from softlaunch.policy.release import State
+from softlaunch.releases.controller import Controller
 from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
-from softlaunch.releases.run import drive_stage
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver
@@ -82,10 +82,10 @@ def test_an_equal_candidate_leaves_the_shadow(playing: tuple[Installation, Endpo
     request = ReleaseRequest(app=APP, changes=Changes(model="equal"), actor="test", origin="test")
     release_id = open_release(made.database, request, utc_now())
     driver = build_driver(made.database, "test")
-    token = driver.take_over(release_id)
+    token = driver.acquire_lease(release_id)
     while (view := made.view(release_id)).release.position < 2:
         assert view.release.state.live, view.release.reason
-        drive_stage(driver, release_id, token, 0.2, lambda _: None, lambda _: None)
+        Controller(driver, 0.2).run_stage(release_id, token)
     (preference,) = (verdict for verdict in view.stages[1].verdicts if verdict.gate == "preference")
     assert preference.outcome is not Outcome.FAIL
     assert preference.candidate_value == 0.5

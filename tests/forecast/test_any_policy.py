@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.formatting import show_duration
 from softlaunch.forecast.gate_paths import Luck, observations
 from softlaunch.forecast.outlook import Planner
 from softlaunch.forecast.traffic import Stated, Traffic, Users, rate_values, score_values, spread_values
@@ -24,7 +25,6 @@ from softlaunch.forecast.wording import (
 from softlaunch.gates.observations import Observations
 from softlaunch.policy.model import RELATIVE_METRICS, Metric, Policy
 from softlaunch.reports.plan_plot import render_plan
-from softlaunch.reports.wording import show_duration
 
 SHOWN = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.QUALITY, Metric.HALLUCINATION, Metric.SATISFACTION)
 

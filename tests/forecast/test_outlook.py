@@ -14,7 +14,7 @@ from softlaunch.forecast.stage_clock import StageClock
 from softlaunch.forecast.traffic import Traffic, Users, rate_values, score_values, spread_values
 from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import in_a_sentence, show_let_through, to_json
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Flags, Floats, Window
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.policy.release import plan as stages_of
@@ -77,7 +77,7 @@ def is_caught(policy: Policy, metric: Metric, harm: float, seed: int, per_second
     rng = np.random.default_rng([9, seed])
     stage = stages_of(policy)[1]
     past = requests(policy, np.zeros(3000, np.bool_), None, 0.0, rng)
-    panel = Panel.begin(policy, stage, Window(0.5, requests=past, until=0.0))
+    panel = GateSet.begin(policy, stage, Window(0.5, requests=past, until=0.0))
     for second in range(1, 4000):
         arms = rng.random(rng.poisson(per_second)) < stage.candidate_share
         seen = requests(policy, arms, metric, harm, rng)

@@ -13,7 +13,7 @@ from softlaunch.forecast.sessions import foresee_sessions
 from softlaunch.forecast.traffic import Traffic, Users, rate_values, spread_values
 from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import in_a_sentence, rows, to_json
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events
 from softlaunch.gates.rules import rules
 from softlaunch.policy.model import Metric, Policy
@@ -66,7 +66,7 @@ def gate_plan(of: Policy, known: Traffic, metric: Metric) -> GatePlan:
 def seconds_to_pass(of: Policy, seed: int, metric: Metric) -> float:
     """How long a fine candidate takes; infinite where ten minutes aren't enough."""
     people = guests(seed)
-    panel = Panel.begin(of, half(of), people.history())
+    panel = GateSet.begin(of, half(of), people.history())
     for window in people.stage(600.0, no_harm, look=5.0):
         panel.update(window)
         verdict = next(one for one in panel.verdicts() if one.gate == metric)

@@ -11,7 +11,7 @@ from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
 from softlaunch.forecast.replay.rows import Rows, SamplesError
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.forecast.replay.windows import Looks
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Window
 from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric, Policy
@@ -227,13 +227,13 @@ def test_requests_are_replayed_beside_their_size(adjust_for: tuple[str, ...]) ->
 def histories(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
     """What stages were told of the time before them."""
     told: list[Window] = []
-    begin = Panel.begin
+    begin = GateSet.begin
 
-    def listening(policy: Policy, stage: Stage, history: Window, *more: Any) -> Panel:
+    def listening(policy: Policy, stage: Stage, history: Window, *more: Any) -> GateSet:
         told.append(history)
         return begin(policy, stage, history, *more)
 
-    monkeypatch.setattr(Panel, "begin", listening)
+    monkeypatch.setattr(GateSet, "begin", listening)
     return told
 
 
@@ -241,13 +241,13 @@ def histories(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
 def windows(monkeypatch: pytest.MonkeyPatch) -> list[Window]:
     """What panels were fed."""
     fed: list[Window] = []
-    update = Panel.update
+    update = GateSet.update
 
-    def listening(panel: Panel, window: Window) -> None:
+    def listening(panel: GateSet, window: Window) -> None:
         fed.append(window)
         update(panel, window)
 
-    monkeypatch.setattr(Panel, "update", listening)
+    monkeypatch.setattr(GateSet, "update", listening)
     return fed
 
 

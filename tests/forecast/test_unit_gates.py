@@ -9,7 +9,7 @@ from scipy.special import ndtr
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.forecast.first_visits import FirstVisits, seconds_until_over
 from softlaunch.forecast.unit_gates import BookOutlook
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Window
 from softlaunch.gates.rules import GateRule, rules
 from softlaunch.gates.visits import VisitRule
@@ -75,7 +75,7 @@ def stable_past(rng: np.random.Generator, count: int, a_visit: int) -> Events:
 def seconds_until(outcome: Outcome, metric: Metric, harm: float, a_visit: int, seed: int, longest: float) -> float:
     """When the real panel's gate fails or passes; infinite where it does neither in time."""
     rng = np.random.default_rng([6, seed])
-    panel = Panel.begin(POLICY, STAGE, Window(0.5, requests=stable_past(rng, HISTORY, a_visit), until=BEGUN))
+    panel = GateSet.begin(POLICY, STAGE, Window(0.5, requests=stable_past(rng, HISTORY, a_visit), until=BEGUN))
     seen = requests(rng, longest, a_visit, {metric: harm})
     for look in np.arange(STEP, longest, STEP):
         first, last = np.searchsorted(seen.at, [look - STEP, look])

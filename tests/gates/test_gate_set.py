@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from softlaunch.core.verdict import Outcome, Role
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.rules import rules, stage_weights
 from softlaunch.policy.model import Metric
@@ -28,16 +28,16 @@ POLICY = make_policy(
 SHADOW, FIRST, HALF, ALL = plan(POLICY)[1:]
 
 
-def filled(looks: int = 10, **changes: Any) -> Panel:
+def filled(looks: int = 10, **changes: Any) -> GateSet:
     """A panel of the 50 % stage after some looks at a harmless candidate."""
     rng = np.random.default_rng(5)
-    panel = Panel.begin(POLICY, HALF, Window(0.5, {}, arm(1000, rng)))
+    panel = GateSet.begin(POLICY, HALF, Window(0.5, {}, arm(1000, rng)))
     for _ in range(looks):
         panel.update(traffic(0.5, 200, rng, changes))
     return panel
 
 
-def harmed(panel: Panel, **e_values: float) -> Panel:
+def harmed(panel: GateSet, **e_values: float) -> GateSet:
     """The panel with material harm and so much evidence of it in these gates."""
     rng = np.random.default_rng(1)
     bad = arm(200, rng, errors=0.9, latency=3.0, cost=3.0, satisfaction=0.1)
@@ -51,7 +51,7 @@ def harmed(panel: Panel, **e_values: float) -> Panel:
     return panel
 
 
-def failed(panel: Panel) -> list[str]:
+def failed(panel: GateSet) -> list[str]:
     """The gates that fail."""
     return [verdict.gate for verdict in panel.verdicts() if verdict.outcome is Outcome.FAIL]
 
@@ -133,14 +133,14 @@ def test_a_few_lost_rows_are_tolerated() -> None:
 
 def test_lost_rows_without_any_that_arrived_are_an_error() -> None:
     """A log that lost everything isn't merely short of data."""
-    panel = Panel.begin(POLICY, HALF)
+    panel = GateSet.begin(POLICY, HALF)
     panel.dropped = 1
     assert {verdict.outcome for verdict in panel.verdicts()} == {Outcome.ERROR}
 
 
 def test_without_data_every_gate_is_inconclusive() -> None:
     """An empty panel passes nothing."""
-    assert {verdict.outcome for verdict in Panel.begin(POLICY, HALF).verdicts()} == {Outcome.INCONCLUSIVE}
+    assert {verdict.outcome for verdict in GateSet.begin(POLICY, HALF).verdicts()} == {Outcome.INCONCLUSIVE}
 
 
 def test_a_stored_panel_goes_on_with_the_same_verdicts() -> None:
@@ -148,7 +148,7 @@ def test_a_stored_panel_goes_on_with_the_same_verdicts() -> None:
     panel = filled()
     panel.dropped = 7
     text = json.dumps(panel.dump(), allow_nan=False)
-    again = Panel.load(POLICY, HALF, json.loads(text))
+    again = GateSet.load(POLICY, HALF, json.loads(text))
     assert again.dropped == 7
     assert [(one.gate, one.outcome, one.interval) for one in again.verdicts()] == [
         (one.gate, one.outcome, one.interval) for one in panel.verdicts()
@@ -161,7 +161,7 @@ def test_a_panel_stored_before_there_was_a_gate_goes_on_with_a_fresh_one() -> No
     panel = filled()
     stored = panel.dump()
     del stored["gates"]["unusable"]
-    again = Panel.load(POLICY, HALF, stored)
+    again = GateSet.load(POLICY, HALF, stored)
     *others, unusable = again.verdicts()
     assert others == list(panel.verdicts()[:-1])
     assert (unusable.gate, unusable.outcome, unusable.reason) == (
@@ -174,7 +174,7 @@ def test_a_panel_stored_before_there_was_a_gate_goes_on_with_a_fresh_one() -> No
 @pytest.mark.parametrize(("e_value", "fails"), [(1030, []), (1050, ["errors"])], ids=["just short", "enough"])
 def test_a_gate_fails_by_its_own_part_of_the_budget(e_value: float, fails: list[str]) -> None:
     """One over its alpha: an e-value of 1,042 here."""
-    panel = harmed(Panel.begin(POLICY, HALF), errors=e_value)
+    panel = harmed(GateSet.begin(POLICY, HALF), errors=e_value)
     assert panel.log_evidence_of_harm(Metric.ERRORS) == pytest.approx(np.log(e_value))
     assert failed(panel) == fails
 
@@ -182,19 +182,19 @@ def test_a_gate_fails_by_its_own_part_of_the_budget(e_value: float, fails: list[
 def test_no_gate_fails_by_what_others_have_shown() -> None:
     """Scores come by another clock than requests do, so that evidence of several gates may not be put together."""
     short = {"errors": 1030.0, "latency": 1030.0, "satisfaction": 1030.0}
-    assert failed(harmed(Panel.begin(POLICY, HALF), **short)) == []
-    assert failed(harmed(Panel.begin(POLICY, HALF), **{**short, "latency": 1e9})) == ["latency"]
+    assert failed(harmed(GateSet.begin(POLICY, HALF), **short)) == []
+    assert failed(harmed(GateSet.begin(POLICY, HALF), **{**short, "latency": 1e9})) == ["latency"]
 
 
 def test_no_gate_is_saved_by_what_others_have_not_shown() -> None:
     """Evidence of one gate against harm takes nothing from another's evidence of it."""
-    panel = harmed(Panel.begin(POLICY, HALF), errors=1050, latency=1e-9, satisfaction=1e-9)
+    panel = harmed(GateSet.begin(POLICY, HALF), errors=1050, latency=1e-9, satisfaction=1e-9)
     assert failed(panel) == ["errors"]
 
 
 def test_muted_gates_do_not_count() -> None:
     """However sure their harm, nobody else fails; and they take no part of the budget."""
-    panel = harmed(Panel.begin(POLICY, HALF), cost=1e9)
+    panel = harmed(GateSet.begin(POLICY, HALF), cost=1e9)
     assert panel.log_evidence_of_harm(Metric.ERRORS) == pytest.approx(0.0)
     assert failed(panel) == ["cost"]
     assert panel.verdicts()[3].role is Role.MUTED
@@ -202,7 +202,7 @@ def test_muted_gates_do_not_count() -> None:
 
 def test_harm_that_is_not_material_does_not_count() -> None:
     """Evidence of a trifle, or of what has vanished since, is as good as none."""
-    begun = Panel.begin(POLICY, HALF)
+    begun = GateSet.begin(POLICY, HALF)
     begun.gates[0].above[:] = np.log(1e9)
     assert failed(begun) == []
 
@@ -210,13 +210,13 @@ def test_harm_that_is_not_material_does_not_count() -> None:
 @pytest.mark.parametrize("stage", [SHADOW, FIRST, HALF, ALL], ids=["shadow", "4 %", "50 %", "100 %"])
 def test_every_stage_begins_without_evidence(stage: Any) -> None:
     """An e-process begins at one, whatever earlier stages showed: their users come back, so the stages depend."""
-    panel = Panel.begin(POLICY, stage)
+    panel = GateSet.begin(POLICY, stage)
     assert {panel.log_evidence_of_harm(gate.rule.metric) for gate in panel.gates} == {0.0}
 
 
 def test_evidence_without_end_is_still_a_number() -> None:
     """An e-value beyond any float rolls back, and is stored."""
-    panel = harmed(Panel.begin(POLICY, HALF), errors=2.0)
+    panel = harmed(GateSet.begin(POLICY, HALF), errors=2.0)
     panel.gates[0].above[:] = 5000.0
     assert failed(panel) == ["errors"]
     json.dumps(panel.dump(), allow_nan=False)
@@ -239,7 +239,7 @@ def rolls_back(seed: int, harms: Harms | None = None) -> bool:
     rng = np.random.default_rng(seed)
     history = Window(0.5, {}, arm(500, rng))
     for stage in plan(STRICT)[1:]:
-        panel = Panel.begin(STRICT, stage, history)
+        panel = GateSet.begin(STRICT, stage, history)
         for _ in range(6):
             panel.update(traffic(stage.candidate_share, 120, rng, harms))
             if failed(panel):
@@ -258,7 +258,7 @@ def test_releases_with_harm_are_rolled_back() -> None:
     assert all(rolls_back(seed, {"errors": 0.15, "latency": 1.5}) for seed in range(10))
 
 
-def split_so(panel: Panel, candidate: int, stable: int) -> Panel:
+def split_so(panel: GateSet, candidate: int, stable: int) -> GateSet:
     """The panel after a window that assigned so many units."""
     panel.update(Window(0.5, {}, {}, (candidate, stable)))
     return panel
@@ -308,7 +308,7 @@ def test_two_gateways_give_the_same_verdicts_as_one(errors: float) -> None:
     """Merged by window, what each saw of the traffic says what one would have seen."""
     rng = np.random.default_rng(5)
     history = Window(0.5, {}, arm(1000, rng))
-    one, two = (Panel.begin(POLICY, HALF, history) for _ in range(2))
+    one, two = (GateSet.begin(POLICY, HALF, history) for _ in range(2))
     for _ in range(10):
         window = traffic(0.5, 100, rng, {"errors": errors})
         one.update(window)
@@ -320,8 +320,8 @@ def test_two_gateways_give_the_same_verdicts_as_one(errors: float) -> None:
 
 def test_a_stored_panel_keeps_its_evidence_and_the_split() -> None:
     """A driver that takes over decides by the same."""
-    panel = split_so(harmed(Panel.begin(POLICY, HALF), errors=300, satisfaction=7), 30, 40)
-    again = Panel.load(POLICY, HALF, json.loads(json.dumps(panel.dump())))
+    panel = split_so(harmed(GateSet.begin(POLICY, HALF), errors=300, satisfaction=7), 30, 40)
+    again = GateSet.load(POLICY, HALF, json.loads(json.dumps(panel.dump())))
     assert again.dump() == panel.dump()
     assert again.split == (30, 40)
     for metric, e_value in ((Metric.ERRORS, 300), (Metric.SATISFACTION, 7), (Metric.COST, 1)):
@@ -331,7 +331,7 @@ def test_a_stored_panel_keeps_its_evidence_and_the_split() -> None:
 def test_a_stage_of_a_million_requests_is_a_small_document() -> None:
     """Under 64 kB, and hardly larger than after a tenth of them: what is kept doesn't grow with what was seen."""
     rng = np.random.default_rng(5)
-    panel = Panel.begin(POLICY, HALF, Window(0.5, {}, arm(3000, rng)))
+    panel = GateSet.begin(POLICY, HALF, Window(0.5, {}, arm(3000, rng)))
     sizes = []
     for _ in range(10):
         panel.update(traffic(0.5, 100_000, rng))

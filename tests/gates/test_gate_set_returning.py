@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from softlaunch.core.verdict import Outcome
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
@@ -29,9 +29,9 @@ TENTH, HALF = plan(POLICY)[2:4]
 LATENCY = 1
 
 
-def begin(people: Regulars) -> Panel:
+def begin(people: Regulars) -> GateSet:
     """A panel of the stage with this share."""
-    return Panel.begin(POLICY, TENTH if people.share == 0.1 else HALF, people.history())
+    return GateSet.begin(POLICY, TENTH if people.share == 0.1 else HALF, people.history())
 
 
 def first_failure(seed: int, harm: Harm, seconds: float) -> tuple[float, set[str]]:
@@ -97,9 +97,9 @@ def stored(seconds: float = 500.0) -> str:
     return json.dumps(panel.dump())
 
 
-def settled() -> Panel:
+def settled() -> GateSet:
     """The same, to be asked."""
-    return Panel.load(POLICY, HALF, json.loads(stored()))
+    return GateSet.load(POLICY, HALF, json.loads(stored()))
 
 
 def test_a_fine_candidate_passes() -> None:
@@ -139,7 +139,7 @@ def test_what_people_meet_lately_blocks_a_pass() -> None:
     assert {verdict.outcome for verdict in others} == {Outcome.PASS}
 
 
-def suspicious(panel: Panel, odds: float, harm: float) -> Panel:
+def suspicious(panel: GateSet, odds: float, harm: float) -> GateSet:
     """The same with such odds of harm in first visits, of such an increase of latency."""
     assert panel.returning is not None
     bets = panel.returning.book(Metric.LATENCY).visit.bets[Metric.LATENCY]
@@ -164,7 +164,7 @@ def test_a_widened_margin_lets_nobody_pass_who_looks_harmful(
     factor: float, odds: float, harm: float, outcome: Outcome
 ) -> None:
     """The evidence of this stage would be lost with it, and the next one has to begin anew."""
-    panel = suspicious(Panel.load(POLICY, replace(HALF, margin_factor=factor), json.loads(stored())), odds, harm)
+    panel = suspicious(GateSet.load(POLICY, replace(HALF, margin_factor=factor), json.loads(stored())), odds, harm)
     verdict = panel.verdicts()[LATENCY]
     assert verdict.outcome is outcome, verdict.reason
     if outcome is Outcome.INCONCLUSIVE:
@@ -184,7 +184,7 @@ def test_how_much_of_a_stage_is_over_goes_by_the_deadline_that_comes_first(
     deadlines: dict[str, Any], progress: float | None
 ) -> None:
     """About 2,000 of the candidate's users in 500 s made 10,000 requests."""
-    panel = Panel.load(POLICY, replace(HALF, **deadlines), json.loads(stored()))
+    panel = GateSet.load(POLICY, replace(HALF, **deadlines), json.loads(stored()))
     assert panel.progress == (None if progress is None else pytest.approx(progress, rel=0.02))
 
 
@@ -228,10 +228,10 @@ def test_a_restart_changes_nothing(looks: int, past: float) -> None:
     """Stored, loaded, and told again whom it has seen, a panel goes on to the last digit as one that never stopped."""
     people = Regulars(np.random.default_rng(9), users=80, rate=15.0)
     history, stage = people.history(past), people.stage(450.0, slower(1.3, since=200.0))
-    kept = Panel.begin(POLICY, TENTH, history)
+    kept = GateSet.begin(POLICY, TENTH, history)
     for window in stage[:looks]:
         kept.update(window)
-    again = Panel.load(POLICY, TENTH, json.loads(json.dumps(kept.dump(), allow_nan=False)))
+    again = GateSet.load(POLICY, TENTH, json.loads(json.dumps(kept.dump(), allow_nan=False)))
     assert again.verdicts() == kept.verdicts()
     until = stage[looks - 1].until
     cuts = np.sort(np.random.default_rng(looks).uniform(0, until, looks // 3)).tolist()
@@ -248,10 +248,10 @@ def test_a_panel_that_remembers_nothing_would_book_users_again() -> None:
     """So that the test above can fail."""
     people = Regulars(np.random.default_rng(9), users=120)
     past, stage = people.history(), people.stage(300.0)
-    kept = Panel.begin(POLICY, TENTH, past)
+    kept = GateSet.begin(POLICY, TENTH, past)
     for window in stage[:40]:
         kept.update(window)
-    again = Panel.load(POLICY, TENTH, kept.dump())
+    again = GateSet.load(POLICY, TENTH, kept.dump())
     for window in stage[40:]:
         kept.update(window)
         again.update(window)
@@ -260,7 +260,7 @@ def test_a_panel_that_remembers_nothing_would_book_users_again() -> None:
 
 def test_a_panel_that_was_stored_before_users_who_come_back_were_evidence_goes_on() -> None:
     """Without them, and without plain figures: gates find harm themselves, as they did."""
-    old = Panel.begin(POLICY, TENTH, replace(Regulars(np.random.default_rng(1)).history(), requests=None)).dump()
+    old = GateSet.begin(POLICY, TENTH, replace(Regulars(np.random.default_rng(1)).history(), requests=None)).dump()
     for name in ("returning", "plain", "obstacles"):
         del old[name]
     for gate in old["gates"].values():
@@ -271,7 +271,7 @@ def test_a_panel_that_was_stored_before_users_who_come_back_were_evidence_goes_o
             else held
             for name, held in gate["scale"].items()
         }
-    again = Panel.load(POLICY, TENTH, json.loads(json.dumps(old)))
+    again = GateSet.load(POLICY, TENTH, json.loads(json.dumps(old)))
     again.remember([])
     assert again.returning is None
     for window in windows(Regulars(np.random.default_rng(2)).requests(0.0, 60.0, no_harm), [30.0, 60.0], 0.1):

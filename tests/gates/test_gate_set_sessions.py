@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from softlaunch.core.verdict import Outcome, Per, Verdict
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.rules import rules
 from softlaunch.policy.model import Metric, Policy
@@ -39,9 +39,9 @@ def half(of: Policy) -> Stage:
     return next(stage for stage in plan(of) if stage.weight_percent == 50)
 
 
-def begin(of: Policy, guests: Guests) -> Panel:
+def begin(of: Policy, guests: Guests) -> GateSet:
     """The gates of that stage, which know twenty minutes of stable."""
-    return Panel.begin(of, half(of), guests.history())
+    return GateSet.begin(of, half(of), guests.history())
 
 
 def run(of: Policy, guests: Guests, seconds: float, harm: Harm = no_harm) -> tuple[float, list[Verdict]]:
@@ -247,16 +247,16 @@ def test_a_restart_changes_nothing(looks: int) -> None:
     """Sessions that go on aren't stored; read again in other windows, they end as they would have."""
     guests = Guests(np.random.default_rng(9), users=120, between=100.0)
     history, past, stage = guests.history(), guests.requests(-4000.0, -1300.0), guests.stage(600.0, third_fails)
-    kept = Panel.begin(RESTARTED, half(RESTARTED), history, past)
+    kept = GateSet.begin(RESTARTED, half(RESTARTED), history, past)
     for window in stage[:looks]:
         kept.update(window)
-    again = Panel.load(RESTARTED, half(RESTARTED), json.loads(json.dumps(kept.dump(), allow_nan=False)))
+    again = GateSet.load(RESTARTED, half(RESTARTED), json.loads(json.dumps(kept.dump(), allow_nan=False)))
     assert again.verdicts() == kept.verdicts()
     again.learn_past(past)
     until = stage[looks - 1].until
     cuts = np.sort(np.random.default_rng(looks).uniform(0, until, looks // 2)).tolist()
     again.remember(everything(stage[:looks], [*cuts, until]))
-    recalled = Panel.load(RESTARTED, half(RESTARTED), json.loads(json.dumps(kept.dump())))
+    recalled = GateSet.load(RESTARTED, half(RESTARTED), json.loads(json.dumps(kept.dump())))
     recalled.recall(again)
     for window in stage[looks:]:
         for panel in (kept, again, recalled):
@@ -271,7 +271,7 @@ def test_a_panel_that_remembers_nothing_would_miss_sessions() -> None:
     kept, stage = begin(ERRORS, guests), guests.stage(300.0)
     for window in stage[:10]:
         kept.update(window)
-    again = Panel.load(ERRORS, half(ERRORS), kept.dump())
+    again = GateSet.load(ERRORS, half(ERRORS), kept.dump())
     for window in stage[10:]:
         kept.update(window)
         again.update(window)
@@ -282,7 +282,7 @@ def test_sessions_are_learnt_from_a_longer_past() -> None:
     """A short one has no session from its beginning to its end, and bets begin later."""
     guests = Guests(np.random.default_rng(10))
     history, longer = guests.history(15.0), guests.history()
-    known = [Panel.begin(LATENCY, half(LATENCY), history, longer=more) for more in (None, longer)]
+    known = [GateSet.begin(LATENCY, half(LATENCY), history, longer=more) for more in (None, longer)]
     edges = [panel.dump()["returning"]["books"]["sessions"]["channels"]["latency"]["edges"] for panel in known]
     assert edges[0] == [None] * 3
     assert edges[1][0] > 3000
@@ -292,7 +292,7 @@ def test_where_requests_of_a_unit_can_not_be_told_apart_nothing_is_judged() -> N
     """Not request by request in place of session by session."""
     guests = Guests(np.random.default_rng(11))
     of = policy(per_session("errors", "6 points"), {"metric": "latency", "margin": "20 %"})
-    panel = Panel.begin(of, half(of), replace(guests.history(), requests=None))
+    panel = GateSet.begin(of, half(of), replace(guests.history(), requests=None))
     for window in guests.stage(200.0, third_fails):
         panel.update(replace(window, requests=None, ratings={}))
     errors = panel.verdicts()[0]
@@ -309,7 +309,7 @@ def test_on_copies_gates_count_requests() -> None:
             continue
         wanted = Per.SESSION if 0 < stage.weight_percent < 100 else Per.REQUEST
         assert [rule.per for rule in rules(of, stage)] == [wanted, Per.REQUEST, wanted]
-        assert Panel.begin(of, stage).verdicts()[0].per is wanted
+        assert GateSet.begin(of, stage).verdicts()[0].per is wanted
 
 
 def test_lost_rows_are_compared_with_requests_not_with_sessions() -> None:

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from softlaunch.core.approvals import Answer, Question
 from softlaunch.ledger.approvals import OpenQuestion, ask, read_answers
-from softlaunch.releases.decision import Answer, Question
 from softlaunch.releases.ending import abort
 from softlaunch.store.database import Database
 from tests.support.builders import ANNA, APP, NOON, open_in_new_app, told

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from softlaunch.core.approvals import Answer, Question
 from softlaunch.ledger.notices import IncidentKind
 from softlaunch.policy.release import State
 from softlaunch.releases.conditions import examine
-from softlaunch.releases.decision import Answer, Question, Snapshot
+from softlaunch.releases.decision import Snapshot
 from softlaunch.releases.ending import roll_back
 from softlaunch.releases.observe import Look
 from softlaunch.store.database import Database
@@ -84,7 +85,7 @@ def test_blindness_opens_one_incident_that_resolves_itself(database: Database) -
     scene = Scene.opened(database, make_policy(no_data_after=60))
     scene.drive_to(2)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     scene.telemetry.problem = "no gateway has been heard for 5 s"
     for _ in range(20):
         scene.clock.go(10)
@@ -103,7 +104,7 @@ def test_the_end_of_a_release_resolves_what_was_wrong_with_its_stages(database: 
     scene = Scene.opened(database, make_policy(no_data_after=60))
     scene.drive_to(2)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     scene.telemetry.problem = "no gateway has been heard for 5 s"
     scene.clock.go(100)
     driver.advance(scene.release_id, token)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from softlaunch.core.approvals import Answer, Question
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, State
 from softlaunch.policy.stage_limits import Deadlines
-from softlaunch.releases.decision import Action, Answer, Ask, End, Enter, Extend, Hold, Question, Snapshot, decide
+from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot, decide
 from tests.support.builders import NOON, make_policy, make_release, make_verdict
 
 PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR

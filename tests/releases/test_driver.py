@@ -12,13 +12,13 @@ from sqlmodel import col, select
 from softlaunch.approvals.deciding import Reply, answer
 from softlaunch.approvals.rules import Person
 from softlaunch.catalog.aliases import PREVIOUS, PRODUCTION, read_alias
+from softlaunch.core.approvals import Answer
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.ledger.releases import FencedError
 from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.release import State
-from softlaunch.releases.decision import Answer
 from softlaunch.releases.driver import DRIVER_TTL
 from softlaunch.releases.ending import abort
 from softlaunch.store.database import Database
@@ -109,7 +109,7 @@ def test_every_step_that_saw_something_beats(database: Database) -> None:
     scene = Scene.opened(database)
     scene.drive_to(FIRST)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     before = scene.route().beat
     for _ in range(3):
         scene.clock.go(1)
@@ -224,7 +224,7 @@ def test_while_nothing_can_be_seen_a_stage_holds_without_beating(database: Datab
     scene = Scene.opened(database)
     scene.drive_to(HALF)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     driver.advance(scene.release_id, token)
     with database.read() as session:
         before = read_stages(session, scene.release_id)[HALF].evidence
@@ -233,16 +233,16 @@ def test_while_nothing_can_be_seen_a_stage_holds_without_beating(database: Datab
         setattr(scene.telemetry, name, value)
     for _ in range(3):
         scene.clock.go(30)
-        driver.let_go(scene.release_id, token)
-        token = driver.take_over(scene.release_id)
+        driver.release_lease(scene.release_id, token)
+        token = driver.acquire_lease(scene.release_id)
         progress = driver.advance(scene.release_id, token)
     assert (progress.state, progress.position, progress.verdicts) == (State.CANARY, HALF, ())
-    assert str(*blinded.values()) in progress.told
+    assert str(*blinded.values()) in progress.message
     assert scene.route().beat == beat
     with database.read() as session:
         assert read_stages(session, scene.release_id)[HALF].evidence == before
     scene.telemetry.error = scene.telemetry.problem = None
-    driver.let_go(scene.release_id, token)
+    driver.release_lease(scene.release_id, token)
     assert scene.drive_to_end().state is State.PROMOTED
 
 
@@ -265,16 +265,16 @@ def test_a_question_is_put_once_and_an_approval_moves_on(database: Database) -> 
     scene.drive_until(lambda _: was_asked(database))
     beat = scene.route().beat
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     for _ in range(5):
         scene.clock.go(1)
         progress = driver.advance(scene.release_id, token)
         assert (progress.position, progress.changed) == (FIRST, False)
-        assert "waits for a person" in progress.told
+        assert "waits for a person" in progress.message
     assert scene.route().beat == beat + 5
     with database.begin() as session:
         answer(session, Reply(APP, Answer.APPROVED, Person("ben", "test")), scene.clock.now)
-    driver.let_go(scene.release_id, token)
+    driver.release_lease(scene.release_id, token)
     assert scene.drive_to_end().state is State.PROMOTED
     assert sum(text.startswith(APP) and "Begin canary 100 %?" in text for text in told(database)) == 1
 
@@ -348,7 +348,7 @@ def test_a_stage_counts_only_time_in_which_it_is_looked_at(database: Database, j
     assert deadline is not None
     scene.clock.go(jump)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id) if jump >= 0 else scene.release().driver_token
+    token = driver.acquire_lease(scene.release_id) if jump >= 0 else scene.release().driver_token
     driver.advance(scene.release_id, token)
     stage = stage_of(scene)
     assert stage.skipped_seconds == pytest.approx(jump - counted)
@@ -376,13 +376,13 @@ def test_a_driver_that_was_replaced_can_write_nothing(database: Database) -> Non
     scene = Scene.opened(database)
     scene.drive_to(FIRST)
     old, successor = scene.driver("old"), scene.driver("new")
-    stale = old.take_over(scene.release_id)
+    stale = old.acquire_lease(scene.release_id)
     scene.clock.go(DRIVER_TTL.total_seconds())
-    successor.take_over(scene.release_id)
+    successor.acquire_lease(scene.release_id)
     before = everything(database)
     with pytest.raises(FencedError):
         old.advance(scene.release_id, stale)
-    old.let_go(scene.release_id, stale)
+    old.release_lease(scene.release_id, stale)
     assert everything(database) == before
 
 
@@ -391,12 +391,12 @@ def test_a_driver_that_is_replaced_while_it_looks_can_write_nothing(database: Da
     scene = Scene.opened(database)
     scene.drive_to(FIRST)
     old = scene.driver("old")
-    stale = old.take_over(scene.release_id)
+    stale = old.acquire_lease(scene.release_id)
     during: list[Any] = []
 
     def be_replaced() -> None:
         scene.clock.go(60)
-        scene.driver("new").take_over(scene.release_id)
+        scene.driver("new").acquire_lease(scene.release_id)
         during.append(everything(database))
 
     scene.telemetry.meanwhile = be_replaced
@@ -410,7 +410,7 @@ def test_a_person_who_ends_the_release_while_a_driver_looks_wins(database: Datab
     scene = Scene.opened(database)
     scene.drive_to(HALF)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
 
     def abort_it() -> None:
         with database.begin() as session:
@@ -420,7 +420,7 @@ def test_a_person_who_ends_the_release_while_a_driver_looks_wins(database: Datab
     with pytest.raises(FencedError):
         driver.advance(scene.release_id, token)
     progress = driver.advance(scene.release_id, token)
-    assert (progress.over, progress.state, progress.told) == (True, State.ABORTED, "tea")
+    assert (progress.over, progress.state, progress.message) == (True, State.ABORTED, "tea")
     assert scene.route().weight_percent == 0
 
 
@@ -458,7 +458,7 @@ def drive_until_killed(scene: Scene) -> None:
     """Take over and step until killed or over; the right to drive is never let go, as by a process that died."""
     driver = scene.driver()
     scene.clock.go(DRIVER_TTL.total_seconds())
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     while scene.release().state.live:
         scene.clock.go(1)
         driver.advance(scene.release_id, token)

@@ -11,6 +11,7 @@ from sqlmodel import select
 
 from softlaunch.approvals.deciding import NotAllowedError, Reply, answer, insist
 from softlaunch.approvals.rules import Person
+from softlaunch.core.approvals import Answer
 from softlaunch.core.variant import ModelVersion
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.probe import Probed
@@ -21,9 +22,8 @@ from softlaunch.notify.links import Links
 from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, StageKind, State
-from softlaunch.releases.decision import Answer
 from softlaunch.releases.driver import Driver
-from softlaunch.releases.emergency import CandidateProbes, EmergencyWatch, judge, look_at_stable
+from softlaunch.releases.emergency import CandidateProbes, EmergencyStrategy, check_stable, judge
 from softlaunch.releases.opening import Changes, NoEmergencyError, ReleaseRequest, open_release
 from softlaunch.releases.views import read_view, to_json
 from softlaunch.reports.history import read_history
@@ -116,7 +116,7 @@ def test_whether_stable_fails(
     """Users' answers tell first; its endpoint is asked where they can't."""
     record_app(database)
     log(database, good, failed, seconds_ago)
-    found = look_at_stable(database, APP, NOON, ask)
+    found = check_stable(database, APP, NOON, ask)
     assert (found.failing, bool(found.told)) == (failing, True)
 
 
@@ -124,7 +124,7 @@ def test_answers_that_serve_nobody_are_failures(database: Database) -> None:
     """A stable whose every answer is withheld fails its users like one that gives none."""
     record_app(database)
     log(database, 20, 0, outcome="filtered")
-    assert look_at_stable(database, APP, NOON, well).failing
+    assert check_stable(database, APP, NOON, well).failing
 
 
 def test_an_open_incident_counts_where_answers_are_few(database: Database) -> None:
@@ -133,8 +133,8 @@ def test_an_open_incident_counts_where_answers_are_few(database: Database) -> No
     down = Incident(IncidentKind.PROVIDER_DOWN, APP, None, f"{APP}:provider_down", "it is down", {})
     with database.begin() as session:
         open_incident(session, down, NOON)
-    assert look_at_stable(database, APP, NOON, keyless).failing
-    assert not look_at_stable(database, APP, NOON, well).failing
+    assert check_stable(database, APP, NOON, keyless).failing
+    assert not check_stable(database, APP, NOON, well).failing
 
 
 @pytest.mark.parametrize(
@@ -172,16 +172,16 @@ class Emergency:
 
     def drive(self, most: int = 60, until: Any = lambda release: not release.state.live) -> Release:
         """A step each second, until it is as wanted or so many are made."""
-        watch = EmergencyWatch(self.database, self.probes, lambda: self.clock().timestamp())
-        eyes = Scene(self.database, self.release_id, self.clock).driver().eyes
-        driver = Driver(self.database, replace(eyes, emergencies=watch), "driver one", self.clock)
-        token = driver.take_over(self.release_id)
+        watch = EmergencyStrategy(self.database, self.probes, lambda: self.clock().timestamp())
+        strategies = Scene(self.database, self.release_id, self.clock).driver().strategies
+        driver = Driver(self.database, replace(strategies, emergency=watch), "driver one", self.clock)
+        token = driver.acquire_lease(self.release_id)
         for _ in range(most):
             if until(self.release()):
                 break
             self.clock.go(1)
             driver.advance(self.release_id, token)
-        driver.let_go(self.release_id, token)
+        driver.release_lease(self.release_id, token)
         return self.release()
 
     def release(self) -> Release:

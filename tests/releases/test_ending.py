@@ -170,14 +170,14 @@ def test_the_driver_is_fenced_off_by_a_rollback(database: Database) -> None:
     scene = Scene.opened(database)
     scene.drive_to(3)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     undo(database)
     revision = scene.route().revision
     progress = driver.advance(scene.release_id, token)
     assert (progress.over, progress.state) == (True, State.ROLLED_BACK)
     assert scene.route().revision == revision
     with pytest.raises(FencedError, match="is over"):
-        scene.driver("next").take_over(scene.release_id)
+        scene.driver("next").acquire_lease(scene.release_id)
 
 
 def test_a_rollback_wins_against_a_driver_in_full_swing(database: Database) -> None:
@@ -185,7 +185,7 @@ def test_a_rollback_wins_against_a_driver_in_full_swing(database: Database) -> N
     scene = Scene.opened(database)
     scene.drive_to(2)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     stepping = threading.Event()
     ends: list[object] = []
 

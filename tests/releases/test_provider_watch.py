@@ -83,7 +83,7 @@ def test_while_a_driver_looks_it_tells(database: Database) -> None:
     """Two judges of the same would contradict each other; when the driver is silent nobody else would tell."""
     scene = Scene.opened(database)
     scene.drive_to(3)
-    scene.driver().take_over(scene.release_id)
+    scene.driver().acquire_lease(scene.release_id)
     now = scene.clock.now
     answers(database, good=0, bad=40, release_id=scene.release_id, stage=3, started_at=now.timestamp() - 10, app=APP)
     assert watch_providers(database, now) == []

@@ -36,13 +36,13 @@ def orphaned(database: Database, **policy: Any) -> Scene:
     """A release at 50 % whose driver has just died."""
     scene = Scene.opened(database, make_policy(**policy))
     scene.drive_to(HALF)
-    scene.driver("the dead one").take_over(scene.release_id)
+    scene.driver("the dead one").acquire_lease(scene.release_id)
     return scene
 
 
 def run_by(scene: Scene, holder: str, run: str) -> int:
     """Have a run of an orchestrator drive the release from now on; returns its token."""
-    token = scene.driver(holder).take_over(scene.release_id)
+    token = scene.driver(holder).acquire_lease(scene.release_id)
     with scene.database.begin() as session:
         note_run(session, scene.release_id, token, run, "")
     return token
@@ -80,7 +80,7 @@ def test_what_is_driven_again_is_resolved(database: Database) -> None:
     scene = orphaned(database)
     scene.clock.go(60)
     reconciler(scene).run()
-    scene.driver("the next one").take_over(scene.release_id)
+    scene.driver("the next one").acquire_lease(scene.release_id)
     assert reconciler(scene).run() == ()
     assert reconciler(scene).run() == ()
     (incident,) = incidents(database)
@@ -103,7 +103,7 @@ def test_a_driver_that_lives_by_another_clock_is_left_alone(database: Database) 
     scene = orphaned(database)
     alive = scene.driver("alive")
     scene.clock.go(60)
-    token = alive.take_over(scene.release_id)
+    token = alive.acquire_lease(scene.release_id)
     scene.clock.go(3600)
 
     def renew() -> None:
@@ -121,7 +121,7 @@ def test_a_driver_that_died_before_the_clock_was_set_back_is_replaced(database: 
     scene.clock.go(-3600)
     (found,) = reconciler(scene).run()
     assert (found.remedy, found.silent_seconds) == (Remedy.RESUME, 0)
-    scene.driver("the next one").take_over(scene.release_id)
+    scene.driver("the next one").acquire_lease(scene.release_id)
 
 
 def test_of_two_reconcilers_at_once_one_settles(database: Database) -> None:
@@ -163,7 +163,7 @@ def test_it_is_rolled_back(database: Database, policy: dict[str, Any], silent: f
     assert (scene.route().stable_digest, scene.route().weight_percent) == (STABLE.digest, 0)
     assert [row.resolved_at is not None for row in incidents(database)] == [True]
     with pytest.raises(FencedError, match="is over"):
-        scene.driver().take_over(scene.release_id)
+        scene.driver().acquire_lease(scene.release_id)
 
 
 def test_before_users_met_the_candidate_it_is_aborted(database: Database) -> None:
@@ -183,7 +183,7 @@ def test_a_release_that_kills_its_drivers_is_rolled_back(database: Database) -> 
         (found,) = reconciler(scene).run()
         remedies.append(found.remedy)
         if found.remedy is Remedy.RESUME:
-            scene.driver(f"victim {number}").take_over(scene.release_id)
+            scene.driver(f"victim {number}").acquire_lease(scene.release_id)
     assert remedies == [Remedy.RESUME] * 5 + [Remedy.ROLL_BACK]
     assert len(incidents(database)) == 6
     assert not scene.release().state.live
@@ -246,7 +246,7 @@ def test_a_run_that_somebody_replaced_may_be_cancelled(database: Database) -> No
     reconciler(scene, cancelled=lambda runs: asked.extend(runs) or ()).run()
     assert asked == ["run 2"]
     scene.clock.go(60)
-    scene.driver("the command line").take_over(scene.release_id)
+    scene.driver("the command line").acquire_lease(scene.release_id)
     reconciler(scene, cancelled=lambda runs: asked.extend(runs) or ()).run()
     assert asked == ["run 2"]
     assert scene.release().state.live

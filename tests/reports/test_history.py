@@ -6,7 +6,7 @@ from sqlmodel import select
 
 from softlaunch.approvals.deciding import Reply, answer, take_back
 from softlaunch.approvals.rules import Person
-from softlaunch.releases.decision import Answer
+from softlaunch.core.approvals import Answer
 from softlaunch.reports.history import read_history
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow

@@ -18,6 +18,7 @@ from softlaunch.cli.ab_output import show_trial
 from softlaunch.cli.live import render
 from softlaunch.cli.output import console
 from softlaunch.cli.verdicts import verdict_table
+from softlaunch.core.formatting import show_pair
 from softlaunch.core.verdict import Interval, Met, Per, Verdict
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.telemetry import Reading, Scope
@@ -27,10 +28,10 @@ from softlaunch.policy.model import Metric
 from softlaunch.policy.release import Kind, State
 from softlaunch.releases.ending import roll_back
 from softlaunch.releases.views import ReleaseView, StageView, read_view, to_json
+from softlaunch.releases.wording import show_estimate, show_met, show_met_by, verdict_facts
 from softlaunch.reports.ab_page import render_trial
 from softlaunch.reports.markdown import stage_table
 from softlaunch.reports.release_page import render_release
-from softlaunch.reports.wording import show_estimate, show_met, show_met_by, show_pair, verdict_facts
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
 from tests.reports.release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back

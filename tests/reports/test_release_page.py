@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from softlaunch.core.approvals import Question
 from softlaunch.core.variant import Sampling
 from softlaunch.core.verdict import Interval, Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
@@ -18,7 +19,6 @@ from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.approvals import OpenQuestion
 from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
 from softlaunch.policy.release import State
-from softlaunch.releases.decision import Question
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.reports.contrast import contrast
 from softlaunch.reports.pages import write_page, write_whole

@@ -7,7 +7,7 @@ import pytest
 
 from softlaunch.policy.release import State
 from softlaunch.releases.views import StageView
-from softlaunch.reports.wording import show_limits
+from softlaunch.releases.wording import show_limits
 from tests.reports.release_views import PASSED, make_view
 from tests.support.builders import NOON
 

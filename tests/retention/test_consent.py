@@ -9,8 +9,8 @@ from sqlmodel import col, select
 
 from softlaunch.approvals.deciding import Reply, answer
 from softlaunch.approvals.rules import Person, Ruling
+from softlaunch.core.approvals import Answer
 from softlaunch.ledger.approvals import OpenQuestion, newest_cleanup
-from softlaunch.releases.decision import Answer
 from softlaunch.reports.history import read_history
 from softlaunch.retention.approval import ApprovalNeededError, ask_person, close_expired
 from softlaunch.retention.cleanup_run import Housekeeper

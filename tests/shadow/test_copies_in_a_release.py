@@ -101,7 +101,7 @@ def test_status_and_page_show_the_noise_beside_it(database: Database, tmp_path: 
     """Stable asked twice stands next to the candidate."""
     opened = scene(database, MUTED, SAYS.replace("Monday", "Sunday"))
     driver = opened.driver()
-    token = driver.take_over(opened.release_id)
+    token = driver.acquire_lease(opened.release_id)
     for _ in range(3):
         opened.clock.go(1)
         driver.advance(opened.release_id, token)

@@ -3,7 +3,7 @@
 import pytest
 
 from softlaunch.core.verdict import Outcome, Role
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.metrics import Score, Spent
 from softlaunch.policy.model import Metric, Policy
 from softlaunch.policy.route import Arm
@@ -83,9 +83,9 @@ def test_texts_that_are_not_kept_are_no_evidence(database: Database) -> None:
     policy = shadow_policy({"metric": "agreement", "margin": "10 points"}, SHOWN_PREFERENCE, texts={"keep": False})
     write(database, [("a", "a", "a")])
     seen = look(database, policy)
-    panel = Panel.begin(policy, scope_of(policy).stage)
+    panel = GateSet.begin(policy, scope_of(policy).stage)
     panel.obstacles = seen.obstacles
-    verdicts = Panel.load(policy, scope_of(policy).stage, panel.dump()).verdicts()
+    verdicts = GateSet.load(policy, scope_of(policy).stage, panel.dump()).verdicts()
     for verdict in (one for one in verdicts if one.gate in {"agreement", "preference"}):
         assert (verdict.outcome, verdict.role) == (Outcome.ERROR, Role.MUTED)
         assert "not kept (texts.keep)" in verdict.reason

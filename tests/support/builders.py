@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sqlmodel import Session, col, select
 
+from softlaunch.ab.strategy import TrialStrategy
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.catalog.records import record_variant
 from softlaunch.core.errors import SoftlaunchError
@@ -24,7 +25,8 @@ from softlaunch.policy.model import Metric, Policy
 from softlaunch.policy.release import Release, State
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver
-from softlaunch.releases.observe import Evaluator, Eyes
+from softlaunch.releases.observe import Evaluator, ReleaseStrategy
+from softlaunch.releases.strategy import Strategies
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, NoticeRow, RequestRow, RouteRow, TransitionRow
@@ -258,16 +260,17 @@ class Scene:
 
     def driver(self, holder: str = "driver one") -> Driver:
         """A driver by this scene's clock."""
-        eyes = Eyes(self.telemetry, self.evaluator, TrialWatch(self.database), self.copies)
-        return Driver(self.database, eyes, holder, self.clock)
+        releases = ReleaseStrategy(self.telemetry, self.evaluator, self.copies)
+        strategies = Strategies(releases, TrialStrategy(releases, TrialWatch(self.database)))
+        return Driver(self.database, strategies, holder, self.clock)
 
     def drive_until(self, stop: Callable[[Release], bool], driver: Driver | None = None, most: int = 200) -> Release:
         """Step until a release is as wanted; fails after so many steps."""
         driving = driver or self.driver()
-        token = driving.take_over(self.release_id)
+        token = driving.acquire_lease(self.release_id)
         for _ in range(most):
             if stop(self.release()):
-                driving.let_go(self.release_id, token)
+                driving.release_lease(self.release_id, token)
                 return self.release()
             self.clock.go(self.step_seconds)
             driving.advance(self.release_id, token)

@@ -14,7 +14,7 @@ from softlaunch.forecast.replay.measured import Rates
 from softlaunch.forecast.replay.rows import Rows, SamplesError
 from softlaunch.forecast.replay.stages import candidate_share
 from softlaunch.forecast.replay.windows import Cutter, Looks
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.policy.gating import Adjustment, GatePolicy
 from softlaunch.policy.model import Metric, Policy
@@ -218,7 +218,7 @@ class _Walk:
     history: _History
     stages: list[StageReplay] = field(default_factory=list)
     exposed: int = 0
-    panel: Panel | None = None
+    panel: GateSet | None = None
     counting: StageCount = field(init=False)
     strays_before: tuple[int, int] = (0, 0)
     rows: int = 0
@@ -261,13 +261,13 @@ class _Walk:
         self._note(stage, moment, is_compared=not rows.candidate.all())
         return _worst(moment, Outcome.FAIL)
 
-    def _panel_of(self, stage: Stage, rows: Rows) -> Panel:
+    def _panel_of(self, stage: Stage, rows: Rows) -> GateSet:
         """The gates of the stage in force; a stage that begins has fresh ones, which know stable's rows so far."""
         if self.panel is None or self.stages[-1].stage != stage:
             self._check_place(stage, rows)
             known = self.history.window()
             past = known.requests if any(gate.adjust_for for gate in self.policy.gates) else None
-            self.panel = Panel.begin(self.policy, stage, known, past, self.history.longer())
+            self.panel = GateSet.begin(self.policy, stage, known, past, self.history.longer())
             self.strays_before, self.counting = self.strays, self._counting()
             self.stages.append(StageReplay(stage, Moment(rows.last, self.elapsed, self.exposed, ())))
         return self.panel
@@ -299,7 +299,7 @@ class _Walk:
         rates = self.counting.rates(metric)
         return None if rates is None else rates.doubt
 
-    def _judged(self, panel: Panel) -> tuple[Judged, ...]:
+    def _judged(self, panel: GateSet) -> tuple[Judged, ...]:
         return tuple(
             Judged(self._explained(verdict, metric), panel.log_evidence_of_harm(metric), self.counting.rates(metric))
             for gate, verdict in zip(panel.gates, panel.verdicts(), strict=True)

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from softlaunch.approvals.deciding import Answered, Reply, answer, object_to, object_to_taking_back, take_back
 from softlaunch.approvals.rules import Person
 from softlaunch.approvals.subjects import Matter, matter_of, of_release
+from softlaunch.core.approvals import Answer
 from softlaunch.drift.judgement import Step
 from softlaunch.drift.next_step import Acted, act
 from softlaunch.drift.runs import read_run
@@ -18,7 +19,6 @@ from softlaunch.ledger.approvals import read_settled
 from softlaunch.ledger.releases import read_release
 from softlaunch.notify.slack.head import ROLL_BACK
 from softlaunch.notify.slack.messages import APPROVE, REJECT, STEPS, step_action
-from softlaunch.releases.decision import Answer
 from softlaunch.store.database import Database
 
 Work = Callable[[Database, datetime], Acted]

@@ -2,21 +2,14 @@
 
 from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject
 
+from softlaunch.core.formatting import show_harm, show_interval, show_pair
 from softlaunch.core.verdict import Met, Outcome, Verdict
 from softlaunch.core.visible import one_line
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import HEADER, bar, button, buttons, clip, context, escape, link, section, words
 from softlaunch.policy.release import StageKind, State
 from softlaunch.releases.views import ReleaseView, StageView
-from softlaunch.reports.wording import (
-    LATELY,
-    evidence_unit,
-    has_met,
-    show_exposure,
-    show_harm,
-    show_interval,
-    show_pair,
-)
+from softlaunch.releases.wording import LATELY, evidence_unit, has_met, show_exposure
 
 ROLL_BACK = "softlaunch_roll_back"
 _STATES = {

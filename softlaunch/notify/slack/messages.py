@@ -2,6 +2,7 @@
 
 from slack_sdk.models.blocks import Block, ButtonElement
 
+from softlaunch.core.approvals import Answer
 from softlaunch.drift.judgement import Step
 from softlaunch.ledger.approvals import Settled
 from softlaunch.ledger.incidents import Recorded
@@ -22,8 +23,7 @@ from softlaunch.notify.slack.blocks import (
     section,
     words,
 )
-from softlaunch.releases.decision import Answer
-from softlaunch.reports.wording import verdict_facts
+from softlaunch.releases.wording import verdict_facts
 
 APPROVE, REJECT = "softlaunch_approve", "softlaunch_reject"
 STEPS = {

@@ -3,13 +3,13 @@
 import pytest
 from sqlmodel import select
 
+from softlaunch.core.approvals import Answer
 from softlaunch.core.clock import utc_now
 from softlaunch.inbound.slack.clicks import Clicks
 from softlaunch.notify.slack.client import SlackChat
 from softlaunch.notify.slack.head import ROLL_BACK
 from softlaunch.notify.slack.messages import APPROVE, OPEN_LINKS, REJECT
 from softlaunch.policy.release import State
-from softlaunch.releases.decision import Answer
 from softlaunch.releases.ending import roll_back
 from softlaunch.retention.approval import ask_person
 from softlaunch.store.database import Database

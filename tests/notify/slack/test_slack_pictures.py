@@ -9,6 +9,7 @@ import orjson
 import pytest
 from slack_sdk.models.blocks import Block
 
+from softlaunch.core.approvals import Answer, Question
 from softlaunch.inbound.slack.modal import Intent, reason_dialog
 from softlaunch.ledger.approvals import OpenQuestion, Settled
 from softlaunch.ledger.incidents import Recorded
@@ -19,7 +20,6 @@ from softlaunch.notify.interface import Letter
 from softlaunch.notify.slack.head import head_blocks
 from softlaunch.notify.slack.messages import APPROVE, blocks_of, question_blocks
 from softlaunch.policy.release import State
-from softlaunch.releases.decision import Answer, Question
 from tests.reports.release_views import MET, SLOW, make_view, rolled_back
 from tests.support.block_kit import page
 from tests.support.builders import NOON

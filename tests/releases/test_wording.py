@@ -5,19 +5,18 @@ from math import inf
 
 import pytest
 
-from softlaunch.core.verdict import Interval, Outcome, Verdict
-from softlaunch.ledger.exposure import Exposure
-from softlaunch.reports.wording import (
+from softlaunch.core.formatting import (
     show_cost,
     show_duration,
-    show_exposure,
     show_harm,
     show_interval,
     show_moment,
     show_share,
     show_value,
-    show_verdict,
 )
+from softlaunch.core.verdict import Interval, Outcome, Verdict
+from softlaunch.ledger.exposure import Exposure
+from softlaunch.releases.wording import show_exposure, show_verdict
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from softlaunch.core.verdict import Per
-from softlaunch.gates.gate_set import Panel
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.telemetry import PAST_ROWS, Scope, Telemetry
 from softlaunch.ledger.stages import StageRecord
@@ -22,26 +22,26 @@ _PIECES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class ReadingAgain:
-    """A panel that isn't ready: the log was read again as far as `reached` (epoch seconds)."""
+class Rereading:
+    """Gates that aren't ready: the log was read again as far as `reached` (epoch seconds)."""
 
     reached: float
 
 
 @dataclass(slots=True)
 class _Held:
-    """A panel that belongs to this evidence of a stage; `again` is what it must still be told of."""
+    """Gates that belong to this evidence of a stage; `again` holds the windows that they must still be told of."""
 
     position: int
     evidence: Mapping[str, Any]
-    panel: Panel
+    gates: GateSet
     again: Iterator[Window] | None = None
     reached: float = 0.0
 
 
 @dataclass(slots=True)
-class Live:
-    """The panels of the stages that this process drives, each as its last look left it.
+class HeldGates:
+    """The gates of the stages that this process drives, each as its last look left it.
 
     What is held is used only with the very evidence that it belongs to. Everything else comes from the ledger, for a
     driver that never stopped as for one that begins, so that both decide alike.
@@ -51,8 +51,8 @@ class Live:
 
     def resume(
         self, telemetry: Telemetry, release: Release, record: StageRecord, entered: float
-    ) -> Panel | ReadingAgain:
-        """The panel that the evidence of a stage holds, ready to go on; `entered` is when the stage began.
+    ) -> GateSet | Rereading:
+        """The gates that the evidence of a stage holds, ready to resume; `entered` is when the stage began.
 
         A long stage takes several steps to be read again. Raises TelemetryError.
         """
@@ -62,25 +62,25 @@ class Live:
         if held.again is not None:
             self._read_on(release.id, held)
         if held.again is not None:
-            return ReadingAgain(held.reached)
-        panel = _stored(release, record)
-        panel.recall(held.panel)
-        return panel
+            return Rereading(held.reached)
+        gates = _stored(release, record)
+        gates.recall(held.gates)
+        return gates
 
     def _read_on(self, release_id: str, held: _Held) -> None:
         """Read some more pieces again; a reading that failed begins anew the next time."""
         del self._held[release_id]
         read = 0
         for window in islice(held.again or (), _PIECES):
-            held.panel.remember([window])
+            held.gates.remember([window])
             held.reached, read = window.until, read + 1
         if read < _PIECES or held.reached >= held.evidence["until"]:
             held.again = None
         self._held[release_id] = held
 
-    def keep(self, release: Release, record: StageRecord, evidence: Mapping[str, Any], panel: Panel) -> None:
-        """Hold the panel of this evidence, which is about to be stored."""
-        self._held[release.id] = _Held(record.position, evidence, panel)
+    def keep(self, release: Release, record: StageRecord, evidence: Mapping[str, Any], gates: GateSet) -> None:
+        """Hold the gates of this evidence, which is about to be stored."""
+        self._held[release.id] = _Held(record.position, evidence, gates)
 
     def forget(self, release_id: str) -> None:
         """Hold nothing of a release any more."""
@@ -89,10 +89,10 @@ class Live:
 
 def _begin(telemetry: Telemetry, release: Release, record: StageRecord, entered: float) -> _Held:
     scope = Scope(release.app, release.id, release.stage)
-    panel = _stored(release, record)
-    panel.learn_past(past_of(telemetry, release))
+    gates = _stored(release, record)
+    gates.learn_past(past_of(telemetry, release))
     again = telemetry.read_again(scope, entered, float(record.evidence["until"]))
-    return _Held(record.position, record.evidence, panel, None if panel.returning is None else iter(again), entered)
+    return _Held(record.position, record.evidence, gates, None if gates.returning is None else iter(again), entered)
 
 
 def past_of(telemetry: Telemetry, release: Release) -> Events | None:
@@ -113,5 +113,5 @@ def longer_history(telemetry: Telemetry, release: Release, entered: float) -> Wi
     return telemetry.history(release.app, release.stable.digest, entered, PAST_ROWS)
 
 
-def _stored(release: Release, record: StageRecord) -> Panel:
-    return Panel.load(release.policy, release.stage, record.evidence["panel"])
+def _stored(release: Release, record: StageRecord) -> GateSet:
+    return GateSet.load(release.policy, release.stage, record.evidence["panel"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from softlaunch.releases.live import past_of
 
 from softlaunch.gates.observations import Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry, TelemetryError
@@ -14,7 +15,6 @@ from softlaunch.ledger.stages import keep_evidence, read_stages
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import State
 from softlaunch.releases.driver import Driver, Progress
-from softlaunch.releases.live import past_of
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, GatewayRow, RequestRow, ScoreRow
 from softlaunch.telemetry.request_log import RequestLogTelemetry
@@ -206,7 +206,7 @@ def test_a_restarted_driver_decides_what_one_that_never_stopped_decides(
         if one.over:
             break
     if per == "request":
-        assert (one.state, "latency" in one.told) == (State.ROLLED_BACK, True)
+        assert (one.state, "latency" in one.message) == (State.ROLLED_BACK, True)
     else:
         assert all(verdict.candidate_count for verdict in one.verdicts)
     assert look > 20
@@ -243,7 +243,7 @@ def test_a_long_stage_is_read_again_over_several_steps(
     another, told = world.scene.driver(), []
     for _ in range(20):
         beats = world.scene.route().beat
-        told.append(world.step(another).told)
+        told.append(world.step(another).message)
         if world.evidence() != known:
             break
         assert world.scene.route().beat == beats
@@ -272,7 +272,7 @@ def test_a_log_that_can_not_be_read_again_holds_the_stage(tmp_path: Path, migrat
     another = world.scene.driver()
     world.telemetry.error = TelemetryError("the request log is on fire")
     for _ in range(2):
-        assert "the request log is on fire" in world.step(another).told
+        assert "the request log is on fire" in world.step(another).message
         assert world.evidence() == known
     world.telemetry.error = None
     world.step(another)
