@@ -36,7 +36,7 @@ from softlaunch.store.tables import ReleaseRow
 from softlaunch.verdict import Interval, Met, Per, Verdict
 from softlaunch.views import ReleaseView, StageView, read_view, to_json
 
-GUIDE = Path(__file__).parents[2] / "GUIDE.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "gates.md"
 METRICS = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.UNUSABLE)
 POLICY = make_policy(gates=[{"metric": "errors", "margin": "20 points"}, {"metric": "latency", "margin": "50 %"}])
 
