@@ -1,7 +1,7 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test mlflow clients test-long quick check format migration requirements clean
+.PHONY: help demo docs test mlflow clients test-long quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,6 +38,11 @@ test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browser
 quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
 	@$(BIN)/pytest -m "not slow and not long and not chaos"
 
+docs: $(VENV)/.dev ## build the documentation into site/, which can be read without a server
+	@$(BIN)/python docs/generate.py
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+	@echo "open site/index.html"
+
 check: $(VENV)/.dev ## lint, formatting, types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -61,7 +66,7 @@ requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade 
 	@echo "mlflow==$(MLFLOW)" | $(LOCK_OF) - $(UPGRADE) -o requirements-mlflow.txt
 
 clean: ## remove the environment, caches and builds (never .softlaunch, which holds a ledger)
-	@rm -rf $(VENV) .venv-mlflow $(CLIENTS)/node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) .venv-mlflow $(CLIENTS)/node_modules site .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv: requirements-uv.txt

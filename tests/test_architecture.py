@@ -179,21 +179,5 @@ def test_the_readme_shows_the_help_that_the_program_prints() -> None:
         assert _stripped(printed.stdout.replace("Usage: -c", "Usage: softlaunch")) == _stripped(shown)
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in ROOT.glob("*.md")))
-def test_links_between_pages_lead_somewhere(page: str) -> None:
-    """Every link of a page to another one of the project, or to a heading, finds it."""
-    for path, heading in re.findall(
-        r"\]\((?!https?:)([^)#\s]*)#?([^)\s]*)\)", (ROOT / page).read_text(encoding="utf-8")
-    ):
-        target = ROOT / (path or page)
-        assert target.exists(), path
-        assert not heading or heading in _anchors(target), heading
-
-
-def _anchors(page: Path) -> set[str]:
-    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
 def _stripped(text: str) -> list[str]:
     return [line.rstrip() for line in text.strip("\n").splitlines()]

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 
 from softlaunch.core.errors import SoftlaunchError
 
-_RESTORE = "stop everything that runs on it and put a backup in place (OPERATIONS.md, Back up and restore)"
+_RESTORE = "stop everything that runs on it and put a backup in place (docs/operations/upkeep.md, Back up and restore)"
 _STEPS_BETWEEN_LOOKS = 10_000
 
 

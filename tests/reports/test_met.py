@@ -37,7 +37,7 @@ from softlaunch.store.tables import ReleaseRow
 from tests.reports.release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
 from tests.support.builders import ANNA, APP, NOON, Scene, ScriptedTelemetry, make_policy, make_release
 
-GUIDE = Path(__file__).parents[2] / "GUIDE.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "gates.md"
 METRICS = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.UNUSABLE)
 POLICY = make_policy(gates=[{"metric": "errors", "margin": "20 points"}, {"metric": "latency", "margin": "50 %"}])
 

@@ -1,0 +1,54 @@
+"""The reference of the command line, from the program itself."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import typer.main
+
+from references.markdown import NOTE, code, table
+from softlaunch.cli.main import build
+
+_INTRODUCTION = """
+`--help` says the same. `--json` prints one JSON document where a command shows something.
+"""
+
+
+def lines() -> Iterator[str]:
+    """The page."""
+    command = _command_line()
+    yield NOTE
+    yield "# Commands"
+    yield _INTRODUCTION
+    yield command.help.strip() + "\n"
+    context = command.make_context("softlaunch", [], resilient_parsing=True)
+    names = command.list_commands(context)
+    found = {name: command.get_command(context, name) for name in names}
+    rows = [(f"[{name}](#softlaunch-{name})", one.get_short_help_str(200)) for name, one in found.items()]
+    yield from table(("softlaunch ...", "what it does"), rows)
+    for name, one in found.items():
+        yield from _command(one, f"softlaunch {name}", 2)
+
+
+def _command_line() -> Any:
+    """All commands; which ones are loaded goes by the arguments of the process."""
+    given, sys.argv = sys.argv, ["softlaunch"]
+    try:
+        return typer.main.get_command(build())
+    finally:
+        sys.argv = given
+
+
+def _command(command: Any, path: str, level: int) -> Iterator[str]:
+    context = command.make_context(path, [], resilient_parsing=True)
+    yield f"{'#' * level} {path}"
+    yield ""
+    yield (command.help or "").strip() + "\n"
+    if hasattr(command, "list_commands"):
+        for name in command.list_commands(context):
+            yield from _command(command.get_command(context, name), f"{path} {name}", level + 1)
+        return
+    yield f"```\n{path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
+    records = [parameter.get_help_record(context) for parameter in command.params]
+    if any(records):
+        yield from table(("", "what it says"), ((code(record[0]), record[1]) for record in records if record))

@@ -1,0 +1,75 @@
+"""The page on connecting an app: its snippets run as they stand, against a real gateway."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.policy.model import GatewayPolicy, Policy
+from tests.gateway.worlds import NEVER_TRIPS, World, running_world
+from tests.support.servers import FakeModels
+
+PAGE = (Path(__file__).parents[2] / "docs" / "connect-your-app.md").read_text(encoding="utf-8")
+LOCAL = "http://localhost:8800"
+PROMPT = "You answer customers of {{ shop }}. Answer in {{ language }}."
+
+
+def snippets(language: str) -> list[str]:
+    """The page's blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def world(ledger_url: str, models: FakeModels) -> Iterator[World]:
+    """The page's app, with the page's prompt and a shop by default, and a gateway with the page's key."""
+    prompt = PromptVersion(
+        name="support",
+        version="1.0.0",
+        messages=(PromptMessage(role="system", content=PROMPT),),
+        defaults={"language": "English", "shop": "nobody"},
+    )
+    model = ModelVersion(name="stable", provider="rehearsal", model="stable", endpoint=models.endpoint)
+    policy = GatewayPolicy(timeout=30.0, breaker=NEVER_TRIPS)
+    stable = Variant(prompt=prompt, model=model)
+    with running_world(ledger_url, models, gateway=policy, stable=stable, client_keys=["my-key"]) as running:
+        yield running
+
+
+def test_the_snippets_run(world: World) -> None:
+    """One after the other in one program, with the gateway's real address."""
+    program = "\n".join(snippets("python"))
+    exec(compile(program.replace(LOCAL, world.url), "connect-your-app.md", "exec"), {})
+    asked = [body["messages"] for body in world.models.bodies]
+    assert asked[0][0] == {"role": "system", "content": "You answer customers of nobody. Answer in English."}
+    filled = "You answer customers of Fernwood Outdoor. Answer in English."
+    assert asked[2][0] == {"role": "system", "content": filled}
+    assert asked[3][0] == {"role": "system", "content": f"{filled}\n\nThe customer is logged in."}
+    units = [row.unit for row in world.rows(6)]
+    assert len(set(units)) == 1
+    assert world.ask_database("select satisfaction from feedback") == [(1.0,)]
+
+
+def test_the_command_line_works(world: World) -> None:
+    """The request by curl is answered."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    (command,) = snippets("sh")
+    done = subprocess.run(command.replace(LOCAL, world.url), shell=True, capture_output=True, text=True, check=True)
+    assert "I am stable." in done.stdout
+
+
+def test_the_pieces_of_policy_are_sound() -> None:
+    """Each of them is part of a policy."""
+    for piece in snippets("yaml"):
+        Policy.model_validate({"app": "support-bot", "eval": {"golden_set": "golden.jsonl"}, **yaml.safe_load(piece)})
+
+
+def test_the_prompt_of_the_page_is_the_one_that_is_asked() -> None:
+    """The prompt that is shown has the text that the snippets are tested with."""
+    (shown,) = snippets("markdown")
+    assert shown.split("---\n")[2].strip() == PROMPT
