@@ -220,7 +220,7 @@ class KilledError(BaseException):
 def _die_once_in_a_while(monkeypatch: pytest.MonkeyPatch, point: str) -> Callable[[], int]:
     """The first two calls at this point of a step end the driver, after what they do was done."""
     deaths = 0
-    for module in ("softlaunch.releases.driver", "softlaunch.releases.ending"):
+    for module in ("softlaunch.releases.driver", "softlaunch.releases.ending", "softlaunch.ab.strategy"):
         original = getattr(__import__(module, fromlist=["_"]), point, None)
         if original is None:
             continue

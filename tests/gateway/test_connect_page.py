@@ -12,7 +12,7 @@ import yaml
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.policy.model import GatewayPolicy, Policy
 from tests.gateway.worlds import NEVER_TRIPS, World, running_world
-from tests.support.servers import FakeModels
+from tests.support.servers import FakeModels, wait_until
 
 PAGE = (Path(__file__).parents[2] / "docs" / "connect-your-app.md").read_text(encoding="utf-8")
 LOCAL = "http://localhost:8800"
@@ -51,7 +51,8 @@ def test_the_snippets_run(world: World) -> None:
     assert asked[3][0] == {"role": "system", "content": f"{filled}\n\nThe customer is logged in."}
     units = [row.unit for row in world.rows(6)]
     assert len(set(units)) == 1
-    assert world.ask_database("select satisfaction from feedback") == [(1.0,)]
+    rated = "select satisfaction from feedback"
+    wait_until(lambda: world.ask_database(rated) == [(1.0,)], "the rating is in the ledger")
 
 
 def test_the_command_line_works(world: World) -> None:

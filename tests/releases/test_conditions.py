@@ -12,7 +12,7 @@ from softlaunch.policy.release import State
 from softlaunch.releases.conditions import examine
 from softlaunch.releases.decision import Snapshot
 from softlaunch.releases.ending import roll_back
-from softlaunch.releases.observe import Look
+from softlaunch.releases.strategy import Observation
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow
 from tests.support.builders import ANNA, APP, NOON, Scene, make_policy, make_release, told
@@ -26,11 +26,11 @@ def present(requests: tuple[int, int] = (500, 500), **parts: Any) -> list[Incide
     plain: dict[str, Any] = {"seen_until": SEEN, "stable_lately": {"answered": 99, "connect": 1}}
     split = parts.pop("split", (250, 250))
     snapshot: dict[str, Any] = {"entered_at": ENTERED, "requests": requests, **parts.pop("snapshot", {})}
-    look = Look(
+    observation = Observation(
         (), {"panel": {"split": list(split)}}, "no gateway has been heard for 5 s", requests, **{**plain, **parts}
     )
     release = make_release(State.CANARY, 3)
-    return [symptom.kind for symptom in examine(Snapshot(release, NOON, **snapshot), look) if symptom.present]
+    return [one.kind for one in examine(Snapshot(release, NOON, **snapshot), observation) if one.present]
 
 
 @pytest.mark.parametrize(

@@ -249,11 +249,11 @@ def test_while_nothing_can_be_seen_a_stage_holds_without_beating(database: Datab
 def look(scene: Scene, times: int, holder: str = "driver one") -> None:
     """Drive for so many steps, by a driver that begins and stops."""
     driver = scene.driver(holder)
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     for _ in range(times):
         scene.clock.go(scene.step_seconds)
         driver.advance(scene.release_id, token)
-    driver.let_go(scene.release_id, token)
+    driver.release_lease(scene.release_id, token)
 
 
 def outcomes(scene: Scene, position: int) -> set[Outcome]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from softlaunch.releases.live import past_of
 
 from softlaunch.gates.observations import Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry, TelemetryError
@@ -15,6 +14,7 @@ from softlaunch.ledger.stages import keep_evidence, read_stages
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import State
 from softlaunch.releases.driver import Driver, Progress
+from softlaunch.releases.held_gates import past_of
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, GatewayRow, RequestRow, ScoreRow
 from softlaunch.telemetry.request_log import RequestLogTelemetry
@@ -142,7 +142,7 @@ class World:
         crowd.act(scene.clock().timestamp() - 300, scene.clock().timestamp(), None)
         scene.drive_to(HALF)
         crowd.slow_from = scene.clock().timestamp() + slow_after
-        return cls(scene, crowd, telemetry, scene.driver().take_over(scene.release_id))
+        return cls(scene, crowd, telemetry, scene.driver().acquire_lease(scene.release_id))
 
     def step(self, driver: Driver, seconds: float = 3.0) -> Progress:
         """Let users act for some seconds, then look."""
@@ -258,8 +258,8 @@ def test_what_is_held_of_a_release_goes_with_the_right_to_drive_it(tmp_path: Pat
     world = World.at(tmp_path / "ledger.db", migrated_file)
     driver = world.scene.driver()
     world.step(driver)
-    driver.let_go(world.scene.release_id, world.token)
-    world.token = driver.take_over(world.scene.release_id)
+    driver.release_lease(world.scene.release_id, world.token)
+    world.token = driver.acquire_lease(world.scene.release_id)
     world.step(driver)
     assert len(world.telemetry.again) == 1
 
