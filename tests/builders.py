@@ -205,7 +205,8 @@ def arm(
 class ScriptedTelemetry(Telemetry):
     """Traffic of 400 requests a look; `harms` says per stage's position what the candidate does worse there.
 
-    `meanwhile` happens during each reading.
+    `dropped` is what the request log lost in each reading; less than nothing is what a gateway takes back. `meanwhile`
+    happens during each reading. Only STABLE has a history; `remembered` are the digests whose history was asked for.
     """
 
     harms: dict[int, Harms] = field(default_factory=dict)
@@ -213,7 +214,9 @@ class ScriptedTelemetry(Telemetry):
     problem: str | None = None
     count: int = 400
     stable_cost: float = 1.0
+    dropped: int = 0
     meanwhile: Callable[[], object] = lambda: None
+    remembered: list[str] = field(default_factory=list)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(7))
 
     def read(self, scope: Scope, after: float, now: float) -> Reading:
@@ -228,15 +231,18 @@ class ScriptedTelemetry(Telemetry):
             stage.candidate_share, self.count, self.rng, self.harms.get(stage.position), stable_cost=self.stable_cost
         )
         requests = len(seen.candidate[Metric.ERRORS]), len(seen.stable[Metric.ERRORS])
-        return Reading((seen,), now, requests=requests, exposed=requests[0] if stage.weight_percent else 0)
+        exposed = requests[0] if stage.weight_percent else 0
+        return Reading((seen,), now, dropped=self.dropped, requests=requests, exposed=exposed)
 
     def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:
         """Nothing: nobody comes back in this traffic, and its requests can't be told apart."""
         return iter(())
 
     def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
-        """A thousand requests of stable."""
-        return Window(0.5, {}, arm(1000, self.rng, cost=self.stable_cost))
+        """A thousand requests of stable; nothing of any other variant."""
+        self.remembered.append(stable_digest)
+        known = 1000 if stable_digest == STABLE.digest else 0
+        return Window(0.5, {}, arm(known, self.rng, cost=self.stable_cost))
 
 
 @dataclass

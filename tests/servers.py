@@ -68,11 +68,12 @@ def wait_until(happened: Any, what: str, seconds: float = START_SECONDS) -> None
 class FakeModels:
     """A provider's models: each answers by its name, unless `faults` says what it does instead.
 
-    Faults: `500`, `429`, `400`, `401` (that status), `hang` (no answer), `slow` (half a second late), `html`,
-    `empty`, `drop` (the connection is closed), `filtered` and `mute` (whole answers without words), `no usage` (400 for
-    whoever asks for usage), and for streams `cut` (ends early), `no json` (a broken event), `drop`, `stall` (one event,
-    then nothing), `error event`, `silent` (no event), `pings` (comments, then the answer), `never ends` (the connection
-    stays open behind the end). `late` and a second fault: that one after a second and a half.
+    Faults: `500`, `429`, `400`, `401`, `307` (that status; the last leads to the same address), `hang` (no answer),
+    `slow` (half a second late), `html`, `empty`, `drop` (the connection is closed), `filtered` and `mute` (whole
+    answers without words), `no usage` (400 for whoever asks for usage), and for streams `cut` (ends early), `no json`
+    (a broken event), `drop`, `stall` (one event, then nothing), `error event`, `document` (a whole answer in place of
+    the stream), `silent` (no event), `pings` (comments, then the answer), `never ends` (the connection stays open
+    behind the end). `late` and a second fault: that one after a second and a half.
 
     Answers carry `answer_headers`, and are compressed by `coding` (br, zstd or gzip) where it is set.
     """
@@ -125,7 +126,7 @@ class FakeModels:
     async def _whole_or_stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
         return (
             await self._stream(request, body, fault)
-            if body.get("stream")
+            if body.get("stream") and fault != "document"
             else web.json_response(completion(body["model"]), headers=self.answer_headers)
         )
 
@@ -171,7 +172,8 @@ def _whole(model: str, fault: str) -> web.Response | None:
     """The faults that are answers of their own."""
     if fault.isdigit():
         error = {"error": {"message": f"fault {fault}", "type": "fault", "param": None, "code": None}}
-        return web.json_response(error, status=int(fault), headers={"Retry-After": "7"})
+        elsewhere = {"Location": "/v1/chat/completions?elsewhere"} if fault.startswith("3") else {}
+        return web.json_response(error, status=int(fault), headers={"Retry-After": "7", **elsewhere})
     if fault in {"html", "empty"}:
         return web.Response(text="<html>\n\n" if fault == "html" else "{}\n\n")
     if fault in {"filtered", "mute"}:

@@ -21,7 +21,7 @@ from softlaunch.release import State
 from softlaunch.store.aliases import PREVIOUS, PRODUCTION, read_alias
 from softlaunch.store.database import Database
 from softlaunch.store.releases import FencedError
-from softlaunch.store.stages import read_stages
+from softlaunch.store.stages import read_stages, read_verdicts
 from softlaunch.store.tables import (
     ApprovalRow,
     BreakerTripRow,
@@ -244,6 +244,84 @@ def test_while_nothing_can_be_seen_a_stage_holds_without_beating(database: Datab
     scene.telemetry.error = scene.telemetry.problem = None
     driver.let_go(scene.release_id, token)
     assert scene.drive_to_end().state is State.PROMOTED
+
+
+def look(scene: Scene, times: int, holder: str = "driver one") -> None:
+    """Drive for so many steps, by a driver that begins and stops."""
+    driver = scene.driver(holder)
+    token = driver.take_over(scene.release_id)
+    for _ in range(times):
+        scene.clock.go(scene.step_seconds)
+        driver.advance(scene.release_id, token)
+    driver.let_go(scene.release_id, token)
+
+
+def outcomes(scene: Scene, position: int) -> set[Outcome]:
+    """The outcomes of a stage's gates, as they were kept last."""
+    with scene.database.read() as session:
+        return {verdict.outcome for verdict in read_verdicts(session, scene.release_id, position).values()}
+
+
+def test_a_log_that_lost_requests_holds_the_stage_whoever_drives_it(database: Database) -> None:
+    """What two looks lost isn't forgotten by the looks that lose nothing, nor by the next driver; users are asked."""
+    scene = Scene.opened(database)
+    scene.drive_to(FIRST)
+    scene.telemetry.dropped = 30
+    look(scene, 2)
+    scene.telemetry.dropped = 0
+    look(scene, 3)
+    look(scene, 1, holder="driver two")
+    release = scene.release()
+    assert (release.state, release.position) == (State.CANARY, FIRST)
+    assert outcomes(scene, FIRST) == {Outcome.ERROR}
+    with database.read() as session:
+        (reason,) = {verdict.reason for verdict in read_verdicts(session, scene.release_id, FIRST).values()}
+    assert "the request log lost " in reason
+    assert stage_of(scene).evidence["panel"]["dropped"] == 60
+
+
+def test_what_a_gateway_takes_back_holds_nothing_up(database: Database) -> None:
+    """It was only late. More than was lost in this stage is no credit for what is lost next."""
+    stages = [{"weight_percent": 10, **BRIEF, "minimum_time": 60}, {"weight_percent": 100, **BRIEF}]
+    scene = Scene.opened(database, make_policy(stages=stages))
+    scene.drive_to(FIRST)
+    seen = []
+    for dropped in (200, -300, 50):
+        scene.telemetry.dropped = dropped
+        look(scene, 1)
+        seen.append(outcomes(scene, FIRST))
+    assert seen == [{Outcome.ERROR}, {Outcome.PASS}, {Outcome.ERROR}]
+
+
+def test_what_is_usual_is_learnt_from_stable(database: Database) -> None:
+    """At every stage and for every kind of gate; what the candidate answered elsewhere is no measure of stable."""
+    gates = [
+        {"metric": "errors", "margin": "20 points"},
+        {"metric": "latency", "margin": "50 %", "adjust_for": ["request_size"]},
+        {"metric": "cost", "margin": "50 %", "per": "session"},
+    ]
+    scene = Scene.opened(database, make_policy(gates=gates, session={"timeout": 6, "longest": 40}))
+    scene.drive_to(FIRST)
+    look(scene, 1)
+    assert len(scene.telemetry.remembered) >= 4
+    assert set(scene.telemetry.remembered) == {STABLE.digest}
+
+
+@pytest.mark.parametrize("weight", [10, 90], ids=["the candidate's", "stable's"])
+def test_a_stage_waits_for_requests_of_the_smaller_arm(database: Database, weight: int) -> None:
+    """Each arm is counted by what fell on it, over all looks."""
+    brief = {**BRIEF, "minimum_requests": 110}
+    scene = Scene.opened(database, make_policy(stages=[{"weight_percent": weight, **brief}, {"weight_percent": 100}]))
+    scene.drive_to(FIRST)
+    look(scene, 2)
+    held = stage_of(scene)
+    scene.drive_to(HALF)
+    with database.read() as session:
+        ended = read_stages(session, scene.release_id)[FIRST]
+    assert held.state == "running"
+    assert 60 < min(held.evidence["requests"]) < 110
+    assert 110 <= min(ended.evidence["requests"]) < 170
+    assert sum(ended.evidence["requests"]) >= 3 * scene.telemetry.count
 
 
 def test_without_traffic_a_stage_holds_until_its_deadline_and_then_rolls_back(database: Database) -> None:

@@ -2,15 +2,18 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from builders import arm
+from scipy.stats import binom
 
-from softlaunch.gates.gate import Gate
+from softlaunch.gates.gate import PASSING_WEIGHTS, Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
-from softlaunch.gates.rules import GateRule
+from softlaunch.gates.rules import STEPS, GateRule
+from softlaunch.gates.wealth import event_growth
 from softlaunch.policy.model import Metric
 from softlaunch.verdict import Outcome, Role
 
@@ -22,13 +25,13 @@ PROMISED = [
     pytest.param(Metric.SATISFACTION, 0.5, id="satisfaction"),
     pytest.param(Metric.LATENCY, 0.2, id="latency"),
 ]
-NOT_COMPARED = {"harm": None, "candidate_value": None, "stable_value": None}
+NOT_COMPARED: dict[str, None] = {"harm": None, "candidate_value": None, "stable_value": None}
 """What a dump rounds."""
 
 
 def make_rule(metric: Metric, material: float | None = None, alpha: float = ALPHA) -> GateRule:
     """A rule with the metric's margin, a false-alarm share of 10 % and a confidence of 95 %."""
-    margin = MARGINS[metric]
+    margin = MARGINS.get(metric, 0.1)
     return GateRule(metric, Role.REQUIRED, margin, margin if material is None else material, alpha, 0.95)
 
 
@@ -47,6 +50,11 @@ def window(rng: np.random.Generator, count: int, share: float, metric: Metric, h
         Metric.SATISFACTION: {"satisfaction": 0.8 - harm},
     }[metric]
     return Window(share, arm(of_candidate, rng, **worse), arm(count - of_candidate, rng))
+
+
+def failing(bad: int, count: int) -> dict[Metric, Observations]:
+    """Units of one arm, of which the first so many fail."""
+    return {Metric.ERRORS: Observations(np.arange(count), (np.arange(count) < bad).astype(np.float64))}
 
 
 def fails_at_any_of_15_looks(metric: Metric, share: float, seed: int) -> bool:
@@ -277,6 +285,18 @@ def test_events_of_a_trickle_are_not_lost() -> None:
     assert gate.judge().outcome is Outcome.FAIL
 
 
+@pytest.mark.parametrize("alone", ["candidate", "stable"])
+def test_events_of_one_arm_alone_wait_for_the_other(alone: str) -> None:
+    """They count as if both arms had come in one window."""
+    gate = Gate.begin(make_rule(Metric.ERRORS), Window(0.5, {}, failing(10, 1000)))
+    first = failing(2, 6)
+    gate.update(Window(0.5, first, {}) if alone == "candidate" else Window(0.5, {}, first))
+    assert gate.events == {}
+    gate.update(Window(0.5, failing(1, 3), failing(0, 4)))
+    together = event_growth(3, 0, 9, 4) if alone == "candidate" else event_growth(1, 2, 3, 10)
+    assert gate.events["failures"] == pytest.approx(together, abs=1e-6)
+
+
 def test_a_split_that_was_not_in_force_is_no_evidence() -> None:
     """While a lease had run out all units met stable: what happened then says nothing about the candidate."""
     rng = np.random.default_rng(6)
@@ -315,22 +335,62 @@ def test_repeated_requests_of_a_unit_count_once_in_a_window() -> None:
 
 
 @pytest.mark.parametrize("metric", list(MARGINS), ids=str)
-@pytest.mark.parametrize("harm", [0.0, 0.2], ids=["no harm", "harm"])
-def test_a_gate_that_is_stored_after_each_look_judges_like_one_that_never_was(metric: Metric, harm: float) -> None:
-    """A driver may die after any look; the next one's verdicts are the same."""
+@pytest.mark.parametrize(
+    ("harm", "count", "share", "looks"),
+    [
+        pytest.param(0.0, 100, 0.5, 15, id="no harm"),
+        pytest.param(0.2, 100, 0.5, 15, id="harm"),
+        pytest.param(0.2, 20, 0.02, 60, id="harm in a trickle, where most looks see no candidate"),
+    ],
+)
+def test_a_gate_that_is_stored_after_each_look_judges_like_one_that_never_was(
+    metric: Metric, harm: float, count: int, share: float, looks: int
+) -> None:
+    """A driver may die after any look; the next one's verdicts are the same, and nothing that was kept is lost."""
     rule = make_rule(metric, alpha=0.01)
     kept = begin(rule, np.random.default_rng(0))
     stored = begin(rule, np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    for _ in range(15):
-        seen = window(rng, 100, 0.5, metric, harm)
-        kept.update(seen)
-        stored.update(seen)
-        stored = Gate.load(rule, json.loads(json.dumps(stored.dump())))
+    for look in range(looks):
+        seen = window(rng, count, share, metric, harm)
+        kept.update(seen, look / looks)
+        stored.update(seen, look / looks)
+        dumped = json.loads(json.dumps(stored.dump()))
+        stored = Gate.load(rule, dumped)
         one, other = kept.judge(), stored.judge()
         assert replace(one, **NOT_COMPARED) == replace(other, **NOT_COMPARED)
         assert one.harm == pytest.approx(other.harm)
-        assert Gate.load(rule, stored.dump()).dump() == stored.dump()
+        assert one.harm is not None or not one.candidate_count
+        assert stored.dump() == dumped
+        assert stored.log_evidence_of_harm == kept.log_evidence_of_harm
+
+
+@pytest.mark.parametrize("metric", Metric)
+def test_a_gate_without_evidence_has_wealth_of_one(metric: Metric) -> None:
+    """Ville's inequality counts from there: what begins with more errs more often than it promises."""
+    gate = Gate.begin(make_rule(metric))
+    assert np.exp(gate.log_evidence_below) == pytest.approx(np.ones(len(STEPS)))
+    assert gate.log_evidence_of_harm == 0.0
+    assert sum(PASSING_WEIGHTS) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("rate", [0.01, 0.2])
+def test_evidence_gains_nothing_on_average_when_the_arms_are_alike(rate: float) -> None:
+    """Worked out over each way in which three units can fall on the arms and fail, after a window that nobody chose."""
+    share, rule = 0.3, make_rule(Metric.ERRORS)
+    known = Gate.begin(rule, Window(0.5, {}, failing(int(1000 * rate), 1000)))
+    known.update(Window(share, failing(1, 2), failing(1, 5)), 0.5)
+    alike = int(np.flatnonzero(rule.grid == 0)[0])
+    before = np.exp([known.log_evidence_below[alike], known.log_evidence_of_harm])
+    after = np.zeros(2)
+    for candidates in range(4):
+        for bad, worse in product(range(candidates + 1), range(4 - candidates)):
+            gate = Gate.load(rule, known.dump())
+            gate.update(Window(share, failing(bad, candidates), failing(worse, 3 - candidates)), 0.5)
+            chance = binom.pmf(candidates, 3, share) * binom.pmf(bad, candidates, rate)
+            chance *= binom.pmf(worse, 3 - candidates, rate)
+            after += chance * np.exp([gate.log_evidence_below[alike], gate.log_evidence_of_harm])
+    assert (after <= before * (1 + 1e-6)).all()
 
 
 @pytest.mark.parametrize(

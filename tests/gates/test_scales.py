@@ -8,6 +8,7 @@ import pytest
 from softlaunch.gates.observations import NONE, Observations
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
+from softlaunch.gates.wealth import largest_stake
 from softlaunch.policy.model import Metric
 
 
@@ -157,8 +158,28 @@ def test_what_never_happened_may_still_happen_to_the_expected_candidate() -> Non
     assert dict(zip(expected.index.tolist(), expected.weight.tolist(), strict=True)) == {0: 101.0, 200: 1.0}
 
 
+@pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.QUALITY], ids=str)
+def test_the_first_event_of_an_arm_without_any_is_no_surprise_beyond_measure(metric: Metric) -> None:
+    """Bets stay bounded where all of stable's many values lie at one end, and neither arm can lose everything."""
+    perfect = 0.0 if metric is Metric.ERRORS else 1.0
+    scale = taught(metric, *[perfect] * 5000)
+    centred = scale.centred(scale.tally(NONE), scale.tally(seen(perfect)), np.zeros(1))
+    assert centred.stable_low == pytest.approx(0.001)
+    assert largest_stake(0.5, centred.low, centred.stable_high)[0] < 1000
+    assert largest_stake(0.01, centred.low, centred.stable_high)[0] < 1000
+
+
+def test_a_reference_follows_the_last_five_thousand_units() -> None:
+    """It has learnt from more, and holds that many: fewer would follow every bad hour."""
+    scale = make_scale(Metric.ERRORS)
+    for _ in range(20):
+        learn(scale, scale.tally(seen(*[0.0] * 990, *[1.0] * 10)))
+    assert scale.reference.total == pytest.approx(5000)
+
+
 def test_a_scale_is_ready_once_it_knows_enough_of_stable() -> None:
-    """One unit fewer than enough is not enough."""
+    """Fifty units; one unit fewer than enough is not enough."""
+    assert ENOUGH == 50
     assert not is_ready(taught(Metric.COST, *[3.0] * (ENOUGH - 1)))
     assert is_ready(taught(Metric.COST, *[3.0] * ENOUGH))
 

@@ -15,8 +15,11 @@ from softlaunch.gateway.answers import (
 )
 from softlaunch.request_outcome import RequestOutcome
 
+WITHOUT_CHOICES = [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": {}}', b'{"choices": [7]}']
+MIXED = b'{"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}, "x"]}'
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": {}}'])
+
+@pytest.mark.parametrize("body", [*WITHOUT_CHOICES, MIXED])
 def test_a_body_without_choices_is_malformed(body: bytes) -> None:
     """A 200 that holds no answer is a failure of the provider."""
     with pytest.raises(MalformedAnswerError):
@@ -28,6 +31,24 @@ def test_figures_that_no_database_could_hold_are_left_out() -> None:
     facts = Facts()
     facts.note({"model": "m\x00" * 300, "usage": {"prompt_tokens": 2**80, "completion_tokens": -1}})
     assert facts == Facts(resolved_model=("m\x00" * 100).replace("\x00", ""))
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        pytest.param({}, (None, None), id="no counts"),
+        pytest.param({"prompt_tokens": "10", "completion_tokens": 2}, (None, 2), id="a count in words"),
+        pytest.param({"prompt_tokens": None, "completion_tokens": 2.5}, (None, None), id="half a token"),
+        pytest.param({"prompt_tokens": True, "completion_tokens": [1]}, (None, None), id="no numbers"),
+        pytest.param("many", (None, None), id="no object"),
+    ],
+)
+def test_usage_that_can_not_be_read_is_unknown(usage: object, counts: tuple[int | None, int | None]) -> None:
+    """The answer is served nevertheless, and what its counts say is neither guessed nor zero."""
+    facts = Facts()
+    answer = orjson.loads(whole("stop", content="hi")) | {"usage": usage}
+    assert read_completion(orjson.dumps(answer), facts, Asked()).outcome is RequestOutcome.ANSWERED
+    assert (facts.usage.input_tokens, facts.usage.output_tokens) == counts
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 from servers import FakeModels, forgetful_provider, wait_until
-from worlds import APP, NEVER_TRIPS, World, ask_many, running_world, variant
+from worlds import APP, NEVER_TRIPS, QUICK, World, arm_of, ask_many, running_world, variant
 
 from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
 
@@ -94,6 +96,29 @@ def test_a_prompt_that_only_the_candidate_cannot_render_is_its_failure(ledger_ur
         row = world.row_of(response)
     assert response.status_code == 200
     assert (row.arm, row.outcome, row.fell_back) == ("candidate", "request_at_fault", True)
+
+
+def test_a_redirect_is_not_followed(canary: World) -> None:
+    """Prompt and key stay with the endpoint that the variant names, wherever that points to."""
+    canary.models.faults["candidate"] = "307"
+    response = canary.ask("ann")
+    row = canary.row_of(response)
+    assert canary.models.asked("candidate") == 1
+    assert (response.status_code, arm_of(response)) == (200, "stable")
+    assert (row.arm, row.outcome, row.status) == ("candidate", "provider_failed", 502)
+
+
+def test_a_document_where_a_stream_was_asked_is_malformed(canary: World) -> None:
+    """No client that reads events could read it: stable answers in the candidate's place, or the client is told."""
+    canary.models.faults["candidate"] = "document"
+    response = canary.ask("ann", stream=True)
+    row = canary.row_of(response)
+    canary.models.faults["stable"] = "document"
+    both = canary.ask("ann", stream=True)
+    assert (response.status_code, arm_of(response)) == (200, "stable")
+    assert (row.arm, row.outcome, row.fell_back) == ("candidate", "malformed", True)
+    assert both.status_code == 502
+    assert "was asked for a stream and sent a single document" in both.json()["error"]["message"]
 
 
 def test_a_stream_that_has_begun_is_not_begun_again(canary: World) -> None:
@@ -188,12 +213,16 @@ def test_a_client_that_leaves_a_stream(plain: World) -> None:
     assert plain.row_of(response).outcome == "client_gone"
 
 
-def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels) -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param("500", id="an error of the server"), pytest.param("400", id="a refusal of what stable answers")],
+)
+def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels, fault: str) -> None:
     """After a handful of failures the candidate gets nothing more, nobody saw one, and the ledger knows why."""
     policy = GatewayPolicy(timeout=30.0, breaker=BreakerPolicy(window=60, minimum_requests=10, failed_percent=50))
     with running_world(ledger_url, models, gateway=policy) as world, world.watched():
         world.split(100, shadow_percent=100, control_percent=100)
-        models.faults["candidate"] = "500"
+        models.faults["candidate"] = fault
         responses = [world.ask(str(number)) for number in range(40)]
         asked = models.asked("candidate")
         world.ask("ann")
@@ -208,3 +237,37 @@ def test_the_breaker_stops_a_massive_failure(ledger_url: str, models: FakeModels
         2,
         "10 of the candidate's last 10 answers within 60 s failed, 0 of stable's 10",
     )
+
+
+def test_a_copy_that_stopping_cuts_short_is_counted_as_lost(ledger_url: str, models: FakeModels) -> None:
+    """It ends without a row, and gates see a gap in the log, not nothing."""
+    with (
+        running_world(ledger_url, models, limits=replace(QUICK, mirrors_shutdown_seconds=0.1)) as world,
+        world.watched(),
+    ):
+        world.split(0, shadow_percent=100)
+        models.faults["candidate"] = "hang"
+        world.ask("ann")
+        wait_until(lambda: models.asked("candidate") == 1, "the copy is under way")
+        world.stop()
+        assert [row.arm for row in world.rows()] == ["stable"]
+        assert world.ask_database("select app, count from drops") == [(APP, 1)]
+
+
+def test_after_a_rollback_requests_under_way_are_not_copied_to_the_candidate(
+    ledger_url: str, models: FakeModels
+) -> None:
+    """What users wrote goes to nobody who is out of service, though it came while the candidate was still tried."""
+    with running_world(ledger_url, models) as world, world.watched(), ThreadPoolExecutor() as pool:
+        world.split(0, shadow_percent=100)
+        world.ask("ann")
+        world.rows(1, arm="shadow")
+        models.faults["stable"] = "late"
+        under_way = pool.submit(world.ask, "ben")
+        wait_until(lambda: models.asked("stable") == 2, "the request is under way")
+        world.split(0, candidate_digest=None, release_id=None)
+        assert not under_way.done()
+        response = under_way.result()
+        world.row_of(response)
+        world.stop()
+        assert models.asked("candidate") == 1

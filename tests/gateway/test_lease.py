@@ -25,6 +25,8 @@ def lease_after(*looks: tuple[float, int]) -> Lease:
         pytest.param([(0, 7), (1, 8)], 10.9, True, id="nearly a lease later"),
         pytest.param([(0, 7), (1, 8)], 11.0, False, id="a lease later"),
         pytest.param([(0, 7), (1, 8), (20, 8), (21, 9)], 21.1, True, id="a new beat after the lease ran out"),
+        pytest.param([(0, 7), (5, 8)], 5.1, True, id="a change within half a lease is proof"),
+        pytest.param([(0, 7), (5.1, 8)], 5.2, False, id="a change in a longer gap is none"),
         pytest.param([(0, 7), (30, 8)], 30.1, False, id="a change somewhere in a long gap is no proof"),
         pytest.param([(0, 7), (30, 8), (31, 9)], 31.1, True, id="the next change after a gap is"),
         pytest.param([(0, 7), (1, 3)], 1.1, True, id="a beat that went back has changed too"),

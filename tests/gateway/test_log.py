@@ -145,6 +145,55 @@ def test_the_watermark_never_passes_a_row_that_is_not_there(start: Started, ledg
     wait_until(lambda: len(ask(ledger, "select 1 from requests")) == 300, "all rows are written")
 
 
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of two rows, so that a few rows are more than one."""
+    monkeypatch.setattr("softlaunch.gateway.log._BATCH_ROWS", 2)
+
+
+def log_seven(log: LogSink, clock: Clock) -> None:
+    """Seven requests, a second each, that all end at once."""
+    begun = []
+    for _ in range(7):
+        clock.now += 1.0
+        begun.append(log.begin("bot"))
+    clock.now += 1.0
+    log.put(*(row(started_at, f"bot-{number}") for number, (_, started_at) in enumerate(begun)))
+    for token, _ in begun:
+        log.end(token)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_the_watermark_passes_no_row_that_waits_for_the_next_batch(
+    start: Started, ledger: Database, clock: Clock
+) -> None:
+    """In a spike of traffic rows come faster than one batch writes them; gates read none of them too early."""
+    log = start()
+    log_seven(log, clock)
+    seen = set()
+
+    def watch() -> bool:
+        with ledger.read() as session:
+            sql = "select complete_until, (select count(*) from requests) from gateways"
+            seen.update((until, written) for until, written in session.execute(text(sql)))
+        return (1008.0, 7) in seen
+
+    wait_until(watch, "all is written and declared complete")
+    assert any(written in {2, 4, 6} for _, written in seen)
+    assert all(until <= 1001.0 + written for until, written in seen)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_stopping_writes_all_that_waits(start: Started, ledger: Database, clock: Clock) -> None:
+    """However many batches it takes; nothing is lost uncounted."""
+    log = start()
+    log_seven(log, clock)
+    log.stop()
+    assert (log.waiting, len(ask(ledger, "select 1 from requests"))) == (0, 7)
+    assert ask(ledger, "select count(*) from drops") == [0]
+    assert complete_until(ledger) == 1008.0
+
+
 def test_a_clock_set_back_starts_nothing_before_the_watermark(start: Started, ledger: Database, clock: Clock) -> None:
     """A request that begins after a correction of the clock isn't dated into what was declared complete."""
     log = start()
@@ -200,6 +249,10 @@ def test_a_full_disk_is_survived_and_counted(start: Started, ledger: Database, c
     wait_until(lambda: ask(ledger, "select sum(count) from drops") == [150], "the drops are written")
     assert len(ask(ledger, "select 1 from requests")) == 50
     wait_until(lambda: complete_until(ledger) == clock.now, "the watermark passes what was counted")
+    for _ in range(3):
+        clock.now += 1.0
+        wait_until(lambda: complete_until(ledger) == clock.now, "a later batch is written")
+    assert ask(ledger, "select sum(count) from drops") == [150]
 
 
 def test_feedback_is_refused_rather_than_lost(start: Started, ledger: Database) -> None:

@@ -1,6 +1,7 @@
 """The route table: what gateways act by while the ledger changes, breaks and comes back."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text, update
@@ -120,7 +121,7 @@ def test_an_unreadable_change_ends_the_candidate(routed: Routed) -> None:
 
 
 def test_a_breaker_is_of_one_revision(routed: Routed) -> None:
-    """A breaker that has tripped stops this candidate at this revision; requests under way copy no more either."""
+    """A breaker that has tripped stops this candidate at this revision, and not at the next."""
     routed.start_canary()
     before = routed.table.get(APP)
     assert before is not None
@@ -129,6 +130,25 @@ def test_a_breaker_is_of_one_revision(routed: Routed) -> None:
     routed.change(weight_percent=5.0)
     routed.look()
     assert routed.allowed()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"weight_percent": 5.0}, id="another stage"),
+        pytest.param({"candidate_digest": None, "release_id": None, "weight_percent": 0.0}, id="a rollback"),
+    ],
+)
+def test_requests_under_way_make_no_copies_once_their_route_has_changed(routed: Routed, change: Any) -> None:
+    """They hold the route that they came with, whose candidate was watched and in service."""
+    routed.start_canary()
+    before = routed.table.get(APP)
+    assert before is not None
+    assert before.candidate_allowed()
+    routed.change(**change)
+    routed.look()
+    assert before.lease_holds()
+    assert not before.breaker.tripped
     assert not before.candidate_allowed()
 
 
@@ -165,11 +185,15 @@ def test_a_replaced_ledger_proves_nothing(routed: Routed, caplog: pytest.LogCapt
     assert not any(record.exc_info for record in caplog.records)
 
 
-def test_a_ledger_that_went_back_proves_nothing(routed: Routed) -> None:
+@pytest.mark.parametrize(
+    "backwards", [pytest.param("beat", id="a beat"), pytest.param("revision", id="a revision of the route")]
+)
+def test_a_ledger_that_went_back_proves_nothing(routed: Routed, backwards: str) -> None:
     """A backup that was put into the very file: a beat that differs is no sign of life."""
     routed.start_canary()
+    column = getattr(RouteRow, backwards)
     with routed.database.begin() as session:
-        session.execute(update(RouteRow).values(beat=RouteRow.beat - 1))
+        session.execute(update(RouteRow).values({backwards: column - 1}))
     for _ in range(60):
         assert not routed.look()
     assert not routed.allowed()
