@@ -9,7 +9,7 @@ from sqlmodel import col
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.integrations.archives.interface import Archive
-from softlaunch.ledger.approvals import OpenQuestion
+from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
 from softlaunch.ledger.releases import Actor
 from softlaunch.retention.approval import (
@@ -115,7 +115,7 @@ class Housekeeper:
             consent = read_consent(session, now)
         if consent is not None:
             again = replace(self._plan_at(consent.asked_at), consent=consent)
-            if again.deleted and self._subject(again) == consent.asked.subject:
+            if again.deleted and self._subject(again) == consent.asked.subject_digest:
                 return again
         return self._plan_at(now)
 
@@ -128,7 +128,7 @@ class Housekeeper:
         done: frozenset[bytes] = planned.consent.done if planned.consent else frozenset()
         return digest_of(self.archive.address, planned.fingerprints | done)
 
-    def ask(self, planned: Plan) -> OpenQuestion | None:
+    def ask(self, planned: Plan) -> Approval | None:
         """The question that must be answered before a plan may be done, put now if it wasn't; None where it may be."""
         if planned.consent is not None:
             return None if planned.consent.given else planned.consent.asked

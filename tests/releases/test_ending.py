@@ -211,7 +211,7 @@ def test_a_rollback_wins_against_a_driver_in_full_swing(database: Database) -> N
 def test_a_rollback_that_meets_a_new_release_asks_to_be_repeated(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A release that was opened between two looks isn't left live on what was to be taken back."""
+    """A release that was opened between two looks isn't left live on what was to be rolled back."""
     Scene.opened(database).drive_to_end()
     second = release_again(database, CANDIDATE.digest)
     monkeypatch.setattr("softlaunch.releases.ending.find_live", lambda *_, **__: None)
