@@ -13,7 +13,7 @@ from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.integrations.archives.folder import FolderArchive
 from softlaunch.integrations.archives.interface import ArchiveError
 from softlaunch.retention.cleanup import Order, clean
-from softlaunch.retention.kinds import PromptShelf
+from softlaunch.retention.kinds import PromptStore
 from softlaunch.retention.rules import Kind
 from softlaunch.retention.tags import tag, untag
 from softlaunch.store.database import Database
@@ -138,7 +138,7 @@ def test_the_policy_that_keeps_longest_counts(registry: Registry) -> None:
     assert "support@1.2.0" not in registry.due()
 
 
-def test_what_is_used_meanwhile_is_spared(registry: Registry) -> None:
+def test_what_is_used_meanwhile_is_kept(registry: Registry) -> None:
     """An alias that moves, or a tag that is set, between plan and deletion keeps the version."""
     wanted = registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
     registry.record(days_ago=200, prompt=a_prompt("1.3.0"), model=a_model("older"))
@@ -152,8 +152,8 @@ def test_what_is_used_meanwhile_is_spared(registry: Registry) -> None:
 
     archive = FolderArchive(registry.folder)
     order = Order(registry.plan().fingerprints, registry.now, "anna")
-    done = clean(registry.database, PromptShelf(), archive, order, registry.now, meanwhile)
-    assert (done.deleted, done.spared) == (1, 2)
+    done = clean(registry.database, PromptStore(), archive, order, registry.now, meanwhile)
+    assert (done.deleted, done.kept) == (1, 2)
     assert {"support@1.2.0", "support@1.3.0"} <= registry.keys(Kind.PROMPTS)
 
 
@@ -181,9 +181,9 @@ def test_a_copy_that_differs_deletes_nothing(registry: Registry) -> None:
     """The incident says so, and everything is still in the ledger."""
     registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
     before = registry.contents()
-    keeper = replace(registry.keeper(), archive=BrokenArchive(registry.folder))
+    cleanup = replace(registry.cleanup(), archive=BrokenArchive(registry.folder))
     with pytest.raises(ArchiveError, match="differs"):
-        keeper.clean(keeper.plan())
+        cleanup.clean(cleanup.plan())
     assert registry.contents() == before
     with registry.database.read() as session:
         incident = session.exec(select(IncidentRow)).one()
@@ -209,12 +209,12 @@ def test_restoring_what_is_there_or_never_was(registry: Registry) -> None:
         registry.put_back(Kind.PROMPTS, "support@7.0.0")
 
 
-def test_a_damaged_bundle_is_not_restored(registry: Registry) -> None:
+def test_a_damaged_archive_object_is_not_restored(registry: Registry) -> None:
     """A bit that flipped in the archive is seen."""
     registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
     registry.clean()
-    for bundle in registry.folder.rglob("*.zst"):
-        bundle.write_bytes(bundle.read_bytes()[:-1] + b"?")
+    for stored in registry.folder.rglob("*.zst"):
+        stored.write_bytes(stored.read_bytes()[:-1] + b"?")
     with pytest.raises(ArchiveError, match="differs"):
         registry.put_back(Kind.PROMPTS, "support@1.2.0")
 
