@@ -1,7 +1,7 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test mlflow clients test-long quick check format migration requirements clean
+.PHONY: help demo docs pictures test mlflow clients test-long quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -46,6 +46,9 @@ docs: $(VENV)/.dev ## build the documentation into site/, which can be read with
 	@$(BIN)/python docs/generate.py
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
 	@echo "open site/index.html"
+
+pictures: $(VENV)/.dev ## make the README's pictures anew from a demo; needs chromium
+	@$(BIN)/python docs/pictures.py
 
 check: $(VENV)/.dev ## lint, formatting, types
 	@$(BIN)/ruff check .

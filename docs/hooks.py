@@ -16,7 +16,8 @@ from mkdocs.structure.pages import Page
 COPIED = "repository"
 """The folder of the site that holds copies of files from outside `docs/`."""
 
-_LINK = re.compile(r"(?P<before>\]\()(?P<path>(?![a-z]+:|/)[^)#\s]+)(?P<heading>#[^)\s]*)?\)")
+_PLACE = r"(?P<path>(?![a-z]+:|/)[^)#\"\s]+)(?P<heading>#[^)\"\s]*)?"
+_LINK = re.compile(rf"(?P<before>\]\(|\b(?:src|srcset|href)=\"){_PLACE}(?=[)\"])")
 
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
@@ -40,7 +41,7 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
     def moved(link: re.Match[str]) -> str:
         target = _site_path(PurePosixPath(normpath(str(source.parent / link["path"]))))
-        return f"{link['before']}{relpath(str(target), str(here.parent))}{link['heading'] or ''})"
+        return f"{link['before']}{relpath(str(target), str(here.parent))}{link['heading'] or ''}"
 
     return _LINK.sub(moved, markdown)
 
@@ -53,7 +54,7 @@ def _outside(page: Path, docs: Path) -> Iterator[Path]:
 
 
 def _copy(target: Path, root: Path, config: MkDocsConfig) -> File:
-    """A page that stands in no menu, or a file. Templates of `{{ }}` in it are left as they are."""
+    """A page that stands in no menu, or a file as it is."""
     path = f"{COPIED}/{target.relative_to(root).as_posix()}"
     return File.generated(config, path, abs_src_path=str(target), inclusion=InclusionLevel.NOT_IN_NAV)
 

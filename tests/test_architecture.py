@@ -1,7 +1,6 @@
 """What holds the project together: who may import whom, and what lies where."""
 
 import ast
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,19 +106,3 @@ def test_top_level_folders() -> None:
         pytest.skip("not a git checkout, so there is no list of what belongs to it")
     folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
     assert folders <= FOLDERS
-
-
-@pytest.mark.long
-def test_the_readme_shows_the_help_that_the_program_prints() -> None:
-    """A block that begins with `$ softlaunch ... --help` in the README equals the program's output."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for command, shown in re.findall(r"```\w*\n\$ (softlaunch[^\n]* --help)\n(.*?)```", readme, flags=re.DOTALL):
-        arguments = [sys.executable, "-c", "from deployments.cli.main import main; main()", *command.split()[1:]]
-        environment = {"COLUMNS": "80", "TERM": "dumb", "PATH": "/usr/bin:/bin"}
-        printed = subprocess.run(arguments, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
-        # Run this way the program calls itself `-c`; installed it is softlaunch.
-        assert _stripped(printed.stdout.replace("Usage: -c", "Usage: softlaunch")) == _stripped(shown)
-
-
-def _stripped(text: str) -> list[str]:
-    return [line.rstrip() for line in text.strip("\n").splitlines()]

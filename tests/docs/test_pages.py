@@ -105,6 +105,20 @@ def test_the_site_fetches_nothing(site: Path) -> None:
 
 
 @pytest.mark.long
+def test_everything_that_a_page_of_the_site_names_is_there(site: Path) -> None:
+    """Links, pictures and scripts lead to files of the site, also those of pages that lie elsewhere in the project."""
+    named = re.compile(r"\b(?:href|src|srcset)=[\"']?(?![a-z]+:|#|//)([^\"'\s>#?]+)")
+    pages = {page: named.findall(page.read_text(encoding="utf-8")) for page in site.rglob("*.html")}
+    lost = [
+        f"{page.relative_to(site)}: {path}"
+        for page, paths in pages.items()
+        for path in paths
+        if not (site / path.lstrip("/") if path.startswith("/") else page.parent / path).exists()
+    ]
+    assert lost == []
+
+
+@pytest.mark.long
 def test_the_search_works_from_a_folder(site: Path) -> None:
     """Somebody opens the built site without a server and without a network, and finds a page by a word in it."""
     playwright = pytest.importorskip("playwright.sync_api")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from servers import FakeModels
+from servers import FakeModels, wait_until
 from worlds import NEVER_TRIPS, World, running_world
 
 from softlaunch.policy.model import GatewayPolicy, Policy
@@ -51,7 +51,8 @@ def test_the_snippets_run(world: World) -> None:
     assert asked[3][0] == {"role": "system", "content": f"{filled}\n\nThe customer is logged in."}
     units = [row.unit for row in world.rows(6)]
     assert len(set(units)) == 1
-    assert world.ask_database("select satisfaction from feedback") == [(1.0,)]
+    rated = "select satisfaction from feedback"
+    wait_until(lambda: world.ask_database(rated) == [(1.0,)], "the rating is written")
 
 
 def test_the_command_line_works(world: World) -> None:
