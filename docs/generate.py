@@ -1,4 +1,4 @@
-"""Write the references of `docs/reference/` from the code: policy, metrics, commands and incidents.
+"""Write the references of `docs/reference/` from the code: policy, metrics, commands, incidents and settings.
 
 `python docs/generate.py` writes them. With `--check` it exits with 1 where one differs, and names it.
 """
@@ -10,13 +10,14 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER))
 
-from references import commands, incidents, metrics, policy  # noqa: E402 - found by the line above
+from references import commands, incidents, metrics, policy, settings  # noqa: E402 - found by the line above
 
 _PAGES: Mapping[str, Callable[[], Iterator[str]]] = {
     "policy.md": policy.lines,
     "metrics.md": metrics.lines,
     "commands.md": commands.lines,
     "incidents.md": incidents.lines,
+    "settings.md": settings.lines,
 }
 
 

@@ -23,16 +23,16 @@ from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
 from rich.text import Text
 from sqlmodel import col, select
 
-from softlaunch.clock import utc_now
-from softlaunch.edges.chat.interface import Letter
-from softlaunch.edges.chat.slack.head import head_blocks
-from softlaunch.edges.chat.slack.messages import blocks_of
-from softlaunch.notices.links import Links
-from softlaunch.store.incidents import read_incident
+from softlaunch.core.clock import utc_now
+from softlaunch.ledger.incidents import read_incident
+from softlaunch.ledger.outbox import to_notice
+from softlaunch.notify.interface import Letter
+from softlaunch.notify.links import Links
+from softlaunch.notify.slack.head import head_blocks
+from softlaunch.notify.slack.messages import blocks_of
+from softlaunch.releases.views import read_view
 from softlaunch.store.migrate import open_database
-from softlaunch.store.outbox import to_notice
 from softlaunch.store.tables import NoticeRow, ReleaseRow
-from softlaunch.views import read_view
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -2,9 +2,9 @@
 
 from prefect import flow
 
-from flows.plainly import told_plainly
 from softlaunch.ab.opening import TrialRequest
-from tasks import ledger, notices, stages, trials
+from softlaunch.flows.failures import told_plainly
+from softlaunch.tasks import ab_tests, ledger, notices, stages
 
 
 @flow(name="ab-test", flow_run_name="{request.app}: A/B test")
@@ -15,11 +15,11 @@ def ab_test(request: TrialRequest) -> ledger.Standing:
     A test that finds nothing is a completed run: Prefect's state tells of the pipeline, the ledger of the test. When
     this run dies the test goes on: `reconcile` has it driven on from where the ledger says that it stands.
     """
-    trial_id = trials.open_trial(request)
-    token = ledger.take_over(trial_id)
+    trial_id = ab_tests.open_trial(request)
+    token = ledger.acquire_lease(trial_id)
     stages.run_stage(ledger.standing(trial_id), token)
     notices.deliver()
     ended = ledger.standing(trial_id)
     if not ended.state.live:
-        trials.publish_trial(trial_id)
+        ab_tests.publish_trial(trial_id)
     return ended

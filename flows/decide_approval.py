@@ -2,9 +2,9 @@
 
 from prefect import flow, runtime
 
-from flows.plainly import told_plainly
-from softlaunch.people.requests import DecisionRequest
-from tasks import ledger, notices
+from softlaunch.approvals.requests import DecisionRequest
+from softlaunch.flows.failures import told_plainly
+from softlaunch.tasks import ledger, notices
 
 
 def _run_name() -> str:

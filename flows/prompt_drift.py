@@ -2,10 +2,10 @@
 
 from prefect import flow
 
-from flows.plainly import told_plainly
-from flows.release import drive
 from softlaunch.drift.judgement import Step
-from tasks import drift, ledger, notices
+from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.release import drive
+from softlaunch.tasks import drift, ledger, notices
 
 
 @flow(name="prompt-drift", flow_run_name="{app}: drift check")

@@ -2,9 +2,9 @@
 
 from prefect import flow
 
-from flows.plainly import told_plainly
-from softlaunch.driving.orphans import Remedy
-from tasks import models, notices, orphans
+from softlaunch.flows.failures import told_plainly
+from softlaunch.releases.orphans import Remedy
+from softlaunch.tasks import models, notices, orphans
 
 
 @flow(name="reconcile", flow_run_name="look for releases that nobody drives")

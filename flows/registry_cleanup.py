@@ -5,9 +5,9 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from flows.plainly import told_plainly
-from softlaunch.driving.decision import Answer
-from tasks import housekeeping, notices
+from softlaunch.core.approvals import Answer
+from softlaunch.flows.failures import told_plainly
+from softlaunch.tasks import cleanup, notices
 
 Switch = Annotated[bool, Field(title="Dry run", description="Only show what would be archived and deleted, and why.")]
 Wait = Annotated[
@@ -26,16 +26,16 @@ def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
 
     What is larger than the policy lets go by itself is asked about, and waits for the answer.
     """
-    planned = housekeeping.plan()
+    planned = cleanup.plan()
     if dry_run:
         return f"{planned.deleted} would be deleted"
-    asked = housekeeping.ask(planned)
+    asked = cleanup.ask(planned)
     if asked is not None:
         notices.deliver()
-        stands = housekeeping.wait_for_answer(asked) if wait else Answer.PENDING
+        stands = cleanup.wait_for_answer(asked) if wait else Answer.PENDING
         if stands is not Answer.APPROVED:
             return f"nothing was deleted: question {asked.id} is {stands}"
-        planned = housekeeping.plan()
-    told = housekeeping.clean(planned)
+        planned = cleanup.plan()
+    told = cleanup.clean(planned)
     notices.deliver()
     return told

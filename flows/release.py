@@ -2,9 +2,9 @@
 
 from prefect import flow, runtime
 
-from flows.plainly import told_plainly
-from softlaunch.driving.opening import ReleaseRequest
-from tasks import ledger, notices, reports, stages
+from softlaunch.flows.failures import told_plainly
+from softlaunch.releases.opening import ReleaseRequest
+from softlaunch.tasks import ledger, notices, reports, stages
 
 
 def _run_name() -> str:
@@ -35,7 +35,7 @@ def resume_release(release_id: str) -> ledger.Standing:
 
 def drive(release_id: str) -> ledger.Standing:
     """Drive a release stage by stage until it is over, or until somebody else took it over."""
-    token = ledger.take_over(release_id)
+    token = ledger.acquire_lease(release_id)
     stage = ledger.standing(release_id)
     with notices.delivering():
         while stage.state.live:

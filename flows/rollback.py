@@ -2,9 +2,9 @@
 
 from prefect import flow, runtime
 
-from flows.plainly import told_plainly
-from softlaunch.people.requests import RollbackRequest
-from tasks import ledger, notices, reports
+from softlaunch.approvals.requests import RollbackRequest
+from softlaunch.flows.failures import told_plainly
+from softlaunch.tasks import ledger, notices, reports
 
 
 def _run_name() -> str:

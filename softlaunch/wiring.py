@@ -4,30 +4,36 @@ import os
 import socket
 from datetime import timedelta
 
+from softlaunch.ab.strategy import TrialStrategy
 from softlaunch.ab.watch import TrialWatch
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.emergency import EmergencyWatch
-from softlaunch.driving.look import Eyes
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
+from softlaunch.core.settings import Settings
 from softlaunch.evals.regression import RegressionEval
-from softlaunch.settings import Settings
+from softlaunch.ledger.guard import Guard
+from softlaunch.ledger.losses import LossWatch, counters_folder
+from softlaunch.releases.driver import Driver
+from softlaunch.releases.emergency import EmergencyStrategy
+from softlaunch.releases.observe import Evaluator, ReleaseStrategy
+from softlaunch.releases.strategy import Strategies
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
-from softlaunch.store.guard import Guard
-from softlaunch.store.losses import LossWatch, counters_folder
+from softlaunch.telemetry.request_log import RequestLogTelemetry
 
 
-def build_driver(database: Database, kind: str) -> Driver:
-    """A driver on the embedded request log. `kind` says what drives, such as `release flow`."""
-    eyes = Eyes(
+def build_driver(database: Database, kind: str, evaluator: Evaluator | None = None) -> Driver:
+    """A driver on the embedded request log.
+
+    kind: what drives, such as `release flow`. evaluator: what runs regression evals, if not this process by itself.
+    """
+    releases = ReleaseStrategy(
         RequestLogTelemetry(database),
-        RegressionEval(database),
-        TrialWatch(database),
+        evaluator or RegressionEval(database),
         CopyWatch(database, CopyJudge(database)),
-        EmergencyWatch(database),
     )
+    strategies = Strategies(releases, TrialStrategy(releases, TrialWatch(database)), EmergencyStrategy(database))
     settings = Settings()
     ttl = timedelta(seconds=settings.driver_seconds)
     guard = Guard(database, LossWatch(database, counters_folder(database, settings.home)))
-    return Driver(database, eyes, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl, guard=guard)
+    return Driver(
+        database, strategies, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl, guard=guard
+    )

@@ -6,19 +6,19 @@ from prefect import Task, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State, TaskRun
 
-from softlaunch.clock import utc_now
-from softlaunch.drift.acting import Acted
-from softlaunch.drift.acting import act as do
+from softlaunch.core.clock import utc_now
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.settings import Settings
 from softlaunch.drift.check import check_drift, freeze_baseline
 from softlaunch.drift.judgement import Step
-from softlaunch.errors import SoftlaunchError
+from softlaunch.drift.next_step import Acted
+from softlaunch.drift.next_step import act as do
+from softlaunch.drift.runs import DriftRun, find_baseline
+from softlaunch.ledger.releases import Actor
 from softlaunch.reports.drift_markdown import drift_markdown
 from softlaunch.reports.drift_page import write_drift_page
-from softlaunch.settings import Settings
-from softlaunch.store.drift_runs import DriftRun, find_baseline
-from softlaunch.store.releases import Actor
-from tasks.ledger import ledger
-from tasks.names import artifact_key
+from softlaunch.tasks.ledger import ledger
+from softlaunch.tasks.names import artifact_key
 
 _BY = "prompt-drift flow"
 

@@ -2,20 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from prefect import task
 
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.look import Evaluator
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.settings import Settings
+from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
-from softlaunch.settings import Settings
+from softlaunch.releases.observe import Evaluator
 from softlaunch.store.database import Database
-from tasks.ledger import ledger
+from softlaunch.tasks.ledger import ledger
 
 if TYPE_CHECKING:
     from prefect_dask.task_runners import DaskTaskRunner, PrefectDaskFuture
@@ -77,11 +75,11 @@ def _failed(future: "PrefectDaskFuture[int]") -> bool:
 
 
 @contextmanager
-def evaluating(driver: Driver) -> Iterator[Driver]:
-    """The driver, with an eval in shards where SOFTLAUNCH_EVAL_SHARDS asks for more than one."""
+def sharded_evaluator(database: Database) -> Iterator[Evaluator | None]:
+    """What runs evals in shards where SOFTLAUNCH_EVAL_SHARDS asks for more than one; None where it doesn't."""
     settings = Settings()
     if settings.eval_shards == 1:
-        yield driver
+        yield None
         return
     try:
         from prefect_dask.task_runners import DaskTaskRunner
@@ -93,5 +91,4 @@ def evaluating(driver: Driver) -> Iterator[Driver]:
     local = {"n_workers": settings.eval_shards, "threads_per_worker": 1, "dashboard_address": None}
     where: dict[str, Any] = {"address": settings.dask_address} if settings.dask_address else {"cluster_kwargs": local}
     with DaskTaskRunner(**where) as runner:
-        evaluator = ShardedEval(driver.database, driver.eyes.evaluator, runner, settings.eval_shards)
-        yield replace(driver, eyes=replace(driver.eyes, evaluator=evaluator))
+        yield ShardedEval(database, RegressionEval(database), runner, settings.eval_shards)

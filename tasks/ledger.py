@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from prefect import get_run_logger, runtime, task
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.ending import Ended
-from softlaunch.driving.opening import ReleaseRequest, describe
-from softlaunch.driving.opening import open_release as open_in_ledger
-from softlaunch.errors import SoftlaunchError
-from softlaunch.people.answering import Reply, answer, insist
-from softlaunch.people.approvers import Person
-from softlaunch.people.going_back import Wish, go_back
-from softlaunch.people.requests import DecisionRequest, RollbackRequest
-from softlaunch.release import StageKind, State
-from softlaunch.settings import Settings
+from softlaunch.approvals.deciding import Reply, answer, insist
+from softlaunch.approvals.requests import DecisionRequest, RollbackRequest
+from softlaunch.approvals.rollback import Wish, go_back
+from softlaunch.approvals.rules import Person
+from softlaunch.core.clock import utc_now
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.settings import Settings
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.lease import note_run
+from softlaunch.ledger.releases import read_release
+from softlaunch.policy.release import StageKind, State
+from softlaunch.releases.ending import Ended
+from softlaunch.releases.opening import ReleaseRequest, describe
+from softlaunch.releases.opening import open_release as open_in_ledger
 from softlaunch.store.database import Database
-from softlaunch.store.driving import note_run
 from softlaunch.store.migrate import open_database
-from softlaunch.store.releases import read_release
-from softlaunch.verdict import Outcome
 from softlaunch.wiring import build_driver
 
 DRIVER = "release flow"
@@ -70,20 +70,20 @@ def open_release(request: ReleaseRequest) -> str:
 
 
 @task(task_run_name="Take over {release_id}")
-def take_over(release_id: str) -> int:
+def acquire_lease(release_id: str) -> int:
     """The right to drive a release, as a fencing token."""
     with ledger() as database:
-        token = build_driver(database, DRIVER).take_over(release_id)
+        token = build_driver(database, DRIVER).acquire_lease(release_id)
         with database.begin() as session:
             note_run(session, release_id, token, runtime.flow_run.id or "", runtime.flow_run.ui_url or "")
         return token
 
 
 @task(task_run_name="Let go of {release_id}")
-def let_go(release_id: str, token: int) -> None:
+def release_lease(release_id: str, token: int) -> None:
     """Give the right to drive back."""
     with ledger() as database:
-        build_driver(database, DRIVER).let_go(release_id, token)
+        build_driver(database, DRIVER).release_lease(release_id, token)
 
 
 def standing(release_id: str) -> Standing:

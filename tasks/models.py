@@ -2,10 +2,10 @@
 
 from prefect import get_run_logger, task
 
-from softlaunch.clock import utc_now
-from softlaunch.registry import upkeep
-from softlaunch.settings import Settings
-from tasks.ledger import ledger
+from softlaunch.core.clock import utc_now
+from softlaunch.core.settings import Settings
+from softlaunch.retention import model_checks
+from softlaunch.tasks.ledger import ledger
 
 
 @task(task_run_name="Look whether models answer, and as they did, and let aliases elsewhere follow")
@@ -13,5 +13,5 @@ def look_after_models() -> None:
     """What can't be done now is tried again the next time."""
     logger = get_run_logger()
     with ledger() as database:
-        for noted in upkeep.look_after_models(database, Settings(), utc_now()):
+        for noted in model_checks.look_after_models(database, Settings(), utc_now()):
             (logger.warning if noted.problem else logger.info)(noted.sentence)

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from prefect import get_run_logger, task
 
-from softlaunch.notices import mail
-from tasks.ledger import ledger
+from softlaunch.notify import senders
+from softlaunch.tasks.ledger import ledger
 
 
 @task(task_run_name="tell people")
@@ -14,12 +14,12 @@ def deliver() -> None:
     """Send what waits, oldest first; what can't be sent now is sent later."""
     logger = get_run_logger()
     with ledger() as database:
-        for problem in mail.deliver(database, logger.info).problems:
+        for problem in senders.deliver(database, logger.info).problems:
             logger.warning("Messages wait. %s", problem)
 
 
 @contextmanager
 def delivering() -> Iterator[None]:
     """Send messages in the background while the block works; no task of its own, for it outlasts them."""
-    with ledger() as database, mail.delivering(database, get_run_logger().info):
+    with ledger() as database, senders.delivering(database, get_run_logger().info):
         yield

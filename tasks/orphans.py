@@ -6,13 +6,13 @@ from functools import partial
 from prefect import get_run_logger, task
 from prefect.deployments import run_deployment
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.reconcile import Finding, Reconciler
-from softlaunch.notices.rollbacks import watch_rollbacks
-from softlaunch.settings import Settings
-from softlaunch.store.releases import Actor
-from tasks.ledger import ledger
-from tasks.runs import cancelled_runs, show_cancelled
+from softlaunch.core.clock import utc_now
+from softlaunch.core.settings import Settings
+from softlaunch.ledger.releases import Actor
+from softlaunch.releases.reconcile import Finding, Reconciler
+from softlaunch.releases.rollback_watch import watch_rollbacks
+from softlaunch.tasks.ledger import ledger
+from softlaunch.tasks.runs import cancelled_runs, show_cancelled
 
 RESUMING = "resume-release/resume-release"
 _SAME_ORDER_SECONDS = 120

@@ -10,11 +10,11 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_logger
 
-from softlaunch.clock import utc_now
+from softlaunch.core.clock import utc_now
+from softlaunch.releases.views import StageView, read_view
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.views import StageView, read_view
-from tasks.ledger import Standing, ledger
-from tasks.names import artifact_key
+from softlaunch.tasks.ledger import Standing, ledger
+from softlaunch.tasks.names import artifact_key
 
 _LOGGER = get_logger(__name__)
 _EVERY_SECONDS = 10.0

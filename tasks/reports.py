@@ -6,17 +6,17 @@ from typing import Any
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from softlaunch.clock import utc_now
-from softlaunch.notices.links import Links
-from softlaunch.release import Kind, StageKind
+from softlaunch.core.clock import utc_now
+from softlaunch.core.settings import Settings
+from softlaunch.notify.links import Links
+from softlaunch.policy.release import Kind, StageKind
+from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 from softlaunch.reports.pages import write_page
-from softlaunch.settings import Settings
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.views import ReleaseView, read_view
-from tasks import trials
-from tasks.ledger import ledger
-from tasks.names import artifact_key
+from softlaunch.tasks import ab_tests
+from softlaunch.tasks.ledger import ledger
+from softlaunch.tasks.names import artifact_key
 
 
 @task(task_run_name="Report stage {position} of {release_id}")
@@ -41,7 +41,7 @@ def publish_release(release_id: str) -> Path:
     """Show in Prefect how the release went, and write its page; returns the page's path."""
     view = _view(release_id)
     if view.release.kind is Kind.AB_TEST:
-        return trials.publish(release_id)
+        return ab_tests.publish(release_id)
     text = release_markdown(view, Links.of(Settings()))
     create_markdown_artifact(
         key=artifact_key(release_id), markdown=text, description=f"{view.release.title}: {view.release.state}"

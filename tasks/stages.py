@@ -4,16 +4,16 @@ from contextlib import nullcontext
 
 from prefect import get_run_logger, task
 
-from softlaunch.driving.drive import drive_stage
-from softlaunch.driving.driver import Progress
-from softlaunch.reports.wording import show_verdict
-from softlaunch.settings import Settings
-from softlaunch.store.releases import FencedError
-from softlaunch.verdict import Outcome
+from softlaunch.core.settings import Settings
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.releases import FencedError
+from softlaunch.releases.controller import Controller
+from softlaunch.releases.driver import Progress
+from softlaunch.releases.wording import show_verdict
+from softlaunch.tasks.evals import sharded_evaluator
+from softlaunch.tasks.ledger import DRIVER, Standing, ledger
+from softlaunch.tasks.progress import shown_progress
 from softlaunch.wiring import build_driver
-from tasks.evals import evaluating
-from tasks.ledger import DRIVER, Standing, ledger
-from tasks.progress import shown_progress
 
 
 @task(task_run_name="Watch {stage.stage} of {stage.release_id}")
@@ -24,17 +24,12 @@ def run_stage(stage: Standing, token: int) -> None:
     """
     logger = get_run_logger()
     with ledger() as database, shown_progress(stage):
-        driver = build_driver(database, DRIVER)
         try:
-            with evaluating(driver) if stage.is_eval else nullcontext(driver) as able:
-                drive_stage(
-                    able,
-                    stage.release_id,
-                    token,
-                    Settings().poll_seconds,
-                    tell=lambda progress: logger.info(_sentence(progress)),
-                    complain=logger.warning,
-                )
+            with sharded_evaluator(database) if stage.is_eval else nullcontext() as evaluator:
+                driver = build_driver(database, DRIVER, evaluator)
+                seconds = Settings().poll_seconds
+                controller = Controller(driver, seconds, lambda done: logger.info(_sentence(done)), logger.warning)
+                controller.run_stage(stage.release_id, token)
         except FencedError as error:
             logger.info("This driver stops: %s.", error)
 
@@ -42,4 +37,4 @@ def run_stage(stage: Standing, token: int) -> None:
 def _sentence(progress: Progress) -> str:
     decided = [verdict for verdict in progress.verdicts if verdict.outcome is not Outcome.INCONCLUSIVE]
     shown = "; ".join(show_verdict(verdict) for verdict in decided)
-    return f"{progress.stage}: {progress.told}." + (f" {shown}." if shown else "")
+    return f"{progress.stage}: {progress.message}." + (f" {shown}." if shown else "")

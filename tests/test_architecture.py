@@ -3,33 +3,59 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-LAYERS = ("softlaunch", "tasks", "flows", "deployments")
-FOLDERS = {*LAYERS, "docs", "runbooks", "tests", "benchmarks", "examples", ".ci"}
+from tests.support.paths import ROOT
+
+LAYERS = (
+    *("core", "integrations", "metrics", "policy", "store", "ledger", "catalog", "gates", "telemetry", "gateway"),
+    *("evals", "shadow", "forecast", "releases", "approvals", "ab", "drift", "retention", "notify", "reports"),
+    *("simulator", "wiring", "installation", "tasks", "flows", "inbound", "cli"),
+)
+"""What lies below `softlaunch/`, from the bottom to the top: a part imports only what stands before it."""
+
+FOLDERS = {"softlaunch", "flows", "tasks", "deployments", "runbooks", "tests", "benchmarks", "docs", "examples", ".ci"}
 
 
-def _sources() -> Iterator[Path]:
-    for layer in LAYERS:
-        yield from sorted((ROOT / layer).rglob("*.py"))
+PREFECT = ("softlaunch.flows", "softlaunch.tasks", "softlaunch.installation", "softlaunch.cli")
+"""The parts that may know of Prefect."""
 
 
-def _imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and top-level package of every import, wherever in the file it stands."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def _modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name; `flows` and `tasks` lie at the top of the repository."""
+    found = {}
+    for folder in ("softlaunch", "flows", "tasks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            inside = path.relative_to(ROOT).with_suffix("").parts
+            parts = inside if folder == "softlaunch" else ("softlaunch", *inside)
+            found[".".join(parts).removesuffix(".__init__")] = path
+    return {name: path for name, path in found.items() if "versions" not in path.parts}
+
+
+MODULES = _modules()
+
+
+@cache
+def _imports(module: str) -> tuple[tuple[int, str], ...]:
+    """Line and full name of every import, wherever in the file it stands."""
+    found = []
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
+            found += [(node.lineno, alias.name) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, path.relative_to(ROOT).parts[0] if node.level else (node.module or "").split(".")[0]
+            assert not node.level, f"{module}:{node.lineno} imports relatively; name the whole path"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [(node.lineno, name if name in MODULES else str(node.module)) for name in names]
         elif isinstance(node, ast.Call) and _imports_by_name(node):
             argument = node.args[0]
             text = argument.values[0] if isinstance(argument, ast.JoinedStr) and argument.values else argument
             if isinstance(text, ast.Constant) and isinstance(text.value, str):
-                yield node.lineno, text.value.split(".")[0]
+                found.append((node.lineno, text.value.rstrip(".")))
+    return tuple(found)
 
 
 def _imports_by_name(node: ast.Call) -> bool:
@@ -37,30 +63,62 @@ def _imports_by_name(node: ast.Call) -> bool:
     return called in {"import_module", "__import__"} and bool(node.args)
 
 
-def _found(*forbidden: str, below: str) -> list[str]:
-    return [
-        f"{path.relative_to(ROOT)}:{line} imports {package}"
-        for path in _sources()
-        if path.relative_to(ROOT).parts[0] == below
-        for line, package in _imports(path)
-        if package in forbidden
+def _part(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_every_part_has_its_place() -> None:
+    """What lies below softlaunch/ is what the list of layers names."""
+    assert {_part(module) for module in MODULES} - {""} == {*LAYERS}
+
+
+def test_imports_go_one_way() -> None:
+    """A part imports only parts below it, also inside functions; nothing imports the tests."""
+    climbing = [
+        f"{module}:{line} imports {name}"
+        for module in MODULES
+        for line, name in _imports(module)
+        if name.split(".")[0] in {"tests", "benchmarks", "flows", "tasks", "deployments"}
+        or (name.split(".")[0] == "softlaunch" and _part(module) and _rank(name) > _rank(module))
     ]
+    assert climbing == []
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_imports_go_one_way(layer: str) -> None:
-    """Deployments -> flows -> tasks -> softlaunch, also inside functions; nothing imports the tests."""
-    above = LAYERS[LAYERS.index(layer) + 1 :]
-    assert _found(*above, "tests", "benchmarks", below=layer) == []
+def _rank(module: str) -> int:
+    return LAYERS.index(_part(module)) if _part(module) else -1
+
+
+def _packages() -> list[str]:
+    return sorted(name for name, path in MODULES.items() if path.name == "__init__.py")
+
+
+@pytest.mark.parametrize("package", _packages())
+def test_no_package_has_a_circle(package: str) -> None:
+    """The children of a package, modules and packages alike, import each other in one direction."""
+    depth = package.count(".") + 1
+    graph: dict[str, set[str]] = {}
+    for module in MODULES:
+        if module.startswith(f"{package}."):
+            child = ".".join(module.split(".")[: depth + 1])
+            found = {name for _, name in _imports(module) if name.startswith(f"{package}.")}
+            targets = {".".join(name.split(".")[: depth + 1]) for name in found}
+            graph.setdefault(child, set()).update(targets - {child})
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the circle
 
 
 def test_the_domain_is_free_of_prefect() -> None:
     """The library works, and a rollback works, where Prefect isn't even installed."""
-    assert _found("prefect", below="softlaunch") == []
+    found = [
+        f"{module}:{line}"
+        for module in MODULES
+        for line, name in _imports(module)
+        if name.split(".")[0] == "prefect" and not module.startswith(PREFECT)
+    ]
+    assert found == []
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("module", ["deployments.cli.main", "softlaunch.store.migrate", "softlaunch.registry.apps"])
+@pytest.mark.parametrize("module", ["softlaunch.cli.main", "softlaunch.store.migrate", "softlaunch.catalog.apps"])
 def test_starting_does_not_load_prefect(module: str) -> None:
     """The command line and the ledger come up without waiting for Prefect's two seconds of imports."""
     loaded = f"import sys, {module}; getattr({module}, 'build', bool)(); print('prefect' in sys.modules)"
@@ -71,7 +129,7 @@ def test_starting_does_not_load_prefect(module: str) -> None:
 @pytest.mark.long
 def test_comparing_recorded_outputs_loads_neither_a_database_nor_a_client() -> None:
     """A comparison in somebody's CI begins at once, and these take longer to load than most comparisons."""
-    loaded = "import sys, deployments.cli.eval; print({'sqlalchemy', 'aiohttp', 'prefect', 'pandas'} & {*sys.modules})"
+    loaded = "import sys, softlaunch.cli.eval; print({'sqlalchemy', 'aiohttp', 'prefect', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
 
@@ -90,7 +148,7 @@ def test_every_flow_fails_in_plain_words() -> None:
 
 def test_every_package_says_what_it_is_for() -> None:
     """Each folder with modules is described in the docstring of its __init__.py."""
-    folders = sorted({path.parent for path in _sources() if "versions" not in path.parts})
+    folders = sorted({path.parent for path in MODULES.values()})
     assert [str(folder.relative_to(ROOT)) for folder in folders if not _description(folder)] == []
 
 
@@ -106,3 +164,7 @@ def test_top_level_folders() -> None:
         pytest.skip("not a git checkout, so there is no list of what belongs to it")
     folders = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
     assert folders <= FOLDERS
+
+
+def _stripped(text: str) -> list[str]:
+    return [line.rstrip() for line in text.strip("\n").splitlines()]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.long
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "softlaunch/store/migrations/env.py",
         "softlaunch/store/migrations/script.py.mako",
         "softlaunch/store/migrations/versions/0001_first_tables.py",
-        "deployments/cli/main.py",
+        "softlaunch/cli/main.py",
         "flows/__init__.py",
         "tasks/__init__.py",
     ],
@@ -46,7 +46,7 @@ def test_an_installed_wheel_can_make_an_app(wheel: Path, tmp_path: Path) -> None
         archive.extractall(tmp_path / "site")
     program = (
         f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r})\n"
-        "from deployments.cli.main import build\n"
+        "from softlaunch.cli.main import build\n"
         "build()(['init', 'shop', '--app', 'shop'], standalone_mode=False)\n"
         "import softlaunch; print(softlaunch.__file__)"
     )

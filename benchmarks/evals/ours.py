@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from softlaunch.evals.answers import Status
-from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.runner import plan, run_calls, run_to_end
-from softlaunch.evals.suite import load_suite
-from softlaunch.store.eval_answers import add_answers, open_run, read_answers
+from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
+from softlaunch.evals.calls.answers import Status
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.recorded_answers import add_answers, open_run, read_answers
+from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
+from softlaunch.evals.suites.suite import load_suite
 from softlaunch.store.migrate import open_database
-from softlaunch.variant import ModelVersion, PromptVersion, Variant
 
 
 def main(port: int, cases: int, concurrency: int, folder: Path) -> None:

@@ -22,14 +22,14 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from softlaunch.edges.telemetry.interface import Scope
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
-from softlaunch.gates.panel import Panel
+from softlaunch.gates.gate_set import GateSet
+from softlaunch.gates.telemetry import Scope
 from softlaunch.policy.model import EvalPolicy, Policy
-from softlaunch.release import Stage, plan
+from softlaunch.policy.release import Stage, plan
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from softlaunch.store.tables import GatewayRow
+from softlaunch.telemetry.request_log import RequestLogTelemetry
 
 _STEPS = (10_000, 100_000, 1_000_000, 10_000_000)
 _PAST = 3_000
@@ -84,14 +84,14 @@ class Watcher:
     users: str
     logged: int = 0
     evidence: str = ""
-    panel: Panel = field(init=False)
+    panel: GateSet = field(init=False)
     telemetry: RequestLogTelemetry = field(init=False)
 
     def __post_init__(self) -> None:
         """Log stable's past, and begin."""
         self.telemetry = RequestLogTelemetry(self.database)
         self.fill(_PAST, release=None)
-        self.panel = Panel.begin(self.policy, self.stage, self.telemetry.history("bot", "d", self.now))
+        self.panel = GateSet.begin(self.policy, self.stage, self.telemetry.history("bot", "d", self.now))
         self.evidence = json.dumps({"panel": self.panel.dump(), "until": self.now})
 
     def fill(self, count: int, release: str | None = "bot-1") -> None:
@@ -119,7 +119,7 @@ class Watcher:
         """Judge what is new; returns milliseconds."""
         began = time.process_time()
         held = json.loads(self.evidence)
-        panel = Panel.load(self.policy, self.stage, held["panel"])
+        panel = GateSet.load(self.policy, self.stage, held["panel"])
         panel.recall(self.panel)
         reading = self.telemetry.read(self.scope, held["until"], self.now)
         for window in reading.windows:
@@ -132,7 +132,7 @@ class Watcher:
         """Know nothing but the evidence, and read the stage again; returns seconds."""
         began = time.process_time()
         held = json.loads(self.evidence)
-        self.panel = Panel.load(self.policy, self.stage, held["panel"])
+        self.panel = GateSet.load(self.policy, self.stage, held["panel"])
         self.panel.remember(self.telemetry.read_again(self.scope, _PAST / _PER_SECOND, held["until"]))
         return time.process_time() - began
 

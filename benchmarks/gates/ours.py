@@ -7,12 +7,12 @@ from typing import ClassVar
 from benchmarks.gates import model
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.traffic import Look
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.verdict import Outcome, Role
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Window
-from softlaunch.gates.panel import Panel
 from softlaunch.policy.model import EvalPolicy, GatePolicy, Metric, Policy, StagePolicy
-from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.release import plan
-from softlaunch.verdict import Outcome, Role
+from softlaunch.policy.release import plan
 
 _MINIMUM_REQUESTS = 20
 _NO_DEADLINE = 365 * 86_400.0
@@ -63,14 +63,14 @@ class Softlaunch:
     history: Window
     at_intervals: ClassVar[bool] = False
     blamed: str | None = None
-    panel: Panel | None = None
+    panel: GateSet | None = None
     _requests: list[int] = field(default_factory=lambda: [0, 0])
 
     def look(self, seen: Look) -> Decision:
         """A gate that fails ends the release; all required ones together let the stage pass."""
         if seen.first or self.panel is None:
             stage = plan(self.policy)[seen.stage.position]
-            self.panel, self._requests = Panel.begin(self.policy, stage, self.history), [0, 0]
+            self.panel, self._requests = GateSet.begin(self.policy, stage, self.history), [0, 0]
         self.panel.update(seen.window)
         arms = (seen.window.candidate, seen.window.stable) if seen.stage.full else (seen.shown, seen.stable)
         for place, arm in enumerate(arms):

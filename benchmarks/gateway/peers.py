@@ -13,12 +13,12 @@ from sqlalchemy import text, update
 from benchmarks.gateway import processes
 from benchmarks.gateway.load import Target
 from benchmarks.gateway.processes import NotAvailableError
-from softlaunch.route import Serving
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.ledger.routes import serving_to_json
+from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, RouteRow, VariantRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 
 _CHAT = "/v1/chat/completions"
 _APP = "parcels"
@@ -90,7 +90,7 @@ class Softlaunch(Peer):
         self.target = Target(self.port, _CHAT, _APP)
         self._over = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
-        program = "from deployments.cli.main import main; main()"
+        program = "from softlaunch.cli.main import main; main()"
         self._run(
             sys.executable, "-c", program, "gateway", "--port", str(self.port), "--log-level", "warning",
             SOFTLAUNCH_DATABASE_URL=url, PYTHONPATH=str(Path(__file__).parents[2]),

@@ -13,13 +13,13 @@ from typing import Any
 import orjson
 from sqlalchemy import insert
 
-from softlaunch.edges.archives.folder import FolderArchive
-from softlaunch.registry.housekeeping import Housekeeper
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.integrations.archives.folder import FolderArchive
+from softlaunch.ledger.releases import Actor
+from softlaunch.retention.cleanup_run import Housekeeper
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from softlaunch.store.releases import Actor
 from softlaunch.store.tables import AliasMoveRow, AliasRow, AppRow, ModelRow, PromptRow, VariantRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 NAMES = 200

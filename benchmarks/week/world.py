@@ -10,22 +10,23 @@ import numpy as np
 from sqlalchemy import func, inspect, select, table
 from sqlmodel import Session
 
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.look import Evaluator, Eyes
-from softlaunch.edges.telemetry.interface import HISTORY_ROWS, Reading, Scope, Telemetry
+from softlaunch.catalog.records import record_variant
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.observations import Events, Observations, Units, Window
+from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry
+from softlaunch.ledger.lease import Transition, apply_transition
+from softlaunch.ledger.releases import Actor, Opening, open_release, read_release
+from softlaunch.ledger.routes import serving_to_json
+from softlaunch.ledger.stages import begin_stage
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.registry.ledger import record_variant
-from softlaunch.release import State
-from softlaunch.route import Serving
+from softlaunch.policy.release import State
+from softlaunch.policy.route import Serving
+from softlaunch.releases.driver import Driver
+from softlaunch.releases.observe import Evaluator, ReleaseStrategy
+from softlaunch.releases.strategy import Strategies
 from softlaunch.store.database import Database
-from softlaunch.store.driving import Transition, apply_transition
-from softlaunch.store.releases import Actor, Opening, open_release, read_release
-from softlaunch.store.routes import serving_to_json
-from softlaunch.store.stages import begin_stage
 from softlaunch.store.tables import AppRow, RouteRow, StageRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 
 APP = "bot"
 BEGAN = datetime(2026, 3, 2, tzinfo=UTC)
@@ -178,15 +179,15 @@ class Plan:
 def drive_for(database: Database, release_id: str, plan: Plan) -> Iterator[Sample]:
     """Drive by the clock as planned, and measure on the way."""
     clock = Clock()
-    eyes = Eyes(Traffic(plan.requests, plan.users), NoEval())
-    driver = Driver(database, eyes, "benchmark", clock, timedelta(seconds=2 * plan.step_seconds))
-    token = driver.take_over(release_id)
+    strategies = Strategies(ReleaseStrategy(Traffic(plan.requests, plan.users), NoEval()))
+    driver = Driver(database, strategies, "benchmark", clock, timedelta(seconds=2 * plan.step_seconds))
+    token = driver.acquire_lease(release_id)
     steps = int(plan.seconds / plan.step_seconds)
     for step in range(1, steps + 1):
         clock.now += timedelta(seconds=plan.step_seconds)
         progress = driver.advance(release_id, token)
         if progress.over or progress.next_position != 1:
-            raise RuntimeError(f"the stage was to last: {progress.told}")
+            raise RuntimeError(f"the stage was to last: {progress.message}")
         if step % (steps // plan.samples) == 0:
             yield _sample(database, release_id, step, step * plan.step_seconds / 86400)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import typer.main
 
-from deployments.cli.main import build
 from references.markdown import NOTE, code, table
+from softlaunch.cli.main import build
 
 _INTRODUCTION = """
 `--help` says the same. `--json` prints one JSON document where a command shows something.

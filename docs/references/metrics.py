@@ -6,10 +6,10 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from references.markdown import NOTE, code, table
-from softlaunch.evals.metrics.interface import AnyMetric, Metric
-from softlaunch.evals.metrics.registry import METRICS
-from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction
-from softlaunch.policy.metric import Metric as LiveMetric
+from softlaunch.core.live_metrics import COPY_METRICS, DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction
+from softlaunch.core.live_metrics import Metric as LiveMetric
+from softlaunch.metrics.interface import AnyMetric, Metric
+from softlaunch.metrics.registry import METRICS
 
 _LIVE = """
 Gates judge these, of live traffic. A margin in points is a difference, one in percent is relative to stable.

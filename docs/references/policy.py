@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from references.markdown import NOTE, anchor, code, one_line, table
+from softlaunch.core.quantities import written_duration
 from softlaunch.policy.schema import policy_schema
-from softlaunch.policy.units import written_duration
 
 _INTRODUCTION = """
 A policy is a YAML file. `softlaunch policy check FILE` checks it and prints what is in force, `softlaunch policy

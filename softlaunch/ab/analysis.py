@@ -9,10 +9,10 @@ from scipy import special  # scipy.stats alone would take a second to import
 from softlaunch.ab.estimate import Difference, at_any_time, paired, ratio, welch
 from softlaunch.ab.looks import boundaries, repeated_p, spending
 from softlaunch.ab.samples import Arms, Floats, Sample, Sharpened, sharpen
-from softlaunch.evals.multiplicity import holm
+from softlaunch.core.verdict import Interval
+from softlaunch.evals.statistics.multiplicity import holm
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
-from softlaunch.verdict import Interval
 
 SAVINGS = (Metric.COST, Metric.LATENCY)
 """What decides between equals, in this order."""

@@ -1,12 +1,12 @@
 """What an A/B test does next, decided from a snapshot of what is known. Pure: the clock comes with the snapshot."""
 
 from softlaunch.ab.conclusion import Choice
-from softlaunch.ab.kept import KeptLook
+from softlaunch.ab.document import KeptLook
 from softlaunch.ab.looks import extension
-from softlaunch.driving.decision import Action, End, Enter, Extend, Hold, Snapshot
-from softlaunch.limits import Deadlines
-from softlaunch.release import State
-from softlaunch.verdict import Outcome, Role, Verdict
+from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.policy.release import State
+from softlaunch.policy.stage_limits import Deadlines
+from softlaunch.releases.decision import Action, End, Enter, Extend, Hold, Snapshot
 
 
 def decide_trial(snapshot: Snapshot, look: KeptLook | None) -> Action:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import special  # scipy.stats alone would take a second to import
 
 from softlaunch.ab.samples import Floats, Sample
-from softlaunch.verdict import Interval
+from softlaunch.core.verdict import Interval
 
 ENOUGH = 20
 """Units that each arm needs before a difference says anything."""

@@ -7,21 +7,21 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from softlaunch.driving.opening import Changes, NothingChangesError, serve_by, serving_variant
-from softlaunch.errors import SoftlaunchError
+from softlaunch.catalog.apps import resolve_candidate
+from softlaunch.catalog.records import check_app
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.quantities import Duration
+from softlaunch.core.variant import Name
+from softlaunch.ledger.notices import tell
+from softlaunch.ledger.releases import Actor, Opening, ReleaseLockedError, find_live, held_by
+from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.policy.units import Duration
-from softlaunch.registry.apps import resolve_candidate
-from softlaunch.registry.ledger import check_app
-from softlaunch.release import Kind
+from softlaunch.policy.release import Kind
+from softlaunch.releases.opening import Changes, NothingChangesError, serve_by, serving_variant
 from softlaunch.store.database import Database
-from softlaunch.store.news import tell
-from softlaunch.store.releases import Actor, Opening, ReleaseLockedError, find_live, held_by
-from softlaunch.store.releases import open_release as open_in_ledger
 from softlaunch.store.tables import FeedbackRow, ScoreRow
-from softlaunch.variant import Name
 
 
 class NothingMeasuredError(SoftlaunchError):

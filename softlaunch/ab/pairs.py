@@ -3,9 +3,9 @@
 from softlaunch.ab.analysis import Analysis, Moment, analyse_pairs
 from softlaunch.ab.conclusion import Conclusion, conclude
 from softlaunch.ab.samples import Floats
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.metric import Metric
 
 
 class TooFewPairsError(SoftlaunchError):

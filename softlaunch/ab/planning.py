@@ -5,16 +5,16 @@ from pathlib import Path
 
 from softlaunch.ab.opening import TrialRequest, measured
 from softlaunch.ab.power import TrialPlan, plan_trial
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
-from softlaunch.errors import SoftlaunchError
-from softlaunch.planning.traffic import Stated, measure
+from softlaunch.catalog.records import check_app
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.quantities import Margin
+from softlaunch.forecast.traffic import Stated, measure
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
-from softlaunch.policy.units import Margin
-from softlaunch.registry.ledger import check_app
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
+from softlaunch.telemetry.request_log import RequestLogTelemetry
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from scipy import special  # scipy.stats alone would take a second to import
 
 from softlaunch.ab.looks import FIRST_SHARE, boundaries, planned_ends, spending
 from softlaunch.ab.samples import Floats
+from softlaunch.forecast.traffic import Traffic
 from softlaunch.gates.observations import Observations
-from softlaunch.planning.traffic import Traffic
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.model import Metric
 

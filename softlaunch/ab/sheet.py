@@ -4,14 +4,14 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from softlaunch.driving.look import eval_order
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.answers import EvalArm, Status
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.evals.calls.answers import EvalArm, Status
+from softlaunch.evals.calls.recorded_answers import read_answers
 from softlaunch.evals.regression import RegressionEval
-from softlaunch.evals.suite import load_suite
-from softlaunch.release import Release
+from softlaunch.evals.suites.suite import load_suite
+from softlaunch.policy.release import Release
+from softlaunch.releases.observe import eval_order
 from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import read_answers
 
 _SECONDS = 30.0  # an eval works this long before it is asked again
 

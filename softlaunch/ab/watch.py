@@ -9,14 +9,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.ab.analysis import Moment, analyse
 from softlaunch.ab.conclusion import conclude
-from softlaunch.ab.kept import KeptLook, from_json, past, to_json
+from softlaunch.ab.document import KeptLook, from_json, past, to_json
 from softlaunch.ab.looks import planned_ends
-from softlaunch.edges.telemetry.interface import TelemetryError
-from softlaunch.release import Release
-from softlaunch.store.ab_looks import read_looks
-from softlaunch.store.ab_units import TrialScope, read_arms
+from softlaunch.ab.recorded_looks import read_looks
+from softlaunch.ab.units import TrialScope, read_arms
+from softlaunch.gates.telemetry import TelemetryError
+from softlaunch.ledger.stages import StageRecord
+from softlaunch.policy.release import Release
 from softlaunch.store.database import Database
-from softlaunch.store.stages import StageRecord
 
 _MONITORED = 200  # about so often between the begin and the planned end
 _PAUSE = 60.0  # seconds that two looks are apart at least

@@ -10,29 +10,29 @@ from typing import Any
 import numpy as np
 from sqlmodel import Session
 
+from softlaunch.catalog.records import check_app
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.variant import Variant
 from softlaunch.drift.aliases import is_dated, pinnable
 from softlaunch.drift.collect import Asking, collect, scored
 from softlaunch.drift.document import to_document
 from softlaunch.drift.figures import measure_drift
 from softlaunch.drift.judgement import Identity, Judgement, Setting, judge_drift
-from softlaunch.drift.telling import tell_of_check
+from softlaunch.drift.notices import tell_of_check
+from softlaunch.drift.runs import DriftRun, RunKind, conclude_run, find_baseline, open_run, read_run
 from softlaunch.drift.trend import Trend, trend_of
-from softlaunch.driving.opening import serving_variant
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.answers import EvalAnswer, EvalArm
+from softlaunch.drift.weekly import read_weeks
+from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
+from softlaunch.evals.calls.recorded_answers import read_answers
+from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.judges.gating import metric_plans
-from softlaunch.evals.report import MetricPlan
-from softlaunch.evals.retry import Retries
-from softlaunch.evals.suite import Suite, load_suite
+from softlaunch.evals.statistics.report import MetricPlan
+from softlaunch.evals.suites.suite import Suite, load_suite
+from softlaunch.ledger.notices import tell
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.registry.ledger import check_app
+from softlaunch.releases.opening import serving_variant
 from softlaunch.store.database import Database
-from softlaunch.store.drift_runs import DriftRun, RunKind, conclude_run, find_baseline, open_run, read_run
-from softlaunch.store.eval_answers import read_answers
-from softlaunch.store.news import tell
-from softlaunch.store.weekly import read_weeks
-from softlaunch.variant import Variant
 
 _SEED = 20_230_718  # shuffles of a trend are the same each time, so that a report can be made again
 

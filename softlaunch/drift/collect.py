@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
-from softlaunch.evals.calls import Call
-from softlaunch.evals.deadline import Deadline
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.variant import Variant
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm
+from softlaunch.evals.calls.call import Call
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls, open_run
+from softlaunch.evals.calls.retry import Retries
+from softlaunch.evals.calls.run_budget import Purse
+from softlaunch.evals.calls.runner import run_calls, run_to_end
 from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.judgements import wanted_judgements, with_scores
+from softlaunch.evals.judges.recorded_judgements import read_judgements
 from softlaunch.evals.judges.runs import judging
-from softlaunch.evals.paying import Purse
-from softlaunch.evals.retry import Retries
-from softlaunch.evals.runner import run_calls, run_to_end
-from softlaunch.evals.suite import Suite
+from softlaunch.evals.suites.suite import Suite
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import add_answers, finished_calls, open_run
-from softlaunch.store.judgements import read_judgements
-from softlaunch.variant import Variant
 
 
 class BudgetUsedUpError(SoftlaunchError):

@@ -7,7 +7,7 @@ from typing import Any
 from softlaunch.drift.figures import DriftFigures
 from softlaunch.drift.judgement import Identity, Judgement, Setting
 from softlaunch.drift.trend import Trend
-from softlaunch.evals.report import ArmTotals, MetricComparison
+from softlaunch.evals.statistics.report import ArmTotals, MetricComparison
 
 
 def to_document(

@@ -3,19 +3,19 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.verdict import Outcome, Role
 from softlaunch.drift.outputs import OutputChange, change_of_outputs
-from softlaunch.evals.answers import EvalAnswer, Status
-from softlaunch.evals.comparison import compare
-from softlaunch.evals.judging import finding_of
-from softlaunch.evals.metrics.refusal import refusal_in
-from softlaunch.evals.multiplicity import holm
-from softlaunch.evals.report import ArmTotals, EvalReport, MetricComparison, MetricPlan
-from softlaunch.evals.rows import ComparedCase
-from softlaunch.evals.unscored import first_without_value, metric_gate
+from softlaunch.evals.calls.answers import EvalAnswer, Status
+from softlaunch.evals.statistics.comparison import compare
+from softlaunch.evals.statistics.metric_verdicts import finding_of
+from softlaunch.evals.statistics.multiplicity import holm
+from softlaunch.evals.statistics.report import ArmTotals, EvalReport, MetricComparison, MetricPlan
+from softlaunch.evals.statistics.rows import ComparedCase
+from softlaunch.evals.statistics.unscored import first_without_value, metric_gate
+from softlaunch.metrics.refusal import refusal_in
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.model import EvalPolicy
-from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.verdict import Outcome, Role
 
 ANSWERED, LENGTH, LATENCY, COST = "answered", "length", "latency", "cost"
 """Not refused, in [0, 1]; characters; milliseconds; USD."""

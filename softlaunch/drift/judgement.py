@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from softlaunch.core.quantities import MarginKind
 from softlaunch.drift.figures import DriftFigures
+from softlaunch.drift.findings import Remark, Weight
 from softlaunch.drift.quality import disagree, of_gaps, of_quality, of_refusals, only_better
-from softlaunch.drift.remarks import Remark, Weight
 from softlaunch.drift.trend import Trend
-from softlaunch.evals.report import Finding, MetricComparison
+from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.units import MarginKind
 
 _DAY = 86400.0
 

@@ -9,8 +9,8 @@ import numpy as np
 from rapidfuzz.distance import Indel
 from scipy import special  # scipy.stats alone would take a second to import
 
-from softlaunch.evals.answers import EvalAnswer, EvalArm
-from softlaunch.verdict import Interval
+from softlaunch.core.verdict import Interval
+from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
 
 _MOST_REPEATS = 3  # of each side, compared with each other: more cost time and tell nothing new
 _LONGEST = 4000  # characters of an answer that are compared

@@ -1,10 +1,10 @@
 """What the golden set says: which metrics have moved, which contradict each other, and what isn't known. Pure."""
 
+from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures
-from softlaunch.drift.remarks import Remark, Weight
-from softlaunch.evals.report import Finding, MetricComparison
+from softlaunch.drift.findings import Remark, Weight
+from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.units import Margin, MarginKind
 
 
 def of_quality(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures, measure_drift
 from softlaunch.drift.judgement import Judgement, Setting, judge_drift
 from softlaunch.evals.recordings.columns import Columns
@@ -10,7 +11,6 @@ from softlaunch.evals.recordings.comparing import answers_of, cases_in_both, row
 from softlaunch.evals.recordings.files import Row
 from softlaunch.evals.recordings.metrics import Margins, plan_metrics
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.units import Margin, MarginKind
 
 
 @dataclass(frozen=True, slots=True)

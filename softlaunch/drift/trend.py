@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special  # scipy.stats alone would take a second to import
 
-from softlaunch.policy.metric import Metric
+from softlaunch.core.live_metrics import Metric
 
 Floats = NDArray[np.float64]
 

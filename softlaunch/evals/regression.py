@@ -11,28 +11,28 @@ from time import monotonic
 
 from sqlmodel import Session
 
-from softlaunch.evals.answers import EvalAnswer
-from softlaunch.evals.background import Worker
-from softlaunch.evals.calls import Call
-from softlaunch.evals.comparison import compare
-from softlaunch.evals.deadline import Deadline
+from softlaunch.core.variant import Variant
+from softlaunch.core.verdict import Outcome
+from softlaunch.evals.calls.answers import EvalAnswer
+from softlaunch.evals.calls.background import Worker
+from softlaunch.evals.calls.call import Call
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls, open_run, read_answers, spent_usd
+from softlaunch.evals.calls.retry import Retries
+from softlaunch.evals.calls.run_budget import Purse, out_of_budget, reuse_answers
+from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
 from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.gating import metric_plans
 from softlaunch.evals.judges.judgements import Judging, wanted_judgements, with_scores
+from softlaunch.evals.judges.recorded_judgements import read_judgements
 from softlaunch.evals.judges.runs import judging
-from softlaunch.evals.multiplicity import level_of_a_look
-from softlaunch.evals.paying import Purse, out_of_budget, reuse_answers
-from softlaunch.evals.report import EvalReport
-from softlaunch.evals.retry import Retries
-from softlaunch.evals.runner import plan, run_calls, run_to_end
-from softlaunch.evals.suite import Suite, load_suite
+from softlaunch.evals.statistics.comparison import compare
+from softlaunch.evals.statistics.multiplicity import level_of_a_look
+from softlaunch.evals.statistics.report import EvalReport
+from softlaunch.evals.suites.suite import Suite, load_suite
 from softlaunch.evals.upkeep import open_upkeep_incidents, with_upkeep
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import add_answers, finished_calls, open_run, read_answers, spent_usd
-from softlaunch.store.judgements import read_judgements
-from softlaunch.variant import Variant
-from softlaunch.verdict import Outcome
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ import zlib
 from dataclasses import dataclass
 from functools import partial
 
-from softlaunch.evals.calls import Call
-from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.paying import share_of_budget
+from softlaunch.evals.calls.call import Call
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls
+from softlaunch.evals.calls.run_budget import share_of_budget
+from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
 from softlaunch.evals.regression import EvalOrder
-from softlaunch.evals.runner import plan, run_calls, run_to_end
-from softlaunch.evals.suite import load_suite
+from softlaunch.evals.suites.suite import load_suite
 from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import add_answers, finished_calls
 
 
 @dataclass(frozen=True, slots=True)

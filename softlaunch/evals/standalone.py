@@ -7,15 +7,15 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from softlaunch.catalog.apps import Change, resolve_candidate
+from softlaunch.catalog.records import check_app
+from softlaunch.core.variant import Variant
 from softlaunch.evals.regression import EvalOrder, RegressionEval
-from softlaunch.evals.suite import load_suite
+from softlaunch.evals.suites.suite import load_suite
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import EvalPolicy, Policy
-from softlaunch.registry.apps import Change, resolve_candidate
-from softlaunch.registry.ledger import check_app
 from softlaunch.store.database import Database
 from softlaunch.store.tables import EvalRunRow, RouteRow, VariantRow
-from softlaunch.variant import Variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.evals.golden_set import Suite, SuiteWarning, WarningKind
-from softlaunch.evals.report import EvalReport, concluded
-from softlaunch.store.news import Incident, IncidentKind, open_incident
-from softlaunch.verdict import Outcome, Role, Verdict
+from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.evals.statistics.report import EvalReport, concluded
+from softlaunch.evals.suites.golden_set import Suite, SuiteWarning, WarningKind
+from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
 
 GOLDEN_SET = "golden_set"
 FLICKERING = "flickering"

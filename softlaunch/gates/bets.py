@@ -15,9 +15,9 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import ndtri
 
+from softlaunch.gates.e_process import FRACTIONS, mixture, settled
 from softlaunch.gates.observations import Flags, Floats, Tally
 from softlaunch.gates.reference import ENOUGH, RECENT, Histogram, Recent, log_buckets
-from softlaunch.gates.wealth import FRACTIONS, mixture, settled
 
 RATIOS = np.array([1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0])
 """Odds ratios of a bad event that are bet on."""

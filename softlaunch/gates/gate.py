@@ -7,12 +7,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.verdict import Interval, Outcome, Per, Verdict
 from softlaunch.gates.aim import aimed_stakes, units_left
-from softlaunch.gates.observations import NONE, Flags, Floats, Tally, Window
-from softlaunch.gates.reference import MEMORY, Recent
-from softlaunch.gates.rules import STEPS, GateRule
-from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
-from softlaunch.gates.wealth import (
+from softlaunch.gates.e_process import (
     FRACTIONS,
     RATIOS,
     best_fraction,
@@ -24,8 +21,11 @@ from softlaunch.gates.wealth import (
     payoff_deviation,
     settled,
 )
+from softlaunch.gates.observations import NONE, Flags, Floats, Tally, Window
+from softlaunch.gates.reference import MEMORY, Recent
+from softlaunch.gates.rules import STEPS, GateRule
+from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
 from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS
-from softlaunch.verdict import Interval, Outcome, Per, Verdict
 
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""

@@ -6,10 +6,10 @@ from typing import Self
 
 import numpy as np
 
+from softlaunch.core.verdict import Per, Role
 from softlaunch.gates.observations import Floats
 from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric, Policy
-from softlaunch.release import Stage, StageKind, plan
-from softlaunch.verdict import Per, Role
+from softlaunch.policy.release import Stage, StageKind, plan
 
 STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
 """Harms for which a gate keeps evidence, in margins."""

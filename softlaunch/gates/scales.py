@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from softlaunch.gates.e_process import Side
 from softlaunch.gates.observations import Floats, Observations, Tally
 from softlaunch.gates.reference import ENOUGH, LEVELS, MEMORY, RECENT, Histogram, Recent, log_buckets, log_values
-from softlaunch.gates.wealth import Side
 from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
 _LEAST_DEVIATION = 0.01

@@ -16,11 +16,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from softlaunch.core.verdict import Per
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Units, Window
 from softlaunch.gates.rules import GateRule
 from softlaunch.policy.model import EVENT_METRICS, RATED_METRICS, RELATIVE_METRICS, Metric
 from softlaunch.policy.sessions import SessionPolicy
-from softlaunch.verdict import Per
 
 
 @dataclass(frozen=True, slots=True)

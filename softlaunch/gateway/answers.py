@@ -6,9 +6,9 @@ from typing import Any
 
 import orjson
 
+from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.usage import Usage, read_usage
 from softlaunch.gateway.refusals import ProviderError, read_error
-from softlaunch.request_outcome import RequestOutcome
-from softlaunch.usage import Usage, read_usage
 
 _LONGEST_NAME = 200
 _LONGEST_CHECKED = 4 * 1024 * 1024

@@ -3,9 +3,9 @@
 import hashlib
 from dataclasses import dataclass
 
-from softlaunch.route import Arm, Route
-from softlaunch.split import drawn_afresh, takes_candidate, unit_hash
-from softlaunch.variant import Variant
+from softlaunch.core.split import drawn_afresh, takes_candidate, unit_hash
+from softlaunch.core.variant import Variant
+from softlaunch.policy.route import Arm, Route
 
 _FRACTIONS = 1 << 32
 

@@ -5,6 +5,9 @@ import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from softlaunch.core.prices import cost_usd
+from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE, RequestOutcome
+from softlaunch.core.variant import Variant
 from softlaunch.gateway.choice import Choice, choose
 from softlaunch.gateway.client_sink import ClientSink
 from softlaunch.gateway.deadlines import TimeLimits
@@ -19,16 +22,9 @@ from softlaunch.gateway.units import Units, occasion_of
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.watch import ClientWatch
 from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send
+from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord, TextRecord
 from softlaunch.policy.model import GatewayPolicy
-from softlaunch.prices import cost_usd
-from softlaunch.request_outcome import ARM_FAILURES, UNUSABLE, RequestOutcome
-from softlaunch.route import Arm, Route
-from softlaunch.store.request_log import (
-    BreakerTripRecord,
-    RequestRecord,
-    TextRecord,
-)
-from softlaunch.variant import Variant
+from softlaunch.policy.route import Arm, Route
 
 _OPINION_SECONDS = 30.0
 """How long the other arm may take to say whether a refused request was at fault; the log waits for it."""

@@ -9,7 +9,7 @@ from typing import Self
 import aiohttp
 from multidict import CIMultiDict
 
-from softlaunch.endpoint import Way
+from softlaunch.core.endpoint import Way
 
 _DRAIN_SECONDS = 1.0
 _DRAIN_BYTES = 64 * 1024

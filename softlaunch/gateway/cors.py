@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.model_headers import is_header_value
 from softlaunch.gateway.wire import Headers, Message, Send
-from softlaunch.model_headers import is_header_value
 
 ANY = "*"
 _ORIGIN = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^/\s,?#]+")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from softlaunch.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome
 
 
 @dataclass(frozen=True, slots=True)

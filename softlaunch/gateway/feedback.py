@@ -6,7 +6,7 @@ from typing import Any
 
 from softlaunch.gateway.requests import app_of
 from softlaunch.gateway.wire import RefusedError
-from softlaunch.store.request_log import FeedbackRecord, ScoreRecord
+from softlaunch.ledger.request_log import FeedbackRecord, ScoreRecord
 
 _KINDS = ("thumbs", "stars", "scores")
 _METRICS = ("quality", "hallucination")

@@ -26,10 +26,10 @@ from collections.abc import Iterable, Mapping
 from multidict import CIMultiDict
 
 from softlaunch import __version__
-from softlaunch.endpoint import model_headers
+from softlaunch.core.endpoint import model_headers
+from softlaunch.core.model_headers import is_header_value
+from softlaunch.core.variant import ModelVersion
 from softlaunch.gateway.wire import Headers
-from softlaunch.model_headers import is_header_value
-from softlaunch.variant import ModelVersion
 
 IDEMPOTENCY_KEY = b"idempotency-key"
 _UP = frozenset(

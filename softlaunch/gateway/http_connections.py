@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Protocol
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.limits import Limits
 
 _LOGGER = logging.getLogger(__name__)

@@ -10,9 +10,7 @@ from itertools import count, islice
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log_clock import LogClock
 from softlaunch.gateway.tally import LossAccount, Tally
-from softlaunch.store.database import Database
-from softlaunch.store.ledger_file import describe_fault
-from softlaunch.store.request_log import (
+from softlaunch.ledger.request_log import (
     HEARD_SECONDS,
     BreakerTripRecord,
     Heartbeat,
@@ -21,6 +19,8 @@ from softlaunch.store.request_log import (
     TextRecord,
     write_batch,
 )
+from softlaunch.store.database import Database
+from softlaunch.store.ledger_file import describe_fault
 
 _LOGGER = logging.getLogger(__name__)
 _BATCH_ROWS = 5_000

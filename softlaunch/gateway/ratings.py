@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
+from softlaunch.core.request_outcome import ARM_FAILURES, RequestOutcome
 from softlaunch.gateway.request_seals import Keys, asked_at, is_sealed
 from softlaunch.gateway.requests import app_of, retry_after
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.wire import RefusedError
-from softlaunch.request_outcome import ARM_FAILURES, RequestOutcome
+from softlaunch.ledger.request_log import FeedbackRecord, ScoreRecord
 from softlaunch.store.database import Database
-from softlaunch.store.request_log import FeedbackRecord, ScoreRecord
 from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
 
 Rating = FeedbackRecord | ScoreRecord

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from softlaunch.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome
 
 _MOST_WORDS = 4000
 _NUMBERS = ("status", "status_code", "code")

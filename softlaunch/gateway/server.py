@@ -25,10 +25,10 @@ from softlaunch.gateway.request_seals import Keys
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.tally import LossAccount
 from softlaunch.gateway.upstream import Upstream
-from softlaunch.store.counters import CounterFile, Owner
+from softlaunch.ledger.counters import CounterFile, Owner
+from softlaunch.ledger.losses import LossWatch, counters_folder
+from softlaunch.ledger.routes import read_ledger_id
 from softlaunch.store.database import Database
-from softlaunch.store.losses import LossWatch, counters_folder
-from softlaunch.store.routes import read_ledger_id
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.answers import (
     Asked,
     ChoiceSeen,
@@ -17,7 +18,6 @@ from softlaunch.gateway.answers import (
 )
 from softlaunch.gateway.refusals import read_error
 from softlaunch.gateway.sse import EventSplitter, EventTooLongError, data_of, is_field, lines_of
-from softlaunch.request_outcome import RequestOutcome
 
 _DONE = b"[DONE]"
 _SIGNS_OF_LIFE = frozenset({b"", b"ping", b'"ping"', b"keepalive", b"keep-alive", b"{}", b"[]", b"null", b'""'})

@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.variant import Variant
 from softlaunch.gateway.breaker import Breaker
 from softlaunch.gateway.lease import Lease
-from softlaunch.route import Route
+from softlaunch.ledger.routes import Pulse, UnreadableRouteError, read_named_pulses, read_route
+from softlaunch.policy.route import Route
 from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
-from softlaunch.store.routes import Pulse, UnreadableRouteError, read_named_pulses, read_route
-from softlaunch.variant import Variant
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from softlaunch.store.counters import CounterFile
-from softlaunch.store.losses import LossWatch
+from softlaunch.ledger.counters import CounterFile
+from softlaunch.ledger.losses import LossWatch
 
 _RATE_SECONDS = 1.0
 

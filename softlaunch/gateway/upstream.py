@@ -10,19 +10,19 @@ import aiohttp
 import orjson
 from multidict import CIMultiDict
 
-from softlaunch.endpoint import EndpointError, Way, way_to
+from softlaunch.core.endpoint import EndpointError, Way, way_to
+from softlaunch.core.request_outcome import GIVEN, RequestOutcome
+from softlaunch.core.variant import TemplateVariablesError, Variant
 from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError, read_completion
 from softlaunch.gateway.connections import Connections
 from softlaunch.gateway.deadlines import Deadlines, LimitReachedError, TimeLimits
 from softlaunch.gateway.forwarding import content_type_of, request_headers, response_headers, without_repetition_key
 from softlaunch.gateway.limits import Limits
+from softlaunch.gateway.prompt_bodies import request_body
 from softlaunch.gateway.refusals import ProviderError, classify, read_error
 from softlaunch.gateway.streams import StreamReader
 from softlaunch.gateway.usage_asking import UsageAsking
 from softlaunch.gateway.wire import JSON, Headers, error_body
-from softlaunch.prompt_bodies import request_body
-from softlaunch.request_outcome import GIVEN, RequestOutcome
-from softlaunch.variant import TemplateVariablesError, Variant
 
 _GRACE_SECONDS = 5.0
 """How long usage and the protocol's end may follow an answer that is over."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from softlaunch.request_outcome import GIVEN, RequestOutcome
-from softlaunch.variant import ModelVersion, StreamUsage
+from softlaunch.core.request_outcome import GIVEN, RequestOutcome
+from softlaunch.core.variant import ModelVersion, StreamUsage
 
 _MOST_REMEMBERED = 1024
 

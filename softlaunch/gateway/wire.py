@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import orjson
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.limits import Limits
 
 Scope = MutableMapping[str, Any]

@@ -4,10 +4,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from softlaunch.documents import KeyedError
-from softlaunch.policy.metric import AB_METRICS, Metric
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.live_metrics import AB_METRICS, Metric
+from softlaunch.core.quantities import Duration, Margin, MarginKind
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import Duration, Margin, MarginKind
 
 
 class AbPolicy(Part):

@@ -4,9 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from softlaunch.documents import KeyedError
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import Duration, Margin, MarginKind
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import Duration, Margin, MarginKind
 
 
 class DriftPolicy(Part):

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
+from softlaunch.core.quantities import parse_duration, parse_redraw, written_duration
 from softlaunch.policy.model import Policy
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import parse_duration, parse_redraw, written_duration
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from softlaunch.documents import KeyedError
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import Duration
 from softlaunch.policy.part import Part, Percent
-from softlaunch.policy.units import Duration
 
 
 class EmergencyPolicy(Part):

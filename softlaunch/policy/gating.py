@@ -5,11 +5,11 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from softlaunch.documents import KeyedError
-from softlaunch.policy.metric import COPY_METRICS, DIRECTIONS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.live_metrics import COPY_METRICS, DIRECTIONS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.verdict import Per, Role
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.verdict import Per, Role
 
 
 class Adjustment(StrEnum):

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from softlaunch.documents import KeyedError
-from softlaunch.evals.metrics import AnyMetric, MetricError, parse_metric
-from softlaunch.evals.metrics.judged import JUDGE_PROMPTS, asks_judges
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.variant import Name
+from softlaunch.core.verdict import Role
+from softlaunch.metrics import AnyMetric, MetricError, parse_metric
+from softlaunch.metrics.judged import JUDGE_PROMPTS, asks_judges
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.variant import Name
-from softlaunch.verdict import Role
 
 
 class EvalMetricPolicy(Part):

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from softlaunch.document_check import check
-from softlaunch.documents import Document, DocumentError, Problem, failure, parse, read_text
+from softlaunch.core.documents import Document, DocumentError, Problem, failure, parse, read_text
+from softlaunch.core.documents.check import check
+from softlaunch.core.settings import Settings
 from softlaunch.policy.model import Policy
-from softlaunch.settings import Settings
 
 _SHORTHAND = "golden_set"
 

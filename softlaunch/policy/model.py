@@ -5,13 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from softlaunch.documents import KeyedError
-from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.emergency import EmergencyPolicy
-from softlaunch.policy.gating import DEFAULT_GATES, Adjustment, GatePolicy, with_unusable
-from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
-from softlaunch.policy.metric import (
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.live_metrics import (
     COPY_METRICS,
     DIRECTIONS,
     EVENT_METRICS,
@@ -20,13 +15,18 @@ from softlaunch.policy.metric import (
     Direction,
     Metric,
 )
+from softlaunch.core.quantities import CONVERSATION, Duration, Margin, MarginKind, Redraw, written_duration
+from softlaunch.core.variant import Name
+from softlaunch.core.verdict import Per, Role
+from softlaunch.policy.ab import AbPolicy
+from softlaunch.policy.drift import DriftPolicy
+from softlaunch.policy.emergency import EmergencyPolicy
+from softlaunch.policy.gating import DEFAULT_GATES, Adjustment, GatePolicy, with_unusable
+from softlaunch.policy.judging import EvalMetricPolicy, JudgePolicy, check_metrics
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.sessions import SessionPolicy
-from softlaunch.policy.units import CONVERSATION, Duration, Margin, MarginKind, Redraw, written_duration
-from softlaunch.variant import Name
-from softlaunch.verdict import Per, Role
 
 # Declared next door, because parts of a policy need them, and read from here by everybody else.
 __all__ = [

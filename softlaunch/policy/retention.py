@@ -5,9 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from softlaunch.documents import KeyedError
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import Duration
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import Duration
 
 _DAY = 86400.0
 

@@ -5,8 +5,8 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
+from softlaunch.core.quantities import Margin
 from softlaunch.policy.model import Policy
-from softlaunch.policy.units import Margin
 
 
 class _WrittenDefaults(GenerateJsonSchema):

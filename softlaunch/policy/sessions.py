@@ -4,10 +4,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from softlaunch.documents import KeyedError
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import Duration, written_duration
+from softlaunch.core.verdict import Per
 from softlaunch.policy.part import Part
-from softlaunch.policy.units import Duration, written_duration
-from softlaunch.verdict import Per
 
 
 class SessionPolicy(Part):

@@ -1,9 +1,10 @@
 """An A/B test as the text of a Prefect artifact."""
 
 from softlaunch.ab.views import TrialView
+from softlaunch.core.formatting import show_moment, show_value
+from softlaunch.releases.wording import show_exposure
 from softlaunch.reports.ab_page import saving_means, trial_title
 from softlaunch.reports.change_words import show_change, show_range
-from softlaunch.reports.wording import show_exposure, show_moment, show_value
 
 
 def trial_markdown(trial: TrialView) -> str:

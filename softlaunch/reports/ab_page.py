@@ -9,13 +9,13 @@ from markupsafe import Markup
 
 from softlaunch.ab.analysis import Analysis, MetricResult
 from softlaunch.ab.conclusion import Choice
-from softlaunch.ab.kept import from_json
+from softlaunch.ab.document import from_json
 from softlaunch.ab.power import TrialPlan
 from softlaunch.ab.sheet import Pair
 from softlaunch.ab.views import TrialView
+from softlaunch.core.private_files import private_folder
 from softlaunch.policy.model import Metric
-from softlaunch.private import private_folder
-from softlaunch.release import Release, State
+from softlaunch.policy.release import Release, State
 from softlaunch.reports.band_plot import Mark, Point, band_plot
 from softlaunch.reports.change_words import show_change, show_range
 from softlaunch.reports.contrast import contrast

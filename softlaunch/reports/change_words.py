@@ -1,8 +1,8 @@
 """Differences between the arms of a test in words: points of a score, percent of a cost."""
 
 from softlaunch.ab.analysis import MetricResult, change
+from softlaunch.core.verdict import Interval
 from softlaunch.policy.model import RELATIVE_METRICS
-from softlaunch.verdict import Interval
 
 
 def show_change(result: MetricResult) -> str:

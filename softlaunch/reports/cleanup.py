@@ -1,6 +1,6 @@
 """A cleanup's plan as Markdown."""
 
-from softlaunch.registry.housekeeping import Plan
+from softlaunch.retention.cleanup_run import Plan
 
 
 def plan_markdown(plan: Plan, archive: str) -> str:

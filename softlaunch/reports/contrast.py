@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from urllib.parse import urlsplit
 
-from softlaunch.variant import PromptMessage, Variant
+from softlaunch.core.variant import PromptMessage, Variant
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _COMPARED_CHARACTERS = 20_000  # comparing words takes time in the square of their number

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from softlaunch.drift.judgement import Cause, Step
-from softlaunch.drift.telling import in_words
+from softlaunch.drift.notices import in_words
 from softlaunch.reports.drift_words import show_metric_change, show_metric_name, show_metric_value, show_title
 
 

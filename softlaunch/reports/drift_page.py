@@ -7,9 +7,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from softlaunch.core.private_files import private_folder
 from softlaunch.drift.judgement import Cause, Step
-from softlaunch.drift.telling import in_words
-from softlaunch.private import private_folder
+from softlaunch.drift.notices import in_words
 from softlaunch.reports.band_plot import Mark, Point, band_plot
 from softlaunch.reports.drift_words import show_metric_change, show_metric_value, show_title
 from softlaunch.reports.html import page_environment

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from softlaunch.core.formatting import show_cost
 from softlaunch.drift.judgement import Cause
-from softlaunch.reports.wording import show_cost
 
 
 def show_metric_value(metric: Mapping[str, Any], value: float) -> str:

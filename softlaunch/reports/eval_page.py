@@ -10,13 +10,13 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
-from softlaunch.evals.judging import show_amount
-from softlaunch.evals.report import CaseRow, EvalReport, MetricComparison
+from softlaunch.core.formatting import show_share
+from softlaunch.core.verdict import Interval, Outcome
+from softlaunch.evals.statistics.metric_verdicts import show_amount
+from softlaunch.evals.statistics.report import CaseRow, EvalReport, MetricComparison
 from softlaunch.policy.model import Metric
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.marked_words import mark_words
-from softlaunch.reports.wording import show_share
-from softlaunch.verdict import Interval, Outcome
 
 _WIDTH = 960
 _TICKS = 8

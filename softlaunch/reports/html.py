@@ -5,8 +5,9 @@ from functools import lru_cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from softlaunch.reports import wording
-from softlaunch.visible import visible
+from softlaunch.core import formatting
+from softlaunch.core.visible import visible
+from softlaunch.releases import wording
 
 
 def _shown(value: object) -> object:
@@ -25,7 +26,8 @@ def page_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = {name: getattr(wording, name) for name in dir(wording) if name.startswith(("show_", "has_"))}
+    words = {**vars(formatting), **vars(wording)}
+    shown = {name: word for name, word in words.items() if name.startswith(("show_", "has_"))}
     environment.globals.update(shown)
     environment.filters.update(shown)
     return environment

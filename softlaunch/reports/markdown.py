@@ -3,25 +3,22 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from softlaunch.notices.links import Links, is_address
-from softlaunch.reports.likeness import show_shadow
-from softlaunch.reports.wording import (
+from softlaunch.core.formatting import show_harm, show_interval, show_moment, show_value
+from softlaunch.core.verdict import Met, Outcome
+from softlaunch.core.visible import one_line, visible
+from softlaunch.ledger.notices import IncidentKind
+from softlaunch.notify.links import Links, is_address
+from softlaunch.releases.views import ReleaseView, StageView
+from softlaunch.releases.wording import (
     evidence_unit,
     has_met,
     outcome_rows,
     show_counts,
     show_evidence,
     show_exposure,
-    show_harm,
-    show_interval,
     show_met,
-    show_moment,
-    show_value,
 )
-from softlaunch.store.news import IncidentKind
-from softlaunch.verdict import Met, Outcome
-from softlaunch.views import ReleaseView, StageView
-from softlaunch.visible import one_line, visible
+from softlaunch.reports.similarity_words import show_shadow
 
 _HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _MARKS = re.compile(r"[\\\[\]|`]")

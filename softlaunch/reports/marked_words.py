@@ -2,8 +2,8 @@
 
 from markupsafe import Markup, escape
 
-from softlaunch.visible import visible
-from softlaunch.word_diff import Op, Piece, diff_words, words_of
+from softlaunch.core.visible import visible
+from softlaunch.core.word_diff import Op, Piece, diff_words, words_of
 
 _MOST_WORDS = 2000
 _TAGS = {Op.REMOVED: Markup("del"), Op.ADDED: Markup("ins")}

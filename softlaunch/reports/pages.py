@@ -7,21 +7,20 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from softlaunch.driving.look import eval_order
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.private_files import private_folder, private_opener
+from softlaunch.core.resources import find_resource
 from softlaunch.evals.regression import RegressionEval
-from softlaunch.private import private_folder, private_opener
-from softlaunch.release import Release
+from softlaunch.ledger.notices import IncidentKind
+from softlaunch.policy.release import Release
+from softlaunch.releases.observe import eval_order
+from softlaunch.releases.views import ReleaseView
 from softlaunch.reports.eval_page import render_eval
-from softlaunch.reports.likeness import show_agreement, show_shadow
 from softlaunch.reports.release_page import Link, deciding_verdicts, render_release
-from softlaunch.store.agreement import read_agreement
+from softlaunch.reports.similarity_words import show_agreement, show_shadow
+from softlaunch.shadow.golden_agreement import read_agreement
 from softlaunch.store.database import Database
-from softlaunch.store.news import IncidentKind
 from softlaunch.store.tables import EvalAnswerRow, IncidentRow
-from softlaunch.views import ReleaseView
-
-_PROJECT = Path(__file__).parents[2]
 
 
 def write_page(database: Database, view: ReleaseView, folder: Path) -> Path:
@@ -87,6 +86,6 @@ def _incidents(session: Session, view: ReleaseView) -> Sequence[IncidentKind]:
 
 
 def _runbook(kind: IncidentKind, folder: Path) -> Link:
-    """The kind's page, linked where the project's checkout is there."""
-    page = _PROJECT / kind.runbook
-    return Link(kind.runbook, Path(os.path.relpath(page, folder)).as_posix() if page.is_file() else None)
+    """The kind's page, linked where it lies beside the reports."""
+    page = find_resource(kind.runbook)
+    return Link(kind.runbook, None if page is None else Path(os.path.relpath(page, folder)).as_posix())

@@ -5,8 +5,10 @@ from math import isfinite, log
 
 from markupsafe import Markup
 
-from softlaunch.planning.plans import GatePlan, ReleasePlan, StagePlan
-from softlaunch.planning.wording import (
+from softlaunch.core.formatting import show_duration
+from softlaunch.core.verdict import Role
+from softlaunch.forecast.plans import GatePlan, ReleasePlan, StagePlan
+from softlaunch.forecast.wording import (
     in_a_sentence,
     show_count,
     show_let_through,
@@ -15,8 +17,6 @@ from softlaunch.planning.wording import (
     show_wait,
 )
 from softlaunch.reports.html import page_environment
-from softlaunch.reports.wording import show_duration
-from softlaunch.verdict import Role
 
 WIDTH = 1060
 _LABELS, _DRAWN = 190.0, 510.0  # where the time axis begins, and how wide it is

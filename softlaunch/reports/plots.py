@@ -4,8 +4,8 @@ from math import asinh, isfinite, isnan
 
 from markupsafe import Markup
 
-from softlaunch.reports.wording import show_harm, show_interval
-from softlaunch.verdict import Interval, Outcome, Verdict
+from softlaunch.core.formatting import show_harm, show_interval
+from softlaunch.core.verdict import Interval, Outcome, Verdict
 
 WIDTH, HEIGHT = 220, 34
 _MIDDLE, _INSET = 17.0, 12.0

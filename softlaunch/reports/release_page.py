@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from softlaunch.release import State
+from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.policy.release import State
+from softlaunch.releases.views import ReleaseView, StageView
+from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.contrast import contrast
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.plots import interval_axis, interval_plot
-from softlaunch.reports.wording import outcome_rows
-from softlaunch.verdict import Outcome, Role, Verdict
-from softlaunch.views import ReleaseView, StageView
 
 _SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
 _LOOKS = {"passed": "pass", "running": "running", "waiting": "waiting"}

@@ -5,25 +5,25 @@ import threading
 from collections.abc import Callable, Sequence
 from time import time
 
-from softlaunch.edges.telemetry.interface import Scope
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.answers import CallKey, EvalArm
-from softlaunch.evals.background import Worker
-from softlaunch.evals.budget import Budget, Limits
-from softlaunch.evals.deadline import Deadline
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.verdict import Role
+from softlaunch.evals.calls.answers import CallKey, EvalArm
+from softlaunch.evals.calls.background import Worker
+from softlaunch.evals.calls.budget import Budget, Limits
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.retry import Retries
+from softlaunch.evals.calls.runner import run_to_end
 from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.gating import judges_of, objection_to
 from softlaunch.evals.judges.judgements import JudgementKey, Judging
 from softlaunch.evals.judges.rounds import judge_with
-from softlaunch.evals.metrics import Sample, Score
-from softlaunch.evals.metrics.judged import Pairwise
-from softlaunch.evals.retry import Retries
-from softlaunch.evals.runner import run_to_end
+from softlaunch.gates.telemetry import Scope
+from softlaunch.metrics import Sample, Score
+from softlaunch.metrics.judged import Pairwise
 from softlaunch.policy.model import Metric, Policy, ShadowJudgingPolicy
-from softlaunch.route import Arm
-from softlaunch.store.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
+from softlaunch.policy.route import Arm
+from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.store.database import Database
-from softlaunch.verdict import Role
 
 _AT_ONCE = 40  # pairs that one thread is given; what came meanwhile is the next one's
 _FRESH_SECONDS = 300.0  # older copies are left alone: with more traffic than judges, that is a sample too

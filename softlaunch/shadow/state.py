@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
-from softlaunch.shadow.likeness import NONE, Sums
+from softlaunch.shadow.similarity import NONE, Sums
 
 
 @dataclass(frozen=True, slots=True)

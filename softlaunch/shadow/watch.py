@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.edges.telemetry.interface import Scope, TelemetryError
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
+from softlaunch.gates.telemetry import Scope, TelemetryError
 from softlaunch.policy.model import COPY_METRICS, Metric, Policy, ShadowPolicy
-from softlaunch.route import Arm
+from softlaunch.policy.route import Arm
+from softlaunch.shadow.copies import CopyJudgement, answers_between, copy_judgements_after
+from softlaunch.shadow.golden_agreement import golden_floor
 from softlaunch.shadow.judge import CopyJudge
-from softlaunch.shadow.likeness import Sums, alike
+from softlaunch.shadow.similarity import Sums, alike
 from softlaunch.shadow.state import CopyState
-from softlaunch.store.agreement import golden_floor
-from softlaunch.store.copies import CopyJudgement, answers_between, copy_judgements_after
 from softlaunch.store.database import Database
 
 _EVEN = 0.5  # neither answer is preferred; in the mean that is how stable's own second answers fare, by symmetry

@@ -9,7 +9,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
 
-from softlaunch.private import make_private, private_folder, tighten
+from softlaunch.core.private_files import make_private, private_folder, tighten
 from softlaunch.store.faults import without_values
 from softlaunch.store.ledger_file import LedgerFile
 

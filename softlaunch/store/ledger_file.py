@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, SQLAlchemyError
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
 
 _RESTORE = "stop everything that runs on it and put a backup in place (docs/operations/upkeep.md, Back up and restore)"
 _STEPS_BETWEEN_LOOKS = 10_000

@@ -1,10 +1,10 @@
 """Traffic of an A/B test in the request log, without a gateway."""
 
 import numpy as np
-from builders import NOON, request_row
 
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, RequestRow
+from tests.support.builders import NOON, request_row
 
 
 def write_traffic(

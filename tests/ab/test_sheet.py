@@ -6,13 +6,13 @@ from pathlib import Path
 
 import orjson
 import pytest
-from builders import make_policy, make_release
-from endpoints import Endpoint, Reply, running_endpoint, variant
 
 from softlaunch.ab.sheet import NoSheetError, ask_both, choose
-from softlaunch.release import Kind, Release, State
+from softlaunch.policy.release import Kind, Release, State
 from softlaunch.reports.ab_page import write_sheet
 from softlaunch.store.database import Database
+from tests.support.builders import make_policy, make_release
+from tests.support.endpoints import Endpoint, Reply, running_endpoint, variant
 
 BOTH = [(f"c{number}", f"Question {number}?", f"a{number}", f"b{number}") for number in range(100)]
 

@@ -4,13 +4,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from ab.trials import World, grown, run
 from scipy.stats import norm
 
 from softlaunch.ab.conclusion import Choice
 from softlaunch.ab.power import level, power
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.model import Metric
+from tests.ab.trials import World, grown, run
 
 pytestmark = pytest.mark.long
 

@@ -5,23 +5,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from ab.rows import write_traffic
-from builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, open_in, record_app, steps_of
 from sqlmodel import select
 
 from softlaunch.ab.opening import NothingMeasuredError, TrialRequest, open_trial
-from softlaunch.driving.driver import DRIVER_TTL, Driver
-from softlaunch.driving.ending import abort, roll_back
-from softlaunch.driving.opening import Changes, NothingChangesError
-from softlaunch.driving.orphans import Remedy
-from softlaunch.driving.reconcile import Reconciler
-from softlaunch.release import State
-from softlaunch.store.ab_looks import read_looks
+from softlaunch.ab.recorded_looks import read_looks
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.releases import Actor, FencedError, ReleaseLockedError, find_latest
+from softlaunch.ledger.stages import read_stages
+from softlaunch.policy.release import State
+from softlaunch.releases.driver import DRIVER_TTL, Driver
+from softlaunch.releases.ending import abort, roll_back
+from softlaunch.releases.opening import Changes, NothingChangesError
+from softlaunch.releases.orphans import Remedy
+from softlaunch.releases.reconcile import Reconciler
 from softlaunch.store.database import Database
-from softlaunch.store.releases import Actor, FencedError, ReleaseLockedError, find_latest
-from softlaunch.store.stages import read_stages
 from softlaunch.store.tables import IncidentRow, NoticeRow, ReleaseRow
-from softlaunch.verdict import Outcome
+from tests.ab.rows import write_traffic
+from tests.support.builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, open_in, record_app, steps_of
 
 SHORT = {"minimum_time": "150 s", "maximum_time": "300 s", "metrics": ["satisfaction"]}
 POLICY = make_policy(ab=SHORT, gates=[{"metric": "errors", "margin": "20 points"}])
@@ -124,10 +124,10 @@ def test_while_nothing_is_seen_nothing_is_concluded(database: Database) -> None:
     scene.drive_until(lambda release: release.state is State.TESTING)
     scene.telemetry.problem = "no gateway has been heard for 5 s"
     driver = scene.driver("driver two")
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     beat = scene.route().beat
     scene.clock.go(200)
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     assert driver.advance(scene.release_id, token).state is State.TESTING
     assert scene.route().beat == beat
 
@@ -220,7 +220,7 @@ class KilledError(BaseException):
 def _die_once_in_a_while(monkeypatch: pytest.MonkeyPatch, point: str) -> Callable[[], int]:
     """The first two calls at this point of a step end the driver, after what they do was done."""
     deaths = 0
-    for module in ("softlaunch.driving.driver", "softlaunch.driving.ending"):
+    for module in ("softlaunch.releases.driver", "softlaunch.releases.ending", "softlaunch.ab.strategy"):
         original = getattr(__import__(module, fromlist=["_"]), point, None)
         if original is None:
             continue
@@ -246,7 +246,7 @@ def _persistent(scene: Scene) -> Callable[[], None]:
         if not living:
             scene.clock.go(10)
             driver = scene.driver("the next driver")
-            living.append((driver, driver.take_over(scene.release_id)))
+            living.append((driver, driver.acquire_lease(scene.release_id)))
         try:
             living[0][0].advance(scene.release_id, living[0][1])
         except KilledError:
@@ -260,9 +260,9 @@ def test_a_replaced_driver_can_write_nothing(database: Database) -> None:
     scene = begin(database)
     scene.drive_until(lambda release: release.state is State.TESTING)
     slow, quick = scene.driver("slow"), scene.driver("quick")
-    old = slow.take_over(scene.release_id)
+    old = slow.acquire_lease(scene.release_id)
     scene.clock.go(60)
-    quick.take_over(scene.release_id)
+    quick.acquire_lease(scene.release_id)
     with pytest.raises(FencedError):
         slow.advance(scene.release_id, old)
 
@@ -271,10 +271,10 @@ def test_a_test_that_nobody_drives_is_found(database: Database) -> None:
     """Reconciliation finds it like a release."""
     scene = begin(database)
     scene.drive_until(lambda release: release.state is State.TESTING)
-    scene.driver("the dead one").take_over(scene.release_id)
+    scene.driver("the dead one").acquire_lease(scene.release_id)
     scene.clock.go(60)
     by = Actor("reconcile", "test")
     (found,) = Reconciler(database, by, DRIVER_TTL, scene.clock, scene.clock.go).run()
     assert (found.release_id, found.remedy) == (scene.release_id, Remedy.RESUME)
     driver = scene.driver("the next one")
-    assert driver.advance(scene.release_id, driver.take_over(scene.release_id)).state is State.TESTING
+    assert driver.advance(scene.release_id, driver.acquire_lease(scene.release_id)).state is State.TESTING

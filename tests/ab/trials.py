@@ -7,7 +7,7 @@ import numpy as np
 
 from softlaunch.ab.analysis import Analysis, Moment, analyse
 from softlaunch.ab.conclusion import Choice, Conclusion, conclude
-from softlaunch.ab.kept import past
+from softlaunch.ab.document import past
 from softlaunch.ab.looks import planned_ends
 from softlaunch.ab.samples import Arms, Floats, Sample
 from softlaunch.policy.ab import AbPolicy

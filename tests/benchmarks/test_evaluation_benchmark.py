@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.gates.evaluation import USERS, Watcher
 from softlaunch.policy.model import EvalPolicy, Policy
-from softlaunch.release import plan
+from softlaunch.policy.release import plan
 from softlaunch.store.database import Database
 
 POLICY = Policy(app="bot", eval=EvalPolicy(golden_set="golden.jsonl"))

@@ -16,21 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from chaos.victims import release_until_killed
-from end_to_end.stage import write_app
-from providers import quick_profile, running_provider
-from servers import wait_until
 from sqlmodel import col, select
-from stacks import free_port
 
-from softlaunch.registry.apps import apply
-from softlaunch.rehearsal.cases import Case
-from softlaunch.rehearsal.traffic import Traffic, TrafficPlan
-from softlaunch.release import State
+from softlaunch.catalog.apps import apply
+from softlaunch.policy.release import State
+from softlaunch.simulator.cases import Case
+from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DriveRow, ReleaseRow
+from tests.chaos.victims import release_until_killed
+from tests.end_to_end.stage import write_app
+from tests.support.paths import ROOT
+from tests.support.providers import quick_profile, running_provider
+from tests.support.servers import wait_until
+from tests.support.stacks import free_port
 
-ROOT = Path(__file__).parents[2]
 LEASE_SECONDS = 3.0
 DRIVER_SECONDS = 5.0
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(40)]
@@ -74,7 +74,7 @@ class Process:
         """Start it, in a group of its own."""
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
-                [sys.executable, "-m", "deployments.cli", *self.command],
+                [sys.executable, "-m", "softlaunch.cli", *self.command],
                 env=self.environment,
                 cwd=ROOT,
                 stdout=log,
@@ -191,7 +191,7 @@ def arena(
     gateway = Process(("gateway", "--port", str(port), "--log-level", "warning"), environment, folder / "gateway.log")
     looking = ("reconcile", "--watch", "--every", "1")
     looking_after = [Process(looking, environment, folder / f"reconcile-{number}.log") for number in range(reconcilers)]
-    multiprocessing.set_forkserver_preload(["chaos.victims", "softlaunch.evals.runner"])
+    multiprocessing.set_forkserver_preload(["chaos.victims", "softlaunch.evals.calls.runner"])
     with ExitStack() as stack:
         stack.enter_context(_environment(environment))
         provider = stack.enter_context(running_provider(CASES, [quick_profile("first"), quick_profile("second")]))

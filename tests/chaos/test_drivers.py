@@ -5,12 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chaos.arena import Arena, Instant, arena, whenever
-from chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.ending import roll_back
-from softlaunch.store.releases import Actor
+from softlaunch.core.clock import utc_now
+from softlaunch.ledger.releases import Actor
+from softlaunch.releases.ending import roll_back
+from tests.chaos.arena import Arena, Instant, arena, whenever
+from tests.chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 

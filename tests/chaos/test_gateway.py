@@ -11,23 +11,23 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from chaos.arena import LEASE_SECONDS, Arena, Instant, arena, whenever
-from chaos.invariants import (
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from softlaunch.core.clock import utc_now
+from softlaunch.ledger.releases import Actor
+from softlaunch.releases.ending import roll_back
+from softlaunch.store.database import Database
+from softlaunch.store.migrate import open_database
+from tests.chaos.arena import LEASE_SECONDS, Arena, Instant, arena, whenever
+from tests.chaos.invariants import (
     SLACK_SECONDS,
     candidates_between,
     no_user_was_failed,
     served_one_candidate_while_watched,
     went_the_whole_way,
 )
-from servers import wait_until
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
-
-from softlaunch.clock import utc_now
-from softlaunch.driving.ending import roll_back
-from softlaunch.store.database import Database
-from softlaunch.store.migrate import open_database
-from softlaunch.store.releases import Actor
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import event
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.drive import drive
-from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
+from softlaunch.core.clock import utc_now
+from softlaunch.releases.controller import Controller
+from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
 from softlaunch.store.database import Database
 from softlaunch.wiring import build_driver
 
@@ -23,7 +23,7 @@ def release_until_killed(url: str, app: str, revision: int, writes: int, died: P
     _die_at(database, revision, writes, died)
     request = ReleaseRequest(app=app, changes=Changes(model="second"), actor="chaos", origin="test")
     release_id = open_release(database, request, utc_now())
-    drive(build_driver(database, "victim"), release_id, POLL_SECONDS, lambda _: None, lambda _: None)
+    Controller(build_driver(database, "victim"), POLL_SECONDS).run(release_id)
 
 
 def _die_at(database: Database, revision: int, writes: int, died: Path) -> None:

@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 FOLDERS = ("docs", "runbooks", "benchmarks", "examples")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)")
@@ -41,7 +42,7 @@ def test_every_test_that_a_page_names_is_there(page: str) -> None:
     """A rule is held by the tests that stand beside it, so these exist under this name, once."""
     named = TEST.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))
     assert len(named) >= 10
-    assert [f"{file}::{test}" for file, test in named if [*_defining(file, test)] != [True]] == []
+    assert [f"{file}::{test}" for file, test in named if sum(_defining(file, test)) != 1] == []
 
 
 def _defining(file: str, test: str) -> Iterator[bool]:

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from builders import APP, NOON, make_policy
-from endpoints import Endpoint, Reply, completion
 
-from softlaunch.registry.ledger import record_variant
-from softlaunch.route import Serving
+from softlaunch.catalog.records import record_variant
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.ledger.routes import serving_to_json
+from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
-from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, RouteRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from tests.support.builders import APP, NOON, make_policy
+from tests.support.endpoints import Endpoint, Reply, completion
 
 CASES = 60
 LATER = datetime(2026, 4, 1, 6, tzinfo=UTC)

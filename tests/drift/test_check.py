@@ -7,20 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders import ANNA, APP, NOON, request_row
-from drift.scenes import CASES, LATER, Model, make_app, serve, variant_on
-from endpoints import Endpoint, running_endpoint
 from sqlmodel import col, func, select
 
-from softlaunch.drift.acting import NothingToDoError, act
+from softlaunch.catalog.records import get_model
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.drift.check import NoBaselineError, check_drift, freeze_baseline
 from softlaunch.drift.judgement import Step
-from softlaunch.errors import SoftlaunchError
-from softlaunch.registry.ledger import get_model
+from softlaunch.drift.next_step import NothingToDoError, act
+from softlaunch.drift.runs import RunState, find_baseline
+from softlaunch.retention.uses import read_uses
 from softlaunch.store.database import Database
-from softlaunch.store.drift_runs import RunState, find_baseline
 from softlaunch.store.tables import DriftRunRow, EvalAnswerRow, FeedbackRow, IncidentRow, NoticeRow
-from softlaunch.store.uses import read_uses
+from tests.drift.scenes import CASES, LATER, Model, make_app, serve, variant_on
+from tests.support.builders import ANNA, APP, NOON, request_row
+from tests.support.endpoints import Endpoint, running_endpoint
 
 TWICE = {"drift": {"repeats": 2}}
 

@@ -9,33 +9,33 @@ from typing import Any
 
 import orjson
 import pytest
-from builders import ANNA, APP, NOON, make_policy
-from drift.scenes import CASES, LATER, Model, make_app
-from endpoints import Endpoint, Reply, running_endpoint
 from sqlmodel import col, select
 
-from softlaunch.drift.acting import NothingToDoError, act
+from softlaunch.catalog.records import record_model
+from softlaunch.core.variant import ModelVersion
 from softlaunch.drift.check import check_drift, freeze_baseline
 from softlaunch.drift.collect import BudgetUsedUpError
 from softlaunch.drift.figures import measure_drift
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.drift.next_step import NothingToDoError, act
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.judges.agreement import Estimate, agreement_of
 from softlaunch.evals.judges.calibration import Calibration
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.panel import JudgeError
-from softlaunch.evals.metrics import Spent
+from softlaunch.evals.judges.recorded_judgements import record_calibration
 from softlaunch.evals.recordings.comparing import RecordedCase
-from softlaunch.evals.report import Finding, MetricPlan
+from softlaunch.evals.statistics.report import Finding, MetricPlan
+from softlaunch.metrics import Spent
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.judging import JudgePolicy
-from softlaunch.registry.ledger import record_model
 from softlaunch.reports.drift_markdown import drift_markdown
 from softlaunch.reports.drift_page import render_drift
 from softlaunch.store.database import Database
-from softlaunch.store.judgements import record_calibration
 from softlaunch.store.tables import AppRow, IncidentRow
-from softlaunch.variant import ModelVersion
+from tests.drift.scenes import CASES, LATER, Model, make_app
+from tests.support.builders import ANNA, APP, NOON, make_policy
+from tests.support.endpoints import Endpoint, Reply, running_endpoint
 
 KIND, RUDE = "It is a pleasure. ", "Find it yourself. "
 WITH_A_JUDGE = {"golden_set": "golden.jsonl", "metrics": [{"metric": "rubric"}], "judge": {"models": ["judge"]}}

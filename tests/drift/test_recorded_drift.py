@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import pytest
-from builders import APP, NOON, record_app
 from sqlmodel import select
 
 from softlaunch.drift.document import to_document
 from softlaunch.drift.judgement import Cause, Step
+from softlaunch.drift.notices import tell_of_check
 from softlaunch.drift.recorded import RecordedDrift, check_recorded
-from softlaunch.drift.telling import tell_of_check
 from softlaunch.evals.recordings.files import read_rows
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow
+from tests.support.builders import APP, NOON, record_app
 
 pytestmark = pytest.mark.realdata
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from end_to_end.deployed import Environment, running_prefect
+
+from tests.end_to_end.deployed import Environment, running_prefect
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from servers import wait_until
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+from tests.support.servers import wait_until
+
 PATIENCE = 240.0
 """How long what takes seconds may take on a machine that is busy with other things."""
 Environment = dict[str, str]
@@ -69,7 +70,7 @@ def environment_of(prefect_environment: Mapping[str, str], folder: Path, ledger_
 
 def softlaunch(environment: Environment, *arguments: str, code: int = 0) -> str:
     """Run our command; returns what it printed. It must end with this exit code."""
-    return _run(environment, "deployments.cli", *arguments, code=code)
+    return _run(environment, "softlaunch.cli", *arguments, code=code)
 
 
 def prefect(environment: Environment, *arguments: str) -> str:

@@ -8,20 +8,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
-from builders import FakeEvaluator
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.driver import Driver
-from softlaunch.driving.look import Eyes
-from softlaunch.edges.telemetry.request_log import RequestLogTelemetry
+from softlaunch.catalog.records import record_variant
+from softlaunch.core.clock import utc_now
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.ledger.releases import Actor, FencedError, Opening, open_release, read_release
+from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.model import Policy
-from softlaunch.registry.ledger import record_variant
-from softlaunch.route import Serving
+from softlaunch.policy.route import Serving
+from softlaunch.releases.driver import Driver
+from softlaunch.releases.observe import ReleaseStrategy
+from softlaunch.releases.strategy import Strategies
 from softlaunch.store.database import Database
-from softlaunch.store.releases import Actor, FencedError, Opening, open_release, read_release
-from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, RouteRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.telemetry.request_log import RequestLogTelemetry
+from tests.support.builders import FakeEvaluator
 
 
 @contextmanager
@@ -78,10 +79,10 @@ def drive_all(database: Database, releases: list[str], over: threading.Event) ->
     telemetry = RequestLogTelemetry(database)
     ttl = timedelta(seconds=60)
     drivers = {
-        release: Driver(database, Eyes(telemetry, FakeEvaluator(steps=1)), release, utc_now, ttl)
+        release: Driver(database, Strategies(ReleaseStrategy(telemetry, FakeEvaluator(steps=1))), release, utc_now, ttl)
         for release in releases
     }
-    tokens = {release: driver.take_over(release) for release, driver in drivers.items()}
+    tokens = {release: driver.acquire_lease(release) for release, driver in drivers.items()}
     while not over.wait(0.2):
         for release in list(tokens):
             try:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from servers import wait_until
+
+from tests.support.servers import wait_until
 
 
 @contextmanager

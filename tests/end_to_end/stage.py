@@ -10,19 +10,19 @@ from typing import Any
 
 import orjson
 import yaml
-from providers import RunningProvider
-from servers import running_gateway
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.drive import drive
-from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
-from softlaunch.registry.apps import apply
-from softlaunch.rehearsal.cases import Case
-from softlaunch.rehearsal.traffic import Traffic, TrafficPlan
+from softlaunch.catalog.apps import apply
+from softlaunch.core.clock import utc_now
+from softlaunch.releases.controller import Controller
+from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.views import ReleaseView, read_view
+from softlaunch.simulator.cases import Case
+from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.views import ReleaseView, read_view
 from softlaunch.wiring import build_driver
+from tests.support.providers import RunningProvider
+from tests.support.servers import running_gateway
 
 APP = "bot"
 QUICK: dict[str, Any] = {
@@ -93,7 +93,7 @@ class Installation:
             app=APP, changes=Changes(model=model), allow_same=allow_same, actor="test", origin="test"
         )
         release_id = open_release(self.database, request, utc_now())
-        drive(build_driver(self.database, "test"), release_id, 0.2, lambda _: None, lambda text: None)
+        Controller(build_driver(self.database, "test"), 0.2).run(release_id)
         return self.view(release_id)
 
     def view(self, release_id: str) -> ReleaseView:

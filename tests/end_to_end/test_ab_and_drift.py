@@ -10,33 +10,33 @@ from typing import Any
 
 import httpx
 import pytest
-from end_to_end.deployed import Server
-from end_to_end.stage import APP, QUICK, Installation, installation, write_app
-from providers import quick_profile, running_provider
-from servers import wait_until
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.drive import drive
-from softlaunch.rehearsal.cases import Case
-from softlaunch.release import State
-from softlaunch.store.ab_looks import read_looks
-from softlaunch.store.driving import unattended
-from softlaunch.store.releases import read_release
-from softlaunch.verdict import Outcome
+from softlaunch.ab.recorded_looks import read_looks
+from softlaunch.core.clock import utc_now
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.lease import unattended
+from softlaunch.ledger.releases import read_release
+from softlaunch.policy.release import State
+from softlaunch.releases.controller import Controller
+from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver
+from tests.end_to_end.deployed import Server
+from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.support.paths import ROOT
+from tests.support.providers import quick_profile, running_provider
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(60)]
 TEST = """
-from flows.ab_test import ab_test
+from softlaunch.flows.ab_test import ab_test
 from softlaunch.ab.opening import TrialRequest
-from softlaunch.driving.opening import Changes
+from softlaunch.releases.opening import Changes
 ab_test(TrialRequest(app="bot", changes=Changes(model="worse"), duration=20, actor="test", origin="test"))
 """
 CHECK = """
-from flows.prompt_drift import prompt_drift
+from softlaunch.flows.prompt_drift import prompt_drift
 print(prompt_drift("bot"))
 print(prompt_drift("bot"))
 """
@@ -103,7 +103,7 @@ def test_a_test_whose_flow_was_killed_is_gone_on_with_and_concluded(
             return any(right.release_id == trial_id for right in unattended(session, driver.ttl, utc_now()))
 
     wait_until(free, "nobody drives the test any more", 60)
-    drive(driver, trial_id, 0.2, lambda _: None, lambda text: None)
+    Controller(driver, 0.2).run(trial_id)
     with playing.database.read() as session:
         ended, looks = read_release(session, trial_id), read_looks(session, trial_id)
     assert (ended.state, ended.outcome) == (State.CONCLUDED, Outcome.FAIL), ended.reason

@@ -5,24 +5,24 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import APP, make_policy
-from end_to_end.deployed import environment_of
-from registry.cleanup_scene import Registry, a_model, a_prompt, make_registry
-from servers import wait_until
 
-from softlaunch.clock import utc_now
-from softlaunch.registry.retention import Kind
+from softlaunch.core.clock import utc_now
+from softlaunch.ledger.approvals import newest_cleanup
+from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
-from softlaunch.store.questions import newest_cleanup
 from softlaunch.store.tables import AppRow
+from tests.end_to_end.deployed import environment_of
+from tests.retention.cleanup_scene import Registry, a_model, a_prompt, make_registry
+from tests.support.builders import APP, make_policy
+from tests.support.paths import ROOT
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
-CLEAN = "from flows.registry_cleanup import registry_cleanup; print(registry_cleanup())"
+CLEAN = "from softlaunch.flows.registry_cleanup import registry_cleanup; print(registry_cleanup())"
 ANSWER = f"""
-from flows.decide_approval import decide_approval
-from softlaunch.people.requests import DecisionRequest
+from softlaunch.flows.decide_approval import decide_approval
+from softlaunch.approvals.requests import DecisionRequest
 decide_approval(DecisionRequest(app="{APP}", question=1, decision="approve", actor="ben"))
 """
 

@@ -17,12 +17,12 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from models_of_arms import await_canaries, drive_all, open_now, record, running
-from servers import running_gateway, stream_events
 
+from softlaunch.ledger.releases import read_release
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
-from softlaunch.store.releases import read_release
+from tests.end_to_end.models_of_arms import await_canaries, drive_all, open_now, record, running
+from tests.support.servers import running_gateway, stream_events
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -12,16 +12,16 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-from models_of_arms import await_canaries, drive_all, open_now, record, running
-from servers import running_gateway, stream_events
 
-from softlaunch.clock import utc_now
-from softlaunch.gates.panel import Panel
+from softlaunch.core.clock import utc_now
+from softlaunch.gates.gate_set import GateSet
+from softlaunch.ledger.approvals import open_questions
+from softlaunch.ledger.releases import read_release
+from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
-from softlaunch.store.questions import open_questions
-from softlaunch.store.releases import read_release
-from softlaunch.store.stages import read_stages
+from tests.end_to_end.models_of_arms import await_canaries, drive_all, open_now, record, running
+from tests.support.servers import running_gateway, stream_events
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(420)]
 
@@ -128,7 +128,7 @@ def await_question(database: Database, release: str) -> None:
         time.sleep(0.2)
     with database.read() as session:
         held = read_stages(session, release)[read_release(session, release).position].evidence
-        verdicts = Panel.load(POLICY, read_release(session, release).stage, held["panel"]).verdicts()
+        verdicts = GateSet.load(POLICY, read_release(session, release).stage, held["panel"]).verdicts()
     raise AssertionError(f"the gates did not pass: {verdicts}")
 
 

@@ -11,20 +11,20 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from end_to_end.deployed import ROOT, Server, environment_of, running_worker, softlaunch
-from end_to_end.stage import APP, QUICK, Installation, installation, write_app
-from providers import quick_profile, running_provider
-from servers import wait_until
 
-from softlaunch.rehearsal.cases import Case
+from softlaunch.simulator.cases import Case
+from tests.end_to_end.deployed import ROOT, Server, environment_of, running_worker, softlaunch
+from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.support.providers import quick_profile, running_provider
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 
 LEASE_SECONDS = 3.0  # and a busy machine may take several more to notice
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
 RELEASE = """
-from flows.release import release
-from softlaunch.driving.opening import Changes, ReleaseRequest
+from softlaunch.flows.release import release
+from softlaunch.releases.opening import Changes, ReleaseRequest
 release(ReleaseRequest(app="bot", changes=Changes(model="second"), actor="test", origin="test"))
 """
 
@@ -77,7 +77,7 @@ def test_traffic_returns_to_stable_when_the_flow_is_killed(
     assert playing.view(f"{APP}-1").release.state == "canary"
 
     dead_prefect = {**environment, "PREFECT_API_URL": "http://127.0.0.1:9/api"}
-    command = [sys.executable, "-m", "deployments.cli", "rollback", APP, "--reason", "the watcher died", "--json"]
+    command = [sys.executable, "-m", "softlaunch.cli", "rollback", APP, "--reason", "the watcher died", "--json"]
     done = subprocess.run(command, env=dead_prefect, cwd=ROOT, capture_output=True, check=True)
     said = orjson.loads(done.stdout)
     assert said["state"] == "rolled_back"

@@ -10,16 +10,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from chaos.arena import ROOT, Arena, arena, environment_of, whenever
-from chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
-from end_to_end.deployed import running_prefect
+
+from tests.chaos.arena import ROOT, Arena, arena, environment_of, whenever
+from tests.chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
+from tests.end_to_end.deployed import running_prefect
 
 pytestmark = [pytest.mark.chaos, pytest.mark.prefect, pytest.mark.timeout(900)]
 
 APPS = ["app-1", "app-2", "app-3"]
 RELEASE = """
-from flows.release import release
-from softlaunch.driving.opening import Changes, ReleaseRequest
+from softlaunch.flows.release import release
+from softlaunch.releases.opening import Changes, ReleaseRequest
 release(ReleaseRequest(app="app-1", changes=Changes(model="second"), actor="chaos", origin="test"))
 """
 START = """

@@ -10,23 +10,23 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from end_to_end.deployed import Environment, running_prefect
-from end_to_end.stage import APP, QUICK, Installation, installation, write_app
-from providers import quick_profile, running_provider
-from servers import wait_until
 
-from softlaunch.rehearsal.cases import Case
+from softlaunch.simulator.cases import Case
 from softlaunch.store.tables import RouteRow
+from tests.end_to_end.deployed import Environment, running_prefect
+from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.support.paths import ROOT
+from tests.support.providers import quick_profile, running_provider
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(400)]
 
-ROOT = Path(__file__).parents[2]
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
 LOOKS = 150
 A_FEW_HUNDRED = 300
 RELEASE = """
-from flows.release import release
-from softlaunch.driving.opening import Changes, ReleaseRequest
+from softlaunch.flows.release import release
+from softlaunch.releases.opening import Changes, ReleaseRequest
 release(ReleaseRequest(app="bot", changes=Changes(model="second"), actor="test", origin="test"))
 """
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from end_to_end.stage import QUICK, Installation, installation, write_app
-from providers import running_provider
 
-from softlaunch.rehearsal.cases import Case
-from softlaunch.rehearsal.recording import Price, read_recording
-from softlaunch.release import State
-from softlaunch.verdict import Outcome
+from softlaunch.core.verdict import Outcome
+from softlaunch.policy.release import State
+from softlaunch.simulator.cases import Case
+from softlaunch.simulator.recording import Price, read_recording
+from tests.end_to_end.stage import QUICK, Installation, installation, write_app
+from tests.support.providers import running_provider
 
 pytestmark = [pytest.mark.realdata, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.long]
 

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from chaos.arena import CASES, DRIVER_SECONDS, POLICY, Arena, Process, whenever
-from chaos.invariants import served_one_candidate_while_watched, went_the_whole_way
-from end_to_end.stage import APP, write_app
-from providers import quick_profile, running_provider
-from stacks import ROOT, Up, kill_all, running_up
 
-from softlaunch.registry.apps import apply
-from softlaunch.rehearsal.traffic import Traffic, TrafficPlan
+from softlaunch.catalog.apps import apply
+from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
+from tests.chaos.arena import CASES, DRIVER_SECONDS, POLICY, Arena, Process, whenever
+from tests.chaos.invariants import served_one_candidate_while_watched, went_the_whole_way
+from tests.end_to_end.stage import APP, write_app
+from tests.support.providers import quick_profile, running_provider
+from tests.support.stacks import ROOT, Up, kill_all, running_up
 
 pytestmark = [
     pytest.mark.chaos,
@@ -75,7 +75,7 @@ def users(traffic: Traffic) -> Iterator[None]:
 def start_release(up: Up, told: dict[str, str]) -> None:
     """Start a release through Prefect, in a process that dies with the machine."""
     prefect = {"PREFECT_API_URL": f"http://127.0.0.1:{up.prefect_port}/api"}
-    command = [sys.executable, "-m", "deployments.cli", "release", "start", APP, "--model", "second", "--json"]
+    command = [sys.executable, "-m", "softlaunch.cli", "release", "start", APP, "--model", "second", "--json"]
     environment = {**os.environ, **told, **prefect, "SOFTLAUNCH_HOME": str(up.home)}
     with (up.home / "start.log").open("wb") as out:
         subprocess.Popen(command, env=environment, cwd=ROOT, stdout=out, stderr=out)

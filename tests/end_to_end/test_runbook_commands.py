@@ -9,28 +9,28 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from builders import Clock, Scene
-from providers import RunningProvider, running_provider
-from runbook_pages import Step, steps_of
-from servers import running_gateway
 
-from deployments.cli.main import main
-from softlaunch.clock import utc_now
-from softlaunch.driving.decision import End
-from softlaunch.driving.ending import end_release
-from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
-from softlaunch.registry.apps import apply
-from softlaunch.registry.example import make_app
-from softlaunch.rehearsal.cases import read_cases
-from softlaunch.release import State
+from softlaunch.catalog.apps import apply
+from softlaunch.catalog.example import make_app
+from softlaunch.cli.main import main
+from softlaunch.core.clock import utc_now
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.releases import Actor, read_release
+from softlaunch.policy.release import State
+from softlaunch.releases.decision import End
+from softlaunch.releases.ending import end_release
+from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.simulator.cases import read_cases
 from softlaunch.store.database import Database
-from softlaunch.store.news import Incident, IncidentKind, open_incident
-from softlaunch.store.releases import Actor, read_release
-from softlaunch.verdict import Outcome
+from tests.support.builders import Clock, Scene
+from tests.support.paths import ROOT
+from tests.support.providers import RunningProvider, running_provider
+from tests.support.runbook_pages import Step, steps_of
+from tests.support.servers import running_gateway
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-ROOT = Path(__file__).parents[2]
 APP, RELEASE = "support-bot", "support-bot-1"
 LIVE = {IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF, IncidentKind.RELEASE_ORPHANED, IncidentKind.PROVIDER_DOWN}
 ON_COPIES = {IncidentKind.GATE_AGREEMENT, IncidentKind.GATE_PREFERENCE}
@@ -68,11 +68,11 @@ def happen(kind: IncidentKind, database: Database) -> None:
     clock = Clock(utc_now() - timedelta(hours=12))
     release_id = open_release(database, request, clock())
     driver = Scene(database, release_id, clock).driver()
-    token = driver.take_over(release_id)
+    token = driver.acquire_lease(release_id)
     found_in = State.SHADOWING if kind in ON_COPIES else State.CANARY
     while driver.advance(release_id, token).state is not found_in:
         clock.go(300)
-    driver.let_go(release_id, token)
+    driver.release_lease(release_id, token)
     with database.begin() as session:
         release = read_release(session, release_id)
         if kind not in LIVE:

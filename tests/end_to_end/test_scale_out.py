@@ -12,7 +12,10 @@ import orjson
 import psycopg
 import pytest
 import yaml
-from end_to_end.deployed import (
+from sqlalchemy import make_url
+
+from softlaunch.simulator.cases import Case
+from tests.end_to_end.deployed import (
     PATIENCE,
     ROOT,
     Environment,
@@ -22,13 +25,10 @@ from end_to_end.deployed import (
     running_worker,
     softlaunch,
 )
-from end_to_end.postgres import running_postgres
-from end_to_end.stage import APP, BRIEF, Installation, installation, write_app
-from providers import quick_profile, running_provider
-from servers import running_gateway, wait_until
-from sqlalchemy import make_url
-
-from softlaunch.rehearsal.cases import Case
+from tests.end_to_end.postgres import running_postgres
+from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
+from tests.support.providers import quick_profile, running_provider
+from tests.support.servers import running_gateway, wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -105,7 +105,7 @@ def test_a_server_with_a_password_refuses_who_has_none(site: Site) -> None:
     """Neither a request nor our command gets in without it; the command says which variable is missing."""
     api = site.environment["PREFECT_API_URL"]
     assert httpx.get(f"{api}/admin/settings").status_code == 401
-    command = ["-m", "deployments.cli", "deploy"]
+    command = ["-m", "softlaunch.cli", "deploy"]
     done = subprocess.run(
         [sys.executable, *command], env=site.anonymous, cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -7,19 +7,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from end_to_end.stage import APP, QUICK, Installation, installation, write_app
-from endpoints import Endpoint, Reply, running_endpoint
-from providers import running_provider
-from shadow.copied import trust_judge
 
-from softlaunch.clock import utc_now
-from softlaunch.driving.drive import drive_stage
-from softlaunch.driving.opening import Changes, ReleaseRequest, open_release
-from softlaunch.rehearsal.cases import Case
-from softlaunch.release import State
-from softlaunch.reports.likeness import show_shadow
-from softlaunch.verdict import Outcome
+from softlaunch.core.clock import utc_now
+from softlaunch.core.verdict import Outcome
+from softlaunch.policy.release import State
+from softlaunch.releases.controller import Controller
+from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.reports.similarity_words import show_shadow
+from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver
+from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.shadow.copied import trust_judge
+from tests.support.endpoints import Endpoint, Reply, running_endpoint
+from tests.support.providers import running_provider
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -82,10 +82,10 @@ def test_an_equal_candidate_leaves_the_shadow(playing: tuple[Installation, Endpo
     request = ReleaseRequest(app=APP, changes=Changes(model="equal"), actor="test", origin="test")
     release_id = open_release(made.database, request, utc_now())
     driver = build_driver(made.database, "test")
-    token = driver.take_over(release_id)
+    token = driver.acquire_lease(release_id)
     while (view := made.view(release_id)).release.position < 2:
         assert view.release.state.live, view.release.reason
-        drive_stage(driver, release_id, token, 0.2, lambda _: None, lambda _: None)
+        Controller(driver, 0.2).run_stage(release_id, token)
     (preference,) = (verdict for verdict in view.stages[1].verdicts if verdict.gate == "preference")
     assert preference.outcome is not Outcome.FAIL
     assert preference.candidate_value == 0.5

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import orjson
 import pytest
-from builders import APP, Scene, make_policy
-from end_to_end.deployed import Environment, softlaunch
-from servers import wait_until
 from sqlmodel import select
 
-from deployments.cli.exits import Exit
+from softlaunch.cli.exits import Exit
 from softlaunch.store.database import Database
 from softlaunch.store.tables import GatewayRow
+from tests.end_to_end.deployed import Environment, softlaunch
+from tests.support.builders import APP, Scene, make_policy
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
@@ -77,7 +77,7 @@ def test_a_gateway_that_hangs_is_named_until_it_follows(tmp_path: Path, migrated
     scene.drive_to_end()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SOFTLAUNCH_", "PREFECT_"))}
     environment: Environment = {**kept, "SOFTLAUNCH_HOME": str(tmp_path)}
-    serving = [sys.executable, "-m", "deployments.cli", "gateway", "--port", "0", "--log-level", "error"]
+    serving = [sys.executable, "-m", "softlaunch.cli", "gateway", "--port", "0", "--log-level", "error"]
     with running(serving, environment) as gateway:
         promoted = scene.route().revision
         wait_until(lambda: serves_by(database) == promoted, "the gateway serves what was promoted", 60)

@@ -13,17 +13,26 @@ from typing import Any
 import orjson
 import pytest
 import yaml
-from end_to_end.browser import Form, opened
-from end_to_end.deployed import PATIENCE, ROOT, Environment, Server, environment_of, prefect, running_worker, softlaunch
-from end_to_end.stage import APP, BRIEF, Installation, installation, write_app
-from providers import quick_profile, running_provider
-from servers import wait_until
 
-from softlaunch.driving.reconcile import CANCELLED
-from softlaunch.rehearsal.cases import Case
-from softlaunch.release import Release, State
-from softlaunch.store.releases import find_latest, find_newest, list_releases, to_release
+from softlaunch.ledger.releases import find_latest, find_newest, list_releases, to_release
+from softlaunch.policy.release import Release, State
+from softlaunch.releases.reconcile import CANCELLED
+from softlaunch.simulator.cases import Case
 from softlaunch.store.tables import RouteRow
+from tests.end_to_end.browser import Form, opened
+from tests.end_to_end.deployed import (
+    PATIENCE,
+    ROOT,
+    Environment,
+    Server,
+    environment_of,
+    prefect,
+    running_worker,
+    softlaunch,
+)
+from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
+from tests.support.providers import quick_profile, running_provider
+from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -160,14 +169,14 @@ def test_prefects_own_command_releases_approves_and_rolls_back(site: Site) -> No
 
 IN_VAIN = """
 import orjson
-from flows.ab_test import ab_test
-from flows.decide_approval import decide_approval
-from flows.prompt_drift import drift_next_step, prompt_drift
-from flows.release import release, resume_release
-from flows.rollback import rollback
+from softlaunch.flows.ab_test import ab_test
+from softlaunch.flows.decide_approval import decide_approval
+from softlaunch.flows.prompt_drift import drift_next_step, prompt_drift
+from softlaunch.flows.release import release, resume_release
+from softlaunch.flows.rollback import rollback
 from softlaunch.ab.opening import TrialRequest
-from softlaunch.driving.opening import Changes, ReleaseRequest
-from softlaunch.people.requests import Decision, DecisionRequest, RollbackRequest
+from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.approvals.requests import Decision, DecisionRequest, RollbackRequest
 asked = [
     (release, ReleaseRequest(app="boot", changes=Changes(model="second"))),
     (release, ReleaseRequest(app="bot", changes=Changes(variant="best"))),
@@ -221,8 +230,8 @@ def test_a_second_release_of_an_app_is_told_who_holds_it(site: Site) -> None:
 WATCHED = {"weight_percent": 50, "minimum_time": "1 h", "minimum_requests": 20, "deadline": "2 h"}
 RELEASE = """
 import sys
-from flows.release import release
-from softlaunch.driving.opening import Changes, ReleaseRequest
+from softlaunch.flows.release import release
+from softlaunch.releases.opening import Changes, ReleaseRequest
 release(ReleaseRequest(app="bot", changes=Changes(model=sys.argv[1]), policy_file=sys.argv[2], origin="a process"))
 """
 

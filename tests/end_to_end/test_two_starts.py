@@ -11,22 +11,22 @@ from typing import Any
 
 import orjson
 import pytest
-from end_to_end.stage import APP, QUICK, write_app
-from servers import wait_until
 
-from deployments.cli.exits import Exit
-from softlaunch.registry.apps import apply
+from softlaunch.catalog.apps import apply
+from softlaunch.cli.exits import Exit
+from softlaunch.ledger.releases import list_releases
 from softlaunch.store.database import Database
-from softlaunch.store.releases import list_releases
+from tests.end_to_end.stage import APP, QUICK, write_app
+from tests.support.paths import ROOT
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
 START = ("release", "start", APP, "--model", "second", "--without-prefect", "--json")
 AT_ONCE = """
 import pathlib, sys, time
-from deployments.cli.main import main
-import deployments.cli.starting, softlaunch.evals.regression, softlaunch.wiring
+from softlaunch.cli.main import main
+import softlaunch.cli.starting, softlaunch.evals.regression, softlaunch.wiring
 ready, go = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2])
 sys.argv = ["softlaunch", *sys.argv[3:]]
 ready.touch()
@@ -81,7 +81,7 @@ def running(environment: dict[str, str], *arguments: str) -> Iterator[subprocess
 
 def command(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """A command of ours, to its end."""
-    whole = [sys.executable, "-m", "deployments.cli", *arguments]
+    whole = [sys.executable, "-m", "softlaunch.cli", *arguments]
     return subprocess.run(whole, env=environment, cwd=ROOT, capture_output=True, check=False, timeout=100)
 
 
@@ -116,7 +116,7 @@ def test_of_two_that_start_at_the_same_instant_one_wins(
 
 def test_starting_the_same_again_goes_on_once_nobody_drives(database: Database, environment: dict[str, str]) -> None:
     """While it is driven the holder is named; after its death another candidate is refused and the same one goes on."""
-    with running(environment, "-m", "deployments.cli", *START) as first:
+    with running(environment, "-m", "softlaunch.cli", *START) as first:
         wait_until(lambda: f"process {first.pid}" in driver_of(database), "it is driven", 60)
         refused = command(environment, *START)
         assert refused.returncode == Exit.CONFLICT
@@ -125,7 +125,7 @@ def test_starting_the_same_again_goes_on_once_nobody_drives(database: Database, 
     other = command(environment, "release", "start", APP, "--model", "third", "--without-prefect", "--json")
     assert other.returncode == Exit.CONFLICT
     assert "driven by nobody at this moment" in _text(other.stderr)
-    with running(environment, "-m", "deployments.cli", *START) as second:
+    with running(environment, "-m", "softlaunch.cli", *START) as second:
         wait_until(lambda: f"process {second.pid}" in driver_of(database), "it is driven on", 60)
     with database.read() as session:
         assert [release.id for release in list_releases(session, None, 10)] == [f"{APP}-1"]
@@ -133,7 +133,7 @@ def test_starting_the_same_again_goes_on_once_nobody_drives(database: Database, 
 
 def test_a_rollback_while_it_is_driven_ends_the_driver(database: Database, environment: dict[str, str]) -> None:
     """A person beats the driver, which says how the release ended; the trail names both, and from where."""
-    with running(environment, "-m", "deployments.cli", *START) as driving:
+    with running(environment, "-m", "softlaunch.cli", *START) as driving:
         wait_until(lambda: f"process {driving.pid}" in driver_of(database), "it is driven", 60)
         done = command(environment, "rollback", APP, "--reason", "the price is wrong", "--json")
         assert orjson.loads(done.stdout)["state"] == "aborted"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from end_to_end.deployed import ROOT, Server, prefect, running_prefect
-from servers import wait_until
-from stacks import kill_all
+
+from tests.end_to_end.deployed import ROOT, Server, prefect, running_prefect
+from tests.support.servers import wait_until
+from tests.support.stacks import kill_all
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(500)]
 
@@ -30,7 +31,7 @@ APPLY = """
 import sys
 from pathlib import Path
 from prefect.client.orchestration import get_client
-from deployments.deploying import apply_automations
+from softlaunch.installation.deploying import apply_automations
 with get_client(sync_client=True) as client:
     apply_automations(client, Path(sys.argv[1]))
 """

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.metrics import ACCURACY
-from softlaunch.evals.suite import Case
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.suites.suite import Case
+from softlaunch.metrics import ACCURACY
 
 
 def cases(count: int) -> list[Case]:

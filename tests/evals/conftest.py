@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from endpoints import Endpoint, running_endpoint
+
+from tests.support.endpoints import Endpoint, running_endpoint
 
 
 @pytest.fixture

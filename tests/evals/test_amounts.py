@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from softlaunch.evals.amounts import estimate_amounts
-from softlaunch.evals.paired import Floats, PairedEstimate
+from softlaunch.evals.statistics.amounts import estimate_amounts
+from softlaunch.evals.statistics.paired import Floats, PairedEstimate
 
 LEVEL = 0.05
 RUNS = 200

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from arms import candidate, cases, stable
 
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.comparison import compare
-from softlaunch.evals.metrics import ACCURACY
-from softlaunch.evals.report import EvalReport, Finding, MetricPlan
-from softlaunch.evals.scoring import accuracy
-from softlaunch.evals.suite import Case
+from softlaunch.core.quantities import Margin
+from softlaunch.core.verdict import Outcome
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.statistics.comparison import compare
+from softlaunch.evals.statistics.report import EvalReport, Finding, MetricPlan
+from softlaunch.evals.suites.scoring import accuracy
+from softlaunch.evals.suites.suite import Case
+from softlaunch.metrics import ACCURACY
 from softlaunch.policy.model import EvalPolicy
-from softlaunch.policy.units import Margin
-from softlaunch.verdict import Outcome
+from tests.evals.arms import candidate, cases, stable
 
 POLICY = EvalPolicy(golden_set="golden.jsonl")
 RIGHT, WRONG, NONE = (1.0,), (0.0,), (None,)

@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import web
-from endpoints import Reply, completion
 
-from softlaunch.endpoint import EndpointError
-from softlaunch.evals.endpoint import Reply as Answered
-from softlaunch.evals.endpoint import Target, attempt, open_session
-from softlaunch.usage import Usage
-from softlaunch.variant import ModelVersion
+from softlaunch.core.endpoint import EndpointError
+from softlaunch.core.usage import Usage
+from softlaunch.core.variant import ModelVersion
+from softlaunch.evals.calls.endpoint import Reply as Answered
+from softlaunch.evals.calls.endpoint import Target, attempt, open_session
+from tests.support.endpoints import Reply, completion
 
 ASKED = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]})
 USED = {"prompt_tokens": 10_000, "completion_tokens": 10, "prompt_tokens_details": {"cached_tokens": 9_000}}

@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 import pytest
-from endpoints import Endpoint, Reply
+
+from tests.support.endpoints import Endpoint, Reply
 
 Command = Callable[..., subprocess.Popen[str]]
 CASES = 160
@@ -27,7 +28,7 @@ def softlaunch(tmp_path: Path, endpoint: Endpoint) -> Command:
     def start(*arguments: str) -> subprocess.Popen[str]:
         environment = {**os.environ, "SOFTLAUNCH_HOME": str(tmp_path / "home")}
         root = Path(__file__).parents[2]
-        program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from deployments.cli.main import main; main()"
+        program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from softlaunch.cli.main import main; main()"
         command = [sys.executable, "-c", program, str(root), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, **pipes)

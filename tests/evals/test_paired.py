@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from softlaunch.evals.multiplicity import holm, level_of_a_look
-from softlaunch.evals.paired import Floats, PairedEstimate, estimate
+from softlaunch.evals.statistics.multiplicity import holm, level_of_a_look
+from softlaunch.evals.statistics.paired import Floats, PairedEstimate, estimate
 
 LEVEL = 0.05
 MARGIN = 0.02

@@ -5,10 +5,10 @@ import time
 
 import orjson
 import pytest
-from endpoints import Reply, running_endpoint
 
-from softlaunch.evals.probe import judge_answer, probe
-from softlaunch.variant import ModelVersion
+from softlaunch.core.variant import ModelVersion
+from softlaunch.evals.calls.probe import judge_answer, probe
+from tests.support.endpoints import Reply, running_endpoint
 
 
 def model(endpoint: str, **parts: str) -> ModelVersion:

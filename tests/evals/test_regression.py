@@ -13,19 +13,20 @@ from typing import Any
 
 import orjson
 import pytest
-from endpoints import Endpoint, Reply, variant
 from sqlmodel import select
 
-from softlaunch.endpoint import MissingKeyError
-from softlaunch.errors import ConflictError
+from softlaunch.core.endpoint import MissingKeyError
+from softlaunch.core.errors import ConflictError
+from softlaunch.core.verdict import Outcome
+from softlaunch.evals.calls.recorded_answers import finished_calls, read_answers
+from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
-from softlaunch.evals.retry import Retries
-from softlaunch.evals.suite import SuiteError
+from softlaunch.evals.suites.suite import SuiteError
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import finished_calls, read_answers
 from softlaunch.store.tables import EvalAnswerRow, EvalRunRow
-from softlaunch.verdict import Outcome
+from tests.support.endpoints import Endpoint, Reply, variant
+from tests.support.paths import ROOT
 
 LONG = 60.0
 
@@ -248,10 +249,10 @@ def test_text_that_a_database_refuses_is_kept_otherwise(
 
 DRIVER = """
 import sys
-sys.path[:0] = sys.argv[4:]
+sys.path.insert(0, sys.argv[4])
 from pathlib import Path
-from endpoints import Endpoint
-from test_regression import finish, order
+from tests.support.endpoints import Endpoint
+from tests.evals.test_regression import finish, order
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.store.database import Database
 finish(RegressionEval(Database(sys.argv[1])), order(Endpoint(url=sys.argv[2]), Path(sys.argv[3]), concurrency=4), 0.2)
@@ -263,10 +264,9 @@ def test_killed_and_resumed(migrated_file: Path, endpoint: Endpoint, tmp_path: P
     """After SIGKILL what was stored is kept; only the calls of its last quarter of a second are asked again."""
     endpoint.behaviour = lambda model, question, before: Reply(delay=0.05)
     golden = golden_set(tmp_path, 150)
-    folders = [str(folder) for folder in Path(__file__).parents[:2]]
     database_url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'ledger.db')}"
     database = Database(database_url)
-    process = subprocess.Popen([sys.executable, "-c", DRIVER, database_url, endpoint.url, str(golden), *folders])
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, database_url, endpoint.url, str(golden), str(ROOT)])
     deadline = time.monotonic() + 60
     while endpoint.asked.total() < 100 and time.monotonic() < deadline:
         time.sleep(0.01)

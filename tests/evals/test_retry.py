@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from softlaunch.evals.retry import Retries, parse_retry_after
+from softlaunch.evals.calls.retry import Retries, parse_retry_after
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 

@@ -8,16 +8,16 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from arms import cases
-from endpoints import Behaviour, Endpoint, Reply, instruction, variant
 
-from softlaunch.endpoint import MissingKeyError
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.budget import Budget, Limits, UnpricedError
-from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.retry import Retries
-from softlaunch.evals.runner import plan, run_calls
-from softlaunch.evals.suite import Suite
+from softlaunch.core.endpoint import MissingKeyError
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.calls.budget import Budget, Limits, UnpricedError
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.retry import Retries
+from softlaunch.evals.calls.runner import plan, run_calls
+from softlaunch.evals.suites.suite import Suite
+from tests.evals.arms import cases
+from tests.support.endpoints import Behaviour, Endpoint, Reply, instruction, variant
 
 QUICK = Retries(attempts=3, first_seconds=0.01, longest_seconds=0.05, patience_seconds=0.2)
 

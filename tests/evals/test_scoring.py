@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from softlaunch.bounded import Helper
-from softlaunch.evals import scoring
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.case import Case
-from softlaunch.evals.comparison import compare
+from softlaunch.core.bounded import Helper
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.judges.judgements import wanted_judgements, with_scores
-from softlaunch.evals.metrics import ACCURACY, AnyMetric, Metric, Sample, parse_metric
-from softlaunch.evals.report import MetricPlan
-from softlaunch.evals.scoring import score_with
+from softlaunch.evals.statistics.comparison import compare
+from softlaunch.evals.statistics.report import MetricPlan
+from softlaunch.evals.suites import scoring
+from softlaunch.evals.suites.case import Case
+from softlaunch.evals.suites.scoring import score_with
+from softlaunch.metrics import ACCURACY, AnyMetric, Metric, Sample, parse_metric
 from softlaunch.policy.model import EvalPolicy
 
 FOREVER = r"^(\w+\s?)+$"
@@ -24,7 +24,7 @@ ANSWER = "On weekdays the hotline takes calls until 20:00."
 OWN = """
 import time
 from typing import ClassVar
-from softlaunch.evals.metrics import Metric, Sample, Score
+from softlaunch.metrics import Metric, Sample, Score
 
 class Slow(Metric):
     name: ClassVar = "slow"
@@ -187,7 +187,7 @@ def test_arguments_are_compared_as_json(found: object, wanted: object, value: fl
 
 
 def _call(argument: object) -> Any:
-    from softlaunch.evals.tool_calls import tool_calls_of
+    from softlaunch.evals.calls.tool_calls import tool_calls_of
 
     function = {"name": "f", "arguments": {"a": argument}}
     return tool_calls_of({"tool_calls": [{"function": function}]})[0]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import orjson
 import pytest
-from endpoints import Endpoint, Reply, variant
 
 from softlaunch.evals.regression import EvalOrder, RegressionEval
-from softlaunch.evals.report import EvalReport
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
+from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.store.database import Database
+from tests.support.endpoints import Endpoint, Reply, variant
 
 CASES = 60
 

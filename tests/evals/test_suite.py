@@ -5,9 +5,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from softlaunch.evals.metrics import Score
-from softlaunch.evals.scoring import accuracy
-from softlaunch.evals.suite import Case, SuiteError, load_suite
+from softlaunch.evals.suites.scoring import accuracy
+from softlaunch.evals.suites.suite import Case, SuiteError, load_suite
+from softlaunch.metrics import Score
 
 GOOD = {"id": "a", "question": "Is 7 prime?", "expected": "yes"}
 

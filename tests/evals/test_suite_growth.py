@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.evals.case import Case
-from softlaunch.evals.golden_set import Suite, SuiteHeader
-from softlaunch.evals.suite import SuiteError, load_suite
-from softlaunch.evals.suite_growth import Logged, append_cases, grown_by, propose
+from softlaunch.evals.suites.case import Case
+from softlaunch.evals.suites.golden_set import Suite, SuiteHeader
+from softlaunch.evals.suites.suite import SuiteError, load_suite
+from softlaunch.evals.suites.suite_growth import Logged, append_cases, grown_by, propose
 
 TODAY = date(2026, 11, 24)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.evals.case import Case
-from softlaunch.evals.metrics import Sample
-from softlaunch.evals.scoring import accuracy
-from softlaunch.evals.suite import SuiteError
-from softlaunch.evals.suite_imports import Source, import_cases
+from softlaunch.evals.suites.case import Case
+from softlaunch.evals.suites.scoring import accuracy
+from softlaunch.evals.suites.suite import SuiteError
+from softlaunch.evals.suites.suite_imports import Source, import_cases
+from softlaunch.metrics import Sample
 
 PROMPTFOO = """
 prompts: [one.txt]

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.throttle import Throttle, exhausted_for
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.throttle import Throttle, exhausted_for
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from softlaunch.evals.metrics import ToolCall
-from softlaunch.evals.tool_calls import tool_calls_in, tool_calls_of, write_tool_calls
+from softlaunch.evals.calls.tool_calls import tool_calls_in, tool_calls_of, write_tool_calls
+from softlaunch.metrics import ToolCall
 
 
 def message(*functions: Any) -> dict[str, Any]:

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from adjusting import begin_panel
 
+from softlaunch.core.verdict import Outcome
 from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.covariates import Regression
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
-from softlaunch.gates.panel import Panel
 from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.release import plan
-from softlaunch.verdict import Outcome
+from softlaunch.policy.release import plan
+from tests.support.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 SIZE, STREAMED = Adjustment.REQUEST_SIZE, Adjustment.STREAMED
@@ -73,7 +73,7 @@ class Askers:
         split = None if self.regulars else (np.count_nonzero(events.candidate), np.count_nonzero(~events.candidate))
         return Window(0.1, split=split, requests=events, until=begin + LOOK_SECONDS)
 
-    def begin(self, policy: Policy) -> Panel:
+    def begin(self, policy: Policy) -> GateSet:
         """Gates that know the last requests before the stage, and whatever they adjust for."""
         return begin_panel(policy, self.past)
 
@@ -248,7 +248,7 @@ def test_a_panel_that_is_loaded_goes_on_as_if_it_had_not_stopped() -> None:
     windows = [users.window(LOOK_SECONDS * number) for number in range(12)]
     for window in windows[:6]:
         kept.update(window)
-    loaded, recalled = (Panel.load(policy, plan(policy)[1], kept.dump()) for _ in range(2))
+    loaded, recalled = (GateSet.load(policy, plan(policy)[1], kept.dump()) for _ in range(2))
     loaded.learn_past(users.past)
     loaded.remember([replace(window, split=None) for window in windows[:6]])
     recalled.recall(kept)

@@ -6,16 +6,16 @@ from itertools import product
 
 import numpy as np
 import pytest
-from builders import arm
 from scipy.stats import binom
 
+from softlaunch.core.verdict import Outcome, Role
+from softlaunch.gates.e_process import event_growth
 from softlaunch.gates.gate import PASSING_WEIGHTS, Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.rules import STEPS, GateRule
-from softlaunch.gates.wealth import event_growth
 from softlaunch.policy.model import Metric
-from softlaunch.verdict import Outcome, Role
+from tests.support.builders import arm
 
 ALPHA = 0.1
 MARGINS = {Metric.ERRORS: 0.04, Metric.LATENCY: 0.25, Metric.COST: 0.25, Metric.SATISFACTION: 0.1}

@@ -9,12 +9,12 @@ import pytest
 from scipy.stats import binom
 
 from softlaunch.gates.bets import Bets, Known
-from softlaunch.gates.book import Book
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
 from softlaunch.gates.observations import Events, Flags, Floats, Units
 from softlaunch.gates.reference import Recent
+from softlaunch.gates.stage_evidence import Book
+from softlaunch.gates.unit_entries import RETURNING, Way, round_part
 from softlaunch.gates.visits import VisitRule
-from softlaunch.gates.ways import RETURNING, Way, round_part
 from softlaunch.policy.model import Metric
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from adjusting import begin_panel
 
+from softlaunch.core.split import takes_candidate
+from softlaunch.core.verdict import Outcome
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.own_past import Baseline, Baselines, learn_before
-from softlaunch.gates.panel import Panel
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.release import plan
-from softlaunch.split import takes_candidate
-from softlaunch.verdict import Outcome
+from softlaunch.policy.release import plan
+from tests.support.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 HALF_ALIKE = np.sqrt(0.5)
@@ -153,7 +153,7 @@ class FewUsers:
         split = (int(np.count_nonzero(fresh & self.candidates)), int(np.count_nonzero(fresh & ~self.candidates)))
         return Window(0.1, split=split, requests=events, until=begin + LOOK_SECONDS)
 
-    def begin(self, policy: Policy) -> Panel:
+    def begin(self, policy: Policy) -> GateSet:
         """Gates that know the last requests before the stage, and whatever they adjust for."""
         return begin_panel(policy, self.past)
 
@@ -196,10 +196,10 @@ def test_a_panel_that_is_loaded_goes_on_as_if_it_had_not_stopped() -> None:
     windows = [users.window(LOOK_SECONDS * number) for number in range(12)]
     for window in windows[:6]:
         kept.update(window)
-    loaded = Panel.load(policy, plan(policy)[1], kept.dump())
+    loaded = GateSet.load(policy, plan(policy)[1], kept.dump())
     loaded.learn_past(users.past)
     loaded.remember([replace(window, split=None) for window in windows[:6]])
-    recalled = Panel.load(policy, plan(policy)[1], kept.dump())
+    recalled = GateSet.load(policy, plan(policy)[1], kept.dump())
     recalled.recall(kept)
     for window in windows[6:]:
         for panel in (kept, loaded, recalled):

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from builders import make_policy
 
-from softlaunch.gates.replay import Conclusion, Replayed, replay
+from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
+from softlaunch.forecast.replay.rows import Rows
+from softlaunch.forecast.replay.stages import StageNames
+from softlaunch.forecast.replay.windows import Looks
 from softlaunch.policy.model import Metric
-from softlaunch.replay.rows import Rows
-from softlaunch.replay.stages import StageNames
-from softlaunch.replay.windows import Looks
+from tests.support.builders import make_policy
 
 COST = make_policy(gates=[{"metric": "cost", "margin": "10 %"}], shadow=None)
 ERRORS = make_policy(gates=[{"metric": "errors", "margin": "1 point"}], shadow=None)

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from builders import make_policy
 
+from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Window
-from softlaunch.gates.panel import Panel
 from softlaunch.gates.visits import ByUnit, VisitRule, Visits
 from softlaunch.policy.model import Metric
-from softlaunch.release import plan
+from softlaunch.policy.release import plan
+from tests.support.builders import make_policy
 
 POLICY = make_policy(
     gates=[
@@ -97,16 +97,16 @@ def test_a_stored_panel_goes_on_as_if_nothing_had_happened(seed: int) -> None:
     history = returning_users(rng, 1000, 300.0)
     past = Window(0.5, requests=history, ratings={RATED: history.only(np.arange(0, 1000, 4))}, until=300.0)
     events = returning_users(rng, 2000, 400.0)
-    held = Panel.begin(POLICY, TENTH, past)
+    held = GateSet.begin(POLICY, TENTH, past)
     stored = json.loads(json.dumps(held.dump()))
     ends = [*np.arange(7.0, 400.0, 7.0).tolist(), 400.0]
     for number, window in enumerate(windows(events, ends)):
-        panel = Panel.load(POLICY, TENTH, stored)
+        panel = GateSet.load(POLICY, TENTH, stored)
         panel.recall(held)
         panel.update(window)
         if number and number % 4 == 0:
             until = ends[number - 1]
-            again = Panel.load(POLICY, TENTH, stored)
+            again = GateSet.load(POLICY, TENTH, stored)
             again.remember(windows(events.only(events.at < until), edges_of(rng, until)))
             again.update(window)
             assert again.verdicts() == panel.verdicts()

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from softlaunch.gates.e_process import largest_stake
 from softlaunch.gates.observations import NONE, Observations
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
-from softlaunch.gates.wealth import largest_stake
 from softlaunch.policy.model import Metric
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from servers import FakeModels, running_models
-from worlds import NEVER_TRIPS, World, running_world
 
 from softlaunch.policy.model import GatewayPolicy
+from tests.gateway.worlds import NEVER_TRIPS, World, running_world
+from tests.support.servers import FakeModels, running_models
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
-from raw_client import address_of, post
-from servers import completion
-from worlds import APP
+
+from tests.gateway.raw_client import address_of, post
+from tests.gateway.worlds import APP
+from tests.support.servers import completion
 
 QUESTION = orjson.dumps({"model": APP, "messages": [{"role": "user", "content": "Tell me everything"}]})
 

@@ -3,8 +3,9 @@
 import random
 
 import orjson
-from raw_client import head
-from worlds import APP
+
+from tests.gateway.raw_client import head
+from tests.gateway.worlds import APP
 
 KEY = "first-key"
 _CHAT = {

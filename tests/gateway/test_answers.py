@@ -5,15 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from softlaunch.gateway.answers import (
-    Asked,
-    Facts,
-    MalformedAnswerError,
-    ReportedError,
-    read_completion,
-    text_of,
-)
-from softlaunch.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError, read_completion, text_of
 
 WITHOUT_CHOICES = [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": {}}', b'{"choices": [7]}']
 MIXED = b'{"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}, "x"]}'

@@ -16,15 +16,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from large_answers import large_answers, slow_reader
-from mutations import KEY, mutated
-from raw_client import address_of, head, say
-from servers import FakeModels, wait_until
-from worlds import APP, record, running_world, variant
 
 from softlaunch.gateway.limits import Limits
-from softlaunch.route import Serving
+from softlaunch.policy.route import Serving
 from softlaunch.store.migrate import open_database
+from tests.gateway.large_answers import large_answers, slow_reader
+from tests.gateway.mutations import KEY, mutated
+from tests.gateway.raw_client import address_of, head, say
+from tests.gateway.worlds import APP, record, running_world, variant
+from tests.support.servers import FakeModels, wait_until
 
 MIB = 1024 * 1024
 TIGHT = Limits(head_seconds=0.5, body_seconds=0.5, linger_seconds=0.3, idle_seconds=0.2, route_poll_seconds=0.05)
@@ -122,7 +122,7 @@ def running_command(
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, **settings, "SOFTLAUNCH_DATABASE_URL": f"sqlite:///{path}"}
-    program = "from deployments.cli.main import main; main()"
+    program = "from softlaunch.cli.main import main; main()"
     command = [sys.executable, "-c", program, "gateway", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
     with (folder / "log").open("wb") as log, subprocess.Popen(command, env=environment, stderr=log) as process:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
 from softlaunch.gateway.choice import choose, is_sampled
-from softlaunch.route import Arm, Route, Serving
-from softlaunch.variant import ModelVersion, PromptVersion, Variant
+from softlaunch.policy.route import Arm, Route, Serving
 
 
 def variant(model: str) -> Variant:

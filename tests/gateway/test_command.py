@@ -10,17 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 import typer
-from servers import wait_until
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from deployments.cli.gateway import register
-from softlaunch.errors import SoftlaunchError
+from softlaunch.cli.gateway import register
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.store.migrate import open_database
+from tests.support.servers import wait_until
 
 pytestmark = pytest.mark.long
 
-_SCRIPT = "import typer; from deployments.cli.gateway import register; app = typer.Typer(); register(app); app()"
+_SCRIPT = "import typer; from softlaunch.cli.gateway import register; app = typer.Typer(); register(app); app()"
 COMMAND = [sys.executable, "-c", _SCRIPT]
 
 
@@ -91,7 +91,7 @@ def test_it_does_not_need_prefect() -> None:
     """Traffic must go on where Prefect is down or not installed."""
     script = (
         "import sys; sys.modules['prefect'] = None\n"
-        "import deployments.cli.gateway, softlaunch.gateway.server\n"
+        "import softlaunch.cli.gateway, softlaunch.gateway.server\n"
         "assert not [name for name in sys.modules if name.startswith('prefect.')]"
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,5 +1,8 @@
 """The page on connecting an app: its snippets run as they stand, against a real gateway."""
 
+import hashlib
+import hmac
+import os
 import re
 import shutil
 import subprocess
@@ -8,20 +11,23 @@ from pathlib import Path
 
 import pytest
 import yaml
-from servers import FakeModels, wait_until
-from worlds import NEVER_TRIPS, World, running_world
 
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from softlaunch.gateway.signed_unit import sign_unit
 from softlaunch.policy.model import GatewayPolicy, Policy
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from tests.gateway.worlds import NEVER_TRIPS, World, running_world
+from tests.support.servers import FakeModels, wait_until
 
-PAGE = (Path(__file__).parents[2] / "docs" / "connect-your-app.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "connect-your-app.md").read_text(encoding="utf-8")
+SECURITY = (DOCS / "operations" / "security.md").read_text(encoding="utf-8")
 LOCAL = "http://localhost:8800"
 PROMPT = "You answer customers of {{ shop }}. Answer in {{ language }}."
 
 
-def snippets(language: str) -> list[str]:
-    """The page's blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+def snippets(language: str, page: str = PAGE) -> list[str]:
+    """A page's blocks of a language, in order."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -52,6 +58,7 @@ def test_the_snippets_run(world: World) -> None:
     units = [row.unit for row in world.rows(6)]
     assert len(set(units)) == 1
     rated = "select satisfaction from feedback"
+    wait_until(lambda: world.ask_database(rated) == [(1.0,)], "the rating is in the ledger")
     wait_until(lambda: world.ask_database(rated) == [(1.0,)], "the rating is written")
 
 
@@ -74,3 +81,11 @@ def test_the_prompt_of_the_page_is_the_one_that_is_asked() -> None:
     """The prompt that is shown has the text that the snippets are tested with."""
     (shown,) = snippets("markdown")
     assert shown.split("---\n")[2].strip() == PROMPT
+
+
+def test_the_signature_that_is_shown_is_the_one_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who follows the page on security signs as the gateway checks."""
+    monkeypatch.setenv("SUPPORT_UNIT_SECRET", "s3cret")
+    (expression,) = snippets("python", SECURITY)
+    signed = eval(expression.strip(), {"hmac": hmac, "hashlib": hashlib, "os": os, "user": "ann"})
+    assert signed == sign_unit("ann", "s3cret")

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
-from servers import FakeModels, wait_until
-from worlds import NEVER_TRIPS, QUICK, World, ask_many, running_world
 
 from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
+from tests.gateway.worlds import NEVER_TRIPS, QUICK, World, ask_many, running_world
+from tests.support.servers import FakeModels, wait_until
 
 pytestmark = pytest.mark.long
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from servers import FakeModels, wait_until
-from worlds import APP, World, running_world, variant
 
 from softlaunch.gateway.limits import Limits
 from softlaunch.policy.model import TextPolicy
+from tests.gateway.worlds import APP, World, running_world, variant
+from tests.support.servers import FakeModels, wait_until
 
 KEYS = ("first-key", "second-key")
 SMALL = Limits(body_bytes=2000, requests=2, body_seconds=0.3, head_seconds=0.5)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from servers import FakeModels, forgetful_provider, wait_until
-from worlds import APP, NEVER_TRIPS, QUICK, World, arm_of, ask_many, running_world, variant
 
 from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
+from tests.gateway.worlds import APP, NEVER_TRIPS, QUICK, World, arm_of, ask_many, running_world, variant
+from tests.support.servers import FakeModels, forgetful_provider, wait_until
 
 HASTY = GatewayPolicy(timeout=2.0, breaker=NEVER_TRIPS)
 FAULTS_BEFORE_THE_FIRST_BYTE = [

@@ -4,7 +4,7 @@ import pytest
 
 from softlaunch.gateway.feedback import parse_feedback
 from softlaunch.gateway.wire import RefusedError
-from softlaunch.store.request_log import FeedbackRecord, ScoreRecord
+from softlaunch.ledger.request_log import FeedbackRecord, ScoreRecord
 
 ID = "support-bot-0123"
 

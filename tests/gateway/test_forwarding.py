@@ -6,17 +6,11 @@ from contextlib import contextmanager
 import httpx
 import pytest
 from multidict import CIMultiDict
-from servers import FakeModels
-from worlds import APP, World, running_world, variant
 
-from softlaunch.gateway.forwarding import (
-    content_type_of,
-    joined,
-    own_headers,
-    request_headers,
-    response_headers,
-)
-from softlaunch.variant import ModelVersion
+from softlaunch.core.variant import ModelVersion
+from softlaunch.gateway.forwarding import content_type_of, joined, own_headers, request_headers, response_headers
+from tests.gateway.worlds import APP, World, running_world, variant
+from tests.support.servers import FakeModels
 
 TRACE = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 MODEL = ModelVersion(name="m", provider="p", model="m", endpoint="http://x/v1")

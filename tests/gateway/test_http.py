@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from servers import FakeModels
-from worlds import APP, World, running_world, variant
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.cors import Cors, checked_origin
+from tests.gateway.worlds import APP, World, running_world, variant
+from tests.support.servers import FakeModels
 
 BODY = {"model": APP, "user": "ann", "messages": [{"role": "user", "content": "Hi"}]}
 CHAT = "/v1/chat/completions"

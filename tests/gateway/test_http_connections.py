@@ -4,15 +4,15 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from large_answers import is_dropped, large_answers, slow_reader
-from raw_client import hear, post, say
-from servers import FakeModels, wait_until
-from worlds import World, running_world, variant
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.http_connections import Connections, address_of, parse_networks
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.server import affordable
+from tests.gateway.large_answers import is_dropped, large_answers, slow_reader
+from tests.gateway.raw_client import hear, post, say
+from tests.gateway.worlds import World, running_world, variant
+from tests.support.servers import FakeModels, wait_until
 
 MIB = 1024 * 1024
 

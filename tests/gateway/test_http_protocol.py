@@ -9,11 +9,11 @@ from pathlib import Path
 
 import orjson
 import pytest
-from raw_client import Heard, address_of, head, hear, post, say
-from servers import FakeModels, wait_until
-from worlds import APP, World, running_world
 
 from softlaunch.gateway.limits import Limits
+from tests.gateway.raw_client import Heard, address_of, head, hear, post, say
+from tests.gateway.worlds import APP, World, running_world
+from tests.support.servers import FakeModels, wait_until
 
 KEY = "first-key"
 CHAT = "/v1/chat/completions"

@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from servers import FakeModels
-from worlds import APP, World, running_world, variant
+
+from tests.gateway.worlds import APP, World, running_world, variant
+from tests.support.servers import FakeModels
 
 START_SECONDS = 30.0
 _SERVE = """

@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import wait_until
 from sqlalchemy import event, text
 
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.tally import LossAccount
-from softlaunch.store.counters import CounterFile, Owner
+from softlaunch.ledger.counters import CounterFile, Owner
+from softlaunch.ledger.losses import LossWatch
+from softlaunch.ledger.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord
+from softlaunch.ledger.routes import read_ledger_id
 from softlaunch.store.database import Database
-from softlaunch.store.losses import LossWatch
 from softlaunch.store.migrate import open_database
-from softlaunch.store.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord
-from softlaunch.store.routes import read_ledger_id
 from softlaunch.store.tables import GatewayRow
+from tests.support.servers import wait_until
 
 Started = Callable[..., LogSink]
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import openai
 import pytest
-from servers import FakeModels
-from worlds import APP, NEVER_TRIPS, World, running_world
 
 from softlaunch.policy.model import GatewayPolicy
+from tests.gateway.worlds import APP, NEVER_TRIPS, World, running_world
+from tests.support.servers import FakeModels
 
 HI = [{"role": "user", "content": "Hi"}]
 

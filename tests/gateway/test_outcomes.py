@@ -7,10 +7,10 @@ from typing import Any
 
 import orjson
 import pytest
-from servers import FakeModels, wait_until
-from worlds import APP, NEVER_TRIPS, World, arm_of, running_world
 
 from softlaunch.policy.model import GatewayPolicy
+from tests.gateway.worlds import APP, NEVER_TRIPS, World, arm_of, running_world
+from tests.support.servers import FakeModels, wait_until
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from servers import FakeModels, running_gateway, wait_until
 from sqlalchemy import update
-from worlds import APP, QUICK, World, running_world
 
 from softlaunch.gateway.request_seals import asked_at, is_sealed, key_of, sealed
 from softlaunch.gateway.requests import ChatRequest, app_of, request_id_for
 from softlaunch.store.tables import RequestRow
+from tests.gateway.worlds import APP, QUICK, World, running_world
+from tests.support.servers import FakeModels, running_gateway, wait_until
 
 KEYS = ("first-key", "second-key")
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.refusals import Refusal, classify, read_error
-from softlaunch.request_outcome import RequestOutcome
 
 FAULT, FAILED = RequestOutcome.REQUEST_AT_FAULT, RequestOutcome.PROVIDER_FAILED
 LIMITED, MALFORMED = RequestOutcome.RATE_LIMITED, RequestOutcome.MALFORMED

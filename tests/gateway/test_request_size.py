@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from servers import FakeModels
-from worlds import World, running_world, variant
 
 from softlaunch.gateway.requests import size_before_answers
+from tests.gateway.worlds import World, running_world, variant
+from tests.support.servers import FakeModels
 
 USER = {"role": "user", "content": "Who are you?"}
 SYSTEM = {"role": "system", "content": "Be kind."}

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from pydantic import ValidationError
-from servers import FakeModels
-from worlds import APP, World, running_world
 
 from softlaunch.gateway.signed_unit import sign_unit
 from softlaunch.policy.model import UnitPolicy, UnitSource
+from tests.gateway.worlds import APP, World, running_world
+from tests.support.servers import FakeModels
 
 SECRET = "s3cret"
 

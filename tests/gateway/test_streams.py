@@ -7,12 +7,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from servers import stream_events
 
+from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.usage import Usage
 from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError
 from softlaunch.gateway.streams import StreamReader
-from softlaunch.request_outcome import RequestOutcome
-from softlaunch.usage import Usage
+from tests.support.servers import stream_events
 
 USAGE = Asked(usage=True)
 EVENTS = list(stream_events({"model": "m", "stream_options": {"include_usage": True}}))

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text, update
-from worlds import APP, record, variant
 
 from softlaunch.gateway.table import RouteTable
 from softlaunch.policy.model import GatewayPolicy
-from softlaunch.route import Serving
+from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from softlaunch.store.tables import RouteRow
+from tests.gateway.worlds import APP, record, variant
 
 STABLE, CANDIDATE = variant("stable", "http://127.0.0.1:1/v1"), variant("candidate", "http://127.0.0.1:1/v1")
 

@@ -6,10 +6,10 @@ from collections import Counter
 
 import httpx
 import pytest
-from servers import FakeModels, running_gateway, wait_until
-from worlds import APP, World, arm_of, ask_many, running_world
 
 from softlaunch.gateway.limits import Limits
+from tests.gateway.worlds import APP, World, arm_of, ask_many, running_world
+from tests.support.servers import FakeModels, running_gateway, wait_until
 
 pytestmark = pytest.mark.long
 

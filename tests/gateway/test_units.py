@@ -5,14 +5,14 @@ from typing import Any
 
 import orjson
 import pytest
-from servers import FakeModels
-from worlds import APP, World, running_world
 
+from softlaunch.core.split import unit_hash
 from softlaunch.gateway.requests import ChatRequest
 from softlaunch.gateway.units import occasion_of, unit_of
+from softlaunch.ledger.exposure import read_exposure
 from softlaunch.policy.model import UnitPolicy, UnitSource
-from softlaunch.split import unit_hash
-from softlaunch.store.exposure import read_exposure
+from tests.gateway.worlds import APP, World, running_world
+from tests.support.servers import FakeModels
 
 SAID = [{"role": "system", "content": "s"}, {"role": "user", "content": "Hello"}]
 BODY = {"user": "ann", "messages": SAID}

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-from worlds import APP, World
+
+from tests.gateway.worlds import APP, World
 
 QUESTION = {"model": APP, "messages": [{"role": "user", "content": "Hi"}]}
 JAVA = """

@@ -10,18 +10,18 @@ from typing import Any
 
 import aiohttp
 import httpx
-from servers import FakeModels, running_gateway, wait_until
 from sqlalchemy import text, update
 from sqlmodel import col, select
 
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.gateway.limits import Limits
+from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.model import BreakerPolicy, GatewayPolicy, TextPolicy, UnitPolicy
-from softlaunch.route import Serving
+from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from softlaunch.store.routes import serving_to_json
 from softlaunch.store.tables import AppRow, RequestRow, RouteRow, VariantRow
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Variant
+from tests.support.servers import FakeModels, running_gateway, wait_until
 
 APP = "support-bot"
 QUICK = Limits(route_poll_seconds=0.05, heartbeat_seconds=0.1)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.evals.metrics import metric_names
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.verdict import Role
+from softlaunch.metrics import metric_names
 from softlaunch.policy.effective import settings
 from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
 from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
-from softlaunch.policy.units import Margin, MarginKind
-from softlaunch.verdict import Role
 
 SHORT = """\
 app: support-bot

@@ -5,14 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 from math import inf
 
-from builders import NOON, make_release, make_variant
-
-from softlaunch.release import Release, Stage, StageKind, State
-from softlaunch.store.exposure import Exposure
-from softlaunch.store.stages import StageRecord
-from softlaunch.variant import Sampling, Variant
-from softlaunch.verdict import Interval, Met, Outcome, Role, Verdict
-from softlaunch.views import ReleaseView, StageView, Step
+from softlaunch.core.variant import Sampling, Variant
+from softlaunch.core.verdict import Interval, Met, Outcome, Role, Verdict
+from softlaunch.ledger.exposure import Exposure
+from softlaunch.ledger.stages import StageRecord
+from softlaunch.policy.release import Release, Stage, StageKind, State
+from softlaunch.releases.views import ReleaseView, StageView, Step
+from tests.support.builders import NOON, make_release, make_variant
 
 STABLE_TEXT = "You answer customers of a shop.\n\nBe brief. If you don't know, say so."
 CANDIDATE_TEXT = (

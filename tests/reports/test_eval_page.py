@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.comparison import compare
-from softlaunch.evals.metrics import ACCURACY
-from softlaunch.evals.report import EvalReport
-from softlaunch.evals.suite import Case
+from softlaunch.core.verdict import Outcome
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.statistics.comparison import compare
+from softlaunch.evals.statistics.report import EvalReport
+from softlaunch.evals.suites.suite import Case
+from softlaunch.metrics import ACCURACY
 from softlaunch.policy.model import EvalPolicy
 from softlaunch.reports.eval_page import JudgeReason, PageExtras, render_eval
-from softlaunch.verdict import Outcome
 
 POLICY = EvalPolicy(golden_set="golden.jsonl")
 ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\" onload='x'"

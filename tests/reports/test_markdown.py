@@ -3,15 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
-
-from softlaunch.notices.links import Links
-from softlaunch.release import State
+from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.ledger.outcomes import StageOutcomes
+from softlaunch.notify.links import Links
+from softlaunch.policy.release import State
+from softlaunch.releases.views import to_json
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 from softlaunch.reports.release_page import render_release
-from softlaunch.request_outcome import RequestOutcome
-from softlaunch.store.outcomes import StageOutcomes
-from softlaunch.views import to_json
+from tests.reports.release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
 
 LINKS = Links(reports_dir=Path("/srv/reports"))
 

@@ -9,32 +9,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import ANNA, APP, NOON, Scene, ScriptedTelemetry, make_policy, make_release
-from release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
 
-from deployments.cli.ab_output import show_trial
-from deployments.cli.live import render
-from deployments.cli.output import console
-from deployments.cli.verdicts import verdict_table
 from softlaunch.ab.analysis import Analysis
-from softlaunch.ab.kept import KeptLook
-from softlaunch.ab.kept import to_json as to_kept
+from softlaunch.ab.document import KeptLook
+from softlaunch.ab.document import to_json as to_kept
 from softlaunch.ab.views import TrialView
-from softlaunch.driving.ending import roll_back
-from softlaunch.edges.telemetry.interface import Reading, Scope
+from softlaunch.cli.ab_output import show_trial
+from softlaunch.cli.live import render
+from softlaunch.cli.output import console
+from softlaunch.cli.verdicts import verdict_table
+from softlaunch.core.formatting import show_pair
+from softlaunch.core.verdict import Interval, Met, Per, Verdict
 from softlaunch.gates.observations import Events, Window
+from softlaunch.gates.telemetry import Reading, Scope
+from softlaunch.ledger.incidents import list_incidents
+from softlaunch.ledger.stages import StageRecord, figures, verdict_of
 from softlaunch.policy.model import Metric
-from softlaunch.release import Kind, State
+from softlaunch.policy.release import Kind, State
+from softlaunch.releases.ending import roll_back
+from softlaunch.releases.views import ReleaseView, StageView, read_view, to_json
+from softlaunch.releases.wording import show_estimate, show_met, show_met_by, verdict_facts
 from softlaunch.reports.ab_page import render_trial
 from softlaunch.reports.markdown import stage_table
 from softlaunch.reports.release_page import render_release
-from softlaunch.reports.wording import show_estimate, show_met, show_met_by, show_pair, verdict_facts
 from softlaunch.store.database import Database
-from softlaunch.store.incidents import list_incidents
-from softlaunch.store.stages import StageRecord, figures, verdict_of
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.verdict import Interval, Met, Per, Verdict
-from softlaunch.views import ReleaseView, StageView, read_view, to_json
+from tests.reports.release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
+from tests.support.builders import ANNA, APP, NOON, Scene, ScriptedTelemetry, make_policy, make_release
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "gates.md"
 METRICS = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.UNUSABLE)

@@ -9,8 +9,24 @@ from math import inf, nan
 from pathlib import Path
 
 import pytest
-from builders import NOON, Scene
-from release_views import (
+
+from softlaunch.core.approvals import Question
+from softlaunch.core.variant import Sampling
+from softlaunch.core.verdict import Interval, Outcome, Role, Verdict
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.calls.recorded_answers import add_answers, open_run
+from softlaunch.evals.suites.suite import load_suite
+from softlaunch.ledger.approvals import OpenQuestion
+from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.policy.release import State
+from softlaunch.releases.views import ReleaseView, read_view
+from softlaunch.reports.contrast import contrast
+from softlaunch.reports.pages import write_page, write_whole
+from softlaunch.reports.plots import interval_plot
+from softlaunch.reports.release_page import Link, render_release
+from softlaunch.store.database import Database
+from softlaunch.store.tables import ReleaseRow
+from tests.reports.release_views import (
     CANDIDATE,
     CANDIDATE_TEXT,
     PASSED,
@@ -22,23 +38,7 @@ from release_views import (
     rolled_back,
     support_variant,
 )
-
-from softlaunch.driving.decision import Question
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.suite import load_suite
-from softlaunch.release import State
-from softlaunch.reports.contrast import contrast
-from softlaunch.reports.pages import write_page, write_whole
-from softlaunch.reports.plots import interval_plot
-from softlaunch.reports.release_page import Link, render_release
-from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import add_answers, open_run
-from softlaunch.store.news import Incident, IncidentKind, open_incident
-from softlaunch.store.questions import OpenQuestion
-from softlaunch.store.tables import ReleaseRow
-from softlaunch.variant import Sampling
-from softlaunch.verdict import Interval, Outcome, Role, Verdict
-from softlaunch.views import ReleaseView, read_view
+from tests.support.builders import NOON, Scene
 
 ATTACK = '<script>alert("x")</script>'
 _EMPTY = frozenset({"meta", "link", "br", "img", "input", "hr"})

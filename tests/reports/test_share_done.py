@@ -4,12 +4,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from builders import NOON
-from release_views import PASSED, make_view
 
-from softlaunch.release import State
-from softlaunch.reports.wording import show_limits
-from softlaunch.views import StageView
+from softlaunch.policy.release import State
+from softlaunch.releases.views import StageView
+from softlaunch.releases.wording import show_limits
+from tests.reports.release_views import PASSED, make_view
+from tests.support.builders import NOON
 
 
 def running(position: int, requests: int, seconds: float) -> tuple[StageView, float]:

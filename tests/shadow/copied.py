@@ -3,21 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from builders import APP, NOON, make_policy, request_row
-
-from softlaunch.edges.telemetry.interface import Scope
 from softlaunch.evals.judges.agreement import Estimate, agreement_of
 from softlaunch.evals.judges.calibration import Calibration
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
-from softlaunch.evals.metrics import Spent
+from softlaunch.evals.judges.recorded_judgements import record_calibration
+from softlaunch.gates.telemetry import Scope
+from softlaunch.metrics import Spent
 from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import Policy
-from softlaunch.release import plan
-from softlaunch.route import Arm
+from softlaunch.policy.release import plan
+from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
-from softlaunch.store.judgements import record_calibration
 from softlaunch.store.tables import RequestRow, TextRow
+from tests.support.builders import APP, NOON, make_policy, request_row
 
 RELEASE = f"{APP}-1"
 BEGUN = 1_000.0

@@ -4,21 +4,21 @@ import shutil
 from pathlib import Path
 
 import pytest
-from builders import NOON, Clock, Scene
-from copied import copies, shadow_policy
 
-from deployments.cli.live import render
-from deployments.cli.output import console
-from softlaunch.notices.links import Links
-from softlaunch.release import State
+from softlaunch.cli.live import render
+from softlaunch.cli.output import console
+from softlaunch.core.settings import Settings
+from softlaunch.notify.links import Links
+from softlaunch.policy.release import State
+from softlaunch.releases.views import ReleaseView, read_view, to_json
 from softlaunch.reports.markdown import stage_markdown
 from softlaunch.reports.pages import write_page
-from softlaunch.settings import Settings
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.views import ReleaseView, read_view, to_json
+from tests.shadow.copied import copies, shadow_policy
+from tests.support.builders import NOON, Clock, Scene
 
 GUARD = {"metric": "agreement", "margin": "10 points", "role": "guard"}
 REQUIRED = {"metric": "agreement", "margin": "10 points", "role": "required"}
@@ -101,7 +101,7 @@ def test_status_and_page_show_the_noise_beside_it(database: Database, tmp_path: 
     """Stable asked twice stands next to the candidate."""
     opened = scene(database, MUTED, SAYS.replace("Monday", "Sunday"))
     driver = opened.driver()
-    token = driver.take_over(opened.release_id)
+    token = driver.acquire_lease(opened.release_id)
     for _ in range(3):
         opened.clock.go(1)
         driver.advance(opened.release_id, token)

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from copied import BEGUN, scope_of, shadow_policy, trust_judge, write
-from endpoints import Endpoint, Reply, running_endpoint, variant
-from servers import wait_until
 from sqlmodel import select
 
-from softlaunch.clock import utc_now
+from softlaunch.catalog.records import record_model
+from softlaunch.core.clock import utc_now
+from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.judges.agreement import Estimate
-from softlaunch.evals.retry import Retries
 from softlaunch.policy.model import Policy
-from softlaunch.registry.ledger import record_model
+from softlaunch.shadow.copies import copy_judgements_after, spent_on_copies
 from softlaunch.shadow.judge import CopyJudge
-from softlaunch.store.copies import copy_judgements_after, spent_on_copies
 from softlaunch.store.database import Database
 from softlaunch.store.tables import CopyJudgementRow
+from tests.shadow.copied import BEGUN, scope_of, shadow_policy, trust_judge, write
+from tests.support.endpoints import Endpoint, Reply, running_endpoint, variant
+from tests.support.servers import wait_until
 
 GUARD = {"metric": "preference", "margin": "5 points", "role": "guard"}
 SHOWN = {"metric": "preference", "margin": "5 points"}

@@ -1,19 +1,19 @@
 """What a look at a shadow stage learns from the texts of its copies."""
 
 import pytest
-from copied import BEGUN, copies, scope_of, shadow_policy, write
 
-from softlaunch.evals.metrics import Score, Spent
-from softlaunch.gates.panel import Panel
+from softlaunch.core.verdict import Outcome, Role
+from softlaunch.gates.gate_set import GateSet
+from softlaunch.metrics import Score, Spent
 from softlaunch.policy.model import Metric, Policy
-from softlaunch.reports.likeness import show_copies
-from softlaunch.route import Arm
+from softlaunch.policy.route import Arm
+from softlaunch.reports.similarity_words import show_copies
+from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.state import CopyState
 from softlaunch.shadow.watch import CopyLook, CopyWatch
-from softlaunch.store.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.store.database import Database
-from softlaunch.verdict import Outcome, Role
+from tests.shadow.copied import BEGUN, copies, scope_of, shadow_policy, write
 
 AGREEMENT = {"metric": "agreement", "margin": "10 points", "role": "guard"}
 SHOWN_PREFERENCE = {"metric": "preference", "margin": "5 points"}
@@ -83,9 +83,9 @@ def test_texts_that_are_not_kept_are_no_evidence(database: Database) -> None:
     policy = shadow_policy({"metric": "agreement", "margin": "10 points"}, SHOWN_PREFERENCE, texts={"keep": False})
     write(database, [("a", "a", "a")])
     seen = look(database, policy)
-    panel = Panel.begin(policy, scope_of(policy).stage)
+    panel = GateSet.begin(policy, scope_of(policy).stage)
     panel.obstacles = seen.obstacles
-    verdicts = Panel.load(policy, scope_of(policy).stage, panel.dump()).verdicts()
+    verdicts = GateSet.load(policy, scope_of(policy).stage, panel.dump()).verdicts()
     for verdict in (one for one in verdicts if one.gate in {"agreement", "preference"}):
         assert (verdict.outcome, verdict.role) == (Outcome.ERROR, Role.MUTED)
         assert "not kept (texts.keep)" in verdict.reason

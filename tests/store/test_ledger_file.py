@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.ledger.guard import Guard
+from softlaunch.ledger.losses import LossWatch
+from softlaunch.ledger.routes import read_ledger_id
 from softlaunch.store.database import Database
-from softlaunch.store.guard import Guard
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault, find_damage
-from softlaunch.store.losses import LossWatch
 from softlaunch.store.migrate import open_database
-from softlaunch.store.routes import read_ledger_id
 
 
 @pytest.fixture

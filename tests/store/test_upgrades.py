@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from builders import Scene
 from sqlalchemy import Column, MetaData, Table, select, text
 from sqlmodel import Session, SQLModel
 
-from softlaunch.clock import utc_now
-from softlaunch.release import State
+from softlaunch.core.clock import utc_now
+from softlaunch.policy.release import State
+from softlaunch.releases.views import read_view, to_json
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import alembic_config, open_database, revisions
 from softlaunch.store.tables import ReleaseRow
-from softlaunch.views import read_view, to_json
+from tests.support.builders import Scene
 
 
 def _story(database: Database, release_id: str) -> object:

@@ -5,16 +5,16 @@ from typing import Any
 
 import orjson
 import pytest
-from builders import NOON, STABLE, eval_report, make_policy
 from prefect.states import Completed, Failed
 
-from softlaunch.driving.look import Evaluator
-from softlaunch.evals.answers import EvalAnswer, Status
+from softlaunch.evals.calls.answers import EvalAnswer, Status
+from softlaunch.evals.calls.recorded_answers import add_answers, open_run
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.sharding import Shard, outstanding
+from softlaunch.releases.observe import Evaluator
 from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import add_answers, open_run
-from tasks.evals import ShardedEval
+from softlaunch.tasks.evals import ShardedEval
+from tests.support.builders import NOON, STABLE, eval_report, make_policy
 
 
 class Asked:

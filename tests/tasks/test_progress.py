@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from builders import Scene
-from servers import wait_until
 
 from softlaunch.store.database import Database
-from tasks import progress
-from tasks.ledger import Standing, standing
-from tasks.names import artifact_key
+from softlaunch.tasks import progress
+from softlaunch.tasks.ledger import Standing, standing
+from softlaunch.tasks.names import artifact_key
+from tests.support.builders import Scene
+from tests.support.servers import wait_until
 
 
 class Shelf:

@@ -6,7 +6,7 @@ import time
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.runs import cancelled_runs, show_cancelled
+from softlaunch.tasks.runs import cancelled_runs, show_cancelled
 
 RUN = "0190b0ca-0000-7000-8000-000000000000"
 
@@ -24,7 +24,7 @@ def test_a_prefect_that_is_gone_knows_of_no_cancelled_run() -> None:
 
 def test_a_prefect_that_never_answers_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its client's own tries, a minute and more of them, are left out."""
-    monkeypatch.setattr("tasks.runs._PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr("softlaunch.tasks.runs._PATIENCE_SECONDS", 0.2)
     problems: list[str] = []
     began = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:

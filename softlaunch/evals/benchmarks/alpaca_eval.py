@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.evals.judges.agreement import Estimate
-from softlaunch.evals.metrics import Sample
-from softlaunch.evals.metrics.recorded import Preference
+from softlaunch.metrics import Sample
+from softlaunch.metrics.recorded import Preference
 
 Floats = NDArray[np.float64]
 _RIDGE = 1e-3  # keeps the fit finite where every preference is on one side

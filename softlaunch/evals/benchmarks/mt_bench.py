@@ -15,15 +15,15 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from softlaunch.documents import LONGEST_GOLDEN_SET, DocumentError, parse_json, read_bytes
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
-from softlaunch.evals.calls import Call
-from softlaunch.evals.case import Case
+from softlaunch.core.documents import LONGEST_GOLDEN_SET, DocumentError, parse_json, read_bytes
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Sampling, Variant
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm
+from softlaunch.evals.calls.call import Call
 from softlaunch.evals.judges.panel import Ask
-from softlaunch.evals.metrics.interface import NOTHING_SPENT, Spent
-from softlaunch.evals.suite_imports import KNOWN_WRONG_REFERENCES
-from softlaunch.variant import ModelVersion, PromptMessage, PromptVersion, Sampling, Variant
+from softlaunch.evals.suites.case import Case
+from softlaunch.evals.suites.suite_imports import KNOWN_WRONG_REFERENCES
+from softlaunch.metrics.interface import NOTHING_SPENT, Spent
 
 QUESTIONS = "mt_bench_question.jsonl"
 REFERENCES = "mt_bench_reference_answer_gpt-4.jsonl"

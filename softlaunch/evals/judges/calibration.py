@@ -4,18 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from softlaunch.evals.judges.agreement import (
-    Agreement,
-    PositionBias,
-    agreement_of,
-    among_people,
-    position_bias,
-)
+from softlaunch.evals.judges.agreement import Agreement, PositionBias, agreement_of, among_people, position_bias
 from softlaunch.evals.judges.labels import FIRST, NO, RIGHT, SECOND, TIE, WRONG, YES, Kind, Label, Labels
-from softlaunch.evals.metrics.asking import Heard, Helpers, total
-from softlaunch.evals.metrics.interface import NOTHING_SPENT, Sample, Spent
-from softlaunch.evals.metrics.judged import HALLUCINATION, PAIRWISE, RUBRIC, Hallucination, Pairwise, Rubric
-from softlaunch.evals.metrics.verdicts import Preferred, read_preference
+from softlaunch.metrics.asking import Heard, Helpers, total
+from softlaunch.metrics.interface import NOTHING_SPENT, Sample, Spent
+from softlaunch.metrics.judge_replies import Preferred, read_preference
+from softlaunch.metrics.judged import HALLUCINATION, PAIRWISE, RUBRIC, Hallucination, Pairwise, Rubric
 
 PROMPT_OF = {Kind.PREFERENCE: PAIRWISE, Kind.HALLUCINATION: HALLUCINATION, Kind.GRADE: RUBRIC}
 """The prompt that a judge is asked with for each kind of label."""

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from softlaunch.evals.answers import EvalAnswer
-from softlaunch.evals.budget import Budget
-from softlaunch.evals.calls import Call, Client
-from softlaunch.evals.deadline import Deadline
-from softlaunch.evals.endpoint import open_session
+from softlaunch.evals.calls.answers import EvalAnswer
+from softlaunch.evals.calls.budget import Budget
+from softlaunch.evals.calls.call import Call, Client
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.endpoint import open_session
+from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.judges.panel import Ask
-from softlaunch.evals.retry import Retries
 
 
 class BudgetSpentError(Exception):

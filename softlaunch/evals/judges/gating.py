@@ -4,19 +4,19 @@ from collections.abc import Sequence
 
 from sqlmodel import Session
 
-from softlaunch.evals.case import Case
+from softlaunch.catalog.records import get_model, get_prompt
+from softlaunch.core.variant import Sampling
+from softlaunch.core.verdict import Role
 from softlaunch.evals.judges.calibration import PROMPT_OF
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.panel import JudgeError, Judges
-from softlaunch.evals.metrics import ACCURACY, AnyMetric
-from softlaunch.evals.metrics.judged import Hallucination, Pairwise, Rubric, asks_judges
-from softlaunch.evals.report import MetricPlan
+from softlaunch.evals.judges.recorded_judgements import newest_calibration
+from softlaunch.evals.statistics.report import MetricPlan
+from softlaunch.evals.suites.case import Case
+from softlaunch.metrics import ACCURACY, AnyMetric
+from softlaunch.metrics.judged import Hallucination, Pairwise, Rubric, asks_judges
 from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import EvalPolicy
-from softlaunch.registry.ledger import get_model, get_prompt
-from softlaunch.store.judgements import newest_calibration
-from softlaunch.variant import Sampling
-from softlaunch.verdict import Role
 
 _KINDS: tuple[tuple[type[AnyMetric], Kind], ...] = (
     (Rubric, Kind.GRADE),

@@ -6,11 +6,11 @@ Answers are asked for once and kept; what is scored of them can be worked out, a
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.case import Case
-from softlaunch.evals.metrics import ACCURACY, AnyMetric, AskingMetric, Metric, PairMetric, Sample, Score
-from softlaunch.evals.scoring import mean_of, score_with
-from softlaunch.evals.tool_calls import tool_calls_in
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.calls.tool_calls import tool_calls_in
+from softlaunch.evals.suites.case import Case
+from softlaunch.evals.suites.scoring import mean_of, score_with
+from softlaunch.metrics import ACCURACY, AnyMetric, AskingMetric, Metric, PairMetric, Sample, Score
 
 
 @dataclass(frozen=True, slots=True)

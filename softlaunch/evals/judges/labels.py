@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.evals.judges.agreement import majority
 from softlaunch.evals.recordings.files import read_rows
 

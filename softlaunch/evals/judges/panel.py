@@ -11,15 +11,15 @@ from pathlib import Path
 import httpx
 import orjson
 
-from softlaunch.endpoint import api_url
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm
-from softlaunch.evals.calls import Call
-from softlaunch.evals.case import Case
-from softlaunch.evals.metrics.asking import Heard, Vectors
-from softlaunch.evals.metrics.interface import NOTHING_SPENT, Spent
-from softlaunch.registry.prompt_files import load_prompts
-from softlaunch.variant import ModelVersion, PromptVersion, Sampling, Variant
+from softlaunch.catalog.prompt_files import load_prompts
+from softlaunch.core.endpoint import api_url
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.variant import ModelVersion, PromptVersion, Sampling, Variant
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm
+from softlaunch.evals.calls.call import Call
+from softlaunch.evals.suites.case import Case
+from softlaunch.metrics.asking import Heard, Vectors
+from softlaunch.metrics.interface import NOTHING_SPENT, Spent
 
 Ask = Callable[[Call], Awaitable[EvalAnswer]]
 """Makes a call, with whatever retries, cache and budget calls have, and gives its answer or why there is none."""

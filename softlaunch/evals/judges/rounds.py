@@ -4,14 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from softlaunch.errors import SoftlaunchError
-from softlaunch.evals.budget import Budget
-from softlaunch.evals.deadline import Deadline
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.evals.calls.budget import Budget
+from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.judges.caller import BudgetSpentError, Caller
 from softlaunch.evals.judges.judgements import JudgementKey, Judging
 from softlaunch.evals.judges.panel import Judges, Panel
-from softlaunch.evals.metrics import Helpers, PairMetric, Score
-from softlaunch.evals.metrics.interface import NOTHING_SPENT
+from softlaunch.metrics import Helpers, PairMetric, Score
+from softlaunch.metrics.interface import NOTHING_SPENT
 
 _FLUSH_SECONDS = 0.1
 _LOOK_SECONDS = 0.02

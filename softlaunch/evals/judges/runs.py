@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from softlaunch.evals.deadline import Deadline
+from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.runner import run_to_end
 from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.judgements import Judging
+from softlaunch.evals.judges.recorded_judgements import add_judgements
 from softlaunch.evals.judges.rounds import judge_with
-from softlaunch.evals.runner import run_to_end
 from softlaunch.policy.judging import JudgePolicy
 from softlaunch.store.database import Database
-from softlaunch.store.judgements import add_judgements
 
 
 def judging(

@@ -4,15 +4,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from softlaunch.evals.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.comparison import compare
-from softlaunch.evals.metrics import Sample
+from softlaunch.core.verdict import Outcome, Verdict
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.recordings.columns import Columns, amount
 from softlaunch.evals.recordings.files import RecordingError, Row
 from softlaunch.evals.recordings.metrics import PREFERENCE, RecordedMetric
-from softlaunch.evals.report import EvalReport, concluded
+from softlaunch.evals.statistics.comparison import compare
+from softlaunch.evals.statistics.report import EvalReport, concluded
+from softlaunch.metrics import Sample
 from softlaunch.policy.model import EvalPolicy
-from softlaunch.verdict import Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from softlaunch.documents import LONGEST_RECORDING, DocumentError, delimiter_of, parse_json, read_bytes, table_rows
-from softlaunch.documents.files import decode_as_written
-from softlaunch.errors import SoftlaunchError
+from softlaunch.core.documents import LONGEST_RECORDING, DocumentError, delimiter_of, parse_json, read_bytes, table_rows
+from softlaunch.core.documents.files import decode_as_written
+from softlaunch.core.errors import SoftlaunchError
 
 Row = Mapping[str, Any]
 """One recorded output. Texts of a CSV stay texts; an empty cell is an empty text."""

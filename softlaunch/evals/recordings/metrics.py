@@ -3,13 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from softlaunch.evals.metrics import METRICS, AnyMetric, Sample, parse_metric
+from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.evals.recordings.columns import Columns, amount
 from softlaunch.evals.recordings.files import RecordingError, Row
 from softlaunch.evals.recordings.labels import Labels
-from softlaunch.evals.report import MetricPlan
-from softlaunch.evals.scoring import score_with
-from softlaunch.policy.units import Margin, MarginKind
+from softlaunch.evals.statistics.report import MetricPlan
+from softlaunch.evals.suites.scoring import score_with
+from softlaunch.metrics import METRICS, AnyMetric, Sample, parse_metric
 
 AGREEMENT = "agreement"
 PREFERENCE = "preference"

@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, Column, Index, UniqueConstraint, false, text
 from sqlmodel import Field, SQLModel
 
-from softlaunch.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.store.tables.columns import as_json, moment, row_number
 
 
 class RouteRow(SQLModel, table=True):
-    """The split in force for an app; see `softlaunch.route.Route`. `fence` is the newest driver token that wrote it."""
+    """The split in force for an app, see `softlaunch.policy.route`. `fence` is the newest driver token to write it."""
 
     __tablename__ = "routes"
     app: str = Field(primary_key=True, foreign_key="apps.name")
@@ -188,7 +188,7 @@ class ScoreRow(SQLModel, table=True):
 class DropRow(SQLModel, table=True):
     """Requests that a gateway served but could not log; gates see the count.
 
-    `cause` is empty for what a living gateway dropped, else one of `softlaunch.store.losses.Cause`. `happened_at` is
+    `cause` is empty for what a living gateway dropped, else one of `softlaunch.ledger.losses.Cause`. `happened_at` is
     when it happened where that isn't when it was noted, `estimated` how much of the count nobody could know exactly.
     """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.evals.answers import EvalAnswer, Status
+from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
 from softlaunch.evals.benchmarks.mt_bench import (
     MtBench,
     MtBenchError,
@@ -15,8 +15,8 @@ from softlaunch.evals.benchmarks.mt_bench import (
     read_mt_bench_grade,
     run_mt_bench,
 )
-from softlaunch.evals.calls import Call
-from softlaunch.variant import ModelVersion, PromptVersion, Variant
+from softlaunch.evals.calls.answers import EvalAnswer, Status
+from softlaunch.evals.calls.call import Call
 
 MODEL = ModelVersion(name="judge", provider="test", model="judge", endpoint="http://127.0.0.1:1/v1")
 VARIANT = Variant(prompt=PromptVersion(name="plain", version="1.0.0", messages=()), model=MODEL)

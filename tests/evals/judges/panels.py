@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from softlaunch.evals.answers import EvalAnswer, Status
-from softlaunch.evals.calls import Call
+from softlaunch.core.variant import ModelVersion
+from softlaunch.evals.calls.answers import EvalAnswer, Status
+from softlaunch.evals.calls.call import Call
 from softlaunch.evals.judges.panel import Ask, Judges, Panel
-from softlaunch.rehearsal.players import Answer, Player
-from softlaunch.rehearsal.players import Ask as Request
-from softlaunch.variant import ModelVersion
+from softlaunch.simulator.models import Answer, Player
+from softlaunch.simulator.models import Ask as Request
 
 Reply = Callable[[str, Mapping[str, str]], str | None]
 """Model and the prompt's variables; None is a timeout."""

@@ -5,14 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from softlaunch.evals.judges.agreement import (
-    agreement_of,
-    among_people,
-    cohens_kappa,
-    majority,
-    position_bias,
-    share,
-)
+from softlaunch.evals.judges.agreement import agreement_of, among_people, cohens_kappa, majority, position_bias, share
 
 
 def test_kappa_of_a_table_by_hand() -> None:

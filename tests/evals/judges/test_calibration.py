@@ -8,14 +8,14 @@ from pathlib import Path
 
 import orjson
 import pytest
-from panels import Scripted, model, played
 
 from softlaunch.evals.judges.calibration import below_floor, calibrate, calibrate_recorded
 from softlaunch.evals.judges.labels import Kind, Labels, LabelsError, read_labels
 from softlaunch.evals.judges.panel import Judges, Panel
-from softlaunch.rehearsal.judging import JudgePlayer
-from softlaunch.rehearsal.knowledge import Knowledge
-from softlaunch.rehearsal.profiles import JudgeFigures, Latency, Profile
+from softlaunch.simulator.judging import JudgePlayer
+from softlaunch.simulator.knowledge import Knowledge
+from softlaunch.simulator.profiles import JudgeFigures, Latency, Profile
+from tests.evals.judges.panels import Scripted, model, played
 
 PANDALM = {
     "id": "idx",

@@ -10,24 +10,24 @@ from typing import Any
 
 import orjson
 import pytest
-from endpoints import Endpoint, Reply, variant
 from sqlmodel import select
 
+from softlaunch.catalog.records import record_model
+from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.evals.calls.recorded_answers import paid_calls, spent_usd
 from softlaunch.evals.judges.agreement import Estimate, agreement_of
 from softlaunch.evals.judges.calibration import Calibration
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
-from softlaunch.evals.metrics import Spent
+from softlaunch.evals.judges.recorded_judgements import read_judgements, record_calibration
 from softlaunch.evals.regression import EvalOrder, RegressionEval
-from softlaunch.evals.report import EvalReport
+from softlaunch.evals.statistics.report import EvalReport
+from softlaunch.metrics import Spent
 from softlaunch.policy.judging import JudgePolicy
 from softlaunch.policy.model import EvalPolicy
-from softlaunch.registry.ledger import record_model
 from softlaunch.store.database import Database
-from softlaunch.store.eval_answers import paid_calls, spent_usd
-from softlaunch.store.judgements import read_judgements, record_calibration
 from softlaunch.store.tables import IncidentRow, JudgementRow
-from softlaunch.verdict import Outcome, Role, Verdict
+from tests.support.endpoints import Endpoint, Reply, variant
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CASES = 80

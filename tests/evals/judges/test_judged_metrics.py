@@ -4,13 +4,13 @@ import asyncio
 
 import httpx
 import pytest
-from panels import Scripted, model
 
 from softlaunch.evals.judges.panel import JudgeError, Judges, embed, shipped_prompts
-from softlaunch.evals.metrics import AskingMetric, PairMetric, Sample, Score, Spent, parse_metric
-from softlaunch.evals.metrics.asking import Vectors
-from softlaunch.evals.metrics.judged import JUDGE_PROMPTS
-from softlaunch.evals.metrics.verdicts import Claim, Preferred, read_claims, read_grade, read_preference, reason_in
+from softlaunch.metrics import AskingMetric, PairMetric, Sample, Score, Spent, parse_metric
+from softlaunch.metrics.asking import Vectors
+from softlaunch.metrics.judge_replies import Claim, Preferred, read_claims, read_grade, read_preference, reason_in
+from softlaunch.metrics.judged import JUDGE_PROMPTS
+from tests.evals.judges.panels import Scripted, model
 
 SAMPLE = Sample(answer="At nine.", question="When do you open?", expected="9", context="Open from 9 to 18.")
 CLAIMS = (

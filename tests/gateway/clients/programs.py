@@ -10,8 +10,9 @@ from typing import IO
 
 import orjson
 import pytest
-from talks import KEY, Answer, Client, Failure, Failures, Question
-from worlds import APP
+
+from tests.gateway.clients.talks import KEY, Answer, Client, Failure, Failures, Question
+from tests.gateway.worlds import APP
 
 HERE = Path(__file__).parent
 NODE_FAILURES = {

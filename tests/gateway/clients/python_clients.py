@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import openai
-from talks import KEY, Answer, Client, Failure, Failures, Question
+
+from tests.gateway.clients.talks import KEY, Answer, Client, Failure, Failures, Question
 
 FAILURES = Failures(bad_request="BadRequestError", rate_limited="RateLimitError", in_a_stream="APIError")
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from servers import FakeModels, completion
+
+from tests.support.servers import FakeModels, completion
 
 RETRY_AFTER = "3"
 """Seconds; none of the clients waits as long for its first retry of its own accord."""

@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import orjson
-from worlds import APP
+
+from tests.gateway.worlds import APP
 
 KEY = "sk-ours"
 MESSAGES = [{"role": "user", "content": "Hi"}]

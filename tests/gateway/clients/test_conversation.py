@@ -11,15 +11,15 @@ from typing import Any
 
 import orjson
 import pytest
-from programs import curl_client, jdk_client, jdks, node_client
-from python_clients import async_client, sync_client
-from servers import running_models, wait_until
-from talking_models import RETRY_AFTER, TalkingModels
-from talks import KEY, Answer, Client, Question
-from worlds import World, running_world
 
-from softlaunch.split import unit_hash
+from softlaunch.core.split import unit_hash
 from softlaunch.store.tables import RequestRow
+from tests.gateway.clients.programs import curl_client, jdk_client, jdks, node_client
+from tests.gateway.clients.python_clients import async_client, sync_client
+from tests.gateway.clients.talking_models import RETRY_AFTER, TalkingModels
+from tests.gateway.clients.talks import KEY, Answer, Client, Question
+from tests.gateway.worlds import World, running_world
+from tests.support.servers import running_models, wait_until
 
 pytestmark = pytest.mark.long
 Connect = Callable[[str], AbstractContextManager[Client]]

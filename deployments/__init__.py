@@ -1,1 +1,0 @@
-"""How work is started: the command line and the Prefect deployments."""

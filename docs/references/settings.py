@@ -1,0 +1,35 @@
+"""The reference of settings: the environment variables that every program of an installation reads."""
+
+from collections.abc import Iterator
+
+from references.markdown import NOTE, code, table
+from softlaunch.core.settings import Settings
+
+_INTRODUCTION = """
+Every program reads these variables once, when it starts. [Install and configure](../operations/install.md#configure)
+says which program needs which, and names the variables of others that matter as well. A secret can come from a file in
+containers, where `NAME_FILE` becomes `NAME` ([Security](../operations/security.md#what-to-set)).
+"""
+
+
+def lines() -> Iterator[str]:
+    """The page."""
+    yield NOTE
+    yield "# Settings"
+    yield _INTRODUCTION
+    prefix = Settings.model_config.get("env_prefix", "")
+    rows = [
+        (code(f"{prefix}{name.upper()}"), _said(field.description or name.replace("_", " ")), _default(field.default))
+        for name, field in Settings.model_fields.items()
+    ]
+    yield from table(("variable", "what it says", "left out"), rows)
+
+
+def _said(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _default(value: object) -> str:
+    if value is None or value == "":
+        return "none"
+    return code(str(value).lower() if isinstance(value, bool) else value)

@@ -1,0 +1,42 @@
+"""How a run ends that can't do what it was asked: Failed, in the error's own words, and without a traceback."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
+
+from prefect.states import Failed
+
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.logs import keep_texts_out
+
+_Parameters = ParamSpec("_Parameters")
+_Result = TypeVar("_Result")
+
+
+def told_plainly(work: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
+    """For every flow, below `@flow`: what a person can mend becomes the run's state, whose message is what to do.
+
+    Whoever calls the flow gets the same error as without. Everything else that is raised keeps its traceback.
+    """
+
+    @wraps(work)
+    def told(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
+        try:
+            return work(*args, **kwargs)
+        except SoftlaunchError as error:
+            return cast("_Result", Failed(data=error, message=str(error)))
+
+    return told
+
+
+class _WithoutTraceback(logging.Filter):
+    """Passes over what Prefect logs, task by task and again for the run, of an error that the run's state tells of."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], SoftlaunchError))
+
+
+keep_texts_out()
+for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
+    logging.getLogger(_name).addFilter(_WithoutTraceback())

@@ -1,0 +1,96 @@
+"""`softlaunch init` and `softlaunch apply`: a new app from the example, and an app's files into the ledger."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+from pydantic import TypeAdapter, ValidationError
+
+from softlaunch.catalog.app_folder import read_app
+from softlaunch.catalog.apps import Applied, apply, models_to_replace
+from softlaunch.catalog.example import EXAMPLE, make_app
+from softlaunch.cli.actor import who
+from softlaunch.cli.endpoints import NO_PROBE, ask_also, to_json
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.output import JSON_OPTION, console, print_json
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.variant import Name
+
+_DIR = typer.Argument(Path(), help="The app's folder.", show_default="this folder")
+
+
+class AppNameError(SoftlaunchError):
+    """A name that no app can have."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add `init` and `apply`."""
+    app.command("init")(init)
+    app.command("apply")(apply_folder)
+
+
+def init(
+    folder: Path = typer.Argument(None, metavar="[DIR]", help="Where to make the app.", show_default="./NAME"),
+    name: str = typer.Option(EXAMPLE, "--app", metavar="NAME", help="The app's name, which clients use as the model."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Make a new app from the example.
+
+    It has a policy, prompts, models, variants and a golden set to edit.
+    """
+    folder = folder or Path(_app_name(name))
+    files = make_app(folder, _app_name(name))
+    if as_json:
+        print_json({"app": name, "folder": str(folder), "files": [str(file) for file in files]})
+        return
+    _say(f"Made {name} in {folder}: {', '.join(str(file.relative_to(folder)) for file in files)}")
+    _say("\nNext:")
+    _say(f"  softlaunch policy check {folder / 'softlaunch.yaml'}     what the policy says, defaults included")
+    _say(f"  softlaunch apply {folder}     record prompts, models, variants and the policy")
+    _say("  softlaunch rehearse provider     a stand-in for the model, in a terminal of its own")
+    _say("  softlaunch gateway     serve the app, in a terminal of its own")
+
+
+def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool = JSON_OPTION) -> None:
+    """Record an app's files in the ledger.
+
+    Prompts, models, variants and policy; doing it again changes nothing. Each model's endpoint is asked once, for a
+    single token: what is wrong is said on the standard error, and everything is recorded all the same.
+    """
+    with ledger() as database:
+        models = () if no_probe else read_app(folder).models
+        replaced = () if no_probe else models_to_replace(folder, database)
+        found, before = ask_also(models, replaced)
+        silent = [model.digest for model, one in zip(replaced, before, strict=True) if one.problem]
+        applied = apply(folder, database, str(who()), silent=silent)
+    if as_json:
+        print_json({**asdict(applied), "changed": applied.changed, "endpoints": to_json(found)})
+    else:
+        _tell(applied)
+
+
+def _tell(applied: Applied) -> None:
+    _say(f"{applied.app} is {'new' if applied.created else 'up to date'} in the ledger.")
+    for kind in ("prompts", "models", "variants"):
+        recorded: tuple[str, ...] = getattr(applied, kind)
+        if recorded:
+            _say(f"  recorded {kind}: {', '.join(recorded)}")
+    if applied.policy_changed:
+        _say("  the policy has changed; it holds for the next release")
+    if not applied.changed:
+        _say("  nothing has changed since the last time")
+    for note in applied.notes:
+        _say(f"  note: {note}")
+    _say(f"  production: {applied.production[:12]} (see 'softlaunch variants list --app {applied.app}')")
+
+
+def _app_name(name: str) -> str:
+    try:
+        return TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise AppNameError(f"--app: {said}") from error
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

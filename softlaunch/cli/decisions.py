@@ -1,0 +1,125 @@
+"""What a person on call decides: roll back, approve, reject. Imports little, so that it begins at once."""
+
+from typing import Annotated
+
+import typer
+
+from softlaunch.approvals.deciding import Reply, answer, insist
+from softlaunch.approvals.rollback import Wish, go_back
+from softlaunch.approvals.rules import Person, Ruling
+from softlaunch.cli.actor import who
+from softlaunch.cli.exits import Exit
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.output import JSON_OPTION, console, print_json
+from softlaunch.core.approvals import Answer
+from softlaunch.core.clock import utc_now
+from softlaunch.ledger.gateways import wait_for_gateways
+from softlaunch.releases.ending import Ended
+from softlaunch.store.database import Database
+from softlaunch.store.ledger_file import find_damage
+
+_CHECK_SECONDS = 2.0
+App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+Number = Annotated[int | None, typer.Option("--question", help="The number of a question that isn't a release's.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `rollback`, `approve` and `reject`."""
+    app.command("rollback")(take_back)
+    app.command("approve")(approve)
+    app.command("reject")(reject)
+
+
+def take_back(
+    app: App,
+    reason: Reason = "rolled back by hand",
+    to: Annotated[
+        str | None,
+        typer.Option("--to", help="A version that has served: support@1.0.0, or a variant's name, alias or digest."),
+    ] = None,
+    untried: Annotated[bool, typer.Option("--untried", help="With --to: also one that has never served.")] = False,
+    json: bool = JSON_OPTION,
+) -> None:
+    """Roll back what an app is releasing, or released last. Needs neither Prefect nor the gateway's consent.
+
+    It is one step: a second one changes nothing, says what serves and how to go further, and exits 8. --to puts a
+    named version in force, and ends a live release first; where it serves already that is fine, and exits 0.
+
+    Gateways follow within a second; a gateway that can't reach the ledger returns to stable when its lease runs out.
+    """
+    if untried and to is None:
+        raise typer.BadParameter("say which version: --to support@1.0.0", param_hint="--untried")
+    with ledger() as database:
+        with database.begin() as session:
+            ended = go_back(session, Wish(app, reason, to, untried), who(), utc_now())
+        show_ended(database, app, ended, json)
+    if not ended.changed and to is None:
+        raise typer.Exit(Exit.UNCHANGED)
+
+
+def approve(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
+    """Say yes to what a release asks, or a cleanup."""
+    _answer(app, Answer.APPROVED, reason, question, json)
+
+
+def reject(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
+    """Say no to what a release asks, or a cleanup.
+
+    The candidate is rejected, or rolled back where users have met it.
+    """
+    _answer(app, Answer.REJECTED, reason, question, json)
+
+
+def _answer(app: str, said: Answer, reason: str, question: int | None, json: bool) -> None:
+    actor = who()
+    reply = Reply(app, said, Person(actor.name, actor.origin), reason, question)
+    with ledger() as database, database.begin() as session:
+        answered = answer(session, reply, utc_now())
+    counted = insist(answered)
+    if json:
+        print_json(
+            [
+                {
+                    "release_id": one.question.release_id,
+                    "question": one.question.question,
+                    "answer": said,
+                    "decided": one.ruling is Ruling.DECIDED,
+                }
+                for one in counted
+                if one.question is not None
+            ]
+        )
+        return
+    for one in counted:
+        console.print(one.told, markup=False)
+
+
+def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
+    """Say what a command ended, and whether the gateways follow; exits with 5 where some don't, or nobody can know."""
+    followed = wait_for_gateways(database, app, ended.route_revision)
+    damage = find_damage(database.path, _CHECK_SECONDS)
+    if json:
+        print_json(
+            {
+                "release_id": ended.release_id or None,
+                "state": ended.state,
+                "serving": ended.serving_digest,
+                "changed": ended.changed,
+                "told": ended.told or None,
+                "gateways": followed.running,
+                "gateways_following": followed.following,
+                "gateways_behind": [one.name for one in followed.behind],
+                "gateways_unknown": [one.name for one in followed.silent],
+                "damage": damage,
+                "seconds": round(followed.seconds, 3),
+            }
+        )
+    else:
+        told = ended.told or f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}."
+        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        console.print(followed.sentence, markup=False)
+        if damage is not None:
+            console.print(f"What is written may not hold: {damage}.", markup=False)
+    if followed.behind or damage is not None:
+        raise typer.Exit(Exit.INCONCLUSIVE)

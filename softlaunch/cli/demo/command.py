@@ -1,0 +1,89 @@
+"""`softlaunch demo`: three releases on this machine, with everything real but the model and its users."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import typer
+
+from softlaunch.cli.output import console
+
+_HOME = Path(".softlaunch") / "demo"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("demo")(demo)
+
+
+def demo(
+    home: Path = typer.Option(_HOME, help="Folder for the demo's ledger, logs and reports; emptied first."),
+    look: bool = typer.Option(False, "--look", help="Only open Prefect's UI on the last demo's runs, until Ctrl-C."),
+) -> None:
+    """Watch three real releases on this machine.
+
+    One candidate is promoted, one rolled back, one rejected.
+    """
+    if look:
+        _look(home)
+    began = time.monotonic()
+    from softlaunch.cli.demo.scene import RATE_RPS, SPEED, set_scene
+    from softlaunch.installation.stack import Stack
+
+    scene = set_scene(home)
+    console.print(
+        f"Starting a model provider, a gateway, users ({RATE_RPS:g} requests a second) and Prefect on this machine.\n"
+        f"Models answer {SPEED:g} times faster than their profiles say: 1 s is played as {1000 / SPEED:.0f} ms.",
+        highlight=False,
+    )
+    with Stack(scene.home / "logs", scene.environment) as stack:
+        stack.start(scene.prefect)
+        stack.start(scene.provider)
+        _apply(scene.app_folder)
+        stack.start(scene.gateway)
+        for service in (scene.provider, scene.gateway):
+            stack.await_ready(service)
+        stack.start(scene.traffic)
+        stack.await_ready(scene.prefect)
+        console.print(f"Everything runs; Prefect's UI is at {scene.prefect_url} while it does.", highlight=False)
+        from softlaunch.cli.demo.story import ACTS, conclude, play
+
+        views = []
+        for number, act in enumerate(ACTS, start=1):
+            stack.check()
+            console.rule(f"{number}. {act.title}", align="left")
+            views.append(play(act))
+    console.rule()
+    conclude(views, began)
+    console.print(
+        f"Reports: {scene.home / 'reports'}\nPrefect's UI on these runs: softlaunch demo --look\n"
+        f"Logs: {scene.home / 'logs'}\nYour own app: softlaunch init my-bot --app my-bot",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _apply(folder: Path) -> None:
+    from softlaunch.catalog.apps import apply
+    from softlaunch.cli.ledger import ledger
+
+    with ledger() as database:
+        apply(folder, database, "demo")
+
+
+def _look(home: Path) -> None:
+    """Become a Prefect server on the last demo's database."""
+    from softlaunch.core.errors import SoftlaunchError
+
+    if not (home / "prefect").is_dir():
+        raise SoftlaunchError(f"no demo has run in {home}; run 'softlaunch demo' first")
+    console.print("Prefect's UI: http://127.0.0.1:4200 (Ctrl-C ends it)", highlight=False)
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str((home / "prefect").resolve()),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--no-services"]
+    os.execve(sys.executable, command, environment)  # noqa: S606  (our own interpreter)

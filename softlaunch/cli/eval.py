@@ -1,0 +1,116 @@
+"""`softlaunch eval`: compare a candidate with stable, on outputs that exist already or on calls made now."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softlaunch.cli.comparisons import exit_code, say, show_comparison
+from softlaunch.cli.eval_run import run_eval
+from softlaunch.cli.output import JSON_OPTION, print_json
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.evals.recordings.columns import ROLES, Columns
+from softlaunch.evals.recordings.comparing import arms_of, compare_recorded
+from softlaunch.evals.recordings.files import RecordingError, read_files
+from softlaunch.evals.recordings.metrics import Margins, plan_metrics
+from softlaunch.evals.statistics.document import to_document
+from softlaunch.metrics import metric_names
+from softlaunch.policy.model import EvalPolicy
+
+_METRIC = (
+    "What to compare; may be given several times. A score: NAME or NAME:KEY=VALUE,... of "
+    f"{', '.join(metric_names())}; a column's name for scores from 0 to 1 that are there already; "
+    "recorded:column=C,right=TEXT for a column that holds a text. An amount, compared as a ratio: latency, cost, "
+    "less:COLUMN, more:COLUMN. Left out: agreement with the reference, or the column preference."
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `eval`."""
+    group = typer.Typer(help="Compare a candidate with stable on the same cases.", no_args_is_help=True)
+    group.command("run")(run_eval)
+    group.command("compare")(compare_outputs)
+    app.add_typer(group, name="eval")
+
+
+def compare_outputs(
+    recorded: Annotated[
+        list[Path],
+        typer.Option(
+            "--recorded",
+            help="CSV, JSON lines or a JSON list, also .gz. Several files are one; where no column names the model, "
+            "the file's name does.",
+        ),
+    ],
+    stable: Annotated[str, typer.Option(help="Stable's name in the model column; what follows its last / will do.")],
+    candidate: Annotated[str, typer.Option(help="The candidate's.")],
+    mapped: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="ROLE=COLUMN", help=f"Which column is which: {', '.join(ROLES)}."),
+    ] = None,
+    metric: Annotated[list[str] | None, typer.Option(metavar="SPEC", help=_METRIC)] = None,
+    tolerance: Annotated[str, typer.Option(help="How many points a score may lose.")] = "2 points",
+    relative_tolerance: Annotated[str, typer.Option(help="How much worse an amount may get.")] = "10 %",
+    margin: Annotated[
+        list[str] | None, typer.Option(metavar="METRIC=MARGIN", help="The tolerance of one metric.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of the verdict, over all metrics together.")] = 0.95,
+    page: Annotated[Path | None, typer.Option(help="Write a page with the outputs side by side.")] = None,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Judge outputs of two models that were recorded already, paired by case.
+
+    Several outputs of a case are repeats. Outputs that are missing, or have something in the error column, are
+    unscored: neither right nor wrong. A latency is in seconds unless its column's name ends in _ms. In AlpacaEval's
+    form, a judge's preference between output and reference, stable may be the reference.
+
+    Differences are candidate minus stable; both bounds hold with the stated confidence, each for itself. Pass: no
+    score falls, and no amount gets worse, by more than its tolerance. Fail: one is shown to. Review: one score is
+    shown to fall and another to rise, so a person has to look.
+
+    Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
+    """
+    points, relative = _margin("--tolerance", tolerance), _margin("--relative-tolerance", relative_tolerance)
+    if points.kind is not MarginKind.POINTS or relative.kind is not MarginKind.RELATIVE:
+        raise RecordingError("--tolerance is written like '2 points', --relative-tolerance like '10 %'")
+    if not 0.5 < confidence < 1:
+        raise RecordingError(f"--confidence {confidence:g}: expected a number between 0.5 and 1, such as 0.95")
+    rows = read_files(recorded)
+    columns = Columns.of(rows, mapped or [])
+    arms = arms_of(rows, columns, stable, candidate)
+    margins = Margins(points, relative, _own_margins(margin or []))
+    metrics = plan_metrics(metric or [], columns, [*arms[0], *arms[1]], margins)
+    policy = EvalPolicy(golden_set=str(recorded[0]), tolerance=points, confidence=confidence)
+    report = compare_recorded(arms, columns, metrics, policy)
+    if page is not None:
+        from softlaunch.reports.eval_page import render_eval
+        from softlaunch.reports.pages import write_whole
+
+        title = f"recorded outputs in {', '.join(path.name for path in recorded)}"
+        write_whole(page, render_eval(report, title=title, stable_label=stable, candidate_label=candidate))
+    if as_json:
+        print_json({**to_document(report), "meaning": {one.plan.metric: one.meaning for one in metrics}})
+    else:
+        say(f"{candidate} against {stable}, from {', '.join(path.name for path in recorded)}")
+        for one in metrics:
+            say(f"{one.plan.metric}: {one.meaning}")
+        show_comparison(report)
+    raise typer.Exit(exit_code(report))
+
+
+def _own_margins(given: list[str]) -> dict[str, Margin]:
+    own = {}
+    for text in given:
+        name, separator, margin = text.rpartition("=")
+        if not separator:
+            raise RecordingError(f"--margin {text}: expected METRIC=MARGIN, such as 'latency=20 %'")
+        own[name] = _margin("--margin", margin)
+    return own
+
+
+def _margin(option: str, text: str) -> Margin:
+    try:
+        return Margin.parse(text)
+    except ValueError as error:
+        raise SoftlaunchError(f"{option} {text}: {error}") from error

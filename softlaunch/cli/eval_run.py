@@ -1,0 +1,110 @@
+"""`softlaunch eval run`: ask candidate and stable the golden set now, outside of a release."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from softlaunch.cli.comparisons import exit_code, say, show_comparison
+from softlaunch.cli.output import JSON_OPTION, errors, print_json
+from softlaunch.core.clock import utc_now
+from softlaunch.core.quantities import parse_duration
+from softlaunch.evals.statistics.document import to_document
+
+if TYPE_CHECKING:
+    from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
+
+_STEP_SECONDS = 1.0
+App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
+
+
+def run_eval(
+    app: App,
+    variant: Annotated[str | None, typer.Option(help="A recorded variant: name, alias or digest.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="A prompt version, such as support@1.1.0.")] = None,
+    model: Annotated[str | None, typer.Option(help="A recorded model version.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Sampling temperature.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
+    repeats: Annotated[int | None, typer.Option(min=1, help="How often each case is asked at first.")] = None,
+    maximum_repeats: Annotated[int | None, typer.Option(min=1, help="How often where that is inconclusive.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls under way at once.")] = None,
+    budget_calls: Annotated[int | None, typer.Option(min=1, help="Calls that may be made.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="What the answers may cost.")] = None,
+    reuse: Annotated[
+        str | None, typer.Option(metavar="AGE", help="Take answers that are this old at most: '1 d'.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option(help="Begin anew, although an unfinished run of the same exists.")] = False,
+    json: bool = JSON_OPTION,
+) -> None:
+    """Compare a candidate with what serves on the app's golden set; without options, what serves with itself (A/A).
+
+    An unfinished run of the same (killed, or out of budget) goes on where it was: finished calls aren't paid twice.
+
+    Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
+    """
+    from softlaunch.catalog.apps import Change
+    from softlaunch.cli.ledger import ledger  # here: a comparison of recorded outputs needs no ledger and no client
+    from softlaunch.evals.regression import RegressionEval
+    from softlaunch.evals.standalone import Wanted, plan_order, resumed
+    from softlaunch.policy.load import load_policy
+
+    sampling = {} if temperature is None else {"temperature": temperature}
+    change = Change(prompt=prompt, model=model, sampling=sampling, variant=variant)
+    given = {
+        "repeats": repeats,
+        "maximum_repeats": max(repeats, maximum_repeats or repeats) if repeats else maximum_repeats,
+        "concurrency": concurrency,
+        "budget_calls": budget_calls,
+        "budget_usd": budget_usd,
+        "reuse": None if reuse is None else _age(reuse),
+    }
+    wanted = Wanted(
+        app, None if change == Change() else change, None if policy is None else (load_policy(policy), policy)
+    )
+    with ledger() as database:
+        evaluation = RegressionEval(database)
+        order = plan_order(
+            database, wanted, {key: value for key, value in given.items() if value is not None}, utc_now()
+        )
+        order = order if fresh else resumed(database, evaluation, order)
+        try:
+            progress = _follow(evaluation, order, quiet=json)
+        finally:
+            evaluation.close()
+    assert progress.report is not None  # noqa: S101  (following ends with one)
+    if json:
+        print_json({"run": order.run_id, "halted": progress.halted, **to_document(progress.report)})
+    else:
+        say(f"{order.run_id}: {order.candidate.label} against {order.stable.label}")
+        show_comparison(progress.report)
+        say(f"Look at the answers: softlaunch review {order.run_id}")
+    raise typer.Exit(exit_code(progress.report))
+
+
+def _age(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"--reuse {text}: {error}") from error
+
+
+def _follow(evaluation: "RegressionEval", order: "EvalOrder", *, quiet: bool) -> "EvalProgress":
+    """Work until there is a report, with a bar that says what was spent so far."""
+    from softlaunch.core.formatting import show_cost
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[spent]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, disable=quiet, transient=True) as bar:
+        task = bar.add_task(order.run_id, total=None, spent="")
+        while True:
+            progress = evaluation.work(order, _STEP_SECONDS)
+            spent = "" if progress.cost_usd is None else f"{show_cost(progress.cost_usd)} so far"
+            bar.update(task, completed=progress.done, total=progress.planned, spent=spent)
+            if progress.report is not None:
+                return progress

@@ -1,0 +1,186 @@
+"""A release in a terminal: a table that stays up to date, or a line per change where there is no terminal."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.exc import SQLAlchemyError
+
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.output import console
+from softlaunch.cli.verdicts import verdict_table
+from softlaunch.core.clock import utc_now
+from softlaunch.core.verdict import Outcome
+from softlaunch.core.visible import one_line, visible
+from softlaunch.ledger.releases import find_live
+from softlaunch.releases.views import ReleaseView, StageView, read_view
+from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_limits
+from softlaunch.reports.similarity_words import show_shadow
+from softlaunch.store.database import Database
+from softlaunch.store.tables import ReleaseRow
+
+_MARKS = {"waiting": Text("·", "dim"), "running": Text("▶", "cyan"), "passed": Text("✔", "green")}
+_ENDED_BADLY = Text("✘", "red")
+
+
+def render(view: ReleaseView) -> RenderableType:
+    """The whole release: title, a line a stage, the verdicts of the stage in force, and what waits for a person."""
+    release = view.release
+    shown = view.stages[release.position]
+    parts: list[RenderableType] = [
+        Text.assemble(
+            (release.id, "bold"), "  ", one_line(release.stable.label), " → ", one_line(release.candidate.label)
+        ),
+        Text(one_line(f"{release.state}: {release.reason or 'opened'}"), style=_state_style(view)),
+        *(
+            [Text(one_line(f"Emergency, nothing is compared: {release.emergency}"), style="yellow")]
+            if release.emergency
+            else []
+        ),
+        _stage_table(view),
+    ]
+    if shown.verdicts:
+        parts.append(verdict_table(shown.stage.name, shown.verdicts, evidence_unit(shown)))
+    became = outcome_rows(view.outcomes)
+    if became:
+        parts.append(_outcome_table(became))
+    copies = show_shadow(view, shown)
+    if copies:
+        parts.append(Text(copies, style="dim"))
+    limits = show_limits(shown)
+    if limits and not release.emergency:
+        parts.append(Text(limits, style="dim"))
+    parts.append(Text(_exposure(view), style="dim"))
+    if view.lost.sentence:
+        parts.append(Text(view.lost.sentence, style="yellow"))
+    parts.extend(
+        Text(
+            f"? {visible(asked.text)}  (softlaunch approve {release.app} | softlaunch reject {release.app})",
+            style="bold yellow",
+        )
+        for asked in view.questions
+    )
+    return Padding(Group(*parts), (1, 0))
+
+
+def _state_style(view: ReleaseView) -> str:
+    if view.release.state.live:
+        return "cyan"
+    return "bold green" if view.release.outcome is Outcome.PASS else "bold red"
+
+
+def _stage_table(view: ReleaseView) -> Table:
+    table = Table("", "stage", "since", "compared", "", box=None, pad_edge=False, header_style="dim")
+    for stage in view.stages:
+        table.add_row(
+            _MARKS.get(stage.record.state, _ENDED_BADLY),
+            stage.stage.name,
+            _lasted(stage),
+            show_counts(stage),
+            Text(one_line(stage.record.reason), style="dim", overflow="ellipsis", no_wrap=True),
+        )
+    return table
+
+
+def _lasted(stage: StageView) -> str:
+    if stage.record.entered_at is None:
+        return ""
+    seconds = ((stage.record.ended_at or utc_now()) - stage.record.entered_at).total_seconds()
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
+def _outcome_table(rows: list[tuple[str, str, str]]) -> Table:
+    """What became of each arm's requests: every one counts, also those that no gate holds against anybody."""
+    table = Table("outcome", "candidate", "stable", box=None, pad_edge=False, header_style="dim")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _exposure(view: ReleaseView) -> str:
+    met = view.exposure
+    share = met.share_of_units
+    shown = "" if share is None else f" ({share * 100:.1f} %)"
+    return f"{met.units:,} of {met.all_units:,} users met the candidate{shown}, in {met.requests:,} requests."
+
+
+def watch_until_over(app: str, release_id: str) -> None:
+    """Show a release until it is over."""
+    with ledger() as database, showing(database, app, release_id) as screen:
+        while not screen.over():
+            time.sleep(0.5)
+
+
+@contextmanager
+def showing(database: Database, app: str, release_id: str | None = None) -> Iterator["Screen"]:
+    """Show an app's live release, or a certain one, while the block works."""
+    screen = Screen(database, app, release_id)
+    if not console.is_terminal:
+        yield screen
+        return
+    with Live(get_renderable=screen.draw, console=console, refresh_per_second=2, transient=True):
+        yield screen
+
+
+class Screen:
+    """What a terminal shows of a release; without a terminal, a line whenever something changed."""
+
+    def __init__(self, database: Database, app: str, release_id: str | None) -> None:
+        """Nothing is read before it is asked for."""
+        self._database = database
+        self._app = app
+        self._release_id = release_id
+        self._last = ""
+
+    def view(self) -> ReleaseView | None:
+        """The release now; None before it was opened."""
+        with self._database.read() as session:
+            if self._release_id is None:
+                row = find_live(session, self._app)
+                self._release_id = row.id if row else None
+            if self._release_id is None:
+                return None
+            return read_view(session, session.get_one(ReleaseRow, self._release_id), utc_now())
+
+    def draw(self) -> RenderableType:
+        """The release as a table."""
+        view = self.view()
+        return Text("…") if view is None else render(view)
+
+    def over(self) -> bool:
+        """Whether the release has ended; without a terminal, prints a line first if something changed."""
+        view = self.view()
+        if view is None:
+            return False
+        release = view.release
+        line = one_line(f"{release.id} {release.state}: {release.stage.name} ({release.reason or 'opened'})")
+        if not console.is_terminal and line != self._last:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._last = line
+        return not release.state.live
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Without a terminal, print changes while the block works; a terminal draws by itself."""
+        done = threading.Event()
+
+        def follow() -> None:
+            while not done.wait(0.5):
+                with suppress(SQLAlchemyError):  # the driver says what is wrong with the ledger
+                    self.over()
+
+        follower = threading.Thread(target=follow, name="screen", daemon=True)
+        follower.start()
+        try:
+            yield
+        finally:
+            done.set()
+            follower.join()
+            with suppress(SQLAlchemyError):
+                self.over()

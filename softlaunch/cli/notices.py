@@ -1,0 +1,71 @@
+"""`softlaunch notices`: what waits to be told, and telling it."""
+
+import signal
+import threading
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from softlaunch.cli.exits import Exit
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
+from softlaunch.ledger.outbox import Waiting, read_waiting
+from softlaunch.notify.senders import deliver, delivering
+from softlaunch.store.database import Database
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `notices`."""
+    group = typer.Typer(help="Messages to people: what waits, and sending it.", no_args_is_help=True)
+    group.command("list")(list_waiting)
+    group.command("deliver")(send)
+    app.add_typer(group, name="notices")
+
+
+def list_waiting(json: bool = JSON_OPTION) -> None:
+    """List what waits, by release or app, and why."""
+    with ledger() as database, database.read() as session:
+        waiting = read_waiting(session)
+    if json:
+        print_json([asdict(one) for one in waiting])
+    elif waiting:
+        columns = ("lane", "waiting", "since (UTC)", "next try (UTC)", "problem")
+        print_table("Messages that wait", columns, [_row(one) for one in waiting])
+    else:
+        console.print("No message waits.")
+
+
+def send(
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and send whatever comes.")] = False,
+    json: bool = JSON_OPTION,
+) -> None:
+    """Send what waits, oldest first. What can't be sent now goes on waiting, and the exit code is 5."""
+    with ledger() as database:
+        if watch:
+            _stay(database)
+            return
+        done = deliver(database, (lambda _: None) if json else _print)
+    if json:
+        print_json({"sent": done.sent, "problems": done.problems})
+    for problem in done.problems:
+        errors.print(f"softlaunch: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if done.problems:
+        raise typer.Exit(Exit.INCONCLUSIVE)
+
+
+def _stay(database: Database) -> None:
+    over = threading.Event()
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, lambda *_: over.set())
+    with delivering(database, _print):
+        over.wait()
+
+
+def _row(one: Waiting) -> tuple[object, ...]:
+    retry = None if one.retry_at is None else f"{one.retry_at:%H:%M:%S}"
+    return one.lane, one.count, f"{one.since:%Y-%m-%d %H:%M:%S}", retry, one.problem or None
+
+
+def _print(line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

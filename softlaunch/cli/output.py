@@ -1,0 +1,86 @@
+"""One way to print: tables and sentences for people, one JSON document for programs.
+
+Whatever is printed passes here, and may hold what other people and models wrote: characters that act (escape sequences,
+marks that turn a line's direction) are shown as escapes, and neither `[red]` nor `:x:` means anything.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+import typer
+from rich.console import Console, ConsoleOptions, JustifyMethod, OverflowMethod, RenderableType
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from softlaunch.core.visible import HIDDEN, one_line, visible
+
+JSON_OPTION = typer.Option(False, "--json", help="Print one JSON document instead of text.")
+_HIDDEN = re.compile("[" + "".join(map(re.escape, map(chr, sorted(HIDDEN.keys() - set(range(0xD800, 0xE000)))))) + "]")
+
+
+class PlainConsole(Console):
+    """A console that writes texts as they are: no markup, no emoji codes, no character that acts."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, markup=False, emoji=False)
+
+    def render_str(
+        self,
+        text: str,
+        *,
+        style: str | Style = "",
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        emoji: bool | None = None,
+        markup: bool | None = None,
+        highlight: bool | None = None,
+        highlighter: Any = None,
+    ) -> Text:
+        """A text made visible, as rich lays it out."""
+        return super().render_str(
+            visible(text),
+            style=style,
+            justify=justify,
+            overflow=overflow,
+            emoji=emoji,
+            markup=markup,
+            highlight=highlight,
+            highlighter=highlighter,
+        )
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What rich writes for anything; segments that move the cursor are its own."""
+        for segment in super().render(renderable, options):
+            shown = segment if segment.control else Segment(visible(segment.text), segment.style)
+            yield shown
+
+
+console = PlainConsole()
+errors = PlainConsole(stderr=True)
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON document and a newline to standard output; characters that act are escaped, as JSON has it."""
+    try:
+        document = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+    except TypeError:  # halves of pairs, as names of files may have them
+        document = json.dumps(value, indent=2, default=str)
+    shown = _HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}" if found[0] >= " " else found[0], document)
+    sys.stdout.buffer.write(shown.encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; cells are shown as text on one line, None as a dash. What is too wide goes on in the next line."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("-" if cell is None else one_line(str(cell)) for cell in row))
+    console.print(table)

@@ -1,0 +1,207 @@
+"""`softlaunch plan`: how long a release will take, what its gates will catch, and who will see that."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
+from softlaunch.core.errors import NotFoundError, SoftlaunchError
+
+if TYPE_CHECKING:
+    from softlaunch.forecast.plans import ReleasePlan
+    from softlaunch.forecast.traffic import Stated
+    from softlaunch.gates.observations import Floats
+    from softlaunch.policy.model import Metric
+    from softlaunch.store.database import Database
+
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("plan")(plan)
+
+
+def plan(
+    app: Annotated[str, typer.Argument(help="The app, as clients call it.")],
+    policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
+    requests_per_hour: Annotated[float | None, typer.Option(min=0.001, help="Requests of users in an hour.")] = None,
+    requests_per_user: Annotated[
+        float | None, typer.Option(min=1, help="Requests that a user makes in a visit.")
+    ] = None,
+    regular_users: Annotated[float | None, typer.Option(min=1, help="Users there are, if no others come.")] = None,
+    user_correlation: Annotated[
+        float | None, typer.Option(min=0, max=0.95, help="How alike a user's requests are, 0 to 0.95.")
+    ] = None,
+    error_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")] = None,
+    unusable_rate: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")
+    ] = None,
+    latency_ms: Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")] = None,
+    cost_usd: Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")] = None,
+    quality: Annotated[float | None, typer.Option(min=0, max=1, help="Mean score.")] = None,
+    hallucination_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")] = None,
+    scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that get scores.")] = None,
+    satisfaction: Annotated[float | None, typer.Option(min=0, max=1, help="Share of good ratings.")] = None,
+    rating_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that are rated.")] = None,
+    json: bool = JSON_OPTION,
+) -> None:
+    """Foresee a release: its time, what its gates catch, who sees it.
+
+    From the app's own recent traffic; what is stated by an option takes the place of what was measured.
+    """
+    from softlaunch.forecast.traffic import Stated, rate_values, score_values, spread_values
+    from softlaunch.policy.model import Metric
+
+    levels: dict[Metric, Floats] = {}
+    _state(levels, Metric.ERRORS, error_rate, rate_values)
+    _state(levels, Metric.UNUSABLE, unusable_rate, rate_values)
+    _state(levels, Metric.HALLUCINATION, hallucination_rate, rate_values)
+    _state(levels, Metric.QUALITY, quality, score_values)
+    _state(levels, Metric.SATISFACTION, satisfaction, rate_values)
+    for metric, option, text in ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd)):
+        if text is not None:
+            levels[metric] = spread_values(*_quantiles(option, text))
+    shares = {Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share, Metric.HALLUCINATION: scored_share}
+    stated = Stated(
+        requests_per_hour,
+        requests_per_user,
+        levels,
+        {key: share for key, share in shares.items() if share is not None},
+        regular_users,
+        user_correlation,
+    )
+    with ledger() as database:
+        planned = foresee(database, app, policy, stated)
+    page = _write(planned)
+    if json:
+        from softlaunch.forecast.wording import to_json
+
+        print_json({**to_json(planned), "page": str(page)})
+        return
+    _show(planned, page)
+
+
+def _state(
+    levels: "dict[Metric, Floats]", metric: "Metric", value: float | None, values: "Callable[[float], Floats]"
+) -> None:
+    if value is not None:
+        levels[metric] = values(value)
+
+
+def _quantiles(option: str, text: str) -> tuple[float, float]:
+    try:
+        median, high = (float(part) for part in text.split("/"))
+    except ValueError as error:
+        raise SoftlaunchError(f"{option} is {text!r}, expected median and 95th percentile, such as 900/2500") from error
+    if not 0 < median < high < float("inf"):
+        raise SoftlaunchError(f"{option} is {text!r}: expected 0 < median < 95th percentile, such as 900/2500")
+    return median, high
+
+
+def foresee(
+    database: "Database", app: str, policy_file: Path | None = None, stated: "Stated | None" = None
+) -> "ReleasePlan":
+    """The plan of an app's next release; raises SoftlaunchError, such as NoTrafficError, with what to do."""
+    from softlaunch.catalog.records import check_app
+    from softlaunch.core.clock import utc_now
+    from softlaunch.core.settings import Settings
+    from softlaunch.forecast.outlook import Planner
+    from softlaunch.forecast.traffic import Stated, measure
+    from softlaunch.policy.load import load_policy
+    from softlaunch.policy.model import Policy
+    from softlaunch.store.tables import RouteRow
+    from softlaunch.telemetry.request_log import RequestLogTelemetry
+
+    with database.read() as session:
+        row = check_app(session, app)
+        policy = Policy.model_validate(row.policy) if policy_file is None else load_policy(policy_file)
+        stable = session.get_one(RouteRow, app).stable_digest
+    now = utc_now().timestamp()
+    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated or Stated(), policy.gates)
+    return Planner(policy, traffic, Settings().poll_seconds).plan()
+
+
+def tell_plan(app: str, policy_file: Path | None) -> None:
+    """Say in a sentence what a release that is about to begin will take; that it can't be said stops nothing."""
+    from softlaunch.forecast.wording import in_a_sentence
+
+    try:
+        with ledger() as database:
+            said = in_a_sentence(foresee(database, app, policy_file))
+    except NotFoundError:
+        return  # the release itself says so in a moment
+    except SoftlaunchError as error:
+        said = f"not known, {error}"
+    except Exception as error:  # whatever is wrong with the forecast, the release is what was asked for
+        _LOGGER.debug("the forecast failed", exc_info=True)
+        said = f"missing, it could not be made ({error.__class__.__name__}); the release goes on without it"
+    errors.print(f"Outlook: {said}", style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def _write(planned: "ReleasePlan") -> Path:
+    from softlaunch.core.private_files import private_folder
+    from softlaunch.core.settings import Settings
+    from softlaunch.reports.pages import write_whole
+    from softlaunch.reports.plan_plot import render_plan
+
+    folder = Settings().reports_dir
+    private_folder(folder)
+    return write_whole(folder / f"{planned.app}-plan.html", render_plan(planned))
+
+
+def _show(planned: "ReleasePlan", page: Path) -> None:
+    from softlaunch.forecast.wording import in_a_sentence, show_users
+
+    _say(f"{planned.requests_per_hour:,.0f} requests an hour, from {planned.note}. {show_users(planned.users)}\n")
+    _show_stages(planned)
+    _show_harms(planned)
+    _show_let_through(planned)
+    for stage in planned.stages:
+        if stage.advice:
+            _say(f"\n{stage.name}: {stage.advice}.")
+    _say(f"\nIn all: {in_a_sentence(planned)}\nPlot: {page}")
+
+
+def _show_stages(planned: "ReleasePlan") -> None:
+    from softlaunch.forecast.wording import rows, stage_row
+
+    columns = ("", "passes after (4 in 5)", "candidate requests", "catches 80 %", "95 %")
+    cells: list[tuple[str, ...]] = []
+    for stage in planned.stages:
+        cells.append(stage_row(stage))
+        cells.extend((f"  {name}", *rest) for name, *rest in rows(stage))
+    print_table("A candidate that is fine, and the smallest harm that is caught", columns, cells)
+
+
+def _show_harms(planned: "ReleasePlan") -> None:
+    from softlaunch.forecast.wording import show_caught
+
+    stages = [stage for stage in planned.stages if stage.weight_percent]
+    found: dict[str, dict[str, str]] = {}
+    for stage in stages:
+        for gate in stage.gates:
+            for harm in gate.harms:
+                found.setdefault(f"{gate.name} {harm.label}", {})[stage.name] = show_caught(harm)
+    if found:
+        _say("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
+        cells = [(label, *(here.get(stage.name) for stage in stages)) for label, here in found.items()]
+        print_table("", ("", *(stage.name for stage in stages)), cells)
+
+
+def _show_let_through(planned: "ReleasePlan") -> None:
+    from softlaunch.forecast.wording import show_let_through
+
+    if planned.let_through:
+        _say("\nHarm that shows from the first stage on, over the whole release")
+        for gate in planned.let_through:
+            _say(f"  {gate.name}: {show_let_through(gate)}")
+
+
+def _say(text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,76 @@
+"""`softlaunch policy`: check a policy file, and publish the schema that editors use."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from softlaunch.catalog.app_folder import MODELS_FILE
+from softlaunch.catalog.model_files import load_models
+from softlaunch.cli.endpoints import ask_endpoints, to_json
+from softlaunch.cli.exits import Exit
+from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.policy.effective import settings
+from softlaunch.policy.load import golden_set_path, load_policy
+from softlaunch.policy.model import Policy
+from softlaunch.policy.schema import policy_schema
+
+_FILE = typer.Argument(Path("softlaunch.yaml"), help="The policy file.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `policy schema` and `policy check`."""
+    group = typer.Typer(help="Check policies, and print their JSON schema.", no_args_is_help=True)
+    group.command("schema")(schema)
+    group.command("check")(check)
+    app.add_typer(group, name="policy")
+
+
+def schema() -> None:
+    """Print the JSON schema of policy files."""
+    print_json(policy_schema())
+
+
+def check(
+    file: Path = _FILE,
+    ask: bool = typer.Option(
+        False, "--probe", help="Ask the endpoints in the models.yaml beside it whether they answer."
+    ),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check a policy and its golden set, and show every setting in force.
+
+    With --probe each model's endpoint is asked once, for a single token; exit code 1 where one doesn't answer.
+    """
+    from softlaunch.evals.suites.suite import load_suite
+
+    policy = load_policy(file)
+    golden_set = golden_set_path(policy, file)
+    cases = len(load_suite(golden_set).cases)
+    found = ask_endpoints(load_models(file.parent / MODELS_FILE)) if ask else ()
+    if as_json:
+        print_json({**_document(policy, file, golden_set, cases), **({"endpoints": to_json(found)} if ask else {})})
+    else:
+        _show(policy, file, golden_set, cases)
+        for one in found:
+            if one.problem is None:
+                console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
+    if any(one.problem for one in found):
+        raise typer.Exit(Exit.FAILED)
+
+
+def _show(policy: Policy, file: Path, golden_set: Path, cases: int) -> None:
+    rows = [(one.key, one.value, "default" if one.is_default else "") for one in settings(policy)]
+    print_table(f"Policy of {policy.app}", ("setting", "value", ""), rows)
+    console.print(
+        f"\n{file} is sound; {golden_set} has {cases} case{'' if cases == 1 else 's'}.", highlight=False, soft_wrap=True
+    )
+
+
+def _document(policy: Policy, file: Path, golden_set: Path, cases: int) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "golden_set": {"file": str(golden_set), "cases": cases},
+        "policy": policy.model_dump(mode="json"),
+        "defaults": [one.key for one in settings(policy) if one.is_default],
+    }

@@ -1,0 +1,255 @@
+"""`softlaunch prompts`: versions in Git and in the ledger, what changed between them, and what served when."""
+
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import typer
+
+from softlaunch.catalog import records
+from softlaunch.catalog.new_prompts import write_next
+from softlaunch.catalog.prompt_diff import PartDiff, diff_prompts
+from softlaunch.catalog.prompt_log import read_log
+from softlaunch.catalog.prompt_sync import Prompts, check_history, check_merge, check_staged, sync
+from softlaunch.catalog.served import Served, served_between
+from softlaunch.catalog.versions import Bump
+from softlaunch.cli.actor import who
+from softlaunch.cli.ledger import ledger as open_ledger
+from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.core.clock import utc_now
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.system_messages import SystemRule
+from softlaunch.core.variant import PromptVersion
+from softlaunch.core.word_diff import Op, Piece
+
+_REPO = typer.Argument(Path(), metavar="[REPO]", help="A checkout or bare repository.", show_default="this folder")
+_FOLDER = typer.Option("prompts", "--folder", metavar="DIR", help="The folder of prompts, below REPO.")
+_AT = typer.Option("HEAD", "--at", metavar="REV", help="The branch, tag or commit to read.")
+_SINCE = typer.Option(None, "--since", metavar="REV", help="Check only what came after this commit.")
+_VERSION = typer.Argument(metavar="NAME@VERSION", help="A prompt version.")
+_STYLES = {Op.SAME: "", Op.REMOVED: "red strike", Op.ADDED: "green"}
+_MARKS = {Op.SAME: ("", ""), Op.REMOVED: ("[-", "-]"), Op.ADDED: ("{+", "+}")}
+
+
+class PromptCommandError(SoftlaunchError):
+    """An argument that a command about prompts can't use."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `prompts`."""
+    prompts = typer.Typer(help="Prompt versions, in Git and in the ledger.", no_args_is_help=True)
+    prompts.command("list")(list_prompts)
+    prompts.command("show")(show_prompt)
+    prompts.command("diff")(diff)
+    prompts.command("log")(log)
+    prompts.command("at")(at)
+    prompts.command("new")(new)
+    prompts.command("check")(check)
+    prompts.command("sync")(sync_prompts)
+    app.add_typer(prompts, name="prompts")
+
+
+def list_prompts(as_json: bool = JSON_OPTION) -> None:
+    """List recorded prompt versions."""
+    with open_ledger() as database, database.read() as session:
+        rows = [
+            {
+                "prompt": f"{row.name}@{row.version}",
+                "author": row.content["author"],
+                "created": row.content["created"],
+                "purpose": row.content["purpose"],
+                "recorded": f"{row.recorded_at:%Y-%m-%d %H:%M}",
+            }
+            for row in records.list_prompts(session)
+        ]
+    _print_rows(rows, "Prompts: none yet; run 'softlaunch init' and 'softlaunch apply'", as_json=as_json)
+
+
+def show_prompt(reference: str = _VERSION, as_json: bool = JSON_OPTION) -> None:
+    """Show one prompt version with its messages."""
+    prompt = _read(reference)
+    if as_json:
+        print_json({**prompt.model_dump(mode="json"), "digest": prompt.digest})
+        return
+    _say(f"{prompt.label} by {prompt.author or 'unknown'}: {prompt.purpose or 'no purpose given'}")
+    for name in sorted(prompt.variables):
+        default = f"default {prompt.defaults[name]!r}" if name in prompt.defaults else "needed in every request"
+        _say(f"variable {name}: {default}")
+    if prompt.system is not SystemRule.MERGE:
+        _say(f"system: {prompt.system}")
+    for message in prompt.messages:
+        _say(f"\n## {message.role}\n{message.content}")
+
+
+def diff(
+    before: str = typer.Argument(metavar="A", help="A prompt version, NAME@VERSION."),
+    after: str = typer.Argument(metavar="B", help="Another one; the version alone means the same prompt."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show what changed between two prompt versions, word by word."""
+    old = _read(before)
+    new_one = _read(after if "@" in after else f"{old.name}@{after}")
+    parts = diff_prompts(old, new_one)
+    if as_json:
+        print_json({"from": old.label, "to": new_one.label, "parts": [asdict(part) for part in parts]})
+        return
+    _say(f"{old.label} -> {new_one.label}" + ("" if parts else ": the same text and metadata"))
+    for part in parts:
+        _show_part(part)
+
+
+def log(
+    name: str = typer.Argument(metavar="NAME", help="The prompt's name."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Tell a prompt's life, newest first: what was recorded, and when it went into production and out of it."""
+    with open_ledger() as database, database.read() as session:
+        rows = [asdict(event) for event in read_log(session, name)]
+    _print_rows(rows, "", as_json=as_json)
+
+
+def at(
+    moment: str = typer.Argument(metavar="WHEN", help="A day, 2026-09-01, or a moment, 2026-09-01T14:30 (UTC)."),
+    app: str | None = typer.Option(None, "--app", metavar="NAME", help="Only this app."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Tell what served then: production, and the candidates of canaries."""
+    begin, end = _span(moment)
+    with open_ledger() as database, database.read() as session:
+        if app is not None:
+            records.check_app(session, app)
+        served = served_between(session, begin, end, app)
+    _print_rows([_served(one) for one in served], f"nothing served on {moment}", as_json=as_json)
+
+
+def new(
+    name: str = typer.Argument(metavar="NAME", help="The prompt's name."),
+    major: bool = typer.Option(False, "--major", help="Bump the first number."),
+    minor: bool = typer.Option(False, "--minor", help="Bump the second number; so it is without --major or --patch."),
+    patch: bool = typer.Option(False, "--patch", help="Bump the third number."),
+    folder: Path = typer.Option(Path("prompts"), "--folder", metavar="DIR", help="The folder of prompts."),
+    edit: bool = typer.Option(True, "--edit/--no-edit", help="Open the file in $VISUAL or $EDITOR."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Begin a prompt's next version: a copy of the newest file, to edit."""
+    bumps: dict[Bump, bool] = {"major": major, "minor": minor, "patch": patch}
+    chosen = [bump for bump, wanted in bumps.items() if wanted]
+    if len(chosen) > 1:
+        raise PromptCommandError(f"bump one number, not {' and '.join(chosen)}")
+    path = write_next(folder, name, chosen[0] if chosen else "minor", who().name, utc_now().date())
+    if as_json:
+        print_json({"file": str(path)})
+        return
+    _say(f"Made {path}; say its purpose, and commit it.")
+    if edit and console.is_terminal:
+        click.edit(filename=str(path))
+
+
+def check(
+    repo: Path = _REPO,
+    folder: str = _FOLDER,
+    revision: str = _AT,
+    since: str | None = _SINCE,
+    base: str | None = typer.Option(
+        None, "--base", metavar="REV", help="Check only what merging --at into this branch would bring (for CI)."
+    ),
+    staged: bool = typer.Option(False, "--staged", help="Check only what the next commit would bring (pre-commit)."),
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check prompts in Git: their versions, their metadata, and that none that is published was changed.
+
+    Needs no ledger. Without --base and --staged the whole history is checked, as a sync does.
+    """
+    prompts = Prompts.at(repo, folder, revision)
+    if staged:
+        count = check_staged(prompts)
+    elif base is not None:
+        count = check_merge(prompts, base)
+    else:
+        count = len(check_history(prompts, prompts.repository.resolve(revision), since))
+    what = "changed files" if staged or base is not None else "versions"
+    if as_json:
+        print_json({"sound": True, "files": count})
+    else:
+        _say(f"{prompts.folder} is sound: {count} {what}")
+
+
+def sync_prompts(
+    repo: Path = _REPO,
+    folder: str = _FOLDER,
+    revision: str = _AT,
+    since: str | None = _SINCE,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check prompts in Git and record them in the ledger; doing it again changes nothing.
+
+    Only what came after the last sync is checked.
+    """
+    prompts = Prompts.at(repo, folder, revision)
+    with open_ledger() as database:
+        synced = sync(database, prompts, since, str(who()), utc_now())
+    if as_json:
+        print_json(asdict(synced))
+        return
+    new_ones = ", ".join(synced.recorded) or "nothing new"
+    _say(f"{synced.versions} versions at commit {synced.commit[:10]}; recorded: {new_ones}")
+
+
+def _read(reference: str) -> PromptVersion:
+    with open_ledger() as database, database.read() as session:
+        return records.get_prompt(session, reference)
+
+
+def _span(text: str) -> tuple[datetime, datetime]:
+    """The day that is meant, or the moment."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise PromptCommandError(
+            f"{text!r} is neither a day such as 2026-09-01 nor a moment, 2026-09-01T14:30"
+        ) from error
+    begin = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    is_day = re.fullmatch(r"[\d-]+", text) is not None
+    return begin, begin + (timedelta(days=1) if is_day else timedelta(microseconds=1))
+
+
+def _served(one: Served) -> dict[str, Any]:
+    return {
+        "app": one.app,
+        "share": f"{one.share_percent:g} %",
+        "prompt": one.prompt,
+        "model": one.model,
+        "variant": one.variant_digest[:12],
+        "from": f"{one.since:%Y-%m-%d %H:%M:%S}",
+        "until": None if one.until is None else f"{one.until:%Y-%m-%d %H:%M:%S}",
+        "by": one.release_id or one.who,
+    }
+
+
+def _show_part(part: PartDiff) -> None:
+    _say(f"\n## {part.part}")
+    for piece in part.pieces:
+        console.print(_marked(piece), style=_STYLES[piece.op], end="", highlight=False, markup=False, soft_wrap=True)
+    _say("")
+
+
+def _marked(piece: Piece) -> str:
+    """A piece as colours show it; with marks around it where there are none."""
+    before, after = _MARKS[piece.op]
+    return piece.text if console.is_terminal and not console.no_color else f"{before}{piece.text}{after}"
+
+
+def _print_rows(rows: list[dict[str, Any]], nothing: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_table("", tuple(rows[0]), [list(row.values()) for row in rows])
+    else:
+        _say(nothing)
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,203 @@
+"""Commands that release and watch."""
+
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from softlaunch.cli.actor import who
+from softlaunch.cli.decisions import show_ended
+from softlaunch.cli.exits import Exit
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.live import render, watch_until_over
+from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.core.clock import utc_now
+from softlaunch.core.variant import Sampling
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.releases import find_latest, list_releases
+from softlaunch.policy.release import Release, State
+from softlaunch.releases.ending import abort
+from softlaunch.releases.views import ReleaseView, read_view, to_json
+from softlaunch.store.tables import ReleaseRow
+
+App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group `release`."""
+    group = typer.Typer(help="Release a candidate, and watch it.", no_args_is_help=True)
+    group.command("start")(start)
+    group.command("status")(status)
+    group.command("list")(list_all)
+    group.command("watch")(watch)
+    group.command("resume")(resume)
+    group.command("abort")(stop)
+    app.add_typer(group, name="release")
+
+
+def start(
+    app: App,
+    variant: Annotated[str | None, typer.Option(help="A recorded variant: name, alias or digest.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="A prompt version, such as support@1.1.0.")] = None,
+    model: Annotated[str | None, typer.Option(help="A recorded model version.")] = None,
+    temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Sampling temperature.")] = None,
+    top_p: Annotated[float | None, typer.Option(min=0.001, max=1, help="Nucleus sampling.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Another policy file, for this release only.")] = None,
+    allow_same: Annotated[bool, typer.Option(help="Release what serves already, as a rehearsal.")] = False,
+    emergency: Annotated[bool, typer.Option(help="Stable doesn't answer: compare with nothing, and go fast.")] = False,
+    even_though_stable_answers: Annotated[
+        bool, typer.Option(help="With --emergency and a --reason: what stable answers is the emergency.")
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why there is an emergency; kept in the ledger.")] = "",
+    without_prefect: Annotated[bool, typer.Option(help="Drive the release in this process, without Prefect.")] = False,
+    json: bool = JSON_OPTION,
+) -> None:
+    """Release a candidate.
+
+    It is stable with another prompt, model or sampling, or a recorded variant.
+
+    Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
+    runs in this process. Starting what is released already goes on with it, unless somebody drives it.
+
+    --emergency is the way out when stable's provider is gone: the candidate must answer some probes, takes over in
+    two short steps, and is judged by its own answers alone. It is refused while stable answers.
+    """
+    from softlaunch.cli.starting import start_release
+    from softlaunch.releases.opening import Changes, ReleaseRequest
+
+    if not json:
+        _tell_beforehand(app, policy, emergency=emergency)
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    request = ReleaseRequest(
+        app=app,
+        changes=Changes(variant=variant, prompt=prompt, model=model, sampling=sampling),
+        policy_file=None if policy is None else str(policy.resolve()),
+        allow_same=allow_same,
+        emergency=emergency,
+        even_though_stable_answers=even_though_stable_answers,
+        reason=reason,
+        actor=who().name,
+        origin=who().origin,
+    )
+    release_id = start_release(request, without_prefect=without_prefect, quiet=json)
+    finish(app, release_id, json)
+
+
+def _tell_beforehand(app: str, policy: Path | None, *, emergency: bool) -> None:
+    """What a release will take, and who must approve it; an emergency isn't foreseen, only who is asked."""
+    from softlaunch.cli.starting import say_who_approves
+
+    if not emergency:
+        from softlaunch.cli.plan import tell_plan
+
+        tell_plan(app, policy)
+    say_who_approves(app, policy, emergency=emergency)
+
+
+def status(app: App, json: bool = JSON_OPTION) -> None:
+    """Show an app's newest release.
+
+    Its stages, their verdicts, open questions, and who met the candidate.
+    """
+    _show(_view(app), json)
+
+
+def list_all(
+    app: Annotated[str | None, typer.Argument(help="Only this app.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 20,
+    json: bool = JSON_OPTION,
+) -> None:
+    """List releases, newest first."""
+    with ledger() as database, database.read() as session:
+        releases = list_releases(session, app, limit)
+    if json:
+        print_json(
+            [
+                {
+                    "id": one.id,
+                    "app": one.app,
+                    "state": one.state,
+                    "outcome": one.outcome,
+                    "reason": one.reason,
+                    "candidate": one.candidate.label,
+                    "opened_at": one.opened_at,
+                    "ended_at": one.ended_at,
+                }
+                for one in releases
+            ]
+        )
+        return
+    print_table("Releases", ("release", "state", "candidate", "opened (UTC)", "why"), [_row(one) for one in releases])
+
+
+def _row(one: Release) -> tuple[str, ...]:
+    why = textwrap.shorten(one.reason, 60, placeholder=" …")
+    return one.id, one.state, one.candidate.label, f"{one.opened_at:%Y-%m-%d %H:%M}", why
+
+
+def watch(app: App, json: bool = JSON_OPTION) -> None:
+    """Follow a release until it is over.
+
+    The exit code is the release's.
+    """
+    view = _view(app)
+    if not json:
+        watch_until_over(app, view.release.id)
+    _finish(_view(app, view.release.id), json)
+
+
+def resume(app: App, json: bool = JSON_OPTION) -> None:
+    """Go on with a release that nobody drives.
+
+    Drives it in this process, from where its ledger says that it stands.
+    """
+    from softlaunch.cli.starting import resume_release
+
+    view = _view(app)
+    resume_release(view.release, quiet=json)
+    _finish(_view(app, view.release.id), json)
+
+
+def stop(app: App, reason: Reason = "aborted by hand", json: bool = JSON_OPTION) -> None:
+    """End a live release; stable serves alone."""
+    with ledger() as database:
+        with database.begin() as session:
+            ended = abort(session, app, who(), reason, utc_now())
+        show_ended(database, app, ended, json)
+
+
+def _view(app: str, release_id: str | None = None) -> ReleaseView:
+    with ledger() as database, database.read() as session:
+        row = find_latest(session, app) if release_id is None else session.get_one(ReleaseRow, release_id)
+        return read_view(session, row, utc_now())
+
+
+def _show(view: ReleaseView, json: bool) -> None:
+    if json:
+        print_json(to_json(view))
+    else:
+        console.print(render(view))
+
+
+def finish(app: str, release_id: str, json: bool) -> None:
+    """Show how a release ended, and exit with the code that tells it."""
+    _finish(_view(app, release_id), json)
+
+
+def _finish(view: ReleaseView, json: bool) -> None:
+    _show(view, json)
+    raise typer.Exit(exit_code(view))
+
+
+def exit_code(view: ReleaseView) -> Exit:
+    """The exit code that tells how a release stands; too little evidence has one of its own."""
+    if view.release.state.live or view.release.outcome in {Outcome.INCONCLUSIVE, Outcome.REVIEW, Outcome.ERROR}:
+        return Exit.INCONCLUSIVE
+    return {
+        State.PROMOTED: Exit.OK,
+        State.REJECTED: Exit.REJECTED,
+        State.ROLLED_BACK: Exit.ROLLED_BACK,
+    }.get(view.release.state, Exit.ABORTED)

@@ -1,0 +1,184 @@
+"""Starting a release: through Prefect's API where one is configured, in this process otherwise."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from uuid import UUID
+
+import httpx
+
+from softlaunch.approvals.rules import who_else_in_an_emergency, who_else_is_needed
+from softlaunch.catalog.records import check_app
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.live import showing
+from softlaunch.cli.output import errors
+from softlaunch.cli.prefect_api import prefect_configured, prefect_faults
+from softlaunch.core.clock import utc_now
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.settings import Settings
+from softlaunch.ledger.releases import find_opened_from, read_release
+from softlaunch.policy.load import load_policy
+from softlaunch.policy.model import Policy
+from softlaunch.policy.release import Release
+from softlaunch.releases.controller import Controller
+from softlaunch.releases.opening import ReleaseRequest, check_request, find_to_continue, open_release
+from softlaunch.store.database import Database
+from softlaunch.wiring import build_driver
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import FlowRun
+
+DEPLOYMENT = "release/release"
+RESUMING = "resume-release/resume-release"
+_HINT_SECONDS = 30.0
+_EMERGENCY_POLL_SECONDS = 0.5
+OWN_SERVER = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # on a busy machine it takes half a minute
+    "PREFECT_LOGGING_LEVEL": "ERROR",
+}
+"""Settings of Prefect that it reads when it is first imported; the ledger and the screen tell the story."""
+
+
+class NotStartedError(SoftlaunchError):
+    """Prefect took the request but no release came of it."""
+
+
+def say_who_approves(app: str, policy_file: Path | None, *, emergency: bool) -> None:
+    """Say before a release begins that its starter's yes won't count, where nobody else is named who would know."""
+    try:
+        with ledger() as database, database.read() as session:
+            recorded = check_app(session, app).policy
+        needed = (who_else_in_an_emergency if emergency else who_else_is_needed)(
+            Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
+        )
+    except SoftlaunchError:
+        return  # the release itself says what is wrong in a moment
+    if needed is not None:
+        errors.print(needed, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool) -> str:
+    """Start a release and follow it until it is over; returns its id."""
+    if without_prefect:
+        return _drive_here(request, quiet=quiet)
+    for name, value in OWN_SERVER.items():
+        os.environ.setdefault(name, value)
+    if prefect_configured():
+        return _run_deployment(request, quiet=quiet)
+    return _run_flow_here(request, quiet=quiet)
+
+
+def launch_release(request: ReleaseRequest) -> None:
+    """Start a release that nobody here follows: a worker drives it where Prefect is configured, else this thread."""
+    if not prefect_configured():
+        _drive_here(request, quiet=True)
+        return
+    with ledger() as database:
+        check_request(database, request, utc_now())
+    order_run(DEPLOYMENT, {"request": request.model_dump(mode="json")})
+
+
+def resume_release(release: Release, *, quiet: bool) -> None:
+    """Drive a live release on in this process; raises FencedError while somebody else drives it."""
+    with ledger() as database, _shown(database, release.app, release.id, quiet=quiet):
+        Controller(build_driver(database, "command line"), Settings().poll_seconds, warn=_warn).run(release.id)
+
+
+def _drive_here(request: ReleaseRequest, *, quiet: bool) -> str:
+    with ledger() as database:
+        release_id = open_release(database, request, utc_now())
+        with _shown(database, request.app, release_id, quiet=quiet):
+            driver = build_driver(database, "command line")
+            poll_seconds = Settings().poll_seconds
+            if request.emergency:
+                poll_seconds = min(poll_seconds, _EMERGENCY_POLL_SECONDS)
+            Controller(driver, poll_seconds, warn=_warn).run(release_id)
+        return release_id
+
+
+def _warn(text: str) -> None:
+    errors.print(text, style="yellow", markup=False)
+
+
+@contextmanager
+def _shown(database: Database, app: str, release_id: str | None, *, quiet: bool) -> Iterator[None]:
+    """Show the release while the block drives it; `quiet` shows nothing."""
+    if quiet:
+        yield
+        return
+    with showing(database, app, release_id) as screen, screen.following():
+        yield
+
+
+def _run_flow_here(request: ReleaseRequest, *, quiet: bool) -> str:
+    """Run the flow in this process, on the server that Prefect starts for the occasion; bad input needs none."""
+    with ledger() as database:
+        check_request(database, request, utc_now())
+    errors.print("No Prefect API is configured; starting one for this release (this takes some seconds).", style="dim")
+    from softlaunch.flows.release import release
+
+    with ledger() as database, _shown(database, request.app, None, quiet=quiet):
+        return release(request).release_id
+
+
+def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
+    """Have a worker run the deployment, and follow the release in the ledger."""
+    named = request.model_copy(update={"origin": f"{request.origin}, request {uuid.uuid4().hex[:8]}"})
+    with ledger() as database:
+        release_id = find_to_continue(database, named, utc_now())
+        if release_id is None:
+            run = order_run(DEPLOYMENT, {"request": named.model_dump(mode="json")})
+            errors.print("Prefect took the release; waiting for a worker to begin.", style="dim")
+            release_id = await_opening(database, named.app, named.origin, run.id)
+        else:
+            order_run(RESUMING, {"release_id": release_id})
+            errors.print(f"Prefect goes on with {release_id}; waiting for a worker to begin.", style="dim")
+        with _shown(database, request.app, release_id, quiet=quiet):
+            while _live(database, release_id):
+                time.sleep(0.5)
+        return release_id
+
+
+def order_run(deployment: str, parameters: Mapping[str, object]) -> "FlowRun":
+    """Have Prefect run a deployment; raises NotStartedError when there is none."""
+    from prefect.deployments import run_deployment
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        with prefect_faults("do it in this process: --without-prefect"):
+            return cast("FlowRun", run_deployment(deployment, parameters=dict(parameters), timeout=0))
+    except ObjectNotFound as error:
+        raise NotStartedError(
+            f"Prefect has no deployment {deployment}; run 'softlaunch deploy', or start with --without-prefect"
+        ) from error
+
+
+def await_opening(database: Database, app: str, origin: str, run_id: UUID) -> str:
+    """The release or test that a flow run opened; raises NotStartedError, with its words, when it ends without."""
+    from prefect.client.orchestration import get_client
+
+    begun, hinted = time.monotonic(), False
+    with get_client(sync_client=True) as client:
+        while True:
+            with database.read() as session:
+                found = find_opened_from(session, app, origin)
+            if found is not None:
+                return found
+            with suppress(httpx.TransportError):  # the worker may have the run already, so waiting goes on
+                state = client.read_flow_run(run_id).state
+                if state is not None and state.is_final():
+                    raise NotStartedError(f"Prefect's run {run_id} ended before a release was opened: {state.message}")
+            if not hinted and time.monotonic() - begun > _HINT_SECONDS:
+                errors.print("No worker has begun it yet; start one: prefect worker start --pool softlaunch")
+                hinted = True
+            time.sleep(0.5)
+
+
+def _live(database: Database, release_id: str) -> bool:
+    with database.read() as session:
+        return read_release(session, release_id).state.live

@@ -1,0 +1,1 @@
+"""What everything else builds on: variants, verdicts, documents, prices, times and texts."""

@@ -1,0 +1,116 @@
+"""How a model's endpoint is asked, by gateway and evals alike: its URL, its own headers, the proxy on the way."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies_environment, proxy_bypass
+
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.model_headers import FromEnvironment, is_header_value
+from softlaunch.core.variant import ModelVersion
+
+_COMPLETIONS = "/chat/completions"
+
+
+class EndpointError(SoftlaunchError):
+    """A model's endpoint can't be asked with what is known of it."""
+
+
+class MissingKeyError(EndpointError):
+    """A provider's key isn't in the environment, or is none that a header can carry; `variable` should hold it."""
+
+    def __init__(self, message: str, variable: str) -> None:
+        super().__init__(message)
+        self.variable = variable
+
+
+def completions_url(endpoint: str) -> str:
+    """Where chat completions of an endpoint are asked: its path with `/chat/completions`, its query as it is.
+
+    An endpoint that names that path already, as Azure's portal shows it, stays. Raises ValueError for what is no URL.
+    """
+    return api_url(endpoint, _COMPLETIONS)
+
+
+def api_url(endpoint: str, path: str) -> str:
+    """An endpoint's URL for a path of its API such as `/embeddings`. Raises ValueError for what is no URL."""
+    parts = urlsplit(endpoint.strip())
+    if not parts.hostname or parts.port == 0:
+        raise ValueError("an endpoint needs a host, and a port from 1 to 65535 if any")
+    base = parts.path.rstrip("/").removesuffix(_COMPLETIONS)
+    return urlunsplit((parts.scheme, parts.netloc, base + path, parts.query, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where chat completions of an endpoint are asked, and the proxy on the way, None where there is none."""
+
+    url: str
+    proxy: str | None
+
+
+def way_to(model: ModelVersion) -> Way:
+    """The way to a model's chat completions. Raises EndpointError, which names the model and not its endpoint."""
+    try:
+        return _way(model.endpoint)
+    except ValueError:
+        text = f"the endpoint of model {model.name} is no URL such as https://api.example.com/v1; mend models.yaml"
+        raise EndpointError(text) from None
+
+
+@lru_cache(maxsize=1024)
+def _way(endpoint: str) -> Way:
+    url = completions_url(endpoint)
+    return Way(url, proxy_for(url))
+
+
+def model_headers(model: ModelVersion, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a model's requests carry: its key as `Authorization: Bearer`, and its own headers.
+
+    Raises MissingKeyError.
+    """
+    headers = {name: _value(model, value, environment) for name, value in model.headers.items()}
+    if model.api_key_env is not None:
+        headers["Authorization"] = f"Bearer {_value(model, FromEnvironment(env=model.api_key_env), environment)}"
+    return headers
+
+
+def _value(model: ModelVersion, value: str | FromEnvironment, environment: Mapping[str, str]) -> str:
+    if isinstance(value, str):
+        return value
+    found = environment.get(value.env, "").strip()  # files and secret stores like to add a line break
+    if not found:
+        text = f"no key for model {model.name}: set the variable {value.env} in the environment"
+        raise MissingKeyError(text, value.env)
+    if not is_header_value(found):
+        text = f"the variable {value.env} of model {model.name} holds characters that no header may carry; set it again"
+        raise MissingKeyError(text, value.env)
+    return found
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy for a URL by HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY of this process's environment.
+
+    Never one for this machine's own addresses. Raises EndpointError for a proxy that doesn't speak HTTP.
+    """
+    parts, proxies = urlsplit(url), getproxies_environment()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    host = parts.hostname or ""
+    if not proxy or _is_this_machine(host) or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    if not proxy.startswith(("http://", "https://")):
+        scheme = proxy.partition("://")[0]
+        raise EndpointError(f"the proxy for {host} is of the kind {scheme}; name an HTTP proxy, or {host} in NO_PROXY")
+    return proxy
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

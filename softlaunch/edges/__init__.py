@@ -1,1 +1,0 @@
-"""The outside worlds that softlaunch talks to: one folder each, an interface and its implementations."""

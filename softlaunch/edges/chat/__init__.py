@@ -1,1 +1,0 @@
-"""Where people are told."""

@@ -1,0 +1,138 @@
+"""One request of an eval to a model's endpoint: its reply, or why there is none."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import aiohttp
+import orjson
+
+from softlaunch.core.endpoint import Way, model_headers, way_to
+from softlaunch.core.usage import Usage, read_usage
+from softlaunch.core.variant import ModelVersion
+from softlaunch.evals.calls.tool_calls import tool_calls_of, write_tool_calls
+
+_OK = 200
+_TOO_MANY_REQUESTS = 429
+_SERVER_ERROR = 500
+_CHUNK_BYTES = 1 << 18
+_MOST_BYTES = 64 << 20  # three times the longest text that is scored
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as the endpoint gave it."""
+
+    text: str
+    usage: Usage
+    latency_ms: float
+    headers: Mapping[str, str]
+    resolved_model: str | None = None
+    fingerprint: str | None = None
+
+
+class AttemptError(Exception):
+    """An attempt that brought no answer: a short code, and whether another attempt may help.
+
+    `limited` means that the endpoint takes no more requests for now, whoever asks.
+    """
+
+    def __init__(self, code: str, *, again: bool = False, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.again = again
+        self.headers: Mapping[str, str] = headers or {}
+
+    @property
+    def limited(self) -> bool:
+        """Whether the rate limit was the reason."""
+        return self.code == f"http_{_TOO_MANY_REQUESTS}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a model's requests go and what they carry, worked out once."""
+
+    way: Way
+    headers: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, model: ModelVersion) -> "Target":
+        """The endpoint of a model. Raises EndpointError, MissingKeyError among it."""
+        headers = {"Content-Type": "application/json", **model_headers(model, os.environ)}
+        return cls(way_to(model), headers)
+
+
+def open_session(concurrency: int, timeout_seconds: float) -> aiohttp.ClientSession:
+    """A client for so many requests at once, each with so much time."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=concurrency, ttl_dns_cache=60),
+        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
+        cookie_jar=aiohttp.DummyCookieJar(),
+    )
+
+
+async def attempt(session: aiohttp.ClientSession, target: Target, body: bytes) -> Reply:
+    """One request. Raises AttemptError."""
+    started = perf_counter()
+    try:
+        async with session.post(
+            target.way.url, data=body, headers=target.headers, allow_redirects=False, proxy=target.way.proxy
+        ) as response:
+            content = await _content(response)
+    except TimeoutError as error:
+        raise AttemptError("timeout") from error
+    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:
+        raise AttemptError("bad_endpoint") from error
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
+        raise AttemptError("connect", again=True) from error
+    except aiohttp.ClientError as error:  # what isn't HTTP at all
+        raise AttemptError("bad_answer") from error
+    latency_ms = (perf_counter() - started) * 1000
+    if response.status != _OK:
+        again = response.status == _TOO_MANY_REQUESTS or response.status >= _SERVER_ERROR
+        raise AttemptError(f"http_{response.status}", again=again, headers=response.headers)
+    return _read(content, latency_ms, response.headers)
+
+
+async def _content(response: aiohttp.ClientResponse) -> bytes:
+    """The body. Raises AttemptError where it is longer than any answer."""
+    parts, size = [], 0
+    async for part in response.content.iter_chunked(_CHUNK_BYTES):
+        size += len(part)
+        if size > _MOST_BYTES:
+            raise AttemptError("answer_too_large")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Reply:
+    """A chat completion's first choice; an answer that only calls tools has these as its text."""
+    try:
+        completion = orjson.loads(content)
+        message = completion["choices"][0]["message"]
+        text = message.get("content")
+        usage = read_usage(completion) or Usage()
+        named = completion.get("model"), completion.get("system_fingerprint")
+        if isinstance(text, list):
+            text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise AttemptError("bad_answer") from error
+    if not isinstance(text, str | None):
+        raise AttemptError("bad_answer")
+    calls = () if text else tool_calls_of(message)
+    text = write_tool_calls(calls) if calls else text
+    names = _name(named[0]), _name(named[1])
+    return Reply(_without_nul(text or ""), usage, latency_ms, headers, *names)
+
+
+def _name(value: Any) -> str | None:
+    """What an answer says of who gave it; kept short, because it comes from outside."""
+    return _without_nul(value[:200]) if isinstance(value, str) and value else None
+
+
+def _without_nul(text: str) -> str:
+    """The text with a mark in the place of NUL, which PostgreSQL can't keep."""
+    return text.replace("\x00", "\ufffd")

@@ -1,0 +1,1 @@
+"""Comparing two arms of an eval on the same cases: paired statistics and verdicts."""

@@ -1,0 +1,182 @@
+"""Judging the answers of an eval: the candidate against stable on the same cases, within a tolerance.
+
+A pass and a fail are both claims, held to the same standard. Pass: harm is shown to be at most the tolerance (its
+upper bound is). Fail: harm is shown to be beyond the tolerance (its lower bound is). A loss of one point that may be
+noise is neither, and a loss that is real but may be within the tolerance is neither: both are inconclusive, which
+asks for more repeats and never passes. Failing on "not zero, and looks larger than the tolerance" would catch harm
+somewhat earlier, but would reject half of the candidates whose loss is exactly the tolerated one.
+
+Several metrics: a release needs all of them to pass, so passing needs no correction (an intersection-union test);
+any of them can fail it, so the p-values for failing are adjusted by Holm's method. Where one score is shown to fall and
+another to rise, the metrics contradict each other, and that is for a person to look at instead of a rejection.
+
+Calls without a score are a third state. Their share is a gate of its own, once for the calls and once for each metric
+that lacks more than the calls do; cases that lack a score in an arm are left out of the pairs and counted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
+from softlaunch.evals.statistics.amounts import estimate_amounts
+from softlaunch.evals.statistics.metric_verdicts import contradicted, finding_of, judge_metric, no_pairs, outcome_of
+from softlaunch.evals.statistics.multiplicity import holm
+from softlaunch.evals.statistics.paired import Floats, PairedEstimate, estimate
+from softlaunch.evals.statistics.report import EvalReport, MetricComparison, MetricPlan, concluded
+from softlaunch.evals.statistics.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, mean_value, value_of
+from softlaunch.evals.statistics.unscored import judge_unscored, judge_unscored_metric
+from softlaunch.metrics import ACCURACY
+from softlaunch.policy.model import EvalPolicy
+
+DEFAULT_METRICS = (MetricPlan(ACCURACY),)
+
+
+def compare(
+    cases: Sequence[ComparedCase],
+    answers: Sequence[EvalAnswer],
+    policy: EvalPolicy,
+    *,
+    level: float | None = None,
+    metrics: Sequence[MetricPlan] = DEFAULT_METRICS,
+) -> EvalReport:
+    """Judge answers of both arms on the same cases; answers to other cases are ignored.
+
+    `level` is the error rate of each claim; left out, it is one minus the policy's confidence. Who looks more than
+    once passes a smaller one. Raises nothing for missing answers: they become an error verdict.
+    """
+    level = 1 - policy.confidence if level is None else level
+    known = {case.id for case in cases}
+    answers = [answer for answer in answers if answer.key.case_id in known]
+    grouped = by_case(answers)
+    compared = _compare_metrics(cases, grouped, policy.tolerance, level, metrics)
+    verdicts = _verdicts(cases, grouped, policy, level, metrics, compared)
+    rows = tuple(case_row(case, grouped, metrics[0].metric) for case in cases)
+    paired_cases = sum(row.change is not None for row in rows)
+    outcome, reason = concluded(verdicts)
+    return EvalReport(
+        outcome=outcome,
+        reason=reason,
+        verdicts=verdicts,
+        metrics=tuple(compared.values()),
+        cases=rows,
+        stable=arm_totals(answers, EvalArm.STABLE),
+        candidate=arm_totals(answers, EvalArm.CANDIDATE),
+        paired_cases=paired_cases,
+        left_out_cases=len(rows) - paired_cases,
+        repeats=1 + max((answer.key.repeat for answer in answers), default=-1),
+        confidence=policy.confidence,
+        unjudged={
+            plan.metric: sum(value_of(answer, plan.metric) is None for answer in answers)
+            for plan in metrics
+            if plan.metric not in compared
+        },
+    )
+
+
+def _verdicts(
+    cases: Sequence[ComparedCase],
+    grouped: ByCase,
+    policy: EvalPolicy,
+    level: float,
+    metrics: Sequence[MetricPlan],
+    compared: Mapping[str, MetricComparison],
+) -> tuple[Verdict, ...]:
+    every = [answer for own in grouped.values() for answer in own]
+    totals = (arm_totals(every, EvalArm.STABLE), arm_totals(every, EvalArm.CANDIDATE))
+    judged = [
+        judge_metric(compared[plan.metric], policy.confidence, totals)
+        if plan.metric in compared
+        else no_pairs(plan.metric, totals, _counts_of(every, plan.metric))
+        for plan in metrics
+    ]
+    lacking = [(plan, judge_unscored_metric(grouped, plan.metric, policy)) for plan in metrics]
+    counted = [plan.metric for plan in metrics if plan.role is not Role.MUTED and not plan.withheld]
+    weighed = {name: one for name, one in compared.items() if name in counted}
+    p_better = holm({name: one.estimate.p_better for name, one in weighed.items()})
+    settled = zip(metrics, contradicted(judged, weighed, p_better, level), strict=True)
+    return (
+        *(_as_planned(plan, verdict) for plan, verdict in settled),
+        judge_unscored(cases, grouped, policy),
+        *(replace(verdict, role=plan.role) for plan, verdict in lacking if verdict is not None),
+    )
+
+
+def _counts_of(answers: Sequence[EvalAnswer], metric: str) -> tuple[int, int]:
+    """How many calls of stable and of the candidate have a value of a metric."""
+    found = [answer.key.arm for answer in answers if value_of(answer, metric) is not None]
+    return found.count(EvalArm.STABLE), found.count(EvalArm.CANDIDATE)
+
+
+def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:
+    """The verdict in its role; what may decide nothing is an error, whatever was measured."""
+    if not plan.withheld:
+        return replace(verdict, role=plan.role)
+    return replace(verdict, role=plan.role, outcome=Outcome.ERROR, reason=f"{plan.withheld} ({verdict.reason})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Paired:
+    """A metric's case means in both arms, on the cases that have both, and the cases' weights."""
+
+    plan: MetricPlan
+    margin: Margin
+    stable: Floats
+    candidate: Floats
+    weights: Floats
+
+    @property
+    def relative(self) -> bool:
+        """Whether harm is a share of stable's mean."""
+        return self.margin.kind is MarginKind.RELATIVE
+
+    def estimated(self, level: float) -> PairedEstimate | None:
+        """The harm; None where amounts of zero leave nothing to be a share of."""
+        if not self.relative:
+            return estimate(self.stable, self.candidate, self.weights, margin=self.margin.value, level=level)
+        return estimate_amounts(
+            self.stable,
+            self.candidate,
+            self.weights,
+            margin=self.margin.value,
+            level=level,
+            higher_is_better=self.plan.higher_is_better,
+        )
+
+
+def _pair(cases: Sequence[ComparedCase], grouped: ByCase, plan: MetricPlan, tolerance: Margin) -> _Paired | None:
+    """The metric on the cases that both arms have a value for; None where there are none."""
+    pairs = [
+        (stable, candidate, case.weight)
+        for case in cases
+        if (stable := mean_value(grouped.get((case.id, EvalArm.STABLE), ()), plan.metric)) is not None
+        and (candidate := mean_value(grouped.get((case.id, EvalArm.CANDIDATE), ()), plan.metric)) is not None
+    ]
+    return _Paired(plan, plan.margin or tolerance, *np.array(pairs, dtype=np.float64).T) if pairs else None
+
+
+def _compare_metrics(
+    cases: Sequence[ComparedCase], grouped: ByCase, tolerance: Margin, level: float, metrics: Sequence[MetricPlan]
+) -> dict[str, MetricComparison]:
+    """The metrics that have something to compare; the outcome of each takes into account how many there are."""
+    paired = [_pair(cases, grouped, plan, tolerance) for plan in metrics]
+    found = [(one, estimated) for one in paired if one is not None and (estimated := one.estimated(level)) is not None]
+    p_beyond = holm({one.plan.metric: estimated.p_beyond for one, estimated in found})
+    return {
+        one.plan.metric: MetricComparison(
+            metric=one.plan.metric,
+            stable=float(np.average(one.stable, weights=one.weights)),
+            candidate=float(np.average(one.candidate, weights=one.weights)),
+            margin=one.margin.value,
+            relative=one.relative,
+            higher_is_better=one.plan.higher_is_better,
+            estimate=estimated,
+            outcome=outcome_of(estimated, p_beyond[one.plan.metric], level),
+            finding=finding_of(estimated, level),
+            unscored=sum(value_of(answer, one.plan.metric) is None for own in grouped.values() for answer in own),
+        )
+        for one, estimated in found
+    }

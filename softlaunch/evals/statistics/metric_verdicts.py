@@ -1,0 +1,117 @@
+"""The verdict on one metric of an eval, and what it means that metrics contradict each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.verdict import Interval, Outcome, Verdict
+from softlaunch.evals.statistics.paired import PairedEstimate
+from softlaunch.evals.statistics.report import ArmTotals, Finding, MetricComparison
+
+Totals = tuple[ArmTotals, ArmTotals]
+"""Stable's and the candidate's."""
+
+
+def outcome_of(estimated: PairedEstimate, p_beyond: float, level: float) -> Outcome:
+    """Fail and pass are claims that must be shown; `p_beyond` is adjusted for the number of metrics."""
+    if p_beyond <= level:
+        return Outcome.FAIL
+    return Outcome.PASS if estimated.p_within <= level else Outcome.INCONCLUSIVE
+
+
+def finding_of(estimated: PairedEstimate, level: float) -> Finding:
+    """Which way the metric has moved, if it is shown to have moved at all."""
+    if estimated.p_worse <= level / 2:
+        return Finding.WORSE
+    return Finding.BETTER if estimated.p_better <= level / 2 else Finding.NONE
+
+
+def judge_metric(compared: MetricComparison, confidence: float, totals: Totals) -> Verdict:
+    """The comparison of a metric as a verdict with its reason and figures."""
+    estimated = compared.estimate
+    return Verdict(
+        gate=compared.metric,
+        outcome=compared.outcome,
+        reason=_reason(compared, confidence),
+        harm=estimated.harm,
+        interval=Interval(estimated.lower, estimated.upper),
+        margin=compared.margin,
+        candidate_count=totals[1].scored,
+        stable_count=totals[0].scored,
+        candidate_value=compared.candidate,
+        stable_value=compared.stable,
+    )
+
+
+def no_pairs(metric: str, totals: Totals, values: tuple[int, int]) -> Verdict:
+    """The verdict on a metric that no case has a value for in both arms; `values` counts those of either."""
+    stable, candidate = totals
+    return Verdict(
+        gate=metric,
+        outcome=Outcome.ERROR,
+        reason=f"no case has a score in both arms ({values[0]:,} of stable's {stable.calls:,} calls and "
+        f"{values[1]:,} of the candidate's {candidate.calls:,} have one)",
+        candidate_count=candidate.scored,
+        stable_count=stable.scored,
+    )
+
+
+def contradicted(
+    verdicts: Sequence[Verdict], compared: Mapping[str, MetricComparison], p_better: Mapping[str, float], level: float
+) -> tuple[Verdict, ...]:
+    """The verdicts, with every fail of a metric turned into `review` where another score is shown to have risen.
+
+    `p_better` is adjusted for the number of metrics. Only scores contradict a fall: that a candidate got cheaper or
+    faster is no reason to think that it isn't worse.
+    """
+    risen = [name for name, one in compared.items() if not one.relative and p_better[name] <= level]
+    if not risen:
+        return tuple(verdicts)
+    gains = " and ".join(f"{name} {_values(compared[name])}" for name in risen)
+    return tuple(
+        replace(
+            verdict,
+            outcome=Outcome.REVIEW,
+            reason=f"the metrics disagree, a person has to look: it falls, {gains} rises; {verdict.reason}",
+        )
+        if verdict.outcome is Outcome.FAIL and verdict.gate in compared
+        else verdict
+        for verdict in verdicts
+    )
+
+
+def show_amount(value: float) -> str:
+    """A value in a unit that nobody has told: three digits that tell, never an exponent."""
+    return (
+        f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) >= 1e-4 or not value else f"{value:.7f}"
+    )
+
+
+def _values(compared: MetricComparison) -> str:
+    show = show_amount if compared.relative else _percent
+    return f"{show(compared.stable)} -> {show(compared.candidate)}"
+
+
+def _reason(compared: MetricComparison, confidence: float) -> str:
+    estimated = compared.estimate
+
+    def size(harm: float) -> str:
+        return f"{100 * harm:.1f} {'%' if compared.relative else 'points'}"
+
+    def change(harm: float) -> str:
+        return f"{size(abs(harm))} {'worse' if harm > 0 else 'better'}"
+
+    bounds = {
+        Outcome.PASS: f"at most {size(estimated.upper)} worse" if estimated.upper > 0 else "no worse",
+        Outcome.FAIL: f"at least {size(estimated.lower)} worse",
+    }.get(compared.outcome, f"anything from {change(estimated.lower)} to {change(estimated.upper)}")
+    shown = "" if compared.outcome is Outcome.FAIL else f"{compared.finding}, "
+    margin = Margin(MarginKind.RELATIVE if compared.relative else MarginKind.POINTS, compared.margin)
+    return (
+        f"{_values(compared)}: {shown}{bounds} with {confidence * 100:g} % confidence, tolerance {margin} "
+        f"({estimated.method}; differences from {size(estimated.minimum_detectable)} on can be detected)"
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

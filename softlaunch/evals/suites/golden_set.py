@@ -1,0 +1,91 @@
+"""Golden sets: cases with unique ids, a digest of their content, and who keeps them, since when."""
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from enum import StrEnum
+from hashlib import sha256
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.evals.suites.case import Case
+
+STALE_AFTER = timedelta(days=183)
+"""Six months: an older golden set asks what users asked then."""
+
+
+class SuiteHeader(BaseModel):
+    """Who keeps a golden set, which version it is, and when somebody last looked at whether it still fits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    name: str = ""
+    version: str = ""
+    """A word for people, such as 2026-11 or 1.4.0; what was run is told by the digest of the cases."""
+    owner: str = ""
+    """Who answers for it."""
+    purpose: str = ""
+    created: date | None = None
+    refreshed: date | None = None
+    """When cases were last taken from what users ask now."""
+    error_budget: Margin | None = None
+    """Share of cases that may flicker (vary in both arms) before the set must be mended; left out: any."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.created and self.refreshed and self.refreshed < self.created:
+            raise KeyedError(f"{self.refreshed} is before created, which is {self.created}", "refreshed")
+        if self.error_budget is not None and self.error_budget.kind is MarginKind.RELATIVE:
+            raise KeyedError(f"it is written in points, like '10 points', not '{self.error_budget}'", "error_budget")
+        return self
+
+    @property
+    def as_of(self) -> date | None:
+        """The day whose questions it has; None where nobody wrote one down."""
+        return self.refreshed or self.created
+
+
+class WarningKind(StrEnum):
+    """What a person should see to; evals go on meanwhile."""
+
+    STALE = "golden_set_stale"
+    UNDATED = "golden_set_undated"
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteWarning:
+    """Something about a golden set that a person should see to, with what to do about it."""
+
+    kind: WarningKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """A golden set: at least one case, ids unique. `digest` is that of the cases, whatever their order."""
+
+    cases: tuple[Case, ...]
+    digest: str
+    header: SuiteHeader = field(default_factory=SuiteHeader)
+
+    @classmethod
+    def of(cls, cases: tuple[Case, ...], header: SuiteHeader | None = None) -> Self:
+        """A suite of cases that are known to be sound."""
+        digest = sha256("\n".join(sorted(case.digest for case in cases)).encode()).hexdigest()
+        return cls(cases, digest, header or SuiteHeader())
+
+    def warnings(self, today: date) -> tuple[SuiteWarning, ...]:
+        """What a person should see to on a day: a golden set that is older than six months, or of unknown age."""
+        as_of = self.header.as_of
+        if as_of is None:
+            said = "nobody wrote down when the golden set was made; give its header a date under created"
+            return (SuiteWarning(WarningKind.UNDATED, said),)
+        if today - as_of <= STALE_AFTER:
+            return ()
+        said = (
+            f"the golden set is from {as_of}, {(today - as_of).days} days ago, so it may miss what users ask now; "
+            "take cases from the traffic with 'softlaunch suite refresh'"
+        )
+        return (SuiteWarning(WarningKind.STALE, said),)

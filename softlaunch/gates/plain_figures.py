@@ -1,0 +1,168 @@
+"""What people met: plain figures of all requests of a stage and of its last minutes."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from softlaunch.core.verdict import Met
+from softlaunch.gates.observations import Events, Flags, Floats, Units
+from softlaunch.gates.reference import HIGHEST, LEVELS, LOWEST, Histogram, log_buckets, log_values
+from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction, Metric
+
+LATELY_MINUTES = 5
+_MINUTE = 60.0
+
+
+class Plain:
+    """One metric's values over all requests of one arm: of the stage, and by minute of the last minutes.
+
+    Both are counts by bucket, shape (buckets,): of half a point for a share, of 2 % for a magnitude.
+    """
+
+    def __init__(self, *, is_magnitude: bool) -> None:
+        """Nothing seen."""
+        self.is_magnitude = is_magnitude
+        self._lowest, highest = (LOWEST, HIGHEST) if is_magnitude else (0, LEVELS)
+        self._buckets = highest - self._lowest + 1
+        self.held = np.zeros(self._buckets, np.int64)
+        self.minutes: dict[int, Units] = {}
+
+    def add(self, at: Floats, values: Floats) -> None:
+        """Take in values, shape (n,), of requests at these times."""
+        if not len(values):
+            return
+        bucket = log_buckets(values) if self.is_magnitude else (values.clip(0, 1) * LEVELS).round().astype(np.int64)
+        bucket -= self._lowest
+        self.held += self._counted(bucket)
+        minute = (at // _MINUTE).astype(np.int64)
+        latest = int(minute.max())
+        for one in range(max(int(minute.min()), latest - LATELY_MINUTES), latest + 1):
+            chosen = bucket[minute == one]
+            if len(chosen):
+                counts = self._counted(chosen)
+                self.minutes[one] = self.minutes[one] + counts if one in self.minutes else counts
+
+    def _counted(self, bucket: Units) -> Units:
+        return np.bincount(bucket, minlength=self._buckets)
+
+    def forget(self, now: float) -> None:
+        """Drop the minutes that are over for long."""
+        oldest = math.floor(now / _MINUTE) - LATELY_MINUTES
+        for minute in [minute for minute in self.minutes if minute < oldest]:
+            del self.minutes[minute]
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return int(self.held.sum())
+
+    def _value(self, counts: Units, share: float = 0.5) -> float | None:
+        """The mean of a share, or a quantile of a magnitude; None without any."""
+        upto = counts.cumsum()
+        if not upto[-1]:
+            return None
+        if self.is_magnitude:
+            bucket = int(upto.searchsorted(share * upto[-1])) + self._lowest
+            return float(log_values(np.array([bucket]))[0])
+        return float(np.arange(self._buckets) @ counts / LEVELS / upto[-1])
+
+    def met(self, users: int) -> Met:
+        """The figures."""
+        lately = sum(self.minutes.values(), start=np.zeros(self._buckets, np.int64))
+        return Met(
+            requests=self.requests,
+            users=users,
+            value=self._value(self.held),
+            slow=self._value(self.held, 0.95) if self.is_magnitude else None,
+            lately=self._value(lately),
+            lately_requests=int(lately.sum()),
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {
+            "held": self._sparse(self.held).dump(),
+            "minutes": {str(minute): self._sparse(counts).dump() for minute, counts in self.minutes.items()},
+        }
+
+    def fill(self, state: Mapping[str, Any]) -> None:
+        """Take on what was dumped."""
+        self.held = self._dense(state["held"])
+        self.minutes = {int(minute): self._dense(counts) for minute, counts in state["minutes"].items()}
+
+    def _sparse(self, counts: Units) -> Histogram:
+        bucket = counts.nonzero()[0]
+        return Histogram(bucket + self._lowest, counts[bucket].astype(np.float64))
+
+    def _dense(self, state: Mapping[str, list[float]]) -> Units:
+        held, counts = Histogram.load(state), np.zeros(self._buckets, np.int64)
+        counts[held.index - self._lowest] = held.weight.round()
+        return counts
+
+
+@dataclass(slots=True, eq=False)
+class PlainFigures:
+    """Both arms' plain figures of every metric of a stage."""
+
+    arms: dict[Metric, tuple[Plain, Plain]] = field(default_factory=dict)
+
+    def add(self, metric: Metric, events: Events) -> None:
+        """Take in events: the metric's column."""
+        column = events.values.get(metric)
+        if column is None:
+            return
+        arms = self.arms.setdefault(metric, _arms(metric))
+        measured = ~np.isnan(column)
+        for plain, of_arm in zip(arms, (events.candidate, ~events.candidate), strict=True):
+            chosen: Flags = measured & of_arm
+            plain.add(events.at[chosen], column[chosen])
+
+    def forget(self, now: float) -> None:
+        """Let time go by up to `now` (epoch seconds), whether anything came or not."""
+        for arms in self.arms.values():
+            for plain in arms:
+                plain.forget(now)
+
+    def requests(self, metric: Metric) -> int:
+        """In how many requests of both arms a metric was measured."""
+        return sum(plain.requests for plain in self.arms.get(metric, ()))
+
+    def met(self, metric: Metric, users: tuple[int, int]) -> tuple[Met | None, Met | None]:
+        """What the candidate's and stable's users met; None where nothing is known of a metric."""
+        if metric not in self.arms:
+            return None, None
+        candidate, stable = self.arms[metric]
+        return candidate.met(users[0]), stable.met(users[1])
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {metric.value: [arm.dump() for arm in arms] for metric, arms in self.arms.items()}
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> Self:
+        """What was dumped."""
+        figures = cls()
+        for name, arms in state.items():
+            metric = Metric(name)
+            figures.arms[metric] = _arms(metric)
+            for plain, held in zip(figures.arms[metric], arms, strict=True):
+                plain.fill(held)
+        return figures
+
+
+def _arms(metric: Metric) -> tuple[Plain, Plain]:
+    return Plain(is_magnitude=metric in RELATIVE_METRICS), Plain(is_magnitude=metric in RELATIVE_METRICS)
+
+
+def harm_met(metric: Metric, candidate: Met, stable: Met) -> dict[str, float]:
+    """Plain harm in the margin's unit, by what was compared; empty where an arm has no value."""
+    if candidate.value is None or stable.value is None:
+        return {}
+    if metric not in RELATIVE_METRICS:
+        worse = candidate.value - stable.value
+        return {"on average": -worse if DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER else worse}
+    pairs = {"at the median": (candidate.value, stable.value), "at the 95th percentile": (candidate.slow, stable.slow)}
+    return {name: one / other - 1 for name, (one, other) in pairs.items() if one is not None and other}

@@ -1,0 +1,169 @@
+"""What users show who come back: the books of a stage, and how its budget is divided over them."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from softlaunch.core.verdict import Per
+from softlaunch.gates.observations import NO_EVENTS, Events, Window
+from softlaunch.gates.rules import GateRule
+from softlaunch.gates.sessions import SessionStreams, Stream
+from softlaunch.gates.stage_evidence import Book
+from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way
+from softlaunch.gates.visits import VisitRule, returning
+from softlaunch.policy.model import Metric
+
+_ONE_SESSION = VisitRule(most=1, pause=43_200.0, age=86_400.0)
+"""A visit of sessions is one, so that nobody waits for a second; in long rounds up to eight without a day's pause."""
+OFTEN = 0.05
+"""The share of requests by users who were seen before from which on an app's users come back."""
+
+SUSPICIOUS = 2.0
+"""Odds of harm against none at which a gate doesn't pass by a margin that its stage widened, if harm looks larger than
+the policy accepts. They are reached by chance at some time in at most half of fine candidates, which wait until they
+fall again."""
+
+
+@dataclass(slots=True, eq=False)
+class Harmed:
+    """Harm that one way of looking has shown: its size in the margin's unit, and where it was seen."""
+
+    harm: float
+    way: Way
+    is_tail: bool
+
+
+@dataclass(slots=True, eq=False)
+class Returning:
+    """Evidence of all requests of a stage, whoever made them.
+
+    `books` are that of the requests and one for each rated metric, by stream, and the same of sessions and of users'
+    periods where gates count these; `sessions` are those that go on, which aren't dumped. `comes_back` says whether
+    users did before the stage, which divides the budget.
+    """
+
+    books: dict[Stream, Book]
+    comes_back: bool
+    sessions: SessionStreams = field(default_factory=SessionStreams)
+
+    @classmethod
+    def begin(
+        cls,
+        rules: Sequence[GateRule],
+        share: float,
+        history: Window,
+        sessions: SessionStreams | None = None,
+        longer: Window | None = None,
+    ) -> Self:
+        """Without evidence, knowing stable's visits from before the stage. `history.requests` must be known.
+
+        `sessions` are those of gates that count any, of which none goes on, and `longer` a history in which to look for
+        sessions, if it isn't the same.
+        """
+        requests = history.requests or NO_EVENTS
+        rule = VisitRule.learn(requests)
+        begun = cls({}, returning(requests) > OFTEN, sessions or SessionStreams())
+        for stream, margins in _streams(rules).items():
+            past = begun.past(stream, history, longer)
+            begun.books[stream] = Book.begin(share, margins, rule if stream.per is Per.REQUEST else _ONE_SESSION, past)
+        return begun
+
+    def past(self, stream: Stream, history: Window, longer: Window | None = None) -> Events:
+        """What a stream was before the stage, on stable."""
+        return stream.events(history) if stream.per is Per.REQUEST else self.sessions.past(stream, longer or history)
+
+    def past_visits(self, metric: Metric, history: Window, longer: Window | None = None) -> Window:
+        """Stable's visits of before the stage as a window of one observation each."""
+        book = self.book(metric)
+        past = book.first_visits(self.past(self.stream(metric), history, longer))
+        return Window(book.share, {}, {metric: past[metric]})
+
+    def parts(self, metric: Metric) -> Mapping[Way, float]:
+        """How a gate's budget is divided: over sessions as if nobody came back; the first tells the most."""
+        per_request = self.stream(metric).per is Per.REQUEST
+        return RETURNING if self.comes_back and per_request else PASSING_BY
+
+    def update(self, window: Window) -> Window:
+        """Fold in one window; returns the first visits that are over, as a window of one observation each."""
+        candidate, stable, sessions = {}, {}, self.sessions.take(window)
+        for stream, book in self.books.items():
+            for metric, visits in book.update(_events(window, stream, sessions), window.until).items():
+                candidate[metric], stable[metric] = visits
+        return Window(window.candidate_share, candidate, stable)
+
+    def remember(self, windows: Iterable[Window]) -> None:
+        """Learn again which units were booked, from windows that were folded in before the state was dumped."""
+        for window in windows:
+            sessions = self.sessions.take(window)
+            for stream, book in self.books.items():
+                book.remember(_events(window, stream, sessions), window.until)
+
+    def recall(self, other: Self) -> None:
+        """Know whom the same evidence knows elsewhere."""
+        self.sessions.recall(other.sessions)
+        for stream, book in self.books.items():
+            book.recall(other.books[stream])
+
+    def book(self, metric: Metric) -> Book:
+        """Where a metric's evidence is."""
+        return self.books[self.stream(metric)]
+
+    def stream(self, metric: Metric) -> Stream:
+        """What a metric's gate looks at."""
+        known = (stream for stream, book in self.books.items() if metric in book.channels)
+        return next(known, Stream(Per.REQUEST))
+
+    def harmed(self, rule: GateRule) -> Harmed | None:
+        """The harm that was shown of a metric, in whichever way."""
+        book, parts = self.book(rule.metric), self.parts(rule.metric)
+        for way, (bets, part) in book.processes(rule.metric).items():
+            if bets.log_evidence < -math.log(rule.alpha * parts[way] * part):
+                continue
+            harm, _ = book.channels[rule.metric].harm(bets)
+            if harm > rule.material:
+                return Harmed(harm, way, is_tail=False)
+            if book.channels[rule.metric].is_slower(bets):
+                return Harmed(harm, way, is_tail=True)
+        return None
+
+    def suspected(self, rule: GateRule) -> Harmed | None:
+        """Material harm that the stage's units show by odds of `SUSPICIOUS` to one or more: too few to be sure."""
+        book = self.book(rule.metric)
+        for way in (Way.VISIT, Way.FIRST):
+            bets, _ = book.processes(rule.metric)[way]
+            harm, _ = book.channels[rule.metric].harm(bets)
+            if harm > rule.material and bets.log_evidence >= math.log(SUSPICIOUS):
+                return Harmed(harm, way, is_tail=False)
+        return None
+
+    def log_evidence(self, metric: Metric) -> float:
+        """Log of the largest e-value of a metric, each less the price of its part of the budget."""
+        processes, parts = self.book(metric).processes(metric).items(), self.parts(metric)
+        return max(bets.log_evidence + math.log(parts[way] * part) for way, (bets, part) in processes)
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {
+            "comes_back": self.comes_back,
+            "books": {stream.name: book.dump() for stream, book in self.books.items()},
+        }
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any], rules: Sequence[GateRule], sessions: SessionStreams | None = None) -> Self:
+        """What was dumped by these gates; units that were booked have to be remembered before an update."""
+        held = state["books"]
+        books = {one: Book.load(held[one.name]) for one in _streams(rules) if one.name in held}
+        return cls(books, state["comes_back"], sessions or SessionStreams())
+
+
+def _streams(rules: Sequence[GateRule]) -> dict[Stream, dict[Metric, float]]:
+    """The margins of the metrics that are known with the request, and of each that comes later by itself."""
+    streams: dict[Stream, dict[Metric, float]] = {}
+    for rule in rules:
+        streams.setdefault(Stream.of(rule), {})[rule.metric] = rule.material
+    return streams
+
+
+def _events(window: Window, stream: Stream, sessions: Mapping[Stream, Events]) -> Events:
+    return stream.events(window) if stream.per is Per.REQUEST else sessions[stream]

@@ -1,0 +1,1 @@
+"""What reaches an installation from outside of it."""

@@ -1,0 +1,156 @@
+"""What people do in Slack: press a button, give a reason. Both ways in, Socket Mode and HTTP, end here.
+
+A click changes nothing yet: it opens a dialog, unless whoever clicked may not decide or comes too late, which they are
+told and the ledger keeps. The dialog's submission decides, by the same function as everywhere. What takes long is done
+beside, so that the next click, which may be a rollback, is heard.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackClientError
+
+from softlaunch.approvals.deciding import Answered
+from softlaunch.approvals.rules import Person, Ruling
+from softlaunch.approvals.subjects import Matter
+from softlaunch.core.clock import utc_now
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.inbound.slack.buttons import PRESSES, Work
+from softlaunch.inbound.slack.modal import CALLBACK, Intent, reason_dialog, reason_of
+from softlaunch.ledger.notices import tell
+from softlaunch.notify.slack.blocks import SECTION, words
+from softlaunch.policy.model import Policy
+from softlaunch.releases.opening import ReleaseRequest, open_release
+from softlaunch.store.database import Database
+
+_LOGGER = logging.getLogger(__name__)
+_GROUP_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Clicks:
+    """Handles what Slack sends when somebody interacts with a message; safe to be used by several threads.
+
+    `launch` drives a release that comes of a click, or has it driven; without it, it is opened and left to reconcile.
+    """
+
+    database: Database
+    client: WebClient
+    launch: Callable[[ReleaseRequest], None] | None = None
+    _members: dict[str, tuple[float, frozenset[str]]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def handle(self, payload: Mapping[str, Any]) -> None:
+        """Do what a payload asks for. What it isn't ours to answer is passed over; nothing is raised."""
+        try:
+            if payload.get("type") == "block_actions":
+                for action in payload.get("actions", []):
+                    if action.get("action_id") in PRESSES:
+                        self._clicked(payload, action)
+            elif payload.get("type") == "view_submission" and payload["view"].get("callback_id") == CALLBACK:
+                self._submitted(payload)
+        except SoftlaunchError as error:
+            _LOGGER.warning("a click in Slack came to nothing: %s", error)
+        except (KeyError, TypeError, ValueError):
+            _LOGGER.warning("Slack sent what softlaunch doesn't understand", exc_info=True)
+
+    def _clicked(self, payload: Mapping[str, Any], action: Mapping[str, Any]) -> None:
+        container = payload.get("container", {})
+        message = payload.get("message", {})
+        channel = str(container.get("channel_id") or payload.get("channel", {}).get("id", ""))
+        thread = str(message.get("thread_ts") or container.get("message_ts", ""))
+        intent = Intent(str(action["action_id"]), str(action["value"]), channel, thread)
+        text, matter, objection = self._look(intent, payload)
+        if objection is not None:
+            self._whisper(intent, payload["user"]["id"], objection.told)
+            return
+        press = PRESSES[intent.does]
+        dialog = reason_dialog(intent, press.verb, text, optional=press.optional)
+        try:
+            self.client.views_open(trigger_id=payload["trigger_id"], view=dialog)
+        except (SlackClientError, OSError) as error:
+            _LOGGER.warning("Slack opened no dialog: %s", error)
+            command = press.by_hand(intent.about, matter)
+            hint = f"Slack opened no dialog ({error}); nothing was decided. Press again, or: {command}"
+            self._whisper(intent, payload["user"]["id"], hint)
+
+    def _look(self, intent: Intent, payload: Mapping[str, Any]) -> tuple[str, Matter, Answered | None]:
+        """What a click is about, and what speaks against it."""
+        press, now = PRESSES[intent.does], utc_now()
+        with self.database.read() as session:
+            text, matter = press.about(session, intent.about, now)
+        person = self._person(payload, matter.policy)
+        with self.database.begin() as session:
+            return text, matter, press.object_to(session, intent.about, person, now)
+
+    def _submitted(self, payload: Mapping[str, Any]) -> None:
+        view = payload["view"]
+        intent = Intent.load(view["private_metadata"])
+        press, now, user = PRESSES[intent.does], utc_now(), payload["user"]["id"]
+        reason = reason_of(view.get("state", {}).get("values", {}))
+        with self.database.read() as session:
+            _, matter = press.about(session, intent.about, now)
+        person = self._person(payload, matter.policy)
+        with self.database.begin() as session:
+            answered = press.decide(session, intent.about, person, reason, now)
+        for one in answered:
+            self._whisper(intent, user, one.told)
+        work = press.work(matter.app, person)
+        if work is not None and any(one.ruling is Ruling.DECIDED for one in answered):
+            threading.Thread(target=self._do, args=(intent, user, person, matter.app, work), daemon=True).start()
+
+    def _do(self, intent: Intent, user: str, person: Person, app: str, work: Work) -> None:
+        """Do what was decided, and tell who wanted it what came of it; what came to nothing everybody is told."""
+        try:
+            acted = work(self.database, utc_now())
+            self._whisper(intent, user, f"{acted.told}.")
+            if acted.request is None:
+                return
+            if self.launch is None:
+                open_release(self.database, acted.request, utc_now())
+            else:
+                self.launch(acted.request)
+        except SoftlaunchError as error:
+            told = f"{app}: what {person.actor} wanted came to nothing: {error}"
+            self._whisper(intent, user, f"It came to nothing: {error}")
+            with self.database.begin() as session:
+                tell(session, app, None, told, utc_now())
+
+    def _person(self, payload: Mapping[str, Any], policy: Policy) -> Person:
+        """Who clicked. Slack is asked about groups only where a person isn't named themselves."""
+        user = payload["user"]
+        slack = str(user["id"])
+        name = str(user.get("username") or user.get("name") or slack)
+        if any(entry.slack == slack for entry in policy.approvers):
+            return Person(name, "slack", slack)
+        wanted = {entry.slack_group for entry in policy.approvers if entry.slack_group}
+        return Person(name, "slack", slack, frozenset(group for group in wanted if slack in self._group(group)))
+
+    def _group(self, group: str) -> frozenset[str]:
+        """Who is in a user group, as Slack said within the last minute; nobody while it doesn't answer."""
+        with self._lock:
+            asked, members = self._members.get(group, (float("-inf"), frozenset()))
+        if time.monotonic() - asked < _GROUP_SECONDS:
+            return members
+        try:
+            members = frozenset(self.client.usergroups_users_list(usergroup=group)["users"])
+        except (SlackClientError, OSError) as error:
+            _LOGGER.warning("Slack doesn't say who is in the group %s, so nobody is: %s", group, error)
+            return frozenset()
+        with self._lock:
+            self._members[group] = (time.monotonic(), members)
+        return members
+
+    def _whisper(self, intent: Intent, user: str, text: str) -> None:
+        """Tell one person alone, beside the message that they clicked."""
+        try:
+            self.client.chat_postEphemeral(
+                channel=intent.channel, user=user, text=words(text, SECTION), thread_ts=intent.thread or None
+            )
+        except (SlackClientError, OSError) as error:
+            _LOGGER.warning("Slack delivered no answer to %s: %s", user, error)

@@ -1,0 +1,1 @@
+"""One installation on one machine, its processes, and its flows on a Prefect server."""

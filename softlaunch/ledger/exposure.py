@@ -1,0 +1,39 @@
+"""How many people met a candidate."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import distinct, func, select
+from sqlmodel import Session, col
+
+from softlaunch.policy.route import Arm
+from softlaunch.store.tables import RequestRow
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Units and requests that the candidate answered, and all that the release's traffic consisted of.
+
+    A unit whose arm is drawn afresh now and then is one unit.
+    """
+
+    units: int
+    all_units: int
+    requests: int
+    all_requests: int
+
+    @property
+    def share_of_units(self) -> float | None:
+        """Share of users that the candidate answered at least once, in [0, 1]; None without traffic."""
+        return self.units / self.all_units if self.all_units else None
+
+
+def read_exposure(session: Session, release_id: str) -> Exposure:
+    """Who met the candidate of a release so far, from the request log. A request that fell back was stable's."""
+    named = func.coalesce(col(RequestRow.named_unit), col(RequestRow.unit))
+    shown = select(func.count(distinct(named)), func.count()).where(
+        col(RequestRow.release_id) == release_id, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE])
+    )
+    met = shown.where(col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False))
+    all_units, all_requests = session.execute(shown).one()
+    units, requests = session.execute(met).one()
+    return Exposure(units, all_units, requests, all_requests)

@@ -1,0 +1,230 @@
+"""The outbox as senders see it: lanes, each emptied in order by one sender at a time, and what became of each message.
+
+A sender notes which message it is about to send before it does, and that it arrived afterwards. Between the two it may
+die: whoever takes the lane over finds the note and asks the receiver before sending again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import literal, update
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, col, func, or_, select
+
+from softlaunch.ledger.notices import Event
+from softlaunch.store.tables import LaneRow, NoticeRow, ReleaseRow
+
+HOLD = timedelta(seconds=60)
+"""How long a sender may be silent about a lane before another one takes it over; longer than any single call."""
+HEAD = 0
+"""What `Lane.trying` says while a thread's head is being posted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a message is: a channel, and the name that the channel gave it. Empty where there is no such thing."""
+
+    channel: str = ""
+    name: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether it is anywhere."""
+        return bool(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message that waits to be sent. `key` is the same in every attempt, in every process, and nowhere else."""
+
+    id: int
+    app: str
+    release_id: str | None
+    lane: str
+    event: Event
+    details: Mapping[str, Any]
+    text: str
+    written_at: datetime
+
+    @property
+    def key(self) -> str:
+        """`release:support-bot-3/17/1740830400.25`."""
+        return f"{self.lane}/{self.id}/{self.written_at.timestamp()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane as its holder took it over. `trying` is the message of which nobody knows whether it arrived."""
+
+    name: str
+    thread: Place
+    failures: int
+    trying: int | None
+    tried_at: datetime | None
+    shown: int
+
+
+def lanes_with_mail(session: Session, now: datetime) -> list[str]:
+    """Lanes in which something waits, the longest waiting first, without those that somebody holds or put off."""
+    oldest = func.min(NoticeRow.id)
+    waiting = (
+        select(NoticeRow.lane)
+        .outerjoin(LaneRow, col(LaneRow.name) == col(NoticeRow.lane))
+        .where(col(NoticeRow.sent_at).is_(None), _free(now))
+        .group_by(col(NoticeRow.lane))
+        .order_by(oldest)
+    )
+    return list(session.exec(waiting))
+
+
+def lanes_with_old_heads(session: Session, now: datetime, refresh: timedelta) -> list[str]:
+    """Lanes whose thread shows an earlier step of its release, or figures of a live release older than `refresh`."""
+    stale = col(LaneRow.shown) != col(ReleaseRow.revision)
+    old = col(ReleaseRow.live_app).is_not(None) & (col(LaneRow.shown_at) <= now - refresh)
+    found = (
+        select(LaneRow.name)
+        .join(ReleaseRow, col(LaneRow.name) == literal("release:") + col(ReleaseRow.id))
+        .where(LaneRow.thread != "", or_(stale, old), _free(now))
+        .order_by(LaneRow.name)
+    )
+    return list(session.exec(found))
+
+
+def _free(now: datetime) -> Any:
+    held, put_off = col(LaneRow.held_until), col(LaneRow.retry_at)
+    return or_(held.is_(None), held <= now) & or_(put_off.is_(None), put_off <= now)
+
+
+def take_lane(session: Session, name: str, holder: str, now: datetime) -> Lane | None:
+    """Take a lane for a while; None when somebody else has it, or it was put off."""
+    if session.get(LaneRow, name) is None:
+        try:
+            with session.begin_nested():
+                session.add(LaneRow(name=name))
+        except IntegrityError:
+            pass  # somebody else made it at this moment
+    taken = session.execute(
+        update(LaneRow)
+        .where(col(LaneRow.name) == name, _free(now))
+        .values(holder=holder, held_until=now + HOLD)
+        .returning(col(LaneRow.name))
+    ).scalar_one_or_none()
+    if taken is None:
+        return None
+    row = session.get_one(LaneRow, name, populate_existing=True)
+    return Lane(name, Place(row.channel, row.thread), row.failures, row.trying, row.tried_at, row.shown)
+
+
+def next_notice(session: Session, lane: str) -> Notice | None:
+    """The oldest message of a lane that has not been sent."""
+    found = select(NoticeRow).where(NoticeRow.lane == lane, col(NoticeRow.sent_at).is_(None))
+    row = session.exec(found.order_by(col(NoticeRow.id)).limit(1)).one_or_none()
+    return None if row is None else to_notice(row)
+
+
+def to_notice(row: NoticeRow) -> Notice:
+    """The frozen value of a row."""
+    return Notice(
+        row.id or 0, row.app, row.release_id, row.lane, Event(row.event), row.details, row.text, row.written_at
+    )
+
+
+def begin_sending(session: Session, lane: str, holder: str, notice_id: int, now: datetime) -> bool:
+    """Note, before it is done, that a message is being sent; False when the lane is somebody else's by now."""
+    return _write(session, lane, holder, trying=notice_id, tried_at=now, held_until=now + HOLD)
+
+
+def arrived(session: Session, notice: Notice, holder: str, place: Place, now: datetime, problem: str = "") -> bool:
+    """Note that a message was sent, and as what; `problem` says why it was given up instead."""
+    if not _write(session, notice.lane, holder, trying=None, failures=0, problem="", held_until=now + HOLD):
+        return False
+    row = session.get_one(NoticeRow, notice.id)
+    row.sent_at, row.sent_as, row.problem = now, f"{place.channel}/{place.name}" if place else "", problem
+    return True
+
+
+def head_shown(session: Session, lane: str, holder: str, place: Place, revision: int, now: datetime) -> bool:
+    """Note where a thread's head is, and which step of the release it shows."""
+    return _write(
+        session,
+        lane,
+        holder,
+        channel=place.channel,
+        thread=place.name,
+        shown=revision,
+        shown_at=now,
+        trying=None,
+        failures=0,
+        problem="",
+        held_until=now + HOLD,
+    )
+
+
+def put_off(session: Session, lane: Lane, holder: str, retry_at: datetime, problem: str, *, sure: bool) -> None:
+    """Give a lane back until later. `sure` says that the message certainly did not arrive."""
+    kept: dict[str, Any] = {"trying": None} if sure else {}
+    failures = lane.failures + 1
+    _write(
+        session,
+        lane.name,
+        holder,
+        holder="",
+        held_until=None,
+        retry_at=retry_at,
+        failures=failures,
+        problem=problem,
+        **kept,
+    )
+
+
+def give_back(session: Session, lane: str, holder: str) -> None:
+    """Let the next sender take a lane at once."""
+    _write(session, lane, holder, holder="", held_until=None, retry_at=None)
+
+
+def _write(session: Session, lane: str, by: str, **values: Any) -> bool:
+    written = session.execute(
+        update(LaneRow)
+        .where(col(LaneRow.name) == lane, col(LaneRow.holder) == by)
+        .values(**values)
+        .returning(col(LaneRow.name))
+    )
+    return written.scalar_one_or_none() is not None
+
+
+def sent_place(session: Session, lane: str, approval_id: int) -> Place:
+    """Where the message that asks a question is; empty when it was never sent."""
+    rows = session.exec(select(NoticeRow).where(NoticeRow.lane == lane, NoticeRow.event == Event.ASKED))
+    found = next((row.sent_as for row in rows if row.details.get("approval") == approval_id), "")
+    channel, _, name = found.partition("/")
+    return Place(channel, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits in a lane, since when, and why it isn't sent."""
+
+    lane: str
+    count: int
+    since: datetime
+    retry_at: datetime | None
+    problem: str
+
+
+def read_waiting(session: Session) -> list[Waiting]:
+    """Every lane in which something waits, the longest waiting first."""
+    found = (
+        select(NoticeRow.lane, func.count(), func.min(NoticeRow.written_at))
+        .where(col(NoticeRow.sent_at).is_(None))
+        .group_by(col(NoticeRow.lane))
+        .order_by(func.min(NoticeRow.id))
+    )
+    waiting = session.exec(found).all()
+    lanes = {row.name: row for row in session.exec(select(LaneRow).where(col(LaneRow.problem) != ""))}
+    return [
+        Waiting(name, count, since, lanes[name].retry_at, lanes[name].problem)
+        if name in lanes
+        else Waiting(name, count, since, None, "")
+        for name, count, since in waiting
+    ]

@@ -1,0 +1,85 @@
+"""What became of requests, counted by outcome: every request counts, whoever made it and however often."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import ColumnElement, func, select
+from sqlmodel import Session, col
+
+from softlaunch.core.request_outcome import ARM_FAILURES, GIVEN, RequestOutcome
+from softlaunch.policy.release import Stage, StageKind
+from softlaunch.policy.route import Arm
+from softlaunch.store.tables import RequestRow
+
+Counts = Mapping[RequestOutcome, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StageOutcomes:
+    """What became of a stage's requests in both arms, by outcome; outcomes that never were are left out.
+
+    `excused` counts those that were refused for what they ask and that the other arm couldn't answer either, the
+    candidate's and stable's. They are among the others.
+    """
+
+    candidate: Counts = field(default_factory=dict)
+    stable: Counts = field(default_factory=dict)
+    excused: tuple[int, int] = (0, 0)
+
+    @property
+    def rows(self) -> list[tuple[RequestOutcome, int, int]]:
+        """Outcome, the candidate's requests and stable's, in the order of the list of outcomes."""
+        both = ((one, self.candidate.get(one, 0), self.stable.get(one, 0)) for one in RequestOutcome)
+        return [row for row in both if row[1] or row[2]]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether every request was simply answered."""
+        return {*self.candidate, *self.stable} <= {RequestOutcome.ANSWERED}
+
+
+def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> StageOutcomes:
+    """What became of all requests of a stage that each arm was asked, copies where they are what is compared."""
+    if stage.kind is StageKind.EVAL:
+        return StageOutcomes()
+    candidate = Arm.SHADOW if stage.kind is StageKind.SHADOW else Arm.CANDIDATE
+    stable = Arm.CONTROL if stage.weight_percent == 100 else Arm.STABLE
+    found = (
+        select(col(RequestRow.arm), col(RequestRow.outcome), col(RequestRow.excused), func.count())
+        .where(col(RequestRow.app) == app, col(RequestRow.release_id) == release_id)
+        .where(col(RequestRow.stage) == stage.position, col(RequestRow.arm).in_([candidate, stable]))
+        .group_by(col(RequestRow.arm), col(RequestRow.outcome), col(RequestRow.excused))
+    )
+    counted: dict[str, Counter[RequestOutcome]] = {candidate: Counter(), stable: Counter()}
+    excused: Counter[str] = Counter()
+    for arm, outcome, is_excused, count in session.execute(found).tuples():
+        counted[arm][RequestOutcome(outcome)] += count
+        excused[arm] += count if is_excused else 0
+    return StageOutcomes(counted[candidate], counted[stable], (excused[candidate], excused[stable]))
+
+
+def stable_since(session: Session, app: str, release_id: str | None, stage: int, since: float) -> Counts:
+    """What became of the requests that stable was asked since a moment (epoch seconds) under a split, by outcome.
+
+    Copies to stable count: where the candidate serves everybody they are all that is known of it. What a client brought
+    upon itself, or didn't wait for, says nothing of a provider and is left out.
+    """
+    of_stable = col(RequestRow.arm).in_([Arm.STABLE, Arm.CONTROL])
+    under = col(RequestRow.release_id) == release_id, col(RequestRow.stage) == stage
+    return _became(session, app, since, of_stable, *under)
+
+
+def variant_since(session: Session, app: str, digest: str, since: float) -> Counts:
+    """The same of what a variant was asked as stable, under whichever split."""
+    return _became(session, app, since, col(RequestRow.arm) == Arm.STABLE, col(RequestRow.variant_digest) == digest)
+
+
+def _became(session: Session, app: str, since: float, *which: ColumnElement[bool]) -> Counts:
+    found = (
+        select(col(RequestRow.outcome), func.count())
+        .where(col(RequestRow.app) == app, col(RequestRow.started_at) >= since, *which)
+        .where(col(RequestRow.outcome).in_(ARM_FAILURES | GIVEN))
+        .group_by(col(RequestRow.outcome))
+    )
+    return {RequestOutcome(outcome): count for outcome, count in session.execute(found).tuples()}

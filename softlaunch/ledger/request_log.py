@@ -1,0 +1,221 @@
+"""Writing the request log: rows of many requests in one transaction, with the watermark up to which it is complete."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, insert, update
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlmodel import Session, SQLModel, col, select
+
+from softlaunch.ledger.losses import Cause, take_back
+from softlaunch.store.database import Database
+from softlaunch.store.tables import BreakerTripRow, DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow, TextRow
+
+
+class RequestRecord(NamedTuple):
+    """One row of `requests`; the fields are its columns, see RequestRow."""
+
+    request_id: str
+    gateway_id: str
+    app: str
+    release_id: str | None
+    stage: int
+    route_revision: int
+    weight_percent: float
+    arm: str
+    mirrored: bool
+    variant_digest: str
+    unit: int
+    started_at: float
+    status: int
+    outcome: str
+    latency_ms: float
+    first_token_ms: float | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    resolved_model: str | None
+    fingerprint: str | None
+    streamed: bool
+    fell_back: bool
+    excused: bool = False
+    finish_reason: str | None = None
+    attempts: int = 1
+    cached_tokens: int | None = None
+    named_unit: int | None = None
+    request_size: int | None = None
+
+
+class TextRecord(NamedTuple):
+    """One row of `texts`; `expires_at` in epoch seconds."""
+
+    request_id: str
+    arm: str
+    app: str
+    question: str
+    answer: str
+    expires_at: float
+
+
+class FeedbackRecord(NamedTuple):
+    """One row of `feedback`; satisfaction in [0, 1], `kind` is thumbs or stars."""
+
+    request_id: str
+    app: str
+    satisfaction: float
+    kind: str
+    received_at: float
+
+
+class ScoreRecord(NamedTuple):
+    """One row of `scores`; value in [0, 1]."""
+
+    request_id: str
+    app: str
+    metric: str
+    value: float
+    source: str
+    received_at: float
+
+
+class BreakerTripRecord(NamedTuple):
+    """One row of `breaker_trips`."""
+
+    gateway_id: str
+    app: str
+    release_id: str | None
+    route_revision: int
+    reason: str
+    tripped_at: float
+
+
+Record = RequestRecord | TextRecord | FeedbackRecord | ScoreRecord | BreakerTripRecord
+
+_TABLES: Mapping[type[Record], type[SQLModel]] = {
+    RequestRecord: RequestRow,
+    TextRecord: TextRow,
+    FeedbackRecord: FeedbackRow,
+    ScoreRecord: ScoreRow,
+    BreakerTripRecord: BreakerTripRow,
+}
+HEARD_SECONDS = 5.0
+"""A gateway that was silent for longer is not waited for by those who read the log."""
+_HEARD_ONCE = frozenset({"feedback", "scores"})  # another gateway may have taken the same rating at the same moment
+_CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)  # sqlite3 raises the last one bare
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A gateway's sign of life: complete up to `complete_until` (epoch seconds), `revisions` of the routes it saw.
+
+    `counts` says for each app how many requests it has begun, how many of them the log accounts for with this batch,
+    and how many it lately began a second. `silent_since` is set where nothing could be written for a while.
+    `stopped_at` makes it the last one.
+    """
+
+    gateway_id: str
+    address: str
+    started_at: float
+    heard_at: float
+    complete_until: float
+    revisions: Mapping[str, int] = field(default_factory=dict)
+    stopped_at: float | None = None
+    counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    silent_since: float | None = None
+
+
+def write_batch(
+    database: Database, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
+) -> dict[str, int]:
+    """Write records, counts of dropped rows by app, and the heartbeat in one transaction, all or nothing.
+
+    Returns how many request rows by app the database refused for their content: those are counted in `drops`, so
+    that one bad value can't hold up the log. Raises SQLAlchemy's errors when the database can't be written.
+    """
+    try:
+        with database.begin() as session:
+            _insert(session, records)
+            _close_batch(session, records, drops, heartbeat)
+    except _CONTENT_ERRORS:
+        return _write_singly(database, records, drops, heartbeat)
+    return {}
+
+
+def _write_singly(
+    database: Database, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
+) -> dict[str, int]:
+    refused: dict[str, int] = {}
+    with database.begin() as session:
+        for record in records:
+            try:
+                with session.begin_nested():
+                    _insert(session, [record])
+            except _CONTENT_ERRORS:
+                refused[record.app] = refused.get(record.app, 0) + isinstance(record, RequestRecord)
+        counted = {app: drops.get(app, 0) + refused.get(app, 0) for app in {*drops, *refused}}
+        _close_batch(session, records, counted, heartbeat)
+    return refused
+
+
+def _insert(session: Session, records: Sequence[Record]) -> None:
+    connection = session.connection()
+    mark = "?" if connection.dialect.positional else "%s"
+    for kind, table in _TABLES.items():
+        rows = [record for record in records if type(record) is kind]
+        if rows:
+            connection.exec_driver_sql(_statement(str(table.__tablename__), kind._fields, mark), rows)
+
+
+@cache
+def _statement(table: str, columns: tuple[str, ...], mark: str) -> str:
+    """The driver's own insert: a record is its row already, and SQLAlchemy's handling costs as much as the writing."""
+    twice = " ON CONFLICT DO NOTHING" if table in _HEARD_ONCE else ""
+    values = ", ".join([mark] * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}){twice}"  # noqa: S608  (ours)
+
+
+def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat) -> None:
+    late = _late(session, records, heartbeat) if heartbeat.silent_since is not None else {}
+    counted = [
+        {
+            "gateway_id": heartbeat.gateway_id,
+            "app": app,
+            "count": count,
+            "noted_at": heartbeat.heard_at,
+            "cause": cause,
+        }
+        for cause, counts in (("", drops), (Cause.LATE, late))
+        for app, count in counts.items()
+        if count
+    ]
+    if counted:
+        session.connection().execute(insert(DropRow), counted)
+    told: dict[str, Any] = {
+        "heard_at": heartbeat.heard_at,
+        "complete_until": heartbeat.complete_until,
+        "revisions": dict(heartbeat.revisions),
+        "stopped_at": heartbeat.stopped_at,
+        "counts": {app: dict(counts) for app, counts in heartbeat.counts.items()},
+    }
+    gateways = SQLModel.metadata.tables["gateways"]
+    updated = update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**told)
+    known = session.connection().execute(updated.returning(gateways.c.lost_at)).one_or_none()
+    if known is None:
+        session.add(
+            GatewayRow(id=heartbeat.gateway_id, address=heartbeat.address, started_at=heartbeat.started_at, **told)
+        )
+    elif known.lost_at is not None:
+        take_back(session, heartbeat.gateway_id, heartbeat.counts, heartbeat.heard_at)
+
+
+def _late(session: Session, records: Sequence[Record], heartbeat: Heartbeat) -> dict[str, int]:
+    """Rows by app that gates have read on without, because others wrote while this gateway couldn't."""
+    others = select(func.max(GatewayRow.complete_until)).where(
+        GatewayRow.id != heartbeat.gateway_id, col(GatewayRow.heard_at) > heartbeat.heard_at - HEARD_SECONDS
+    )
+    passed: float | None = session.exec(others).one()
+    late = (one for one in records if isinstance(one, RequestRecord) and passed is not None and one.started_at < passed)
+    return dict(Counter(one.app for one in late))

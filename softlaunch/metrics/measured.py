@@ -1,0 +1,80 @@
+"""Metrics of what an answer took: its length, its time and its price, each within a limit or not."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, field_serializer, model_validator
+
+from softlaunch.core.quantities import Duration
+from softlaunch.metrics.interface import Metric, Sample, Score
+
+
+class LengthUnit(StrEnum):
+    """What a length counts."""
+
+    WORDS = "words"
+    CHARACTERS = "characters"
+    TOKENS = "tokens"
+
+
+class Length(Metric):
+    """The answer's length is between two bounds, both included."""
+
+    name: ClassVar = "length"
+    minimum: Annotated[int, Field(ge=0)] = 0
+    maximum: Annotated[int, Field(ge=0)] | None = None
+    unit: LengthUnit = LengthUnit.WORDS
+    """words, characters, or tokens as the endpoint counts them."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        if self.maximum is None and not self.minimum:
+            raise ValueError("give it a minimum, a maximum, or both")
+        if self.maximum is not None and self.maximum < self.minimum:
+            raise ValueError(f"maximum ({self.maximum}) is below minimum ({self.minimum})")
+        return self
+
+    def score(self, sample: Sample) -> Score:
+        """1 within the bounds."""
+        length = self._length(sample)
+        if length is None:
+            return Score(None, "nobody knows how many tokens the answer has")
+        fits = self.minimum <= length and (self.maximum is None or length <= self.maximum)
+        return Score(float(fits), f"{length} {self.unit}")
+
+    def _length(self, sample: Sample) -> int | None:
+        if self.unit is LengthUnit.TOKENS:
+            return sample.output_tokens
+        return len(sample.answer.split() if self.unit is LengthUnit.WORDS else sample.answer)
+
+
+class Latency(Metric):
+    """The whole answer came within a time."""
+
+    name: ClassVar = "latency"
+    limit: Annotated[Duration, Field(gt=0)]
+    """The time, such as 3 s."""
+
+    @field_serializer("limit")
+    def _written(self, limit: float) -> str:
+        return f"{limit:g} s"
+
+    def score(self, sample: Sample) -> Score:
+        """1 within the limit."""
+        if sample.latency_ms is None:
+            return Score(None, "nobody knows how long the answer took")
+        return Score(float(sample.latency_ms <= 1000 * self.limit), f"{sample.latency_ms / 1000:.2f} s")
+
+
+class Cost(Metric):
+    """The answer cost at most so much."""
+
+    name: ClassVar = "cost"
+    limit_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """USD for one answer."""
+
+    def score(self, sample: Sample) -> Score:
+        """1 within the limit."""
+        if sample.cost_usd is None:
+            return Score(None, "nobody knows what the answer cost; give the model its prices")
+        return Score(float(sample.cost_usd <= self.limit_usd), f"{sample.cost_usd:.6f} USD")

@@ -1,0 +1,99 @@
+"""Metrics of structured answers: JSON that fits a schema, and calls of tools."""
+
+from typing import Annotated, Any, ClassVar
+
+import orjson
+from pydantic import BeforeValidator, Field, model_validator
+
+from softlaunch.metrics.interface import Metric, Sample, Score
+from softlaunch.metrics.schemas import misfit, schema_objection
+from softlaunch.metrics.text import Strip, stripped
+
+_DEEPEST = "depth limit"  # how the parser calls values that are nested more than a thousand levels deep
+_LONGEST_SHOWN = 500
+
+
+def _from_json(value: object) -> object:
+    """What JSON can hold, as it holds it. On a command line, structured parameters are JSON texts."""
+    try:
+        return orjson.loads(value if isinstance(value, str) else orjson.dumps(value))
+    except (orjson.JSONDecodeError, TypeError) as error:  # a TypeError names what JSON can't hold
+        raise ValueError(f"expected a JSON object ({error})") from error
+
+
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
+
+
+class JsonSchema(Metric):
+    """The answer is JSON that fits a schema (JSON Schema, draft 2020-12 unless it names another)."""
+
+    name: ClassVar = "json_schema"
+    contract: JsonObject = Field(default_factory=dict)
+    """The schema; left out, any JSON will do."""
+    strip: Strip = Strip.FENCES
+    """fences: read only what stands between ``` fences, where an answer has any; none: the whole answer."""
+
+    @model_validator(mode="after")
+    def _is_a_schema(self) -> "JsonSchema":
+        objection = schema_objection(self.contract) if self.contract else None
+        if objection:
+            raise ValueError(f"expected {objection}")
+        return self
+
+    def score(self, sample: Sample) -> Score:
+        """1 where it fits; else 0, with the first place where it doesn't. Raises BeyondLimitsError."""
+        try:
+            value = orjson.loads(stripped(sample.answer, self.strip))
+        except orjson.JSONDecodeError as error:
+            known = _DEEPEST not in str(error).casefold()
+            return Score(0.0 if known else None, f"{'no JSON' if known else 'JSON that nobody reads'}: {error}")
+        wrong = misfit(self.contract, value) if self.contract else None
+        return Score(1.0) if wrong is None else Score(0.0, _short(wrong))
+
+
+class ToolCalled(Metric):
+    """The answer calls a tool, with arguments that hold at least the wanted ones."""
+
+    name: ClassVar = "tool_call"
+    tool: str = ""
+    """The function's name; left out: what the case expects."""
+    arguments: JsonObject = Field(default_factory=dict)
+    """Arguments that must be there with these values; others are free."""
+
+    def objection(self, expected: str | float | None) -> str | None:
+        """A name must come from somewhere."""
+        return None if self.tool or (isinstance(expected, str) and expected.strip()) else "the name of a tool"
+
+    def score(self, sample: Sample) -> Score:
+        """1 where any of the calls is the wanted one."""
+        tool = self.tool or str(sample.expected or "").strip()
+        if not tool:
+            return Score(None, "nothing to compare with: expected the name of a tool")
+        if any(call.name == tool and _holds(call.arguments, self.arguments) for call in sample.tool_calls):
+            return Score(1.0)
+        called = ", ".join(f"{call.name}({_shown(call.arguments)})" for call in sample.tool_calls)
+        return Score(0.0, f"called {called}" if called else "called nothing")
+
+
+def _holds(found: object, wanted: object) -> bool:
+    """Whether everything wanted is there, at any depth of objects."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(key in found and _holds(found[key], wanted[key]) for key in wanted)
+    return _same(found, wanted)
+
+
+def _same(one: object, other: object) -> bool:
+    """Equal as JSON has it: true is not 1, whatever Python says; 1 and 1.0 are the same number."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and one == other
+
+
+def _shown(arguments: object) -> str:
+    return "no JSON" if arguments is None else _short(orjson.dumps(arguments, default=str).decode())
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"

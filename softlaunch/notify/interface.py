@@ -1,0 +1,72 @@
+"""What is needed of a place where people are told."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.ledger.approvals import Settled
+from softlaunch.ledger.incidents import Recorded
+from softlaunch.ledger.outbox import Notice, Place
+from softlaunch.releases.views import ReleaseView
+
+NOWHERE = Place()
+
+
+class ReceiverError(SoftlaunchError):
+    """A message did not get through, as far as is known; it is sent again later.
+
+    `sure` says that it certainly did not arrive; `retry_after` how many seconds the receiver wants to be left alone.
+    """
+
+    def __init__(self, message: str, *, sure: bool, retry_after: float | None = None) -> None:
+        """What went wrong, and what is known of the message."""
+        super().__init__(message)
+        self.sure = sure
+        self.retry_after = retry_after
+
+
+class UnacceptableError(SoftlaunchError):
+    """The receiver will never take this message; it is given up, and the next one is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message with what it is about, as it stands now: a question, an incident, or nothing but its text.
+
+    `run_url` is where the release's run is shown.
+    """
+
+    notice: Notice
+    question: Settled | None = None
+    incident: Recorded | None = None
+    run_url: str = ""
+
+
+class Receiver(Protocol):
+    """Something that takes messages."""
+
+    def post(self, letter: Letter, thread: Place) -> Place:
+        """Hand a message over, into a thread where there is one; returns what it is called there.
+
+        Raises ReceiverError or UnacceptableError.
+        """
+        ...
+
+    def find(self, key: str, thread: Place, since: datetime) -> Place:
+        """Where the message with a key is, if it arrived; nowhere if it didn't, or if that can't be found out."""
+        ...
+
+
+class Chat(Receiver, Protocol):
+    """A place where people read messages. With `threads` a release has one of its own, with a head that stays true."""
+
+    threads: bool
+
+    def show(self, view: ReleaseView, key: str, at: Place) -> Place:
+        """Show a release at the head of its thread: a new one, or in place of what is there."""
+        ...
+
+    def close(self, letter: Letter, at: Place) -> None:
+        """Show how a question stands, in place of the message that asked it."""
+        ...

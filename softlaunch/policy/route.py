@@ -1,0 +1,54 @@
+"""Routes: what the gateways of an app should be doing right now."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from softlaunch.core.variant import Variant
+from softlaunch.policy.model import GatewayPolicy, TextPolicy, UnitPolicy
+
+
+class Arm(StrEnum):
+    """The side of a comparison that a request fell on.
+
+    `stable` and `candidate` were shown to users. `shadow` was answered by the candidate and `control` by stable as
+    copies of a user's request that nobody saw.
+    """
+
+    STABLE = "stable"
+    CANDIDATE = "candidate"
+    SHADOW = "shadow"
+    CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The part of an app's policy that gateways need, and the salt of its unit pseudonyms."""
+
+    salt: str
+    unit: UnitPolicy = field(default_factory=UnitPolicy)
+    gateway: GatewayPolicy = field(default_factory=GatewayPolicy)
+    texts: TextPolicy = field(default_factory=TextPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The split in force for an app.
+
+    `revision` grows with every change of the split; `beat` grows each time the watcher says that it is alive. A
+    gateway serves the candidate only while it sees new beats: it measures `lease_seconds` on its own monotonic clock
+    from the moment it saw the latest one, and a gateway that has just started waits for its first. `shadow_percent`
+    of the requests are copied to the candidate, `control_percent` to stable.
+    """
+
+    app: str
+    revision: int
+    stable: Variant
+    serving: Serving
+    candidate: Variant | None = None
+    weight_percent: float = 0.0
+    shadow_percent: float = 0.0
+    control_percent: float = 0.0
+    release_id: str | None = None
+    stage: int = 0
+    beat: int = 0
+    lease_seconds: float = 10.0

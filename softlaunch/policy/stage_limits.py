@@ -1,0 +1,88 @@
+"""What a stage must at least have, and how long it may stay undecided: in time, in requests and in units. Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Self
+
+from softlaunch.policy.release import Stage
+
+Counts = tuple[int, int]
+"""Of candidate and stable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """When a stage has stayed undecided for long enough, whichever comes first; None never comes.
+
+    `requests` and `units` are those that the candidate has had in the stage.
+    """
+
+    at: datetime | None = None
+    requests: int | None = None
+    units: int | None = None
+
+    @classmethod
+    def begin(cls, stage: Stage, now: datetime, requests: int = 0, units: int = 0) -> Self:
+        """A stage's deadlines, counted from this moment and from these numbers on."""
+        return cls(
+            None if stage.deadline is None else now + timedelta(seconds=stage.deadline),
+            None if stage.deadline_requests is None else requests + stage.deadline_requests,
+            None if stage.deadline_units is None else units + stage.deadline_units,
+        )
+
+    def reached(self, now: datetime, requests: int, units: int) -> str | None:
+        """Which one has come, in words that follow `deadline`: empty for the moment; None while none has."""
+        if self.at is not None and now >= self.at:
+            return ""
+        for most, count, what in ((self.units, units, "units"), (self.requests, requests, "requests")):
+            if most is not None and count >= most:
+                return f" of {most:,} candidate {what}"
+        return None
+
+    def __str__(self) -> str:
+        """Until when, in words."""
+        numbers = ((self.units, "units"), (self.requests, "requests"))
+        parts = [] if self.at is None else [f"{self.at:%Y-%m-%d %H:%M:%S} UTC"]
+        parts += [f"{most:,} candidate {what}" for most, what in numbers if most is not None]
+        return ", ".join([*parts[:-2], " or ".join(parts[-2:])])
+
+
+def lacking_numbers(stage: Stage, requests: Counts, units: Counts) -> str | None:
+    """Which minimum number a stage still lacks, in words; None when it lacks none."""
+    if min(requests) < stage.minimum_requests:
+        return f"{min(requests)} of at least {stage.minimum_requests} requests in the smaller arm"
+    if min(units) < stage.minimum_units:
+        return f"{min(units)} of at least {stage.minimum_units} units in the smaller arm"
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A key of a stage's policy, what the stage has had of it, and what it needs or may have; times in seconds."""
+
+    key: str
+    met: float
+    of: float
+
+
+def limits(
+    stage: Stage, deadlines: Deadlines, begun: datetime, seconds: float, had: tuple[Counts, Counts]
+) -> list[Limit]:
+    """Every minimum and every deadline of a stage, that was watched for so long since it had `begun`.
+
+    `had` are its requests and units. Minimum numbers are the smaller arm's, deadlines the candidate's.
+    """
+    requests, units = had
+    found = [
+        Limit("minimum_time", seconds, stage.minimum_time),
+        Limit("minimum_requests", min(requests), stage.minimum_requests),
+    ]
+    if stage.minimum_units:
+        found.append(Limit("minimum_units", min(units), stage.minimum_units))
+    if deadlines.at is not None:
+        found.append(Limit("deadline", seconds, (deadlines.at - begun).total_seconds()))
+    if deadlines.requests is not None:
+        found.append(Limit("deadline_requests", requests[0], deadlines.requests))
+    if deadlines.units is not None:
+        found.append(Limit("deadline_units", units[0], deadlines.units))
+    return found

@@ -1,0 +1,133 @@
+"""Conditions that a step of a release raises alerts about, besides the gates' verdicts. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from softlaunch.core.approvals import Answer
+from softlaunch.core.request_outcome import GOOD, UNUSABLE
+from softlaunch.gates.gate_set import split_error
+from softlaunch.ledger.notices import IncidentKind
+from softlaunch.ledger.outcomes import Counts
+from softlaunch.policy.release import StageKind
+from softlaunch.releases.decision import Snapshot
+from softlaunch.releases.strategy import Observation
+
+ENOUGH_ANSWERS = 20
+"""With fewer answers nothing is said of a provider."""
+_FAILING, _WELL = 0.5, 0.2
+_ENOUGH_EXPECTED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Something that is wrong, or is not any more; `key` tells it from others of its kind."""
+
+    kind: IncidentKind
+    key: str
+    present: bool
+    summary: str
+    evidence: Mapping[str, Any]
+
+
+def examine(snapshot: Snapshot, observation: Observation) -> tuple[Condition, ...]:
+    """Every condition of which a step can tell whether it is there."""
+    if snapshot.release.stage.kind is StageKind.EVAL:
+        return _expired(snapshot)
+    if snapshot.release.emergency:  # no stable to compare with, so none that data or a split is missing of
+        down = _provider_down(snapshot, observation)
+        return (*_expired(snapshot), *((down,) if down else ()))
+    found = (_no_data(snapshot, observation), _split_off(snapshot, observation), _provider_down(snapshot, observation))
+    return (*_expired(snapshot), *(one for one in found if one is not None))
+
+
+def _no_data(snapshot: Snapshot, observation: Observation) -> Condition:
+    """Nothing complete was seen for long, or one side is silent where the other one isn't."""
+    release, limit = snapshot.release, snapshot.release.policy.no_data_after
+    entered = snapshot.entered_at.timestamp() if snapshot.entered_at else snapshot.now.timestamp()
+    silent_seconds = snapshot.now.timestamp() - max(observation.seen_until or entered, entered)
+    silent = _silent_side(observation.requests, release.stage.candidate_share)
+    why = ""
+    if silent_seconds >= limit:
+        why = f"has seen no complete data for {silent_seconds:.0f} s: {observation.progress}"
+    elif snapshot.watched_seconds >= limit and silent:
+        why = f"has compared no request of {silent} for {snapshot.watched_seconds:.0f} s"
+    return Condition(
+        IncidentKind.NO_DATA,
+        f"{release.id}:no_data:{release.position}",
+        bool(why),
+        f"{release.title}: {release.stage.name} {why}. The stage holds." if why else "data comes again",
+        {
+            "stage": release.stage.name,
+            "candidate_requests": observation.requests[0],
+            "stable_requests": observation.requests[1],
+        },
+    )
+
+
+def _silent_side(requests: tuple[int, int], share: float) -> str:
+    """The side that nothing came from although the other one lets expect it; both, where there was nothing at all."""
+    candidate, stable = requests
+    if not candidate and not stable:
+        return "either side"
+    if not candidate and stable * share / (1 - share) >= _ENOUGH_EXPECTED:
+        return "the candidate"
+    return "stable" if not stable and candidate * (1 - share) / share >= _ENOUGH_EXPECTED else ""
+
+
+def _split_off(snapshot: Snapshot, observation: Observation) -> Condition | None:
+    release, gates = snapshot.release, observation.evidence.get("panel")
+    if gates is None:
+        return None
+    candidate, stable = gates["split"]
+    error = split_error((candidate, stable), release.stage.candidate_share)
+    return Condition(
+        IncidentKind.SPLIT_OFF,
+        f"{release.id}:split_off:{release.position}",
+        error is not None,
+        f"{release.title}: {release.stage.name}: {error or 'the split is as intended'}. The stage holds.",
+        {"stage": release.stage.name, "candidate_users": candidate, "stable_users": stable},
+    )
+
+
+def _provider_down(snapshot: Snapshot, observation: Observation) -> Condition | None:
+    """Stable fails too, so it isn't the candidate; None while too little is known to say either."""
+    when = "within the last minute; this is not the candidate's doing"
+    return examine_provider(snapshot.release.app, observation.stable_lately, when)
+
+
+def examine_provider(app: str, lately: Counts, when: str) -> Condition | None:
+    """Whether stable's provider fails, by what became lately of what it was asked; None for in between.
+
+    Answers that serve nobody count: where a provider's filter withholds everything, users get nothing either.
+    """
+    answers = sum(lately.values())
+    bad = {outcome: count for outcome, count in lately.items() if outcome not in GOOD}
+    failed = sum(bad.values())
+    if answers < ENOUGH_ANSWERS or _WELL < failed / answers < _FAILING:
+        return None
+    most_first = sorted(bad.items(), key=lambda one: (-one[1], one[0]))
+    listed = ", ".join(f"{count} {outcome}" for outcome, count in most_first)
+    became = "failed or served nobody" if UNUSABLE & bad.keys() else "failed"
+    return Condition(
+        IncidentKind.PROVIDER_DOWN,
+        f"{app}:provider_down",
+        failed / answers >= _FAILING,
+        f"{app}: {failed} of {answers} answers of stable {became} {when}{f' ({listed})' if listed else ''}.",
+        {"answers": answers, "failed": failed, "outcomes": dict(most_first)},
+    )
+
+
+def _expired(snapshot: Snapshot) -> tuple[Condition, ...]:
+    release = snapshot.release
+    return tuple(
+        Condition(
+            IncidentKind.APPROVAL_EXPIRED,
+            f"{release.id}:approval_expired:{release.position}:{question}",
+            True,
+            f"{release.title}: nobody answered in time what was asked at {release.stage.name}.",
+            {"stage": release.stage.name, "question": question.value},
+        )
+        for question, answer in (snapshot.answers or {}).items()
+        if answer is Answer.EXPIRED
+    )

@@ -1,0 +1,212 @@
+"""What a release does next, decided from a snapshot of what is known. Pure: the clock comes with the snapshot."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.policy.model import AtDeadline, OnInconclusive
+from softlaunch.policy.release import Release, Stage, StageKind, State
+from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a decision rests on.
+
+    Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
+    None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
+    itself; `answers` holds the questions that were asked in this stage. `requests` and `units` are those that candidate
+    and stable have had in it.
+    """
+
+    release: Release
+    now: datetime
+    entered_at: datetime | None = None
+    deadline_at: datetime | None = None
+    deadline_requests: int | None = None
+    deadline_units: int | None = None
+    skipped_seconds: float = 0.0
+    verdicts: tuple[Verdict, ...] | None = None
+    progress: str = ""
+    requests: tuple[int, int] = (0, 0)
+    units: tuple[int, int] = (0, 0)
+    trip: str | None = None
+    answers: dict[Question, Answer] | None = None
+
+    @property
+    def watched_seconds(self) -> float:
+        """How long the stage has been watched, in seconds."""
+        if self.entered_at is None:
+            return 0.0
+        return (self.now - self.entered_at).total_seconds() - self.skipped_seconds
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """When the stage has stayed undecided for long enough."""
+        return Deadlines(self.deadline_at, self.deadline_requests, self.deadline_units)
+
+    def answer(self, question: Question) -> Answer | None:
+        """How a question of this stage stands; None when it wasn't asked."""
+        return (self.answers or {}).get(question)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Stay in the stage, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """Begin a stage."""
+
+    stage: Stage
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Put a question to a person and stay in the stage meanwhile."""
+
+    question: Question
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Move the stage's deadlines."""
+
+    deadlines: Deadlines
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the release. `gate` names the culprit where a gate decided; `needs_people` says that figures couldn't."""
+
+    state: State
+    outcome: Outcome
+    reason: str
+    gate: str | None = None
+    needs_people: bool = False
+
+
+Action = Hold | Enter | Ask | Extend | End
+
+
+def decide(snapshot: Snapshot) -> Action:
+    """The next action of a live release: harm first, then evidence, then people, then time."""
+    release = snapshot.release
+    if release.state is State.PENDING:
+        return Enter(release.stages[0], "the release was opened")
+    if snapshot.trip is not None:
+        return _stop(snapshot, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", "breaker")
+    failed = _first(snapshot, Outcome.FAIL)
+    if failed is not None:
+        return _stop(snapshot, Outcome.FAIL, f"{failed.name}: {failed.reason}", failed.gate)
+    if release.stage.kind is StageKind.EVAL:
+        return _after_eval(snapshot)
+    lacking = _lacking(snapshot)
+    return _onwards(snapshot) if lacking is None else _when_undecided(snapshot, lacking)
+
+
+def _stop(snapshot: Snapshot, outcome: Outcome, reason: str, gate: str | None = None) -> End:
+    """End without promoting: a candidate that users met is rolled back, one they never met is rejected."""
+    state = State.ROLLED_BACK if snapshot.release.state.exposes_users else State.REJECTED
+    return End(state, outcome, reason, gate)
+
+
+def _first(snapshot: Snapshot, outcome: Outcome) -> Verdict | None:
+    counted = (verdict for verdict in snapshot.verdicts or () if verdict.role is not Role.MUTED)
+    return next((verdict for verdict in counted if verdict.outcome is outcome), None)
+
+
+def _required(snapshot: Snapshot) -> list[Verdict]:
+    return [verdict for verdict in snapshot.verdicts or () if verdict.role is Role.REQUIRED]
+
+
+def _after_eval(snapshot: Snapshot) -> Action:
+    if snapshot.verdicts is None:
+        return Hold(snapshot.progress)
+    required = _required(snapshot)
+    unsure = _first(snapshot, Outcome.ERROR) or next((v for v in required if v.outcome is not Outcome.PASS), None)
+    if required and unsure is None:
+        return _onwards(snapshot)
+    outcome = unsure.outcome if unsure else Outcome.ERROR
+    reason = f"{unsure.name}: {unsure.reason}" if unsure else "the eval judged nothing that is required"
+    rejects = snapshot.release.policy.eval.on_inconclusive is OnInconclusive.REJECT
+    if rejects and outcome is not Outcome.REVIEW:
+        return End(State.REJECTED, outcome, reason)
+    return _by_person(snapshot, Question.REVIEW_EVAL, f"The regression eval is undecided. {reason}. Go on?", outcome)
+
+
+def _lacking(snapshot: Snapshot) -> str | None:
+    """What is missing before the stage in force can pass; None when nothing is."""
+    stage = snapshot.release.stage
+    required = _required(snapshot)
+    if not required:
+        seen = f" ({snapshot.progress})" if snapshot.progress else ""
+        return f"no required gate has judged anything{seen}"
+    broken = _first(snapshot, Outcome.ERROR)
+    if broken is not None:
+        return f"{broken.name} can't be judged: {broken.reason}"
+    for verdict in required:
+        if verdict.outcome is not Outcome.PASS:
+            return f"{verdict.name}: {verdict.reason}"
+    numbers = lacking_numbers(stage, snapshot.requests, snapshot.units)
+    if numbers is not None and not snapshot.release.emergency:
+        return numbers
+    stayed = snapshot.watched_seconds
+    if stayed < stage.minimum_time:
+        return f"all gates pass; {stage.minimum_time - stayed:.0f} s of the minimum time are left"
+    return None
+
+
+def _onwards(snapshot: Snapshot) -> Action:
+    following = snapshot.release.next_stage
+    if following is None:
+        return End(State.PROMOTED, Outcome.PASS, "every stage passed")
+    if following.approval and snapshot.answer(Question.ENTER_STAGE) is not Answer.APPROVED:
+        text = f"{_two_people(snapshot.release)}{snapshot.release.stage.name} passed. Begin {following.name}?"
+        return _by_person(snapshot, Question.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
+    return Enter(following, f"{snapshot.release.stage.name} passed")
+
+
+def _two_people(release: Release) -> str:
+    """What an emergency release says before it asks: who must answer is another person than its starter."""
+    if not release.emergency:
+        return ""
+    return f"Emergency release by {release.opened_by}, the policy asks for two people: {release.emergency}. "
+
+
+def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
+    stage = snapshot.release.stage
+    had = snapshot.now, snapshot.requests[0], snapshot.units[0]
+    reached = snapshot.deadlines.reached(*had)
+    if reached is None:
+        return Hold(lacking)
+    if stage.at_deadline is AtDeadline.EXTEND:
+        later = Deadlines.begin(stage, *had)
+        return Extend(later, f"still undecided at the deadline{reached} ({lacking}); extended to {later}")
+    if stage.at_deadline is AtDeadline.ROLL_BACK:
+        return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
+    text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
+    return _by_person(snapshot, Question.DEADLINE, text, Outcome.INCONCLUSIVE)
+
+
+def _by_person(snapshot: Snapshot, question: Question, text: str, outcome: Outcome) -> Action:
+    """What a person's answer leads to. Only an explicit approval moves on; silence ends like a refusal."""
+    answer = snapshot.answer(question)
+    if answer is None:
+        return Ask(question, text)
+    if answer is Answer.PENDING:
+        return Hold(f"waits for a person: {text}")
+    if answer is Answer.APPROVED:
+        following = snapshot.release.next_stage
+        if following is None:
+            return End(State.PROMOTED, Outcome.PASS, "a person decided to go on")
+        return Enter(following, "a person decided to go on")
+    why = "a person refused" if answer is Answer.REJECTED else "nobody answered in time"
+    return _stop(snapshot, outcome, f"{why}: {text}")

@@ -1,0 +1,248 @@
+"""The driver of a release: a step reads the ledger, does at most one idempotent thing, and writes by compare-and-set.
+
+Any process may drive. Whoever holds the newest fencing token can write, everybody else's writes are refused; a driver
+may die at any instant, and the next one resumes from the ledger.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from softlaunch.core.clock import utc_now
+from softlaunch.core.verdict import Outcome, Verdict
+from softlaunch.ledger.approvals import OpenQuestion, ask, close_questions, read_answers
+from softlaunch.ledger.guard import Guard
+from softlaunch.ledger.lease import Transition, apply_transition, claim, release_claim, renew
+from softlaunch.ledger.notices import Event, Incident, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.releases import Actor, read_release
+from softlaunch.ledger.splits import Split, beat, set_split
+from softlaunch.ledger.stages import (
+    StageRecord,
+    begin_stage,
+    end_stage,
+    extend_stage,
+    keep_evidence,
+    note_look,
+    read_stages,
+    record_verdicts,
+    units_in,
+)
+from softlaunch.policy.release import Release, StageKind, State
+from softlaunch.releases.conditions import examine
+from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot
+from softlaunch.releases.ending import end_release
+from softlaunch.releases.strategy import Observation, Strategies, Strategy
+from softlaunch.store.database import Database
+from softlaunch.store.tables import BreakerTripRow
+
+DRIVER_TTL = timedelta(seconds=15)
+"""How long a driver may be silent before another one may take over, unless the settings say otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one step did. `changed` is true when it was worth telling: a transition, a question, a changed verdict."""
+
+    release_id: str
+    state: State
+    position: int
+    stage: str
+    message: str
+    verdicts: tuple[Verdict, ...]
+    requests: tuple[int, int]
+    exposed: int
+    changed: bool
+    next_position: int
+    outcome: Outcome | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the release has ended."""
+        return not self.state.live
+
+
+@dataclass(frozen=True, slots=True)
+class Driver:
+    """Advances releases. `holder` names the driver to people."""
+
+    database: Database
+    strategies: Strategies
+    holder: str
+    clock: Callable[[], datetime] = field(default=utc_now)
+    ttl: timedelta = DRIVER_TTL
+    guard: Guard | None = None
+
+    def acquire_lease(self, release_id: str) -> int:
+        """Acquire the right to drive: returns the fencing token. Raises FencedError when somebody else drives, or the
+        release is over.
+        """
+        with self.database.begin() as session:
+            return claim(session, release_id, self.holder, self.ttl, self.clock())
+
+    def release_lease(self, release_id: str, token: int) -> None:
+        """Let the next driver begin at once."""
+        self.strategies.forget(release_id)
+        with self.database.begin() as session:
+            release_claim(session, release_id, token, self.clock())
+
+    def advance(self, release_id: str, token: int) -> Progress:
+        """One step of a release; raises FencedError when this driver was replaced."""
+        now = self.clock()
+        if self.guard is not None:
+            self.guard.look(now.timestamp())
+        with self.database.begin() as session:
+            release = read_release(session, release_id)
+            if not release.state.live:
+                return _finished(release)
+            renew(session, release_id, token, self.ttl, now)
+            records = read_stages(session, release_id)
+        record = records[release.position]
+        strategy = self.strategies.of(release)
+        observation = _observe(strategy, release, record, now)
+        with self.database.begin() as session:
+            now = self.clock()
+            renew(session, release_id, token, self.ttl, now)
+            if release.state is not State.PENDING:
+                record = note_look(session, release_id, release.position, self.ttl.total_seconds(), now)
+            snapshot = _snapshot(session, release, record, observation, now)
+            if release.state is not State.PENDING and observation.has_data:
+                keep_evidence(session, release.id, release.position, observation.evidence)
+                strategy.record(session, release, observation)
+            return self._write(session, snapshot, observation, strategy.decide(snapshot, observation), token)
+
+    def _write(
+        self, session: Session, snapshot: Snapshot, observation: Observation, action: Action, token: int
+    ) -> Progress:
+        """Write what a step came to: verdicts, alerts, the action, and the beat that gateways wait for."""
+        release, now = snapshot.release, snapshot.now
+        actor = Actor(self.holder, "driver")
+        leaves = isinstance(action, Enter | End)
+        changed = record_verdicts(session, release.id, release.position, observation.verdicts or (), now, final=leaves)
+        _raise_alerts(session, snapshot, observation)
+        message, is_news = _act(session, snapshot, action, actor, token)
+        if observation.has_data and not isinstance(action, End):
+            beat(session, release.id, token)
+        after = read_release(session, release.id)
+        return Progress(
+            release_id=release.id,
+            state=after.state,
+            position=release.position,
+            stage="opened" if release.state is State.PENDING else release.stage.name,
+            message=message,
+            verdicts=observation.verdicts or (),
+            requests=observation.requests,
+            exposed=observation.exposed,
+            changed=bool(changed) or is_news,
+            next_position=after.position,
+            outcome=after.outcome,
+        )
+
+
+def _observe(strategy: Strategy, release: Release, record: StageRecord, now: datetime) -> Observation:
+    if release.state is State.PENDING:
+        return Observation(None, {}, "opened")
+    return strategy.observe(release, record, now)
+
+
+def _finished(release: Release) -> Progress:
+    return Progress(
+        release_id=release.id,
+        state=release.state,
+        position=release.position,
+        stage=release.stage.name,
+        message=release.reason,
+        verdicts=(),
+        requests=(0, 0),
+        exposed=0,
+        changed=True,
+        next_position=release.position,
+        outcome=release.outcome,
+    )
+
+
+def _snapshot(
+    session: Session, release: Release, record: StageRecord, observation: Observation, now: datetime
+) -> Snapshot:
+    return Snapshot(
+        release=release,
+        now=now,
+        entered_at=record.entered_at,
+        deadline_at=record.deadline_at,
+        deadline_requests=record.deadline_requests,
+        deadline_units=record.deadline_units,
+        skipped_seconds=record.skipped_seconds,
+        verdicts=observation.verdicts,
+        progress=observation.progress,
+        requests=observation.requests,
+        units=units_in(observation.evidence),
+        trip=_trip(session, release),
+        answers=read_answers(session, release.id, release.position, now),
+    )
+
+
+def _raise_alerts(session: Session, snapshot: Snapshot, observation: Observation) -> None:
+    """Open incidents for what is wrong in this step, and resolve those whose reason is gone."""
+    release = snapshot.release
+    if release.state is State.PENDING:
+        return
+    held = open_keys(session, release.app)
+    for found in examine(snapshot, observation):
+        if found.present:
+            incident = Incident(found.kind, release.app, release.id, found.key, found.summary, found.evidence)
+            open_incident(session, incident, snapshot.now)
+        elif found.key in held:
+            resolve_incident(session, found.key, "softlaunch", found.summary, snapshot.now)
+
+
+def _trip(session: Session, release: Release) -> str | None:
+    found = select(BreakerTripRow.reason).where(BreakerTripRow.release_id == release.id)
+    return session.exec(found.order_by(col(BreakerTripRow.id)).limit(1)).one_or_none()
+
+
+def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, token: int) -> tuple[str, bool]:
+    """Carry an action out; returns a message, and whether it is news."""
+    release, now = snapshot.release, snapshot.now
+    match action:
+        case Hold(reason):
+            return reason, False
+        case Ask(question, text):
+            expires = now + timedelta(seconds=release.policy.approval.timeout)
+            asked = ask(session, OpenQuestion(release.id, release.position, question, text, expires), now)
+            if asked is not None:
+                message = f"{release.title}: {text}"
+                tell(session, release.app, release.id, message, now, Event.ASKED, {"approval": asked})
+            return text, True
+        case Extend(deadlines, reason):
+            extend_stage(session, release.id, release.position, deadlines)
+            tell(session, release.app, release.id, f"{release.title}: {reason}", now)
+            return reason, True
+        case Enter():
+            _enter(session, snapshot, action, actor, token)
+            return action.reason, True
+        case End():
+            failing = next((verdict for verdict in snapshot.verdicts or () if verdict.gate == action.gate), None)
+            end_release(session, release, action, actor, now, token=token, culprit=failing)
+            return action.reason, True
+
+
+def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, token: int) -> None:
+    release, now, stage = snapshot.release, snapshot.now, action.stage
+    step = Transition(release, stage.state, stage.position, f"{stage.name} begins: {action.reason}")
+    apply_transition(session, step, actor, now, token)
+    if release.state is not State.PENDING:
+        end_stage(session, release.id, release.position, "passed", action.reason, now)
+    close_questions(session, release.app, release.id, f"{stage.name} begins", now)
+    begin_stage(session, release.id, stage, now)
+    split = Split(
+        candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.candidate.digest,
+        weight_percent=stage.weight_percent,
+        shadow_percent=stage.shadow_percent,
+        control_percent=stage.control_percent,
+        release_id=release.id,
+        stage=stage.position,
+        lease_seconds=release.policy.gateway.lease,
+    )
+    set_split(session, release.app, release.stable.digest, split, token, now)
+    tell(session, release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason}).", now)

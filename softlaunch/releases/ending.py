@@ -1,0 +1,166 @@
+"""Ending a release, by its driver or by a person: one transaction that gateways pick up within a second."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlmodel import Session
+
+from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
+from softlaunch.catalog.records import check_app
+from softlaunch.core.errors import ConflictError, NotFoundError
+from softlaunch.core.verdict import Outcome, Verdict
+from softlaunch.ledger.approvals import close_questions
+from softlaunch.ledger.lease import Transition, apply_transition
+from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.releases import Actor, find_latest, find_live, find_newest, to_release
+from softlaunch.ledger.splits import Split, set_split
+from softlaunch.ledger.stages import end_stage, figures
+from softlaunch.policy.release import Release, State
+from softlaunch.releases.decision import End
+from softlaunch.store.tables import ReleaseRow, RouteRow
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a person's command did: the release, its state now, and the route's revision that gateways must reach.
+
+    Without any release `release_id` is empty and `state` None. `changed` is false where everything was so already;
+    `told` says in words what the state alone doesn't.
+    """
+
+    release_id: str
+    state: State | None
+    route_revision: int
+    serving_digest: str
+    changed: bool = field(default=True, compare=False)
+    told: str = field(default="", compare=False)
+
+    def saying(self, told: str) -> "Ended":
+        """The same with words."""
+        return replace(self, told=told)
+
+
+def end_release(
+    session: Session,
+    release: Release,
+    end: End,
+    actor: Actor,
+    now: datetime,
+    *,
+    token: int | None = None,
+    culprit: Verdict | None = None,
+) -> Ended:
+    """Write the end of a release: its state, the route, the aliases, and what people are told.
+
+    Raises FencedError when the release or its route has changed since it was read.
+    """
+    apply_transition(
+        session, Transition(release, end.state, release.position, end.reason, end.outcome), actor, now, token
+    )
+    fence = session.get_one(ReleaseRow, release.id).driver_token
+    promoted = end.state is State.PROMOTED
+    serving = release.candidate.digest if promoted else release.stable.digest
+    revision = set_split(session, release.app, serving, Split(), fence, now)
+    end_stage(session, release.id, release.position, "passed" if promoted else end.state.value, end.reason, now)
+    if promoted:
+        point_aliases(session, release.app, serving, release.stable.digest, actor, now, release.id)
+    close_questions(session, release.app, release.id, f"the release is {end.state}", now)
+    _settle_incidents(session, release, end.state, now)
+    if end.gate is not None and release.state.exposes_users:
+        open_incident(session, _incident(release, end, culprit), now)
+    if end.needs_people:
+        open_incident(session, _undecided(release, end), now)
+    tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)
+    return Ended(release.id, end.state, revision, serving)
+
+
+def point_aliases(
+    session: Session, app: str, serving: str, before: str, actor: Actor, now: datetime, release_id: str | None
+) -> None:
+    """Move the aliases that only releases and rollbacks move."""
+    for alias, digest in ((PREVIOUS, before), (PRODUCTION, serving), (BASELINE, serving)):
+        move_alias(session, app, alias, digest, str(actor), now, release_id)
+
+
+_OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
+
+
+def _settle_incidents(session: Session, release: Release, state: State, now: datetime) -> None:
+    """Resolve what was wrong with the stages of a release that is over; a promotion settles what stopped others."""
+    for key, kind in open_keys(session, release.app).items():
+        stopped_another = kind.value.startswith("gate_") or kind is IncidentKind.BREAKER_TRIPPED
+        if key.startswith(f"{release.id}:") and kind in _OF_A_STAGE:
+            resolve_incident(session, key, "softlaunch", f"{release.id} is {state}", now)
+        elif state is State.PROMOTED and stopped_another:
+            resolve_incident(session, key, "softlaunch", f"{release.id} is promoted", now)
+
+
+def _incident(release: Release, end: End, culprit: Verdict | None) -> Incident:
+    known = {kind.value for kind in IncidentKind}
+    kind = f"gate_{end.gate}" if f"gate_{end.gate}" in known else IncidentKind.BREAKER_TRIPPED.value
+    return Incident(
+        kind=IncidentKind(kind),
+        app=release.app,
+        release_id=release.id,
+        dedup_key=f"{release.id}:{kind}",
+        summary=f"{release.app}: {release.candidate.label} was taken back at {release.stage.name}. {end.reason}.",
+        evidence={} if culprit is None else {"gate": culprit.gate, "reason": culprit.reason, **figures(culprit)},
+    )
+
+
+def _undecided(release: Release, end: End) -> Incident:
+    return Incident(
+        kind=IncidentKind.AB_INCONCLUSIVE,
+        app=release.app,
+        release_id=release.id,
+        dedup_key=f"{release.app}:{IncidentKind.AB_INCONCLUSIVE}",
+        summary=f"{release.app}: the A/B test of {release.candidate.label} needs people. {end.reason}.",
+        evidence={"test": release.id, "outcome": end.outcome.value},
+    )
+
+
+def roll_back(session: Session, app: str, actor: Actor, reason: str, now: datetime) -> Ended:
+    """Take back what an app is releasing, or released last.
+
+    A live release ends: rolled back when users may have met the candidate, aborted when not. Without one, the newest
+    promoted release is undone, so that `previous` serves again; when a release was ended or taken back since, nothing
+    changes, so that the command may be repeated. Rejected releases, which no user met, are passed over. Raises
+    NotFoundError when there is nothing to go back to.
+    """
+    live = find_live(session, app, lock=True)
+    if live is not None:
+        return end_live(session, live, actor, reason, now)
+    check_app(session, app)
+    route = session.get_one(RouteRow, app, with_for_update=True)  # nothing can be opened from here on
+    latest = find_newest(session, app, set(State) - {State.REJECTED}) or find_latest(session, app)
+    if latest.live_app is not None:
+        raise ConflictError(f"{latest.id} was opened at this moment; roll back again to end it")
+    if latest.state != State.PROMOTED or read_alias(session, app, PRODUCTION) != latest.candidate_digest:
+        return Ended(latest.id, State(latest.state), route.revision, route.stable_digest, changed=False)
+    return _undo_promotion(session, to_release(session, latest), actor, reason, now)
+
+
+def end_live(session: Session, live: ReleaseRow, actor: Actor, reason: str, now: datetime) -> Ended:
+    """End a live release that is locked, as a person wants it: rolled back when users may have met the candidate."""
+    release = to_release(session, live)
+    state = State.ROLLED_BACK if release.state.exposes_users else State.ABORTED
+    return end_release(session, release, End(state, Outcome.FAIL, reason), actor, now)
+
+
+def _undo_promotion(session: Session, release: Release, actor: Actor, reason: str, now: datetime) -> Ended:
+    step = Transition(release, State.ROLLED_BACK, release.position, reason, Outcome.FAIL)
+    apply_transition(session, step, actor, now)
+    fence = session.get_one(RouteRow, release.app).fence + 1
+    revision = set_split(session, release.app, release.stable.digest, Split(), fence, now)
+    point_aliases(session, release.app, release.stable.digest, release.candidate.digest, actor, now, release.id)
+    tell(session, release.app, release.id, f"{release.title}: taken back after its promotion. {reason}.", now)
+    return Ended(release.id, State.ROLLED_BACK, revision, release.stable.digest)
+
+
+def abort(session: Session, app: str, actor: Actor, reason: str, now: datetime) -> Ended:
+    """End an app's live release because a person wants it; stable serves alone. Raises NotFoundError without one."""
+    live = find_live(session, app, lock=True)
+    if live is None:
+        latest = find_latest(session, app)
+        raise NotFoundError(f"{app} has no live release; the newest, {latest.id}, is {latest.state}")
+    return end_release(session, to_release(session, live), End(State.ABORTED, Outcome.FAIL, reason), actor, now)

@@ -1,0 +1,166 @@
+"""How a release is observed: new evidence folded into what was known, and the verdicts that it allows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlmodel import Session
+
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.verdict import Outcome, Verdict
+from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.gates.gate_set import GateSet
+from softlaunch.gates.telemetry import Reading, Scope, Telemetry, TelemetryError
+from softlaunch.ledger.stages import StageRecord
+from softlaunch.policy.load import golden_set_path
+from softlaunch.policy.release import Release, StageKind
+from softlaunch.releases.decision import Action, Snapshot, decide
+from softlaunch.releases.held_gates import HeldGates, Rereading, longer_history, past_of
+from softlaunch.releases.strategy import Observation, compared, no_data
+from softlaunch.shadow.state import EVIDENCE, CopyState, state_in
+from softlaunch.shadow.watch import CopyLook, CopyWatch
+
+_EVAL_SECONDS = 2.0  # an eval works about this long before the step ends and the next one begins
+
+
+class Evaluator(Protocol):
+    """Runs the regression eval piece by piece."""
+
+    def work(self, order: EvalOrder, seconds: float) -> EvalProgress:
+        """Make outstanding calls for about this long; the report comes with the last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseStrategy:
+    """Releases of a candidate: a regression eval, and gates on the traffic of each stage after it.
+
+    `held` is what this process holds in memory between two observations.
+    """
+
+    telemetry: Telemetry
+    evaluator: Evaluator
+    copies: CopyWatch | None = None
+    held: HeldGates = field(default_factory=HeldGates)
+
+    def observe(self, release: Release, record: StageRecord, now: datetime) -> Observation:
+        """Observe the stage in force."""
+        if release.stage.kind is StageKind.EVAL:
+            return self._observe_eval(release, record)
+        return self.observe_traffic(release, record, now)
+
+    def decide(self, snapshot: Snapshot, observation: Observation) -> Action:  # noqa: ARG002  (the snapshot holds it)
+        """See Strategy."""
+        return decide(snapshot)
+
+    def record(self, session: Session, release: Release, observation: Observation) -> None:
+        """See Strategy; the evidence is all there is."""
+
+    def forget(self, release_id: str) -> None:
+        """See Strategy."""
+        self.held.forget(release_id)
+
+    def _observe_eval(self, release: Release, record: StageRecord) -> Observation:
+        try:
+            progress = self.evaluator.work(eval_order(release), _EVAL_SECONDS)
+        except SoftlaunchError as error:  # what a person can mend holds the release; mended, the eval goes on
+            return Observation((Verdict("eval", Outcome.ERROR, str(error)),), record.evidence, str(error))
+        evidence = {"done": progress.done, "planned": progress.planned, "cost_usd": progress.cost_usd}
+        verdicts = None if progress.report is None else progress.report.verdicts
+        return Observation(verdicts, evidence, f"{progress.done} of {progress.planned} calls")
+
+    def observe_traffic(self, release: Release, record: StageRecord, now: datetime) -> Observation:
+        """What the gates of a stage see of its traffic, besides what was known."""
+        held = record.evidence
+        try:
+            gates = self._gates(release, record)
+            if isinstance(gates, Rereading):
+                return no_data(held, f"reading the log of this stage again, up to {_clock(gates.reached)}")
+            until = float(held["until"]) if held else _entered(release, record)
+            scope = Scope(release.app, release.id, release.stage)
+            reading = self.telemetry.read(scope, until, now.timestamp())
+            if reading.problem is not None:
+                return no_data(held, reading.problem)
+            copied = self._observe_copies(release, record, scope, (until, reading.until))
+        except TelemetryError as error:
+            return no_data(held, str(error))
+        for window in (*reading.windows, *copied.windows):
+            gates.update(window)
+        gates.obstacles = copied.obstacles
+        gates.dropped = max(gates.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
+        copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
+        look = _seen(held, gates, reading, copies)
+        self.held.keep(release, record, look.evidence, gates)
+        return look
+
+    def _observe_copies(
+        self, release: Release, record: StageRecord, scope: Scope, window: tuple[float, float]
+    ) -> CopyLook:
+        """What the texts of a shadow stage's copies say, where there are any."""
+        if self.copies is None or release.stage.kind is not StageKind.SHADOW:
+            return CopyLook(CopyState())
+        return self.copies.look(scope, release.policy, state_in(record.evidence), window, _entered(release, record))
+
+    def _gates(self, release: Release, record: StageRecord) -> GateSet | Rereading:
+        """The stage's gates as they were left, or fresh ones, which know stable's traffic from before the stage."""
+        entered = _entered(release, record)
+        if record.evidence:
+            return self.held.resume(self.telemetry, release, record, entered)
+        history = self.telemetry.history(release.app, release.stable.digest, entered)
+        if self.copies is not None and release.stage.kind is StageKind.SHADOW:
+            history = replace(history, stable={**history.stable, **self.copies.history(release.id)})
+        longer = longer_history(self.telemetry, release, entered)
+        return GateSet.begin(release.policy, release.stage, history, past_of(self.telemetry, release), longer)
+
+
+def _clock(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%H:%M:%S} UTC"
+
+
+def _entered(release: Release, record: StageRecord) -> float:
+    if record.entered_at is None:
+        raise ValueError(f"stage {record.position} of {release.id} is in force but was never entered")
+    return record.entered_at.timestamp()
+
+
+def _seen(held: Mapping[str, Any], gates: GateSet, reading: Reading, copies: Mapping[str, Any]) -> Observation:
+    """An observation with data, after the gates have taken it in; what was held before grows by it."""
+    counts = compared(held)
+    requests = (counts[0] + reading.requests[0], counts[1] + reading.requests[1])
+    exposed = held.get("exposed", 0) + reading.exposed
+    evidence = {
+        "panel": gates.dump(),
+        "until": reading.until,
+        "requests": list(requests),
+        "exposed": exposed,
+        **copies,
+    }
+    return Observation(
+        gates.verdicts(),
+        evidence,
+        f"{requests[0]} candidate and {requests[1]} stable requests compared",
+        requests,
+        exposed,
+        seen_until=reading.until,
+        stable_lately=reading.stable_lately,
+    )
+
+
+def eval_order(release: Release) -> EvalOrder:
+    """The regression eval that a release wants: its answers are kept under the release's id.
+
+    Raises PolicyError where the golden set, which was checked when the release was opened, has become a link.
+    """
+    policy_path = Path(release.policy_path)
+    checked = (policy_path.parent / release.policy.eval.golden_set).parent
+    return EvalOrder(
+        run_id=release.id,
+        app=release.app,
+        release_id=release.id,
+        stable=release.stable,
+        candidate=release.candidate,
+        policy=release.policy.eval,
+        golden_set=golden_set_path(release.policy, policy_path, checked),
+    )

@@ -1,0 +1,232 @@
+"""A release as people look at it: its stages, their verdicts, open questions, and who met the candidate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from softlaunch.core.approvals import Answer
+from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.gates.gate_set import GateSet
+from softlaunch.ledger.approvals import OpenQuestion, open_questions
+from softlaunch.ledger.exposure import Exposure, read_exposure
+from softlaunch.ledger.losses import Lost, read_lost
+from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes
+from softlaunch.ledger.releases import to_release
+from softlaunch.ledger.stages import StageRecord, figures, has_verdicts_of, read_stages, read_verdicts, units_in
+from softlaunch.policy.release import Release, Stage, StageKind
+from softlaunch.policy.stage_limits import Limit, limits
+from softlaunch.shadow.state import state_in
+from softlaunch.store.tables import ReleaseRow, TransitionRow
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A stage with how it stands; `verdicts` are live while it runs, final afterwards."""
+
+    stage: Stage
+    record: StageRecord
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def requests(self) -> tuple[int, int]:
+        """Compared requests of candidate and stable; calls done and planned for an eval."""
+        held = self.record.evidence
+        if self.stage.kind is StageKind.EVAL:
+            return held.get("done", 0), held.get("planned", 0)
+        candidate, stable = held.get("requests", (0, 0))
+        return candidate, stable
+
+    @property
+    def units(self) -> tuple[int, int]:
+        """Units of candidate and stable; none where copies are compared."""
+        return units_in(self.record.evidence)
+
+    @property
+    def limits(self) -> list[Limit]:
+        """What a stage under way needs at least and how long it may stay undecided, as its last look left it."""
+        entered, looked = self.record.entered_at, self.record.looked_at
+        if self.record.state != "running" or self.stage.kind not in {StageKind.SHADOW, StageKind.CANARY}:
+            return []
+        if entered is None or looked is None:
+            return []
+        begun = entered + timedelta(seconds=self.record.skipped_seconds)
+        seconds = (looked - begun).total_seconds()
+        return limits(self.stage, self.record.deadlines, begun, seconds, (self.requests, self.units))
+
+    def share_done(self, now: datetime) -> float:
+        """How much of what the stage waits for is there, in [0, 1]; 1 once it is over.
+
+        Calls of an eval; elsewhere the mean of its time, its requests, its units where it waits for any, and the
+        required gates that pass.
+        """
+        entered, ended = self.record.entered_at, self.record.ended_at
+        if entered is None or ended is not None:
+            return 0.0 if entered is None else 1.0
+        done, of = self.requests
+        if self.stage.kind is StageKind.EVAL:
+            return min(1.0, done / of) if of else 0.0
+        required = [one.outcome is Outcome.PASS for one in self.verdicts if one.role is Role.REQUIRED]
+        shares = [
+            (now - entered).total_seconds() / max(self.stage.minimum_time, 1.0),
+            done / max(self.stage.minimum_requests, 1),
+            sum(required) / max(len(required), 1),
+        ]
+        if self.stage.minimum_units:
+            shares.append(min(self.units) / self.stage.minimum_units)
+        return sum(min(1.0, max(0.0, share)) for share in shares) / len(shares)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a release's history."""
+
+    happened_at: datetime
+    to_state: str
+    reason: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseView:
+    """Everything that a status page, a watching terminal or a report shows."""
+
+    release: Release
+    stages: tuple[StageView, ...]
+    questions: tuple[OpenQuestion, ...]
+    exposure: Exposure
+    history: tuple[Step, ...]
+    outcomes: StageOutcomes = field(default_factory=StageOutcomes)
+    """What became of the requests of the stage in force, or of the last one."""
+    lost: Lost = field(default_factory=Lost)
+
+
+def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
+    """The view of a release."""
+    release = to_release(session, row)
+    records = read_stages(session, release.id)
+    return ReleaseView(
+        release=release,
+        stages=tuple(
+            _stage_view(session, release, stage, record) for stage, record in zip(release.stages, records, strict=True)
+        ),
+        questions=tuple(open_questions(session, release.id, release.position, now)),
+        exposure=read_exposure(session, release.id),
+        history=_history(session, release.id),
+        outcomes=read_outcomes(session, release.app, release.id, release.stage),
+        lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
+    )
+
+
+def _stage_view(session: Session, release: Release, stage: Stage, record: StageRecord) -> StageView:
+    """Verdicts are final where the gates had the last word; a stage that a person ended stays as it was last seen."""
+    panel = record.evidence.get("panel")
+    if panel is not None and (record.state == "running" or _ended_by_people(session, release, record, panel)):
+        return StageView(stage, record, GateSet.load(release.policy, stage, panel).verdicts())
+    return StageView(stage, record, tuple(read_verdicts(session, release.id, stage.position).values()))
+
+
+def _ended_by_people(session: Session, release: Release, record: StageRecord, panel: Mapping[str, Any]) -> bool:
+    """Whether no gate had the last word. Panels from before it was kept what users met are left as they are."""
+    if record.state == "passed" or record.ended_at is None or "plain" not in panel:
+        return False
+    return not has_verdicts_of(session, release.id, record.position, record.ended_at)
+
+
+def _history(session: Session, release_id: str) -> tuple[Step, ...]:
+    rows = session.exec(
+        select(TransitionRow).where(TransitionRow.release_id == release_id).order_by(col(TransitionRow.revision))
+    )
+    return tuple(Step(row.happened_at, row.to_state, row.reason, row.actor) for row in rows)
+
+
+def to_json(view: ReleaseView) -> Mapping[str, Any]:
+    """The view as JSON values: what `--json` prints."""
+    release, exposure = view.release, view.exposure
+    return {
+        "id": release.id,
+        "app": release.app,
+        "state": release.state,
+        "outcome": release.outcome,
+        "reason": release.reason,
+        "stable": {"digest": release.stable.digest, "label": release.stable.label},
+        "candidate": {"digest": release.candidate.digest, "label": release.candidate.label},
+        "stage": release.stage.name,
+        "opened_at": release.opened_at,
+        "opened_by": release.opened_by,
+        "emergency": release.emergency or None,
+        "ended_at": release.ended_at,
+        "driver": release.driver_holder or None,
+        "exposure": {
+            "units": exposure.units,
+            "all_units": exposure.all_units,
+            "requests": exposure.requests,
+            "all_requests": exposure.all_requests,
+            "lost_requests": view.lost.count,
+            "lost_requests_estimated": view.lost.estimated,
+        },
+        "outcomes": _outcomes_json(view),
+        "questions": [
+            {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}
+            for asked in view.questions
+        ],
+        "stages": [
+            {**_stage_json(stage), **({} if release.emergency else _limits_json(stage))} for stage in view.stages
+        ],
+        "history": [
+            {"at": step.happened_at, "state": step.to_state, "reason": step.reason, "actor": step.actor}
+            for step in view.history
+        ],
+    }
+
+
+def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
+    """What became of each arm's requests in the stage in force, and how many of them were excused."""
+    seen = view.outcomes
+    return {
+        "stage": view.release.stage.name,
+        "candidate": {outcome.value: candidate for outcome, candidate, _ in seen.rows if candidate},
+        "stable": {outcome.value: stable for outcome, _, stable in seen.rows if stable},
+        "excused": {"candidate": seen.excused[0], "stable": seen.excused[1]},
+    }
+
+
+def _limits_json(view: StageView) -> Mapping[str, Any]:
+    """What a stage under way needs, and how long it may stay undecided, by the policy's keys; nothing of others."""
+    known = {one.key: {"met": one.met, "of": one.of} for one in view.limits}
+    return {"limits": known} if known else {}
+
+
+def _stage_json(view: StageView) -> Mapping[str, Any]:
+    done, of = view.requests
+    counted = (
+        {"calls_done": done, "calls_planned": of}
+        if view.stage.kind is StageKind.EVAL
+        else {
+            "candidate_requests": done,
+            "stable_requests": of,
+        }
+    )
+    return {
+        "name": view.stage.name,
+        "kind": view.stage.kind,
+        "weight_percent": view.stage.weight_percent,
+        "state": view.record.state,
+        "entered_at": view.record.entered_at,
+        "ended_at": view.record.ended_at,
+        "reason": view.record.reason,
+        **counted,
+        **({"copies": state_in(view.record.evidence).figures()} if view.stage.kind is StageKind.SHADOW else {}),
+        "verdicts": [
+            {
+                "gate": verdict.gate,
+                "outcome": verdict.outcome,
+                "role": verdict.role,
+                "reason": verdict.reason,
+                **figures(verdict),
+            }
+            for verdict in view.verdicts
+        ],
+    }

@@ -1,0 +1,147 @@
+"""Verdicts, stages and what users met, in words."""
+
+from collections.abc import Iterable
+
+from softlaunch.core.formatting import (
+    UNKNOWN,
+    show_duration,
+    show_harm,
+    show_interval,
+    show_pair,
+    show_share,
+    show_value,
+)
+from softlaunch.core.live_metrics import RELATIVE_METRICS
+from softlaunch.core.verdict import Met, Per, Verdict
+from softlaunch.gates.plain_figures import LATELY_MINUTES
+from softlaunch.ledger.exposure import Exposure
+from softlaunch.ledger.outcomes import StageOutcomes
+from softlaunch.policy.release import StageKind
+from softlaunch.policy.stage_limits import Limit
+from softlaunch.releases.views import StageView
+
+LATELY = f"last {LATELY_MINUTES} min"
+_RELATIVE = frozenset(metric.value for metric in RELATIVE_METRICS)
+
+
+def show_estimate(verdict: Verdict) -> str:
+    """`+391 (+240 to …) of 10 %`: a gate's estimate of harm, its interval and its margin, in one unit."""
+    gate, unit = verdict.gate, " %" if verdict.gate in _RELATIVE else " points"
+    harm, interval = show_harm(gate, verdict.harm), show_interval(gate, verdict.interval)
+    if verdict.margin is None:
+        return harm
+    between = "unknown" if interval in {"-", UNKNOWN} else interval.removesuffix(unit)
+    return f"{harm.removesuffix(unit)} ({between}) of {show_harm(gate, verdict.margin).removeprefix('+')}"
+
+
+def show_met(gate: str, met: Met | None) -> str:
+    """`4.91 s (p95 9.80 s, last 5 min 5.02 s)`: what one arm's users met; a dash where nothing was measured."""
+    if met is None or met.value is None:
+        return "-"
+    slow = "" if met.slow is None else f"p95 {show_value(gate, met.slow)}, "
+    return f"{show_value(gate, met.value)} ({slow}{show_lately(gate, met)})"
+
+
+def show_lately(gate: str, met: Met) -> str:
+    """`last 5 min 5.02 s`; a dash in place of a value where nothing was measured."""
+    return f"{LATELY} {show_value(gate, met.lately)}"
+
+
+def show_evidence(verdict: Verdict, counted: str) -> str:
+    """`4.80/1.00 s of 812/790 users`: the arms' values and how much they rest on, of what is `counted`."""
+    shown = show_pair(verdict.gate, verdict.candidate_value, verdict.stable_value)
+    counts = f"{verdict.candidate_count:,}/{verdict.stable_count:,} {counted}"
+    return counts if shown == "-" else f"{shown} of {counts}"
+
+
+def show_met_by(met: Met | None, per: Per = Per.REQUEST) -> str:
+    """`1,412 requests of 151 users`: how much that is, of what is counted; a dash where nothing was measured."""
+    if met is None or not met.requests:
+        return "-"
+    return f"{met.requests:,} {per.counted}" + (f" of {met.users:,} users" if met.users else "")
+
+
+def has_met(verdicts: Iterable[Verdict]) -> bool:
+    """Whether anything is known of what users met, besides the evidence of the gates."""
+    return any(verdict.candidate_met or verdict.stable_met for verdict in verdicts)
+
+
+def evidence_unit(view: StageView) -> str:
+    """What the evidence of a stage's gates is counted in: users' first visits, calls of an eval, or requests."""
+    if view.stage.kind is StageKind.EVAL:
+        return "calls"
+    return "visits" if has_met(view.verdicts) else "requests"
+
+
+def verdict_facts(verdict: Verdict) -> list[tuple[str, str]]:
+    """A gate's figures in words, by name: what it makes of them, on what evidence, and what users met."""
+    met = has_met([verdict])
+    facts = [
+        ("harm (between) of margin", show_estimate(verdict)),
+        ("evidence of candidate/stable", show_evidence(verdict, "visits" if met else "requests")),
+    ]
+    for arm, seen in (("candidate", verdict.candidate_met), ("stable", verdict.stable_met)):
+        facts += [(f"met on {arm}", f"{show_met(verdict.gate, seen)}, {show_met_by(seen, verdict.per)}")] if met else []
+    return facts
+
+
+def show_counts(view: StageView) -> str:
+    """`120 of 360 calls`, or `34 candidate, 3,312 stable`."""
+    first, second = view.requests
+    if view.stage.kind is StageKind.EVAL:
+        return f"{first:,} of {second:,} calls" if second else "-"
+    return f"{first:,} candidate, {second:,} stable" if first or second else "-"
+
+
+def show_limits(view: StageView) -> str:
+    """What a stage under way still needs, and how long it may stay undecided; empty for any other.
+
+    `Needs 40 of 100 requests in the smaller arm. May stay undecided for 5 min of 24 h or 40 of 1,200 units of the
+    candidate, whichever ends first.`
+    """
+    minima = [one for one in view.limits if one.key.startswith("minimum_")]
+    missing = [_show_limit(one) for one in minima if one.met < one.of]
+    ends = [_show_limit(one) for one in view.limits if one not in minima]
+    parts = [f"Needs {' and '.join(missing)}."] if missing else []
+    if ends:
+        first = ", whichever ends first" if len(ends) > 1 else ""
+        parts.append(f"May stay undecided for {' or '.join(ends)}{first}.")
+    return " ".join(parts)
+
+
+def _show_limit(limit: Limit) -> str:
+    if limit.key in {"minimum_time", "deadline"}:
+        return f"{show_duration(limit.met)} of {show_duration(limit.of)}"
+    arm = " in the smaller arm" if limit.key.startswith("minimum_") else " of the candidate"
+    return f"{limit.met:,.0f} of {limit.of:,.0f} {limit.key.rsplit('_', 1)[1]}{arm}"
+
+
+def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:
+    """What became of requests, the candidate's and stable's: a row an outcome; none where all were simply answered."""
+    if outcomes.is_plain:
+        return []
+    rows = [(outcome.value, f"{candidate:,}", f"{stable:,}") for outcome, candidate, stable in outcomes.rows]
+    if any(outcomes.excused):
+        rows.append(("excused of these", f"{outcomes.excused[0]:,}", f"{outcomes.excused[1]:,}"))
+    return rows
+
+
+def show_exposure(exposure: Exposure) -> str:
+    """Who met the candidate, as a sentence."""
+    if not exposure.all_units:
+        return "No request of users was logged during the release."
+    if not exposure.units:
+        return "No user met the candidate."
+    share = show_share(exposure.share_of_units)
+    return (
+        f"{exposure.units:,} of {exposure.all_units:,} users ({share}) met the candidate, "
+        f"in {exposure.requests:,} of {exposure.all_requests:,} requests."
+    )
+
+
+def show_verdict(verdict: Verdict) -> str:
+    """One line for a terminal: `latency pass (+1.9 %, margin +10 %)`."""
+    return (
+        f"{verdict.name} {verdict.outcome} ({show_harm(verdict.gate, verdict.harm)}, "
+        f"margin {show_harm(verdict.gate, verdict.margin)})"
+    )

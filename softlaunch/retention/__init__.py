@@ -1,0 +1,1 @@
+"""How long things are kept: cleanups, archives, restoring, and tags that protect."""

@@ -1,0 +1,122 @@
+"""A person's yes to a large cleanup, by the mechanism of releases: to exactly the plan that they were asked about.
+
+The question belongs to the app whose policy wants to be asked first; its approvers answer. What was asked about is kept
+as a digest over everything that would go and where to, and is planned again as of the time of the question: a plan that
+only time has made longer is still the same, one that anything else has changed is asked about anew.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlmodel import Session, col, select
+
+from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.ledger.approvals import OpenQuestion, ask, close_question, newest_cleanup, standing, to_asked
+from softlaunch.ledger.notices import Event, tell
+from softlaunch.policy.model import Policy
+from softlaunch.retention.rules import fingerprint
+from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow
+
+
+class ApprovalNeededError(SoftlaunchError):
+    """A cleanup that is too large to go on without a person; nothing was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """The newest question about a cleanup, and what was deleted already because of it."""
+
+    asked: OpenQuestion
+    answer: Answer
+    asked_at: datetime
+    by: str
+    done: frozenset[bytes]
+
+    @property
+    def given(self) -> bool:
+        """Whether a person has said yes."""
+        return self.answer is Answer.APPROVED
+
+    def sign(self, actor: str) -> str:
+        """In whose name things are deleted."""
+        return f"{actor}, approved by {self.by}{_mark(self.asked.id)}"
+
+
+def digest_of(archive: str, fingerprints: Iterable[bytes]) -> str:
+    """What identifies a plan: everything that would go, and where its copies would be."""
+    return hashlib.sha256(archive.encode() + b"".join(sorted(fingerprints))).hexdigest()
+
+
+def read_consent(session: Session, now: datetime) -> Consent | None:
+    """What a person is being asked, or has allowed; None where a cleanup has to ask anew, if it is large."""
+    row = newest_cleanup(session)
+    if row is None or standing(row, now) not in {Answer.PENDING, Answer.APPROVED}:
+        return None
+    return Consent(to_asked(row), standing(row, now), row.asked_at, row.decided_by, _done(session, row))
+
+
+def _done(session: Session, row: ApprovalRow) -> frozenset[bytes]:
+    if row.decided_at is None:
+        return frozenset()
+    gone = select(ArchivedRow.kind, ArchivedRow.key).where(
+        col(ArchivedRow.archived_at) >= row.decided_at,
+        col(ArchivedRow.archived_by).endswith(_mark(row.id or 0), autoescape=True),
+    )
+    return frozenset(fingerprint(kind, key) for kind, key in session.exec(gone))
+
+
+def _mark(question: int) -> str:
+    return f" (question {question})"
+
+
+def ask_person(session: Session, subject: str, size: str, actor: str, now: datetime) -> OpenQuestion:
+    """Ask about a plan, and withdraw what was asked about another one. Raises ApprovalNeededError without any app."""
+    app, policy = _who_asks(session)
+    held = newest_cleanup(session)
+    if held is not None and held.subject == subject and standing(held, now) is Answer.PENDING:
+        return to_asked(held)
+    text = (
+        f"The registry cleanup would archive and delete {size}, and {app} wants to be asked above "
+        f"{policy.retention.ask_above_mb:g} MB. Delete it?"
+    )
+    if held is not None and held.state == Answer.PENDING:
+        close_question(session, held, held.app, "what would be deleted is no longer the same", now)
+        session.flush()
+    expires = now + timedelta(seconds=policy.approval.timeout)
+    asked = OpenQuestion(None, 0, Question.CLEANUP, text, expires, app=app, subject=subject, asked_by=actor)
+    asked = replace(asked, id=ask(session, asked, now) or 0)
+    told = f"Approval needed: {text} {how_to_answer(app, asked.id)}."
+    tell(session, app, None, told, now, Event.ASKED, {"approval": asked.id})
+    return asked
+
+
+def close_expired(session: Session, now: datetime) -> None:
+    """Say that nobody answered in time, where that is so and nobody has said it."""
+    held = newest_cleanup(session)
+    if held is not None and held.state == Answer.PENDING and standing(held, now) is Answer.EXPIRED:
+        close_question(session, held, held.app, "", now)
+
+
+def how_to_answer(app: str, number: int) -> str:
+    """The commands that show what would go, and that answer."""
+    return (
+        f"Look with 'softlaunch registry cleanup --dry-run', then 'softlaunch approve {app} --question {number}' or "
+        f"'softlaunch reject {app} --question {number}'"
+    )
+
+
+def _who_asks(session: Session) -> tuple[str, Policy]:
+    """The app whose policy asks first, locked, so that two cleanups don't both ask."""
+    policies = [
+        (row.name, Policy.model_validate(row.policy))
+        for row in session.exec(select(AppRow).order_by(AppRow.name).with_for_update())
+    ]
+    if not policies:
+        raise ApprovalNeededError(
+            "the registry cleanup would delete more than goes without a person's approval, and no app's policy says "
+            "who may give it; record an app with 'softlaunch apply'"
+        )
+    return min(policies, key=lambda one: one[1].retention.ask_above_mb)

@@ -1,0 +1,198 @@
+"""The registry cleanup: plan, archive, read back, delete, record.
+
+Entries are deleted in the transaction that records where their copy is, and only once that copy has been read back.
+Whatever is killed when, an item is in the ledger, or in the archive and recorded, or both; the next cleanup repeats
+what was not finished.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlmodel import Session, select
+
+from softlaunch.integrations.archives.interface import Archive
+from softlaunch.policy.model import Policy
+from softlaunch.policy.retention import RetentionPolicy, VersionRetention, combine
+from softlaunch.retention.archive_objects import Bundle, digest_of, pack, store
+from softlaunch.retention.kinds import Entry, Shelf, read_tags
+from softlaunch.retention.rules import Choice, Item, Kind, Rules, choose, fingerprint, protection
+from softlaunch.retention.uses import Uses, lock_uses, read_uses
+from softlaunch.store.database import Database
+from softlaunch.store.tables import AppRow, ArchivedRow, BundleRow
+
+Tell = Callable[[str], None]
+"""Hears of each step before it is taken: read, archive, read back, settle, delete, record, done."""
+
+_BATCH_ITEMS = 500
+_BATCH_BYTES = 8_000_000
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a plan comes to for one kind."""
+
+    deleted: int = 0
+    deleted_bytes: int = 0
+    kept: int = 0
+    kept_bytes: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def count(self, choice: Choice) -> None:
+        """Add a choice."""
+        if choice.deleted:
+            self.deleted += 1
+            self.deleted_bytes += choice.item.bytes
+            self.reasons[choice.reason] += 1
+        else:
+            self.kept += 1
+            self.kept_bytes += choice.item.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a cleanup is to do: only what was planned as of a time, by its fingerprints, and in whose name."""
+
+    planned: frozenset[bytes]
+    as_of: datetime
+    actor: str
+
+
+@dataclass(slots=True)
+class Cleaned:
+    """What a cleanup did to one kind."""
+
+    deleted: int = 0
+    bytes: int = 0
+    archived_bytes: int = 0
+    spared: int = 0
+
+
+def read_retention(session: Session) -> RetentionPolicy:
+    """The retention in force: of every app's the longest."""
+    return combine([Policy.model_validate(policy).retention for policy in session.exec(select(AppRow.policy))])
+
+
+def plan(database: Database, shelf: Shelf, now: datetime) -> Iterator[Choice]:
+    """What a cleanup would do with each item of a kind, in bounded memory."""
+    with database.read() as session:
+        rules = _rules(session, shelf.kind)
+    return choose(shelf.items(database), rules, now)
+
+
+def clean(database: Database, shelf: Shelf, archive: Archive, order: Order, now: datetime, tell: Tell) -> Cleaned:
+    """Archive and delete what was planned of one kind and still may go.
+
+    Raises ArchiveError, then what is left is still there.
+    """
+    done = Cleaned()
+    still_due = (choice for choice in plan(database, shelf, order.as_of) if choice.deleted)
+    due = (choice for choice in still_due if fingerprint(shelf.kind, choice.item.key) in order.planned)
+    for batch in _batches(due):
+        tell("read")
+        with database.read() as session:
+            entries = shelf.entries(session, [choice.item.key for choice in batch])
+        if not entries:
+            continue
+        bundle = pack(shelf.kind, (entry.line for entry in entries))
+        store(archive, bundle, tell)
+        tell("delete")
+        with database.begin() as session:
+            gone = _delete(session, shelf, batch, entries)
+            _record(session, archive, bundle, gone, {choice.item.key: choice for choice in batch}, order.actor, now)
+            tell("record")
+        tell("done")
+        done.deleted += len(gone)
+        done.bytes += sum(len(entry.line) for entry in gone)
+        done.archived_bytes += len(bundle.content)
+        done.spared += len(entries) - len(gone)
+    return done
+
+
+def _delete(session: Session, shelf: Shelf, batch: Sequence[Choice], entries: Sequence[Entry]) -> list[Entry]:
+    """Delete what nothing has begun to use, tagged or changed since it was read; returns what is gone."""
+    lock_uses(session)
+    rules = _rules(session, shelf.kind)
+    keys = [entry.key for entry in entries]
+    tags = read_tags(session, shelf.kind, keys)
+    unused = {
+        choice.item.key
+        for choice in batch
+        if protection(_tagged(choice.item, tags.get(choice.item.key)), rules) is None
+    }
+    same = {entry.key: entry.line for entry in shelf.entries(session, [key for key in keys if key in unused])}
+    gone = [entry for entry in entries if same.get(entry.key) == entry.line]
+    shelf.delete(session, [entry.key for entry in gone])
+    return gone
+
+
+def _tagged(item: Item, tags: frozenset[str] | None) -> Item:
+    return Item(item.kind, item.key, item.group, item.since, item.bytes, tags or frozenset())
+
+
+def _record(
+    session: Session,
+    archive: Archive,
+    bundle: Bundle,
+    gone: Sequence[Entry],
+    choices: dict[str, Choice],
+    actor: str,
+    now: datetime,
+) -> None:
+    if gone and session.get(BundleRow, bundle.key) is None:
+        size = len(bundle.content)
+        session.add(
+            BundleRow(key=bundle.key, archive=archive.address, sha256=bundle.sha256, bytes=size, written_at=now)
+        )
+        session.flush()
+    session.add_all(
+        ArchivedRow(
+            kind=choices[entry.key].item.kind,
+            key=entry.key,
+            digest=digest_of(entry.line),
+            content_digest=entry.content_digest,
+            bytes=len(entry.line),
+            reason=choices[entry.key].reason,
+            bundle=bundle.key,
+            archived_at=now,
+            archived_by=actor,
+        )
+        for entry in gone
+    )
+
+
+def _batches(choices: Iterable[Choice]) -> Iterator[list[Choice]]:
+    batch: list[Choice] = []
+    size = 0
+    for choice in choices:
+        batch.append(choice)
+        size += choice.item.bytes
+        if len(batch) >= _BATCH_ITEMS or size >= _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _rules(session: Session, kind: Kind) -> Rules:
+    retention = read_retention(session)
+    uses = read_uses(session, retention.recent_releases)
+    return Rules(_of_kind(retention, kind), frozenset(retention.protected_tags), _used(uses, kind))
+
+
+def _of_kind(retention: RetentionPolicy, kind: Kind) -> VersionRetention:
+    by_age = {Kind.EVALS: retention.evals, Kind.REQUESTS: retention.requests}
+    versions = {Kind.PROMPTS: retention.prompts, Kind.MODELS: retention.models, Kind.VARIANTS: retention.variants}
+    return versions[kind] if kind in versions else VersionRetention(age=by_age[kind], keep_newest=0)
+
+
+def _used(uses: Uses, kind: Kind) -> dict[str, str]:
+    """What is in use, by key."""
+    return {
+        Kind.PROMPTS: uses.prompts,
+        Kind.MODELS: uses.models,
+        Kind.VARIANTS: uses.variants,
+        Kind.EVALS: uses.evals,
+        Kind.REQUESTS: {},
+    }[kind]

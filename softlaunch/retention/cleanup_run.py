@@ -1,0 +1,203 @@
+"""A whole cleanup: every kind in turn, and what people are told of it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import delete, select
+from sqlmodel import col
+
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.integrations.archives.interface import Archive
+from softlaunch.ledger.approvals import OpenQuestion
+from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
+from softlaunch.ledger.releases import Actor
+from softlaunch.retention.approval import (
+    ApprovalNeededError,
+    Consent,
+    ask_person,
+    digest_of,
+    how_to_answer,
+    read_consent,
+)
+from softlaunch.retention.cleanup import Cleaned, Order, Totals, clean, plan, read_retention
+from softlaunch.retention.kinds import Shelf, version_shelves
+from softlaunch.retention.request_rows import RequestShelf
+from softlaunch.retention.rules import Choice, Kind, fingerprint
+from softlaunch.store.database import Database
+from softlaunch.store.tables import TextRow
+
+_SHOWN = 200
+_TEXTS_AT_ONCE = 1000
+_GB = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class PlanPart:
+    """The plan of one kind: its totals, the first of the items to delete, and the fingerprints of all of them."""
+
+    kind: Kind
+    totals: Totals
+    first: tuple[Choice, ...]
+    fingerprints: frozenset[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a cleanup would do, and the list prices of what is to be deleted before and after, in USD a month.
+
+    It is as of a time. `consent` is the question that a person is being asked about this very plan, or has said yes to.
+    """
+
+    parts: tuple[PlanPart, ...]
+    usd_now: float
+    usd_archived: float
+    as_of: datetime
+    consent: Consent | None = None
+
+    @property
+    def deleted(self) -> int:
+        """Items to delete."""
+        return sum(part.totals.deleted for part in self.parts)
+
+    @property
+    def deleted_bytes(self) -> int:
+        """Bytes to delete."""
+        return sum(part.totals.deleted_bytes for part in self.parts)
+
+    @property
+    def fingerprints(self) -> frozenset[bytes]:
+        """Of everything to delete."""
+        return frozenset().union(*(part.fingerprints for part in self.parts))
+
+    @property
+    def size(self) -> str:
+        """How much it is, in words."""
+        kinds = ", ".join(f"{part.totals.deleted:,} {part.kind}" for part in self.parts if part.totals.deleted)
+        return f"{self.deleted_bytes / 1e6:.1f} MB ({kinds})"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a cleanup did to each kind, and how many texts it deleted for good because their time was over."""
+
+    kinds: dict[Kind, Cleaned]
+    texts: int
+
+    @property
+    def sentence(self) -> str:
+        """What it did, in words."""
+        parts = [f"{one.deleted} {kind} ({one.bytes / 1e6:.1f} MB)" for kind, one in self.kinds.items() if one.deleted]
+        parts += [f"{self.texts} expired texts"] if self.texts else []
+        return f"archived and deleted {', '.join(parts)}." if parts else "nothing was due."
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeper:
+    """Plans and does cleanups of one ledger into one archive. `watch` hears of each step, for progress."""
+
+    database: Database
+    archive: Archive
+    ledger_usd_per_gb_month: float
+    actor: Actor
+    clock: Callable[[], datetime]
+    watch: Callable[[str], None]
+    shelves: tuple[Shelf, ...] = (*version_shelves(), RequestShelf())
+
+    def plan(self) -> Plan:
+        """What is due, and why.
+
+        Where a person is being asked about a plan, or has said yes to one that isn't done, it is that very plan, as of
+        when they were asked; what has come due since is left to the next cleanup.
+        """
+        now = self.clock()
+        with self.database.read() as session:
+            consent = read_consent(session, now)
+        if consent is not None:
+            again = replace(self._plan_at(consent.asked_at), consent=consent)
+            if again.deleted and self._subject(again) == consent.asked.subject:
+                return again
+        return self._plan_at(now)
+
+    def _plan_at(self, at: datetime) -> Plan:
+        parts = tuple(_part(shelf.kind, plan(self.database, shelf, at)) for shelf in self.shelves)
+        size = sum(part.totals.deleted_bytes for part in parts) / _GB
+        return Plan(parts, size * self.ledger_usd_per_gb_month, size * self.archive.usd_per_gb_month, at)
+
+    def _subject(self, planned: Plan) -> str:
+        done: frozenset[bytes] = planned.consent.done if planned.consent else frozenset()
+        return digest_of(self.archive.address, planned.fingerprints | done)
+
+    def ask(self, planned: Plan) -> OpenQuestion | None:
+        """The question that must be answered before a plan may be done, put now if it wasn't; None where it may be."""
+        if planned.consent is not None:
+            return None if planned.consent.given else planned.consent.asked
+        with self.database.begin() as session:
+            if planned.deleted_bytes <= read_retention(session).ask_above_mb * 1e6:
+                return None
+            return ask_person(session, self._subject(planned), planned.size, self.actor.name, planned.as_of)
+
+    def clean(self, planned: Plan) -> "Done":
+        """Do exactly what was planned. An error opens an incident, and leaves what isn't archived where it is.
+
+        Raises ApprovalNeededError when that is more than may go without a person's approval, who is asked.
+        """
+        asked = self.ask(planned)
+        if asked is not None:
+            raise ApprovalNeededError(f"{asked.text} {how_to_answer(asked.app, asked.id)}, then run it again")
+        actor = str(self.actor) if planned.consent is None else planned.consent.sign(str(self.actor))
+        done: dict[Kind, Cleaned] = {}
+        try:
+            for shelf, part in zip(self.shelves, planned.parts, strict=True):
+                order = Order(part.fingerprints, planned.as_of, actor)
+                done[shelf.kind] = clean(self.database, shelf, self.archive, order, self.clock(), self.watch)
+        except SoftlaunchError as error:
+            self._complain(error)
+            raise
+        ended = Done(done, delete_expired_texts(self.database, self.clock()))
+        with self.database.begin() as session:
+            tell(session, "", None, f"Registry cleanup: {ended.sentence}", self.clock())
+        return ended
+
+    def _complain(self, error: SoftlaunchError) -> None:
+        incident = Incident(
+            kind=IncidentKind.REGISTRY_CLEANUP_FAILED,
+            app="",
+            release_id=None,
+            dedup_key="registry-cleanup",
+            summary=f"Registry cleanup stopped: {error}",
+            evidence={"archive": self.archive.address},
+        )
+        with self.database.begin() as session:
+            open_incident(session, incident, self.clock())
+
+
+def delete_expired_texts(database: Database, now: datetime) -> int:
+    """Delete texts whose time is over, page by page, and for good: people's words aren't archived. Returns how many."""
+    total = 0
+    while True:
+        with database.begin() as session:
+            expired = select(col(TextRow.request_id), col(TextRow.arm)).where(
+                col(TextRow.expires_at) <= now.timestamp()
+            )
+            keys = session.execute(expired.limit(_TEXTS_AT_ONCE)).all()
+            for request_id, arm in keys:
+                session.connection().execute(
+                    delete(TextRow).where(col(TextRow.request_id) == request_id, col(TextRow.arm) == arm)
+                )
+        total += len(keys)
+        if len(keys) < _TEXTS_AT_ONCE:
+            return total
+
+
+def _part(kind: Kind, choices: Iterable[Choice]) -> PlanPart:
+    totals = Totals()
+    first: list[Choice] = []
+    fingerprints = set()
+    for choice in choices:
+        totals.count(choice)
+        if choice.deleted:
+            fingerprints.add(fingerprint(kind, choice.item.key))
+            if len(first) < _SHOWN:
+                first.append(choice)
+    return PlanPart(kind, totals, tuple(first), frozenset(fingerprints))

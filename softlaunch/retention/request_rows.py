@@ -1,0 +1,123 @@
+"""Request rows as a cleanup sees them: a stretch of an app's log on one day is an item, with its ratings and scores."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, or_, select
+from sqlmodel import Session, col
+
+from softlaunch.retention.kinds import Entry, Shelf, with_past
+from softlaunch.retention.rollup import add_to_days, day_of
+from softlaunch.retention.rules import Item, Kind
+from softlaunch.store.database import Database
+from softlaunch.store.rows import dump
+from softlaunch.store.tables import FeedbackRow, ReleaseRow, RequestRow, ScoreRow
+
+_PAGE = 2000
+_ROW_BYTES = 500  # about what one takes in JSON
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Rows of one app and day, from the first id to the last."""
+
+    app: str
+    day: str
+    first: int
+    last: int
+
+    @classmethod
+    def parse(cls, key: str) -> "_Stretch":
+        app, day, ids = key.rsplit("/", 2)
+        first, _, last = ids.partition("-")
+        return cls(app, day, int(first), int(last))
+
+    def __str__(self) -> str:
+        return f"{self.app}/{self.day}/{self.first}-{self.last}"
+
+    @property
+    def begins(self) -> datetime:
+        return datetime.fromisoformat(self.day).replace(tzinfo=UTC)
+
+    @property
+    def rows(self) -> ColumnElement[bool]:
+        start = self.begins.timestamp()
+        return (
+            (col(RequestRow.id) >= self.first)
+            & (col(RequestRow.id) <= self.last)
+            & (col(RequestRow.app) == self.app)
+            & (col(RequestRow.started_at) >= start)
+            & (col(RequestRow.started_at) < start + 86400)
+            & _settled()
+        )
+
+
+class RequestShelf(Shelf):
+    """The request log, without what a live release still looks at."""
+
+    kind = Kind.REQUESTS
+
+    def items(self, database: Database) -> Iterator[Item]:
+        """Stretches in the order of the log, each within a page of ids: they stay what they are while others go."""
+        after = 0
+        while True:
+            columns = (col(RequestRow.id), col(RequestRow.app), col(RequestRow.started_at))
+            with database.read() as session:
+                query = select(*columns).where(col(RequestRow.id) > after, _settled()).order_by(col(RequestRow.id))
+                read = session.execute(query.limit(_PAGE)).tuples().all()
+                page = [row for row in read if _page(row[0]) == _page(read[0][0])]
+                items = with_past(session, self.kind, list(_stretches(page)))
+            yield from items
+            if not page:
+                return
+            after = page[-1][0]
+
+    def entries(self, session: Session, keys: Sequence[str]) -> list[Entry]:
+        """Each stretch with its rows, ratings and scores."""
+        found = []
+        for key in keys:
+            rows, ratings, scores = _read(session, key)
+            if rows:
+                line = dump({RequestRow: rows, FeedbackRow: ratings, ScoreRow: scores})
+                found.append(Entry(key, line, hashlib.sha256(line).hexdigest()))
+        return found
+
+    def delete(self, session: Session, keys: Sequence[str]) -> None:
+        """Add the rows to their days' sums, then delete them."""
+        for key in keys:
+            rows, ratings, scores = _read(session, key)
+            add_to_days(session, rows, ratings)
+            for table, gone in ((RequestRow, rows), (FeedbackRow, ratings), (ScoreRow, scores)):
+                ids = [row.id for row in gone]
+                session.connection().execute(delete(table).where(col(table.id).in_(ids)))
+
+
+def _page(row_id: int) -> int:
+    return (row_id - 1) // _PAGE
+
+
+def _stretches(page: Sequence[tuple[Any, str, float]]) -> Iterator[Item]:
+    ordered = sorted(page, key=lambda row: (row[1], day_of(row[2]), row[0]))
+    for (app, day), rows in groupby(ordered, key=lambda row: (row[1], day_of(row[2]))):
+        ids = [row[0] for row in rows]
+        stretch = _Stretch(app, day, ids[0], ids[-1])
+        yield Item(Kind.REQUESTS, str(stretch), app, stretch.begins + timedelta(days=1), len(ids) * _ROW_BYTES)
+
+
+def _settled() -> ColumnElement[bool]:
+    """Rows of no release, or of one that is over."""
+    live = select(col(ReleaseRow.id)).where(col(ReleaseRow.live_app).is_not(None))
+    return or_(col(RequestRow.release_id).is_(None), col(RequestRow.release_id).not_in(live))
+
+
+def _read(session: Session, key: str) -> tuple[list[RequestRow], list[FeedbackRow], list[ScoreRow]]:
+    found = select(RequestRow).where(_Stretch.parse(key).rows).order_by(col(RequestRow.id))
+    rows = list(session.execute(found).scalars())
+    ids = {row.request_id for row in rows}
+    ratings = select(FeedbackRow).where(col(FeedbackRow.request_id).in_(ids)).order_by(col(FeedbackRow.id))
+    scores = select(ScoreRow).where(col(ScoreRow.request_id).in_(ids)).order_by(col(ScoreRow.id))
+    return rows, list(session.execute(ratings).scalars()), list(session.execute(scores).scalars())

@@ -1,0 +1,52 @@
+"""How alike the answers of candidate and stable are on the golden set, and how much stable varies anyway."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlmodel import Session, col, select
+
+from softlaunch.evals.calls.answers import EvalArm
+from softlaunch.shadow.similarity import Likeness, alike, mean_likeness
+from softlaunch.store.tables import EvalAnswerRow
+
+_Answers = Mapping[tuple[str, str, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """On the golden set: candidate with stable, and stable with itself. None where nobody knows.
+
+    Stable with itself is the noise floor: two answers of one variant to one question.
+    """
+
+    golden: Likeness | None
+    floor: Likeness | None
+
+
+def read_agreement(session: Session, release_id: str) -> Agreement:
+    """What the answers of a release's eval say."""
+    answers = _first_answers(session, release_id)
+    golden, floor = _beside(answers, EvalArm.CANDIDATE, 0), _beside(answers, EvalArm.STABLE, 1)
+    return Agreement(mean_likeness(golden), mean_likeness(floor))
+
+
+def golden_floor(session: Session, release_id: str) -> list[float]:
+    """How alike stable's first two answers to each case of a release's eval are, in [0, 1]."""
+    pairs = _beside(_first_answers(session, release_id), EvalArm.STABLE, 1)
+    return [value for one, other in pairs if (value := alike(one, other)) is not None]
+
+
+def _first_answers(session: Session, release_id: str) -> _Answers:
+    rows = session.exec(
+        select(EvalAnswerRow.arm, EvalAnswerRow.case_id, EvalAnswerRow.repeat, EvalAnswerRow.answer).where(
+            EvalAnswerRow.run_id == release_id, col(EvalAnswerRow.repeat) <= 1
+        )
+    )
+    return {(arm, case_id, repeat): answer for arm, case_id, repeat, answer in rows if answer is not None}
+
+
+def _beside(answers: _Answers, arm: EvalArm, repeat: int) -> list[tuple[str, str]]:
+    """Stable's first answer to each case, and another one to the same case."""
+    first = {case: answer for (own, case, number), answer in answers.items() if (own, number) == (EvalArm.STABLE, 0)}
+    found = ((answer, answers.get((arm, case, repeat))) for case, answer in first.items())
+    return [(one, other) for one, other in found if other is not None]

@@ -1,0 +1,228 @@
+"""The queries of the request log: which requests a stage compares, and whose fault a failure was."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, func, or_, select
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col
+
+from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.gates.telemetry import HISTORY_ROWS, Scope
+from softlaunch.ledger.request_log import HEARD_SECONDS
+from softlaunch.policy.model import Metric
+from softlaunch.policy.release import StageKind
+from softlaunch.policy.route import Arm
+from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
+
+JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
+"""The scores that gates know."""
+_SHOWN = (Arm.STABLE, Arm.CANDIDATE)
+# aliases are made once: of so wide a table that takes longer than some queries
+_EARLIER = aliased(RequestRow)
+_COPY, _USER = aliased(RequestRow), aliased(RequestRow)
+_EARLIER_RATING, _EARLIER_SCORE = aliased(FeedbackRow), aliased(ScoreRow)
+
+COLUMNS = (
+    col(RequestRow.unit),
+    col(RequestRow.outcome),
+    col(RequestRow.latency_ms),
+    col(RequestRow.cost_usd),
+    col(RequestRow.started_at),
+    col(RequestRow.arm),
+    or_(col(RequestRow.outcome) == RequestOutcome.CLIENT_GONE, col(RequestRow.excused)).label("blameless"),
+    col(RequestRow.request_size),
+    col(RequestRow.streamed),
+)
+"""What is read of a request. It is `blameless` when its failure is held against nobody: the client left, or the request
+was at fault by both arms' judgement.
+"""
+
+
+def complete_until(session: Session, now: float) -> float | None:
+    """The moment to which every gateway heard of lately has written its log; None where none was heard.
+
+    One that was heard in the future died before the clock was set back.
+    """
+    lately = and_(col(GatewayRow.heard_at) > now - HEARD_SECONDS, col(GatewayRow.heard_at) < now + HEARD_SECONDS)
+    heard = select(func.min(GatewayRow.complete_until)).where(lately)
+    complete: float | None = session.execute(heard).scalar_one()
+    return complete
+
+
+def split_rows(scope: Scope, after: float, until: float) -> Select[Any]:
+    """Requests that users saw while the split was in force, in order, and whether their unit is `first` seen now.
+
+    Copies are left to the stages that compare them. A gateway whose lease ran out serves stable at a weight of zero:
+    what it logs meanwhile has no concurrent candidate.
+    """
+    return shown_again(scope, after, until).add_columns(_is_first(scope, after, col(RequestRow.unit), copies=False))
+
+
+def shown_again(scope: Scope, after: float, until: float) -> Select[Any]:
+    """The same requests, whoever made them."""
+    return (
+        _of_stage(select(*COLUMNS), scope, after, until)
+        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.weight_percent) == scope.stage.weight_percent)
+        .order_by(col(RequestRow.started_at), col(RequestRow.id))
+    )
+
+
+def request_times(scope: Scope, after: float, until: float) -> Select[Any]:
+    """When a stage's requests began, in order."""
+    began = _of_stage(select(col(RequestRow.started_at)), scope, after, until)
+    return began.order_by(col(RequestRow.started_at))
+
+
+def arrival_times(table: type[FeedbackRow | ScoreRow], app: str, arrived: tuple[float, float]) -> Select[Any]:
+    """When an app's ratings or scores arrived, in order."""
+    said = select(col(table.received_at)).where(col(table.app) == app)
+    within = said.where(col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
+    return within.order_by(col(table.received_at))
+
+
+def _of_stage(query: Select[Any], scope: Scope, after: float, until: float) -> Select[Any]:
+    return query.where(
+        col(RequestRow.app) == scope.app,
+        col(RequestRow.release_id) == scope.release_id,
+        col(RequestRow.stage) == scope.stage.position,
+        col(RequestRow.started_at) >= after,
+        col(RequestRow.started_at) < until,
+    )
+
+
+def _is_first(scope: Scope, after: float, unit: SQLColumnExpression[int], *, copies: bool) -> ColumnElement[bool]:
+    """Whether a unit was not compared in this stage before: users resemble themselves, so each is evidence once."""
+    earlier = _EARLIER
+    known = and_(
+        col(earlier.release_id) == scope.release_id,
+        col(earlier.stage) == scope.stage.position,
+        col(earlier.unit) == unit,
+        col(earlier.started_at) < after,
+        col(earlier.mirrored).is_(copies),
+    )
+    if not copies:
+        known = and_(known, col(earlier.weight_percent) == scope.stage.weight_percent)
+    return (~exists(select(col(earlier.id)).where(known))).label("first")
+
+
+def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
+    """Copies that began in the window, and the users' requests that they are copies of."""
+    copied = Arm.SHADOW if scope.stage.kind is StageKind.SHADOW else Arm.CONTROL
+    shown = Arm.STABLE if copied is Arm.SHADOW else Arm.CANDIDATE
+    copy, user = _COPY, _USER
+    paired = and_(
+        col(copy.request_id) == col(user.request_id),
+        col(copy.arm) == copied,
+        col(user.arm) == shown,
+        col(copy.app) == scope.app,
+        col(copy.release_id) == scope.release_id,
+        col(copy.stage) == scope.stage.position,
+        col(copy.started_at) >= after,
+        col(copy.started_at) < until,
+    )
+
+    left = col(user.outcome) == RequestOutcome.CLIENT_GONE
+    at_fault = RequestOutcome.REQUEST_AT_FAULT
+    both_by_client = and_(col(user.outcome) == at_fault, col(copy.outcome) == at_fault)
+    slower_than_patience = and_(left, col(copy.latency_ms) > col(user.latency_ms))
+
+    def side(row: type[RequestRow]) -> Select[Any]:
+        # both sides carry the copy's time, so that a pair is never torn apart by a window's edge, and the user's
+        # patience, so that neither side is cut short where the other isn't
+        return select(
+            col(row.unit),
+            case((left, RequestOutcome.CLIENT_GONE), else_=col(row.outcome)).label("outcome"),
+            case((slower_than_patience, col(user.latency_ms)), else_=col(row.latency_ms)).label("latency_ms"),
+            col(row.cost_usd),
+            col(copy.started_at).label("started_at"),
+            col(row.arm),
+            or_(left, both_by_client, col(row.excused)).label("blameless"),
+            col(row.request_size),
+            col(row.streamed),
+            _is_first(scope, after, col(copy.unit), copies=True),
+        ).where(paired)
+
+    return select(side(copy).union_all(side(user)).subquery())
+
+
+def history_ratings(table: type[FeedbackRow | ScoreRow], app: str, stable_digest: str, before: float) -> Select[Any]:
+    """Recent ratings or scores of stable's answers."""
+    return (
+        _what_was_said(table)
+        .where(col(table.app) == app, col(table.received_at) < before)
+        .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.arm) == Arm.STABLE)
+        .order_by(col(table.id).desc())
+        .limit(HISTORY_ROWS)
+    )
+
+
+def ratings(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[float, float]) -> Select[Any]:
+    """What users or judges said of this stage's answers between two moments, in the order of its arrival.
+
+    `first` is of units that hadn't been heard before.
+    """
+    return said_again(table, scope, arrived).add_columns(
+        (~exists(_heard_before(table, scope, arrived[0]))).label("first")
+    )
+
+
+def said_again(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[float, float]) -> Select[Any]:
+    """The same, whoever said it."""
+    # written so that no index of a stage's requests fits: SQLite would go through all of them for each rating
+    release_id = func.coalesce(col(RequestRow.release_id), "")
+    return (
+        _what_was_said(table)
+        .where(col(table.app) == scope.app, col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
+        .where(release_id == scope.release_id, col(RequestRow.stage) == scope.stage.position)
+        .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
+        .where(col(RequestRow.weight_percent) == scope.stage.weight_percent)
+        .order_by(col(table.received_at), col(table.id))
+    )
+
+
+def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
+    said: list[SQLColumnExpression[Any]] = (
+        [col(FeedbackRow.satisfaction).label("value")]
+        if table is FeedbackRow
+        else [col(ScoreRow.value).label("value"), col(ScoreRow.metric).label("metric")]
+    )
+    found = (
+        select(col(RequestRow.unit), col(RequestRow.arm), col(table.received_at), *said)
+        .select_from(table)
+        .join(RequestRow, col(RequestRow.request_id) == col(table.request_id))
+    )
+    return found if table is FeedbackRow else found.where(col(ScoreRow.metric).in_(JUDGED))
+
+
+def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: float) -> Select[Any]:
+    """An earlier rating, or score of the same metric, by the same unit in this stage."""
+    earlier = _EARLIER
+    in_stage = and_(
+        col(earlier.release_id) == scope.release_id,
+        col(earlier.stage) == scope.stage.position,
+        col(earlier.unit) == col(RequestRow.unit),
+        col(earlier.weight_percent) == scope.stage.weight_percent,
+    )
+    if table is FeedbackRow:
+        rating = _EARLIER_RATING
+        said = and_(col(rating.request_id) == col(earlier.request_id), col(rating.received_at) < before)
+        return select(col(rating.id)).join(earlier, in_stage).where(said)
+    score = _EARLIER_SCORE
+    said = and_(col(score.request_id) == col(earlier.request_id), col(score.received_at) < before)
+    return select(col(score.id)).join(earlier, in_stage).where(said, col(score.metric) == col(ScoreRow.metric))
+
+
+def dropped(session: Session, app: str, after: float, until: float) -> int:
+    """Requests that gateways served but could not log, or not in time; less what came back after all."""
+    lost = select(func.coalesce(func.sum(DropRow.count), 0)).where(
+        col(DropRow.app) == app, col(DropRow.noted_at) >= after, col(DropRow.noted_at) < until
+    )
+    return int(session.execute(lost).scalar_one())
+
+
+def exposed(session: Session, scope: Scope, after: float, until: float) -> int:
+    """Requests that the candidate answered to users."""
+    shown = _of_stage(select(func.count()), scope, after, until).where(
+        col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False)
+    )
+    return int(session.execute(shown).scalar_one())

@@ -1,0 +1,131 @@
+"""The gateway's own request log as a source of metrics."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session, col
+
+from softlaunch.gates.observations import Observations, Window
+from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, TelemetryError
+from softlaunch.ledger.outcomes import stable_since
+from softlaunch.policy.model import Metric
+from softlaunch.policy.route import Arm
+from softlaunch.store.database import Database
+from softlaunch.store.tables import RequestRow
+from softlaunch.telemetry.again import pieces
+from softlaunch.telemetry.batch import Batch, window_edges
+from softlaunch.telemetry.queries import COLUMNS, complete_until, dropped, exposed, pairs, split_rows
+from softlaunch.telemetry.ratings import Ratings, read_history, read_ratings
+
+_LATELY_SECONDS = 60.0
+_CLOCK_LAG = 5.0  # seconds that clocks of gateways may differ
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLogTelemetry:
+    """Reads the `requests`, `feedback` and `scores` tables."""
+
+    database: Database
+
+    def read(self, scope: Scope, after: float, now: float) -> Reading:
+        """Requests of a stage up to the moment to which every live gateway's log is complete."""
+        try:
+            with self.database.read() as session:
+                complete = complete_until(session, now)
+                if complete is None:
+                    return Reading((), after, problem="no gateway has been heard for 5 s")
+                if complete < after - _CLOCK_LAG:
+                    late = f"a gateway's clock is {after - complete:.0f} s behind what was read already"
+                    return Reading((), after, problem=f"{late}; waiting until it has caught up")
+                until = max(after, complete)
+                return _read(session, scope, after, until)
+        except SQLAlchemyError as error:
+            raise _unreadable(error) from error
+
+    def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:
+        """Requests and ratings that were read before, in pieces; nothing where copies are compared."""
+        if not scope.stage.is_split:
+            return
+        try:
+            yield from pieces(self.database, scope, after, until)
+        except SQLAlchemyError as error:
+            raise _unreadable(error) from error
+
+    def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
+        """The last so many requests that this stable variant answered, and 3,000 ratings and scores."""
+        try:
+            with self.database.read() as session:
+                shown = (
+                    select(*COLUMNS)
+                    .where(col(RequestRow.app) == app, col(RequestRow.arm) == Arm.STABLE)
+                    .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.started_at) < before)
+                    .order_by(col(RequestRow.id).desc())
+                    .limit(rows)
+                )
+                batch = Batch.of(session.execute(shown).all())
+                said = read_history(session, app, stable_digest, before)
+        except SQLAlchemyError as error:
+            raise _unreadable(error) from error
+        rated = [ratings for ratings in said if ratings.metric is Metric.SATISFACTION]
+        return Window(
+            0.5,
+            {},
+            {**batch.observations(), **_firsts(rated, candidate=False)},
+            requests=batch.events(),
+            ratings={ratings.metric: ratings.events for ratings in said},
+        )
+
+
+def _unreadable(error: SQLAlchemyError) -> TelemetryError:
+    return TelemetryError(f"the request log can't be read: {error.__class__.__name__}")
+
+
+def _read(session: Session, scope: Scope, after: float, until: float) -> Reading:
+    is_split = scope.stage.is_split
+    compared = split_rows(scope, after, until) if is_split else pairs(scope, after, until)
+    batch = Batch.of(session.connection().execute(compared).all())
+    said = read_ratings(session, scope, after, until) if is_split else []
+    candidates = int(np.count_nonzero(batch.of_candidate))
+    return Reading(
+        windows=tuple(_windows(scope, batch, said, (after, until))),
+        until=until,
+        dropped=dropped(session, scope.app, after, until),
+        requests=(candidates, len(batch) - candidates),
+        exposed=exposed(session, scope, after, until),
+        stable_lately=stable_since(session, scope.app, scope.release_id, scope.stage.position, until - _LATELY_SECONDS),
+    )
+
+
+def _windows(scope: Scope, batch: Batch, said: Sequence[Ratings], read: tuple[float, float]) -> Iterator[Window]:
+    """What was read, in pieces of ten seconds. What units said first comes by a clock of its own: with the first piece.
+
+    Copies have neither a split to check nor users who come back.
+    """
+    edges = window_edges(*read, batch.started_at, *(ratings.events.at for ratings in said))
+    pieces = {ratings.metric: ratings.windows(edges) for ratings in said}
+    for number, part in enumerate(batch.windows(edges)):
+        candidate, stable = part.firsts(candidate=True), part.firsts(candidate=False)
+        heard = () if number else said
+        seen = Window(
+            scope.stage.candidate_share,
+            {**candidate.observations(), **_firsts(heard, candidate=True)},
+            {**stable.observations(), **_firsts(heard, candidate=False)},
+            until=float(edges[number + 1]),
+        )
+        yield (
+            replace(
+                seen,
+                split=(len(np.unique(candidate.units)), len(np.unique(stable.units))),
+                requests=part.events(),
+                ratings={metric: events[number] for metric, events in pieces.items()},
+            )
+            if scope.stage.is_split
+            else seen
+        )
+
+
+def _firsts(said: Sequence[Ratings], *, candidate: bool) -> dict[Metric, Observations]:
+    return {ratings.metric: ratings.firsts(candidate=candidate) for ratings in said}

@@ -1,0 +1,113 @@
+"""Request rows: into daily sums, into the archive, and back."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import col, select
+
+from softlaunch.retention.restore import brought_up_to_date
+from softlaunch.retention.rollup import bucket_of
+from softlaunch.retention.rules import Kind
+from softlaunch.store.database import Database
+from softlaunch.store.rows import dump
+from softlaunch.store.tables import DailyRequestRow, FeedbackRow, RequestRow, ScoreRow
+from tests.retention.cleanup_scene import DAY, Registry, make_registry
+from tests.support.builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
+
+
+@pytest.fixture
+def registry(database: Database, tmp_path: Path) -> Registry:
+    """A registry with three requests 100 days ago, one of them rated and scored, and one of yesterday."""
+    made = make_registry(database, tmp_path / "archive")
+    old = (NOON - 100 * DAY).timestamp()
+    with database.begin() as session:
+        outcomes = [(old, "answered"), (old + 60, "total_timeout"), (old + 86400, "answered")]
+        for number, (started_at, outcome) in enumerate(outcomes):
+            session.add(_request(f"r{number}", started_at, outcome=outcome))
+        session.add(_request("young", (NOON - DAY).timestamp()))
+        session.add(FeedbackRow(request_id="r0", app=APP, satisfaction=0.75, kind="stars", received_at=old))
+        session.add(ScoreRow(request_id="r0", app=APP, metric="quality", value=0.5, source="judge", received_at=old))
+    return made
+
+
+def _request(request_id: str, started_at: float, **fields: object) -> RequestRow:
+    plain = {
+        "latency_ms": 800.0,
+        "cost_usd": 0.001,
+        "variant_digest": STABLE.digest,
+        "arm": "stable",
+        "release_id": None,
+        **fields,
+    }
+    return request_row(request_id=request_id, started_at=started_at, **plain)
+
+
+def _rows(registry: Registry) -> bytes:
+    with registry.database.read() as session:
+        tables = (RequestRow, FeedbackRow, ScoreRow)
+        return dump({one: session.exec(select(one).order_by(col(one.id))).all() for one in tables})
+
+
+def _days(registry: Registry) -> list[tuple[int, int, int, float]]:
+    with registry.database.read() as session:
+        days = session.exec(select(DailyRequestRow).order_by(DailyRequestRow.day)).all()
+        return [(one.requests, one.failed, one.rated, one.satisfaction) for one in days]
+
+
+def test_old_requests_become_daily_sums(registry: Registry) -> None:
+    """What is older than 90 days is summed up by day, archived, and comes back byte for byte; nothing counts twice."""
+    before = _rows(registry)
+    registry.clean()
+    with registry.database.read() as session:
+        assert [row.request_id for row in session.exec(select(RequestRow))] == ["young"]
+        first = session.exec(select(DailyRequestRow).order_by(DailyRequestRow.day)).all()[0]
+        assert (first.latencies, first.latency_ms) == ({bucket_of(800): 2}, 1600)
+    assert _days(registry) == [(2, 1, 1, 0.75), (1, 0, 0, 0.0)]
+    for kind, key in registry.archived():
+        if kind is Kind.REQUESTS:
+            registry.put_back(kind, key)
+    assert _rows(registry) == before
+    assert _days(registry) == [(0, 0, 0, 0.0), (0, 0, 0, 0.0)]
+    registry.now += 91 * DAY
+    registry.clean()
+    assert _days(registry)[:2] == [(2, 1, 1, 0.75), (1, 0, 0, 0.0)]
+
+
+def test_a_live_release_keeps_its_requests(registry: Registry) -> None:
+    """The gates may still look at them, however old they are."""
+    with registry.database.begin() as session:
+        release_id = open_in(session)
+        old = (NOON - 100 * DAY).timestamp()
+        session.add(_request("live", old, release_id=release_id, arm="candidate", variant_digest=CANDIDATE.digest))
+    registry.clean()
+    with registry.database.read() as session:
+        assert {row.request_id for row in session.exec(select(RequestRow))} == {"live", "young"}
+
+
+def test_rows_archived_before_outcomes_were_kept_come_back_with_theirs() -> None:
+    """An old archive's `error` becomes the outcome that such a row has now."""
+    old = [{"error": None, "fell_back": False}, {"error": "http_4xx", "fell_back": False}]
+    rows = brought_up_to_date({"requests": [*old, {"error": "timeout", "fell_back": True}]})["requests"]
+    assert [(row["outcome"], row["excused"]) for row in rows] == [
+        ("answered", False),
+        ("request_at_fault", True),
+        ("total_timeout", False),
+    ]
+
+
+def test_archives_of_before_may_hold_a_rating_twice(registry: Registry) -> None:
+    """Of several ratings of one kind the first comes back, and the days' sums are right again."""
+    old = (NOON - 100 * DAY).timestamp()
+    with registry.database.begin() as session:
+        session.execute(text("DROP INDEX ix_feedback_once"))
+        session.add(FeedbackRow(request_id="r0", app=APP, satisfaction=0.25, kind="stars", received_at=old + 9))
+    registry.clean()
+    with registry.database.begin() as session:
+        session.execute(text("CREATE UNIQUE INDEX ix_feedback_once ON feedback (request_id, kind)"))
+    for kind, key in registry.archived():
+        if kind is Kind.REQUESTS:
+            registry.put_back(kind, key)
+    with registry.database.read() as session:
+        assert [one.satisfaction for one in session.exec(select(FeedbackRow))] == [0.75]
+    assert _days(registry) == [(0, 0, 0, 0.0), (0, 0, 0, 0.0)]
