@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from coverage import CoverageData
 
 from benchmarks.mutants.__main__ import Tried, draw, read_sources, summary_of, try_one
 from benchmarks.mutants.changes import Change, changes_of, makes_a_difference
@@ -193,13 +194,13 @@ def test_changes_are_tried_in_a_copy_against_the_tests_of_their_line(repository:
 
 
 def test_only_so_much_of_the_tests_is_run() -> None:
-    """The quickest first, one at least, and it is said that others were left out."""
+    """Those of the module's own file first, then the quickest; one at least; it is said that others were left out."""
 
     class Lines(Covering):
         def lines(self, module: str) -> Mapping[int, frozenset[str]]:
             return {1: frozenset({""}), 2: frozenset({"slow", "quick"}), 3: frozenset({"slowest"})}
 
-    covering = Lines({"quick": 1.0, "slow": 5.0, "slowest": 9.0}, None)
+    covering = Lines({"quick": 1.0, "slow": 5.0, "slowest": 9.0}, CoverageData(no_disk=True))
     change = Change(2, 3, "", "", "", 0, 0)
     assert covering.choose("m", change, 60.0).tests == ("quick", "slow", "slowest")
     few = covering.choose("m", change, 6.0)
@@ -207,6 +208,8 @@ def test_only_so_much_of_the_tests_is_run() -> None:
     assert covering.choose("m", change, 0.1).tests == ("quick",)
     at_import = Change(1, 1, "", "", "", 0, 0)
     assert covering.choose("m", at_import, 60.0).tests == ("quick", "slow", "slowest")
+    own = Lines({"tests/test_m.py::slow": 5.0, "tests/test_n.py::quick": 1.0}, CoverageData(no_disk=True))
+    assert own._within(own.seconds, "m", 5.5).tests == ("tests/test_m.py::slow",)
     nowhere = Change(9, 9, "", "", "", 0, 0)
     assert covering.choose("m", nowhere, 60.0).tests == ()
 

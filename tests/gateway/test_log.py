@@ -170,7 +170,7 @@ def test_the_watermark_passes_no_row_that_waits_for_the_next_batch(
     """In a spike of traffic rows come faster than one batch writes them; gates read none of them too early."""
     log = start()
     log_seven(log, clock)
-    seen = set()
+    seen: set[tuple[float, int]] = set()
 
     def watch() -> bool:
         with ledger.read() as session:

@@ -216,7 +216,7 @@ def test_no_driver_moves_a_release_between_a_rollbacks_look_and_its_end(database
     scene = Scene.opened(database)
     scene.drive_to(2)
     driver = scene.driver()
-    token = driver.take_over(scene.release_id)
+    token = driver.acquire_lease(scene.release_id)
     stepped = threading.Event()
 
     def step_on() -> None:

@@ -174,6 +174,20 @@ def test_what_came_due_after_the_plan_is_left_to_the_next_cleanup(registry: Regi
     assert "support@1.3.0" in registry.due()
 
 
+def late_answer(run_id: str, answer: str) -> EvalAnswerRow:
+    """One more answer of an eval."""
+    return EvalAnswerRow(
+        run_id=run_id,
+        arm="candidate",
+        case_id="2",
+        repeat=0,
+        variant_digest="c",
+        status="scored",
+        answer=answer,
+        scores={},
+    )
+
+
 def test_what_changes_after_its_copy_was_read_is_spared(registry: Registry) -> None:
     """An eval that gains an answer between archive and deletion would be lost with a copy that lacks it."""
     registry.record_eval("growing", days_ago=200)
@@ -182,8 +196,7 @@ def test_what_changes_after_its_copy_was_read_is_spared(registry: Registry) -> N
     def meanwhile(step: str) -> None:
         if step == "delete":
             with registry.database.begin() as session:
-                late = {"arm": "candidate", "case_id": "2", "repeat": 0, "variant_digest": "c", "status": "scored"}
-                session.add(EvalAnswerRow(run_id="growing", answer="“no”", scores={}, **late))
+                session.add(late_answer("growing", "“no”"))
 
     archive = FolderArchive(registry.folder)
     order = Order(registry.plan().fingerprints, registry.now, "anna")
@@ -237,8 +250,7 @@ def test_an_eval_is_as_large_as_its_answers(registry: Registry) -> None:
     """By its size people are asked before much is deleted."""
     registry.record_eval("long-ago", days_ago=200)
     with registry.database.begin() as session:
-        late = {"arm": "candidate", "case_id": "2", "repeat": 0, "variant_digest": "c", "status": "scored"}
-        session.add(EvalAnswerRow(run_id="long-ago", answer="x" * 70_000, scores={}, **late))
+        session.add(late_answer("long-ago", "x" * 70_000))
     (item,) = EvalShelf().items(registry.database)
     assert 70_000 < item.bytes < 70_100
 
