@@ -164,7 +164,7 @@ def test_what_came_due_after_the_plan_is_left_to_the_next_cleanup(registry: Regi
     registry.record(days_ago=200, prompt=a_prompt("1.3.0"), model=a_model("older"))
     with registry.database.begin() as session:
         tag(session, Kind.PROMPTS, "support@1.3.0", "protected", "anna", registry.now)
-    keeper = registry.keeper()
+    keeper = registry.cleanup()
     planned = keeper.plan()
     with registry.database.begin() as session:
         untag(session, Kind.PROMPTS, "support@1.3.0", "protected")
@@ -201,7 +201,7 @@ def test_what_changes_after_its_copy_was_read_is_spared(registry: Registry) -> N
     archive = FolderArchive(registry.folder)
     order = Order(registry.plan().fingerprints, registry.now, "anna")
     done = clean(registry.database, EvalStore(), archive, order, registry.now, meanwhile)
-    assert (done.deleted, done.spared) == (1, 1)
+    assert (done.deleted, done.kept) == (1, 1)
     assert registry.keys(Kind.EVALS) == {"growing"}
 
 
@@ -237,11 +237,11 @@ def test_pages_miss_nothing_and_count_nothing_twice(
     for number in range(count):
         registry.record(days_ago=200, prompt=a_prompt(f"1.{number}.0", name="many"), model=a_model(f"m{number}"))
         registry.record_eval(f"eval-{number}", days_ago=200 + number)
-    for shelf in version_stores():
-        keys = [item.key for item in shelf.items(registry.database)]
+    for store in version_stores():
+        keys = [item.key for item in store.items(registry.database)]
         assert len(keys) == len(set(keys))
         with registry.database.read() as session:
-            assert {entry.key for entry in shelf.entries(session, keys)} == registry.keys(shelf.kind)
+            assert {entry.key for entry in store.entries(session, keys)} == registry.keys(store.kind)
     keep(registry, prompts={"keep_newest": 2})
     assert {key for key in registry.due() if "@" in key} == {f"many@1.{number}.0" for number in range(count - 2)}
 
