@@ -39,7 +39,6 @@ IMAGES = ROOT / "docs" / "images"
 HOME = ROOT / ".softlaunch" / "pictures"
 COLUMNS = 112
 SCHEMES = {"light": DEFAULT_TERMINAL_THEME, "dark": SVG_EXPORT_THEME}
-_RULED = re.compile(r"─{20,}")
 _MOVES = re.compile(r"\x1b\[(?:\?25[lh]|\d*[A-GJK])|\r")
 _ELSEWHERE = re.compile(r"@font-face\s*{.*?}", re.DOTALL)
 _SLACK = """
@@ -90,9 +89,10 @@ def _play(home: Path) -> None:
 def _terminal(transcript: Path, theme: Any) -> str:
     """How the demo began and how it ended, as an SVG that names no font of others."""
     lines = _MOVES.sub("", transcript.read_text(encoding="utf-8")).splitlines()
-    ruled = [number for number, line in enumerate(lines) if _RULED.search(line)]
+    plain = [Text.from_ansi(line).plain for line in lines]
+    ending = max(number for number, line in enumerate(plain) if line.startswith("What happened"))
     console = Console(record=True, width=COLUMNS, file=io.StringIO())
-    for line in ["$ make demo", *lines[:2], "...", *lines[ruled[-2] + 1 :]]:
+    for line in ["$ make demo", *lines[:2], "...", *lines[ending:]]:
         if not line.startswith(("Reports:", "Logs:", "Prefect's UI", "Your own app")):
             console.print(Text.from_ansi(line))
     return _ELSEWHERE.sub("", console.export_svg(title="softlaunch demo", theme=theme, unique_id="demo"))

@@ -27,7 +27,7 @@ class Refusal(Metric):
     """Whether the answer refuses: 1 where it does as wanted, by phrases in its first two hundred characters.
 
     Measured on 400 answers of four models to sensitive questions that people had marked as answered or not (Chen,
-    Zaharia, Zou 2023): `tests/evals/test_recorded_metrics.py` holds how many it tells right.
+    Zaharia, Zou 2023): `tests/metrics/test_recorded_metrics.py` holds how many it tells right.
     """
 
     name: ClassVar = "refusal"

@@ -131,7 +131,7 @@ def test_a_policy_may_let_the_starter_approve() -> None:
     ],
 )
 def test_two_people_from_a_weight_on(
-    weight: float, agreed: list[str], choice: ApprovalChoice, result: VoteResult
+    weight: float, agreed: list[str], choice: ApprovalChoice, outcome: VoteResult
 ) -> None:
     """Half of the users are not put at risk by one person's click."""
     rules = policy(ANNA, {"name": "ben"}, two_people_from_percent=50)

@@ -16,6 +16,7 @@ from tests.support.paths import ROOT
 FOLDERS = ("docs", "runbooks", "benchmarks", "examples")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
 LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)")
+PLACE = re.compile(r"`((?:softlaunch|flows|tasks|deployments|tests|benchmarks|docs|runbooks)/[\w./-]*)`")
 TEST = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 
 
@@ -35,6 +36,13 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_place_that_a_page_names_is_there(page: Path) -> None:
+    """A file or folder of the project in a page, as in a recipe of CONTRIBUTING, exists."""
+    named = PLACE.findall(page.read_text(encoding="utf-8"))
+    assert [place for place in named if not (ROOT / place).exists()] == []
 
 
 @pytest.mark.parametrize("page", ["invariants.md", "statistics.md"])
