@@ -16,7 +16,7 @@ from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(100)]
 
@@ -107,8 +107,8 @@ def test_the_sources_can_be_installed(sdist: Path, tmp_path: Path) -> None:
 
 def test_an_installed_package_finds_its_own_files(installed: Installed) -> None:
     """The example, the runbooks and what is deployed come from the wheel, not from folders of that name beside it."""
-    names = ("examples/support-bot/golden.jsonl", "runbooks/rollback_stuck.md")
-    names += ("deployments/prefect.yaml", "deployments/automations.yaml")
+    names = ["examples/support-bot/golden.jsonl", "runbooks/rollback_stuck.md"]
+    names += ["deployments/prefect.yaml", "deployments/automations.yaml"]
     source = f"from softlaunch.core.resources import find_resource; print(*map(find_resource, {names}), sep='\\n')"
     for name, line in zip(names, installed.program(source).splitlines(), strict=True):
         assert Path(line).is_relative_to(installed.python.parents[1])
@@ -132,9 +132,11 @@ def test_a_release_runs_under_a_worker_beside_folders_of_the_same_names(
         api = prefect["PREFECT_API_URL"]
         environment = {**installed.environment, "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_API_URL": api}
         server = Server(environment)
-        installed.softlaunch("deploy", **environment)
+        installed.softlaunch("deploy", environment=environment)
         with running_worker(environment, tmp_path, python=installed.python, cwd=installed.folder):
-            said = installed.softlaunch("release", "start", app, "--variant", "budget", "--json", code=3, **environment)
+            said = installed.softlaunch(
+                "release", "start", app, "--variant", "budget", "--json", code=3, environment=environment
+            )
             wait_until(lambda: _states(server) == ["COMPLETED"], "the flow has ended", 120)
     assert '"state": "rejected"' in said
     assert installed.imported_neighbours == []

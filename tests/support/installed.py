@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.paths import ROOT
 
-PATIENCE = 240.0
+PATIENCE = 600.0
 """How long a command may take on a machine that is busy with other things."""
 _CONFESSION = """
 from pathlib import Path
@@ -37,16 +38,16 @@ class Installed:
             "SOFTLAUNCH_POLL_SECONDS": "0.2",
         }
 
-    def softlaunch(self, *arguments: str, code: int = 0, **environment: str) -> str:
+    def softlaunch(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> str:
         """Run the installed command; returns what it printed. It must end with this exit code."""
         command = [str(self.python.parent / "softlaunch"), *arguments]
-        return self._run(command, code, environment)
+        return self._run(command, code, environment or {})
 
     def program(self, source: str) -> str:
         """Run a program of Python there; returns what it printed."""
         return self._run([str(self.python), "-c", source], 0, {})
 
-    def _run(self, command: list[str], code: int, environment: dict[str, str]) -> str:
+    def _run(self, command: list[str], code: int, environment: Mapping[str, str]) -> str:
         told = {**self.environment, **environment}
         done = subprocess.run(
             command, env=told, cwd=self.folder, capture_output=True, text=True, timeout=PATIENCE, check=False
