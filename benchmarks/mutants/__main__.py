@@ -10,13 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.mutants.changes import Change, changes_of, makes_a_difference
-from benchmarks.mutants.covering import Covering, measure
+from benchmarks.mutants.covering import Chosen, Covering, measure
 from benchmarks.mutants.tree import Outcome, Tree, copied_tree
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT = REPOSITORY / ".softlaunch" / "benchmarks" / "mutants"
 _START_SECONDS = 60.0
 _TIMES_AS_LONG = 5.0
+_SECOND_LOOK = 4.0
+"""How many times as long what has survived may be looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,19 @@ def draw(sources: Mapping[str, str], seed: int) -> Iterator[tuple[str, Change]]:
 
 
 def try_one(tree: Tree, covering: Covering, module: str, change: Change, most_seconds: float) -> Tried:
-    """Run one change against the tests that run its line."""
+    """Run one change against the tests that run its line; what survives some of them meets more of the others."""
     chosen = covering.choose(module, change, most_seconds)
     if not chosen.tests:
         return Tried(module, change, Outcome.UNTESTED)
-    outcome = tree.try_out(module, change, chosen.tests, _START_SECONDS + _TIMES_AS_LONG * chosen.seconds)
+    outcome = _run(tree, module, change, chosen)
+    if outcome is Outcome.SURVIVED and not chosen.all_of_them:
+        chosen = covering.choose(module, change, _SECOND_LOOK * most_seconds, frozenset(chosen.tests))
+        outcome = _run(tree, module, change, chosen)
     return Tried(module, change, outcome, partly=not chosen.all_of_them and outcome.is_hole)
+
+
+def _run(tree: Tree, module: str, change: Change, chosen: Chosen) -> Outcome:
+    return tree.try_out(module, change, chosen.tests, _START_SECONDS + _TIMES_AS_LONG * chosen.seconds)
 
 
 def read_sources(root: Path, modules: Sequence[str]) -> dict[str, str]:
