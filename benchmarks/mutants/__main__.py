@@ -92,13 +92,13 @@ def summary_of(tried: Sequence[Tried]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, draw, try, print; `--json` keeps everything that was tried."""
     given = _parse(arguments)
-    end = time.monotonic() + given.seconds
     with copied_tree(REPOSITORY) as tree:
         sources = read_sources(tree.root, given.modules)
         print(f"seed {given.seed}, {len(sources)} modules; measuring which tests run which lines", flush=True)
         covering = measure(tree, given.tests, KEPT)
         print(f"{len(covering.seconds)} tests pass here; trying {given.count} changes", flush=True)
         tried: list[Tried] = []
+        end = time.monotonic() + given.seconds
         for module, change in draw(sources, given.seed):
             if len(tried) >= given.count or time.monotonic() > end:
                 break
