@@ -156,7 +156,7 @@ def _drive_here(database: "Database", request: "TrialRequest") -> str:
     trial_id = open_trial(database, request, planned_duration(database, request, now.timestamp()), now)
     errors.print(
         f"{trial_id} is driven by this process until it is over. If it dies, gateways serve A alone, and 'softlaunch "
-        f"reconcile' goes on with the test.",
+        f"reconcile' resumes the test.",
         style="dim",
         soft_wrap=True,
     )

@@ -64,7 +64,7 @@ def _stay(database: Database) -> None:
 
 def _row(one: Waiting) -> tuple[object, ...]:
     retry = None if one.retry_at is None else f"{one.retry_at:%H:%M:%S}"
-    return one.lane, one.count, f"{one.since:%Y-%m-%d %H:%M:%S}", retry, one.problem or None
+    return one.stream, one.count, f"{one.since:%Y-%m-%d %H:%M:%S}", retry, one.problem or None
 
 
 def _print(line: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import Session
 
 from softlaunch.drift.judgement import Cause, Judgement, Step
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, IncidentKind, Message, notify, open_incident, resolve_incident
 
 _CAUSES = {
     Cause.NONE: "",
@@ -61,7 +61,7 @@ def tell_of_check(
         told = " ".join(
             part for part in (f"{app}: {judgement.summary} ({run_id}).", proposed and f"{proposed}.") if part
         )
-        tell(session, app, None, told, now)
+        notify(session, Message(app, None, told), now)
         return
     parts = (f"{app}: {judgement.summary}.", _every_metric(document), cause, f"{proposed}." if proposed else "")
     summary = " ".join(part for part in parts if part)

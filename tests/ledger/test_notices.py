@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select
 
-from softlaunch.ledger.notices import Incident, IncidentKind, Severity, open_incident, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, IncidentKind, Message, Severity, notify, open_incident, resolve_incident
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow
 from tests.support.builders import APP, NOON, record_app, told
@@ -73,7 +73,7 @@ def test_a_notice_that_was_not_written_is_not_sent(database: Database) -> None:
 
     def break_off() -> None:
         with database.begin() as session:
-            tell(session, APP, None, "promoted", NOON)
+            notify(session, Message(APP, None, "promoted"), NOON)
             session.flush()
             raise ZeroDivisionError
 
