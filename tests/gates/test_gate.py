@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ PROMISED = [
     pytest.param(Metric.SATISFACTION, 0.5, id="satisfaction"),
     pytest.param(Metric.LATENCY, 0.2, id="latency"),
 ]
-NOT_COMPARED: dict[str, None] = {"harm": None, "candidate_value": None, "stable_value": None}
+NOT_COMPARED: dict[str, Any] = {"harm": None, "candidate_value": None, "stable_value": None}
 """What a dump rounds."""
 
 
