@@ -51,7 +51,7 @@ class Askers:
         rng, count = self.rng, int(self.rng.poisson(A_SECOND * seconds))
         units, candidate, scale = self.who(count)
         candidate, streamed = candidate & split, rng.random(count) < 0.5
-        size: Floats = np.round(np.exp(6 + scale))
+        size = np.round(np.exp(6 + scale)).astype(np.float64)
         spread = np.sqrt(0.5) * (scale + rng.normal(size=count))
         latency = np.exp(6.7 + 0.9 * spread) * np.where(candidate, self.slower, 1.0)
         values = {LATENCY: latency, Metric.ERRORS: np.zeros(count), Metric.UNUSABLE: np.zeros(count)}
@@ -113,7 +113,7 @@ def highest_evidence(users: Askers, policy: Policy, minutes: int) -> float:
 def sized(rng: np.random.Generator, count: int) -> tuple[Floats, Floats]:
     """Sizes, and latencies that differ by them and by as much again."""
     scale = rng.normal(size=count)
-    size: Floats = np.round(np.exp(6 + scale))
+    size = np.round(np.exp(6 + scale)).astype(np.float64)
     return size, np.exp(6 + np.sqrt(0.5) * (scale + rng.normal(size=count)))
 
 
