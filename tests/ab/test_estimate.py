@@ -111,6 +111,13 @@ def test_a_saving_that_is_not_shown_has_an_interval_on_both_sides_of_nothing(met
     assert found.anytime.upper > found.interval.upper > found.equal_interval.upper
 
 
+@pytest.mark.parametrize("units", [(500, 440), (900, 1100), (40, 60), (50, 50)], ids=str)
+def test_the_split_is_doubted_as_much_as_the_binomial_test_doubts_it(units: tuple[int, int]) -> None:
+    """By its p-value, two-sided, which a split as it was set leaves at one."""
+    found = analyse(Arms(units=units), AbPolicy(), Moment(looks=1, number=1, planned=True)).split_p
+    assert found == pytest.approx(stats.binomtest(units[1], sum(units)).pvalue, rel=0.02)
+
+
 def test_without_a_past_nothing_is_sharpened() -> None:
     """New units are compared as they are."""
     a, b = Sample.of(np.arange(40.0)), Sample.of(np.arange(40.0) + 1)

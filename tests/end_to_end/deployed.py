@@ -88,14 +88,19 @@ def _run(environment: Environment, module: str, *arguments: str, code: int = 0) 
 
 
 @contextmanager
-def running_worker(environment: Environment, folder: Path) -> Iterator[Path]:
-    """A worker on the pool that looks for runs every second; gives its log. It is killed afterwards with its runs."""
+def running_worker(
+    environment: Environment, folder: Path, python: str | Path = sys.executable, cwd: Path = ROOT
+) -> Iterator[Path]:
+    """A worker on the pool that looks for runs every second; gives its log. It is killed afterwards with its runs.
+
+    python: of which environment it is.  cwd: where it is started.
+    """
     log = folder / "worker.log"
     quick = {**environment, "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "softlaunch"]
+    command = [str(python), "-m", "prefect", "worker", "start", "--pool", "softlaunch"]
     with log.open("wb") as output:
         worker = subprocess.Popen(
-            command, env=quick, cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=quick, cwd=cwd, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
         )
     try:
         yield log

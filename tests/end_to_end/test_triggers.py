@@ -316,7 +316,7 @@ def _run(site: Site, deployment: str, request: dict[str, Any]) -> None:
 
 
 def _is_asked(site: Site) -> bool:
-    return bool(site.playing.view(site.newest().id).questions)
+    return bool(site.playing.view(site.newest().id).approvals)
 
 
 def test_every_schedule_makes_runs(site: Site) -> None:

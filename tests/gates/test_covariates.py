@@ -90,7 +90,7 @@ def make_policy(*adjust_for: str) -> Policy:
 
 
 def met_until_caught(users: Askers, policy: Policy, minutes: int = 20) -> float:
-    """How many requests the candidate answered until it was taken back; infinite where it wasn't."""
+    """How many requests the candidate answered until it was rolled back; infinite where it wasn't."""
     panel, met = users.begin(policy), 0
     for begin in np.arange(0, 60.0 * minutes, LOOK_SECONDS):
         window = users.window(float(begin))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from softlaunch.approvals.deciding import NotAllowedError, Reply, answer, insist
+from softlaunch.approvals.deciding import Decision, NotAllowedError, apply_decision, raise_if_refused
 from softlaunch.approvals.rules import Person
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.variant import ModelVersion
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.probe import Probed
@@ -193,8 +193,10 @@ class Emergency:
     def say(self, name: str) -> None:
         """Approve what is asked."""
         with self.database.begin() as session:
-            answered = answer(session, Reply(APP, Answer.APPROVED, Person(name, "test")), self.clock.now)
-        insist(answered)
+            answered = apply_decision(
+                session, Decision(APP, ApprovalChoice.APPROVE, Person(name, "test")), self.clock.now
+            )
+        raise_if_refused(answered)
 
 
 def request(**parts: Any) -> ReleaseRequest:
