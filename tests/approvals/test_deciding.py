@@ -87,8 +87,8 @@ def test_who_started_it_from_slack_does_not_approve_it_at_the_command_line(datab
     scene = asked(database)
     with database.begin() as session:
         session.get_one(ReleaseRow, scene.release_id).opened_by = "cemmy"
-        drift = {"said": "pin", "reason": "", "ruling": VoteResult.DECIDED, "told": "begun", "said_at": NOON}
-        session.add(VoteRow(app=APP, person="cem", name="cemmy", origin="slack", **drift))
+        drift: dict[str, Any] = {"said": "pin", "reason": "", "ruling": VoteResult.DECIDED, "told": "begun"}
+        session.add(VoteRow(app=APP, person="cem", name="cemmy", origin="slack", said_at=NOON, **drift))
     ruling, said = say(database, ApprovalChoice.APPROVE, Person("cem", "command line"))
     assert (ruling, "you started this" in said) == (VoteResult.REFUSED, True)
     assert say(database, ApprovalChoice.APPROVE, BEN)[0] is VoteResult.DECIDED

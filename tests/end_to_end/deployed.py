@@ -116,7 +116,7 @@ def running_worker(
 def _descendants(pid: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
     listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
-    parents = dict(map(int, line.split()) for line in listed.stdout.splitlines())
+    parents = {int(child): int(parent) for child, parent in map(str.split, listed.stdout.splitlines())}
     found = [pid]
     for one in found:
         found.extend(child for child, parent in parents.items() if parent == one)

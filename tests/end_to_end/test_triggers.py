@@ -22,7 +22,6 @@ from softlaunch.store.tables import RouteRow
 from tests.end_to_end.browser import Form, opened
 from tests.end_to_end.deployed import (
     PATIENCE,
-    ROOT,
     Environment,
     Server,
     environment_of,
@@ -31,6 +30,7 @@ from tests.end_to_end.deployed import (
     softlaunch,
 )
 from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
+from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
 

@@ -85,7 +85,8 @@ def keyless(models: Sequence[ModelVersion]) -> Sequence[Probed]:
 def log(database: Database, good: int, failed: int, seconds_ago: float = 10, **columns: Any) -> None:
     """Answers of stable that long ago."""
     at = NOON.timestamp() - seconds_ago
-    outcomes = [{} for _ in range(good)] + [{"outcome": "provider_failed", "status": 503} for _ in range(failed)]
+    failure = {"outcome": "provider_failed", "status": 503}
+    outcomes: list[dict[str, Any]] = [{} for _ in range(good)] + [failure for _ in range(failed)]
     with database.begin() as session:
         for number, outcome in enumerate(outcomes):
             plain = {"release_id": None, "stage": 0, "started_at": at, "request_id": f"{number}", "unit": number}
