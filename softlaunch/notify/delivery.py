@@ -203,7 +203,7 @@ class _Round:
 
     @property
     def _head_key(self) -> str:
-        return f"{self._lane.name}/head"
+        return f"{self._stream.name}/head"
 
     def _view(self) -> ReleaseView:
         with self._database.read() as session:

@@ -121,9 +121,9 @@ def _stage_view(release: Release, stage: Stage, last: Sequence[Verdict] | None) 
     if stage.position < release.position:
         return StageView(stage, record, verdicts)
     if release.state.live:
-        record = replace(record, state="running", ended_at=None, reason="")
+        record = replace(record, state=StageState.RUNNING, ended_at=None, reason="")
     elif release.state is not State.PROMOTED:
-        record = replace(record, state=release.state.value, reason=release.reason)
+        record = replace(record, state=StageState(release.state), reason=release.reason)
     return StageView(stage, record, verdicts if last is None else tuple(last))
 
 
