@@ -14,7 +14,7 @@ _WORSE = {Metric.COST: "more expensive", Metric.LATENCY: "slower"}
 
 
 class Choice(StrEnum):
-    """What a test ends with, or that it goes on."""
+    """What a test ends with, or that it continues."""
 
     A = "a"
     B = "b"

@@ -25,9 +25,9 @@ def decide_trial(snapshot: Snapshot, look: KeptLook | None) -> Action:
 
 
 def _at_planned_end(snapshot: Snapshot, look: KeptLook, choice: Choice) -> Action:
-    doubt = _first(snapshot, Outcome.ERROR)
-    if doubt is not None:
-        return _end(Choice.VOID, f"the traffic can't be trusted: {doubt.reason}")
+    error = _first(snapshot, Outcome.ERROR)
+    if error is not None:
+        return _end(Choice.VOID, f"the traffic can't be trusted: {error.reason}")
     if choice is not Choice.EXTEND or snapshot.deadline_at is None:
         return _end(choice, look.reason)
     later = snapshot.deadline_at + extension(snapshot.release.policy.ab, look.planned_end)

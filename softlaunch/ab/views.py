@@ -30,7 +30,7 @@ class TrialView:
 
     @property
     def choice(self) -> Choice | None:
-        """What the test ended with; None while it goes on, or where it was stopped."""
+        """What the test ended with; None while it runs, or where it was stopped."""
         last = self.looks[-1] if self.looks else None
         if last is None or not last.choice or last.choice == Choice.EXTEND:
             return None

@@ -134,20 +134,23 @@ def _read(path: Path, text: str, version: str, *, complete: bool) -> PromptVersi
     else:
         document, first = _front_matter(path, lines)
         parts = list(_parts(lines, first))
-    told = check(document, _FrontMatter)
-    _agrees(document, "name", told.name, name)
-    _agrees(document, "version", told.version, version)
+    front_matter = check(document, _FrontMatter)
+    _agrees(document, "name", front_matter.name, name)
+    _agrees(document, "version", front_matter.version, version)
     _compile(path, parts)
     content: dict[str, Any] = {
         "name": name,
         "version": version,
         "messages": [{"role": part.role, "content": part.content} for part in parts],
-        **told.model_dump(exclude={"name", "version", "variables"}),
+        **front_matter.model_dump(exclude={"name", "version", "variables"}),
     }
     prompt = check(replace(document, value=content), PromptVersion)
     missing = complete and path.suffix == ".md"
     _try(path, parts, prompt)
-    problems = [*_undeclared(document, told, prompt, complete=missing), *(_missing(told) if missing else ())]
+    problems = [
+        *_undeclared(document, front_matter, prompt, complete=missing),
+        *(_missing(front_matter) if missing else ()),
+    ]
     if problems:
         raise failure(path, problems)
     return prompt
@@ -163,18 +166,20 @@ def _try(path: Path, parts: list[_Part], prompt: PromptVersion) -> None:
         return  # the variables of a request are of another kind
 
 
-def _missing(told: _FrontMatter) -> Iterator[Problem]:
+def _missing(front_matter: _FrontMatter) -> Iterator[Problem]:
     wanted = {"author": "who answers for this version", "date": "when it was written", "purpose": "what it changes"}
-    given = {"author": told.author, "date": told.created, "purpose": told.purpose}
+    given = {"author": front_matter.author, "date": front_matter.created, "purpose": front_matter.purpose}
     yield from (Problem(1, key, f"is missing: {what}") for key, what in wanted.items() if not given[key])
 
 
-def _undeclared(document: Document, told: _FrontMatter, prompt: PromptVersion, *, complete: bool) -> Iterator[Problem]:
+def _undeclared(
+    document: Document, front_matter: _FrontMatter, prompt: PromptVersion, *, complete: bool
+) -> Iterator[Problem]:
     """Variables that are used and not declared, or declared and not used."""
-    declared = set(told.variables or ())
+    declared = set(front_matter.variables or ())
     line = document.line(("variables",))
-    if told.variables is not None or complete:
-        for name in sorted(prompt.variables - declared - told.defaults.keys()):
+    if front_matter.variables is not None or complete:
+        for name in sorted(prompt.variables - declared - front_matter.defaults.keys()):
             yield Problem(line, "variables", f"{name!r} is used; declare it here, or give it a value in defaults")
     for name in sorted(declared - prompt.variables):
         yield Problem(line, "variables", f"{name!r} is declared, but no message uses it; take it out")
@@ -203,8 +208,8 @@ def _parts(lines: list[str], first: int) -> Iterator[_Part]:
 
 def _agrees(document: Document, key: str, written: str | None, path_says: str) -> None:
     if written is not None and written != path_says:
-        said = f"found {written!r}, but the path says {path_says!r}; leave the key out or rename the file"
-        raise failure(document.path, [Problem(document.line((key,)), key, said)])
+        problem = f"found {written!r}, but the path says {path_says!r}; leave the key out or rename the file"
+        raise failure(document.path, [Problem(document.line((key,)), key, problem)])
 
 
 def _compile(path: Path, parts: list[_Part]) -> None:

@@ -1,4 +1,4 @@
-"""A prompt's life as the ledger tells it: versions recorded, and where the aliases of apps pointed."""
+"""A prompt's history in the ledger: versions recorded, and where the aliases of apps pointed."""
 
 from dataclasses import dataclass
 from datetime import datetime

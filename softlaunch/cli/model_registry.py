@@ -69,9 +69,9 @@ def watch_models(as_json: bool = JSON_OPTION) -> None:
     The reconcile flow and `softlaunch reconcile --watch` do so each minute.
     """
     with ledger() as database:
-        told = watch_resolved_models(database, utc_now())
+        changes = watch_resolved_models(database, utc_now())
     if as_json:
-        print_json(told)
+        print_json(changes)
         return
-    for sentence in told or ["every model answers as before"]:
+    for sentence in changes or ["every model answers as before"]:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

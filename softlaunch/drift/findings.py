@@ -1,4 +1,4 @@
-"""What a check has to say: one thing at a time, each with its weight."""
+"""The remarks of a check, each with its weight."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Weight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """One thing that a check has to say, about a metric or another subject, in a sentence."""
+    """One result of a check, about a metric or another subject, in a sentence."""
 
     weight: Weight
     subject: str

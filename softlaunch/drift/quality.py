@@ -1,4 +1,4 @@
-"""What the golden set says: which metrics have moved, which contradict each other, and what isn't known. Pure."""
+"""What the golden set shows: which metrics have moved, which contradict each other, and what isn't known. Pure."""
 
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures
@@ -11,8 +11,8 @@ def of_quality(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:
     """A remark for each metric that has moved, or a single one where they contradict each other; muted ones beside."""
     muted = [_muted(one, figures.muted[one.metric]) for one in figures.quality if one.metric in figures.muted]
     if disagree(figures, policy):
-        told = "; ".join(_moved(one) for one in figures.counted if one.finding is not Finding.NONE)
-        return [Remark(Weight.ALERT, "quality", f"the metrics disagree: {told}"), *muted]
+        sentence = "; ".join(_moved(one) for one in figures.counted if one.finding is not Finding.NONE)
+        return [Remark(Weight.ALERT, "quality", f"the metrics disagree: {sentence}"), *muted]
     moved = [one for one in figures.counted if one.finding is not Finding.NONE]
     return [Remark(_weight(one, policy.margin), one.metric, _moved(one)) for one in moved] + muted
 
@@ -35,9 +35,9 @@ def of_refusals(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:
     if one is None or one.finding is Finding.NONE:
         return []
     verb = "rose" if one.candidate < one.stable else "fell"
-    told = f"refused answers {verb} from {(1 - one.stable) * 100:.1f} % to {(1 - one.candidate) * 100:.1f} %"
+    sentence = f"refused answers {verb} from {(1 - one.stable) * 100:.1f} % to {(1 - one.candidate) * 100:.1f} %"
     far = abs(one.difference) > policy.refusals.value
-    return [Remark(Weight.ALERT if far else Weight.NOTICE, "refusals", told)]
+    return [Remark(Weight.ALERT if far else Weight.NOTICE, "refusals", sentence)]
 
 
 def of_gaps(figures: DriftFigures) -> list[Remark]:

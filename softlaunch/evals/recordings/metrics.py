@@ -123,8 +123,8 @@ def _amount(name: str, column: str, margins: Margins, *, more: bool) -> Recorded
     meaning = f"column {column}, {'more' if more else 'less'} is better"
 
     def read(sample: Sample) -> Found:
-        told = sample.fields.get(column)
-        return Found(amount(told), f"{column} is {told!r}, not a number of 0 or more")
+        value = sample.fields.get(column)
+        return Found(amount(value), f"{column} is {value!r}, not a number of 0 or more")
 
     return RecordedMetric(plan, read, meaning)
 
