@@ -26,8 +26,8 @@ def compare(
     """
     import numpy as np
 
+    from softlaunch.ab.conclusion import conclude_pairs
     from softlaunch.ab.document import to_json
-    from softlaunch.ab.pairs import conclude_pairs
     from softlaunch.core.verdict import Outcome
     from softlaunch.metrics import parse_metric
     from softlaunch.policy.ab import AbPolicy

@@ -10,8 +10,7 @@ from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.models.interface import VERSION_TAG, RegistryError
-from softlaunch.retention.mirror import mirror
-from softlaunch.retention.model_registry import open_registry
+from softlaunch.retention.model_registry import mirror, open_registry
 
 
 def registered(

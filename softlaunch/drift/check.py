@@ -1,6 +1,7 @@
 """A drift check from its beginning to its report; killed anywhere, the next call resumes it."""
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +14,6 @@ from sqlmodel import Session
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
-from softlaunch.drift.aliases import is_dated, pinnable
 from softlaunch.drift.collect import Asking, collect, scored
 from softlaunch.drift.document import to_document
 from softlaunch.drift.figures import measure_drift
@@ -35,6 +35,18 @@ from softlaunch.releases.opening import serving_variant
 from softlaunch.store.database import Database
 
 _SEED = 20_230_718  # shuffles of a trend are the same each time, so that a report can be made again
+
+_DATED = re.compile(
+    r"""
+    \d{4}-\d{2}-\d{2}            # gpt-4o-2024-08-06
+    | (?<!\d)20\d{6}(?!\d)       # claude-3-5-sonnet-20241022
+    | -(?:0[1-9]|1[0-2])\d{2}$   # gpt-4-0613
+    | -00\d$                     # gemini-1.5-pro-002
+    | @(?:sha256:)?[0-9a-f]{3,}  # a digest or a dated version behind an at sign
+    | -[0-9a-f]{12,}$
+    """,
+    re.VERBOSE,
+)
 
 
 class NoBaselineError(SoftlaunchError):
@@ -177,3 +189,14 @@ def _setting(subject: Subject, baseline: DriftRun, then: Identity, today: Identi
         golden_set_age=None if looked_at is None else (now.date() - looked_at).total_seconds(),
         frozen_at=baseline.opened_at,
     )
+
+
+def is_dated(model: str) -> bool:
+    """Whether a model's id carries a date, a numbered version or a digest, so that what it means can't change."""
+    return _DATED.search(model) is not None
+
+
+def pinnable(alias: str, answered_as: frozenset[str]) -> str | None:
+    """The dated version that stood behind an alias, where its answers named exactly one; None otherwise."""
+    dated = {name for name in answered_as if name != alias and is_dated(name)}
+    return next(iter(dated)) if len(dated) == 1 else None

@@ -7,8 +7,7 @@ from enum import StrEnum
 
 from softlaunch.core.quantities import MarginKind
 from softlaunch.drift.figures import DriftFigures
-from softlaunch.drift.findings import Remark, Weight
-from softlaunch.drift.quality import disagree, of_gaps, of_quality, of_refusals, only_better
+from softlaunch.drift.quality import Remark, Weight, disagree, of_gaps, of_quality, of_refusals, only_better
 from softlaunch.drift.trend import Trend
 from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy

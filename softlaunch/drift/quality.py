@@ -1,10 +1,28 @@
-"""What the golden set shows: which metrics have moved, which contradict each other, and what isn't known. Pure."""
+"""What the golden set shows: which metrics moved, which contradict each other, what is unknown, as remarks. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
 
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures
-from softlaunch.drift.findings import Remark, Weight
 from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
+
+
+class Weight(StrEnum):
+    """What a remark asks for: an alert opens an incident, a notice is only in the report."""
+
+    ALERT = "alert"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One result of a check, about a metric or another subject, in a sentence."""
+
+    weight: Weight
+    subject: str
+    sentence: str
 
 
 def of_quality(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:

@@ -8,8 +8,7 @@ from softlaunch.catalog.floating_models import watch_resolved_models
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.models.interface import RegistryError
 from softlaunch.releases.provider_watch import watch_providers
-from softlaunch.retention.mirror import mirror
-from softlaunch.retention.model_registry import open_registry
+from softlaunch.retention.model_registry import mirror, open_registry
 from softlaunch.store.database import Database
 
 ACTOR = "reconcile"

@@ -9,8 +9,8 @@ from softlaunch.catalog.aliases import RELEASED, MovedBy, move_alias
 from softlaunch.core.clock import utc_now
 from softlaunch.core.variant import Variant
 from softlaunch.integrations.models.interface import ModelRegistry, Registered, RegistryError, tags_of
+from softlaunch.retention.kinds import tag as tag_item
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag as tag_item
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AliasMoveRow, AliasRow, TagRow, VariantRow
 

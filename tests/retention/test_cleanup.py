@@ -14,9 +14,8 @@ from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.integrations.archives.folder import FolderArchive
 from softlaunch.integrations.archives.interface import ArchiveError
 from softlaunch.retention.cleanup import Order, clean
-from softlaunch.retention.kinds import EvalStore, PromptStore, version_stores
+from softlaunch.retention.kinds import EvalStore, PromptStore, tag, untag, version_stores
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag, untag
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, EvalAnswerRow, IncidentRow, NoticeRow, TextRow
 from tests.retention.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry

@@ -2,7 +2,7 @@
 
 from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, RELEASED, MovedBy, move_alias
 from softlaunch.integrations.models.interface import DIGEST_TAG, ModelRegistry
-from softlaunch.retention.mirror import mirror
+from softlaunch.retention.model_registry import mirror
 from softlaunch.store.database import Database
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, record_app
 

@@ -8,7 +8,7 @@ import pytest
 from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.integrations.models.interface import DIGEST_TAG, VERSION_TAG, ProtectedVersionError, RegistryError
 from softlaunch.integrations.models.mlflow import MlflowRegistry
-from softlaunch.retention.mirror import mirror
+from softlaunch.retention.model_registry import mirror
 from softlaunch.store.database import Database
 from tests.integrations.models.registry_rules import aliases_follow
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, make_variant, record_app

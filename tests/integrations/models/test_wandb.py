@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.integrations.models.interface import DIGEST_TAG, VERSION_TAG, ProtectedVersionError, RegistryError
 from softlaunch.integrations.models.wandb import WandbRegistry
-from softlaunch.retention.mirror import mirror
+from softlaunch.retention.model_registry import mirror
 from softlaunch.store.database import Database
 from tests.integrations.models.registry_rules import aliases_follow
 from tests.integrations.models.wandb_server import ENTITY, KEY, PROJECT, WandbServer, running_wandb
