@@ -8,8 +8,9 @@ from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Role
 from softlaunch.metrics import metric_names
 from softlaunch.policy.effective import settings
+from softlaunch.policy.gating import DEFAULT_GATES
 from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
-from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
+from softlaunch.policy.model import DEFAULT_STAGES, Metric, Policy
 
 SHORT = """\
 app: support-bot
