@@ -72,7 +72,7 @@ def test_the_watching_command_goes_on_and_repeats_no_complaint(database: Databas
     complaints: list[str] = []
     upkeep = ModelMonitor(database, said.append, complaints.append)
     for elsewhere.away in (True, True, False, True):
-        upkeep.look()
+        upkeep.check()
     assert [text.partition(":")[2] for text in complaints] == [" it did not answer"] * 2
     assert said == [f"production of {APP} is version {STABLE.digest} ({STABLE.digest[:12]}) now"]
 
