@@ -7,11 +7,13 @@ from typing import ClassVar
 from benchmarks.gates import model
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.traffic import Look
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Window
-from softlaunch.policy.model import EvalPolicy, GatePolicy, Metric, Policy, StagePolicy
+from softlaunch.policy.gating import GatePolicy
+from softlaunch.policy.model import EvalPolicy, Policy, StagePolicy
 from softlaunch.policy.release import plan
 
 _MINIMUM_REQUESTS = 20

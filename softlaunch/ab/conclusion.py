@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from softlaunch.ab.analysis import SAVINGS, Analysis, MetricResult, change
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 
 _BETTER = {Metric.COST: "cheaper", Metric.LATENCY: "faster"}
 _WORSE = {Metric.COST: "more expensive", Metric.LATENCY: "slower"}

@@ -7,8 +7,8 @@ from typing import Any
 
 from softlaunch.ab.analysis import Analysis, MetricResult, Past, change
 from softlaunch.ab.estimate import Difference
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
-from softlaunch.policy.model import Metric
 
 
 @dataclass(frozen=True, slots=True)

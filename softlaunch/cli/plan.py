@@ -12,10 +12,10 @@ from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, prin
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 
 if TYPE_CHECKING:
+    from softlaunch.core.live_metrics import Metric
     from softlaunch.forecast.plans import ReleasePlan
     from softlaunch.forecast.traffic import Stated
     from softlaunch.gates.observations import Floats
-    from softlaunch.policy.model import Metric
     from softlaunch.store.database import Database
 
 
@@ -48,6 +48,7 @@ def plan(
     hallucination_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")] = None,
     scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that get scores.")] = None,
     satisfaction: Annotated[float | None, typer.Option(min=0, max=1, help="Share of good ratings.")] = None,
+    score: Annotated[list[str] | None, typer.Option(metavar="NAME=MEAN", help="Mean of any score.")] = None,
     rating_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that are rated.")] = None,
     json: bool = JSON_OPTION,
 ) -> None:
@@ -55,8 +56,8 @@ def plan(
 
     From the app's own recent traffic; what is stated by an option takes the place of what was measured.
     """
+    from softlaunch.core.live_metrics import SCORED, Metric
     from softlaunch.forecast.traffic import Stated, rate_values, score_values, spread_values
-    from softlaunch.policy.model import Metric
 
     levels: dict[Metric, Floats] = {}
     _state(levels, Metric.ERRORS, error_rate, rate_values)
@@ -64,10 +65,12 @@ def plan(
     _state(levels, Metric.HALLUCINATION, hallucination_rate, rate_values)
     _state(levels, Metric.QUALITY, quality, score_values)
     _state(levels, Metric.SATISFACTION, satisfaction, rate_values)
+    for stated_score in score or ():
+        levels.update(_level_of_a_score(stated_score))
     for metric, option, text in ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd)):
         if text is not None:
             levels[metric] = spread_values(*_quantiles(option, text))
-    shares = {Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share, Metric.HALLUCINATION: scored_share}
+    shares = {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
     stated = Stated(
         requests_per_hour,
         requests_per_user,
@@ -92,6 +95,19 @@ def _state(
 ) -> None:
     if value is not None:
         levels[metric] = values(value)
+
+
+def _level_of_a_score(text: str) -> "dict[Metric, Floats]":
+    """The level of a metric that judges score, from `quality=0.9`."""
+    from softlaunch.core.live_metrics import SCORED
+    from softlaunch.forecast.traffic import rate_values, score_values
+
+    name, _, mean = text.partition("=")
+    try:
+        return {SCORED[name]: (rate_values if SCORED[name].is_event else score_values)(float(mean))}
+    except (KeyError, ValueError) as error:
+        names = f"NAME one of {', '.join(SCORED)}"
+        raise SoftlaunchError(f"--score is {text!r}; expected NAME=MEAN, {names}") from error
 
 
 def _quantiles(option: str, text: str) -> tuple[float, float]:

@@ -6,15 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from softlaunch.core.documents import KeyedError
-from softlaunch.core.live_metrics import (
-    COPY_METRICS,
-    DIRECTIONS,
-    EVENT_METRICS,
-    RATED_METRICS,
-    RELATIVE_METRICS,
-    Direction,
-    Metric,
-)
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import CONVERSATION, Duration, Margin, MarginKind, Redraw, written_duration
 from softlaunch.core.variant import Name
 from softlaunch.core.verdict import Per, Role
@@ -27,18 +19,6 @@ from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.sessions import SessionPolicy
-
-# Declared next door, because parts of a policy need them, and read from here by everybody else.
-__all__ = [
-    "COPY_METRICS",
-    "DIRECTIONS",
-    "EVENT_METRICS",
-    "RATED_METRICS",
-    "RELATIVE_METRICS",
-    "Direction",
-    "GatePolicy",
-    "Metric",
-]
 
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
 _NO_UNITS = "at 100 % copies are compared, two of each request, and no units are counted; say it in requests"
@@ -395,7 +375,7 @@ class Policy(Part):
             raise KeyedError("name them under 'approvers'", "approval", "two_people_from_percent")
         if not required:
             raise KeyedError("none is required, so nothing could ever pass; give one the role 'required'", "gates")
-        if required <= RATED_METRICS | COPY_METRICS:
+        if all(metric.is_rated or metric.compares_copies for metric in required):
             raise KeyedError(
                 "the last stage and the shadow compare copies, which nobody rates; require errors, latency or cost too",
                 "gates",
@@ -440,7 +420,7 @@ class Policy(Part):
                 raise KeyedError(
                     "preference asks judges: name their models under eval.judge.models", "gates", position, "metric"
                 )
-            if gate.metric not in COPY_METRICS or gate.role is Role.MUTED:
+            if not gate.metric.compares_copies or gate.role is Role.MUTED:
                 continue
             lacking = self._lacking_for(gate.metric)
             if lacking:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.policy.model import AtDeadline, OnInconclusive
 from softlaunch.policy.release import Release, Stage, StageKind, State
@@ -102,7 +103,7 @@ def decide(snapshot: Snapshot) -> Action:
     if release.state is State.PENDING:
         return Enter(release.stages[0], "the release was opened")
     if snapshot.trip is not None:
-        return _stop(snapshot, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", "breaker")
+        return _stop(snapshot, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", BREAKER)
     failed = _first(snapshot, Outcome.FAIL)
     if failed is not None:
         return _stop(snapshot, Outcome.FAIL, f"{failed.name}: {failed.reason}", failed.gate)

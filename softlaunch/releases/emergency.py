@@ -17,13 +17,14 @@ from sqlmodel import Session
 
 from softlaunch.core.endpoint import EndpointError
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.variant import ModelVersion, TemplateVariablesError, Variant
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.evals.calls.endpoint import AttemptError, Target, attempt, open_session
 from softlaunch.evals.calls.probe import Probed, probe
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.answer_counts import Answers, answers_in_stage, answers_of_stable
-from softlaunch.ledger.notices import IncidentKind, open_keys
+from softlaunch.ledger.notices import open_keys
 from softlaunch.ledger.outcomes import variant_since
 from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.emergency import EmergencyPolicy

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
 from softlaunch.forecast.replay.rows import Rows, SamplesError
 from softlaunch.forecast.replay.stages import StageNames
@@ -14,7 +15,7 @@ from softlaunch.forecast.replay.windows import Looks
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Window
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage
 from tests.support.builders import make_policy
 

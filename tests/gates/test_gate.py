@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.e_process import event_growth
 from softlaunch.gates.gate import PASSING_WEIGHTS, Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.rules import STEPS, GateRule
-from softlaunch.policy.model import Metric
 from tests.support.builders import arm
 
 ALPHA = 0.1

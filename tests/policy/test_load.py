@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Role
 from softlaunch.metrics import metric_names
 from softlaunch.policy.effective import settings
 from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
-from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Metric, Policy
+from softlaunch.policy.model import DEFAULT_GATES, DEFAULT_STAGES, Policy
 
 SHORT = """\
 app: support-bot

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import SQLModel
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Observations, Window
 from softlaunch.gates.telemetry import Reading, Scope, TelemetryError
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, ScoreRow

@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Per, Role, Verdict
 from softlaunch.forecast.replay.counting import StageCount
 from softlaunch.forecast.replay.measured import Rates
@@ -17,7 +18,7 @@ from softlaunch.forecast.replay.windows import Cutter, Looks
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.policy.gating import Adjustment, GatePolicy
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, StageKind
 
 _HISTORY_ROWS = 3000  # as many as a live stage begins with

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.counting import StageCount
 from softlaunch.forecast.replay.rows import Rows
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.gates.observations import Events, Window
-from softlaunch.policy.model import Metric
 from tests.support.builders import make_policy
 
 NONE = float("nan")
