@@ -35,6 +35,10 @@ test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browser
 	@$(BIN)/pytest $(SPREAD) -m $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
 		$(BIN)/pytest -m $(LONG) --last-failed --last-failed-no-failures none; }
 
+mutants: $(VENV)/.dev ## see what tests miss: SEED=1 COUNT=50 MODULES=softlaunch/gateway TESTS=tests/gateway
+	@nice $(BIN)/python -m benchmarks.mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
+		$(if $(MODULES),--modules $(MODULES)) $(if $(TESTS),--tests $(TESTS)) $(if $(SECONDS),--seconds $(SECONDS))
+
 quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
 	@$(BIN)/pytest -m "not slow and not long and not chaos"
 

@@ -48,7 +48,7 @@ def gateway(
     They are split between stable and candidate as the ledger says.
     """
     from softlaunch.gateway.cors import Cors, checked_origin
-    from softlaunch.gateway.http_connections import parse_networks
+    from softlaunch.gateway.http.connections import parse_networks
     from softlaunch.gateway.server import GatewayOptions, serve
     from softlaunch.store.migrate import open_database
 
@@ -69,7 +69,7 @@ def gateway(
         ),
         home=settings.home,
         cors=Cors(tuple(checked_origin(one) for one in cors_origin or settings.cors_origins.split(",") if one.strip())),
-        tell_arm=settings.arm_header if arm_header is None else arm_header,
+        show_arm=settings.arm_header if arm_header is None else arm_header,
     )
     if options.host not in _LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")

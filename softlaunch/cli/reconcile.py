@@ -42,7 +42,7 @@ def reconcile(
     ] = 0.0,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Go on with releases that nobody controllers.
+    """Resume releases that nobody drives.
 
     Each is driven to its end in this process, or ended: rolled back where its policy says so, or where its run was
     cancelled in the Prefect that PREFECT_API_URL names. Gateways that don't follow a rollback are told of, and

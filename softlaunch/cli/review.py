@@ -14,8 +14,8 @@ from softlaunch.cli.comparisons import say
 from softlaunch.cli.ledger import ledger
 from softlaunch.core.clock import utc_now
 from softlaunch.evals.judges.votes import read_labels
-from softlaunch.gateway.http_connections import Connections
-from softlaunch.gateway.http_protocol import http_protocol
+from softlaunch.gateway.http.connections import Connections
+from softlaunch.gateway.http.protocol import http_protocol
 from softlaunch.gateway.limits import Limits
 from softlaunch.reports.eval_page import PageExtras
 from softlaunch.reports.pages import write_whole

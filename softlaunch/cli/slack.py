@@ -91,8 +91,8 @@ def _serve(database: Database, host: str, port: int) -> None:
     import uvicorn
 
     from softlaunch.cli.starting import launch_release
-    from softlaunch.gateway.http_connections import Connections
-    from softlaunch.gateway.http_protocol import http_protocol
+    from softlaunch.gateway.http.connections import Connections
+    from softlaunch.gateway.http.protocol import http_protocol
     from softlaunch.gateway.limits import Limits
     from softlaunch.inbound.slack.clicks import Clicks
     from softlaunch.inbound.slack.endpoint import PATH, Interactions, build_endpoint

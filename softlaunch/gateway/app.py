@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from softlaunch import __version__
 from softlaunch.gateway.completions import Completions
@@ -17,9 +18,9 @@ from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.paths import Paths, normal
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, sealed
-from softlaunch.gateway.requests import check_key, find_served, one_of_each, parse_chat, retry_after
-from softlaunch.gateway.signed_unit import check_unit
+from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse_chat, retry_after
 from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.units import check_unit
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import (
     BodyReader,
@@ -42,53 +43,44 @@ Headers = Mapping[bytes, bytes]
 Endpoint = Callable[[Headers, Receive, Send], Awaitable[None]]
 
 
-def create_app(  # noqa: PLR0913  (each of them is one thing that a caller decides)
-    table: RouteTable,
-    log: LogSink,
-    upstream: Upstream,
-    ratings: Ratings,
-    *,
-    keys: Keys | None = None,
-    limits: Limits | None = None,
-    environment: Mapping[str, str] | None = None,
-    cors: Cors | None = None,
-    tell_arm: bool = False,
-) -> "Gateway":
-    """The application. It starts and stops the table, the log and the upstream with its own lifespan.
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a gateway is made of. It starts and stops them with its own lifespan."""
 
-    `environment` holds the secrets of signed units, the process's own when left out. `cors` says whose web pages may
-    call it, `tell_arm` whether clients are told which arm answered them.
+    table: RouteTable
+    log: LogSink
+    upstream: Upstream
+    ratings: Ratings
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call a gateway, and what callers learn.
+
+    `environment` holds the secrets of signed units, `cors` names the web pages that may call, and `show_arm` says
+    whether clients learn which arm answered them.
     """
-    given = keys or Keys(), limits or Limits(), os.environ if environment is None else environment
-    return Gateway(table, log, upstream, ratings, *given, cors=cors or Cors(), tell_arm=tell_arm)
+
+    keys: Keys = field(default_factory=Keys)
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    cors: Cors = field(default_factory=Cors)
+    show_arm: bool = False
 
 
 class Gateway:
     """An ASGI 3 application."""
 
-    def __init__(  # noqa: PLR0913  (what it is made of)
-        self,
-        table: RouteTable,
-        log: LogSink,
-        upstream: Upstream,
-        ratings: Ratings,
-        keys: Keys,
-        limits: Limits,
-        environment: Mapping[str, str],
-        *,
-        cors: Cors,
-        tell_arm: bool,
-    ) -> None:
-        self._table = table
-        self._log = log
-        self._upstream = upstream
-        self._ratings = ratings
-        self._environment = environment
-        self._keys = keys
+    def __init__(self, parts: Parts, access: Access, limits: Limits) -> None:
+        self._table = parts.table
+        self._log = parts.log
+        self._upstream = parts.upstream
+        self._ratings = parts.ratings
+        self._environment = access.environment
+        self._keys = access.keys
         self._limits = limits
-        self._cors = cors
-        self._metrics = Metrics(table, log)
-        self._completions = Completions(upstream, log, self._metrics, limits, tell_arm=tell_arm)
+        self._cors = access.cors
+        self._metrics = Metrics(parts.table, parts.log)
+        self._completions = Completions(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
         self._in_flight = 0
         self._room = BodyRoom(limits)
         self._created = int(time.time())
@@ -129,20 +121,20 @@ class Gateway:
         if app is None:
             await endpoint(headers, receive, send)
         else:
-            find_served(self._table, app)
+            find_app_route(self._table, app)
             await send_json(send, self._model(app))
 
     async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
         self._check_load()
         with BodyReader(receive, self._limits, self._room) as body:
             request = parse_chat(await self._read(body, headers), headers)
-            served = find_served(self._table, request.app)
-            check_unit(request, served.route.serving.unit, self._environment)
-            request = sealed(request, served.route.serving.salt, key_of(headers, self._keys.clients))
+            app_route = find_app_route(self._table, request.app)
+            check_unit(request, app_route.route.serving.unit, self._environment)
+            request = sealed(request, app_route.route.serving.salt, key_of(headers, self._keys.clients))
             self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
             self._in_flight += 1
             try:
-                await self._completions.answer(request, served, receive, send)
+                await self._completions.answer(request, app_route, receive, send)
             finally:
                 self._in_flight -= 1
 

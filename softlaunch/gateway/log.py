@@ -5,10 +5,10 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import count, islice
 
 from softlaunch.gateway.limits import Limits
-from softlaunch.gateway.log_clock import LogClock
 from softlaunch.gateway.tally import LossAccount, Tally
 from softlaunch.ledger.request_log import (
     HEARD_SECONDS,
@@ -27,6 +27,14 @@ _BATCH_ROWS = 5_000
 _BATCH_SECONDS = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which gateway writes a log: its id, and the address under which it is reached."""
+
+    gateway_id: str
+    address: str
+
+
 class LogSink:
     """Takes records from the event loop without ever waiting, and writes them in batches from its own thread.
 
@@ -42,15 +50,14 @@ class LogSink:
         self,
         database: Database,
         *,
-        gateway_id: str,
-        address: str,
+        identity: Identity,
         revisions: Callable[[], Mapping[str, int]],
         limits: Limits,
         wall_clock: Callable[[], float] = time.time,
         account: LossAccount | None = None,
     ) -> None:
-        self.gateway_id = gateway_id
-        self.address = address
+        self.gateway_id = identity.gateway_id
+        self.address = identity.address
         self._database = database
         self._revisions = revisions
         self._limits = limits
@@ -62,7 +69,7 @@ class LogSink:
         self._drops: Counter[str] = Counter()
         self._tally = Tally(account.own if account else None)
         self._losses = account.others if account else None
-        self._told_at: float | None = None
+        self._reported_at: float | None = None
         self._silent_since: float | None = None
         self._in_flight: dict[int, float] = {}
         self._tokens = count()
@@ -179,15 +186,15 @@ class LogSink:
             self._write()
         except Exception as error:  # whatever the database does, answers go on: the rows wait, the bound holds
             self.failed_writes += 1
-            self._complain(error)
+            self._warn_once(error)
             return False
         if self.problem:
             _LOGGER.warning("the request log can be written again")
             self.problem = ""
         return True
 
-    def _complain(self, error: Exception) -> None:
-        """Say it once until it changes."""
+    def _warn_once(self, error: Exception) -> None:
+        """Log a problem once, until it changes."""
         problem = describe_fault(error)
         if problem != self.problem:
             self.problem = problem
@@ -207,10 +214,10 @@ class LogSink:
             floor = self._promised = self._floor if more_wait else self._oldest(now)
             logged = Counter(record.app for record in batch if isinstance(record, RequestRecord))
             logged.update(drops)
-            counts = self._tally.told(logged)
+            counts = self._tally.report(logged)
         wall = self._wall()
-        if self._told_at is not None and wall - self._told_at > HEARD_SECONDS:
-            self._silent_since = self._told_at
+        if self._reported_at is not None and wall - self._reported_at > HEARD_SECONDS:
+            self._silent_since = self._reported_at
         heartbeat = Heartbeat(
             self.gateway_id,
             self.address,
@@ -234,5 +241,33 @@ class LogSink:
             self.dropped_total.update(refused)
             self._floor = floor
             self._wrote_at = time.monotonic()
-            self._told_at = wall
+            self._reported_at = wall
             self._silent_since = self._silent_since if more_wait else None
+
+
+_SPEED_BEHIND = 0.5
+
+
+class LogClock:
+    """Epoch seconds that only grow.
+
+    Whoever reads the log asks for what came after a moment: rows dated before it would never be read, and a candidate
+    would be served for as long unseen. So while the wall clock is behind, because it was set back, this clock goes on
+    at half speed until the wall clock has caught up. Where the wall clock jumps forward, it jumps with it.
+    """
+
+    def __init__(self, wall: Callable[[], float], ticks: Callable[[], float] = time.monotonic) -> None:
+        self._wall = wall
+        self._ticks = ticks
+        self._shown = wall()
+        self._ticked = ticks()
+
+    def __call__(self) -> float:
+        """The time."""
+        wall, ticked = self._wall(), self._ticks()
+        if wall >= self._shown:
+            self._shown = wall
+        else:
+            self._shown += (ticked - self._ticked) * _SPEED_BEHIND
+        self._ticked = ticked
+        return self._shown

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from softlaunch.gateway.table import RouteTable, Served
+from softlaunch.gateway.table import AppRoute, RouteTable
 from softlaunch.gateway.wire import Headers, RefusedError, clipped, read_object
 
 _RANDOM_DIGITS = 11
@@ -77,7 +77,7 @@ def app_of(request_id: str) -> str:
     return request_id.rpartition("-")[0]
 
 
-def find_served(table: RouteTable, app: str) -> Served:
+def find_app_route(table: RouteTable, app: str) -> AppRoute:
     """The app's route. Raises RefusedError: 404 that lists the known apps, 503 before the ledger was ever read."""
     served = table.get(app)
     if served is not None:

@@ -14,12 +14,12 @@ from pathlib import Path
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.gateway.app import Gateway, create_app
+from softlaunch.gateway.app import Access, Gateway, Parts
 from softlaunch.gateway.cors import Cors
-from softlaunch.gateway.http_connections import Connections, Network
-from softlaunch.gateway.http_protocol import http_protocol
+from softlaunch.gateway.http.connections import Connections, Network
+from softlaunch.gateway.http.protocol import http_protocol
 from softlaunch.gateway.limits import Limits
-from softlaunch.gateway.log import LogSink
+from softlaunch.gateway.log import Identity, LogSink
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys
 from softlaunch.gateway.table import RouteTable
@@ -48,7 +48,7 @@ class GatewayOptions:
     trusted_proxies: Sequence[Network] = ()
     limits: Limits = field(default_factory=Limits)
     cors: Cors = field(default_factory=Cors)
-    tell_arm: bool = False
+    show_arm: bool = False
     home: Path | None = None
     """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
@@ -63,8 +63,7 @@ def build_app(
     folder = counters_folder(database, options.home)
     log = LogSink(
         database,
-        gateway_id=gateway_id,
-        address=address,
+        identity=Identity(gateway_id, address),
         revisions=table.revisions,
         limits=limits,
         account=LossAccount(_counters(database, folder, gateway_id, address), LossWatch(database, folder)),
@@ -72,17 +71,9 @@ def build_app(
     keys = Keys(_encoded(options.client_keys), _encoded(options.feedback_keys))
     ratings = Ratings(database, table, keys, options.rating_window_seconds)
     upstream = Upstream(limits, environment)
-    return create_app(
-        table,
-        log,
-        upstream,
-        ratings,
-        keys=keys,
-        limits=limits,
-        environment=environment,
-        cors=options.cors,
-        tell_arm=options.tell_arm,
-    )
+    secrets_of_units = os.environ if environment is None else environment
+    access = Access(keys, secrets_of_units, options.cors, options.show_arm)
+    return Gateway(Parts(table, log, upstream, ratings), access, limits)
 
 
 def _counters(database: Database, folder: Path | None, gateway_id: str, address: str) -> CounterFile | None:

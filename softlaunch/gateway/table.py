@@ -20,7 +20,7 @@ from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
 _LOGGER = logging.getLogger(__name__)
 
 
-class Served:
+class AppRoute:
     """An app as this gateway serves it: its route, whether its watcher lives, and the breaker of its candidate."""
 
     def __init__(self, route: Route, lease: Lease, clock: Callable[[], float]) -> None:
@@ -52,18 +52,18 @@ class RouteTable:
         self._database = database
         self._poll_seconds = poll_seconds
         self._clock = clock
-        self._served: dict[str, Served] = {}
+        self._served: dict[str, AppRoute] = {}
         self._variants: dict[str, Variant] = {}
         self._pulses: dict[str, Pulse] = {}
         self._ledger_id: str | None = None
         self._read_at: float | None = None
-        self._told = ""
+        self._warned = ""
         self.problem = ""
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="softlaunch-routes", daemon=True)
 
     def start(self) -> None:
-        """Read the routes once, then go on in a thread."""
+        """Read the routes once, then keep reading in a thread."""
         self.refresh()
         self._thread.start()
 
@@ -82,11 +82,11 @@ class RouteTable:
         """How old the routes may be; infinite before the first reading."""
         return float("inf") if self._read_at is None else self._clock() - self._read_at
 
-    def get(self, app: str) -> Served | None:
+    def get(self, app: str) -> AppRoute | None:
         """What is known of an app."""
         return self._served.get(app)
 
-    def all(self) -> dict[str, Served]:
+    def all(self) -> dict[str, AppRoute]:
         """Everything served now, by app; not to be changed."""
         return self._served
 
@@ -101,19 +101,19 @@ class RouteTable:
             served = self._look(before)
         except Exception as error:  # any fault of the database: the last routes stay in force
             self.problem = describe_fault(error)
-            self._complain(f"{self.problem}; stable serves alone as soon as the lease runs out", error)
+            self._warn_once(f"{self.problem}; stable serves alone as soon as the lease runs out", error)
             return False
         if self.problem:
             _LOGGER.warning("the routes can be read again")
-        self.problem = self._told = ""
+        self.problem = self._warned = ""
         before_that, self._served = self._served, served
         for app, known in before_that.items():
             known.in_force = served.get(app) is known  # copies of requests under way ask the route they came with
         self._read_at = before
         return True
 
-    def _look(self, now: float) -> dict[str, Served]:
-        served: dict[str, Served] = {}
+    def _look(self, now: float) -> dict[str, AppRoute]:
+        served: dict[str, AppRoute] = {}
         ledger_id, pulses = read_named_pulses(self._database)
         self._recognise(ledger_id, pulses)
         for app, pulse in pulses.items():
@@ -143,21 +143,21 @@ class RouteTable:
         self._ledger_id = ledger_id or self._ledger_id
         self._pulses |= pulses
 
-    def _load(self, app: str, known: Served | None) -> Served | None:
+    def _load(self, app: str, known: AppRoute | None) -> AppRoute | None:
         """The route as it is now; where it can't be understood, the stable variant that was known, and no candidate."""
         try:
             route = read_route(self._database, app, self._variants)
         except UnreadableRouteError as error:
-            self._complain(f"the route of {app} can't be used; its last known stable variant serves alone", error)
-            return known and Served(replace(known.route, candidate=None), known.lease, self._clock)
+            self._warn_once(f"the route of {app} can't be used; its last known stable variant serves alone", error)
+            return known and AppRoute(replace(known.route, candidate=None), known.lease, self._clock)
         if route is None:
             return None
-        return Served(route, known.lease if known else Lease(), self._clock)
+        return AppRoute(route, known.lease if known else Lease(), self._clock)
 
-    def _complain(self, message: str, error: Exception) -> None:
-        """Say it once until it changes; a traceback helps with what nobody foresaw only."""
-        if message != self._told:
-            self._told = message
+    def _warn_once(self, message: str, error: Exception) -> None:
+        """Log a message once, until it changes. Only an unforeseen error gets a traceback."""
+        if message != self._warned:
+            self._warned = message
             _LOGGER.warning(message, exc_info=None if isinstance(error, SoftlaunchError | SQLAlchemyError) else error)
 
     def _run(self) -> None:

@@ -45,8 +45,8 @@ class Tally:
         if self._file is not None:
             self._file.ended(app)
 
-    def told(self, logged: Mapping[str, int]) -> dict[str, dict[str, float]]:
-        """What the ledger is told: requests begun, those accounted for with a batch, and how many began a second."""
+    def report(self, logged: Mapping[str, int]) -> dict[str, dict[str, float]]:
+        """What is reported to the ledger: requests begun, those that a batch accounts for, and those begun a second."""
         now = self._ticks()
         if now - self._before_at >= _RATE_SECONDS:
             passed, self._before_at = now - self._before_at, now

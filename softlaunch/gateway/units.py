@@ -7,6 +7,7 @@ user may meet another arm with each question.
 """
 
 import hashlib
+import hmac
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ import orjson
 
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.requests import ChatRequest
+from softlaunch.gateway.wire import RefusedError
 from softlaunch.policy.model import UnitPolicy, UnitSource
 
 _LOGGER = logging.getLogger(__name__)
@@ -118,3 +120,38 @@ _SOURCES: Mapping[UnitSource, Callable[[_Body, _Headers, UnitPolicy], str]] = {
     UnitSource.METADATA: _of_metadata,
     UnitSource.PROMPT_CACHE_KEY: _field("prompt_cache_key"),
 }
+
+
+SIGNATURE = b"x-softlaunch-unit-signature"
+
+
+def sign_unit(unit: str | bytes, secret: str) -> str:
+    """The header's value for a unit: HMAC-SHA256 of its UTF-8 in hexadecimal."""
+    content = unit if isinstance(unit, bytes) else unit.encode()
+    return hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
+
+
+def check_unit(request: ChatRequest, policy: UnitPolicy, environment: Mapping[str, str]) -> None:
+    """Raises RefusedError unless the policy asks for no signature, or the unit has the right one."""
+    if policy.signed_by is None:
+        return
+    secret = environment.get(policy.signed_by)
+    if not secret:
+        text = f"this app's units are signed: set {policy.signed_by} in the gateway's environment"
+        raise RefusedError(503, text, kind="server_error", code="unit_secret_missing")
+    unit = unit_of(request.body, request.headers, policy, request.request_id)
+    given = request.headers.get(SIGNATURE, b"").strip().lower()
+    if not any(hmac.compare_digest(given, sign_unit(signed, secret).encode()) for signed in _as_sent(unit)):
+        text = (
+            "this app wants to know whom a request is for from somebody who holds its secret: name the unit, and send "
+            f"HMAC-SHA256({policy.signed_by}, unit) in hexadecimal as {SIGNATURE.decode()}"
+        )
+        raise RefusedError(403, text, code="unit_not_signed")
+
+
+def _as_sent(unit: str) -> set[bytes]:
+    """The unit's bytes, in UTF-8 or as they stood in a header."""
+    try:
+        return {unit.encode(), unit.encode("latin-1")}
+    except UnicodeEncodeError:
+        return {unit.encode()}

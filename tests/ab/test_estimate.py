@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from softlaunch.ab.analysis import planned_information
+from softlaunch.ab.analysis import Moment, analyse, change, planned_information
 from softlaunch.ab.estimate import ENOUGH, at_any_time, ratio, welch
-from softlaunch.ab.samples import Sample, sharpen
+from softlaunch.ab.samples import Arms, Sample, sharpen
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
 from softlaunch.policy.ab import AbPolicy
 
@@ -91,6 +92,21 @@ def test_what_units_did_before_sharpens_the_comparison_and_moves_nothing() -> No
     assert np.mean(adjusted) == pytest.approx(0.02, abs=0.002)
     assert np.std(adjusted) < 0.8 * np.std(plain)
     assert np.mean(saved) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("metric", [Metric.LATENCY, Metric.COST], ids=str)
+def test_a_saving_that_is_not_shown_has_an_interval_on_both_sides_of_nothing(metric: Metric) -> None:
+    """As a relative change, whichever way it was compared: else a chance difference would decide between equals."""
+    rng = RNG(17)
+    a, b = rng.lognormal(0, 0.6, 200), 0.97 * rng.lognormal(0, 0.6, 200)
+    arms = Arms({metric: Sample.of(a)}, {metric: Sample.of(b)}, (200, 200))
+    found = analyse(arms, AbPolicy(), Moment(looks=1, number=1, planned=True)).saving(metric)
+    assert found is not None
+    assert found.beyond() == 0
+    for interval in (found.interval, found.anytime, found.equal_interval):
+        assert -1 < interval.lower < change(found) < interval.upper < 1
+    assert found.anytime.lower < found.interval.lower < found.equal_interval.lower
+    assert found.anytime.upper > found.interval.upper > found.equal_interval.upper
 
 
 def test_without_a_past_nothing_is_sharpened() -> None:

@@ -33,7 +33,7 @@ def _mean(seen: Observations) -> float:
     return float(seen.values.mean())
 
 
-def test_stable_answers_as_the_model_says():
+def test_stable_answers_as_the_model_says() -> None:
     """Levels come out as they are written down, and one request in ten is rated."""
     stable = _look(Traffic(FINE, (1,))).window.stable
     assert _mean(stable[Metric.ERRORS]) == pytest.approx(0.005, abs=0.002)
@@ -53,13 +53,13 @@ def test_stable_answers_as_the_model_says():
         pytest.param(Effect(satisfaction=0.2), Metric.SATISFACTION, -0.2, id="satisfaction"),
     ],
 )
-def test_an_effect_hits_the_candidate_only(effect: Effect, metric: Metric, harm: float):
+def test_an_effect_hits_the_candidate_only(effect: Effect, metric: Metric, harm: float) -> None:
     """The difference between the arms is the effect, also while both drift."""
     window = _look(Traffic(replace(FINE, effect=effect, drift=True), (1,))).window
     assert _mean(window.candidate[metric]) - _mean(window.stable[metric]) == pytest.approx(harm, abs=0.03)
 
 
-def test_every_judge_meets_the_same_requests():
+def test_every_judge_meets_the_same_requests() -> None:
     """Reading in other steps, or at another share, changes neither a request's luck nor who is split off first."""
     whole, pieces = Traffic(FINE, (1,)), Traffic(FINE, (1,))
     at_once = _look(whole, 5000).shown[Metric.LATENCY].values
@@ -70,7 +70,7 @@ def test_every_judge_meets_the_same_requests():
     assert set(few.units.tolist()) < set(_look(whole, 5000).units.tolist())
 
 
-def test_requests_of_a_unit_stay_in_one_arm_and_resemble_each_other():
+def test_requests_of_a_unit_stay_in_one_arm_and_resemble_each_other() -> None:
     """Five requests a unit, all in one arm, with the correlation that the model names, and unchanged averages."""
     window = _look(Traffic(replace(FINE, unit_size=5), (1,))).window
     candidate, stable = window.candidate[Metric.LATENCY], window.stable[Metric.LATENCY]
@@ -81,7 +81,7 @@ def test_requests_of_a_unit_stay_in_one_arm_and_resemble_each_other():
     assert np.median(candidate.values) == pytest.approx(1000, rel=0.03)
 
 
-def test_at_100_percent_only_copies_can_be_compared():
+def test_at_100_percent_only_copies_can_be_compared() -> None:
     """Everybody is exposed, one request in twenty is a pair, and copies carry no ratings."""
     seen = Traffic(FINE, (1,)).stage(STAGES[3], 0.0).until(4000 / FINE.rate)
     assert seen.exposed == len(seen.shown[Metric.ERRORS]) == 4000
@@ -91,7 +91,7 @@ def test_at_100_percent_only_copies_can_be_compared():
     assert seen.window.requests is None
 
 
-def test_harm_that_starts_late_is_counted_from_there():
+def test_harm_that_starts_late_is_counted_from_there() -> None:
     """Requests before the harm are no exposure to it."""
 
     class RollsBackAtHalf:
@@ -108,7 +108,7 @@ def test_harm_that_starts_late_is_counted_from_there():
     assert 0 < result.harmed < result.exposed
 
 
-def test_a_release_that_nobody_decides_ends_undecided():
+def test_a_release_that_nobody_decides_ends_undecided() -> None:
     """The candidate's requests in all are bounded where traffic is."""
 
     class Waits:
@@ -125,14 +125,14 @@ def test_a_release_that_nobody_decides_ends_undecided():
 
 
 @pytest.mark.long
-def test_results_do_not_depend_on_the_number_of_processes():
+def test_results_do_not_depend_on_the_number_of_processes() -> None:
     """The same seed gives the same results, however the work is spread."""
     work = list(tasks([SCENARIOS[0]], ["argo, naive", "kayenta"], 4, 7, UNTUNED))
     assert contest(work, 1, lambda _: None) == contest(work, 2, lambda _: None)
 
 
 @pytest.mark.parametrize("judge", JUDGES)
-def test_every_judge_stops_a_disaster(judge: str):
+def test_every_judge_stops_a_disaster(judge: str) -> None:
     """Five times the latency is rolled back by all of them before half of the users see it."""
     scenario = next(one for one in SCENARIOS if one.name == "latency x5")
     _, _, results = perform(Task(scenario, (judge,), 3, 0, UNTUNED))
@@ -160,7 +160,7 @@ def _decisions(judge: Argo | Flagger, looks: list[Look]) -> list[Decision]:
     return [judge.look(replace(seen, first=number == 0)) for number, seen in enumerate(looks)]
 
 
-def test_argo_rolls_back_beyond_its_failure_limit_and_after_five_errors_in_a_row():
+def test_argo_rolls_back_beyond_its_failure_limit_and_after_five_errors_in_a_row() -> None:
     """Failures may be scattered; measurements without data count only when consecutive."""
     good, bad, nothing = _seen(errors=[0.0]), _seen(errors=[1.0]), _seen(errors=None)
     assert _decisions(Argo(UNTUNED.argo, 1), [bad, good, bad])[-1] is Decision.ROLLBACK
@@ -169,14 +169,14 @@ def test_argo_rolls_back_beyond_its_failure_limit_and_after_five_errors_in_a_row
     assert _decisions(Argo(UNTUNED.argo, 1), [nothing] * 4 + [good])[-1] is Decision.CONTINUE
 
 
-def test_flagger_adds_failed_checks_up_and_takes_no_data_for_failure():
+def test_flagger_adds_failed_checks_up_and_takes_no_data_for_failure() -> None:
     """Good checks don't make failed ones forgotten."""
     good, nothing = _seen(errors=[0.0]), _seen(errors=None)
     assert _decisions(Flagger(UNTUNED.flagger, 2), [nothing, good, good, nothing])[-1] is Decision.ROLLBACK
     assert _decisions(Flagger(UNTUNED.flagger, 2), [nothing] + [good] * 10)[-1] is Decision.PASS
 
 
-def test_tuned_limits_let_the_releases_pass_that_they_were_tuned_on():
+def test_tuned_limits_let_the_releases_pass_that_they_were_tuned_on() -> None:
     """No fine release without drift is rolled back by limits made from it, and they are tighter than its worst."""
     rehearsal = Rehearsal.of(5, 3)
     tuning = Tuning(rehearsal.argo_limits(2), rehearsal.flagger_limits(3))
@@ -199,22 +199,22 @@ def test_tuned_limits_let_the_releases_pass_that_they_were_tuned_on():
         pytest.param([0, 1, 2, 1, 0, 0], [0, 0, 0, 0, 0, 0], False, id="sparse errors, which it misses"),
     ],
 )
-def test_kayenta_answers_its_published_cases(candidate: list[float], stable: list[float], *, high: bool):
+def test_kayenta_answers_its_published_cases(candidate: list[float], stable: list[float], *, high: bool) -> None:
     """The imitation classifies like the original's own tests."""
     assert is_high(np.array(candidate, dtype=float), np.array(stable, dtype=float)) is high
 
 
-def test_group_sequential_boundaries_are_the_published_ones():
+def test_group_sequential_boundaries_are_the_published_ones() -> None:
     """One-sided 2.5 % over five analyses (Lan & DeMets 1983, O'Brien-Fleming-like), rounded up to the grid."""
     assert spending_boundaries(0.025, 5) == pytest.approx((4.877, 3.357, 2.680, 2.290, 2.031), abs=0.02)
 
 
-def test_sequential_interval_is_the_published_one():
+def test_sequential_interval_is_the_published_one() -> None:
     """After 5,000 units at 5 %, gbstats' one-sided half-width is 2.779 standard errors."""
     assert sequential_halfwidth(1 / 5000, 5000, 0.05, 5000) == pytest.approx(2.779 / np.sqrt(5000), rel=0.001)
 
 
-def test_welch_p_is_one_while_there_is_too_little():
+def test_welch_p_is_one_while_there_is_too_little() -> None:
     """Ten values an arm say nothing, forty that differ clearly do."""
     low, high = Moments(), Moments()
     for moments, level in ((low, 0.0), (high, 1.0)):
@@ -226,7 +226,7 @@ def test_welch_p_is_one_while_there_is_too_little():
     assert welch_p(low, high, 1.0) > 0.99
 
 
-def test_unit_moments_count_a_returning_unit_once():
+def test_unit_moments_count_a_returning_unit_once() -> None:
     """A unit that comes back moves its mean and stays one observation."""
     moments = UnitMoments()
     moments.add(_observed([0.0, 1.0], [1, 2]))
@@ -236,19 +236,19 @@ def test_unit_moments_count_a_returning_unit_once():
     assert moments.variance == pytest.approx(np.var([0.5, 1.0, 3.0], ddof=1))
 
 
-def test_yeasts_threshold_is_that_of_the_published_program():
+def test_yeasts_threshold_is_that_of_the_published_program() -> None:
     """`qnorm(1 - alpha / 2) sqrt(observations) deviation` of the authors' program, at 5 % and 500 observations."""
     past = _observed([1.0, 3.0] * 50)
     judge = Yeast(Window(0.5, {}, dict.fromkeys(METRICS, past)), 500, alpha=0.05 * len(METRICS))
     assert judge.usual[Metric.LATENCY] == pytest.approx((2.0, 1.95996 * np.sqrt(500)), rel=1e-4)
 
 
-def test_yeast_plans_for_what_the_stages_hold():
+def test_yeast_plans_for_what_the_stages_hold() -> None:
     """4,000 requests of each arm at 1, 5 and 50 %."""
     assert planned_requests(FINE) == pytest.approx(8000)
 
 
-def test_ert_bets_on_equal_arms_like_the_published_formula():
+def test_ert_bets_on_equal_arms_like_the_published_formula() -> None:
     """After burn-in and ramp, a success of the worse arm is bet at `0.5 + 0.5 (p_T - p_C)`."""
     bets = Bets(Metric.ERRORS)
     before = list(range(100)), list(range(100, 200))
@@ -258,7 +258,7 @@ def test_ert_bets_on_equal_arms_like_the_published_formula():
     assert bets.log_wealth == pytest.approx(np.log([chance / 0.5, (1 - chance) / 0.5, chance / 0.5]).sum())
 
 
-def test_ert_bets_on_no_improvement_and_on_no_unit_twice():
+def test_ert_bets_on_no_improvement_and_on_no_unit_twice() -> None:
     """Wealth stays one while the candidate is better, and where everybody was met before."""
     bets, better = Bets(Metric.ERRORS), Bets(Metric.ERRORS)
     bad, good = _observed([1.0] * 100), _observed([0.0] * 100, list(range(100, 200)))
@@ -269,13 +269,13 @@ def test_ert_bets_on_no_improvement_and_on_no_unit_twice():
     assert bets.log_wealth == better.log_wealth == 0.0
 
 
-def test_upper_bound_follows_the_rule_of_three():
+def test_upper_bound_follows_the_rule_of_three() -> None:
     """None in 300 runs leaves room for one percent."""
     assert upper_bound(0, 300) == pytest.approx(0.00994, abs=1e-4)
     assert upper_bound(5, 5) == 1.0
 
 
-def test_figures_kept_in_a_file_stand_beside_fresh_ones():
+def test_figures_kept_in_a_file_stand_beside_fresh_ones() -> None:
     """Peers needn't run again when only our own judge has changed."""
     good = Result(End.PROMOTED, 9000, 9000, 3000, 4, None)
     ours, theirs = summaries({"null": {"softlaunch": [good]}}), summaries({"null": {"kayenta": [good, good]}})
@@ -283,7 +283,7 @@ def test_figures_kept_in_a_file_stand_beside_fresh_ones():
     assert beside(ours, kept) == {"null": {**ours["null"], **theirs["null"]}}
 
 
-def test_tables_name_what_was_missed():
+def test_tables_name_what_was_missed() -> None:
     """A false rollback and a promotion at the margin show as targets that aren't met."""
     bad = Result(End.ROLLED_BACK, 100, 100, None, 1, "errors")
     good = Result(End.PROMOTED, 9000, 9000, 3000, 4, None)

@@ -24,7 +24,7 @@ def _kept(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_file_of_releases_is_gone_on_with(tmp_path: Path):
+def test_a_file_of_releases_is_gone_on_with(tmp_path: Path) -> None:
     """What is there isn't run again, whatever number of processes it came from; time that is up begins nothing."""
     path = tmp_path / "releases.jsonl"
     assert lines.measure([_task(0), _task(1)], 2, path, float("inf")) == 2
@@ -38,7 +38,7 @@ def test_a_file_of_releases_is_gone_on_with(tmp_path: Path):
     assert again in [{**line, "cpu_s": 0} for line in _kept(path)]
 
 
-def test_lines_of_other_code_and_cut_off_ones_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_lines_of_other_code_and_cut_off_ones_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A release counts once, and only if its world, its judge and the simulation are what they were."""
     line = lines.perform(_task(0))
     path = tmp_path / "releases.jsonl"
@@ -66,7 +66,7 @@ def _line(world: str, **of: Any) -> dict[str, Any]:
     return {**keys, **usual, **of}
 
 
-def test_tables_tell_catches_from_false_rollbacks_and_what_was_wanted():
+def test_tables_tell_catches_from_false_rollbacks_and_what_was_wanted() -> None:
     """A rollback before the harm is none of the caught; rates have bounds, lengths have medians."""
     world = "300 users: latency x3 after 2 min"
     found, _, _ = lines.gathered(
@@ -82,7 +82,7 @@ def test_tables_tell_catches_from_false_rollbacks_and_what_was_wanted():
     assert "| 5 a user: fine: promoted in at least 85 % | 0 % | no |" in shown
 
 
-def test_a_world_is_named_whole_or_by_how_it_begins():
+def test_a_world_is_named_whole_or_by_how_it_begins() -> None:
     """A whole name means that world alone, even where others begin so; a strange one ends with what there is."""
     known = ["latency x2", "latency x2 from 50 %", "null"]
     assert measure.chosen(["latency x2"], known, "world") == ["latency x2"]

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ PROMISED = [
     pytest.param(Metric.SATISFACTION, 0.5, id="satisfaction"),
     pytest.param(Metric.LATENCY, 0.2, id="latency"),
 ]
-NOT_COMPARED: dict[str, None] = {"harm": None, "candidate_value": None, "stable_value": None}
+NOT_COMPARED: dict[str, Any] = {"harm": None, "candidate_value": None, "stable_value": None}
 """What a dump rounds."""
 
 
@@ -153,6 +154,16 @@ def test_a_harmless_candidate_passes_when_there_is_evidence(metric: Metric) -> N
         assert verdict.candidate_count + verdict.stable_count == 6000
         assert verdict.interval is not None
         assert verdict.interval.upper <= verdict.margin == MARGINS[metric]  # type: ignore[operator]
+
+
+def test_a_widened_stage_passes_what_it_is_to_accept() -> None:
+    """Where a stage widens the margin, harm between the policy's margin and its own holds nothing up."""
+    rule = replace(make_rule(Metric.ERRORS, material=0.04, alpha=1e-30), margin=0.16)
+    gate, rng = begin(rule, np.random.default_rng(0)), np.random.default_rng(1)
+    for _ in range(10):
+        gate.update(window(rng, 200, 0.5, Metric.ERRORS, 0.06))
+    assert gate.is_material
+    assert gate.judge().outcome is Outcome.PASS
 
 
 def test_small_harm_inside_the_margin_is_no_reason_to_roll_back() -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
-from softlaunch.gateway.signed_unit import sign_unit
+from softlaunch.gateway.units import sign_unit
 from softlaunch.policy.model import GatewayPolicy, Policy
 from tests.gateway.worlds import NEVER_TRIPS, World, running_world
 from tests.support.servers import FakeModels, wait_until

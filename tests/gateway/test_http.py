@@ -145,7 +145,7 @@ def test_a_wrong_key(open_world: World, headers: dict[str, str]) -> None:
 
 def test_the_arm_is_not_told(ledger_url: str, models: FakeModels) -> None:
     """Unless the settings say so."""
-    with running_world(ledger_url, models, tell_arm=False) as world:
+    with running_world(ledger_url, models, show_arm=False) as world:
         assert "x-softlaunch-arm" not in world.ask("ann").headers
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.gateway.http_connections import Connections, address_of, parse_networks
+from softlaunch.gateway.http.connections import Connections, address_of, parse_networks
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.server import affordable
 from tests.gateway.large_answers import is_dropped, large_answers, slow_reader

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from softlaunch.gateway.limits import Limits
-from softlaunch.gateway.log import LogSink
+from softlaunch.gateway.log import Identity, LogSink
 from softlaunch.gateway.tally import LossAccount
 from softlaunch.ledger.counters import CounterFile, Owner
 from softlaunch.ledger.losses import LossWatch
@@ -56,8 +56,7 @@ def start(ledger: Database, clock: Clock) -> Iterator[Started]:
     def started(**limits: Any) -> LogSink:
         sink = LogSink(
             ledger,
-            gateway_id="gw",
-            address="here",
+            identity=Identity("gw", "here"),
             revisions=lambda: {"bot": 3},
             limits=Limits(heartbeat_seconds=0.0, **limits),
             wall_clock=clock,
@@ -170,7 +169,7 @@ def test_the_watermark_passes_no_row_that_waits_for_the_next_batch(
     """In a spike of traffic rows come faster than one batch writes them; gates read none of them too early."""
     log = start()
     log_seven(log, clock)
-    seen = set()
+    seen: set[tuple[float, int]] = set()
 
     def watch() -> bool:
         with ledger.read() as session:
@@ -311,7 +310,7 @@ def test_a_gateway_that_stops_in_order_leaves_no_counts(ledger: Database, clock:
         owner = Owner(name, "here", 1000.0, read_ledger_id(ledger))
         account = LossAccount(CounterFile(tmp_path / "counts", owner), LossWatch(ledger, None))
         limits = Limits(heartbeat_seconds=0.0)
-        named: dict[str, Any] = {"gateway_id": name, "address": "here", "revisions": dict, "limits": limits}
+        named: dict[str, Any] = {"identity": Identity(name, "here"), "revisions": dict, "limits": limits}
         sink = LogSink(ledger, wall_clock=clock, account=account, **named)
         sink.start()
         token, started_at = sink.begin("bot")

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from softlaunch.gateway.log_clock import LogClock
+from softlaunch.gateway.log import LogClock
 
 HOUR = 3600.0
 

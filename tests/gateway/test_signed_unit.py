@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import ValidationError
 
-from softlaunch.gateway.signed_unit import sign_unit
+from softlaunch.gateway.units import sign_unit
 from softlaunch.policy.model import UnitPolicy, UnitSource
 from tests.gateway.worlds import APP, World, running_world
 from tests.support.servers import FakeModels

@@ -21,8 +21,8 @@ from softlaunch.ledger.stages import (
 from softlaunch.policy.release import plan
 from softlaunch.policy.stage_limits import Deadlines
 from softlaunch.store.database import Database
-from softlaunch.store.tables import VerdictRow
-from tests.support.builders import NOON, make_policy, make_verdict, open_in_new_app
+from softlaunch.store.tables import ReleaseRow, VerdictRow
+from tests.support.builders import NOON, make_policy, make_verdict, open_in, open_in_new_app
 
 INFINITE, NAN = float("inf"), float("nan")
 
@@ -64,6 +64,22 @@ def test_a_stage_without_a_deadline_has_none(database: Database) -> None:
     with database.begin() as session:
         begin_stage(session, release_id, plan(make_policy())[0], NOON)
         assert read_stages(session, release_id)[0].deadline_at is None
+
+
+def test_verdicts_are_of_their_release_alone(database: Database) -> None:
+    """Each release has stages of the same positions and gates of the same names."""
+    first = open_in_new_app(database)
+    with database.begin() as session:
+        record_verdicts(session, first, 2, (make_verdict(Outcome.FAIL), make_verdict(Outcome.PASS, "errors")), NOON)
+        session.get_one(ReleaseRow, first).live_app = None
+        session.flush()
+        second = open_in(session)
+        assert read_verdicts(session, second, 2) == {}
+        assert record_verdicts(session, second, 2, (make_verdict(Outcome.FAIL),), NOON) != ()
+    with database.read() as session:
+        assert set(read_verdicts(session, first, 2)) == {"latency", "errors"}
+        assert set(read_verdicts(session, second, 2)) == {"latency"}
+        assert read_verdicts(session, second, 3) == {}
 
 
 def test_verdicts_are_kept_only_when_their_outcome_changes(database: Database) -> None:

@@ -1,11 +1,13 @@
 """How metrics are named."""
 
 import sys
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from softlaunch.metrics import METRICS, Metric, MetricError, Sample, Score, Spent, metric_names, parse_metric, registry
+from softlaunch.metrics.interface import AnyMetric
 from softlaunch.metrics.registry import read_metric, write_metric
 
 
@@ -131,3 +133,17 @@ def test_spending_adds_up_and_stays_unknown_once_it_is() -> None:
 def test_every_metric_says_what_it_is() -> None:
     """The first sentence of its docstring is its documentation."""
     assert all(kind.__doc__ and kind.name == name for name, kind in METRICS.items())
+
+
+def test_every_metric_that_is_written_can_be_named() -> None:
+    """A class below softlaunch/metrics with a name of its own is in the list that files name metrics from."""
+
+    def below(kind: type[AnyMetric]) -> Iterator[type[AnyMetric]]:
+        for one in kind.__subclasses__():
+            yield one
+            yield from below(one)
+
+    own = {kind for kind in below(AnyMetric) if kind.__module__.startswith("softlaunch.metrics.")}
+    written = {kind for kind in own if "name" in vars(kind) and "<locals>" not in kind.__qualname__}
+    assert len(written) > 10
+    assert written == {*registry.METRICS.values()}

@@ -319,6 +319,11 @@ def test_a_stage_waits_for_its_units(units: tuple[int, int], expected: str | Non
         assert expected in action.reason
 
 
+def test_minimum_numbers_and_times_are_enough_themselves() -> None:
+    """At exactly as many requests, and after exactly as long, a stage that passes is over."""
+    assert isinstance(decide(seen(at(), *PASSED, requests=(20, 20), now=NOON + timedelta(seconds=5))), Enter)
+
+
 def test_the_deadline_counts_from_its_very_moment() -> None:
     """At the deadline the stage is late, a moment before it isn't."""
     deadline = NOON + timedelta(minutes=10)

@@ -374,6 +374,19 @@ def test_a_question_that_nobody_answers_rolls_back(database: Database) -> None:
     assert release.reason.startswith("nobody answered in time")
 
 
+def test_a_question_of_a_stage_that_passed_is_withdrawn(database: Database) -> None:
+    """Evidence came while a person was asked whether to go on without; the next stage leaves no button behind."""
+    late = {"minimum_time": 5, "minimum_requests": 1, "deadline": 20, "at_deadline": "ask"}
+    scene = Scene.opened(database, make_policy(stages=[{"weight_percent": 10, **late}, {"weight_percent": 100}]))
+    scene.drive_to(FIRST)
+    scene.telemetry.count = 0
+    scene.drive_until(lambda _: was_asked(database))
+    scene.telemetry.count = 400
+    scene.drive_to(HALF)
+    with database.read() as session:
+        assert [(row.question, row.state) for row in session.exec(select(ApprovalRow))] == [("deadline", "withdrawn")]
+
+
 def test_a_deadline_is_extended_where_the_policy_says_so(database: Database) -> None:
     """The stage goes on, and people hear of it."""
     brief = {"minimum_time": 5, "minimum_requests": 1, "deadline": 20, "at_deadline": "extend"}

@@ -1,8 +1,11 @@
 """Ending a release by a person: rollback and abort, from every state, more than once, and against a driver."""
 
 import threading
+from contextlib import suppress
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 from sqlmodel import select
 
 from softlaunch.catalog.aliases import PREVIOUS, PRODUCTION, read_alias
@@ -206,6 +209,35 @@ def test_a_rollback_wins_against_a_driver_in_full_swing(database: Database) -> N
     assert len(ends) == 1
     assert (ended.state, scene.release().state) == (State.ROLLED_BACK, State.ROLLED_BACK)
     assert scene.route().revision == ended.route_revision
+
+
+def test_no_driver_moves_a_release_between_a_rollbacks_look_and_its_end(database: Database) -> None:
+    """Else the rollback would find another stage than the one that it read, and fail when it is needed."""
+    scene = Scene.opened(database)
+    scene.drive_to(2)
+    driver = scene.driver()
+    token = driver.acquire_lease(scene.release_id)
+    stepped = threading.Event()
+
+    def step_on() -> None:
+        with suppress(FencedError):
+            while not (progress := driver.advance(scene.release_id, token)).over and progress.next_position == 2:
+                scene.clock.go(3)
+        stepped.set()
+
+    thread = threading.Thread(target=step_on)
+
+    def once_it_has_looked(_connection: Any, _cursor: Any, sql: str, *_: Any) -> None:
+        if not thread.ident and "FROM releases" in sql:
+            thread.start()
+            stepped.wait(2)
+
+    event.listen(database.engine, "after_cursor_execute", once_it_has_looked)
+    ended = undo(database)
+    event.remove(database.engine, "after_cursor_execute", once_it_has_looked)
+    thread.join(30)
+    assert stepped.is_set()
+    assert (ended.state, scene.release().state, scene.release().position) == (State.ROLLED_BACK, State.ROLLED_BACK, 2)
 
 
 def test_a_rollback_that_meets_a_new_release_asks_to_be_repeated(

@@ -7,13 +7,14 @@ import pytest
 
 from softlaunch.simulator.cases import Case, CasesError, is_right, last_question, read_cases
 from softlaunch.simulator.knowledge import UNSURE, Knowledge
+from tests.simulator.playing import lesson_on
 
 CLOSING = Case(id="1", question="When do you close?", expected="16:00")
 
 
-def test_a_question_is_found_whatever_its_case_and_spacing():
+def test_a_question_is_found_whatever_its_case_and_spacing() -> None:
     """Lookups ignore capitals and runs of white space."""
-    assert Knowledge([CLOSING]).find("  when DO you\nclose? ").case is CLOSING
+    assert lesson_on(Knowledge([CLOSING]), "  when DO you\nclose? ").case is CLOSING
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_a_question_is_found_whatever_its_case_and_spacing():
         pytest.param([{"role": "user", "content": [{"type": "text", "text": "new"}]}], id="content in parts"),
     ],
 )
-def test_the_question_is_the_last_thing_a_user_said(messages):
+def test_the_question_is_the_last_thing_a_user_said(messages: list[dict[str, object]]) -> None:
     """Few-shot examples before the question don't matter."""
     assert last_question(messages) == "new"
 
@@ -49,31 +50,31 @@ def test_the_question_is_the_last_thing_a_user_said(messages):
         ),
     ],
 )
-def test_right_answers_are_right_and_wrong_ones_wrong(case):
+def test_right_answers_are_right_and_wrong_ones_wrong(case: Case) -> None:
     """Whatever a lesson says satisfies its case, or doesn't, as announced."""
-    lesson = Knowledge([case]).find(case.asked)
+    lesson = lesson_on(Knowledge([case]), case.asked)
     for seed in range(20):
         rng = random.Random(seed)
         assert is_right(case, lesson.right_answer(rng))
         assert not is_right(case, lesson.wrong_answer(rng))
 
 
-def test_wrong_answers_are_borrowed_from_similar_cases():
+def test_wrong_answers_are_borrowed_from_similar_cases() -> None:
     """A case without a number is confused with one of the same tag."""
     streets = [
         Case(id=str(n), question=f"q{n}", expected=name, tags=["street"]) for n, name in enumerate(("Oak", "Elm"))
     ]
     other = Case(id="9", question="q9", expected="blue", tags=["colour"])
     knowledge = Knowledge([*streets, other])
-    assert knowledge.find("q0").wrong == ("The answer is: Elm.",)
-    assert knowledge.find("q9").wrong == (UNSURE,)
+    assert lesson_on(knowledge, "q0").wrong == ("The answer is: Elm.",)
+    assert lesson_on(knowledge, "q9").wrong == (UNSURE,)
 
 
-def test_a_case_that_words_its_answer_supplements_one_that_does_not():
+def test_a_case_that_words_its_answer_supplements_one_that_does_not() -> None:
     """A golden set can stay as it is while another file says how its answers read."""
     golden = Case(id="g", question="q", expected="^a+$", metric="regex")
     wording = Case(id="a", question="Q", expected="^a+$", metric="regex", answer="aaa")
-    assert Knowledge([golden, wording]).find("q").case is wording
+    assert lesson_on(Knowledge([golden, wording]), "q").case is wording
 
 
 @pytest.mark.parametrize(
@@ -87,7 +88,7 @@ def test_a_case_that_words_its_answer_supplements_one_that_does_not():
         ),
     ],
 )
-def test_knowledge_that_can_not_be_played_is_refused(cases, said):
+def test_knowledge_that_can_not_be_played_is_refused(cases: list[Case], said: str) -> None:
     """The message names the cases and what to change."""
     with pytest.raises(CasesError, match=said):
         Knowledge(cases)
@@ -108,7 +109,7 @@ def test_knowledge_that_can_not_be_played_is_refused(cases, said):
         pytest.param("[1]", "line 2", id="not an object"),
     ],
 )
-def test_a_broken_line_is_named(tmp_path: Path, line, said):
+def test_a_broken_line_is_named(tmp_path: Path, line: str, said: str) -> None:
     """File, line and key are in the message."""
     path = tmp_path / "questions.jsonl"
     path.write_text('{"id": "0", "question": "q0", "expected": "fine"}\n' + line)
@@ -118,7 +119,7 @@ def test_a_broken_line_is_named(tmp_path: Path, line, said):
 
 
 @pytest.mark.parametrize("content", [None, "\n"], ids=["missing", "empty"])
-def test_a_file_without_questions_is_refused(tmp_path: Path, content):
+def test_a_file_without_questions_is_refused(tmp_path: Path, content: str | None) -> None:
     """An absent and an empty file both say what to give."""
     path = tmp_path / "questions.jsonl"
     if content is not None:

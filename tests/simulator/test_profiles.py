@@ -18,7 +18,7 @@ PUBLISHED = {
 PRIME_QUESTION_TOKENS = 31
 
 
-def test_latencies_have_the_percentiles_they_were_given():
+def test_latencies_have_the_percentiles_they_were_given() -> None:
     """Half of the draws exceed p50, and a twentieth p95."""
     rng = random.Random(1)
     draws = [Latency(p50_s=1.5, p95_s=12.4).draw(rng) for _ in range(20_000)]
@@ -26,7 +26,7 @@ def test_latencies_have_the_percentiles_they_were_given():
     assert statistics.quantiles(draws, n=20)[-1] == pytest.approx(12.4, rel=0.08)
 
 
-def test_output_tokens_have_the_mean_they_were_given():
+def test_output_tokens_have_the_mean_they_were_given() -> None:
     """The mean decides the cost, so it is the mean that is set."""
     rng = random.Random(1)
     draws = [OutputTokens(mean=215, spread=0.6).draw(rng) for _ in range(20_000)]
@@ -44,16 +44,18 @@ def test_output_tokens_have_the_mean_they_were_given():
         pytest.param(500.0, 5.0, id="far beyond"),
     ],
 )
-def test_a_loaded_model_slows_down(arrival_rps, factor):
+def test_a_loaded_model_slows_down(arrival_rps: float, factor: float) -> None:
     """Latency grows evenly from capacity to saturation and no further."""
     assert Load(capacity_rps=10, saturated_rps=20, slowdown=5).factor(arrival_rps) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_snapshots_carry_their_published_figures(name):
+def test_snapshots_carry_their_published_figures(name: str) -> None:
     """Accuracy, latency and mean cost on primes are those of Chen, Zaharia and Zou (2023)."""
     profile = next(profile for profile in builtin_profiles() if profile.name == name)
     accuracy, p50_s, p95_s, cost_usd = PUBLISHED[name]
+    assert profile.input_usd_per_million is not None
+    assert profile.output_usd_per_million is not None
     assert (profile.accuracy, profile.latency.p50_s, profile.latency.p95_s) == (accuracy, p50_s, p95_s)
     micro_usd = (
         PRIME_QUESTION_TOKENS * profile.input_usd_per_million
@@ -63,7 +65,7 @@ def test_snapshots_carry_their_published_figures(name):
     assert "Chen, Zaharia, Zou" in profile.source
 
 
-def test_profiles_without_a_source_are_labelled_made_up():
+def test_profiles_without_a_source_are_labelled_made_up() -> None:
     """Nobody mistakes a demonstration for a measurement."""
     assert {profile.source for profile in builtin_profiles() if profile.name not in PUBLISHED} == {"made up"}
 
@@ -92,7 +94,7 @@ def test_profiles_without_a_source_are_labelled_made_up():
         ),
     ],
 )
-def test_a_broken_profile_names_file_and_key(tmp_path: Path, written, said):
+def test_a_broken_profile_names_file_and_key(tmp_path: Path, written: str, said: str) -> None:
     """Unknown keys and impossible figures are errors, never defaults."""
     path = tmp_path / "mine.yaml"
     path.write_text(written)

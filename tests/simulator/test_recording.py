@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.simulator.models import Ask
+from softlaunch.simulator.models import Ask, Refusal
 from softlaunch.simulator.recording import Price, RecordingError, read_recording
+from tests.simulator.playing import answer_of
 
 CSV = (
     "model,question,answer,latency,input_tokens,output_tokens\n"
@@ -31,23 +32,24 @@ ASK = Ask([{"role": "user", "content": "is 7  prime?"}])
         pytest.param("r.jsonl.gz", gzip.compress(JSON_LINES.encode()), id="gzipped JSON lines"),
     ],
 )
-def test_calls_to_one_question_are_served_in_turn(tmp_path: Path, name, content):
+def test_calls_to_one_question_are_served_in_turn(tmp_path: Path, name: str, content: bytes) -> None:
     """Every format tells the same: answers, latencies and tokens by model."""
     (tmp_path / name).write_bytes(content)
     models = read_recording(tmp_path / name)
-    served = [models["m-1"].perform(ASK, 0.0) for _ in range(3)]
+    served = [answer_of(models["m-1"], ASK) for _ in range(3)]
     assert [(answer.text, answer.latency_s, answer.output_tokens) for answer in served] == [
         ("yes", 1.5, 3),
         ("no", 2.5, 4),
         ("yes", 1.5, 3),
     ]
-    assert models["m-2"].perform(ASK, 0.0).text == "maybe"
+    assert answer_of(models["m-2"], ASK).text == "maybe"
 
 
-def test_a_question_that_was_not_recorded_is_refused(tmp_path: Path):
+def test_a_question_that_was_not_recorded_is_refused(tmp_path: Path) -> None:
     """The refusal is a 404 that says what is missing."""
     (tmp_path / "r.csv").write_text(CSV)
     refusal = read_recording(tmp_path / "r.csv")["m-1"].perform(Ask([{"role": "user", "content": "Is 8 prime?"}]), 0.0)
+    assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.code) == (404, "question_not_recorded")
     assert "'Is 8 prime?'" in refusal.message
 
@@ -62,14 +64,16 @@ def test_a_question_that_was_not_recorded_is_refused(tmp_path: Path):
         pytest.param('"in":12', (12, 20), id="output estimated"),
     ],
 )
-def test_tokens_are_taken_from_wherever_the_recording_has_them(tmp_path: Path, row, tokens):
+def test_tokens_are_taken_from_wherever_the_recording_has_them(
+    tmp_path: Path, row: str, tokens: tuple[int, int]
+) -> None:
     """Tokens times price is the recorded cost wherever cost and price are known."""
     question, answer = "q" * 40, "a" * 80
     line = f'{{"model": "m", "question": "{question}", "answer": "{answer}", "latency": 1, {row}}}'
     (tmp_path / "r.jsonl").write_text(line)
     columns = {"input_tokens": "in", "output_tokens": "out", "cost": "usd"}
     model = read_recording(tmp_path / "r.jsonl", columns, {"m": Price(30, 60)})["m"]
-    played = model.perform(Ask([{"role": "user", "content": question}]), 0.0)
+    played = answer_of(model, Ask([{"role": "user", "content": question}]))
     assert (played.input_tokens, played.output_tokens) == tokens
 
 
@@ -83,7 +87,9 @@ def test_tokens_are_taken_from_wherever_the_recording_has_them(tmp_path: Path, r
         pytest.param(CSV, {"qestion": "query"}, "no column 'qestion'", id="a typo in --map"),
     ],
 )
-def test_a_recording_that_can_not_be_played_says_why(tmp_path: Path, content, columns, said):
+def test_a_recording_that_can_not_be_played_says_why(
+    tmp_path: Path, content: str, columns: dict[str, str], said: str
+) -> None:
     """File, row and column are in the message, and how to name a column."""
     (tmp_path / "r.csv").write_text(content)
     with pytest.raises(RecordingError, match=said):
@@ -91,7 +97,7 @@ def test_a_recording_that_can_not_be_played_says_why(tmp_path: Path, content, co
 
 
 @pytest.mark.realdata
-def test_real_snapshots_are_played_back_as_recorded(realdata: Path):
+def test_real_snapshots_are_played_back_as_recorded(realdata: Path) -> None:
     """Two snapshots on the primes: their accuracy, and the cost that the recording states, come out again."""
     columns = {"question": "query", "output_tokens": "answer_token"}
     prices = {"gpt-4-0314": Price(30, 60), "gpt-4-0613": Price(30, 60)}
@@ -99,7 +105,7 @@ def test_real_snapshots_are_played_back_as_recorded(realdata: Path):
     assert set(models) == {"gpt-3.5-turbo-0301", "gpt-3.5-turbo-0613", "gpt-4-0314", "gpt-4-0613"}
     for name, cost_usd, latency_p50_s in (("gpt-4-0314", 0.01383, 6.7), ("gpt-4-0613", 0.00107, 1.5)):
         asks = [Ask([{"role": "user", "content": question}]) for question in models[name].calls]
-        answers = [models[name].perform(ask, 0.0) for ask in asks]
+        answers = [answer_of(models[name], ask) for ask in asks]
         micro_usd = sum(30 * answer.input_tokens + 60 * answer.output_tokens for answer in answers) / len(answers)
         assert len(answers) == 1000
         assert micro_usd / 1e6 == pytest.approx(cost_usd, rel=0.01)

@@ -45,14 +45,16 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 def provider() -> Iterator[str]:
     """A provider that knows the example's traffic, twenty times as fast; yields its URL."""
     process = start("provider", "--knowledge", str(EXAMPLE / "traffic.jsonl"), "--speed", "20", "--port", "0")
+    assert process.stdout is not None
     found = re.search(r"http://\S+:\d+(?=/v1)", process.stdout.readline())
+    assert found is not None
     yield found[0]
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     process.stdout.close()
 
 
-def test_users_can_be_played_against_a_provider(provider):
+def test_users_can_be_played_against_a_provider(provider: str) -> None:
     """Questions are asked and answered, about as well as the profile says."""
     arguments = ("--app", "steady", "--questions", str(EXAMPLE / "traffic.jsonl"), "--gateway", provider)
     summary = orjson.loads(invoke("traffic", *arguments, "--rate", "150", "--duration", "1", "--json"))
@@ -62,7 +64,7 @@ def test_users_can_be_played_against_a_provider(provider):
     assert played["unknown"] == 0
 
 
-def test_traffic_without_an_end_ends_with_a_summary_when_interrupted(provider):
+def test_traffic_without_an_end_ends_with_a_summary_when_interrupted(provider: str) -> None:
     """Ctrl-C is how a person stops it, and the figures are what they want."""
     arguments = ("--app", "steady-v2", "--questions", str(EXAMPLE / "traffic.jsonl"), "--gateway", provider)
     process = start("traffic", *arguments, "--rate", "100", "--duration", "0")
@@ -75,7 +77,7 @@ def test_traffic_without_an_end_ends_with_a_summary_when_interrupted(provider):
     assert re.search(r"\d+ requests by \d+ users", printed)
 
 
-def test_profiles_are_listed_with_their_sources():
+def test_profiles_are_listed_with_their_sources() -> None:
     """Published figures name their paper, invented ones say so."""
     printed = invoke("profiles")
     assert re.search(r"gpt-4-0314 +0\.840 +6\.7 / 21\.5", printed)
@@ -83,7 +85,7 @@ def test_profiles_are_listed_with_their_sources():
     assert "made up" in printed
 
 
-def test_own_profiles_come_first_and_replace_built_in_ones(tmp_path: Path):
+def test_own_profiles_come_first_and_replace_built_in_ones(tmp_path: Path) -> None:
     """A profile of the same name is the one that is played."""
     path = tmp_path / "mine.yaml"
     path.write_text("- {name: steady, accuracy: 0.5, latency: {p50_s: 1, p95_s: 2}}")
@@ -106,14 +108,14 @@ def test_own_profiles_come_first_and_replace_built_in_ones(tmp_path: Path):
         ),
     ],
 )
-def test_bad_input_says_what_to_change(arguments, said):
+def test_bad_input_says_what_to_change(arguments: tuple[str, ...], said: str) -> None:
     """Each is one message that names the option or the file."""
     os.environ.pop("SOFTLAUNCH_TEST_UNSET", None)
     with pytest.raises(SoftlaunchError, match=re.escape(said)):
         invoke(*arguments)
 
 
-def test_a_price_that_is_none_is_refused(tmp_path: Path):
+def test_a_price_that_is_none_is_refused(tmp_path: Path) -> None:
     """The message shows how a price is written."""
     path = tmp_path / "r.csv"
     path.write_text("model,question,answer,latency\nm,q,a,1\n")
@@ -121,7 +123,7 @@ def test_a_price_that_is_none_is_refused(tmp_path: Path):
         invoke("provider", "--recording", str(path), "--price", "m=30")
 
 
-def test_a_port_in_use_is_one_message(provider):
+def test_a_port_in_use_is_one_message(provider: str) -> None:
     """Two providers on one port are a mistake that a person can mend."""
     with pytest.raises(SoftlaunchError, match="choose another with --port"):
         invoke("provider", "--port", provider.rsplit(":", 1)[1])

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -32,8 +33,8 @@ class FakeGateway:
 
     def __init__(self, answer: str = "right", wait_s: float = 0.0, status: int = 200, stream: bytes = STREAM) -> None:
         self.answer, self.wait_s, self.status, self.stream = answer, wait_s, status, stream
-        self.bodies: list[dict] = []
-        self.ratings: list[dict] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.ratings: list[dict[str, Any]] = []
         self.keys: set[str | None] = set()
 
     async def chat(self, request: web.Request) -> web.Response:
@@ -72,9 +73,10 @@ async def listening(gateway: FakeGateway) -> AsyncIterator[str]:
         yield str(server.make_url("/")).rstrip("/")
 
 
-def played(gateway: FakeGateway, **options: object) -> Tally:
+def played(gateway: FakeGateway, **options: Any) -> Tally:
     """Drive a fifth of a second of traffic against a gateway."""
-    plan = TrafficPlan("", "shop", **({"rate_rps": 500, "duration_s": 0.2, "users": 40, "stream_share": 0} | options))
+    usual: dict[str, Any] = {"rate_rps": 500, "duration_s": 0.2, "users": 40, "stream_share": 0}
+    plan = TrafficPlan("", "shop", **(usual | options))
 
     async def run() -> Tally:
         async with listening(gateway) as url:
@@ -83,7 +85,7 @@ def played(gateway: FakeGateway, **options: object) -> Tally:
     return asyncio.run(run())
 
 
-def test_what_users_met_is_counted_by_arm_and_variant():
+def test_what_users_met_is_counted_by_arm_and_variant() -> None:
     """The summary agrees with what the gateway saw."""
     gateway = FakeGateway()
     summary = played(gateway, rated_share=0).summary()
@@ -98,7 +100,7 @@ def test_what_users_met_is_counted_by_arm_and_variant():
 
 
 @pytest.mark.parametrize("kind", [RatingKind.THUMBS, RatingKind.STARS])
-def test_ratings_name_the_request_and_follow_its_quality(kind):
+def test_ratings_name_the_request_and_follow_its_quality(kind: RatingKind) -> None:
     """Users of the arm that is right are happier."""
     gateway = FakeGateway()
     summary = played(gateway, ratings=kind, rated_share=1.0).summary()
@@ -118,7 +120,9 @@ def test_ratings_name_the_request_and_follow_its_quality(kind):
         ),
     ],
 )
-def test_failures_are_counted_by_kind_and_never_rated(gateway, options, failure):
+def test_failures_are_counted_by_kind_and_never_rated(
+    gateway: FakeGateway, options: dict[str, Any], failure: str
+) -> None:
     """A user without an answer is a failure, not a bad rating."""
     tally = played(gateway, rated_share=1.0, **options)
     assert set().union(*(arm.failures for arm in tally.arms.values())) == {failure}
@@ -127,13 +131,13 @@ def test_failures_are_counted_by_kind_and_never_rated(gateway, options, failure)
     assert gateway.ratings == []
 
 
-def test_a_gateway_that_is_down_is_a_failure_of_every_request():
+def test_a_gateway_that_is_down_is_a_failure_of_every_request() -> None:
     """Traffic goes on, and says what happened."""
     tally = asyncio.run(drive(TrafficPlan("http://127.0.0.1:9", "shop", rate_rps=200, duration_s=0.1), CASES))
     assert tally.arms["unknown"].failures["connection"] == tally.requests > 0
 
 
-def test_streams_are_read_to_their_end():
+def test_streams_are_read_to_their_end() -> None:
     """Streamed answers are judged like whole ones."""
     gateway = FakeGateway()
     tally = played(gateway, stream_share=1)
@@ -141,7 +145,7 @@ def test_streams_are_read_to_their_end():
     assert sum(arm.right for arm in tally.arms.values()) == tally.requests > 0
 
 
-def test_the_load_does_not_wait_for_a_slow_gateway():
+def test_the_load_does_not_wait_for_a_slow_gateway() -> None:
     """Requests overlap, and those beyond the bound are counted as not sent."""
     gateway = FakeGateway(wait_s=0.5)
     tally = played(gateway, max_in_flight=20)
@@ -149,7 +153,7 @@ def test_the_load_does_not_wait_for_a_slow_gateway():
     assert tally.not_sent > 20
 
 
-def test_the_key_is_presented():
+def test_the_key_is_presented() -> None:
     """A gateway with client keys can be rehearsed."""
     from pydantic import SecretStr
 
@@ -158,7 +162,7 @@ def test_the_key_is_presented():
     assert gateway.keys == {"Bearer k"}
 
 
-def test_traffic_without_an_end_stops_when_told_from_another_thread():
+def test_traffic_without_an_end_stops_when_told_from_another_thread() -> None:
     """Everything under way is finished and counted."""
     gateway = FakeGateway(wait_s=0.05)
 
@@ -174,7 +178,7 @@ def test_traffic_without_an_end_stops_when_told_from_another_thread():
     assert tally.in_flight == 0
 
 
-def test_arrivals_have_the_rate_and_are_burstier_than_chance():
+def test_arrivals_have_the_rate_and_are_burstier_than_chance() -> None:
     """The mean gap is that of the rate, and its coefficient of variation exceeds a Poisson process's 1."""
     gaps = list(itertools.islice(shaped_gaps(50, random.Random(1)), 20_000))
     mean = sum(gaps) / len(gaps)
@@ -193,7 +197,7 @@ def test_arrivals_have_the_rate_and_are_burstier_than_chance():
         pytest.param(["10", "12.5", "13"], [2.5, 0.5], id="seconds"),
     ],
 )
-def test_a_trace_s_gaps_are_read_in_the_order_of_time(tmp_path: Path, rows, gaps):
+def test_a_trace_s_gaps_are_read_in_the_order_of_time(tmp_path: Path, rows: list[str], gaps: list[float]) -> None:
     """Timestamps and seconds are both understood."""
     path = tmp_path / "trace.csv"
     path.write_text("\n".join(["TIMESTAMP,ContextTokens", *(f"{row},1" for row in rows)]))
@@ -208,27 +212,27 @@ def test_a_trace_s_gaps_are_read_in_the_order_of_time(tmp_path: Path, rows, gaps
         pytest.param("TIMESTAMP\n1\n", "at least two", id="one arrival"),
     ],
 )
-def test_a_trace_that_can_not_be_replayed_says_why(tmp_path: Path, content, said):
+def test_a_trace_that_can_not_be_replayed_says_why(tmp_path: Path, content: str, said: str) -> None:
     """File and row are in the message."""
     (tmp_path / "trace.csv").write_text(content)
     with pytest.raises(ArrivalsError, match=said):
         read_gaps(tmp_path / "trace.csv")
 
 
-def test_replayed_gaps_are_stretched_to_the_rate():
+def test_replayed_gaps_are_stretched_to_the_rate() -> None:
     """The shape stays, the mean becomes the rate's, and the trace repeats."""
     assert list(itertools.islice(replayed_gaps((1.0, 3.0), 5), 4)) == pytest.approx([0.1, 0.3, 0.1, 0.3])
 
 
 @pytest.mark.realdata
-def test_a_production_trace_can_be_replayed(realdata: Path):
+def test_a_production_trace_can_be_replayed(realdata: Path) -> None:
     """An hour of Azure's chat service has its 19,366 arrivals."""
     gaps = read_gaps(realdata / "azure-trace" / "AzureLLMInferenceTrace_conv.csv")
     assert len(gaps) == 19_365
     assert min(gaps) >= 0
 
 
-def test_some_users_ask_far_more_than_others():
+def test_some_users_ask_far_more_than_others() -> None:
     """The busiest tenth asks more than a third of all questions, and nearly everybody asks."""
     rng = random.Random(1)
     crowd = Crowd(500, rng)
@@ -239,13 +243,14 @@ def test_some_users_ask_far_more_than_others():
 
 
 @pytest.mark.parametrize("kind", [RatingKind.THUMBS, RatingKind.STARS])
-def test_ratings_fall_with_wrong_answers_and_with_waiting(kind):
+def test_ratings_fall_with_wrong_answers_and_with_waiting(kind: RatingKind) -> None:
     """Right and quick is better than right and slow, and that better than wrong and slow."""
 
     def mean(latency_s: float, *, right: bool) -> float:
         rng = random.Random(1)
         person = Person("u", 0.0)
-        return sum(rate(person, kind, latency_s, 6.0, rng, right=right).satisfaction for _ in range(2000)) / 2000
+        ratings = [rate(person, kind, latency_s, 6.0, rng, right=right) for _ in range(2000)]
+        return sum(rating.satisfaction for rating in ratings if rating is not None) / len(ratings)
 
     quick, slow, wrong = mean(1.5, right=True), mean(6.0, right=True), mean(6.0, right=False)
     assert quick > slow + 0.2 > wrong + 0.2
@@ -255,7 +260,7 @@ def test_ratings_fall_with_wrong_answers_and_with_waiting(kind):
 @pytest.mark.parametrize(
     "options", [{"rate_rps": 0}, {"users": 0}, {"rated_share": 1.5}, {"stream_share": -0.1}, {"timeout_s": 0}]
 )
-def test_a_plan_that_makes_no_sense_is_refused(options):
+def test_a_plan_that_makes_no_sense_is_refused(options: dict[str, Any]) -> None:
     """The message names the value and what was expected."""
     with pytest.raises(SoftlaunchError, match=next(iter(options))):
         TrafficPlan("http://127.0.0.1:1", "shop", **({"rate_rps": 1} | options))

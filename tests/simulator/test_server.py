@@ -1,58 +1,62 @@
 """The provider over HTTP, asked by real clients."""
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 
 import httpx
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam, ChatCompletionStreamOptionsParam
 
 from softlaunch.simulator.cases import Case
-from tests.support.providers import quick_profile, running_provider
+from tests.support.providers import RunningProvider, quick_profile, running_provider
 
 CASES = [Case(id="1", question="When do you close?", expected="16:00", answer="We close at 16:00 on Saturdays.")]
-QUESTION = [{"role": "user", "content": "When do you close?"}]
+QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "When do you close?"}]
 BODY = {"model": "m", "messages": QUESTION}
 
 
 @pytest.fixture(scope="module")
-def provider():
+def provider() -> Iterator[RunningProvider]:
     """A provider of one quick model that knows one question."""
     with running_provider(CASES, [quick_profile("m", model="m-2026-01-01"), quick_profile("other")]) as running:
         yield running
 
 
 @pytest.fixture
-def http(provider):
+def http(provider: RunningProvider) -> Iterator[httpx.Client]:
     """A plain client; faults are cleared afterwards."""
     with httpx.Client(base_url=provider.origin, timeout=10) as client:
         yield client
     provider.provider.clear()
 
 
-def test_the_official_client_gets_a_whole_answer(provider):
+def test_the_official_client_gets_a_whole_answer(provider: RunningProvider) -> None:
     """Model, fingerprint, usage and text are where the client looks for them."""
     with closing(openai.OpenAI(base_url=provider.endpoint, api_key="any")) as client:
         answer = client.chat.completions.create(model="m", messages=QUESTION)
     assert answer.choices[0].message.content == "We close at 16:00 on Saturdays."
     assert (answer.model, answer.choices[0].finish_reason) == ("m-2026-01-01", "stop")
+    assert answer.system_fingerprint is not None
     assert answer.system_fingerprint.startswith("fp_")
+    assert answer.usage is not None
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens > 0
 
 
 @pytest.mark.parametrize("include_usage", [True, False], ids=["usage asked for", "no usage"])
-def test_the_official_client_reads_a_stream(provider, include_usage):
+def test_the_official_client_reads_a_stream(provider: RunningProvider, *, include_usage: bool) -> None:
     """The pieces make the same text, and usage comes last and only if asked for."""
-    options = {"stream_options": {"include_usage": True}} if include_usage else {}
+    options: ChatCompletionStreamOptionsParam | openai.Omit = {"include_usage": True} if include_usage else openai.omit
     with closing(openai.OpenAI(base_url=provider.endpoint, api_key="any")) as client:
-        chunks = list(client.chat.completions.create(model="m", messages=QUESTION, stream=True, **options))
+        chunks = list(client.chat.completions.create(model="m", messages=QUESTION, stream=True, stream_options=options))
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
     assert text == "We close at 16:00 on Saturdays."
     assert (chunks[-1].usage is not None) == include_usage
     assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
 
 
-def test_models_are_listed_by_name_and_resolved_id(http):
+def test_models_are_listed_by_name_and_resolved_id(http: httpx.Client) -> None:
     """Whatever is listed can be asked for."""
     listed = [model["id"] for model in http.get("/v1/models").json()["data"]]
     assert listed == ["m", "m-2026-01-01", "other"]
@@ -70,14 +74,14 @@ def test_models_are_listed_by_name_and_resolved_id(http):
         pytest.param(b'{"model": "gone", "messages": [{}]}', 404, "it plays m,", id="an unknown model"),
     ],
 )
-def test_bad_requests_are_answered_as_openai_does(http, content, status, said):
+def test_bad_requests_are_answered_as_openai_does(http: httpx.Client, content: bytes, status: int, said: str) -> None:
     """An error object with a message that says what to change."""
     response = http.post("/v1/chat/completions", content=content)
     assert response.status_code == status
     assert said in response.json()["error"]["message"]
 
 
-def test_a_key_is_asked_for_where_one_is_set():
+def test_a_key_is_asked_for_where_one_is_set() -> None:
     """Only the models are behind the key; faults are for whoever rehearses."""
     with (
         running_provider(profiles=[quick_profile("m")], api_key="secret") as running,
@@ -91,7 +95,7 @@ def test_a_key_is_asked_for_where_one_is_set():
         assert client.get("/rehearsal/stats").status_code == 200
 
 
-def test_errors_on_command_hit_the_named_model_until_they_are_cleared(http):
+def test_errors_on_command_hit_the_named_model_until_they_are_cleared(http: httpx.Client) -> None:
     """A burst has the ordered status, spares other models, and ends when it is told to."""
     assert http.post("/rehearsal/faults", json={"model": "m", "kind": "errors", "status": 429}).status_code == 200
     failed = http.post("/v1/chat/completions", json=BODY)
@@ -101,7 +105,7 @@ def test_errors_on_command_hit_the_named_model_until_they_are_cleared(http):
     assert http.post("/v1/chat/completions", json=BODY).status_code == 200
 
 
-def test_a_spike_makes_answers_slower(http):
+def test_a_spike_makes_answers_slower(http: httpx.Client) -> None:
     """The latency is multiplied by the ordered factor."""
     http.post("/rehearsal/faults", json={"model": "m", "kind": "spike", "factor": 60})
     began = time.monotonic()
@@ -109,7 +113,7 @@ def test_a_spike_makes_answers_slower(http):
     assert time.monotonic() - began > 0.15
 
 
-def test_a_hang_drops_the_connection_when_it_ends(http):
+def test_a_hang_drops_the_connection_when_it_ends(http: httpx.Client) -> None:
     """Nothing comes back while it lasts, and no answer after it."""
     http.post("/rehearsal/faults", json={"kind": "hang", "seconds": 0.3})
     began = time.monotonic()
@@ -118,7 +122,7 @@ def test_a_hang_drops_the_connection_when_it_ends(http):
     assert time.monotonic() - began > 0.2
 
 
-def test_clearing_a_hang_lets_go_of_who_waits(provider, http):
+def test_clearing_a_hang_lets_go_of_who_waits(provider: RunningProvider, http: httpx.Client) -> None:
     """A test needn't wait for a hang that has no end."""
     with httpx.Client(base_url=provider.origin, timeout=0.2) as impatient:
         http.post("/rehearsal/faults", json={"kind": "hang"})
@@ -128,7 +132,7 @@ def test_clearing_a_hang_lets_go_of_who_waits(provider, http):
     assert http.post("/v1/chat/completions", json=BODY).status_code == 200
 
 
-def test_malformed_json_is_no_json(http):
+def test_malformed_json_is_no_json(http: httpx.Client) -> None:
     """The status is 200, and the body can't be read."""
     http.post("/rehearsal/faults", json={"kind": "malformed_json"})
     response = http.post("/v1/chat/completions", json=BODY)
@@ -137,7 +141,7 @@ def test_malformed_json_is_no_json(http):
         response.json()
 
 
-def test_a_malformed_stream_breaks_off_in_the_middle(http):
+def test_a_malformed_stream_breaks_off_in_the_middle(http: httpx.Client) -> None:
     """Some of the text comes, then an event that is no JSON, and no end."""
     http.post("/rehearsal/faults", json={"kind": "malformed_stream"})
     content = http.post("/v1/chat/completions", json=BODY | {"stream": True}).content
@@ -147,7 +151,7 @@ def test_a_malformed_stream_breaks_off_in_the_middle(http):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-def test_a_cut_drops_the_connection_in_the_middle(http, stream):
+def test_a_cut_drops_the_connection_in_the_middle(http: httpx.Client, *, stream: bool) -> None:
     """The client sees that the answer is incomplete."""
     http.post("/rehearsal/faults", json={"kind": "cut"})
     with pytest.raises(httpx.RemoteProtocolError):
@@ -165,14 +169,14 @@ def test_a_cut_drops_the_connection_in_the_middle(http, stream):
         pytest.param([], 400, "object", id="no object"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(http, body, status, said):
+def test_a_fault_that_makes_no_sense_is_refused(http: httpx.Client, body: object, status: int, said: str) -> None:
     """Nothing begins, and the message names the key."""
     response = http.post("/rehearsal/faults", json=body)
     assert (response.status_code, said in response.json()["error"]["message"]) == (status, True)
     assert http.get("/rehearsal/stats").json()["faults"] == []
 
 
-def test_stats_count_what_was_answered():
+def test_stats_count_what_was_answered() -> None:
     """Requests, right answers, refusals and faults are counted by model."""
     with (
         running_provider(CASES, [quick_profile("m")]) as running,

@@ -30,7 +30,7 @@ def running_gateway(
     limits: Limits | None = None,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
-    tell_arm: bool = True,
+    show_arm: bool = True,
     **options: Any,
 ) -> Iterator[str]:
     """A gateway in a thread, on a migrated ledger; gives its base URL without `/v1`. It tells clients their arm.
@@ -39,7 +39,7 @@ def running_gateway(
     """
     database = open_database(database_url)
     given = GatewayOptions(
-        port=0, log_level="error", client_keys=client_keys, limits=limits or Limits(), tell_arm=tell_arm, **options
+        port=0, log_level="error", client_keys=client_keys, limits=limits or Limits(), show_arm=show_arm, **options
     )
     server, listener = build_server(database, given, environment)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

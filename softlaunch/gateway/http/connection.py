@@ -10,8 +10,8 @@ from typing import Any, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from softlaunch.gateway.http_connections import Connections, address_of
-from softlaunch.gateway.http_head import refusal
+from softlaunch.gateway.http.connections import Connections, address_of
+from softlaunch.gateway.http.head import refusal
 
 
 class HttpConnection(asyncio.Protocol):

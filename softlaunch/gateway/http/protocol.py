@@ -14,10 +14,10 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from softlaunch.gateway.http_connection import HttpConnection
-from softlaunch.gateway.http_connections import Connections
-from softlaunch.gateway.http_cycle import HttpCycle
-from softlaunch.gateway.http_head import (
+from softlaunch.gateway.http.connection import HttpConnection
+from softlaunch.gateway.http.connections import Connections
+from softlaunch.gateway.http.cycle import HttpCycle
+from softlaunch.gateway.http.head import (
     RefusedHeadError,
     check_framing,
     read_target,

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 import httptools
 
-from softlaunch.gateway.http_cycle import status_line
+from softlaunch.gateway.http.cycle import status_line
 from softlaunch.gateway.wire import error_body
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
