@@ -16,7 +16,7 @@ from softlaunch.evals.recordings.files import RecordingError, read_files
 from softlaunch.evals.recordings.metrics import Margins, plan_metrics
 from softlaunch.evals.statistics.document import to_document
 from softlaunch.metrics import metric_names
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 _METRIC = (
     "What to compare; may be given several times. A score: NAME or NAME:KEY=VALUE,... of "

@@ -21,7 +21,7 @@ from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import COLUMNS, Kind, Labels, LabelsError, read_labels
 from softlaunch.evals.judges.panel import JudgeError, Judges, Panel
 from softlaunch.evals.judges.recorded_judgements import record_calibration
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 

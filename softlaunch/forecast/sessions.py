@@ -14,7 +14,7 @@ from softlaunch.gates.observations import NONE, Floats
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.sessions import SessionRule, Sessions
-from softlaunch.policy.sessions import SessionPolicy
+from softlaunch.policy.units import SessionPolicy
 
 _DAY = 86400.0
 _IMAGINED = 1200

@@ -20,7 +20,7 @@ from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Units, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.sessions import SessionPolicy
+from softlaunch.policy.units import SessionPolicy
 
 
 @dataclass(frozen=True, slots=True)

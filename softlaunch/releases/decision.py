@@ -6,9 +6,10 @@ from datetime import datetime
 from softlaunch.core.approvals import Answer, Question
 from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.policy.model import AtDeadline, OnInconclusive
+from softlaunch.policy.evals import OnInconclusive
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
+from softlaunch.policy.stages import AtDeadline
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,9 @@ from softlaunch.evals.judges.rounds import judge_with
 from softlaunch.gates.telemetry import Scope
 from softlaunch.metrics import Sample, Score
 from softlaunch.metrics.judged import Pairwise
-from softlaunch.policy.model import Policy, ShadowJudgingPolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
+from softlaunch.policy.stages import ShadowJudgingPolicy
 from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.store.database import Database
 

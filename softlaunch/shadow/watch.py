@@ -10,8 +10,9 @@ from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.telemetry import Scope, TelemetryError
-from softlaunch.policy.model import Policy, ShadowPolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
+from softlaunch.policy.stages import ShadowPolicy
 from softlaunch.shadow.copies import CopyJudgement, answers_between, copy_judgements_after
 from softlaunch.shadow.golden_agreement import golden_floor
 from softlaunch.shadow.judge import CopyJudge

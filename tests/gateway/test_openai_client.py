@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from softlaunch.policy.model import GatewayPolicy
+from softlaunch.policy.gateway import GatewayPolicy
 from tests.gateway.worlds import APP, NEVER_TRIPS, World, running_world
 from tests.support.servers import FakeModels
 
