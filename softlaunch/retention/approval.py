@@ -1,4 +1,4 @@
-"""A person's yes to a large cleanup, by the mechanism of releases: to exactly the plan that they were asked about.
+"""The approval of a large cleanup, by the mechanism of releases: of exactly the plan that it was asked for.
 
 The question belongs to the app whose policy wants to be asked first; its approvers answer. What was asked about is kept
 as a digest over everything that would go and where to, and is planned again as of the time of the question: a plan that
@@ -26,8 +26,8 @@ class ApprovalNeededError(SoftlaunchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """The newest question about a cleanup, and what was deleted already because of it."""
+class CleanupApproval:
+    """The newest approval of a cleanup, open or granted, and what was deleted already by it."""
 
     asked: OpenQuestion
     answer: Answer
@@ -36,8 +36,8 @@ class Consent:
     done: frozenset[bytes]
 
     @property
-    def given(self) -> bool:
-        """Whether a person has said yes."""
+    def granted(self) -> bool:
+        """Whether a person has approved."""
         return self.answer is Answer.APPROVED
 
     def sign(self, actor: str) -> str:
@@ -50,12 +50,12 @@ def digest_of(archive: str, fingerprints: Iterable[bytes]) -> str:
     return hashlib.sha256(archive.encode() + b"".join(sorted(fingerprints))).hexdigest()
 
 
-def read_consent(session: Session, now: datetime) -> Consent | None:
-    """What a person is being asked, or has allowed; None where a cleanup has to ask anew, if it is large."""
+def read_approval(session: Session, now: datetime) -> CleanupApproval | None:
+    """The approval that is open or granted; None where a large cleanup has to ask for a new one."""
     row = newest_cleanup(session)
     if row is None or standing(row, now) not in {Answer.PENDING, Answer.APPROVED}:
         return None
-    return Consent(to_asked(row), standing(row, now), row.asked_at, row.decided_by, _done(session, row))
+    return CleanupApproval(to_asked(row), standing(row, now), row.asked_at, row.decided_by, _done(session, row))
 
 
 def _done(session: Session, row: ApprovalRow) -> frozenset[bytes]:
@@ -73,7 +73,7 @@ def _mark(question: int) -> str:
 
 
 def ask_person(session: Session, subject: str, size: str, actor: str, now: datetime) -> OpenQuestion:
-    """Ask about a plan, and withdraw what was asked about another one. Raises ApprovalNeededError without any app."""
+    """Ask for the approval of a plan, and withdraw a request for another. Raises ApprovalNeededError without an app."""
     app, policy = _who_asks(session)
     held = newest_cleanup(session)
     if held is not None and held.subject == subject and standing(held, now) is Answer.PENDING:
@@ -88,13 +88,13 @@ def ask_person(session: Session, subject: str, size: str, actor: str, now: datet
     expires = now + timedelta(seconds=policy.approval.timeout)
     asked = OpenQuestion(None, 0, Question.CLEANUP, text, expires, app=app, subject=subject, asked_by=actor)
     asked = replace(asked, id=ask(session, asked, now) or 0)
-    told = f"Approval needed: {text} {how_to_answer(app, asked.id)}."
-    tell(session, app, None, told, now, Event.ASKED, {"approval": asked.id})
+    message = f"Approval needed: {text} {how_to_answer(app, asked.id)}."
+    tell(session, app, None, message, now, Event.ASKED, {"approval": asked.id})
     return asked
 
 
 def close_expired(session: Session, now: datetime) -> None:
-    """Say that nobody answered in time, where that is so and nobody has said it."""
+    """Close an approval that nobody answered in time."""
     held = newest_cleanup(session)
     if held is not None and held.state == Answer.PENDING and standing(held, now) is Answer.EXPIRED:
         close_question(session, held, held.app, "", now)

@@ -36,8 +36,8 @@ class Entry:
     content_digest: str
 
 
-class Shelf(ABC):
-    """One kind of items."""
+class ItemStore(ABC):
+    """Where the ledger stores the items of one kind."""
 
     kind: Kind
 
@@ -54,8 +54,8 @@ class Shelf(ABC):
         """Delete the items of these keys."""
 
 
-class RowShelf(Shelf):
-    """Items that are rows of one table, with an index on group, time and name."""
+class RowStore(ItemStore):
+    """Stores items that are rows of one table, with an index on group, time and name."""
 
     def __init__(self, kind: Kind, table: type[SQLModel], names: Sequence[Any], size: ColumnElement[int]) -> None:
         """`names` are the columns of group (if any), time and name."""
@@ -113,7 +113,7 @@ class RowShelf(Shelf):
         session.connection().execute(delete(self.table).where(self.where(keys)))
 
 
-class PromptShelf(RowShelf):
+class PromptStore(RowStore):
     """Prompt versions, `name@version`."""
 
     def __init__(self) -> None:
@@ -129,7 +129,7 @@ class PromptShelf(RowShelf):
         return tuple_(col(PromptRow.name), col(PromptRow.version)).in_([tuple(key.split("@", 1)) for key in keys])
 
 
-class EvalShelf(RowShelf):
+class EvalStore(RowStore):
     """Evals with all their answers, by run id; those of an app together."""
 
     def __init__(self) -> None:
@@ -154,18 +154,18 @@ class EvalShelf(RowShelf):
         super().delete(session, keys)
 
 
-def version_shelves() -> tuple[Shelf, ...]:
+def version_stores() -> tuple[ItemStore, ...]:
     """Prompts, models, variants and evals."""
     return (
-        PromptShelf(),
-        RowShelf(Kind.MODELS, ModelRow, (col(ModelRow.recorded_at), col(ModelRow.name)), _length(ModelRow.content)),
-        RowShelf(
+        PromptStore(),
+        RowStore(Kind.MODELS, ModelRow, (col(ModelRow.recorded_at), col(ModelRow.name)), _length(ModelRow.content)),
+        RowStore(
             Kind.VARIANTS,
             VariantRow,
             (col(VariantRow.recorded_at), col(VariantRow.digest)),
             _length(VariantRow.content),
         ),
-        EvalShelf(),
+        EvalStore(),
     )
 
 

@@ -65,7 +65,7 @@ class OwnRegistry(ModelRegistry):
             tag_item(session, Kind.VARIANTS, version, f"{name}={value}" if value else name, self._actor, utc_now())
 
     def _delete(self, model: str, version: str) -> None:
-        raise RegistryError(f"{version[:12]} of {model} served once, and the history tells of it; it stays")
+        raise RegistryError(f"{version[:12]} of {model} served once, and the history refers to it; it stays")
 
     def _registered(self, session: Session, model: str, row: VariantRow) -> Registered:
         tags = session.exec(select(TagRow.tag).where(TagRow.kind == Kind.VARIANTS, TagRow.key == row.digest))

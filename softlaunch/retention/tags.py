@@ -5,15 +5,15 @@ from datetime import datetime
 from sqlmodel import Session
 
 from softlaunch.core.errors import NotFoundError
-from softlaunch.retention.kinds import version_shelves
+from softlaunch.retention.kinds import version_stores
 from softlaunch.retention.rules import Kind
 from softlaunch.store.tables import TagRow
 
 
 def tag(session: Session, kind: Kind, key: str, name: str, actor: str, now: datetime) -> bool:
     """Tag a recorded item; False where it is tagged so already. Raises NotFoundError."""
-    shelf = next((one for one in version_shelves() if one.kind is kind), None)
-    if shelf is None or not shelf.entries(session, [key]):
+    store = next((one for one in version_stores() if one.kind is kind), None)
+    if store is None or not store.entries(session, [key]):
         raise NotFoundError(f"no {kind} {key!r} is recorded, so it can't be tagged")
     if session.get(TagRow, (kind, key, name)) is not None:
         return False

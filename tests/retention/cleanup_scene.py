@@ -10,7 +10,7 @@ from sqlmodel import Session, SQLModel, col, select
 from softlaunch.catalog.records import record_model, record_prompt, record_variant
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.integrations.archives.folder import FolderArchive
-from softlaunch.retention.cleanup_run import Done, Housekeeper, Plan
+from softlaunch.retention.cleanup_run import Done, Plan, RegistryCleanup
 from softlaunch.retention.restore import restore
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
@@ -86,19 +86,19 @@ class Registry:
                 )
             )
 
-    def keeper(self, watch: Callable[[str], None] = print) -> Housekeeper:
+    def cleanup(self, watch: Callable[[str], None] = print) -> RegistryCleanup:
         """A cleanup of this registry."""
         archive = FolderArchive(self.folder)
-        return Housekeeper(self.database, archive, 0.1, ANNA, lambda: self.now, watch)
+        return RegistryCleanup(self.database, archive, 0.1, ANNA, lambda: self.now, watch)
 
     def plan(self) -> Plan:
         """What is due."""
-        return self.keeper().plan()
+        return self.cleanup().plan()
 
     def clean(self) -> Done:
         """Clean up."""
-        keeper = self.keeper()
-        return keeper.clean(keeper.plan())
+        cleanup = self.cleanup()
+        return cleanup.clean(cleanup.plan())
 
     def put_back(self, kind: Kind, key: str) -> None:
         """Restore from the folder."""

@@ -50,8 +50,8 @@ def _killed(folder: Path, prepare: Callable[[], Callable[[str], None]]) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            keeper = _open(folder).keeper(prepare())
-            keeper.clean(keeper.plan())
+            cleanup = _open(folder).cleanup(prepare())
+            cleanup.clean(cleanup.plan())
             os._exit(0)
         finally:
             os._exit(1)

@@ -13,7 +13,7 @@ from softlaunch.core.approvals import Answer
 from softlaunch.ledger.approvals import OpenQuestion, newest_cleanup
 from softlaunch.reports.history import read_history
 from softlaunch.retention.approval import ApprovalNeededError, ask_person, close_expired
-from softlaunch.retention.cleanup_run import Housekeeper
+from softlaunch.retention.cleanup_run import RegistryCleanup
 from softlaunch.retention.rules import Kind
 from softlaunch.retention.tags import tag
 from softlaunch.store.database import Database
@@ -45,8 +45,8 @@ def policy(registry: Registry, **parts: Any) -> None:
 
 def asked(registry: Registry) -> OpenQuestion:
     """What a cleanup asks before it does anything."""
-    keeper = registry.keeper()
-    question = keeper.ask(keeper.plan())
+    cleanup = registry.cleanup()
+    question = cleanup.ask(cleanup.plan())
     assert question is not None
     return question
 
@@ -196,9 +196,9 @@ def _die_at(registry: Registry, step: str) -> None:
         if now == step:
             raise KilledError
 
-    keeper: Housekeeper = registry.keeper(watch)
+    cleanup: RegistryCleanup = registry.cleanup(watch)
     with pytest.raises(KilledError):
-        keeper.clean(keeper.plan())
+        cleanup.clean(cleanup.plan())
 
 
 def _record_requests(registry: Registry) -> None:
@@ -212,7 +212,7 @@ def _record_requests(registry: Registry) -> None:
 def test_without_any_app_nobody_can_be_asked(database: Database, tmp_path: Path) -> None:
     """The message says what is missing."""
     registry = Registry(database, tmp_path)
-    keeper = registry.keeper()
-    planned = keeper.plan()
+    cleanup = registry.cleanup()
+    planned = cleanup.plan()
     with database.begin() as session, pytest.raises(ApprovalNeededError, match="softlaunch apply"):
         ask_person(session, "digest", planned.size, ANNA.name, NOON)
