@@ -8,6 +8,8 @@ from softlaunch.core.live_metrics import Metric
 
 BREAKER = "breaker"
 """The gate that a rollback names when a gateway's breaker stopped the candidate before any gate could judge it."""
+ANSWERS = "answers"
+"""The gate of an emergency release: too many of the candidate's own answers failed, and there was nothing to compare."""
 _GATE = "gate_"
 
 
@@ -50,8 +52,8 @@ class IncidentKind(StrEnum):
 
     @classmethod
     def of_gate(cls, gate: str) -> Self:
-        """The kind of what stopped a candidate: a metric's gate, or a breaker. Raises UnknownGateError."""
-        if gate == BREAKER:
+        """The kind of what stopped a candidate: a metric's gate, or massive failure. Raises UnknownGateError."""
+        if gate in {BREAKER, ANSWERS}:
             return cls.BREAKER_TRIPPED
         metric = Metric.named(gate)
         if metric is None:

@@ -147,7 +147,7 @@ def test_two_people_apply_at_once(app_folder: Path, database: Database, database
     other = Database(database_url)
     results: list[Applied] = []
     threads = [
-        Thread(target=lambda ledger=one: results.append(_apply(app_folder, records))) for one in (database, other)
+        Thread(target=lambda ledger=one: results.append(_apply(app_folder, ledger))) for one in (database, other)
     ]
     for thread in threads:
         thread.start()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from softlaunch.core.live_metrics import Metric
-from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
+from softlaunch.forecast.replay.conclusion import Conclusion, Replayed
+from softlaunch.forecast.replay.replay import replay
 from softlaunch.forecast.replay.rows import Rows
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.forecast.replay.windows import Looks
