@@ -71,9 +71,9 @@ class Traffic(Telemetry):
         ratings = Events(rated.at, rated.units, rated.candidate, {_RATED: rated.values[_RATED]})
         first = np.isin(events.units, list(self.seen), invert=True)
         self.seen.update(events.units.tolist())
-        arms = [_observations(events.only(first & (events.candidate == side))) for side in (True, False)]
-        split = tuple(len(np.unique(arm[Metric.ERRORS].units)) for arm in arms)
-        window = Window(scope.stage.candidate_share, *arms, (split[0], split[1]), events, {_RATED: ratings}, now)
+        candidate, stable = (_observations(events.only(first & (events.candidate == side))) for side in (True, False))
+        split = len(np.unique(candidate[Metric.ERRORS].units)), len(np.unique(stable[Metric.ERRORS].units))
+        window = Window(scope.stage.candidate_share, candidate, stable, split, events, {_RATED: ratings}, now)
         candidates = int(np.count_nonzero(events.candidate))
         return Reading((window,), now, requests=(candidates, len(events) - candidates), exposed=candidates)
 

@@ -19,7 +19,7 @@ def decide_trial(snapshot: Snapshot, look: KeptLook | None) -> Action:
         return End(State.ROLLED_BACK, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", BREAKER)
     harmed = _first(snapshot, Outcome.FAIL)
     if harmed is not None:
-        return End(State.ROLLED_BACK, Outcome.FAIL, f"{harmed.name}: {harmed.reason}", harmed.gate)
+        return End(State.ROLLED_BACK, Outcome.FAIL, f"{harmed.name}: {harmed.reason}", harmed.gate, harmed)
     if look is None or not look.planned_end:
         return Hold(_waiting(snapshot))
     return _at_planned_end(snapshot, look, Choice(look.choice))

@@ -1,7 +1,7 @@
 """Moving aliases such as `production` and `previous`, with their history.
 
 `production` serves, `previous` is what a rollback of the newest promotion goes back to, and `baseline` is the frozen
-reference of evals and drift checks: the newest variant that a release promoted and nobody took back.
+reference of evals and drift checks: the newest variant that a release promoted and nobody rolled back.
 """
 
 from datetime import datetime

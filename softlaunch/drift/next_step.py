@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from softlaunch.approvals.rollback import Wish, go_back
+from softlaunch.approvals.rollback import RollbackOrder, carry_out
 from softlaunch.catalog.records import record_model
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.drift.check import freeze_baseline, read_subject
@@ -40,8 +40,8 @@ def act(database: Database, app: str, step: Step | None, actor: Actor, now: date
         return Acted(wanted, f"{request.changes.model} goes out as a release", request)
     if wanted is Step.ROLL_BACK:
         with database.begin() as session:
-            ended = go_back(session, Wish(app, f"drift since the release, by {check.id}"), actor, now)
-        return Acted(wanted, ended.told.rstrip(".") or f"{ended.release_id} is {ended.state}")
+            ended = carry_out(session, RollbackOrder(app, f"drift since the release, by {check.id}", actor), now)
+        return Acted(wanted, ended.message.rstrip(".") or f"{ended.release_id} is {ended.state}")
     frozen = freeze_baseline(database, app, str(actor), now)
     return Acted(wanted, f"{frozen.id} is the baseline now: {frozen.summary}")
 

@@ -19,7 +19,8 @@ def concluded(folder: Path, a: str, b: str) -> tuple[Analysis, Conclusion]:
         for name in (a, b)
     ]
     both = sorted(sides[0].keys() & sides[1].keys())
-    return conclude_pairs(*(np.array([side[one] for one in both]) for side in sides), AbPolicy())
+    of_a, of_b = (np.array([side[one] for one in both]) for side in sides)
+    return conclude_pairs(of_a, of_b, AbPolicy())
 
 
 @pytest.mark.realdata

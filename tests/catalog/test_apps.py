@@ -146,9 +146,11 @@ def test_two_people_apply_at_once(app_folder: Path, database: Database, database
     """Simultaneous first applies both succeed, and the app has one salt."""
     other = Database(database_url)
     results: list[Applied] = []
-    threads = [
-        Thread(target=lambda ledger=one: results.append(_apply(app_folder, ledger))) for one in (database, other)
-    ]
+
+    def apply_to(ledger: Database) -> None:
+        results.append(_apply(app_folder, ledger))
+
+    threads = [Thread(target=apply_to, args=(one,)) for one in (database, other)]
     for thread in threads:
         thread.start()
     for thread in threads:

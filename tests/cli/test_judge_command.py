@@ -1,6 +1,7 @@
 """`softlaunch judge calibrate`: judges against people, from the command line."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -40,14 +41,14 @@ MAPPED = ("--kind", "hallucination", "--map", "answer=text", "--map", "votes=ann
 
 
 @pytest.fixture
-def judge(tmp_path: Path, softlaunch: Run) -> Endpoint:
+def judge(tmp_path: Path, softlaunch: Run) -> Iterator[Endpoint]:
     """A judge in the ledger, whose endpoint is real."""
     with running_endpoint() as endpoint:
         database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
         with database.begin() as session:
             record_model(session, variant(endpoint.url, "judge").model, "models.yaml", NOON)
         database.close()
-        yield endpoint  # type: ignore[misc]  # a fixture
+        yield endpoint
 
 
 def known(tmp_path: Path) -> float | None:

@@ -128,7 +128,7 @@ def _rate_weeks(database: Database, levels: list[float]) -> None:
 
 
 def test_what_was_released_since_is_suspected_first(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
-    """The golden set moved and another variant serves: it is the release that is taken back."""
+    """The golden set moved and another variant serves: it is the release that is rolled back."""
     frozen(database, endpoint, tmp_path)
     serve(database, variant_on(endpoint, "gpt-4-0314", "1.1.0"))
     endpoint.behaviour = Model(right_percent=40).reply

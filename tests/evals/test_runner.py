@@ -234,7 +234,8 @@ def test_a_failure_to_record_stops_the_run(endpoint: Endpoint) -> None:
     def full(batch: Sequence[EvalAnswer]) -> None:
         raise OSError("disk full")
 
-    calls = list(plan(Suite.of(tuple(cases(500))), *(variant(endpoint.url, model) for model in "ab"), range(1)))
+    stable, candidate = (variant(endpoint.url, model) for model in "ab")
+    calls = list(plan(Suite.of(tuple(cases(500))), stable, candidate, range(1)))
     options = {"concurrency": 2, "timeout_seconds": 5.0, "until": Deadline(), "rng": random.Random(1)}
     with pytest.raises(OSError, match="disk full"):
         asyncio.run(run_calls(calls, full, **options))  # type: ignore[arg-type]  # mixed options

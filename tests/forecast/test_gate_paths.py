@@ -51,7 +51,7 @@ def simulated(rule: GateRule, share: float, harm: float, seed: int) -> float:
             {metric: Observations(rng.integers(0, 2**62, count), values(metric, count, worse, rng))}
             for count, worse in zip(counts, (harm, 0.0), strict=True)
         ]
-        gate.update(Window(share, *arms))
+        gate.update(Window(share, arms[0], arms[1]))
         shown += counts[0]
         if gate.judge().outcome is wanted:
             return shown

@@ -76,7 +76,7 @@ def test_a_harmless_candidate_passes_and_is_told_when() -> None:
         pytest.param({"latency": 2.0}, "latency", id="twice as slow"),
     ],
 )
-def test_a_harmful_candidate_is_rolled_back(harm: dict[str, float], metric: str) -> None:
+def test_a_harmful_candidate_is_rolled_back(harm: dict[str, Any], metric: str) -> None:
     """The culprit is named, and rows after the decision are never read."""
 
     def rows() -> Iterator[Rows]:

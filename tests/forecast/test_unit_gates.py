@@ -111,7 +111,9 @@ def test_medians_are_those_of_panels(metric: Metric, harm: float, a_visit: int) 
     per_second = PER_SECOND * STAGE.candidate_share / a_visit
     course = BookOutlook(rule, visits, STAGE.candidate_share, per_second * STEP, comes_back=a_visit > 1).course(harm)
     over = seconds_until_over(past, learnt)
-    by_visits = (course.visits_fail if harm else course.passes) / per_second + over
+    units = course.visits_fail if harm else course.passes
+    assert units is not None
+    by_visits = units / per_second + over
     foreseen = float(np.median(np.minimum(course.fails / per_second, by_visits) if harm else by_visits))
     wanted = Outcome.FAIL if harm else Outcome.PASS
     median = float(np.median([seconds_until(wanted, metric, harm, a_visit, seed, 4000) for seed in range(60)]))

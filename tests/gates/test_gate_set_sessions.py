@@ -146,7 +146,7 @@ def by_session(stage: list[Window]) -> Iterator[Window]:
 
 
 def is_false_alarm(seed: int, *, clustered: bool) -> bool:
-    """Whether a candidate that changes nothing is taken back within twenty minutes."""
+    """Whether a candidate that changes nothing is rolled back within twenty minutes."""
     guests = clusters(seed)
     panel, stage = begin(CORRELATED, guests), guests.stage(1200.0, look=20.0)
     for window in stage if clustered else by_session(stage):

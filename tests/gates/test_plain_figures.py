@@ -115,7 +115,7 @@ def test_figures_that_are_stored_are_the_same_figures(metric: Metric) -> None:
         assert again.dump() == figures.dump()
         assert again.met(metric, USERS) == figures.met(metric, USERS)
         for one in (figures, again):
-            one.add(metric, events.only(slice(0, 100)))
+            one.add(metric, events.only(np.arange(100)))
             one.forget(1100.0)
 
 

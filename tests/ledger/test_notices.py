@@ -22,7 +22,7 @@ def no_data(lasting: str) -> Incident:
 def test_an_incident_opens_once_and_tells_of_it_once(database: Database) -> None:
     """The message links the runbook of its kind."""
     record_app(database)
-    key, said = "support-bot-1:gate_latency", "support-bot was taken back."
+    key, said = "support-bot-1:gate_latency", "support-bot was rolled back."
     incident = Incident(IncidentKind.of_metric(Metric.LATENCY), APP, None, key, said, {"harm": 4.1})
     with database.begin() as session:
         assert open_incident(session, incident, NOON)
@@ -31,7 +31,7 @@ def test_an_incident_opens_once_and_tells_of_it_once(database: Database) -> None
         row = session.exec(select(IncidentRow)).one()
     assert (row.severity, row.evidence, row.opened_at, row.resolved_at) == ("page", {"harm": 4.1}, NOON, None)
     assert (row.seen, row.updated_at) == (2, NOON + timedelta(minutes=1))
-    assert told(database) == ["support-bot was taken back. Runbook: runbooks/gate_latency.md"]
+    assert told(database) == ["support-bot was rolled back. Runbook: runbooks/gate_latency.md"]
 
 
 def test_what_is_open_is_brought_up_to_date(database: Database) -> None:

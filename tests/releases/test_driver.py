@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import event
 from sqlmodel import col, select
 
-from softlaunch.approvals.deciding import Reply, answer
+from softlaunch.approvals.deciding import Decision, apply_decision
 from softlaunch.approvals.rules import Person
 from softlaunch.catalog.aliases import PREVIOUS, PRODUCTION, read_alias
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.telemetry import TelemetryError
@@ -351,7 +351,7 @@ def test_a_question_is_put_once_and_an_approval_moves_on(database: Database) -> 
         assert "waits for a person" in progress.message
     assert scene.route().beat == beat + 5
     with database.begin() as session:
-        answer(session, Reply(APP, Answer.APPROVED, Person("ben", "test")), scene.clock.now)
+        apply_decision(session, Decision(APP, ApprovalChoice.APPROVE, Person("ben", "test")), scene.clock.now)
     driver.release_lease(scene.release_id, token)
     assert scene.drive_to_end().state is State.PROMOTED
     assert sum(text.startswith(APP) and "Begin canary 100 %?" in text for text in told(database)) == 1

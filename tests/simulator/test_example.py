@@ -82,6 +82,8 @@ def test_the_improved_variant_costs_no_more() -> None:
     costs = {}
     for name in ("current", "improved"):
         variant = variants[name]
+        assert variant.model.input_usd_per_million is not None
+        assert variant.model.output_usd_per_million is not None
         prompt_tokens = sum(len(part["content"]) for part in variant.prompt.render([], {})) / 4
         output_tokens = profiles[variant.model.model].output_tokens.mean
         costs[name] = (

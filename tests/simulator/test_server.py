@@ -88,7 +88,7 @@ def test_a_key_is_asked_for_where_one_is_set() -> None:
         httpx.Client(base_url=running.origin) as client,
     ):
         assert client.post("/v1/chat/completions", json=BODY).status_code == 401
-        odd = client.post("/v1/chat/completions", json=BODY, headers={"Authorization": b"Bearer \xff\xfe"})
+        odd = client.post("/v1/chat/completions", json=BODY, headers={b"Authorization": b"Bearer \xff\xfe"})
         assert odd.status_code == 401
         allowed = client.post("/v1/chat/completions", json=BODY, headers={"Authorization": "Bearer secret"})
         assert allowed.status_code == 200

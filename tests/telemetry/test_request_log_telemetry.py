@@ -35,7 +35,7 @@ def log(database: Database, *rows: SQLModel, complete_until: float = T + 5, hear
 
 def gateway(name: str, complete_until: float, heard_at: float) -> GatewayRow:
     """A gateway's sign of life."""
-    times = {"started_at": T - 60, "heard_at": heard_at, "complete_until": complete_until}
+    times: dict[str, Any] = {"started_at": T - 60, "heard_at": heard_at, "complete_until": complete_until}
     return GatewayRow(id=name, address="127.0.0.1:1", revisions={}, **times)
 
 

@@ -231,7 +231,8 @@ def test_the_observed_split_counts_units(tmp_path: Path) -> None:
     ]
     path = written(tmp_path, "ts,arm,unit", *lines)
     split = observed_split(SampleFile.at(path))
-    assert (split.candidate, split.stable, split.percent) == (3, 7, pytest.approx(30))
+    assert (split.candidate, split.stable) == (3, 7)
+    assert split.percent == pytest.approx(30)
     assert observed_split(SampleFile.at(written(tmp_path, "ts,arm", "1,stable"))).percent is None
 
 

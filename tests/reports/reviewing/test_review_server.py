@@ -92,7 +92,8 @@ def test_other_votes_are_refused(
     database: Database, headers: dict[str, str | bytes], body: object, status: int
 ) -> None:
     """Nothing is kept of them."""
-    assert client(database).post("/labels", content=orjson.dumps(body), headers=headers).status_code == status
+    sent = {name.encode(): value if isinstance(value, bytes) else value.encode() for name, value in headers.items()}
+    assert client(database).post("/labels", content=orjson.dumps(body), headers=sent).status_code == status
     with database.read() as session:
         assert votes(session) == []
 
