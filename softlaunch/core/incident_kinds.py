@@ -9,7 +9,7 @@ from softlaunch.core.live_metrics import Metric
 BREAKER = "breaker"
 """The gate that a rollback names when a gateway's breaker stopped the candidate before any gate could judge it."""
 ANSWERS = "answers"
-"""The gate of an emergency release, which looks at the candidate's own answers: there is nothing to compare them with."""
+"""The gate of an emergency release: it looks at the candidate's own answers, with nothing to compare them with."""
 _GATE = "gate_"
 
 
