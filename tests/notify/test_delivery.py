@@ -6,7 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from softlaunch.ledger.notices import Incident, IncidentKind, Message, notify, open_incident
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident
 from softlaunch.ledger.outbox import HOLD, MessageRef
 from softlaunch.notify.delivery import Sender
 from softlaunch.notify.interface import Chat, Envelope, Receiver, ReceiverError, UnacceptableError
