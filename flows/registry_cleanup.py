@@ -5,7 +5,7 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalState
 from softlaunch.flows.failures import told_plainly
 from softlaunch.tasks import cleanup, notices
 
@@ -32,8 +32,8 @@ def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
     asked = cleanup.ask(planned)
     if asked is not None:
         notices.deliver()
-        stands = cleanup.wait_for_answer(asked) if wait else Answer.PENDING
-        if stands is not Answer.APPROVED:
+        stands = cleanup.wait_for_answer(asked) if wait else ApprovalState.PENDING
+        if stands is not ApprovalState.APPROVED:
             return f"nothing was deleted: question {asked.id} is {stands}"
         planned = cleanup.plan()
     told = cleanup.clean(planned)

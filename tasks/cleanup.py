@@ -8,11 +8,11 @@ from time import sleep
 from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalState
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.archives.opening import open_archive
-from softlaunch.ledger.approvals import OpenQuestion, read_settled
+from softlaunch.ledger.approvals import Approval, read_approval
 from softlaunch.ledger.releases import Actor
 from softlaunch.reports.cleanup import plan_markdown
 from softlaunch.retention.approval import ApprovalNeededError, close_expired
@@ -33,24 +33,24 @@ def plan() -> Plan:
 
 
 @task(task_run_name="ask if it is large")
-def ask(planned: Plan) -> OpenQuestion | None:
+def ask(planned: Plan) -> Approval | None:
     """Ask a person where a plan is larger than goes by itself; None where it isn't, or where they have said yes."""
     with _open_cleanup() as cleanup:
         return cleanup.ask(planned)
 
 
 @task(task_run_name="wait for the answer to question {asked.id}")
-def wait_for_answer(asked: OpenQuestion) -> Answer:
+def wait_for_answer(asked: Approval) -> ApprovalState:
     """Wait until a person has answered, or until their time is over, which counts as a no."""
     get_run_logger().info("%s Open until %s", asked.text, asked.expires_at)
     with ledger() as database:
         while True:
             with database.read() as session:
-                stands = read_settled(session, asked.id, utc_now()).answer
-            if stands is not Answer.PENDING:
+                stands = read_approval(session, asked.id, utc_now()).state
+            if stands is not ApprovalState.PENDING:
                 break
             sleep(_LOOKS.total_seconds())
-        if stands is Answer.EXPIRED:
+        if stands is ApprovalState.EXPIRED:
             with database.begin() as session:
                 close_expired(session, utc_now())
     return stands

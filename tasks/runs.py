@@ -27,7 +27,7 @@ def show_cancelled(runs: Collection[str], complain: Callable[[str], None]) -> No
     """
     with _asking(complain, "doesn't take note that runs are cancelled") as client:
         for run in runs:
-            client.set_flow_run_state(UUID(run), Cancelled(message="Its release was taken back."), force=True)
+            client.set_flow_run_state(UUID(run), Cancelled(message="Its release was rolled back."), force=True)
 
 
 @contextmanager

@@ -7,13 +7,13 @@ from typing import Any
 
 import typer
 
-from softlaunch.approvals.deciding import Reply, answer, insist
+from softlaunch.approvals.deciding import Decision, apply_decision, raise_if_refused
 from softlaunch.approvals.rules import Person
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.archives.interface import ThawingError
@@ -21,9 +21,9 @@ from softlaunch.integrations.archives.opening import open_archive
 from softlaunch.retention.approval import ApprovalNeededError
 from softlaunch.retention.cleanup import Cleaned
 from softlaunch.retention.cleanup_run import Done, Plan, RegistryCleanup
+from softlaunch.retention.kinds import tag, untag
 from softlaunch.retention.restore import list_archived, restore
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag, untag
 
 _KIND = typer.Argument(metavar="KIND", help="prompts, models, variants, evals or requests.")
 _KEY = typer.Argument(metavar="KEY", help="Such as support@1.4.0, a model's name, or a variant's digest.")
@@ -80,10 +80,10 @@ def _approved(cleanup: RegistryCleanup, plan: Plan) -> Plan:
     if asked is None:
         return plan
     actor = who()
-    reply = Reply(asked.app, Answer.APPROVED, Person(actor.name, actor.origin), approval_id=asked.id)
+    decision = Decision(asked.app, ApprovalChoice.APPROVE, Person(actor.name, actor.origin), approval_id=asked.id)
     with cleanup.database.begin() as session:
-        answered = answer(session, reply, utc_now())
-    insist(answered)
+        results = apply_decision(session, decision, utc_now())
+    raise_if_refused(results)
     return cleanup.plan()
 
 

@@ -64,7 +64,7 @@ def render(view: ReleaseView) -> RenderableType:
             f"? {visible(asked.text)}  (softlaunch approve {release.app} | softlaunch reject {release.app})",
             style="bold yellow",
         )
-        for asked in view.questions
+        for asked in view.approvals
     )
     return Padding(Group(*parts), (1, 0))
 

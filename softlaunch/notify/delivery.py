@@ -15,7 +15,7 @@ from typing import Protocol
 from sqlmodel import Session
 
 from softlaunch.core.clock import utc_now
-from softlaunch.ledger.approvals import read_settled
+from softlaunch.ledger.approvals import read_approval
 from softlaunch.ledger.incidents import read_incident
 from softlaunch.ledger.notices import WEBHOOK_LANE, Event
 from softlaunch.ledger.outbox import (
@@ -179,7 +179,7 @@ class _Round:
         asked, incident = notice.details.get("approval"), notice.details.get("incident")
         return Letter(
             notice,
-            question=None if asked is None else read_settled(session, asked, self._clock()),
+            approval=None if asked is None else read_approval(session, asked, self._clock()),
             incident=None if incident is None else read_incident(session, incident),
             run_url="" if row is None else row.run_url,
         )

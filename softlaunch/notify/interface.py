@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Protocol
 
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.ledger.approvals import Settled
+from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
 from softlaunch.ledger.outbox import Notice, Place
 from softlaunch.releases.views import ReleaseView
@@ -32,13 +32,13 @@ class UnacceptableError(SoftlaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A message with what it is about, as it stands now: a question, an incident, or nothing but its text.
+    """A message with what it is about, as it stands now: an approval, an incident, or nothing but its text.
 
     `run_url` is where the release's run is shown.
     """
 
     notice: Notice
-    question: Settled | None = None
+    approval: Approval | None = None
     incident: Recorded | None = None
     run_url: str = ""
 
@@ -68,5 +68,5 @@ class Chat(Receiver, Protocol):
         ...
 
     def close(self, letter: Letter, at: Place) -> None:
-        """Show how a question stands, in place of the message that asked it."""
+        """Show how an approval stands, in place of the message that asked for it."""
         ...

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome, Verdict
-from softlaunch.ledger.approvals import OpenQuestion, ask, close_questions, read_answers
+from softlaunch.ledger.approvals import Approval, read_approval_states, request_approval, withdraw_approvals
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.lease import Transition, apply_transition, claim, release_claim, renew
 from softlaunch.ledger.notices import Event, Incident, open_incident, open_keys, resolve_incident, tell
@@ -43,7 +43,7 @@ DRIVER_TTL = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What one step did. `changed` is true when it was worth telling: a transition, a question, a changed verdict."""
+    """What one step did. `changed` is true when it was worth telling: a transition, an approval, a changed verdict."""
 
     release_id: str
     state: State
@@ -178,7 +178,7 @@ def _snapshot(
         requests=observation.requests,
         units=units_in(observation.evidence),
         trip=_trip(session, release),
-        answers=read_answers(session, release.id, release.position, now),
+        approvals=read_approval_states(session, release.id, release.position, now),
     )
 
 
@@ -207,9 +207,9 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
     match action:
         case Hold(reason):
             return reason, False
-        case Ask(question, text):
+        case Ask(kind, text):
             expires = now + timedelta(seconds=release.policy.approval.timeout)
-            asked = ask(session, OpenQuestion(release.id, release.position, question, text, expires), now)
+            asked = request_approval(session, Approval(release.id, release.position, kind, text, expires), now)
             if asked is not None:
                 message = f"{release.title}: {text}"
                 tell(session, release.app, release.id, message, now, Event.ASKED, {"approval": asked})
@@ -222,8 +222,7 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
             _enter(session, snapshot, action, actor, token)
             return action.reason, True
         case End():
-            failing = next((verdict for verdict in snapshot.verdicts or () if verdict.gate == action.gate), None)
-            end_release(session, release, action, actor, now, token=token, culprit=failing)
+            end_release(session, release, action, actor, now, token=token)
             return action.reason, True
 
 
@@ -233,7 +232,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     apply_transition(session, step, actor, now, token)
     if release.state is not State.PENDING:
         end_stage(session, release.id, release.position, "passed", action.reason, now)
-    close_questions(session, release.app, release.id, f"{stage.name} begins", now)
+    withdraw_approvals(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
         candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.candidate.digest,

@@ -1,4 +1,4 @@
-"""A release as people look at it: its stages, their verdicts, open questions, and who met the candidate."""
+"""A release as people look at it: its stages, their verdicts, pending approvals, and who met the candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +7,9 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from softlaunch.core.approvals import Answer
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.gates.gate_set import GateSet
-from softlaunch.ledger.approvals import OpenQuestion, open_questions
+from softlaunch.ledger.approvals import Approval, pending_approvals
 from softlaunch.ledger.exposure import Exposure, read_exposure
 from softlaunch.ledger.losses import Lost, read_lost
 from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes
@@ -95,7 +94,7 @@ class ReleaseView:
 
     release: Release
     stages: tuple[StageView, ...]
-    questions: tuple[OpenQuestion, ...]
+    approvals: tuple[Approval, ...]
     exposure: Exposure
     history: tuple[Step, ...]
     outcomes: StageOutcomes = field(default_factory=StageOutcomes)
@@ -112,7 +111,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
         stages=tuple(
             _stage_view(session, release, stage, record) for stage, record in zip(release.stages, records, strict=True)
         ),
-        questions=tuple(open_questions(session, release.id, release.position, now)),
+        approvals=tuple(pending_approvals(session, release.id, release.position, now)),
         exposure=read_exposure(session, release.id),
         history=_history(session, release.id),
         outcomes=read_outcomes(session, release.app, release.id, release.stage),
@@ -169,8 +168,8 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         },
         "outcomes": _outcomes_json(view),
         "questions": [
-            {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}
-            for asked in view.questions
+            {"question": one.kind, "text": one.text, "expires_at": one.expires_at, "state": one.state}
+            for one in view.approvals
         ],
         "stages": [
             {**_stage_json(stage), **({} if release.emergency else _limits_json(stage))} for stage in view.stages

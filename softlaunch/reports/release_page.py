@@ -72,7 +72,7 @@ def release_tone(view: ReleaseView) -> str:
     """The outcome that a release is coloured by, or `running`."""
     release = view.release
     if release.state.live:
-        return "inconclusive" if view.questions else "running"
+        return "inconclusive" if view.approvals else "running"
     if release.state is State.PROMOTED:
         return "pass"
     return "fail" if release.outcome is None or release.outcome is Outcome.PASS else release.outcome.value

@@ -8,9 +8,10 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.integrations.archives.interface import Archive
-from softlaunch.ledger.approvals import OpenQuestion
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
+from softlaunch.ledger.approvals import Approval
+from softlaunch.ledger.notices import Incident, open_incident, tell
 from softlaunch.ledger.releases import Actor
 from softlaunch.retention.approval import (
     ApprovalNeededError,
@@ -115,7 +116,7 @@ class RegistryCleanup:
             approval = read_approval(session, now)
         if approval is not None:
             again = replace(self._plan_at(approval.asked_at), approval=approval)
-            if again.deleted and self._subject(again) == approval.asked.subject:
+            if again.deleted and self._subject(again) == approval.asked.subject_digest:
                 return again
         return self._plan_at(now)
 
@@ -128,7 +129,7 @@ class RegistryCleanup:
         done: frozenset[bytes] = planned.approval.done if planned.approval else frozenset()
         return digest_of(self.archive.address, planned.fingerprints | done)
 
-    def ask(self, planned: Plan) -> OpenQuestion | None:
+    def ask(self, planned: Plan) -> Approval | None:
         """The approval that a plan still needs, asked for now if it wasn't before; None where it needs none."""
         if planned.approval is not None:
             return None if planned.approval.granted else planned.approval.asked

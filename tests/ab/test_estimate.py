@@ -7,9 +7,9 @@ from scipy import stats
 from softlaunch.ab.analysis import Moment, analyse, change, planned_information
 from softlaunch.ab.estimate import ENOUGH, at_any_time, ratio, welch
 from softlaunch.ab.samples import Arms, Sample, sharpen
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 
 RNG = np.random.default_rng
 
@@ -76,7 +76,9 @@ def _excludes_zero(interval: Interval) -> bool:
 def test_what_units_did_before_sharpens_the_comparison_and_moves_nothing() -> None:
     """Seeded: the error shrinks as much as the past explains, and the mean of many estimates is the true difference."""
     rng = RNG(13)
-    plain, adjusted, saved = [], [], []
+    plain: list[float] = []
+    adjusted: list[float] = []
+    saved: list[float] = []
     for _ in range(200):
         own = rng.normal(0.7, 0.2, 800)
         on_b = rng.random(800) < 0.5

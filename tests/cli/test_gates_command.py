@@ -262,7 +262,7 @@ def test_a_file_without_a_split_is_told_it(softlaunch: Run, tmp_path: Path, poli
     ],
 )
 def test_bad_input_is_told_what_to_change(
-    softlaunch: Run, tmp_path: Path, policy: str, columns: dict[str, object], options: tuple[str, ...], said: str
+    softlaunch: Run, tmp_path: Path, policy: str, columns: dict[str, Any], options: tuple[str, ...], said: str
 ) -> None:
     """One message and exit code 2; nothing is guessed."""
     done = softlaunch("gates", "replay", samples(tmp_path, count=50, **columns), "--policy", policy, *options)

@@ -88,14 +88,19 @@ def _run(environment: Environment, module: str, *arguments: str, code: int = 0) 
 
 
 @contextmanager
-def running_worker(environment: Environment, folder: Path) -> Iterator[Path]:
-    """A worker on the pool that looks for runs every second; gives its log. It is killed afterwards with its runs."""
+def running_worker(
+    environment: Environment, folder: Path, python: str | Path = sys.executable, cwd: Path = ROOT
+) -> Iterator[Path]:
+    """A worker on the pool that looks for runs every second; gives its log. It is killed afterwards with its runs.
+
+    python: of which environment it is.  cwd: where it is started.
+    """
     log = folder / "worker.log"
     quick = {**environment, "PREFECT_WORKER_QUERY_SECONDS": "1"}
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "softlaunch"]
+    command = [str(python), "-m", "prefect", "worker", "start", "--pool", "softlaunch"]
     with log.open("wb") as output:
         worker = subprocess.Popen(
-            command, env=quick, cwd=ROOT, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            command, env=quick, cwd=cwd, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
         )
     try:
         yield log
@@ -111,7 +116,7 @@ def running_worker(environment: Environment, folder: Path) -> Iterator[Path]:
 def _descendants(pid: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
     listed = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
-    parents = dict(map(int, line.split()) for line in listed.stdout.splitlines())
+    parents = {int(child): int(parent) for child, parent in map(str.split, listed.stdout.splitlines())}
     found = [pid]
     for one in found:
         found.extend(child for child, parent in parents.items() if parent == one)

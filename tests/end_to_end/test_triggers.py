@@ -22,7 +22,6 @@ from softlaunch.store.tables import RouteRow
 from tests.end_to_end.browser import Form, opened
 from tests.end_to_end.deployed import (
     PATIENCE,
-    ROOT,
     Environment,
     Server,
     environment_of,
@@ -31,6 +30,7 @@ from tests.end_to_end.deployed import (
     softlaunch,
 )
 from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
+from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
 
@@ -316,7 +316,7 @@ def _run(site: Site, deployment: str, request: dict[str, Any]) -> None:
 
 
 def _is_asked(site: Site) -> bool:
-    return bool(site.playing.view(site.newest().id).questions)
+    return bool(site.playing.view(site.newest().id).approvals)
 
 
 def test_every_schedule_makes_runs(site: Site) -> None:

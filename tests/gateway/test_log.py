@@ -73,7 +73,7 @@ def start(ledger: Database, clock: Clock) -> Iterator[Started]:
 
 def row(started_at: float, request_id: str = "bot-1") -> RequestRecord:
     """A row of the app `bot`."""
-    figures = dict.fromkeys(RequestRecord._fields)
+    figures: dict[str, Any] = dict.fromkeys(RequestRecord._fields)
     figures |= {"request_id": request_id, "gateway_id": "gw", "app": "bot", "stage": 0, "route_revision": 1, "unit": 1}
     figures |= {"weight_percent": 0, "arm": "stable", "mirrored": False, "variant_digest": "d", "status": 200}
     figures |= {"outcome": "answered", "excused": False, "attempts": 1}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, State
@@ -72,19 +72,19 @@ HARM = [
         id="a failed guard",
     ),
     pytest.param(
-        seen(at(FIRST, with_approval()), FAILED, answers={Question.ENTER_STAGE: Answer.APPROVED}),
+        seen(at(FIRST, with_approval()), FAILED, approvals={ApprovalKind.ENTER_STAGE: ApprovalState.APPROVED}),
         State.ROLLED_BACK,
         "latency",
         id="a failed gate and an approval",
     ),
     pytest.param(
-        seen(at(FIRST, with_approval()), FAILED, answers={Question.ENTER_STAGE: Answer.PENDING}),
+        seen(at(FIRST, with_approval()), FAILED, approvals={ApprovalKind.ENTER_STAGE: ApprovalState.PENDING}),
         State.ROLLED_BACK,
         "latency",
         id="a failed gate while a person is asked",
     ),
     pytest.param(
-        undecided("ask", trip="7 of 10 failed", answers={Question.DEADLINE: Answer.APPROVED}),
+        undecided("ask", trip="7 of 10 failed", approvals={ApprovalKind.DEADLINE: ApprovalState.APPROVED}),
         State.ROLLED_BACK,
         "breaker",
         id="a tripped breaker and an approval",
@@ -177,16 +177,16 @@ def test_after_the_last_stage_the_candidate_is_promoted() -> None:
     ("answer", "expected"),
     [
         pytest.param(None, Ask, id="not asked yet"),
-        pytest.param(Answer.PENDING, Hold, id="nobody has answered"),
-        pytest.param(Answer.APPROVED, Enter, id="approved"),
-        pytest.param(Answer.REJECTED, End, id="refused"),
-        pytest.param(Answer.EXPIRED, End, id="nobody answered in time"),
+        pytest.param(ApprovalState.PENDING, Hold, id="nobody has answered"),
+        pytest.param(ApprovalState.APPROVED, Enter, id="approved"),
+        pytest.param(ApprovalState.REJECTED, End, id="refused"),
+        pytest.param(ApprovalState.EXPIRED, End, id="nobody answered in time"),
     ],
 )
-def test_a_stage_with_approval_waits_for_an_explicit_yes(answer: Answer | None, expected: type[Action]) -> None:
+def test_a_stage_with_approval_waits_for_an_explicit_yes(answer: ApprovalState | None, expected: type[Action]) -> None:
     """Silence ends like a refusal, and both roll back what users have met."""
-    answers = None if answer is None else {Question.ENTER_STAGE: answer}
-    action = decide(seen(at(FIRST, with_approval()), answers=answers))
+    answers = None if answer is None else {ApprovalKind.ENTER_STAGE: answer}
+    action = decide(seen(at(FIRST, with_approval()), approvals=answers))
     assert type(action) is expected
     if isinstance(action, End):
         assert (action.state, action.outcome) == (State.ROLLED_BACK, INCONCLUSIVE)
@@ -194,14 +194,14 @@ def test_a_stage_with_approval_waits_for_an_explicit_yes(answer: Answer | None, 
 
 def test_an_approval_given_early_does_not_stand_for_evidence() -> None:
     """A person agrees to the next stage, not to skipping what must be known before it."""
-    approved = {Question.ENTER_STAGE: Answer.APPROVED}
-    assert isinstance(decide(seen(at(FIRST, with_approval()), UNSURE, answers=approved)), Hold)
+    approved = {ApprovalKind.ENTER_STAGE: ApprovalState.APPROVED}
+    assert isinstance(decide(seen(at(FIRST, with_approval()), UNSURE, approvals=approved)), Hold)
 
 
 def test_an_answer_to_another_question_is_no_approval() -> None:
     """Having agreed to go on after a deadline isn't having agreed to the next stage."""
-    answers = {Question.DEADLINE: Answer.APPROVED}
-    assert isinstance(decide(seen(at(FIRST, with_approval()), answers=answers)), Ask)
+    answers = {ApprovalKind.DEADLINE: ApprovalState.APPROVED}
+    assert isinstance(decide(seen(at(FIRST, with_approval()), approvals=answers)), Ask)
 
 
 @pytest.mark.parametrize(
@@ -231,15 +231,17 @@ def test_an_undecided_deadline_is_extended_where_the_policy_says_so() -> None:
     ("answer", "expected"),
     [
         pytest.param(None, Ask, id="not asked yet"),
-        pytest.param(Answer.PENDING, Hold, id="nobody has answered"),
-        pytest.param(Answer.APPROVED, Enter, id="approved"),
-        pytest.param(Answer.REJECTED, End, id="refused"),
-        pytest.param(Answer.EXPIRED, End, id="nobody answered in time"),
+        pytest.param(ApprovalState.PENDING, Hold, id="nobody has answered"),
+        pytest.param(ApprovalState.APPROVED, Enter, id="approved"),
+        pytest.param(ApprovalState.REJECTED, End, id="refused"),
+        pytest.param(ApprovalState.EXPIRED, End, id="nobody answered in time"),
     ],
 )
-def test_an_undecided_deadline_asks_where_the_policy_says_so(answer: Answer | None, expected: type[Action]) -> None:
+def test_an_undecided_deadline_asks_where_the_policy_says_so(
+    answer: ApprovalState | None, expected: type[Action]
+) -> None:
     """A person may go on without evidence; nobody else may."""
-    action = decide(undecided("ask", answers=None if answer is None else {Question.DEADLINE: answer}))
+    action = decide(undecided("ask", approvals=None if answer is None else {ApprovalKind.DEADLINE: answer}))
     assert type(action) is expected
     if isinstance(action, End):
         assert (action.state, action.outcome) == (State.ROLLED_BACK, INCONCLUSIVE)
@@ -247,14 +249,14 @@ def test_an_undecided_deadline_asks_where_the_policy_says_so(answer: Answer | No
 
 def test_a_person_may_promote_at_the_last_deadline() -> None:
     """Going on from the last stage is promotion, and the reason says who decided."""
-    action = decide(undecided("ask", LAST, answers={Question.DEADLINE: Answer.APPROVED}))
+    action = decide(undecided("ask", LAST, approvals={ApprovalKind.DEADLINE: ApprovalState.APPROVED}))
     assert action == End(State.PROMOTED, PASS, "a person decided to go on")
 
 
 def test_evidence_that_comes_while_a_person_is_asked_moves_on() -> None:
     """A question about a deadline is settled by the gates when they pass after all."""
     late = NOON + timedelta(minutes=11)
-    assert isinstance(decide(seen(at(), now=late, answers={Question.DEADLINE: Answer.PENDING})), Enter)
+    assert isinstance(decide(seen(at(), now=late, approvals={ApprovalKind.DEADLINE: ApprovalState.PENDING})), Enter)
 
 
 IN_NUMBERS = [
@@ -363,13 +365,14 @@ def test_an_undecided_eval_asks_a_person_otherwise(verdicts: tuple[Verdict, ...]
     """Only an explicit approval goes on; silence and refusal reject with the eval's own outcome."""
     asked = decide(seen(at(0), verdicts=verdicts))
     assert isinstance(asked, Ask)
-    assert asked.question is Question.REVIEW_EVAL
+    assert asked.kind is ApprovalKind.REVIEW_EVAL
     answered = {
-        answer: decide(seen(at(0), verdicts=verdicts, answers={Question.REVIEW_EVAL: answer})) for answer in Answer
+        answer: decide(seen(at(0), verdicts=verdicts, approvals={ApprovalKind.REVIEW_EVAL: answer}))
+        for answer in ApprovalState
     }
-    assert isinstance(answered[Answer.PENDING], Hold)
-    assert isinstance(answered[Answer.APPROVED], Enter)
-    for answer in (Answer.REJECTED, Answer.EXPIRED):
+    assert isinstance(answered[ApprovalState.PENDING], Hold)
+    assert isinstance(answered[ApprovalState.APPROVED], Enter)
+    for answer in (ApprovalState.REJECTED, ApprovalState.EXPIRED):
         ended = answered[answer]
         assert isinstance(ended, End)
         assert (ended.state, ended.outcome) == (State.REJECTED, outcome)

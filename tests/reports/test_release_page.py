@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.core.approvals import Question
+from softlaunch.core.approvals import ApprovalKind
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.variant import Sampling
 from softlaunch.core.verdict import Interval, Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.calls.recorded_answers import add_answers, open_run
 from softlaunch.evals.suites.suite import load_suite
-from softlaunch.ledger.approvals import OpenQuestion
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.approvals import Approval
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.policy.release import State
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.reports.contrast import contrast
@@ -130,8 +131,8 @@ def test_history_says_when_what_why_and_who() -> None:
 
 def test_an_open_question_shows_how_to_answer() -> None:
     """Who is asked learns what, until when, and by which command."""
-    asked = OpenQuestion("support-bot-1", 2, Question.ENTER_STAGE, "Begin canary 50 %?", NOON + timedelta(days=1))
-    text = _Reader(render_release(replace(make_view(State.CANARY, 2), questions=(asked,)))).text
+    asked = Approval("support-bot-1", 2, ApprovalKind.ENTER_STAGE, "Begin canary 50 %?", NOON + timedelta(days=1))
+    text = _Reader(render_release(replace(make_view(State.CANARY, 2), approvals=(asked,)))).text
     assert "Begin canary 50 %?" in text
     assert "Until 2026-03-02 12:00:00 UTC" in text
     assert "softlaunch approve support-bot" in text
@@ -142,10 +143,10 @@ def test_other_peoples_text_is_never_markup() -> None:
     prompt = support_variant(f"{STABLE_TEXT} {ATTACK}", "1.1.0", Sampling(stop=(ATTACK,)))
     verdict = replace(SLOW, gate=ATTACK, reason=ATTACK)
     view = make_view(State.ROLLED_BACK, 3, reason=ATTACK, outcome=Outcome.FAIL, verdicts=[verdict], candidate=prompt)
-    asked = OpenQuestion(ATTACK, 3, Question.DEADLINE, ATTACK, NOON)
+    asked = Approval(ATTACK, 3, ApprovalKind.DEADLINE, ATTACK, NOON)
     history = tuple(replace(step, actor=ATTACK, reason=ATTACK) for step in view.history)
     release = replace(view.release, id=ATTACK, opened_by=ATTACK)
-    hostile = replace(view, release=release, questions=(asked,), history=history)
+    hostile = replace(view, release=release, approvals=(asked,), history=history)
     page = render_release(hostile, eval_note=ATTACK, runbooks=[Link(ATTACK, f'"{ATTACK}')])
     read = _Reader(page)
     assert "script" not in read.tags

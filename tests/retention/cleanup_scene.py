@@ -139,6 +139,6 @@ def _contents(session: Session, kind: Kind) -> dict[str, bytes]:
         rows: dict[type[SQLModel], list[SQLModel]] = {table: [row]}
         if isinstance(row, EvalRunRow):
             answers = select(EvalAnswerRow).where(EvalAnswerRow.run_id == row.id)
-            rows[EvalAnswerRow] = list(session.exec(answers))
+            rows[EvalAnswerRow] = [*session.exec(answers)]
         found[f"{row.name}@{key}" if isinstance(row, PromptRow) else key] = dump(rows)
     return found

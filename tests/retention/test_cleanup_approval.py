@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from softlaunch.approvals.deciding import Reply, answer
-from softlaunch.approvals.rules import Person, Ruling
-from softlaunch.core.approvals import Answer
-from softlaunch.ledger.approvals import OpenQuestion, newest_cleanup
+from softlaunch.approvals.deciding import Decision, apply_decision
+from softlaunch.approvals.rules import Person, VoteResult
+from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.ledger.approvals import Approval, newest_cleanup_approval
 from softlaunch.reports.history import read_history
 from softlaunch.retention.approval import ApprovalNeededError, ask_person, close_expired
 from softlaunch.retention.cleanup_run import RegistryCleanup
+from softlaunch.retention.kinds import tag
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow, RequestRow, VoteRow
 from tests.retention.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
@@ -43,7 +43,7 @@ def policy(registry: Registry, **parts: Any) -> None:
         session.get_one(AppRow, APP).policy = made.model_dump(mode="json")
 
 
-def asked(registry: Registry) -> OpenQuestion:
+def asked(registry: Registry) -> Approval:
     """What a cleanup asks before it does anything."""
     cleanup = registry.cleanup()
     question = cleanup.ask(cleanup.plan())
@@ -51,13 +51,15 @@ def asked(registry: Registry) -> OpenQuestion:
     return question
 
 
-def say(registry: Registry, said: Answer, person: Person = BEN, number: int | None = None) -> tuple[Ruling, str]:
+def say(
+    registry: Registry, said: ApprovalChoice, person: Person = BEN, number: int | None = None
+) -> tuple[VoteResult, str]:
     """What becomes of an answer to the newest question, or to another one."""
     with registry.database.begin() as session:
-        newest = newest_cleanup(session)
+        newest = newest_cleanup_approval(session)
         number = number or (newest.id if newest else None)
-        (one,) = answer(session, Reply(APP, said, person, approval_id=number), registry.now)
-    return one.ruling, one.told
+        (one,) = apply_decision(session, Decision(APP, said, person, approval_id=number), registry.now)
+    return one.result, one.message
 
 
 def questions(registry: Registry) -> list[str]:
@@ -72,7 +74,7 @@ def test_a_yes_lets_the_next_cleanup_go_on(registry: Registry) -> None:
     with pytest.raises(ApprovalNeededError, match=f"softlaunch approve {APP} --question 1"):
         registry.clean()
     assert registry.contents() == before
-    assert say(registry, Answer.APPROVED)[0] is Ruling.DECIDED
+    assert say(registry, ApprovalChoice.APPROVE)[0] is VoteResult.DECIDED
     registry.now += 3 * DAY
     assert "support@1.1.1" in registry.keys(Kind.PROMPTS)
     registry.clean()
@@ -94,7 +96,7 @@ def test_time_alone_does_not_change_the_plan_that_was_allowed(registry: Registry
     """What has come due since is left to the next cleanup, which asks about it."""
     registry.record(days_ago=179, prompt=a_prompt("1.3.1"), model=a_model("model-3"))
     asked(registry)
-    say(registry, Answer.APPROVED)
+    say(registry, ApprovalChoice.APPROVE)
     registry.now += 10 * DAY
     registry.clean()
     assert "support@1.3.1" in registry.keys(Kind.PROMPTS)
@@ -107,13 +109,13 @@ def test_a_plan_that_was_changed_is_asked_about_again(registry: Registry, *, ans
     """A tag that somebody set meanwhile: the yes was to another plan, and an open question is withdrawn."""
     first = asked(registry)
     if answered:
-        say(registry, Answer.APPROVED)
+        say(registry, ApprovalChoice.APPROVE)
     with registry.database.begin() as session:
         tag(session, Kind.PROMPTS, "support@1.1.1", "protected", "anna", registry.now)
     second = asked(registry)
     assert (first.id, second.id) == (1, 2)
     assert questions(registry) == ["approved" if answered else "withdrawn", "pending"]
-    say(registry, Answer.APPROVED)
+    say(registry, ApprovalChoice.APPROVE)
     registry.clean()
     assert "support@1.1.1" in registry.keys(Kind.PROMPTS)
     assert "support@1.2.1" not in registry.keys(Kind.PROMPTS)
@@ -134,15 +136,15 @@ def test_a_no_deletes_nothing_and_the_next_cleanup_asks_anew(registry: Registry,
     before = registry.contents()
     asked(registry)
     if how == "rejected":
-        assert say(registry, Answer.REJECTED)[0] is Ruling.DECIDED
+        assert say(registry, ApprovalChoice.REJECT)[0] is VoteResult.DECIDED
     registry.now += 2 * DAY
     with registry.database.begin() as session:
         close_expired(session, registry.now)
     assert asked(registry).id == 2
     assert questions(registry) == [how, "pending"]
     assert registry.contents() == before
-    ruling, told = say(registry, Answer.APPROVED, number=1)
-    assert ruling is Ruling.LATE
+    ruling, told = say(registry, ApprovalChoice.APPROVE, number=1)
+    assert ruling is VoteResult.LATE
     assert "no question about support-bot is open: the last one" in told
     if how == "expired":
         assert any(text.startswith("Nobody answered in time") for text in notices(registry.database))
@@ -151,22 +153,24 @@ def test_a_no_deletes_nothing_and_the_next_cleanup_asks_anew(registry: Registry,
 def test_the_policy_says_who_may_answer(registry: Registry) -> None:
     """A stranger may not, and who began the cleanup needs somebody else; both are kept, and nothing is decided."""
     asked(registry)
-    assert "not among its approvers" in say(registry, Answer.APPROVED, MALLORY)[1]
-    ruling, told = say(registry, Answer.APPROVED, Person("anna", "command line"))
-    assert ruling is Ruling.REFUSED
+    assert "not among its approvers" in say(registry, ApprovalChoice.APPROVE, MALLORY)[1]
+    ruling, told = say(registry, ApprovalChoice.APPROVE, Person("anna", "command line"))
+    assert ruling is VoteResult.REFUSED
     assert "you started this, so somebody else must approve it" in told
     assert questions(registry) == ["pending"]
     with registry.database.begin() as session:
-        (elsewhere,) = answer(session, Reply("other-bot", Answer.APPROVED, BEN, approval_id=1), registry.now)
-    assert elsewhere.ruling is Ruling.LATE
+        (elsewhere,) = apply_decision(
+            session, Decision("other-bot", ApprovalChoice.APPROVE, BEN, approval_id=1), registry.now
+        )
+    assert elsewhere.result is VoteResult.LATE
 
 
 def test_an_answer_about_a_release_is_no_answer_about_a_cleanup(registry: Registry) -> None:
     """Without its number nobody answers a cleanup's question by mistake."""
     asked(registry)
     with registry.database.begin() as session:
-        (one,) = answer(session, Reply(APP, Answer.APPROVED, BEN), registry.now)
-    assert one.ruling is Ruling.LATE
+        (one,) = apply_decision(session, Decision(APP, ApprovalChoice.APPROVE, BEN), registry.now)
+    assert one.result is VoteResult.LATE
     assert questions(registry) == ["pending"]
 
 
@@ -175,7 +179,7 @@ def test_an_allowed_cleanup_that_was_killed_goes_on_without_asking(registry: Reg
     """What is left of it, and what went already, are together what a person said yes to."""
     _record_requests(registry)
     asked(registry)
-    say(registry, Answer.APPROVED)
+    say(registry, ApprovalChoice.APPROVE)
     for step in ("archive", "record", "done"):
         _die_at(registry, step)
     assert questions(registry) == ["approved"]

@@ -1,7 +1,8 @@
 """A shadow stage whose copies are written by hand: requests, their copies, and the texts of both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from softlaunch.evals.judges.agreement import Estimate, agreement_of
 from softlaunch.evals.judges.calibration import Calibration
@@ -10,7 +11,7 @@ from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.recorded_judgements import record_calibration
 from softlaunch.gates.telemetry import Scope
 from softlaunch.metrics import Spent
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
 from softlaunch.policy.route import Arm
@@ -22,7 +23,7 @@ RELEASE = f"{APP}-1"
 BEGUN = 1_000.0
 
 
-def shadow_policy(*gates: dict[str, object], **changes: object) -> Policy:
+def shadow_policy(*gates: Mapping[str, object], **changes: object) -> Policy:
     """Texts are kept, everything is copied, half of it to stable too, and these gates judge besides errors."""
     return make_policy(
         **{
@@ -60,7 +61,7 @@ def copies(
         facts = {"stage": 1, "weight_percent": 0.0, "arm": arm.value, "mirrored": arm is not Arm.STABLE}
         started = {"started_at": BEGUN + number if at is None else at, "unit": number if unit is None else unit}
         rows.append(request_row(request_id=request_id, **facts, **started))
-        kept = {"app": APP, "question": f"question {number}", "answer": answer, "expires_at": 9e9}
+        kept: dict[str, Any] = {"app": APP, "question": f"question {number}", "answer": answer, "expires_at": 9e9}
         rows.append(TextRow(request_id=request_id, arm=arm, **kept))
     return rows
 

@@ -1,6 +1,7 @@
 """A release whose shadow stage compares texts: what stops it, what doesn't, and where it is shown."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ class _Copies:
                 self._count += 1
 
 
-def scene(database: Database, gate: dict[str, object], shadow: str) -> Scene:
+def scene(database: Database, gate: Mapping[str, object], shadow: str) -> Scene:
     """A release in its shadow stage, with a candidate whose every answer is this."""
     watch = CopyWatch(database, CopyJudge(database))
     policy = shadow_policy(gate, shadow={"floor_percent": 50, "minimum_requests": 20, "minimum_time": "1 min"})

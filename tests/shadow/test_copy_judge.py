@@ -57,9 +57,10 @@ def judge_all(ledger: Database, policy: Policy, judge: CopyJudge, count: int) ->
     """Look as a driver does until so many pairs were judged: their values by arm and unit."""
     scope = scope_of(policy)
     assert policy.shadow is not None
+    judging = policy.shadow.judging
 
     def said() -> int:
-        assert judge.work(scope, policy, policy.shadow.judging, BEGUN) == ""
+        assert judge.work(scope, policy, judging, BEGUN) == ""
         with ledger.read() as session:
             return len(copy_judgements_after(session, scope, 0))
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -70,7 +70,7 @@ class FakeSlack:
 
     def _do(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.calls.append((method, arguments))
-        known = {
+        known: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "chat.postMessage": self._post,
             "chat.update": self._update,
             "conversations.history": self._read,
@@ -78,7 +78,8 @@ class FakeSlack:
             "usergroups.users.list": lambda said: {"ok": True, "users": self.groups.get(said["usergroup"], [])},
             "apps.connections.open": lambda _: {"ok": True, "url": f"ws{self.url.removeprefix('http')}/socket"},
         }
-        return known.get(method, lambda _: {"ok": True, "user_id": "U0BOT000", "team": "test"})(arguments)
+        answer = known.get(method)
+        return {"ok": True, "user_id": "U0BOT000", "team": "test"} if answer is None else answer(arguments)
 
     def _post(self, said: dict[str, Any]) -> dict[str, Any]:
         message = {**said, "ts": f"1700000000.{next(self._ticks):06d}"}

@@ -13,14 +13,15 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.models.blocks import Block
 from slack_sdk.web import SlackResponse
 
+from softlaunch.core.incident_kinds import Severity
 from softlaunch.core.logs import in_words
-from softlaunch.ledger.notices import Event, Severity
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Place
 from softlaunch.notify.interface import NOWHERE, Chat, Letter, ReceiverError, UnacceptableError
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import FALLBACK, context, words
 from softlaunch.notify.slack.head import head_blocks, head_text
-from softlaunch.notify.slack.messages import blocks_of, fallback, question_blocks
+from softlaunch.notify.slack.messages import approval_blocks, blocks_of, fallback
 from softlaunch.releases.views import ReleaseView
 
 CALL_SECONDS = 10
@@ -78,11 +79,11 @@ class SlackChat(Chat):
 
     def close(self, letter: Letter, at: Place) -> None:
         """Show the answer where the buttons were; of two people, the first one's beside the buttons."""
-        if letter.question is None:
+        if letter.approval is None:
             return
         noted = [context(fallback(letter))] if letter.notice.event is Event.NOTED else []
-        blocks = question_blocks(letter.question)
-        self._update(at, words(letter.question.asked.text, FALLBACK), [*blocks[:1], *noted, *blocks[1:]])
+        blocks = approval_blocks(letter.approval)
+        self._update(at, words(letter.approval.text, FALLBACK), [*blocks[:1], *noted, *blocks[1:]])
 
     def find(self, key: str, thread: Place, since: datetime) -> Place:
         """Look for a message by the key in its metadata; a token that may not read can't say, so it is sent again."""

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -186,7 +186,7 @@ def test_a_request_that_slack_did_not_sign_is_refused(endpoint: TestClient, hear
             headers["X-Slack-Request-Timestamp"] = "yesterday"
         case "bytes":
             headers["X-Slack-Signature"] = "v0=\xff\xfe"
-    sent = {name: value.encode("latin-1") for name, value in headers.items()}
+    sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
     assert endpoint.post(PATH, content=body, headers=sent).status_code == 401
     assert heard.payloads == []
 
@@ -235,7 +235,7 @@ def test_slack_bolt_accepts_our_signatures_and_payloads(
     clicks.handle(press)
     for payload in (press, submission(slack, "fine")):
         body, headers = signed(payload)
-        sent = {key: [value] for key, value in headers.items()}
+        sent: dict[str, str | Sequence[str]] = {key: [value] for key, value in headers.items()}
         assert judge.dispatch(BoltRequest(body=body.decode(), headers=sent)).status == 200
         tampered = body.decode().replace("T0TEAM00", "T0OTHER0")
         assert judge.dispatch(BoltRequest(body=tampered, headers=sent)).status == 401
