@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
+from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, MovedBy, move_alias, read_alias
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.core.verdict import Outcome
@@ -80,7 +80,7 @@ def point_aliases(
 ) -> None:
     """Move the aliases that only releases and rollbacks move."""
     for alias, digest in ((PREVIOUS, serving.before), (PRODUCTION, serving.now), (BASELINE, serving.now)):
-        move_alias(session, app, alias, digest, str(actor), now, release_id)
+        move_alias(session, app, alias, digest, MovedBy(str(actor), release_id), now)
 
 
 _OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})

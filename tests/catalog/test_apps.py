@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import Session, col, select
 
 from softlaunch.catalog import records
-from softlaunch.catalog.aliases import move_alias
+from softlaunch.catalog.aliases import MovedBy, move_alias
 from softlaunch.catalog.apps import Applied, CandidateError, Change, apply, resolve_candidate
 from softlaunch.catalog.records import ImmutableError
 from softlaunch.core.documents import DocumentError
@@ -240,5 +240,5 @@ def test_move_alias_by_hand_is_seen(app_folder: Path, database: Database) -> Non
     _apply(app_folder, database)
     with database.begin() as session:
         brief = records.get_variant(session, "support-bot", "brief").digest
-        move_alias(session, "support-bot", "production", brief, "a release", NOON)
+        move_alias(session, "support-bot", "production", brief, MovedBy("a release"), NOON)
     assert _apply(app_folder, database).production == brief

@@ -85,7 +85,7 @@ def test_a_judge_that_talks_nonsense_is_below_the_floor(
     done = softlaunch("judge", "calibrate", str(labels), *MAPPED, "--model", "judge")
     assert done.code == Exit.REJECTED
     assert "unreadable     40, counted as disagreement" in done.out
-    assert "Below the floor, so it can't gate: kappa 0.000" in done.out
+    assert "Below the minimum, so it can't gate: kappa 0.000" in done.out
     assert known(tmp_path) == 0.0
 
 
@@ -99,7 +99,7 @@ def test_recorded_verdicts_need_no_judge(softlaunch: Run, tmp_path: Path) -> Non
     assert told["agreement"]["value"] == pytest.approx(0.9)
     strict = softlaunch("judge", "calibrate", str(path), "--minimum-kappa", "0.9")
     assert strict.code == Exit.REJECTED
-    assert "isn't shown to reach the floor of 0.9" in strict.out
+    assert "isn't shown to reach the minimum of 0.9" in strict.out
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures, measure_drift
-from softlaunch.drift.findings import Weight
 from softlaunch.drift.judgement import Cause, Identity, Judgement, Setting, judge_drift
+from softlaunch.drift.quality import Weight
 from softlaunch.drift.trend import ChangePoint, Trend
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.recordings.comparing import RecordedCase

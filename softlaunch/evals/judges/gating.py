@@ -48,7 +48,7 @@ def metric_plans(session: Session, policy: EvalPolicy, cases: Sequence[Case]) ->
 
 
 def objection_to(session: Session, policy: EvalPolicy, metric: AnyMetric) -> str:
-    """Why what judges say by one metric may decide nothing; empty where it may."""
+    """Why judges' scores of one metric may decide nothing; empty where they may."""
     return _withheld(session, policy, [metric], judges_of(session, policy.judge))
 
 
