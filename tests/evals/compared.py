@@ -2,7 +2,7 @@
 
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.statistics.report import EvalReport
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 POLICY = EvalPolicy(golden_set="golden.jsonl")
 RIGHT, WRONG, NONE = (1.0,), (0.0,), (None,)

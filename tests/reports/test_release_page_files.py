@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.calls.recorded_answers import add_answers, open_run
 from softlaunch.evals.suites.suite import load_suite
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.policy.release import State
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.reports.pages import write_page, write_whole
