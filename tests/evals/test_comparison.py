@@ -330,7 +330,7 @@ def test_a_metric_that_is_silent_about_many_answers_is_an_error() -> None:
     assert outcomes(many)["unscored: style"] is Outcome.ERROR
     assert many.outcome is Outcome.ERROR
     assert many.metrics[1].unscored == 50
-    assert "mend the metric" in many.reason
+    assert "repair the metric" in many.reason
 
 
 def test_a_shown_loss_within_the_tolerance_is_named() -> None:
