@@ -9,10 +9,10 @@ from scipy import special  # scipy.stats alone would take a second to import
 from softlaunch.ab.estimate import Difference, at_any_time, paired, ratio, welch
 from softlaunch.ab.looks import boundaries, repeated_p, spending
 from softlaunch.ab.samples import Arms, Floats, Sample, Sharpened, sharpen
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
 from softlaunch.evals.statistics.multiplicity import holm
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import RELATIVE_METRICS, Metric
 
 SAVINGS = (Metric.COST, Metric.LATENCY)
 """What decides between equals, in this order."""
@@ -131,7 +131,7 @@ def _differ(a: Sample, b: Sample, metric: Metric) -> _Compared | None:
         in_a, in_b = (Sample(np.log(np.maximum(arm.values, 1e-3)), arm.before) for arm in (a, b))
         plain = welch(in_a, in_b)
         return None if plain is None else _Compared(plain, Sharpened(in_a, in_b))
-    if metric in RELATIVE_METRICS:
+    if metric.is_relative:
         relative = ratio(a, b)
         return None if relative is None else _Compared(relative, Sharpened(a, b))
     sharpened = sharpen(a, b)

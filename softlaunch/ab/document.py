@@ -9,8 +9,8 @@ from sqlmodel import Session, col, select
 
 from softlaunch.ab.analysis import Analysis, MetricResult, Past, change
 from softlaunch.ab.estimate import Difference
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
-from softlaunch.policy.model import Metric
 from softlaunch.store.tables import AbLookRow
 
 

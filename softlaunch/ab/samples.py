@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from softlaunch.policy.model import Metric
+from softlaunch.core.live_metrics import Metric
 
 Floats = NDArray[np.float64]
 

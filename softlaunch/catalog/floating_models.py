@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RequestRow, ResolvedModelRow, ScanRow, VariantRow
 

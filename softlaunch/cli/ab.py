@@ -65,9 +65,9 @@ def plan(
     from softlaunch.ab.planning import foresee_trial
     from softlaunch.cli.ab_output import plan_json, show_plan
     from softlaunch.core.clock import utc_now
+    from softlaunch.core.live_metrics import Metric
     from softlaunch.core.settings import Settings
     from softlaunch.forecast.traffic import Stated
-    from softlaunch.policy.model import Metric
     from softlaunch.reports.ab_page import write_plan_page
 
     levels = stated_levels({Metric.SATISFACTION: satisfaction}, quality)

@@ -19,7 +19,7 @@ from softlaunch.evals.recordings.metrics import Margins, RecordedMetric, plan_me
 from softlaunch.evals.statistics.document import to_document
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.metrics import metric_names
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 _METRIC = (
     "What to compare; may be given several times. A score: NAME or NAME:KEY=VALUE,... of "

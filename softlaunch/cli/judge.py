@@ -22,7 +22,7 @@ from softlaunch.evals.judges.labels import COLUMNS, Kind, Labels, LabelsError, r
 from softlaunch.evals.judges.panel import JudgeError, Judges, Panel
 from softlaunch.evals.judges.recorded_judgements import record_calibration
 from softlaunch.evals.judges.rounds import open_ask
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 

@@ -1,6 +1,7 @@
 """`softlaunch plan`: how long a release will take, what its gates will catch, and who will see that."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,10 +21,10 @@ from softlaunch.cli.traffic_options import (
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 
 if TYPE_CHECKING:
+    from softlaunch.core.live_metrics import Metric
     from softlaunch.forecast.plans import ReleasePlan
     from softlaunch.forecast.traffic import Stated
     from softlaunch.gates.observations import Floats
-    from softlaunch.policy.model import Metric
     from softlaunch.store.database import Database
 
 
@@ -39,6 +40,7 @@ _UnusableRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share o
 _LatencyMs = Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")]
 _CostUsd = Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")]
 _HallucinationRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")]
+_Score = Annotated[list[str] | None, typer.Option(metavar="NAME=MEAN", help="Mean of any score.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -61,6 +63,7 @@ def plan(
     hallucination_rate: _HallucinationRate = None,
     scored_share: ScoredShare = None,
     satisfaction: Satisfaction = None,
+    score: _Score = None,
     rating_share: RatingShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
@@ -68,8 +71,8 @@ def plan(
 
     From the app's own recent traffic; what is stated by an option takes the place of what was measured.
     """
+    from softlaunch.core.live_metrics import SCORED, Metric
     from softlaunch.forecast.traffic import Stated
-    from softlaunch.policy.model import Metric
 
     rates = {
         Metric.ERRORS: error_rate,
@@ -77,8 +80,8 @@ def plan(
         Metric.HALLUCINATION: hallucination_rate,
         Metric.SATISFACTION: satisfaction,
     }
-    levels = stated_levels(rates, quality) | _spreads(latency_ms, cost_usd)
-    shares = {Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share, Metric.HALLUCINATION: scored_share}
+    levels = stated_levels(rates, quality) | _scores(score or ()) | _spreads(latency_ms, cost_usd)
+    shares = {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
     stated = Stated(
         requests_per_hour, requests_per_user, levels, stated_shares(shares), regular_users, user_correlation
     )
@@ -98,11 +101,29 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
 
 
 def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floats]":
+    from softlaunch.core.live_metrics import Metric
     from softlaunch.forecast.traffic import spread_values
-    from softlaunch.policy.model import Metric
 
     stated = ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd))
     return {metric: spread_values(*_quantiles(option, text)) for metric, option, text in stated if text is not None}
+
+
+def _scores(stated: Sequence[str]) -> "dict[Metric, Floats]":
+    """The levels of metrics that judges score, from `quality=0.9`."""
+    from softlaunch.core.live_metrics import SCORED
+    from softlaunch.forecast.traffic import rate_values, score_values
+
+    levels = {}
+    for text in stated:
+        name, _, mean = text.partition("=")
+        try:
+            metric, level = SCORED[name], float(mean)
+        except (KeyError, ValueError) as error:
+            raise SoftlaunchError(
+                f"--score is {text!r}; expected NAME=MEAN, NAME one of {', '.join(SCORED)}"
+            ) from error
+        levels[metric] = rate_values(level) if metric.is_event else score_values(level)
+    return levels
 
 
 def _quantiles(option: str, text: str) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from sqlmodel import Session
 
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import Variant
 from softlaunch.drift.collect import Asking, collect, scored
 from softlaunch.drift.document import to_document
@@ -30,7 +31,7 @@ from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.suite import Suite, load_suite
 from softlaunch.ledger.notices import tell
 from softlaunch.policy.load import golden_set_path
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.releases.opening import serving_variant
 from softlaunch.store.database import Database
 

@@ -19,7 +19,7 @@ from softlaunch.evals.judges.judgements import wanted_judgements, with_scores
 from softlaunch.evals.judges.recorded_judgements import read_judgements
 from softlaunch.evals.judges.rounds import judging
 from softlaunch.evals.suites.suite import Suite
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
 
 

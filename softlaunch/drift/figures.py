@@ -15,7 +15,7 @@ from softlaunch.evals.statistics.rows import ComparedCase
 from softlaunch.evals.statistics.unscored import first_without_value, metric_gate
 from softlaunch.metrics.refusal import refusal_in
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 ANSWERED, LENGTH, LATENCY, COST = "answered", "length", "latency", "cost"
 """Not refused, in [0, 1]; characters; milliseconds; USD."""

@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlmodel import Session
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.drift.judgement import Cause, Judgement, Step
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, open_incident, resolve_incident, tell
 
 _CAUSES = {
     Cause.NONE: "",

@@ -9,10 +9,11 @@ from softlaunch.approvals.deciding import Decision, DecisionResult, record_vote
 from softlaunch.approvals.rules import Person, VoteResult, refusal
 from softlaunch.approvals.subjects import Subject
 from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.drift.judgement import Step
 from softlaunch.drift.next_step import by_hand
 from softlaunch.drift.runs import DriftRun, find_baseline, latest_check, read_run
-from softlaunch.ledger.notices import IncidentKind, open_keys
+from softlaunch.ledger.notices import open_keys
 from softlaunch.policy.model import Policy
 from softlaunch.store.tables import AppRow
 

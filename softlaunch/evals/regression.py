@@ -29,7 +29,7 @@ from softlaunch.evals.statistics.multiplicity import level_of_a_look
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import Suite, load_suite
 from softlaunch.evals.upkeep import open_upkeep_incidents, with_upkeep
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
 
 

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.statistics.report import EvalReport, concluded
 from softlaunch.evals.suites.golden_set import Suite, SuiteWarning, WarningKind
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 
 GOLDEN_SET = "golden_set"
 FLICKERING = "flickering"

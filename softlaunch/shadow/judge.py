@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from time import time
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Role
 from softlaunch.evals.calls.answers import CallKey, EvalArm
 from softlaunch.evals.calls.budget import Budget, Limits
@@ -19,8 +20,9 @@ from softlaunch.evals.judges.rounds import judge_with
 from softlaunch.gates.telemetry import Scope
 from softlaunch.metrics import Sample, Score
 from softlaunch.metrics.judged import Pairwise
-from softlaunch.policy.model import Metric, Policy, ShadowJudgingPolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
+from softlaunch.policy.stages import ShadowJudgingPolicy
 from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.store.database import Database
 

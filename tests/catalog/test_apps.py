@@ -71,11 +71,11 @@ def test_an_edited_prompt_asks_for_a_new_version(app_folder: Path, database: Dat
     """Recorded content never changes: the message says to save a new version, and nothing else was written."""
     _apply(app_folder, database)
     _edit(app_folder / "prompts" / "support" / "v1.0.0.md", "You answer", "You always answer")
-    _edit(app_folder / "softlaunch.yaml", "golden_set", "owner: ben\ngolden_set")
+    _edit(app_folder / "softlaunch.yaml", "golden_set", "alpha: 0.02\ngolden_set")
     with pytest.raises(ImmutableError, match=r"support@1\.0\.0 was recorded on 2026-03-01 .* save it as a new version"):
         _apply(app_folder, database)
     with database.read() as session:
-        assert session.get_one(AppRow, "support-bot").policy["owner"] == ""
+        assert session.get_one(AppRow, "support-bot").policy["alpha"] == 0.01
 
 
 def test_an_edited_model_asks_for_a_new_name(app_folder: Path, database: Database) -> None:

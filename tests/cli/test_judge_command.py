@@ -12,7 +12,7 @@ from softlaunch.cli.exits import Exit
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.recorded_judgements import newest_calibration
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.store.database import Database
 from tests.support.builders import NOON
 from tests.support.commands import Run

@@ -28,7 +28,7 @@ from softlaunch.evals.recordings.comparing import RecordedCase
 from softlaunch.evals.statistics.report import Finding, MetricPlan
 from softlaunch.metrics import Spent
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.reports.drift_markdown import drift_markdown
 from softlaunch.reports.drift_page import render_drift
 from softlaunch.store.database import Database

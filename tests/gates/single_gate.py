@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Role
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.model import Metric
 from tests.support.builders import arm
 
 ALPHA = 0.1

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Observations, Window
-from softlaunch.policy.model import Metric
 from tests.gates.single_gate import ALPHA, MARGINS, begin, make_rule, window
 from tests.support.builders import arm
 

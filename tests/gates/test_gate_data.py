@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.e_process import event_growth
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
-from softlaunch.policy.model import Metric
 from tests.gates.single_gate import begin, failing, make_rule, window
 from tests.support.builders import arm
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate import PASSING_WEIGHTS, Gate
 from softlaunch.gates.observations import Window
 from softlaunch.gates.rules import STEPS, GateRule
-from softlaunch.policy.model import Metric
 from tests.gates.single_gate import MARGINS, begin, failing, make_rule, window
 
 NOT_COMPARED: dict[str, Any] = {"harm": None, "candidate_value": None, "stable_value": None}

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from sqlmodel import SQLModel
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Observations
 from softlaunch.gates.telemetry import Reading, Scope
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, GatewayRow, ScoreRow

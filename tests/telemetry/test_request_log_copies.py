@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.telemetry import Scope
-from softlaunch.policy.model import Metric
 from softlaunch.store.database import Database
 from softlaunch.store.tables import GatewayRow
 from softlaunch.telemetry.request_log import RequestLogTelemetry

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Window
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, ScoreRow
 from softlaunch.telemetry.queries import ratings

@@ -1,6 +1,6 @@
 """What users and judges said of answers, as a request log has it."""
 
-from softlaunch.policy.model import Metric
+from softlaunch.core.live_metrics import Metric
 from softlaunch.store.database import Database
 from tests.telemetry.logged import T, go_on, log, rating, read, request, score, told, values
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.telemetry import TelemetryError
-from softlaunch.policy.model import Metric
 from softlaunch.store.database import Database
 from softlaunch.telemetry.request_log import RequestLogTelemetry
 from tests.support.builders import APP, STABLE

@@ -1,6 +1,6 @@
 """How far a request log is complete, and what is read of it when."""
 
-from softlaunch.policy.model import Metric
+from softlaunch.core.live_metrics import Metric
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DropRow, GatewayRow
 from tests.support.builders import APP

@@ -11,7 +11,7 @@ from softlaunch.evals.calls.answers import EvalArm
 from softlaunch.evals.calls.budget import Budget, Limits
 from softlaunch.evals.calls.call import Call
 from softlaunch.evals.calls.recorded_answers import add_answers, find_reusable, paid_calls, spent_usd
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
 
 

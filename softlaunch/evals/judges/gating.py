@@ -15,8 +15,7 @@ from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.case import Case
 from softlaunch.metrics import ACCURACY, AnyMetric
 from softlaunch.metrics.judged import Hallucination, Pairwise, Rubric, asks_judges
-from softlaunch.policy.judging import JudgePolicy
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy, JudgePolicy
 
 _KINDS: tuple[tuple[type[AnyMetric], Kind], ...] = (
     (Rubric, Kind.GRADE),

@@ -19,7 +19,7 @@ from softlaunch.evals.judges.panel import Ask, Judges, Panel
 from softlaunch.evals.judges.recorded_judgements import add_judgements
 from softlaunch.metrics import Helpers, PairMetric, Score
 from softlaunch.metrics.interface import NOTHING_SPENT
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.store.database import Database
 
 _FLUSH_SECONDS = 0.1

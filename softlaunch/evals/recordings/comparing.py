@@ -13,7 +13,7 @@ from softlaunch.evals.recordings.metrics import PREFERENCE, RecordedMetric
 from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.report import EvalReport, concluded
 from softlaunch.metrics import Sample
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from softlaunch.core.visible import one_line
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm, Status
 from softlaunch.evals.statistics.paired import PairedEstimate, estimate
 from softlaunch.evals.statistics.rows import ByCase, ComparedCase, error_counts, value_of
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 GATE = "unscored"
 
