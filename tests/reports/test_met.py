@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from softlaunch.ab.analysis import Analysis
-from softlaunch.ab.document import KeptLook
+from softlaunch.ab.document import RecordedLook
 from softlaunch.ab.document import to_json as to_kept
 from softlaunch.ab.views import TrialView
 from softlaunch.cli.ab_output import show_trial
@@ -184,7 +184,7 @@ def test_the_page_of_a_test_shows_what_users_met() -> None:
 def test_both_status_commands_show_what_users_met(capsys: pytest.CaptureFixture[str]) -> None:
     """The terminal that watches draws the same; of an A/B test B comes first."""
     analysis = to_kept(Analysis(units=(2783, 151), split_p=0.4, metrics=(), savings=(), missing=()))
-    trial = replace(make_trial(MET[:1]), looks=(KeptLook(1, 0, "", "", analysis, NOON),))
+    trial = replace(make_trial(MET[:1]), looks=(RecordedLook(1, 0, "", "", analysis, NOON),))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(console, "_width", 100)
         console.print(render(make_view(State.CANARY, 3, verdicts=MET[:1])))
