@@ -1,4 +1,4 @@
-"""The pages of an A/B test: its plan before it begins, how it stands or ended, the sheet that people read, and the artifact's text."""
+"""An A/B test as pages: its plan, how it stands or ended, the sheet that people read; and as an artifact's text."""
 
 from collections.abc import Sequence
 from datetime import datetime
