@@ -5,10 +5,10 @@ from typing import Any
 
 from softlaunch.cli.output import console, print_json, print_table
 from softlaunch.core.formatting import show_duration, show_harm, show_interval, show_value
-from softlaunch.core.verdict import Met, Per, Role, Verdict
+from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Role, Verdict
 from softlaunch.forecast.replay.files import SampleFile
 from softlaunch.forecast.replay.replay import Judged, Replayed
-from softlaunch.gates.plain_figures import LATELY_MINUTES, harm_met
+from softlaunch.gates.plain_figures import harm_met
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
 
 _Cells = tuple[object, ...]

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from softlaunch.core.verdict import Met
+from softlaunch.core.verdict import LATELY_MINUTES, Met
 from softlaunch.gates.observations import NO_EVENTS, Events, Floats
-from softlaunch.gates.plain_figures import LATELY_MINUTES, PlainFigures, harm_met
+from softlaunch.gates.plain_figures import PlainFigures, harm_met
 from softlaunch.policy.model import RELATIVE_METRICS, Metric
 
 SHARES = [metric for metric in Metric if metric not in RELATIVE_METRICS]
