@@ -37,8 +37,8 @@ def drift_next_step(app: str, step: Step | None = None, actor: str = "prefect") 
         step: Left out, what the check proposes: pin, roll_back or new_baseline.
         actor: Who wants it; kept in the ledger.
     """
-    acted = drift.act(app, step, actor)
-    if acted.request is not None:
-        drive(ledger.open_release(acted.request))
+    result = drift.act(app, step, actor)
+    if result.request is not None:
+        drive(ledger.open_release(result.request))
     notices.deliver()
-    return acted.told
+    return result.message

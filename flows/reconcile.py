@@ -19,6 +19,6 @@ def reconcile() -> list[str]:
         if finding.remedy is Remedy.RESUME:
             orphans.order_resumption(finding)
     orphans.look_after_rollbacks()
-    models.look_after_models()
+    models.monitor_models()
     notices.deliver()
     return [finding.sentence for finding in found]

@@ -11,6 +11,7 @@ from sqlalchemy import func, inspect, select, table
 from sqlmodel import Session
 
 from softlaunch.catalog.records import record_variant
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.observations import Events, Observations, Units, Window
@@ -19,7 +20,7 @@ from softlaunch.ledger.lease import Transition, apply_transition
 from softlaunch.ledger.releases import Actor, Opening, open_release, read_release
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.ledger.stages import begin_stage
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import State
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver

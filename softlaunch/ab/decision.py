@@ -3,6 +3,7 @@
 from softlaunch.ab.conclusion import Choice
 from softlaunch.ab.document import KeptLook
 from softlaunch.ab.looks import extension
+from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.policy.release import State
 from softlaunch.policy.stage_limits import Deadlines
@@ -15,7 +16,7 @@ def decide_trial(snapshot: Snapshot, look: KeptLook | None) -> Action:
     if release.state is State.PENDING:
         return Enter(release.stages[0], "the test was opened")
     if snapshot.trip is not None:
-        return End(State.ROLLED_BACK, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", "breaker")
+        return End(State.ROLLED_BACK, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", BREAKER)
     harmed = _first(snapshot, Outcome.FAIL)
     if harmed is not None:
         return End(State.ROLLED_BACK, Outcome.FAIL, f"{harmed.name}: {harmed.reason}", harmed.gate, harmed)

@@ -9,9 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.ab.analysis import Moment, analyse
 from softlaunch.ab.conclusion import conclude
-from softlaunch.ab.document import KeptLook, from_json, past, to_json
+from softlaunch.ab.document import KeptLook, from_json, past, read_looks, to_json
 from softlaunch.ab.looks import planned_ends
-from softlaunch.ab.recorded_looks import read_looks
 from softlaunch.ab.units import TrialScope, read_arms
 from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.ledger.stages import StageRecord

@@ -7,8 +7,10 @@ from enum import StrEnum
 
 from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.ledger.releases import Actor
-from softlaunch.policy.model import AtDeadline, OnInconclusive, Policy
+from softlaunch.policy.evals import OnInconclusive
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import asks_somebody_else
+from softlaunch.policy.stages import AtDeadline
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool 
     """Record an app's files in the ledger.
 
     Prompts, models, variants and policy; doing it again changes nothing. Each model's endpoint is asked once, for a
-    single token: what is wrong is said on the standard error, and everything is recorded all the same.
+    single token: what is wrong is printed on the standard error, and everything is recorded all the same.
     """
     with ledger() as database:
         models = () if no_probe else read_app(folder).models
@@ -88,8 +88,8 @@ def _app_name(name: str) -> str:
     try:
         return TypeAdapter(Name).validate_python(name)
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise AppNameError(f"--app: {said}") from error
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise AppNameError(f"--app: {message}") from error
 
 
 def _say(text: str) -> None:

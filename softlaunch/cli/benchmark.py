@@ -14,8 +14,9 @@ from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
 from softlaunch.core.variant import ModelVersion, Variant
 from softlaunch.evals.benchmarks.alpaca_eval import WinRates, win_rates
 from softlaunch.evals.benchmarks.mt_bench import MtBench, MtBenchResult, load_mt_bench, run_mt_bench
+from softlaunch.evals.calls.call import CallOptions
 from softlaunch.evals.judges.agreement import Estimate
-from softlaunch.evals.judges.caller import Caller
+from softlaunch.evals.judges.rounds import open_ask
 from softlaunch.evals.recordings.files import read_rows
 
 
@@ -72,9 +73,9 @@ def alpaca_eval(
 
 
 async def _run(bench: MtBench, variant: Variant, judge: ModelVersion) -> MtBenchResult:
-    caller = Caller()
-    async with caller.open() as ask:
-        return await run_mt_bench(bench, variant, judge, ask, caller.concurrency)
+    options = CallOptions()
+    async with open_ask(options) as ask:
+        return await run_mt_bench(bench, variant, judge, ask, options.concurrency)
 
 
 def _row(one: WinRates) -> tuple[object, ...]:

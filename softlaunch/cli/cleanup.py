@@ -21,9 +21,9 @@ from softlaunch.integrations.archives.opening import open_archive
 from softlaunch.retention.approval import ApprovalNeededError
 from softlaunch.retention.cleanup import Cleaned
 from softlaunch.retention.cleanup_run import Done, Plan, RegistryCleanup
+from softlaunch.retention.kinds import tag, untag
 from softlaunch.retention.restore import list_archived, restore
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag, untag
 
 _KIND = typer.Argument(metavar="KIND", help="prompts, models, variants, evals or requests.")
 _KEY = typer.Argument(metavar="KEY", help="Such as support@1.4.0, a model's name, or a variant's digest.")

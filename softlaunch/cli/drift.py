@@ -76,7 +76,7 @@ def act(
 ) -> None:
     """Do what the newest check proposes.
 
-    pin releases the dated model that answered then; roll_back takes the newest release back; new_baseline freezes one.
+    pin releases the dated model that answered then; roll_back rolls back the newest release; new_baseline freezes one.
     """
     from softlaunch.cli.release import finish
     from softlaunch.cli.starting import start_release
@@ -84,13 +84,13 @@ def act(
     from softlaunch.drift.next_step import act as do
 
     with ledger() as database:
-        acted = do(database, app, _step(step), who(), utc_now())
-    if acted.request is not None:
-        finish(app, start_release(acted.request, without_prefect=without_prefect, quiet=json), json)
+        result = do(database, app, _step(step), who(), utc_now())
+    if result.request is not None:
+        finish(app, start_release(result.request, without_prefect=without_prefect, quiet=json), json)
     elif json:
-        print_json({"app": app, "step": acted.step, "done": acted.told})
+        print_json({"app": app, "step": result.step, "done": result.message})
     else:
-        _say(f"{acted.told}.")
+        _say(f"{result.message}.")
 
 
 def compare(
@@ -115,7 +115,7 @@ def compare(
     if json:
         print_json(document)
     else:
-        _tell(document)
+        _print_document(document)
     raise typer.Exit(Exit.INCONCLUSIVE if document["drifted"] else Exit.OK)
 
 
@@ -140,12 +140,12 @@ def _show(run: "DriftRun", json: bool) -> None:
     if json:
         print_json({"id": run.id, "app": run.app, "checked_at": checked_at, **run.report, "page": str(page)})
     else:
-        _tell(run.report)
+        _print_document(run.report)
         _say(f"Page: {page}")
     raise typer.Exit(Exit.INCONCLUSIVE if run.report["drifted"] else Exit.OK)
 
 
-def _tell(document: "Mapping[str, Any]") -> None:
+def _print_document(document: "Mapping[str, Any]") -> None:
     from softlaunch.drift.judgement import Cause, Step
     from softlaunch.drift.notices import in_words
     from softlaunch.reports.drift_words import show_metric_change, show_metric_name, show_metric_value

@@ -10,9 +10,8 @@ import click
 import typer
 
 from softlaunch.catalog import records
-from softlaunch.catalog.new_prompts import write_next
-from softlaunch.catalog.prompt_diff import PartDiff, diff_prompts
-from softlaunch.catalog.prompt_log import read_log
+from softlaunch.catalog.prompt_changes import PartDiff, diff_prompts, read_log
+from softlaunch.catalog.prompt_files import write_next
 from softlaunch.catalog.prompt_sync import Prompts, check_history, check_merge, check_staged, sync
 from softlaunch.catalog.served import Served, served_between
 from softlaunch.catalog.versions import Bump

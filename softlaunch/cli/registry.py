@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from softlaunch.catalog import records
-from softlaunch.catalog.aliases import RELEASED, move_alias
+from softlaunch.catalog.aliases import RELEASED, MovedBy, move_alias
 from softlaunch.catalog.apps import Change, resolve_candidate
 from softlaunch.catalog.floating_models import is_pinned
 from softlaunch.cli.actor import who
@@ -135,7 +135,7 @@ def add_variant(
         change = Change(prompt=prompt, model=model, sampling=dict(_pair(text) for text in sampling))
         found = records.get_variant(session, owner, base)
         variant = resolve_candidate(session, owner, found, change, utc_now())
-        move_alias(session, owner, name, variant.digest, str(who()), utc_now())
+        move_alias(session, owner, name, variant.digest, MovedBy(str(who())), utc_now())
     _print_variant(variant, as_json=as_json)
 
 

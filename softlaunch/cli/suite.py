@@ -19,7 +19,7 @@ from softlaunch.evals.suites.suite_imports import Source, import_cases
 _FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON lines, or YAML by its name.")]
 _SHOWN = 5
 _ALIKE = Annotated[
-    float, typer.Option("--alike", min=0.5, max=1.0, help="From this likeness of words on, two questions are one.")
+    float, typer.Option("--alike", min=0.5, max=1.0, help="From this similarity of words on, two questions are one.")
 ]
 
 
@@ -36,13 +36,13 @@ def register(app: typer.Typer) -> None:
 def check(file: _FILE, as_json: bool = JSON_OPTION) -> None:
     """Check a golden set: every line, key and value, and how old it is.
 
-    Exit codes: 0 sound (warnings are said), 2 broken.
+    Exit codes: 0 sound (warnings are printed), 2 broken.
     """
     suite = load_suite(file)
     warnings = suite.warnings(date.today())  # noqa: DTZ011  (a golden set's dates are those of people's calendars)
     if as_json:
-        told = [{"kind": one.kind, "text": one.text} for one in warnings]
-        print_json({"file": str(file), "cases": len(suite.cases), "digest": suite.digest, "warnings": told})
+        document = [{"kind": one.kind, "text": one.text} for one in warnings]
+        print_json({"file": str(file), "cases": len(suite.cases), "digest": suite.digest, "warnings": document})
         return
     _say(f"{file} is sound: {_count(len(suite.cases), 'case')}, digest {suite.digest[:12]}.")
     for one in warnings:
@@ -50,20 +50,20 @@ def check(file: _FILE, as_json: bool = JSON_OPTION) -> None:
 
 
 def stats(file: _FILE, as_json: bool = JSON_OPTION) -> None:
-    """Say what is in a golden set: cases by tag and metric, weights, dates, and questions that are alike."""
+    """Show what is in a golden set: cases by tag and metric, weights, dates, and questions that are alike."""
     suite = load_suite(file)
-    told = _stats(suite)
+    document = _stats(suite)
     if as_json:
-        print_json({"file": str(file), **told})
+        print_json({"file": str(file), **document})
         return
-    header = {key: value for key, value in told["header"].items() if value not in {"", None}}
-    _say(f"{file}: {_count(told['cases'], 'case')}, digest {suite.digest[:12]}")
+    header = {key: value for key, value in document["header"].items() if value not in {"", None}}
+    _say(f"{file}: {_count(document['cases'], 'case')}, digest {suite.digest[:12]}")
     _say(
         ", ".join(f"{key} {value}" for key, value in header.items()) or "It has no header: owner and dates are unknown."
     )
     for what in ("metrics", "tags"):
-        print_table("", (what, "cases"), list(told[what].items()))
-    for one in told["alike"]:
+        print_table("", (what, "cases"), list(document[what].items()))
+    for one in document["alike"]:
         _say(f"  alike: {one}")
 
 

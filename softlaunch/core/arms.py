@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class ByArm(Generic[T]):
+class ByArm(Generic[T_co]):
     """The candidate's value and stable's; named, so that nobody mixes them up."""
 
-    candidate: T
-    stable: T
+    candidate: T_co
+    stable: T_co

@@ -9,10 +9,11 @@ from softlaunch.approvals.deciding import Decision, DecisionResult, record_vote
 from softlaunch.approvals.rules import Person, VoteResult, refusal
 from softlaunch.approvals.subjects import Subject
 from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.drift.judgement import Step
 from softlaunch.drift.next_step import by_hand
 from softlaunch.drift.runs import DriftRun, find_baseline, latest_check, read_run
-from softlaunch.ledger.notices import IncidentKind, open_keys
+from softlaunch.ledger.notices import open_keys
 from softlaunch.policy.model import Policy
 from softlaunch.store.tables import AppRow
 
@@ -20,8 +21,8 @@ _NOTHING = "Nothing was started: "
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody wants to be done because of a check."""
+class StepRequest:
+    """A step that somebody asks for because of a check."""
 
     check_id: str
     step: Step
@@ -36,30 +37,30 @@ def subject_of_check(session: Session, check_id: str) -> Subject:
     return Subject(check.app, None, policy, check.id, 0.0, "", f"softlaunch drift report {check.app}")
 
 
-def object_to_step(session: Session, wish: Wish, now: datetime) -> DecisionResult | None:
-    """What speaks against starting a step, recorded; None when this person may start it now."""
-    subject, check = subject_of_check(session, wish.check_id), read_run(session, wish.check_id)
-    refused = refusal(subject.policy, wish.person, subject.starter, ApprovalChoice.APPROVE)
-    instead = refused or by_hand(check, wish.step)
-    late = _too_late(session, check, wish.step)
+def blocker_of_step(session: Session, request: StepRequest, now: datetime) -> DecisionResult | None:
+    """Why a step may not be started, recorded; None when this person may start it now."""
+    subject, check = subject_of_check(session, request.check_id), read_run(session, request.check_id)
+    refused = refusal(subject.policy, request.person, subject.starter, ApprovalChoice.APPROVE)
+    instead = refused or by_hand(check, request.step)
+    late = _too_late(session, check, request.step)
     if instead is not None:
         result = DecisionResult(VoteResult.REFUSED, f"{_NOTHING}{instead}.")
     elif late is not None:
         result = DecisionResult(VoteResult.LATE, f"{_NOTHING}{late}; see '{subject.look}'.")
     else:
         return None
-    _record(session, wish, subject, result, now)
+    _record(session, request, subject, result, now)
     return result
 
 
-def take_up(session: Session, wish: Wish, now: datetime) -> DecisionResult:
-    """Agree to start a step, or say what speaks against it; either is recorded. What it comes to is told later."""
-    objection = object_to_step(session, wish, now)
-    if objection is not None:
-        return objection
-    what = wish.step.value.replace("_", " ")
-    result = DecisionResult(VoteResult.DECIDED, f"{what} after {wish.check_id}: begun, you hear what comes of it.")
-    _record(session, wish, subject_of_check(session, wish.check_id), result, now)
+def start_step(session: Session, request: StepRequest, now: datetime) -> DecisionResult:
+    """Agree to start a step, or answer why not; either is recorded. Its result is sent later."""
+    blocker = blocker_of_step(session, request, now)
+    if blocker is not None:
+        return blocker
+    what = request.step.value.replace("_", " ")
+    result = DecisionResult(VoteResult.DECIDED, f"{what} after {request.check_id}: begun; the result is sent to you.")
+    _record(session, request, subject_of_check(session, request.check_id), result, now)
     return result
 
 
@@ -75,6 +76,6 @@ def _too_late(session: Session, check: DriftRun, step: Step) -> str | None:
     return None
 
 
-def _record(session: Session, wish: Wish, subject: Subject, result: DecisionResult, now: datetime) -> None:
-    decision = Decision(subject.app, ApprovalChoice.APPROVE, wish.person, wish.reason)
-    record_vote(session, decision, subject, result, now, said=wish.step.value)
+def _record(session: Session, request: StepRequest, subject: Subject, result: DecisionResult, now: datetime) -> None:
+    decision = Decision(subject.app, ApprovalChoice.APPROVE, request.person, request.reason)
+    record_vote(session, decision, subject, result, now, said=request.step.value)

@@ -8,74 +8,8 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.store.tables import IncidentRow, NoticeRow
-
-
-class Severity(StrEnum):
-    """How soon a person must look: `page` now, at any hour; `ticket` on a working day."""
-
-    PAGE = "page"
-    TICKET = "ticket"
-
-
-class IncidentKind(StrEnum):
-    """What a person must know of: a closed list. Each kind has the runbook page `runbooks/<kind>.md`."""
-
-    GATE_ERRORS = "gate_errors"
-    GATE_UNUSABLE = "gate_unusable"
-    GATE_LATENCY = "gate_latency"
-    GATE_COST = "gate_cost"
-    GATE_QUALITY = "gate_quality"
-    GATE_HALLUCINATION = "gate_hallucination"
-    GATE_SATISFACTION = "gate_satisfaction"
-    GATE_AGREEMENT = "gate_agreement"
-    GATE_PREFERENCE = "gate_preference"
-    BREAKER_TRIPPED = "breaker_tripped"
-    NO_DATA = "no_data"
-    SPLIT_OFF = "split_off"
-    RELEASE_ORPHANED = "release_orphaned"
-    ROLLBACK_STUCK = "rollback_stuck"
-    PROMPT_DRIFT = "prompt_drift"
-    FLOATING_MODEL_CHANGED = "floating_model_changed"
-    AB_INCONCLUSIVE = "ab_inconclusive"
-    EVAL_FLICKERING = "eval_flickering"
-    GOLDEN_SET_STALE = "golden_set_stale"
-    REGISTRY_CLEANUP_FAILED = "registry_cleanup_failed"
-    APPROVAL_EXPIRED = "approval_expired"
-    PROVIDER_DOWN = "provider_down"
-
-    @property
-    def runbook(self) -> str:
-        """Path of the kind's page, from the project's root."""
-        return f"runbooks/{self.value}.md"
-
-    @property
-    def words(self) -> str:
-        """The kind in words, as messages and its page have it: `Latency gate failed`."""
-        plain = self.value.replace("_", " ").replace("ab ", "A/B test ")
-        named = f"{plain.removeprefix('gate ')} gate failed" if plain.startswith("gate ") else plain
-        return named[0].upper() + named[1:]
-
-    @property
-    def severity(self) -> Severity:
-        """Whether somebody must look now: users may be worse off, or nobody would notice if they were."""
-        return Severity.TICKET if self in _CAN_WAIT else Severity.PAGE
-
-
-_CAN_WAIT = frozenset(
-    {
-        IncidentKind.GATE_COST,
-        IncidentKind.GATE_AGREEMENT,
-        IncidentKind.GATE_PREFERENCE,
-        IncidentKind.PROMPT_DRIFT,
-        IncidentKind.FLOATING_MODEL_CHANGED,
-        IncidentKind.AB_INCONCLUSIVE,
-        IncidentKind.EVAL_FLICKERING,
-        IncidentKind.GOLDEN_SET_STALE,
-        IncidentKind.REGISTRY_CLEANUP_FAILED,
-        IncidentKind.APPROVAL_EXPIRED,
-    }
-)
 
 
 class Event(StrEnum):

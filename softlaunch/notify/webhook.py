@@ -16,7 +16,8 @@ import orjson
 from pydantic import SecretStr
 
 from softlaunch.core.clock import utc_now
-from softlaunch.ledger.notices import Event, Severity
+from softlaunch.core.incident_kinds import Severity
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Place
 from softlaunch.notify.interface import NOWHERE, Letter, Receiver, ReceiverError, UnacceptableError
 from softlaunch.notify.links import Links, is_address

@@ -7,7 +7,8 @@ from enum import StrEnum
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
-from softlaunch.policy.model import AtDeadline, Policy
+from softlaunch.policy.model import Policy
+from softlaunch.policy.stages import AtDeadline
 
 
 class State(StrEnum):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from softlaunch.core.approvals import ApprovalState
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.request_outcome import GOOD, UNUSABLE
 from softlaunch.gates.gate_set import split_error
-from softlaunch.ledger.notices import IncidentKind
 from softlaunch.ledger.outcomes import Counts
 from softlaunch.policy.release import StageKind
 from softlaunch.releases.decision import Snapshot

@@ -4,10 +4,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.policy.model import AtDeadline, OnInconclusive
+from softlaunch.policy.evals import OnInconclusive
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
+from softlaunch.policy.stages import AtDeadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def decide(snapshot: Snapshot) -> Action:
         return Enter(release.stages[0], "the release was opened")
     if snapshot.trip is not None:
         reason = f"a gateway's breaker tripped: {snapshot.trip}"
-        return replace(_stop(snapshot, Outcome.FAIL, reason), gate="breaker")
+        return replace(_stop(snapshot, Outcome.FAIL, reason), gate=BREAKER)
     failed = _first(snapshot, Outcome.FAIL)
     if failed is not None:
         return _stop(snapshot, Outcome.FAIL, f"{failed.name}: {failed.reason}", failed)

@@ -5,13 +5,14 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
+from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, MovedBy, move_alias, read_alias
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import ConflictError, NotFoundError
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.approvals import withdraw_approvals
 from softlaunch.ledger.lease import Transition, apply_transition
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, open_incident, open_keys, resolve_incident, tell
 from softlaunch.ledger.releases import Actor, find_latest, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.ledger.stages import end_stage, figures
@@ -68,7 +69,7 @@ def end_release(
     withdraw_approvals(session, release.app, release.id, f"the release is {end.state}", now)
     _settle_incidents(session, release, end.state, now)
     if end.gate is not None and release.state.exposes_users:
-        open_incident(session, _incident(release, end), now)
+        open_incident(session, _incident(release, end, end.gate), now)
     if end.needs_people:
         open_incident(session, _undecided(release, end), now)
     tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)
@@ -80,7 +81,7 @@ def point_aliases(
 ) -> None:
     """Move the aliases that only releases and rollbacks move."""
     for alias, digest in ((PREVIOUS, serving.before), (PRODUCTION, serving.now), (BASELINE, serving.now)):
-        move_alias(session, app, alias, digest, str(actor), now, release_id)
+        move_alias(session, app, alias, digest, MovedBy(str(actor), release_id), now)
 
 
 _OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
@@ -89,18 +90,17 @@ _OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
 def _settle_incidents(session: Session, release: Release, state: State, now: datetime) -> None:
     """Resolve what was wrong with the stages of a release that is over; a promotion settles what stopped others."""
     for key, kind in open_keys(session, release.app).items():
-        stopped_another = kind.value.startswith("gate_") or kind is IncidentKind.BREAKER_TRIPPED
+        stopped_another = kind.metric is not None or kind is IncidentKind.BREAKER_TRIPPED
         if key.startswith(f"{release.id}:") and kind in _OF_A_STAGE:
             resolve_incident(session, key, "softlaunch", f"{release.id} is {state}", now)
         elif state is State.PROMOTED and stopped_another:
             resolve_incident(session, key, "softlaunch", f"{release.id} is promoted", now)
 
 
-def _incident(release: Release, end: End) -> Incident:
-    known, failing = {kind.value for kind in IncidentKind}, end.verdict
-    kind = f"gate_{end.gate}" if f"gate_{end.gate}" in known else IncidentKind.BREAKER_TRIPPED.value
+def _incident(release: Release, end: End, gate: str) -> Incident:
+    kind, failing = IncidentKind.of_gate(gate), end.verdict
     return Incident(
-        kind=IncidentKind(kind),
+        kind=kind,
         app=release.app,
         release_id=release.id,
         dedup_key=f"{release.id}:{kind}",

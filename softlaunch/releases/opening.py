@@ -10,6 +10,7 @@ from sqlmodel import Session
 from softlaunch.catalog.apps import Change, preview_candidate
 from softlaunch.catalog.records import check_app, record_variant
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.prices import is_priced
 from softlaunch.core.variant import Name, Sampling, Variant, differences
 from softlaunch.core.verdict import Per, Role
@@ -20,7 +21,7 @@ from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.ledger.traffic_rate import read_unnamed
 from softlaunch.policy.load import golden_set_path, load_policy
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.policy.route import Serving
 from softlaunch.releases.emergency import check_stable

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.ledger.gateways import FORGOTTEN_SECONDS, Gateway, read_gateways, say_behind
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, resolve_incident
+from softlaunch.ledger.notices import Incident, open_incident, resolve_incident
 from softlaunch.ledger.releases import to_release
 from softlaunch.policy.release import Release, State
 from softlaunch.store.database import Database

@@ -29,7 +29,7 @@ from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow
 
 
 class ApprovalNeededError(SoftlaunchError):
-    """A cleanup that is too large to go on without a person; nothing was deleted."""
+    """A cleanup that is too large to be done without a person; nothing was deleted."""
 
 
 @dataclass(frozen=True, slots=True)

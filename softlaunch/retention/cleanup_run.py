@@ -8,9 +8,10 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.integrations.archives.interface import Archive
 from softlaunch.ledger.approvals import Approval
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
+from softlaunch.ledger.notices import Incident, open_incident, tell
 from softlaunch.ledger.releases import Actor
 from softlaunch.retention.approval import (
     ApprovalNeededError,

@@ -1,4 +1,4 @@
-"""What a cleanup looks at, kind by kind: page by page, whole as an archive keeps it, and deleted by key."""
+"""What a cleanup looks at, kind by kind: read page by page, whole as archived, tagged, and deleted by key."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, cast, delete, func, literal, select, tuple_
 from sqlmodel import Session, SQLModel, col
 
+from softlaunch.core.errors import NotFoundError
 from softlaunch.retention.rules import Item, Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import dump
@@ -206,3 +207,23 @@ def _restored(session: Session, kind: Kind, items: Iterable[Item]) -> Mapping[st
         col(ArchivedRow.restored_at).is_not(None),
     )
     return dict(session.execute(query.group_by(col(ArchivedRow.key))).tuples().all())
+
+
+def tag(session: Session, kind: Kind, key: str, name: str, actor: str, now: datetime) -> bool:
+    """Tag a recorded item; False where it is tagged so already. Raises NotFoundError."""
+    store = next((one for one in version_stores() if one.kind is kind), None)
+    if store is None or not store.entries(session, [key]):
+        raise NotFoundError(f"no {kind} {key!r} is recorded, so it can't be tagged")
+    if session.get(TagRow, (kind, key, name)) is not None:
+        return False
+    session.add(TagRow(kind=kind, key=key, tag=name, tagged_at=now, tagged_by=actor))
+    return True
+
+
+def untag(session: Session, kind: Kind, key: str, name: str) -> None:
+    """Take a tag off. Raises NotFoundError where it isn't there."""
+    row = session.get(TagRow, (kind, key, name))
+    if row is None:
+        raise NotFoundError(f"{kind} {key!r} has no tag {name!r}")
+    session.delete(row)
+    session.flush()

@@ -7,9 +7,9 @@ from scipy import stats
 from softlaunch.ab.analysis import Moment, analyse, change, planned_information
 from softlaunch.ab.estimate import ENOUGH, at_any_time, ratio, welch
 from softlaunch.ab.samples import Arms, Sample, sharpen
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 
 RNG = np.random.default_rng
 

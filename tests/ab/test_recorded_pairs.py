@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from softlaunch.ab.analysis import Analysis
-from softlaunch.ab.conclusion import Choice, Conclusion
-from softlaunch.ab.pairs import TooFewPairsError, conclude_pairs
+from softlaunch.ab.conclusion import Choice, Conclusion, TooFewPairsError, conclude_pairs
 from softlaunch.evals.recordings.files import read_rows
 from softlaunch.policy.ab import AbPolicy
 

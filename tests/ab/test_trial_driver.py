@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from softlaunch.ab.document import read_looks
 from softlaunch.ab.opening import NothingMeasuredError, TrialRequest, open_trial
-from softlaunch.ab.recorded_looks import read_looks
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.releases import Actor, FencedError, ReleaseLockedError, find_latest
 from softlaunch.ledger.stages import read_stages

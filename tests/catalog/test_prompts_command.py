@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.catalog.new_prompts import NewPromptError
+from softlaunch.catalog.prompt_files import NewPromptError
 from softlaunch.catalog.prompt_history import PromptHistoryError
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 from tests.catalog.git_prompts import PromptRepo, prompt

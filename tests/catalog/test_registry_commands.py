@@ -123,13 +123,13 @@ def test_apply_says_which_endpoints_do_not_answer(here: Path) -> None:
     assert CliRunner().invoke(build(), ["policy", "check", "shop/softlaunch.yaml"]).exit_code == 0
 
 
-def test_a_wrong_first_endpoint_is_mended_by_apply(here: Path) -> None:
+def test_a_wrong_first_endpoint_is_repaired_by_apply(here: Path) -> None:
     """Under the model's own name, before any user asked: its endpoint doesn't answer."""
     run("init", "shop", "--app", "shop-bot")
     models = Path("shop/models.yaml")
     models.write_text(models.read_text().replace("http://127.0.0.1:8801/v1", "http://127.0.0.1:9/v1"))
     first = run_json("apply", "shop")["production"]
     models.write_text(models.read_text().replace("http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"))
-    mended = run_json("apply", "shop")
-    assert mended["production"] != first
-    assert "model steady never gave a good answer, so its record was replaced" in mended["notes"]
+    repaired = run_json("apply", "shop")
+    assert repaired["production"] != first
+    assert "model steady never gave a good answer, so its record was replaced" in repaired["notes"]

@@ -143,7 +143,7 @@ def test_a_later_check_that_is_well_closes_the_incident(database: Database, endp
     check_drift(database, APP, "anna", LATER)
     assert [row.kind for row in incidents(database)] == ["prompt_drift"]
     done = act(database, APP, Step.NEW_BASELINE, ANNA, LATER)
-    assert "is the baseline now" in done.told
+    assert "is the baseline now" in done.message
     assert check_drift(database, APP, "anna", LATER + timedelta(days=30)).report["drifted"] is False
     assert incidents(database) == []
 

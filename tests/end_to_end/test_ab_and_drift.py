@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from softlaunch.ab.recorded_looks import read_looks
+from softlaunch.ab.document import read_looks
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.lease import unattended

@@ -16,7 +16,7 @@ from softlaunch.evals.statistics.report import EvalReport, Finding, MetricPlan
 from softlaunch.evals.suites.scoring import accuracy
 from softlaunch.evals.suites.suite import Case
 from softlaunch.metrics import ACCURACY
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from tests.evals.arms import candidate, cases, stable
 
 POLICY = EvalPolicy(golden_set="golden.jsonl")

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.forecast.gate_paths import observations
 from softlaunch.forecast.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, MINIMUM_UNITS, Planner
@@ -16,7 +17,7 @@ from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import in_a_sentence, show_let_through, to_json
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Flags, Floats, Window
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan as stages_of
 
 pytestmark = pytest.mark.long

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.forecast.first_visits import FirstVisits, seconds_until_over
 from softlaunch.forecast.unit_gates import BookOutlook
@@ -13,7 +14,7 @@ from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Window
 from softlaunch.gates.rules import GateRule, rules
 from softlaunch.gates.visits import VisitRule
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage
 from softlaunch.policy.release import plan as stages_of
 

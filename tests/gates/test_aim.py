@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.aim import aimed_stakes, units_left
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.model import Metric
 
 GOAL, STEPS, RUNS = 20.0, 400, 4000
 

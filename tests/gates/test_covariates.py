@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.covariates import Regression
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
 from tests.support.adjusting import begin_panel
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.rules import rules, stage_weights
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from tests.support.builders import Harms, arm, make_policy, traffic
 

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Per, Verdict
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.rules import rules
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, StageKind, plan
 from tests.support.builders import make_policy
 from tests.support.sessions import Guests, Harm, no_harm

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import NO_EVENTS, NONE, Observations, Tally, Window
-from softlaunch.policy.model import Metric
 
 _REQUESTS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 4)), max_size=60)
 

@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.split import takes_candidate
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.own_past import Baseline, Baselines, learn_before
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
 from tests.support.adjusting import begin_panel
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.visits import ByUnit, VisitRule, Visits
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from tests.support.builders import make_policy
 

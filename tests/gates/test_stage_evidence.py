@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events
 from softlaunch.gates.stage_evidence import Book
 from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way, round_part
 from softlaunch.gates.visits import VisitRule
-from softlaunch.policy.model import Metric
 from tests.support.regulars import Harm, Regulars, no_harm, slower
 
 MARGINS = {Metric.ERRORS: 0.02, Metric.LATENCY: 0.2}

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.scales import ShareScale, learn
-from softlaunch.policy.model import Metric
 
 RULE = GateRule(Metric.ERRORS, Role.REQUIRED, margin=0.02, material=0.02, alpha=0.001, confidence=0.95)
 USUAL, OUTAGE = 0.005, 0.4

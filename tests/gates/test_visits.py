@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import NO_EVENTS, Events
 from softlaunch.gates.visits import ByUnit, Entries, VisitRule, Visits, returning
-from softlaunch.policy.model import Metric
 
 RULE = VisitRule(most=3, pause=10.0, age=25.0)
 COLUMN = Metric.ERRORS

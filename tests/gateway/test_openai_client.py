@@ -6,7 +6,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from softlaunch.policy.model import GatewayPolicy
+from softlaunch.policy.gateway import GatewayPolicy
 from tests.gateway.worlds import APP, NEVER_TRIPS, World, running_world
 from tests.support.servers import FakeModels
 

@@ -10,7 +10,7 @@ from softlaunch.core.split import unit_hash
 from softlaunch.gateway.requests import ChatRequest
 from softlaunch.gateway.units import occasion_of, unit_of
 from softlaunch.ledger.exposure import read_exposure
-from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.policy.units import UnitPolicy, UnitSource
 from tests.gateway.worlds import APP, World, running_world
 from tests.support.servers import FakeModels
 

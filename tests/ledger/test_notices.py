@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select
 
-from softlaunch.ledger.notices import Incident, IncidentKind, Severity, open_incident, resolve_incident, tell
+from softlaunch.core.incident_kinds import IncidentKind, Severity
+from softlaunch.core.live_metrics import Metric
+from softlaunch.ledger.notices import Incident, open_incident, resolve_incident, tell
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow
 from tests.support.builders import APP, NOON, record_app, told
@@ -21,7 +23,7 @@ def test_an_incident_opens_once_and_tells_of_it_once(database: Database) -> None
     """The message links the runbook of its kind."""
     record_app(database)
     key, said = "support-bot-1:gate_latency", "support-bot was rolled back."
-    incident = Incident(IncidentKind.GATE_LATENCY, APP, None, key, said, {"harm": 4.1})
+    incident = Incident(IncidentKind.of_metric(Metric.LATENCY), APP, None, key, said, {"harm": 4.1})
     with database.begin() as session:
         assert open_incident(session, incident, NOON)
         assert not open_incident(session, incident, NOON + timedelta(minutes=1))
@@ -63,7 +65,7 @@ def test_every_kind_says_how_soon_a_person_must_look() -> None:
     """What can wait for a working day wakes nobody up."""
     assert IncidentKind.ROLLBACK_STUCK.severity is Severity.PAGE
     assert IncidentKind.GOLDEN_SET_STALE.severity is Severity.TICKET
-    assert IncidentKind.GATE_LATENCY.words == "Latency gate failed"
+    assert IncidentKind.of_metric(Metric.LATENCY).words == "Latency gate failed"
     assert IncidentKind.NO_DATA.words == "No data"
 
 

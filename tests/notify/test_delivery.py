@@ -6,7 +6,8 @@ from datetime import datetime
 
 import pytest
 
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.ledger.notices import Incident, open_incident, tell
 from softlaunch.ledger.outbox import HOLD, Place
 from softlaunch.notify.delivery import Sender
 from softlaunch.notify.interface import Chat, Letter, Receiver, ReceiverError, UnacceptableError

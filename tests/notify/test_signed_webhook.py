@@ -9,8 +9,10 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from softlaunch.core.incident_kinds import IncidentKind, Severity
+from softlaunch.core.live_metrics import Metric
 from softlaunch.ledger.incidents import Recorded
-from softlaunch.ledger.notices import Event, IncidentKind, Severity
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Notice, Place
 from softlaunch.notify.interface import Letter, ReceiverError, UnacceptableError
 from softlaunch.notify.links import Links
@@ -19,7 +21,7 @@ from tests.support.builders import NOON
 
 INCIDENT = Recorded(
     id=7,
-    kind=IncidentKind.GATE_LATENCY,
+    kind=IncidentKind.of_metric(Metric.LATENCY),
     severity=Severity.PAGE,
     app="support-bot",
     release_id="support-bot-3",

@@ -4,17 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Role
 from softlaunch.metrics import metric_names
 from softlaunch.policy.effective import settings
 from softlaunch.policy.gating import DEFAULT_GATES
-from softlaunch.policy.load import PolicyError, golden_set_path, load_policy
-from softlaunch.policy.model import DEFAULT_STAGES, Metric, Policy
+from softlaunch.policy.load import PolicyError, golden_set_path, load_policy, retired_keys
+from softlaunch.policy.model import Policy
+from softlaunch.policy.stages import DEFAULT_STAGES
 
 SHORT = """\
 app: support-bot
-owner: team-support
 golden_set: golden.jsonl
 unit: {source: conversation}
 texts: {keep: true, retention: 7 d}
@@ -45,12 +46,21 @@ def _complaints(folder: Path, text: str) -> list[str]:
     return [line.strip().removeprefix(prefix) for line in str(caught.value).splitlines() if prefix in line]
 
 
-def test_five_lines_are_a_policy(tmp_path: Path) -> None:
+def test_a_few_lines_are_a_policy(tmp_path: Path) -> None:
     """An app whose owner decides next to nothing gets the default stages and gates."""
     policy = _load(tmp_path, SHORT)
     assert (policy.stages, policy.gates) == (DEFAULT_STAGES, DEFAULT_GATES)
     assert (policy.texts.keep, policy.texts.retention) == (True, 7 * 86400)
     assert golden_set_path(policy, tmp_path / "softlaunch.yaml") == tmp_path / "golden.jsonl"
+
+
+def test_keys_that_nothing_reads_any_more_are_left_out(tmp_path: Path) -> None:
+    """A policy that has them loads, from a file and from a ledger, and the check names their lines."""
+    policy = _load(tmp_path, SHORT + "owner: anna\nrouter: embedded\ntelemetry: request_log\n")
+    assert policy == _load(tmp_path, SHORT) == Policy.model_validate({**policy.model_dump(), "owner": "anna"})
+    (tmp_path / "old.yaml").write_text(SHORT + "owner: anna\ntelemetry: request_log\n")
+    assert retired_keys(tmp_path / "old.yaml") == [(5, "owner"), (6, "telemetry")]
+    assert retired_keys(tmp_path / "softlaunch.yaml") == []
 
 
 def test_a_golden_set_outside_of_the_apps_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

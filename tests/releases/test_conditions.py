@@ -7,7 +7,7 @@ import pytest
 from sqlmodel import select
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
-from softlaunch.ledger.notices import IncidentKind
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.policy.release import State
 from softlaunch.releases.conditions import examine
 from softlaunch.releases.decision import Snapshot

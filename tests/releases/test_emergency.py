@@ -12,11 +12,12 @@ from sqlmodel import select
 from softlaunch.approvals.deciding import Decision, NotAllowedError, apply_decision, raise_if_refused
 from softlaunch.approvals.rules import Person
 from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.variant import ModelVersion
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.probe import Probed
 from softlaunch.ledger.answer_counts import Answers
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.ledger.releases import find_latest, read_release
 from softlaunch.notify.links import Links
 from softlaunch.policy.emergency import EmergencyPolicy

@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from sqlmodel import select
 
-from softlaunch.ledger.notices import IncidentKind, resolve_incident
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.ledger.notices import resolve_incident
 from softlaunch.ledger.releases import Actor
 from softlaunch.ledger.request_log import Heartbeat, write_batch
 from softlaunch.releases.ending import roll_back

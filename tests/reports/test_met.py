@@ -19,12 +19,12 @@ from softlaunch.cli.live import render
 from softlaunch.cli.output import console
 from softlaunch.cli.verdicts import verdict_table
 from softlaunch.core.formatting import show_pair
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Met, Per, Verdict
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope
 from softlaunch.ledger.incidents import list_incidents
 from softlaunch.ledger.stages import StageRecord, figures, verdict_of
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import Kind, State
 from softlaunch.releases.ending import roll_back
 from softlaunch.releases.views import ReleaseView, StageView, read_view, to_json

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from softlaunch.core.approvals import ApprovalKind
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.variant import Sampling
 from softlaunch.core.verdict import Interval, Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.calls.recorded_answers import add_answers, open_run
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.approvals import Approval
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.policy.release import State
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.reports.contrast import contrast

@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from softlaunch.catalog.aliases import PRODUCTION, move_alias
+from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.catalog.records import ImmutableError, record_prompt
 from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.integrations.archives.folder import FolderArchive
 from softlaunch.integrations.archives.interface import ArchiveError
 from softlaunch.retention.cleanup import Order, clean
-from softlaunch.retention.kinds import EvalStore, PromptStore, version_stores
+from softlaunch.retention.kinds import EvalStore, PromptStore, tag, untag, version_stores
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag, untag
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, EvalAnswerRow, IncidentRow, NoticeRow, TextRow
 from tests.retention.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
@@ -85,7 +84,7 @@ def test_what_is_pointed_at_stays(registry: Registry) -> None:
     registry.record(days_ago=900, prompt=CANDIDATE.prompt, model=CANDIDATE.model)
     first = registry.record(days_ago=900, prompt=a_prompt("0.1.0"), model=a_model("first"))
     with registry.database.begin() as session:
-        move_alias(session, APP, PRODUCTION, first.digest, "anna", registry.now)
+        move_alias(session, APP, PRODUCTION, first.digest, MovedBy("anna"), registry.now)
         release_id = open_in(session)
     registry.record_eval(release_id, days_ago=900, release_id=release_id)
     registry.now += 1000 * DAY
@@ -96,8 +95,8 @@ def test_what_served_once_can_be_read_for_good(registry: Registry) -> None:
     """A variant that production has left stays, for the history tells of it; its prompt and model may go."""
     first = registry.record(days_ago=900, prompt=a_prompt("0.1.0"), model=a_model("first"))
     with registry.database.begin() as session:
-        move_alias(session, APP, PRODUCTION, first.digest, "anna", registry.now - 900 * DAY)
-        move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", registry.now - 800 * DAY)
+        move_alias(session, APP, PRODUCTION, first.digest, MovedBy("anna"), registry.now - 900 * DAY)
+        move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), registry.now - 800 * DAY)
     assert registry.due() == {"support@0.1.0", "first"}
 
 
@@ -148,7 +147,7 @@ def test_what_is_used_meanwhile_is_kept(registry: Registry) -> None:
     def meanwhile(step: str) -> None:
         if step == "delete":
             with registry.database.begin() as session:
-                move_alias(session, APP, PRODUCTION, wanted.digest, "anna", registry.now)
+                move_alias(session, APP, PRODUCTION, wanted.digest, MovedBy("anna"), registry.now)
                 tag(session, Kind.PROMPTS, "support@1.3.0", "protected", "anna", registry.now)
 
     archive = FolderArchive(registry.folder)
@@ -212,7 +211,7 @@ def test_nothing_comes_into_use_while_it_is_deleted(registry: Registry) -> None:
 
     def move() -> None:
         with registry.database.begin() as session:
-            move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", registry.now)
+            move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), registry.now)
         moved.set()
 
     mover, seen = threading.Thread(target=move), []

@@ -14,8 +14,8 @@ from softlaunch.ledger.approvals import Approval, newest_cleanup_approval
 from softlaunch.reports.history import read_history
 from softlaunch.retention.approval import ApprovalNeededError, ask_person, close_expired
 from softlaunch.retention.cleanup_run import RegistryCleanup
+from softlaunch.retention.kinds import tag
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow, RequestRow, VoteRow
 from tests.retention.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry

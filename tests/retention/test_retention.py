@@ -20,8 +20,8 @@ from softlaunch.policy.release import State
 from softlaunch.policy.retention import VersionRetention
 from softlaunch.releases.decision import End
 from softlaunch.releases.ending import end_release
+from softlaunch.retention.kinds import tag
 from softlaunch.retention.rules import Item, Kind, Rules, choose
-from softlaunch.retention.tags import tag
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow
 from tests.retention.cleanup_scene import Registry, a_model, a_prompt, make_registry

@@ -11,7 +11,7 @@ from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.recorded_judgements import record_calibration
 from softlaunch.gates.telemetry import Scope
 from softlaunch.metrics import Spent
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
 from softlaunch.policy.route import Arm

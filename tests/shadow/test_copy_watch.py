@@ -2,10 +2,11 @@
 
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.metrics import Score, Spent
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
 from softlaunch.reports.similarity_words import show_copies
 from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers

@@ -1,4 +1,4 @@
-"""Questions with known answers, and what rehearsed models make of them."""
+"""Questions with known answers, and what simulated models make of them."""
 
 import random
 from pathlib import Path

@@ -10,7 +10,7 @@ from softlaunch.evals.suites.suite import load_suite
 from softlaunch.policy.load import load_policy
 from softlaunch.simulator.cases import is_right, key_of, read_cases
 from softlaunch.simulator.knowledge import Knowledge
-from softlaunch.simulator.models import ProfilePlayer
+from softlaunch.simulator.models import ProfileModel
 from softlaunch.simulator.profiles import builtin_profiles
 from tests.simulator.playing import lesson_on
 
@@ -33,7 +33,7 @@ def test_users_ask_other_questions_than_the_golden_set() -> None:
 
 
 def test_every_question_can_be_answered_right_and_wrong() -> None:
-    """A rehearsed model knows the golden set and the traffic."""
+    """A simulated model knows the golden set and the traffic."""
     knowledge = Knowledge([case for cases in QUESTIONS.values() for case in cases])
     for case in (*QUESTIONS["golden"], *QUESTIONS["traffic"]):
         lesson = lesson_on(knowledge, case.asked)
@@ -65,8 +65,7 @@ def test_the_profiles_are_on_these_questions_what_they_say(name: str) -> None:
     knowledge = Knowledge([case for cases in QUESTIONS.values() for case in cases])
     lessons = [lesson_on(knowledge, case.asked) for case in QUESTIONS[name]]
     shares = {
-        profile.name: sum(ProfilePlayer(profile, knowledge).chance_of_right(lesson) for lesson in lessons)
-        / len(lessons)
+        profile.name: sum(ProfileModel(profile, knowledge).chance_of_right(lesson) for lesson in lessons) / len(lessons)
         for profile in builtin_profiles()
     }
     assert shares["steady-v2"] > shares["steady"] > 0.9

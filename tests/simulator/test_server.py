@@ -71,7 +71,7 @@ def test_models_are_listed_by_name_and_resolved_id(http: httpx.Client) -> None:
         pytest.param(b"[]", 400, "'model'", id="no object"),
         pytest.param(b'{"model": "m", "messages": []}', 400, "'messages'", id="no messages"),
         pytest.param(b'{"model": "m", "messages": [{}], "max_tokens": -1}', 400, "'max_tokens'", id="a silly limit"),
-        pytest.param(b'{"model": "gone", "messages": [{}]}', 404, "it plays m,", id="an unknown model"),
+        pytest.param(b'{"model": "gone", "messages": [{}]}', 404, "it has m,", id="an unknown model"),
     ],
 )
 def test_bad_requests_are_answered_as_openai_does(http: httpx.Client, content: bytes, status: int, said: str) -> None:

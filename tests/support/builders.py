@@ -12,6 +12,7 @@ from softlaunch.ab.strategy import TrialStrategy
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.catalog.records import record_variant
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.regression import EvalOrder, EvalProgress
@@ -21,7 +22,7 @@ from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry
 from softlaunch.ledger.notices import WEBHOOK_LANE
 from softlaunch.ledger.releases import Actor, Opening, open_release, read_release
 from softlaunch.ledger.routes import serving_to_json
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, State
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver

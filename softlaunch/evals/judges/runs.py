@@ -10,7 +10,7 @@ from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.judgements import Judging
 from softlaunch.evals.judges.recorded_judgements import add_judgements
 from softlaunch.evals.judges.rounds import judge_with
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.store.database import Database
 
 

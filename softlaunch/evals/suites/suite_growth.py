@@ -20,7 +20,7 @@ from softlaunch.evals.suites.suite import HEADER, YAML_ENDINGS, SuiteError, load
 from softlaunch.metrics import normalise
 
 ALIKE = 0.9
-"""From this likeness of their words on, two questions are the same question."""
+"""From this similarity of their words on, two questions are the same question."""
 _DIGITS = 4
 PROPOSED = "proposed"
 """The tag of cases that nobody has accepted yet."""
@@ -37,7 +37,7 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """What adding came to: the new cases, and the ids of those that the set has already (as the first, or alike)."""
+    """What was added: the new cases, and the ids of those that the set has already (the first, or similar ones)."""
 
     added: tuple[Case, ...]
     known: tuple[str, ...]
@@ -61,7 +61,7 @@ def grown_by(suite: Suite | None, cases: Sequence[Case], alike: float = ALIKE) -
 class Asked:
     """Questions that are there already. Those that name other numbers are never the same, however alike their words.
 
-    Where users ask, `digits` is how long a number may be: a longer one is that of an order or a customer, and tells
+    Where users ask, `digits` is how long a number may be: a longer one is that of an order or a customer, and shows
     nothing.
     """
 
@@ -130,11 +130,11 @@ def append_cases(path: Path, cases: Sequence[Case], today: date, *, refreshed: b
 
 def write_suite(path: Path, header: SuiteHeader, cases: Sequence[dict[str, Any]]) -> None:
     """Write a golden set as its file's name says; one that is new is for its owner alone: cases may come from users."""
-    told = header.model_dump(mode="json", exclude_defaults=True)
+    document = header.model_dump(mode="json", exclude_defaults=True)
     if path.suffix in YAML_ENDINGS:
-        content = yaml.safe_dump({HEADER: told, "cases": list(cases)}, sort_keys=False, allow_unicode=True).encode()
+        content = yaml.safe_dump({HEADER: document, "cases": list(cases)}, sort_keys=False, allow_unicode=True).encode()
     else:
-        content = b"".join(orjson.dumps(row) + b"\n" for row in ({HEADER: told}, *cases))
+        content = b"".join(orjson.dumps(row) + b"\n" for row in ({HEADER: document}, *cases))
     partial = path.with_suffix(f"{path.suffix}.partial")
     with open(partial, "wb", opener=private_opener) as file:
         file.write(content)

@@ -19,16 +19,16 @@ from softlaunch.approvals.rules import Person
 from softlaunch.approvals.subjects import Subject, release_subject, subject_of
 from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.drift.judgement import Step
-from softlaunch.drift.next_step import Acted, act
+from softlaunch.drift.next_step import StepResult, act
 from softlaunch.drift.runs import read_run
-from softlaunch.drift.step_requests import Wish, object_to_step, subject_of_check, take_up
+from softlaunch.drift.step_requests import StepRequest, blocker_of_step, start_step, subject_of_check
 from softlaunch.ledger.approvals import read_approval
 from softlaunch.ledger.releases import read_release
 from softlaunch.notify.slack.head import ROLL_BACK
 from softlaunch.notify.slack.messages import APPROVE, REJECT, STEPS, step_action
 from softlaunch.store.database import Database
 
-Work = Callable[[Database, datetime], Acted]
+Work = Callable[[Database, datetime], StepResult]
 """What is still to be done after a decision, because it takes long."""
 
 
@@ -150,13 +150,13 @@ class DriftStepButton:
 
     def check(self, session: Session, about: str, person: Person, now: datetime) -> DecisionResult | None:
         """Not allowed, too late, or nothing that can be started: then the answer has the commands."""
-        return object_to_step(session, Wish(about, self.step, person), now)
+        return blocker_of_step(session, StepRequest(about, self.step, person), now)
 
     def decide(
         self, session: Session, about: str, person: Person, reason: str, now: datetime
     ) -> tuple[DecisionResult, ...]:
         """Agree to it; `work` does it."""
-        return (take_up(session, Wish(about, self.step, person, reason), now),)
+        return (start_step(session, StepRequest(about, self.step, person, reason), now),)
 
     def work(self, app: str, person: Person) -> Work | None:
         """The step itself: the golden set may have to be asked, which takes minutes."""

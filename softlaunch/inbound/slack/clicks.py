@@ -108,7 +108,7 @@ class Clicks:
         """Do what was decided, and tell who wanted it what came of it; what came to nothing everybody is told."""
         try:
             acted = work(self.database, utc_now())
-            self._whisper(intent, user, f"{acted.told}.")
+            self._whisper(intent, user, f"{acted.message}.")
             if acted.request is None:
                 return
             if self.launch is None:

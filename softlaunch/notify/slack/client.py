@@ -13,8 +13,9 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.models.blocks import Block
 from slack_sdk.web import SlackResponse
 
+from softlaunch.core.incident_kinds import Severity
 from softlaunch.core.logs import in_words
-from softlaunch.ledger.notices import Event, Severity
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Place
 from softlaunch.notify.interface import NOWHERE, Chat, Letter, ReceiverError, UnacceptableError
 from softlaunch.notify.links import Links

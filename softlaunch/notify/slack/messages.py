@@ -3,10 +3,11 @@
 from slack_sdk.models.blocks import Block, ButtonElement
 
 from softlaunch.core.approvals import ApprovalState
+from softlaunch.core.incident_kinds import Severity
 from softlaunch.drift.judgement import Step
 from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
-from softlaunch.ledger.notices import Event, Severity
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Notice
 from softlaunch.notify.interface import Letter
 from softlaunch.notify.links import Links

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.counting import StageCount
 from softlaunch.forecast.replay.rows import Rows
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.gates.observations import Events, Floats, Window
-from softlaunch.policy.model import Metric
 from tests.support.builders import make_policy
 
 NONE = float("nan")

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.files import SampleFile
 from softlaunch.forecast.replay.reading import observed_split, read_rows
 from softlaunch.forecast.replay.rows import Rows, SamplesError, joined
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 from tests.support.builders import make_policy
 
 NAMES = StageNames(make_policy())

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
+from softlaunch.ledger.notices import Incident, open_incident, tell
 from softlaunch.ledger.outbox import HOLD
 from softlaunch.notify.slack.client import SlackChat, web_client
 from softlaunch.policy.release import State
@@ -54,7 +56,9 @@ def test_a_question_shows_in_the_channel_with_its_buttons(
 def test_an_urgent_incident_links_its_runbook_and_report(database: Database, slack: FakeSlack, chat: SlackChat) -> None:
     """The buttons open pages."""
     release = open_in_new_app(database, make_policy(**ASKING))
-    incident = Incident(IncidentKind.GATE_LATENCY, APP, release, "key", "latency: worse by 412 %", {"harm": 4.123456})
+    incident = Incident(
+        IncidentKind.of_metric(Metric.LATENCY), APP, release, "key", "latency: worse by 412 %", {"harm": 4.123456}
+    )
     with database.begin() as session:
         open_incident(session, incident, NOON)
     sender(database, chat).run()

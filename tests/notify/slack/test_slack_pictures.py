@@ -11,10 +11,12 @@ import pytest
 from slack_sdk.models.blocks import Block
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
 from softlaunch.inbound.slack.modal import Intent, reason_dialog
 from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
-from softlaunch.ledger.notices import Event, IncidentKind
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Notice
 from softlaunch.ledger.stages import figures
 from softlaunch.notify.interface import Letter
@@ -70,14 +72,17 @@ MESSAGES = {
     "question, withdrawn": decided(ApprovalState.WITHDRAWN, reason="the release is rolled_back"),
     "incident to page for": blocks_of(
         incident(
-            IncidentKind.GATE_LATENCY,
+            IncidentKind.of_metric(Metric.LATENCY),
             "support-bot: support@1.1.0 on steady was rolled back at canary 50 %. latency: worse by 391 %, more than "
             "the acceptable 10 %.",
         ),
         LINKS,
     ),
     "incident of an older ledger": blocks_of(
-        incident(IncidentKind.GATE_LATENCY, "support-bot: rolled back.", {"gate": "latency", **figures(SLOW)}), LINKS
+        incident(
+            IncidentKind.of_metric(Metric.LATENCY), "support-bot: rolled back.", {"gate": "latency", **figures(SLOW)}
+        ),
+        LINKS,
     ),
     "incident for a ticket": blocks_of(
         incident(

@@ -15,7 +15,7 @@ from softlaunch.evals.judges.votes import EvalLabel, Vote, read_labels
 from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.suites.suite import Case
 from softlaunch.metrics import ACCURACY
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.reports.reviewing.export import calibration_rows, golden_cases
 from softlaunch.reports.reviewing.reviewed import Reviewed
 from softlaunch.reports.reviewing.server import Review

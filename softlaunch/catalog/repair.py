@@ -30,7 +30,7 @@ def may_replace(session: Session, app: str, digest: str, silent: Collection[str]
     return not _answered(session, digest) and (variant.model.digest in silent or _failed(session, digest))
 
 
-def mend_model(session: Session, model: ModelVersion, source: str, silent: Collection[str], now: datetime) -> bool:
+def repair_model(session: Session, model: ModelVersion, source: str, silent: Collection[str], now: datetime) -> bool:
     """Replace the record of a model version none of whose variants ever answered; False where it must stay."""
     row = session.get(ModelRow, model.name)
     if row is None or row.digest == model.digest:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from softlaunch.drift.aliases import is_dated, pinnable
+from softlaunch.drift.check import is_dated, pinnable
 
 
 @pytest.mark.parametrize(

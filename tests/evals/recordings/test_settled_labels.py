@@ -2,7 +2,7 @@
 
 import pytest
 
-from softlaunch.evals.recordings.labels import Labels
+from softlaunch.evals.recordings.metrics import Labels
 
 YES_NO = Labels(("no", "yes"))
 

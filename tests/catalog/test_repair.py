@@ -30,7 +30,7 @@ def _logged(database: Database, first: Applied, **columns: Any) -> None:
         session.add(request_row(variant_digest=first.production, release_id=None, **columns))
 
 
-def _mend_endpoint(folder: Path) -> None:
+def _repair_endpoint(folder: Path) -> None:
     path = folder / "models.yaml"
     text, edits = re.subn(r"https?://[^\s,}']+", RIGHT, path.read_text(), count=1)
     assert edits
@@ -42,16 +42,16 @@ def _name_another_stable(folder: Path) -> None:
     path.write_text(path.read_text().replace("stable: current", "stable: brief"))
 
 
-def test_a_wrong_first_endpoint_is_mended_under_its_name(app_folder: Path, database: Database) -> None:
+def test_a_wrong_first_endpoint_is_repaired_under_its_name(app_folder: Path, database: Database) -> None:
     """Every answer failed, so that the model's record is replaced and its variant serves at once."""
     first = _apply(app_folder, database)
     _logged(database, first, outcome="connect", status=502)
-    _mend_endpoint(app_folder)
-    mended = _apply(app_folder, database)
+    _repair_endpoint(app_folder)
+    repaired = _apply(app_folder, database)
     route = read_route(database, "support-bot")
     assert route is not None
-    assert (route.stable.model.endpoint, route.revision, mended.production) == (RIGHT, 2, route.stable.digest)
-    assert any("never gave a good answer" in note for note in mended.notes)
+    assert (route.stable.model.endpoint, route.revision, repaired.production) == (RIGHT, 2, route.stable.digest)
+    assert any("never gave a good answer" in note for note in repaired.notes)
     assert _apply(app_folder, database).changed is False
 
 
@@ -88,7 +88,7 @@ def test_what_ever_answered_well_is_not_replaced(app_folder: Path, database: Dat
     _name_another_stable(app_folder)
     silent = [model.digest for model in models_to_replace(app_folder, database)]
     assert _apply(app_folder, database, *silent).production == first.production
-    _mend_endpoint(app_folder)
+    _repair_endpoint(app_folder)
     with pytest.raises(ImmutableError, match="another endpoint"):
         _apply(app_folder, database, *(model.digest for model in models_to_replace(app_folder, database)))
 

@@ -1,16 +1,17 @@
-"""The part of a policy that says what a regression eval compares, and who judges.
+"""The part of a policy that is about the regression eval: what it compares, how sure, and who judges.
 
 Metrics are imported by those policies that name some: a rollback must not wait for them.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
 from softlaunch.core.documents import KeyedError
-from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.quantities import Duration, Margin, MarginKind
 from softlaunch.core.variant import Name
 from softlaunch.core.verdict import Role
 from softlaunch.policy.part import Part
@@ -76,7 +77,7 @@ class JudgePolicy(Part):
         return self
 
 
-def check_metrics(metrics: Sequence[EvalMetricPolicy], judge: JudgePolicy | None) -> None:
+def _check_metrics(metrics: Sequence[EvalMetricPolicy], judge: JudgePolicy | None) -> None:
     """That every metric is there once, and has judges where it asks some. Raises KeyedError."""
     if not metrics:
         return
@@ -88,3 +89,53 @@ def check_metrics(metrics: Sequence[EvalMetricPolicy], judge: JudgePolicy | None
     asking = [metric.parsed.key for metric in metrics if asks_judges(metric.parsed)]
     if asking and judge is None:
         raise KeyedError(f"{asking[0]} asks judges: name their models under eval.judge.models", "metrics")
+
+
+class OnInconclusive(StrEnum):
+    """What an inconclusive regression eval leads to once the repeats are used up."""
+
+    ASK = "ask"
+    REJECT = "reject"
+
+
+class EvalPolicy(Part):
+    """The regression eval on the golden set, candidate and stable on the same cases."""
+
+    golden_set: Annotated[str, Field(min_length=1)]
+    """JSON lines, one case a line; the path is relative to the policy file."""
+    repeats: Annotated[int, Field(ge=1, le=100)] = 3
+    """How often each case is asked at first, because answers vary."""
+    maximum_repeats: Annotated[int, Field(ge=1, le=100)] = 6
+    """Up to how often an inconclusive eval asks each case before it gives up."""
+    tolerance: Margin = Margin(MarginKind.POINTS, 0.02)
+    """How many points of a metric the candidate may lose."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence of the verdicts, over all metrics together."""
+    maximum_unscored: Margin = Margin(MarginKind.POINTS, 0.05)
+    """Share of the candidate's calls that may end without a score (errors, timeouts) before the eval is an error."""
+    concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Calls under way at once, both variants together."""
+    budget_calls: Annotated[int, Field(ge=1)] | None = None
+    """How many calls an eval may make; left out, as many as the repeats need. A repeated attempt counts again."""
+    budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """What an eval's answers may cost, in USD; every model needs its prices then."""
+    reuse: Duration = 0.0
+    """Take answers of earlier evals that are at most this old: same variant, same case, same repeat. 0 takes none."""
+    timeout: Duration = 60.0
+    """How long one call may take."""
+    on_inconclusive: OnInconclusive = OnInconclusive.ASK
+    """Ask a person, or reject. Metrics that contradict each other are always for a person."""
+    metrics: tuple[EvalMetricPolicy, ...] = ()
+    """What is compared besides accuracy, which is the mean score of the cases' own metrics."""
+    judge: JudgePolicy | None = None
+    """Who judges, where metrics ask judges."""
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        _check_metrics(self.metrics, self.judge)
+        if self.maximum_repeats < self.repeats:
+            raise KeyedError(f"{self.maximum_repeats} is less than repeats, which is {self.repeats}", "maximum_repeats")
+        for key, margin in (("tolerance", self.tolerance), ("maximum_unscored", self.maximum_unscored)):
+            if margin.kind is MarginKind.RELATIVE:
+                raise KeyedError(f"it is written in points, like '2 points', not '{margin}'", key)
+        return self
