@@ -130,13 +130,8 @@ def _differ(a: Sample, b: Sample, metric: Metric) -> _Compared | None:
     if metric is Metric.LATENCY:
         in_a, in_b = (Sample(np.log(np.maximum(arm.values, 1e-3)), arm.before) for arm in (a, b))
         plain = welch(in_a, in_b)
-<<<<<<< HEAD
-        return None if plain is None else (plain, Sharpened(in_a, in_b))
-    if metric.is_relative:
-=======
         return None if plain is None else _Compared(plain, Sharpened(in_a, in_b))
     if metric.is_relative:
->>>>>>> main
         relative = ratio(a, b)
         return None if relative is None else _Compared(relative, Sharpened(a, b))
     sharpened = sharpen(a, b)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from softlaunch.ab.analysis import SAVINGS, Analysis, MetricResult, Moment, analyse_pairs, change
 from softlaunch.ab.samples import Floats
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.policy.ab import AbPolicy
 

@@ -9,6 +9,7 @@ from softlaunch.ab.conclusion import Choice
 from softlaunch.ab.document import KeptLook, keep_look
 from softlaunch.ab.looks import extension
 from softlaunch.ab.watch import Trials
+from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.ledger.stages import StageRecord
@@ -69,7 +70,7 @@ def decide_trial(snapshot: Snapshot, look: KeptLook | None) -> Action:
     if release.state is State.PENDING:
         return Enter(release.stages[0], "the test was opened")
     if snapshot.trip is not None:
-        return End(State.ROLLED_BACK, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", "breaker")
+        return End(State.ROLLED_BACK, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", BREAKER)
     harmed = _first(snapshot, Outcome.FAIL)
     if harmed is not None:
         return End(State.ROLLED_BACK, Outcome.FAIL, f"{harmed.name}: {harmed.reason}", harmed.gate, harmed)

@@ -1,6 +1,7 @@
 """`softlaunch plan`: how long a release will take, what its gates will catch, and who will see that."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,6 +40,7 @@ _UnusableRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share o
 _LatencyMs = Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")]
 _CostUsd = Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")]
 _HallucinationRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")]
+_Score = Annotated[list[str] | None, typer.Option(metavar="NAME=MEAN", help="Mean of any score.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,28 +51,6 @@ def register(app: typer.Typer) -> None:
 def plan(
     app: Annotated[str, typer.Argument(help="The app, as clients call it.")],
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
-<<<<<<< HEAD
-    requests_per_hour: Annotated[float | None, typer.Option(min=0.001, help="Requests of users in an hour.")] = None,
-    requests_per_user: Annotated[
-        float | None, typer.Option(min=1, help="Requests that a user makes in a visit.")
-    ] = None,
-    regular_users: Annotated[float | None, typer.Option(min=1, help="Users there are, if no others come.")] = None,
-    user_correlation: Annotated[
-        float | None, typer.Option(min=0, max=0.95, help="How alike a user's requests are, 0 to 0.95.")
-    ] = None,
-    error_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")] = None,
-    unusable_rate: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")
-    ] = None,
-    latency_ms: Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")] = None,
-    cost_usd: Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")] = None,
-    quality: Annotated[float | None, typer.Option(min=0, max=1, help="Mean score.")] = None,
-    hallucination_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")] = None,
-    scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that get scores.")] = None,
-    satisfaction: Annotated[float | None, typer.Option(min=0, max=1, help="Share of good ratings.")] = None,
-    score: Annotated[list[str] | None, typer.Option(metavar="NAME=MEAN", help="Mean of any score.")] = None,
-    rating_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that are rated.")] = None,
-=======
     requests_per_hour: RequestsPerHour = None,
     requests_per_user: _RequestsPerUser = None,
     regular_users: _RegularUsers = None,
@@ -83,33 +63,16 @@ def plan(
     hallucination_rate: _HallucinationRate = None,
     scored_share: ScoredShare = None,
     satisfaction: Satisfaction = None,
+    score: _Score = None,
     rating_share: RatingShare = None,
->>>>>>> main
     json: bool = JSON_OPTION,
 ) -> None:
     """Foresee a release: its time, what its gates catch, who sees it.
 
     From the app's own recent traffic; what is stated by an option takes the place of what was measured.
     """
-<<<<<<< HEAD
     from softlaunch.core.live_metrics import SCORED, Metric
-    from softlaunch.forecast.traffic import Stated, rate_values, score_values, spread_values
-
-    levels: dict[Metric, Floats] = {}
-    _state(levels, Metric.ERRORS, error_rate, rate_values)
-    _state(levels, Metric.UNUSABLE, unusable_rate, rate_values)
-    _state(levels, Metric.HALLUCINATION, hallucination_rate, rate_values)
-    _state(levels, Metric.QUALITY, quality, score_values)
-    _state(levels, Metric.SATISFACTION, satisfaction, rate_values)
-    for stated_score in score or ():
-        levels.update(_level_of_a_score(stated_score))
-    for metric, option, text in ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd)):
-        if text is not None:
-            levels[metric] = spread_values(*_quantiles(option, text))
-    shares = {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
-=======
     from softlaunch.forecast.traffic import Stated
-    from softlaunch.core.live_metrics import Metric
 
     rates = {
         Metric.ERRORS: error_rate,
@@ -117,9 +80,8 @@ def plan(
         Metric.HALLUCINATION: hallucination_rate,
         Metric.SATISFACTION: satisfaction,
     }
-    levels = stated_levels(rates, quality) | _spreads(latency_ms, cost_usd)
-    shares = {Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share, Metric.HALLUCINATION: scored_share}
->>>>>>> main
+    levels = stated_levels(rates, quality) | _scores(score or ()) | _spreads(latency_ms, cost_usd)
+    shares = {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
     stated = Stated(
         requests_per_hour, requests_per_user, levels, stated_shares(shares), regular_users, user_correlation
     )
@@ -139,24 +101,29 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
 
 
 def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floats]":
-    from softlaunch.forecast.traffic import spread_values
     from softlaunch.core.live_metrics import Metric
+    from softlaunch.forecast.traffic import spread_values
 
     stated = ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd))
     return {metric: spread_values(*_quantiles(option, text)) for metric, option, text in stated if text is not None}
 
 
-def _level_of_a_score(text: str) -> "dict[Metric, Floats]":
-    """The level of a metric that judges score, from `quality=0.9`."""
+def _scores(stated: Sequence[str]) -> "dict[Metric, Floats]":
+    """The levels of metrics that judges score, from `quality=0.9`."""
     from softlaunch.core.live_metrics import SCORED
     from softlaunch.forecast.traffic import rate_values, score_values
 
-    name, _, mean = text.partition("=")
-    try:
-        return {SCORED[name]: (rate_values if SCORED[name].is_event else score_values)(float(mean))}
-    except (KeyError, ValueError) as error:
-        names = f"NAME one of {', '.join(SCORED)}"
-        raise SoftlaunchError(f"--score is {text!r}; expected NAME=MEAN, {names}") from error
+    levels = {}
+    for text in stated:
+        name, _, mean = text.partition("=")
+        try:
+            metric, level = SCORED[name], float(mean)
+        except (KeyError, ValueError) as error:
+            raise SoftlaunchError(
+                f"--score is {text!r}; expected NAME=MEAN, NAME one of {', '.join(SCORED)}"
+            ) from error
+        levels[metric] = rate_values(level) if metric.is_event else score_values(level)
+    return levels
 
 
 def _quantiles(option: str, text: str) -> tuple[float, float]:
