@@ -105,7 +105,7 @@ def eval_run(provider: FirstCall) -> Callable[[Path], Taken]:
 
 
 def _is_over(reader: sqlite3.Connection) -> bool:
-    return reader.execute("SELECT live_app FROM releases").fetchone() == (None,)
+    return bool(reader.execute("SELECT live_app FROM releases").fetchone() == (None,))
 
 
 def _start(folder: Path, arguments: list[str]) -> subprocess.Popen[bytes]:
