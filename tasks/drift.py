@@ -44,7 +44,7 @@ def freeze_first(app: str) -> bool:
 
 @task(task_run_name="Check {app} against its baseline", **_AGAIN)
 def check(app: str) -> DriftRun:
-    """Ask the golden set and compare; a retry goes on with what was answered."""
+    """Ask the golden set and compare; a retry resumes after what was answered."""
     with ledger() as database:
         return check_drift(database, app, _BY, utc_now())
 

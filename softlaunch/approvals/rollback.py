@@ -12,7 +12,7 @@ from softlaunch.core.errors import ConflictError, NotFoundError, SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.lease import Transition, apply_transition
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.policy.release import Release, State
@@ -99,7 +99,7 @@ def _replace(
     message = f"{app} is served by {_shown(target)} in place of {_shown(before)}{gone}."
     if ended is not None:
         message = f"{ended.release_id} is {ended.state}; {message}"
-    tell(session, app, about, f"{order.by} rolled back: {message} {order.reason}.", now)
+    notify(session, Message(app, about, f"{order.by} rolled back: {message} {order.reason}."), now)
     _record(session, order, message, now)
     newest = ended.release_id if ended is not None else about
     row = session.get(ReleaseRow, newest) if newest else find_newest(session, app, set(State))

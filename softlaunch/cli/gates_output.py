@@ -100,7 +100,7 @@ def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     if done.left_out:
         _say(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
     _say(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
-    _say(f"Users had met the candidate in {done.exposed:,} requests.")
+    _say(f"Users were exposed to the candidate in {done.exposed:,} requests.")
 
 
 def _when(done: Replayed) -> str:

@@ -64,7 +64,7 @@ def reconcile(
 
 
 class _Settled:
-    """A reconciler and the releases that it drives on."""
+    """A reconciler and the releases that it resumes."""
 
     def __init__(self, database: Database, patience: float, *, quiet: bool) -> None:
         from softlaunch.releases.controller import Controller

@@ -12,10 +12,10 @@ from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.approvals import withdraw_approvals
 from softlaunch.ledger.lease import Transition, apply_transition
-from softlaunch.ledger.notices import Incident, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident, open_keys, resolve_incident
 from softlaunch.ledger.releases import Actor, find_latest, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
-from softlaunch.ledger.stages import end_stage, figures
+from softlaunch.ledger.stages import StageState, end_stage, figures
 from softlaunch.policy.release import Release, State
 from softlaunch.releases.decision import End
 from softlaunch.store.tables import ReleaseRow, RouteRow
@@ -63,7 +63,8 @@ def end_release(
     promoted = end.state is State.PROMOTED
     serving = release.candidate.digest if promoted else release.stable.digest
     revision = set_split(session, release.app, serving, Split(), fence, now)
-    end_stage(session, release.id, release.position, "passed" if promoted else end.state.value, end.reason, now)
+    state = StageState.PASSED if promoted else StageState(end.state)
+    end_stage(session, release.id, release.position, state, end.reason, now)
     if promoted:
         point_aliases(session, release.app, Serving(serving, release.stable.digest), actor, now, release.id)
     withdraw_approvals(session, release.app, release.id, f"the release is {end.state}", now)
@@ -72,7 +73,7 @@ def end_release(
         open_incident(session, _incident(release, end, end.gate), now)
     if end.needs_people:
         open_incident(session, _undecided(release, end), now)
-    tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)
+    notify(session, Message(release.app, release.id, f"{release.title}: {end.state}. {end.reason}."), now)
     return Ended(release.id, end.state, revision, serving)
 
 
@@ -156,7 +157,9 @@ def _undo_promotion(session: Session, release: Release, actor: Actor, reason: st
     point_aliases(
         session, release.app, Serving(release.stable.digest, release.candidate.digest), actor, now, release.id
     )
-    tell(session, release.app, release.id, f"{release.title}: rolled back after its promotion. {reason}.", now)
+    notify(
+        session, Message(release.app, release.id, f"{release.title}: rolled back after its promotion. {reason}."), now
+    )
     return Ended(release.id, State.ROLLED_BACK, revision, release.stable.digest)
 
 

@@ -69,7 +69,7 @@ def _arm(gate: str, met: Met | None, measured: float | None, *, known: bool) -> 
 
 
 def release_markdown(view: ReleaseView, links: Links) -> str:
-    """How a release went, stage by stage, with who met the candidate, and where to read on."""
+    """How a release went, stage by stage, with who was exposed to the candidate, and where to read on."""
     release = view.release
     lines = [
         f"# {release.app}: {release.state}",

@@ -24,7 +24,7 @@ from softlaunch.core.verdict import Interval, Met, Per, Verdict
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope
 from softlaunch.ledger.incidents import list_incidents
-from softlaunch.ledger.stages import StageRecord, figures, verdict_of
+from softlaunch.ledger.stages import StageRecord, StageState, figures, verdict_of
 from softlaunch.policy.release import Kind, State
 from softlaunch.releases.ending import roll_back
 from softlaunch.releases.views import ReleaseView, StageView, read_view, to_json
@@ -169,7 +169,7 @@ def test_the_page_of_a_release_shows_what_users_met() -> None:
 def make_trial(shown: tuple[Verdict, ...]) -> TrialView:
     """An A/B test under way that nobody has analysed yet."""
     release = make_release(State.TESTING, kind=Kind.AB_TEST)
-    record = StageRecord(0, "running", NOON, None, None, "", {})
+    record = StageRecord(0, StageState.RUNNING, NOON, None, None, "", {})
     return TrialView(ReleaseView(release, (StageView(release.stages[0], record, shown),), (), EVERYBODY, ()), ())
 
 

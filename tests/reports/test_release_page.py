@@ -32,12 +32,12 @@ from tests.support.release_views import (
 
 
 def test_the_verdict_comes_first() -> None:
-    """State, reason and who met the candidate stand before the stages."""
+    """State, reason and who was exposed to the candidate stand before the stages."""
     text = PageReader(render_release(rolled_back())).text
     before = text[: text.index("Stages")]
     assert "✘ Rolled back" in before
     assert TOO_SLOW in before
-    assert "151 of 2,934 users (5.1 %) met the candidate" in before
+    assert "151 of 2,934 users (5.1 %) were exposed to the candidate" in before
     assert "1.00 s on stable, 4.91 s on the candidate; margin +10 %" in before
 
 

@@ -109,7 +109,7 @@ def test_a_judge_below_the_floor_decides_nothing_and_costs_nothing(ledger: Datab
 
 
 def test_the_budget_of_the_stage_ends_it(ledger: Database, judging: Endpoint) -> None:
-    """Also for whoever drives on in another process; the figures say that no more is asked."""
+    """Also for whoever resumes it in another process; the figures say that no more is asked."""
     write(ledger, [("good", "poor")] * 20)
     policy = shadow_policy(SHOWN, shadow={"floor_percent": 50, "judging": {"budget_calls": 12, "concurrency": 1}})
     assert policy.shadow is not None

@@ -22,7 +22,7 @@ from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.inbound.slack.buttons import BUTTONS, Work
 from softlaunch.inbound.slack.modal import CALLBACK, Intent, reason_dialog, reason_of
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.notify.slack.blocks import SECTION, words
 from softlaunch.policy.model import Policy
 from softlaunch.releases.opening import ReleaseRequest, open_release
@@ -119,7 +119,7 @@ class Clicks:
             told = f"{app}: what {person.actor} wanted came to nothing: {error}"
             self._whisper(intent, user, f"It came to nothing: {error}")
             with self.database.begin() as session:
-                tell(session, app, None, told, utc_now())
+                notify(session, Message(app, None, told), utc_now())
 
     def _person(self, payload: Mapping[str, Any], policy: Policy) -> Person:
         """Who clicked. Slack is asked about groups only where a person isn't named themselves."""
