@@ -69,8 +69,7 @@ def start(
     """
     from softlaunch.releases.opening import Changes, ReleaseRequest
 
-    if not json:
-        _show_what_it_takes(app, policy, emergency=emergency)
+    _show_what_it_takes(app, policy, emergency=emergency, quiet=json)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     request = ReleaseRequest(
         app=app,
@@ -92,10 +91,12 @@ def _run(request: "ReleaseRequest", *, without_prefect: bool, json: bool) -> Non
     finish(request.app, start_release(request, without_prefect=without_prefect, quiet=json), json)
 
 
-def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool) -> None:
+def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet: bool) -> None:
     """What a release will take, and who must approve it; an emergency isn't foreseen, only who is asked."""
     from softlaunch.cli.starting import say_who_approves
 
+    if quiet:
+        return
     if not emergency:
         from softlaunch.cli.plan import tell_plan
 
