@@ -10,7 +10,7 @@ from softlaunch.policy.release import State
 from softlaunch.releases.views import to_json
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 from softlaunch.reports.release_page import render_release
-from tests.reports.release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
+from tests.support.release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
 
 LINKS = Links(reports_dir=Path("/srv/reports"))
 

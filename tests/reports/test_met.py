@@ -34,8 +34,8 @@ from softlaunch.reports.markdown import stage_table
 from softlaunch.reports.release_page import render_release
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
-from tests.reports.release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
 from tests.support.builders import ANNA, APP, NOON, Scene, ScriptedTelemetry, make_policy, make_release
+from tests.support.release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "gates.md"
 METRICS = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.UNUSABLE)

@@ -16,7 +16,8 @@ from softlaunch.reports.contrast import contrast
 from softlaunch.reports.plots import interval_plot
 from softlaunch.reports.release_page import Link, render_release
 from tests.reports.page_reader import ATTACK, PageReader
-from tests.reports.release_views import (
+from tests.support.builders import NOON
+from tests.support.release_views import (
     CANDIDATE,
     CANDIDATE_TEXT,
     PASSED,
@@ -28,7 +29,6 @@ from tests.reports.release_views import (
     rolled_back,
     support_variant,
 )
-from tests.support.builders import NOON
 
 
 def test_the_verdict_comes_first() -> None:

@@ -19,12 +19,12 @@ from softlaunch.reports.pages import write_page, write_whole
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
 from tests.reports.page_reader import ATTACK, PageReader
-from tests.reports.release_views import (
+from tests.support.builders import NOON, Scene
+from tests.support.release_views import (
     SLOW,
     make_view,
     rolled_back,
 )
-from tests.support.builders import NOON, Scene
 
 
 def test_a_release_without_an_eval_has_one_page(database: Database, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from softlaunch.ledger.stages import StageState
 from softlaunch.policy.release import State
 from softlaunch.releases.views import StageView
 from softlaunch.releases.wording import show_limits
-from tests.reports.release_views import PASSED, make_view
 from tests.support.builders import NOON
+from tests.support.release_views import PASSED, make_view
 
 
 def running(position: int, requests: int, seconds: float) -> tuple[StageView, float]:

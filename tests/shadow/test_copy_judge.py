@@ -17,7 +17,7 @@ from softlaunch.shadow.copies import copy_judgements_after, spent_on_copies
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.store.database import Database
 from softlaunch.store.tables import CopyJudgementRow
-from tests.shadow.copied import BEGUN, scope_of, shadow_policy, trust_judge, write
+from tests.support.copied import BEGUN, scope_of, shadow_policy, trust_judge, write
 from tests.support.endpoints import Endpoint, Reply, running_endpoint, variant
 from tests.support.servers import wait_until
 

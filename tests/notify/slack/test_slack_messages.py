@@ -13,9 +13,9 @@ from softlaunch.notify.slack.client import SlackChat, web_client
 from softlaunch.policy.release import State
 from softlaunch.releases.ending import roll_back
 from softlaunch.store.database import Database
+from tests.notify.slack.slack_scene import ASKING, LINKS, asking, sender
+from tests.notify.slack.slack_server import CHANNEL, FakeSlack
 from tests.support.builders import ANNA, APP, NOON, Clock, Scene, make_policy, open_in_new_app
-from tests.support.slack_scene import ASKING, LINKS, asking, sender
-from tests.support.slack_server import CHANNEL, FakeSlack
 
 
 def kinds(message: dict[str, Any]) -> list[str]:

@@ -23,10 +23,10 @@ from softlaunch.notify.interface import Envelope
 from softlaunch.notify.slack.head import head_blocks
 from softlaunch.notify.slack.messages import APPROVE, approval_blocks, blocks_of
 from softlaunch.policy.release import State
-from tests.reports.release_views import MET, SLOW, make_view, rolled_back
-from tests.support.block_kit import page
+from tests.notify.slack.block_kit import page
+from tests.notify.slack.slack_scene import LINKS
 from tests.support.builders import NOON
-from tests.support.slack_scene import LINKS
+from tests.support.release_views import MET, SLOW, make_view, rolled_back
 
 PINNED = Path(__file__).parent / "messages.json"
 ASKED = Approval(

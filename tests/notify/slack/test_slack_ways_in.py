@@ -24,9 +24,9 @@ from softlaunch.ledger.replays import is_first
 from softlaunch.notify.slack.client import SlackChat, web_client
 from softlaunch.notify.slack.messages import APPROVE
 from softlaunch.store.database import Database
+from tests.notify.slack.slack_scene import asking, click, sender, submission
+from tests.notify.slack.slack_server import FakeSlack
 from tests.support.servers import wait_until
-from tests.support.slack_scene import asking, click, sender, submission
-from tests.support.slack_server import FakeSlack
 
 pytestmark = pytest.mark.long
 

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, func, select
 from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import DriveRow, NoticeRow, ReleaseRow, RequestRow, TransitionRow, VerdictRow
-from tests.chaos.arena import LEASE_SECONDS, STAGES, Arena
+from tests.support.arena import LEASE_SECONDS, STAGES, Arena
 
 WHOLE_WAY = [
     ("pending", 0),
