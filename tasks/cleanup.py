@@ -61,11 +61,11 @@ def clean(planned: Plan) -> str:
     """Archive, read back, delete, record; what was interrupted is repeated. A large one waits for a person."""
     with _open_cleanup() as cleanup:
         try:
-            told = cleanup.clean(planned).sentence
+            message = cleanup.clean(planned).sentence
         except ApprovalNeededError as error:
-            told = str(error)
-    get_run_logger().info(told)
-    return told
+            message = str(error)
+    get_run_logger().info(message)
+    return message
 
 
 @contextmanager

@@ -59,13 +59,13 @@ class _Bar:
     def _look(self, *, ended: bool) -> None:
         view = self._view()
         percent = round(100 * view.share_done(utc_now()), 1)
-        told = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
+        message = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
         if self._artifact is None:
             key = artifact_key(self._stage.release_id, str(self._stage.position), "progress")
-            made = create_progress_artifact(percent, key=key, description=told)
+            made = create_progress_artifact(percent, key=key, description=message)
             self._artifact, self._shown = cast("UUID", made), percent
         elif abs(percent - self._shown) >= _STEP_PERCENT or ended:
-            update_progress_artifact(self._artifact, percent, description=told)
+            update_progress_artifact(self._artifact, percent, description=message)
             self._shown = percent
 
     def _view(self) -> StageView:

@@ -24,13 +24,13 @@ def publish_stage(release_id: str, position: int) -> None:
     """Show in Prefect what a stage compared and what came of it: a text, and the verdicts as a table."""
     view = _view(release_id)
     stage = view.stages[position]
-    told = f"{view.release.title}: {stage.stage.name} {stage.record.state}"
+    message = f"{view.release.title}: {stage.stage.name} {stage.record.state}"
     text = stage_markdown(view, stage, Links.of(Settings()))
-    create_markdown_artifact(key=artifact_key(release_id, str(position)), markdown=text, description=told)
+    create_markdown_artifact(key=artifact_key(release_id, str(position)), markdown=text, description=message)
     if stage.verdicts:
         rows: list[dict[str, Any]] = [dict(row) for row in stage_table(stage)]
         create_table_artifact(
-            key=artifact_key(release_id, str(position), "gates"), table=rows, description=f"{told}, gate by gate"
+            key=artifact_key(release_id, str(position), "gates"), table=rows, description=f"{message}, gate by gate"
         )
     if stage.stage.kind is StageKind.EVAL:
         _write(view)  # before any user is at risk: a page takes its time, and watching must not wait for it

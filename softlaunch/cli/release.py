@@ -93,7 +93,7 @@ def _run(request: "ReleaseRequest", *, without_prefect: bool, json: bool) -> Non
 
 def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet: bool) -> None:
     """What a release will take, and who must approve it; an emergency isn't foreseen, only who is asked."""
-    from softlaunch.cli.starting import say_who_approves
+    from softlaunch.cli.starting import show_who_approves
 
     if quiet:
         return
@@ -101,7 +101,7 @@ def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet
         from softlaunch.cli.plan import tell_plan
 
         tell_plan(app, policy)
-    say_who_approves(app, policy, emergency=emergency)
+    show_who_approves(app, policy, emergency=emergency)
 
 
 def status(app: App, json: bool = JSON_OPTION) -> None:

@@ -126,7 +126,7 @@ class Clicks:
             threading.Thread(target=self._do, args=(intent, user, person, subject.app, work), daemon=True).start()
 
     def _do(self, intent: Intent, user: str, person: Person, app: str, work: Work) -> None:
-        """Do what was decided, and tell who wanted it what came of it; what came to nothing everybody is told."""
+        """Do what was decided, and send the result to who wanted it; what came to nothing goes to everybody."""
         try:
             acted = work(self.database, utc_now())
             self._whisper(intent, user, f"{acted.message}.")
@@ -137,10 +137,10 @@ class Clicks:
             else:
                 self.launch(acted.request)
         except SoftlaunchError as error:
-            told = f"{app}: what {person.actor} wanted came to nothing: {error}"
+            text = f"{app}: what {person.actor} wanted came to nothing: {error}"
             self._whisper(intent, user, f"It came to nothing: {error}")
             with self.database.begin() as session:
-                notify(session, Message(app, None, told), utc_now())
+                notify(session, Message(app, None, text), utc_now())
 
     def _person(self, payload: Mapping[str, Any], policy: Policy) -> Person:
         """Who clicked. Slack is asked about groups only where a person isn't named themselves."""
