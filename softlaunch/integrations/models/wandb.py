@@ -86,7 +86,7 @@ class WandbRegistry(ModelRegistry):
             found.save()
 
     def _delete(self, model: str, version: str) -> None:
-        """W&B is told to refuse where an alias has come since we looked."""
+        """Ask W&B to refuse where an alias has come since we looked."""
         with self._speaking(f"delete version {version} of {model}"):
             self._artifact(model, version).delete(delete_aliases=False)
 
