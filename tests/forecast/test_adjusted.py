@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from softlaunch.core.live_metrics import Metric
-from softlaunch.forecast.gate_paths import Luck
+from softlaunch.forecast.gate_paths import SampledPaths
 from softlaunch.forecast.outlook import Planner
 from softlaunch.forecast.plans import GatePlan, ReleasePlan
 from softlaunch.forecast.traffic import Stated, Traffic, measure
@@ -81,7 +81,8 @@ def _column(known: Traffic) -> Floats:
 def test_what_sizes_foretell_is_foreseen(asked: Database) -> None:
     """A smaller harm is caught, and a fine candidate passes sooner, where arms are split."""
     plain, adjusted = (
-        Planner(one, traffic(asked, one), luck=Luck(paths=50)).plan() for one in (policy(), policy("request_size"))
+        Planner(one, traffic(asked, one), sampled=SampledPaths(paths=50)).plan()
+        for one in (policy(), policy("request_size"))
     )
     before, after = latency_at(plain, 0).catches_80, latency_at(adjusted, 0).catches_80
     assert before is not None

@@ -144,7 +144,7 @@ def suspicious(panel: GateSet, odds: float, harm: float) -> GateSet:
     assert panel.returning is not None
     bets = panel.returning.book(Metric.LATENCY).visit.bets[Metric.LATENCY]
     for kind, weights in bets.weights.items():
-        bets.grow(kind, np.full(len(weights), math.log(odds)) - bets.wealth.get(kind, 0.0))
+        bets.grow(kind, np.full(len(weights), math.log(odds)) - bets.log_e_values.get(kind, 0.0))
     on_candidate = np.arange(1000) % 2 == 0
     bets.sums.clear()
     bets.note("log", np.log1p(harm) * on_candidate + 0.001 * (np.arange(1000) % 7), on_candidate)

@@ -78,7 +78,7 @@ def test_each_way_needs_one_over_its_own_part(way: Way, e_value: float) -> None:
     for one, (bets, part) in returning.book(Metric.LATENCY).processes(Metric.LATENCY).items():
         needed = 1e12 / RETURNING[one] / part
         for kind in bets.weights:
-            bets.wealth[kind] = np.full(7, math.log(needed * e_value) if one is way else 0.0)
+            bets.log_e_values[kind] = np.full(7, math.log(needed * e_value) if one is way else 0.0)
     assert returning.log_evidence(Metric.LATENCY) == pytest.approx(math.log(1e12 * e_value))
     found = returning.harmed(rule)
     assert (found is not None) is (e_value > 1)

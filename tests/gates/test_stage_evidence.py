@@ -164,9 +164,9 @@ def test_nothing_is_bet_on_scores_before_their_share_is_known() -> None:
     book = Book.begin(0.5, {RATED: 0.02}, VisitRule(), scores(rng, np.zeros(500, bool), 0, 0.8))
     book.update(scores(rng, np.arange(49) % 2 == 0, 1, 0.8), 100.0)
     book.update(scores(rng, np.arange(49) % 2 == 0, 10, 0.1), 200.0)
-    assert all(not bets.wealth for bets, _ in book.processes(RATED).values())
+    assert all(not bets.log_e_values for bets, _ in book.processes(RATED).values())
     book.update(scores(rng, np.arange(49) % 2 == 0, 20, 0.1), 300.0)
-    assert all(bets.wealth for bets, _ in book.processes(RATED).values())
+    assert all(bets.log_e_values for bets, _ in book.processes(RATED).values())
 
 
 def test_first_visits_are_handed_on_for_passing() -> None:
