@@ -44,7 +44,7 @@ class Gate:
 
     For each harm `d` of the rule's grid it holds the log e-value of bets that the harm is above `d`, shape (harms,
     FRACTIONS), and that it is below `d`, shape (harms, 1 + FRACTIONS): the harms at which neither has grown to 1/alpha
-    are the confidence sequence. The first bet below `d` is of `bet_fractions`: the best if the candidate is like stable.
+    are the confidence sequence. The first bet below `d` is of `bet_fractions`: best if the candidate is like stable.
     `aimed`, shape (harms,), are those that aim at the deadline, by the standard deviation `spread` of what a unit wins
     or loses; they bet what pays best as long as this, by its `growth` a unit, is likely to do until then. `units` are
     those of both arms, and `calm` is how much more than usually their values told.

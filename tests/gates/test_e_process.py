@@ -23,7 +23,7 @@ SHARES = [
     pytest.param(0.9, id="most on the candidate"),
 ]
 _LOW, _HIGH = 0.2, 0.8
-_STAKES = np.array([1e-4, *FRACTIONS, 1.0])
+_FRACTIONS = np.array([1e-4, *FRACTIONS, 1.0])
 _NOTHING = Side(np.empty((1, 0)), np.empty(0))
 
 
@@ -32,26 +32,26 @@ def one(*values: float) -> Side:
     return Side(np.array([values]), np.ones(len(values)))
 
 
-def growth_of(candidate: Side, stable: Side, share: float, fractions: Floats = _STAKES) -> Floats:
+def growth_of(candidate: Side, stable: Side, share: float, fractions: Floats = _FRACTIONS) -> Floats:
     """Growth for one null when centred values lie in [-0.2, 0.8]."""
     growth: Floats = bet_growth(candidate, stable, share, np.array([_LOW]), _HIGH, fractions)[0]
     return growth
 
 
-def expected_wealth(share: float, candidate_rate: float, stable_rate: float, *, mirrored: bool = False) -> Floats:
+def expected_e_value(share: float, candidate_rate: float, stable_rate: float, *, mirrored: bool = False) -> Floats:
     """Exact mean of the e-value after one observation that is 0.8 at an arm's rate and -0.2 otherwise.
 
     Mirrored, the bet is on less harm.
     """
-    total = np.zeros(len(_STAKES))
+    total = np.zeros(len(_FRACTIONS))
     low, high = (_HIGH, _LOW) if mirrored else (_LOW, _HIGH)
     for value, of_candidate, of_stable in (
         (_HIGH, candidate_rate, stable_rate),
         (-_LOW, 1 - candidate_rate, 1 - stable_rate),
     ):
         side = one(value).negative() if mirrored else one(value)
-        on_candidate = bet_growth(side, _NOTHING, share, np.array([low]), high, _STAKES)[0]
-        on_stable = bet_growth(_NOTHING, side, share, np.array([low]), high, _STAKES)[0]
+        on_candidate = bet_growth(side, _NOTHING, share, np.array([low]), high, _FRACTIONS)[0]
+        on_stable = bet_growth(_NOTHING, side, share, np.array([low]), high, _FRACTIONS)[0]
         total += share * of_candidate * np.exp(on_candidate) + (1 - share) * of_stable * np.exp(on_stable)
     return total
 
@@ -60,8 +60,8 @@ def expected_wealth(share: float, candidate_rate: float, stable_rate: float, *, 
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.2, 0.7, 1.0])
 def test_bets_gain_nothing_on_average_when_the_arms_are_alike(share: float, rate: float, mirrored: bool) -> None:  # noqa: FBT001
-    """Whatever the common rate, also one far from the bets' centre, and bet fraction: the mean e-value is exactly one."""
-    assert expected_wealth(share, rate, rate, mirrored=mirrored) == pytest.approx(np.ones(len(_STAKES)))
+    """Whatever the common rate, also one far from the bets' centre, and fraction: the mean e-value is exactly one."""
+    assert expected_e_value(share, rate, rate, mirrored=mirrored) == pytest.approx(np.ones(len(_FRACTIONS)))
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -69,8 +69,8 @@ def test_bets_lose_on_average_where_they_are_wrong_and_win_where_they_are_right(
     """A bet on harm loses when the candidate is better; a bet on no harm loses when it is worse."""
     for candidate_rate, stable_rate in ((0.1, 0.2), (0.3, 0.2), (0.0, 1.0), (1.0, 0.0)):
         worse = candidate_rate > stable_rate
-        on_harm = expected_wealth(share, candidate_rate, stable_rate)
-        on_safety = expected_wealth(share, candidate_rate, stable_rate, mirrored=True)
+        on_harm = expected_e_value(share, candidate_rate, stable_rate)
+        on_safety = expected_e_value(share, candidate_rate, stable_rate, mirrored=True)
         assert ((on_harm > 1) == worse).all()
         assert ((on_safety > 1) != worse).all()
 
