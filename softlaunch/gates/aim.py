@@ -2,7 +2,8 @@
 
 An e-value that follows the value of a digital option, `goal x P(S > s at the deadline, given S now)` under the null,
 begins at one and ends at the goal or at nothing; of all bets it reaches the goal by the deadline with the highest
-probability, near that of a test planned for that sample size (Browne 1999, Adv. Appl. Prob. 31, "Reaching goals by a deadline").
+probability, near that of a test planned for that sample size (Browne 1999, Adv. Appl. Prob. 31, "Reaching goals by a
+deadline").
 The bet fraction is chosen before each window from the e-value and the time left, so the e-process is as valid as with
 any other: a wrong deadline, or a spread that is not as usual, costs power alone.
 """

@@ -7,9 +7,11 @@ import pytest
 
 from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.gate_paths import SampledPaths
+from softlaunch.forecast.measuring import TrafficSource
 from softlaunch.forecast.outlook import Planner
 from softlaunch.forecast.plans import GatePlan, ReleasePlan
-from softlaunch.forecast.traffic import Stated, Traffic, measure
+from softlaunch.forecast.stated import Stated
+from softlaunch.forecast.traffic import Traffic
 from softlaunch.gates.observations import Floats
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
@@ -53,7 +55,7 @@ def asked(database: Database, request: pytest.FixtureRequest) -> Database:
 def traffic(database: Database, wanted: Policy, **stated: Any) -> Traffic:
     """What is measured for a policy."""
     telemetry = RequestLogTelemetry(database)
-    return measure(database, telemetry, APP, STABLE.digest, NOW, Stated(**stated), wanted.gates)
+    return TrafficSource(database, telemetry, APP, STABLE.digest, NOW).measure(Stated(**stated), wanted.gates)
 
 
 def latency_at(plan: ReleasePlan, stage: int) -> GatePlan:

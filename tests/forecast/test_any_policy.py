@@ -11,7 +11,8 @@ from softlaunch.core.formatting import show_duration
 from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.gate_paths import SampledPaths, observations
 from softlaunch.forecast.outlook import Planner
-from softlaunch.forecast.traffic import Stated, Traffic, Users, rate_values, score_values, spread_values
+from softlaunch.forecast.stated import Stated, rate_values, score_values, spread_values
+from softlaunch.forecast.traffic import Traffic, Users
 from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import (
     in_a_sentence,
