@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
-from softlaunch.gates.aim import aimed_stakes, units_left
+from softlaunch.gates.aim import aimed_fractions, units_left
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
@@ -23,7 +23,7 @@ def grown(drift: float, deviation: float = 0.3, *, expected: int = STEPS, kelly:
     log_e_values, highest = np.zeros(RUNS), np.zeros(RUNS)
     for step in range(STEPS):
         left = max(expected - step, 1)
-        stakes = aimed_stakes(log_e_values, GOAL, np.full(RUNS, deviation), float(left))
+        stakes = aimed_fractions(log_e_values, GOAL, np.full(RUNS, deviation), float(left))
         bets = np.minimum(np.full(RUNS, drift / deviation**2) if kelly else stakes, 0.9)
         won = np.clip(rng.normal(drift, deviation, RUNS), -1.0, 1.0)
         log_e_values += np.log1p(bets * won)
