@@ -1,4 +1,4 @@
-"""What the book of a stage will do, foreseen: its bets on users' first requests and first visits.
+"""What the evidence of a stage will be, foreseen: its bets on users' first requests and first visits.
 
 As in `planner`, a unit's entry adds to each bet a term that depends on what it did only. First requests and visits of
 the same units are drawn together, so that harm is found by whichever way is earlier. Later rounds are not foreseen:

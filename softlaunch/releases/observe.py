@@ -88,7 +88,7 @@ class ReleaseStrategy:
             return no_data(held, str(error))
         for window in (*reading.windows, *copied.windows):
             gates.update(window)
-        gates.obstacles = copied.obstacles
+        gates.blockers = copied.blockers
         gates.dropped = max(gates.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
         copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
         look = _seen(held, gates, reading, copies)

@@ -29,7 +29,7 @@ class CopyLook:
 
     state: CopyState
     windows: tuple[Window, ...] = ()
-    obstacles: Mapping[Metric, str] = field(default_factory=dict)
+    blockers: Mapping[Metric, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class CopyWatch:
         shadow = policy.shadow
         if shadow is None or not policy.texts.keep:
             why = "texts of live requests are not kept (texts.keep), so nothing can be compared"
-            return CopyLook(held, obstacles={metric: why for metric in Metric if metric.compares_copies})
+            return CopyLook(held, blockers={metric: why for metric in Metric if metric.compares_copies})
         asked = any(gate.metric is Metric.PREFERENCE for gate in policy.gates)
         objection = self.judge.work(scope, policy, shadow.judging, entered) if asked else ""
         try:
@@ -57,7 +57,7 @@ class CopyWatch:
             judged = self._preference(scope, policy, alikes.state, objection) if asked else CopyLook(alikes.state)
         except SQLAlchemyError as error:
             raise TelemetryError(f"the texts of copies can't be read: {error.__class__.__name__}") from error
-        return CopyLook(judged.state, (*alikes.windows, *judged.windows), {**alikes.obstacles, **judged.obstacles})
+        return CopyLook(judged.state, (*alikes.windows, *judged.windows), {**alikes.blockers, **judged.blockers})
 
     def history(self, release_id: str) -> dict[Metric, Observations]:
         """What is known of stable beside itself before any copy: its repeats in the eval, and that judges are even."""
@@ -79,7 +79,7 @@ class CopyWatch:
         )
         if not shadow.floor_percent:
             why = "stable is asked nothing twice (shadow.floor_percent is 0), so there is nothing to compare with"
-            return CopyLook(state, obstacles={Metric.AGREEMENT: why})
+            return CopyLook(state, blockers={Metric.AGREEMENT: why})
         firsts = [(one.arm, one.unit, value) for one, value in known if one.first]
         share = 1 / (1 + shadow.floor_percent / 100)
         seen = Window(
@@ -96,7 +96,7 @@ class CopyWatch:
         what was measured of them would only add noise. They are shown, and tell how far judges are from even.
         """
         if objection:
-            return CopyLook(held, obstacles={Metric.PREFERENCE: objection})
+            return CopyLook(held, blockers={Metric.PREFERENCE: objection})
         with self.database.read() as session:
             said = copy_judgements_after(session, scope, held.judged)
         state = replace(_with_judgements(held, said), judging=self.judge.spent_out(scope.release_id))

@@ -85,7 +85,7 @@ def test_texts_that_are_not_kept_are_no_evidence(database: Database) -> None:
     write(database, [("a", "a", "a")])
     seen = look(database, policy)
     panel = GateSet.begin(policy, scope_of(policy).stage)
-    panel.obstacles = seen.obstacles
+    panel.blockers = seen.blockers
     verdicts = GateSet.load(policy, scope_of(policy).stage, panel.dump()).verdicts()
     for verdict in (one for one in verdicts if one.gate in {"agreement", "preference"}):
         assert (verdict.outcome, verdict.role) == (Outcome.ERROR, Role.MUTED)
@@ -99,7 +99,7 @@ def test_without_a_floor_agreement_has_nothing_to_be_compared_with(database: Dat
     write(database, [("a", "a")])
     seen = look(database, policy)
     assert not seen.windows
-    assert "shadow.floor_percent is 0" in seen.obstacles[Metric.AGREEMENT]
+    assert "shadow.floor_percent is 0" in seen.blockers[Metric.AGREEMENT]
     assert seen.state.agreement.count == 1
 
 
@@ -145,7 +145,7 @@ def test_judges_who_say_nothing_readable_are_an_obstacle(database: Database) -> 
     policy = shadow_policy(SHOWN_PREFERENCE)
     judged(database, policy, Arm.SHADOW, [0.5] * 9 + [None])
     seen = look(database, policy)
-    assert "judges said nothing readable of 1 of 10 pairs; 5 points are allowed" in seen.obstacles[Metric.PREFERENCE]
+    assert "judges said nothing readable of 1 of 10 pairs; 5 points are allowed" in seen.blockers[Metric.PREFERENCE]
     assert seen.state.preference.count == 9
 
 
