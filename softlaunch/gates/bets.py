@@ -3,7 +3,7 @@
 A unit's arm is drawn by a keyed hash: the candidate's with probability `share`, whatever the unit does. So for any odds
 L > 0 that are chosen without looking at arms, the factor `L / (share L + 1 - share)` for a unit of the candidate and
 `1 / (share L + 1 - share)` for one of stable's has mean one when the candidate changes nothing, whatever the tails,
-drift or likeness of values (a randomisation test by betting: Waudby-Smith & Ramdas 2023, arXiv 2010.09686; Zampieri
+drift or similarity of values (a randomisation test by betting: Waudby-Smith & Ramdas 2023, arXiv 2010.09686; Zampieri
 2025, arXiv 2512.04366). Odds rise with harm and have a mean of one over both arms' entries of the window and of the
 past: what hits both arms alike, such as an outage, moves nothing.
 """

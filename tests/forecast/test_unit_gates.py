@@ -48,13 +48,13 @@ def requests(rng: np.random.Generator, seconds: float, a_visit: int, harms: dict
     begun = rng.uniform(0, seconds, users)
     waits = np.concatenate([np.zeros((users, 1)), rng.exponential(PAUSE, (users, a_visit - 1))], axis=1)
     at = (begun[:, None] + waits.cumsum(axis=1)).ravel()
-    likeness = 0.3 if a_visit > 1 else 0.0
+    similarity = 0.3 if a_visit > 1 else 0.0
     units = np.repeat(rng.integers(0, 2**62, users), a_visit)
     candidate = np.repeat(rng.random(users) < STAGE.candidate_share, a_visit)
 
     def noise() -> Floats:
         own, usual = np.repeat(rng.normal(size=users), a_visit), rng.normal(size=users * a_visit)
-        return np.asarray(np.sqrt(likeness) * own + np.sqrt(1 - likeness) * usual)
+        return np.asarray(np.sqrt(similarity) * own + np.sqrt(1 - similarity) * usual)
 
     worse = {metric: candidate * harms.get(metric, 0.0) for metric in (Metric.ERRORS, Metric.LATENCY)}
     values = {

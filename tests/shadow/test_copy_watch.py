@@ -12,7 +12,7 @@ from softlaunch.reports.similarity_words import show_copies
 from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.state import CopyState
-from softlaunch.shadow.watch import CopyLook, CopyWatch
+from softlaunch.shadow.watch import CopyObservation, CopyWatch
 from softlaunch.store.database import Database
 from tests.shadow.copied import BEGUN, copies, scope_of, shadow_policy, write
 
@@ -33,7 +33,7 @@ def look(
     policy: Policy,
     held: CopyState | None = None,
     window: tuple[float, float] = (BEGUN, BEGUN + 1e6),
-) -> CopyLook:
+) -> CopyObservation:
     """One look at everything."""
     watch = CopyWatch(database, _NobodyJudges(database))
     return watch.look(scope_of(policy), policy, held or CopyState(), window, BEGUN)
@@ -150,7 +150,7 @@ def test_judges_who_say_nothing_readable_are_an_obstacle(database: Database) -> 
 
 
 def test_the_first_bets_rest_on_the_golden_set_and_on_symmetry(database: Database) -> None:
-    """Stable's repeats in the eval say what its likeness to itself is about; judges are even between equals."""
+    """Stable's repeats in the eval say what its similarity to itself is about; judges are even between equals."""
     known = CopyWatch(database, _NobodyJudges(database)).history("support-bot-1")
     assert len(known[Metric.AGREEMENT]) == 0
     assert set(known[Metric.PREFERENCE].values.tolist()) == {0.5}
