@@ -6,7 +6,7 @@ from prefect import flow
 from pydantic import Field
 
 from softlaunch.core.approvals import ApprovalState
-from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.tasks import cleanup, notices
 
 Switch = Annotated[bool, Field(title="Dry run", description="Only show what would be archived and deleted, and why.")]
@@ -20,7 +20,7 @@ Wait = Annotated[
 
 
 @flow(name="registry-cleanup", flow_run_name="clean up the registry")
-@told_plainly
+@fail_with_message
 def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
     """Plan and show; then archive, read back, delete and record, unless this is a dry run.
 

@@ -14,7 +14,7 @@ from softlaunch.core.settings import Settings
 from softlaunch.integrations.archives.opening import open_archive
 from softlaunch.ledger.approvals import Approval, read_approval
 from softlaunch.ledger.releases import Actor
-from softlaunch.reports.cleanup import plan_markdown
+from softlaunch.reports.markdown import plan_markdown
 from softlaunch.retention.approval import ApprovalNeededError, close_expired
 from softlaunch.retention.cleanup_run import Plan, RegistryCleanup
 from softlaunch.tasks.ledger import ledger

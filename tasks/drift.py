@@ -15,10 +15,9 @@ from softlaunch.drift.next_step import StepResult
 from softlaunch.drift.next_step import act as do
 from softlaunch.drift.runs import DriftRun, find_baseline
 from softlaunch.ledger.releases import Actor
-from softlaunch.reports.drift_markdown import drift_markdown
-from softlaunch.reports.drift_page import write_drift_page
+from softlaunch.reports.drift_page import drift_markdown, write_drift_page
 from softlaunch.tasks.ledger import ledger
-from softlaunch.tasks.names import artifact_key
+from softlaunch.tasks.progress import artifact_key
 
 _BY = "prompt-drift flow"
 
@@ -44,7 +43,7 @@ def freeze_first(app: str) -> bool:
 
 @task(task_run_name="Check {app} against its baseline", **_AGAIN)
 def check(app: str) -> DriftRun:
-    """Ask the golden set and compare; a retry goes on with what was answered."""
+    """Ask the golden set and compare; a retry resumes after what was answered."""
     with ledger() as database:
         return check_drift(database, app, _BY, utc_now())
 

@@ -24,7 +24,7 @@ def settle() -> tuple[Finding, ...]:
     logger = get_run_logger()
     by, ttl = Actor("reconcile", "prefect"), timedelta(seconds=Settings().driver_seconds)
     with ledger() as database:
-        found = Reconciler(database, by, ttl, cancelled=partial(cancelled_runs, complain=logger.warning)).run()
+        found = Reconciler(database, by, ttl, cancelled=partial(cancelled_runs, warn=logger.warning)).run()
     for finding in found:
         logger.warning(finding.sentence)
     ended = [finding.cancelled_run for finding in found if finding.cancelled_run]
@@ -47,7 +47,7 @@ def order_resumption(finding: Finding) -> None:
 
 
 @task(task_run_name="look for gateways that don't follow a rollback")
-def look_after_rollbacks() -> None:
+def monitor_rollbacks() -> None:
     """Opens the incident, and resolves it; one log line each."""
     logger = get_run_logger()
     with ledger() as database:

@@ -14,7 +14,6 @@ from softlaunch.core.clock import utc_now
 from softlaunch.releases.views import StageView, read_view
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.tasks.ledger import Standing, ledger
-from softlaunch.tasks.names import artifact_key
 
 _LOGGER = get_logger(__name__)
 _EVERY_SECONDS = 10.0
@@ -73,3 +72,8 @@ class _Bar:
         with ledger() as database, database.read() as session:
             view = read_view(session, session.get_one(ReleaseRow, self._stage.release_id), utc_now())
         return view.stages[self._stage.position]
+
+
+def artifact_key(*parts: str) -> str:
+    """The key of an artifact: Prefect takes letters, digits and dashes, and apps may have dots and underscores."""
+    return "-".join(parts).replace(".", "-").replace("_", "-")

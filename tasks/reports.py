@@ -16,7 +16,7 @@ from softlaunch.reports.pages import write_page
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.tasks import ab_tests
 from softlaunch.tasks.ledger import ledger
-from softlaunch.tasks.names import artifact_key
+from softlaunch.tasks.progress import artifact_key
 
 
 @task(task_run_name="Report stage {position} of {release_id}")

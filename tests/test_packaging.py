@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from softlaunch.simulator.cases import Case
-from tests.end_to_end.deployed import Server, running_prefect, running_worker
+from tests.support.deployed import Server, running_prefect, running_worker
 from tests.support.installed import Installed, build, copied_into_the_image, install
 from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider

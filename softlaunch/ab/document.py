@@ -15,8 +15,8 @@ from softlaunch.store.tables import AbLookRow
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLook:
-    """A look at a test as it is kept.
+class RecordedLook:
+    """A look at a test as the ledger records it.
 
     `planned_end` counts the planned ends from 1, 0 is a look in between; `choice` and `reason` are empty for those.
     """
@@ -88,8 +88,8 @@ def past(analysis: Analysis) -> dict[Metric, Past]:
     }
 
 
-def keep_look(session: Session, release_id: str, look: KeptLook) -> None:
-    """Keep a look; its number is the test's own, so that none is kept twice."""
+def record_look(session: Session, release_id: str, look: RecordedLook) -> None:
+    """Record a look; its number is the test's own, so that none is recorded twice."""
     session.add(
         AbLookRow(
             release_id=release_id,
@@ -103,9 +103,10 @@ def keep_look(session: Session, release_id: str, look: KeptLook) -> None:
     )
 
 
-def read_looks(session: Session, release_id: str) -> tuple[KeptLook, ...]:
+def read_looks(session: Session, release_id: str) -> tuple[RecordedLook, ...]:
     """Every look at a test, in their order."""
     rows = session.exec(select(AbLookRow).where(AbLookRow.release_id == release_id).order_by(col(AbLookRow.number)))
     return tuple(
-        KeptLook(row.number, row.planned_end, row.choice, row.reason, dict(row.analysis), row.looked_at) for row in rows
+        RecordedLook(row.number, row.planned_end, row.choice, row.reason, dict(row.analysis), row.looked_at)
+        for row in rows
     )

@@ -13,7 +13,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric, Source
 from softlaunch.core.quantities import Duration
 from softlaunch.core.variant import Name
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, Opening, ReleaseLockedError, find_live, held_by
 from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.policy.ab import AbPolicy
@@ -75,7 +75,11 @@ def open_trial(database: Database, request: TrialRequest, planned: float | None,
         opening = Opening(request.app, a.digest, b.digest, frozen, str(Path(policy_path).resolve()), Kind.AB_TEST)
         trial_id = open_in_ledger(session, opening, actor, now)
         serve_by(session, app, policy, now)
-        tell(session, request.app, trial_id, f"{trial_id}: {actor} tests {b.label} (B) against {a.label} (A).", now)
+        notify(
+            session,
+            Message(request.app, trial_id, f"{trial_id}: {actor} tests {b.label} (B) against {a.label} (A)."),
+            now,
+        )
         return trial_id
 
 

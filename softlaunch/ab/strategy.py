@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from softlaunch.ab.conclusion import Choice
-from softlaunch.ab.document import KeptLook, keep_look
+from softlaunch.ab.document import RecordedLook, record_look
 from softlaunch.ab.looks import extension
 from softlaunch.ab.watch import Trials
 from softlaunch.core.incident_kinds import BREAKER
@@ -24,7 +24,7 @@ from softlaunch.releases.strategy import Observation, no_data
 class TrialObservation(Observation):
     """What was observed of a test; `trial` is a look at the test as a whole, when one was due."""
 
-    trial: KeptLook | None = None
+    trial: RecordedLook | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,21 @@ class TrialStrategy:
         return decide_trial(snapshot, _trial(observation))
 
     def record(self, session: Session, release: Release, observation: Observation) -> None:
-        """Keep the look, so that none is kept twice."""
+        """Record the look, so that none is recorded twice."""
         trial = _trial(observation)
         if trial is not None:
-            keep_look(session, release.id, trial)
+            record_look(session, release.id, trial)
 
     def forget(self, release_id: str) -> None:
         """See Strategy."""
         self.traffic.forget(release_id)
 
 
-def _trial(observation: Observation) -> KeptLook | None:
+def _trial(observation: Observation) -> RecordedLook | None:
     return observation.trial if isinstance(observation, TrialObservation) else None
 
 
-def decide_trial(snapshot: Snapshot, look: KeptLook | None) -> Action:
+def decide_trial(snapshot: Snapshot, look: RecordedLook | None) -> Action:
     """The next action of a live test: harm first, at once; everything else at a planned end."""
     release = snapshot.release
     if release.state is State.PENDING:
@@ -79,7 +79,7 @@ def decide_trial(snapshot: Snapshot, look: KeptLook | None) -> Action:
     return _at_planned_end(snapshot, look, Choice(look.choice))
 
 
-def _at_planned_end(snapshot: Snapshot, look: KeptLook, choice: Choice) -> Action:
+def _at_planned_end(snapshot: Snapshot, look: RecordedLook, choice: Choice) -> Action:
     error = _first(snapshot, Outcome.ERROR)
     if error is not None:
         return _end(Choice.VOID, f"the traffic can't be trusted: {error.reason}")

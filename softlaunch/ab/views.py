@@ -9,7 +9,7 @@ from sqlmodel import Session
 
 from softlaunch.ab.analysis import Analysis
 from softlaunch.ab.conclusion import Choice
-from softlaunch.ab.document import KeptLook, from_json, read_looks
+from softlaunch.ab.document import RecordedLook, from_json, read_looks
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.releases.views import to_json as release_json
 from softlaunch.store.tables import ReleaseRow
@@ -20,7 +20,7 @@ class TrialView:
     """Everything that a status, a page or a program shows of a test."""
 
     view: ReleaseView
-    looks: tuple[KeptLook, ...]
+    looks: tuple[RecordedLook, ...]
 
     @property
     def analysis(self) -> Analysis | None:

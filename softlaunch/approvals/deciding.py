@@ -23,7 +23,7 @@ from softlaunch.ledger.approvals import (
     state_of,
     to_approval,
 )
-from softlaunch.ledger.notices import Event, tell
+from softlaunch.ledger.notices import Event, Message, notify
 from softlaunch.ledger.releases import find_latest, read_release
 from softlaunch.policy.release import State
 from softlaunch.releases.ending import roll_back
@@ -154,10 +154,14 @@ def _apply_to(session: Session, decision: Decision, row: ApprovalRow, now: datet
     about = {"approval": approval.id}
     if vote is VoteResult.DECIDED:
         _decide(session, row, decision, [*before, known], now)
-        tell(session, subject.app, subject.release_id, _announcement(decision, approval), now, Event.CLOSED, about)
+        notify(
+            session,
+            Message(subject.app, subject.release_id, _announcement(decision, approval), Event.CLOSED, about),
+            now,
+        )
     elif vote is VoteResult.NOTED:
         text = f"{decision.person.actor} approves; one more person must: {approval.text}"
-        tell(session, subject.app, subject.release_id, text, now, Event.NOTED, about)
+        notify(session, Message(subject.app, subject.release_id, text, Event.NOTED, about), now)
     record_vote(session, decision, subject, result, now)
     return result
 

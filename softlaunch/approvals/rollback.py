@@ -12,11 +12,11 @@ from softlaunch.core.errors import ConflictError, NotFoundError, SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.lease import Transition, apply_transition
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.policy.release import Release, State
-from softlaunch.releases.ending import Ended, Serving, end_live, point_aliases, roll_back
+from softlaunch.releases.ending import AliasTargets, Ended, end_live, point_aliases, roll_back
 from softlaunch.store.tables import AliasMoveRow, ReleaseRow, RouteRow, VariantRow, VoteRow
 
 PUT_IN_FORCE = "put in force"
@@ -94,12 +94,12 @@ def _replace(
         apply_transition(session, step, order.by, now)
     revision = set_split(session, app, target.digest, Split(), fence, now)
     about = undone[0].id if undone else None
-    point_aliases(session, app, Serving(target.digest, before.digest), order.by, now, about)
+    point_aliases(session, app, AliasTargets(target.digest, before.digest), order.by, now, about)
     gone = f", and {', '.join(one.id for one in undone)} rolled back" if undone else ""
     message = f"{app} is served by {_shown(target)} in place of {_shown(before)}{gone}."
     if ended is not None:
         message = f"{ended.release_id} is {ended.state}; {message}"
-    tell(session, app, about, f"{order.by} rolled back: {message} {order.reason}.", now)
+    notify(session, Message(app, about, f"{order.by} rolled back: {message} {order.reason}."), now)
     _record(session, order, message, now)
     newest = ended.release_id if ended is not None else about
     row = session.get(ReleaseRow, newest) if newest else find_newest(session, app, set(State))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.exits import Exit
-from softlaunch.cli.output import JSON_OPTION, console, print_json
+from softlaunch.cli.output import JSON_OPTION, print_json, print_text
 
 if TYPE_CHECKING:
     from softlaunch.metrics import AnyMetric
@@ -40,8 +40,7 @@ def compare(
     if json:
         print_json({"choice": conclusion.choice, "reason": conclusion.reason, "analysis": to_json(analysis)})
     else:
-        summary = f"{len(both):,} questions. {conclusion.reason}."
-        console.print(summary, markup=False, highlight=False, soft_wrap=True)
+        print_text(f"{len(both):,} questions. {conclusion.reason}.")
     codes = {Outcome.PASS: Exit.OK, Outcome.FAIL: Exit.REJECTED}
     raise typer.Exit(codes.get(conclusion.choice.outcome, Exit.INCONCLUSIVE))
 

@@ -12,7 +12,7 @@ from softlaunch.approvals.rules import Person
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_table, print_text
 from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
@@ -69,9 +69,9 @@ def clean_up(
             {"dry_run": dry_run, "archive": cleanup.archive.address, **_plan_json(plan), "done": _done_json(done)}
         )
     elif done is None:
-        _say("\nNothing was deleted; without --dry-run it will be.")
+        print_text("\nNothing was deleted; without --dry-run it will be.")
     else:
-        _say(f"\nDone: {done.sentence}")
+        print_text(f"\nDone: {done.sentence}")
 
 
 def _approved(cleanup: RegistryCleanup, plan: Plan) -> Plan:
@@ -119,7 +119,7 @@ def archived(
     elif rows:
         print_table("Archived", tuple(rows[0]), [list(row.values()) for row in rows])
     else:
-        _say("nothing was archived yet")
+        print_text("nothing was archived yet")
 
 
 def put_back(kind: Kind = _KIND, key: str = _KEY, as_json: bool = JSON_OPTION) -> None:
@@ -136,21 +136,21 @@ def put_back(kind: Kind = _KIND, key: str = _KEY, as_json: bool = JSON_OPTION) -
     if as_json:
         print_json({"kind": row.kind, "key": row.key, "digest": row.content_digest, "bytes": row.bytes})
     else:
-        _say(f"{row.key} is back in the ledger; it counts as new for the next cleanup.")
+        print_text(f"{row.key} is back in the ledger; it counts as new for the next cleanup.")
 
 
 def add_tag(kind: Kind = _KIND, key: str = _KEY, name: str = _TAG) -> None:
     """Tag a recorded version; what is tagged `protected` is never deleted."""
     with ledger() as database, database.begin() as session:
         tagged = tag(session, kind, key, name, str(who()), utc_now())
-    _say(f"{key} is tagged {name}" + ("" if tagged else ", as it was before"))
+    print_text(f"{key} is tagged {name}" + ("" if tagged else ", as it was before"))
 
 
 def remove_tag(kind: Kind = _KIND, key: str = _KEY, name: str = _TAG) -> None:
     """Take a tag off."""
     with ledger() as database, database.begin() as session:
         untag(session, kind, key, name)
-    _say(f"{key} is no longer tagged {name}")
+    print_text(f"{key} is no longer tagged {name}")
 
 
 def _show(plan: Plan, archive: str) -> None:
@@ -167,14 +167,16 @@ def _show(plan: Plan, archive: str) -> None:
     print_table("Registry cleanup", ("what", "kept", "to delete", "size", "why"), rows)
     for part in plan.parts:
         for choice in part.first[:20]:
-            _say(f"  {part.kind} {choice.item.key}: {choice.reason}, {choice.item.bytes} bytes")
+            print_text(f"  {part.kind} {choice.item.key}: {choice.reason}, {choice.item.bytes} bytes")
         if part.totals.deleted > 20:
-            _say(f"  ... and {part.totals.deleted - 20} more {part.kind}")
+            print_text(f"  ... and {part.totals.deleted - 20} more {part.kind}")
     if plan.approval is not None:
         state = f"approved by {plan.approval.by}" if plan.approval.granted else "not answered yet"
-        _say(f"As of {plan.as_of:%Y-%m-%d %H:%M} UTC, when question {plan.approval.asked.id} was asked: {state}.")
-    _say(f"{_mb(plan.deleted_bytes)} cost {_usd(plan.usd_now)} a month in the ledger, {_usd(plan.usd_archived)} in")
-    _say(f"{archive} (list prices, before compression)")
+        print_text(f"As of {plan.as_of:%Y-%m-%d %H:%M} UTC, when question {plan.approval.asked.id} was asked: {state}.")
+    print_text(
+        f"{_mb(plan.deleted_bytes)} cost {_usd(plan.usd_now)} a month in the ledger, {_usd(plan.usd_archived)} in"
+    )
+    print_text(f"{archive} (list prices, before compression)")
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:
@@ -221,7 +223,3 @@ def _mb(size: int) -> str:
 
 def _usd(amount: float) -> str:
     return f"{amount:.2f} USD" if amount >= 0.01 or amount == 0 else "less than 0.01 USD"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

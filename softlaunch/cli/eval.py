@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from softlaunch.cli.comparisons import exit_code, say, show_comparison
+from softlaunch.cli.comparisons import exit_code, show_comparison
 from softlaunch.cli.eval_run import run_eval
-from softlaunch.cli.output import JSON_OPTION, print_json
+from softlaunch.cli.output import JSON_OPTION, print_json, print_text
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.evals.recordings.columns import ROLES, Columns
@@ -118,9 +118,9 @@ def _show(compared: _Compared, metrics: Sequence[RecordedMetric], *, as_json: bo
     if as_json:
         print_json({**to_document(compared.report), "meaning": meaning})
         return
-    say(f"{compared.candidate} against {compared.stable}, from {compared.files}")
+    print_text(f"{compared.candidate} against {compared.stable}, from {compared.files}")
     for name, what in meaning.items():
-        say(f"{name}: {what}")
+        print_text(f"{name}: {what}")
     show_comparison(compared.report)
 
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from softlaunch.cli.comparisons import exit_code, say, show_comparison
-from softlaunch.cli.output import JSON_OPTION, errors, print_json
+from softlaunch.cli.comparisons import exit_code, show_comparison
+from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.core.quantities import parse_duration
 from softlaunch.evals.statistics.document import to_document
@@ -78,9 +78,9 @@ def _conclude(order: "EvalOrder", progress: "EvalProgress", *, json: bool) -> No
     if json:
         print_json({"run": order.run_id, "halted": progress.halted, **to_document(progress.report)})
     else:
-        say(f"{order.run_id}: {order.candidate.label} against {order.stable.label}")
+        print_text(f"{order.run_id}: {order.candidate.label} against {order.stable.label}")
         show_comparison(progress.report)
-        say(f"Look at the answers: softlaunch review {order.run_id}")
+        print_text(f"Look at the answers: softlaunch review {order.run_id}")
     raise typer.Exit(exit_code(progress.report))
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from softlaunch.cli.output import console, print_json, print_table
 from softlaunch.core.formatting import show_duration, show_harm, show_interval, show_value
 from softlaunch.core.live_metrics import Metric
-from softlaunch.core.verdict import Met, Per, Role, Verdict
+from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Role, Verdict
 from softlaunch.forecast.replay.conclusion import Judged, Replayed
 from softlaunch.forecast.replay.files import SampleFile
-from softlaunch.gates.plain_figures import LATELY_MINUTES, harm_met
+from softlaunch.gates.plain_figures import harm_met
 
 _Cells = tuple[object, ...]
 
@@ -100,7 +100,7 @@ def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     if done.left_out:
         _say(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
     _say(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
-    _say(f"Users had met the candidate in {done.exposed:,} requests.")
+    _say(f"Users were exposed to the candidate in {done.exposed:,} requests.")
 
 
 def _when(done: Replayed) -> str:

@@ -12,7 +12,7 @@ from softlaunch.catalog.records import check_app
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.evals.calls.call import CallOptions
 from softlaunch.evals.judges.agreement import Estimate
@@ -164,30 +164,30 @@ def _estimate(estimate: Estimate | None) -> dict[str, float] | None:
 def _show(found: Calibration, below: str | None, asked: list[str] | None) -> None:
     agreement, bias = found.agreement, found.bias
     people = f"; {found.split} more left out, on which people are split" if found.split else ""
-    _say(f"{agreement.items:,} items judged by people{people}")
+    print_text(f"{agreement.items:,} items judged by people{people}")
     for label in asked or ["recorded verdicts"]:
-        _say(f"  by {label}")
-    _say(f"\nagreement      {_percent(agreement.agreement)}")
-    _say(f"kappa          {_number(agreement.kappa)}")
+        print_text(f"  by {label}")
+    print_text(f"\nagreement      {_percent(agreement.agreement)}")
+    print_text(f"kappa          {_number(agreement.kappa)}")
     if found.people_kappa is not None:
-        _say(f"among people   {found.people_kappa:.3f}")
+        print_text(f"among people   {found.people_kappa:.3f}")
     if agreement.unreadable:
-        _say(f"unreadable     {agreement.unreadable:,}, counted as disagreement")
+        print_text(f"unreadable     {agreement.unreadable:,}, counted as disagreement")
     if bias is not None:
-        _say(f"position bias  {_leaning(bias.bias)} (first {bias.first:,}, second {bias.second:,})")
+        print_text(f"position bias  {_leaning(bias.bias)} (first {bias.first:,}, second {bias.second:,})")
         if bias.consistent is not None:
-            _say(f"both orders    {_percent(bias.consistent)} name the same answer")
+            print_text(f"both orders    {_percent(bias.consistent)} name the same answer")
     if found.spent.calls:
         cost = "unknown" if found.spent.cost_usd is None else f"{found.spent.cost_usd:.4f} USD"
-        _say(f"calls          {found.spent.calls:,}, cost {cost}")
+        print_text(f"calls          {found.spent.calls:,}, cost {cost}")
     _table(agreement.table)
-    _say(f"\nBelow the minimum, so it can't gate: {below}." if below else "\nIt may gate.")
+    print_text(f"\nBelow the minimum, so it can't gate: {below}." if below else "\nIt may gate.")
 
 
 def _table(table: Mapping[tuple[str, str], int]) -> None:
     rows = sorted({people for people, _ in table})
     columns = sorted({judge for _, judge in table})
-    _say("\nrows: people, columns: the judge")
+    print_text("\nrows: people, columns: the judge")
     print_table("", ("", *columns), [(row, *(table.get((row, one), 0) for one in columns)) for row in rows])
 
 
@@ -208,7 +208,3 @@ def _percent(estimate: Estimate) -> str:
 
 def _points(estimate: Estimate) -> str:
     return f"{100 * estimate.value:+.1f} points [{100 * estimate.lower:+.1f}, {100 * estimate.upper:+.1f}]"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_table, print_text
 from softlaunch.cli.traffic_options import (
     Quality,
     RatingShare,
@@ -192,14 +192,14 @@ def _write(planned: "ReleasePlan") -> Path:
 def _show(planned: "ReleasePlan", page: Path) -> None:
     from softlaunch.forecast.wording import in_a_sentence, show_users
 
-    _say(f"{planned.requests_per_hour:,.0f} requests an hour, from {planned.note}. {show_users(planned.users)}\n")
+    print_text(f"{planned.requests_per_hour:,.0f} requests an hour, from {planned.note}. {show_users(planned.users)}\n")
     _show_stages(planned)
     _show_harms(planned)
     _show_let_through(planned)
     for stage in planned.stages:
         if stage.advice:
-            _say(f"\n{stage.name}: {stage.advice}.")
-    _say(f"\nIn all: {in_a_sentence(planned)}\nPlot: {page}")
+            print_text(f"\n{stage.name}: {stage.advice}.")
+    print_text(f"\nIn all: {in_a_sentence(planned)}\nPlot: {page}")
 
 
 def _show_stages(planned: "ReleasePlan") -> None:
@@ -223,7 +223,7 @@ def _show_harms(planned: "ReleasePlan") -> None:
             for harm in gate.harms:
                 found.setdefault(f"{gate.name} {harm.label}", {})[stage.name] = show_caught(harm)
     if found:
-        _say("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
+        print_text("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
         cells = [(label, *(here.get(stage.name) for stage in stages)) for label, here in found.items()]
         print_table("", ("", *(stage.name for stage in stages)), cells)
 
@@ -232,10 +232,6 @@ def _show_let_through(planned: "ReleasePlan") -> None:
     from softlaunch.forecast.wording import show_let_through
 
     if planned.let_through:
-        _say("\nHarm that shows from the first stage on, over the whole release")
+        print_text("\nHarm that shows from the first stage on, over the whole release")
         for gate in planned.let_through:
-            _say(f"  {gate.name}: {show_let_through(gate)}")
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_text(f"  {gate.name}: {show_let_through(gate)}")

@@ -29,7 +29,7 @@ from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.judges.gating import metric_plans
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.suite import Suite, load_suite
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import Policy
 from softlaunch.releases.opening import serving_variant
@@ -75,7 +75,7 @@ def freeze_baseline(database: Database, app: str, actor: str, now: datetime) -> 
             f"{subject.variant.label} on {len(subject.suite.cases)} cases, {subject.policy.drift.repeats} times each"
         )
         if conclude_run(session, run.id, summary, {}, now):
-            tell(session, app, None, f"{app}: {actor} froze the drift baseline {run.id}: {summary}.", now)
+            notify(session, Message(app, None, f"{app}: {actor} froze the drift baseline {run.id}: {summary}."), now)
         return read_run(session, run.id)
 
 

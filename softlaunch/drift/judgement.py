@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from softlaunch.core.quantities import MarginKind
 from softlaunch.drift.figures import DriftFigures
@@ -215,6 +216,8 @@ def _step(cause: Cause, setting: Setting, *, better: bool) -> Step:
             return Step.REFRESH
         case Cause.NONE:
             return Step.NEW_BASELINE if better or not setting.same_variant else Step.NOTHING
+        case _:
+            assert_never(cause)
 
 
 def _summary(remarks: Sequence[Remark], setting: Setting) -> str:

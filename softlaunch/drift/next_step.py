@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from softlaunch.approvals.rollback import RollbackOrder, carry_out
 from softlaunch.catalog.records import record_model
@@ -73,8 +74,10 @@ def by_hand(check: DriftRun, step: Step) -> str | None:
             )
         case Step.NOTHING:
             return f"{check.id} of {app} found nothing to do; name a step with --step to do it anyway"
-        case _:
+        case Step.PIN | Step.ROLL_BACK | Step.NEW_BASELINE:
             return None
+        case _:
+            assert_never(step)
 
 
 def _pin(database: Database, app: str, model: str, actor: Actor, now: datetime) -> ReleaseRequest:

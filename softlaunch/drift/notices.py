@@ -8,7 +8,7 @@ from sqlmodel import Session
 
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.drift.judgement import Cause, Judgement, Step
-from softlaunch.ledger.notices import Incident, open_incident, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident, resolve_incident
 
 _CAUSES = {
     Cause.NONE: "",
@@ -62,7 +62,7 @@ def notify_of_check(
         message = " ".join(
             part for part in (f"{app}: {judgement.summary} ({run_id}).", proposed and f"{proposed}.") if part
         )
-        tell(session, app, None, message, now)
+        notify(session, Message(app, None, message), now)
         return
     parts = (f"{app}: {judgement.summary}.", _every_metric(document), cause, f"{proposed}." if proposed else "")
     summary = " ".join(part for part in parts if part)

@@ -8,7 +8,7 @@ from sqlmodel import Session, col, select
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.errors import NotFoundError
-from softlaunch.ledger.notices import Event, tell
+from softlaunch.ledger.notices import Event, Message, notify
 from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow
 
 
@@ -137,7 +137,7 @@ def withdraw_approval(session: Session, row: ApprovalRow, app: str, why: str, no
     row.state = ApprovalState.EXPIRED if expired else ApprovalState.WITHDRAWN
     row.decided_at, row.reason = (row.expires_at, "nobody answered in time") if expired else (now, why)
     text = f"Nobody answered in time: {row.text}" if expired else f"The question is withdrawn: {row.text} ({why})"
-    tell(session, app, row.release_id, text, now, Event.CLOSED, {"approval": row.id})
+    notify(session, Message(app, row.release_id, text, Event.CLOSED, {"approval": row.id}), now)
 
 
 def to_approval(row: ApprovalRow, now: datetime) -> Approval:

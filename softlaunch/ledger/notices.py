@@ -1,7 +1,7 @@
-"""What people are told: notices in the outbox and incidents, written in the transaction of what they tell of."""
+"""Messages in the outbox, and incidents, written in the transaction of what they are about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -23,12 +23,23 @@ class Event(StrEnum):
     RESOLVED = "resolved"
 
 
-WEBHOOK_LANE = "webhook"
+WEBHOOK_STREAM = "webhook"
 
 
-def lane_of(app: str, release_id: str | None) -> str:
-    """The lane of messages that people read in order: those about a release, or about an app."""
+def stream_of(app: str, release_id: str | None) -> str:
+    """The stream of messages that people read in order: those about a release, or about an app."""
     return f"release:{release_id}" if release_id else f"app:{app}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to people. `details` names the approval (`approval`) or the `incident` that it is about."""
+
+    app: str
+    release_id: str | None
+    text: str
+    event: Event = Event.SAID
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class Incident:
 
 
 def open_incident(session: Session, incident: Incident, now: datetime) -> bool:
-    """Open an incident and tell of it. One that is open already is brought up to date, quietly, and returns False."""
+    """Open an incident and notify people. One that is open already is updated without a message, and returns False."""
     held = _find_open(session, incident.dedup_key)
     if held is not None:
         held.summary, held.evidence, held.updated_at = incident.summary, dict(incident.evidence), now
@@ -72,7 +83,7 @@ def open_incident(session: Session, incident: Incident, now: datetime) -> bool:
 
 
 def resolve_incident(session: Session, dedup_key: str, by: str, why: str, now: datetime) -> bool:
-    """Close what is open under a key and tell of it; returns False when nothing is."""
+    """Close the incident that is open under a key and notify people; returns False when none is."""
     held = _find_open(session, dedup_key)
     if held is None:
         return False
@@ -90,14 +101,14 @@ def open_keys(session: Session, app: str) -> dict[str, IncidentKind]:
 
 
 def _announce(session: Session, row: IncidentRow, event: Event, text: str, now: datetime) -> None:
-    """Tell people, and whatever listens at the webhook."""
+    """Notify people, and whatever listens at the webhook."""
     details = {"incident": row.id}
-    tell(session, row.app, row.release_id, text, now, event, details)
+    notify(session, Message(row.app, row.release_id, text, event, details), now)
     session.add(
         NoticeRow(
             app=row.app,
             release_id=row.release_id,
-            lane=WEBHOOK_LANE,
+            lane=WEBHOOK_STREAM,
             event=event,
             details=details,
             text=text,
@@ -111,24 +122,16 @@ def _find_open(session: Session, dedup_key: str) -> IncidentRow | None:
     return session.exec(found).one_or_none()
 
 
-def tell(
-    session: Session,
-    app: str,
-    release_id: str | None,
-    text: str,
-    now: datetime,
-    event: Event = Event.SAID,
-    details: Mapping[str, Any] | None = None,
-) -> None:
-    """Put a message into the outbox. `details` names the question (`approval`) or `incident` that it is about."""
+def notify(session: Session, message: Message, now: datetime) -> None:
+    """Put a message into the outbox."""
     session.add(
         NoticeRow(
-            app=app,
-            release_id=release_id,
-            lane=lane_of(app, release_id),
-            event=event,
-            details=dict(details or {}),
-            text=text,
+            app=message.app,
+            release_id=message.release_id,
+            lane=stream_of(message.app, message.release_id),
+            event=message.event,
+            details=dict(message.details),
+            text=message.text,
             written_at=now,
         )
     )

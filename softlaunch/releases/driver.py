@@ -15,11 +15,12 @@ from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.ledger.approvals import Approval, read_approval_states, request_approval, withdraw_approvals
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.lease import Transition, apply_transition, claim, release_claim, renew
-from softlaunch.ledger.notices import Event, Incident, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.notices import Event, Incident, Message, notify, open_incident, open_keys, resolve_incident
 from softlaunch.ledger.releases import Actor, read_release
 from softlaunch.ledger.splits import Split, beat, set_split
 from softlaunch.ledger.stages import (
     StageRecord,
+    StageState,
     begin_stage,
     end_stage,
     extend_stage,
@@ -212,11 +213,11 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
             asked = request_approval(session, Approval(release.id, release.position, kind, text, expires), now)
             if asked is not None:
                 message = f"{release.title}: {text}"
-                tell(session, release.app, release.id, message, now, Event.ASKED, {"approval": asked})
+                notify(session, Message(release.app, release.id, message, Event.ASKED, {"approval": asked}), now)
             return text, True
         case Extend(deadlines, reason):
             extend_stage(session, release.id, release.position, deadlines)
-            tell(session, release.app, release.id, f"{release.title}: {reason}", now)
+            notify(session, Message(release.app, release.id, f"{release.title}: {reason}"), now)
             return reason, True
         case Enter():
             _enter(session, snapshot, action, actor, token)
@@ -231,7 +232,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     step = Transition(release, stage.state, stage.position, f"{stage.name} begins: {action.reason}")
     apply_transition(session, step, actor, now, token)
     if release.state is not State.PENDING:
-        end_stage(session, release.id, release.position, "passed", action.reason, now)
+        end_stage(session, release.id, release.position, StageState.PASSED, action.reason, now)
     withdraw_approvals(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
@@ -244,4 +245,4 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
         lease_seconds=release.policy.gateway.lease,
     )
     set_split(session, release.app, release.stable.digest, split, token, now)
-    tell(session, release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason}).", now)
+    notify(session, Message(release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason})."), now)

@@ -12,10 +12,10 @@ from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.approvals import withdraw_approvals
 from softlaunch.ledger.lease import Transition, apply_transition
-from softlaunch.ledger.notices import Incident, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident, open_keys, resolve_incident
 from softlaunch.ledger.releases import Actor, find_latest, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
-from softlaunch.ledger.stages import end_stage, figures
+from softlaunch.ledger.stages import StageState, end_stage, figures
 from softlaunch.policy.release import Release, State
 from softlaunch.releases.decision import End
 from softlaunch.store.tables import ReleaseRow, RouteRow
@@ -42,11 +42,11 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class AliasTargets:
     """Digests of the variant that serves from now on, and of the one that served before."""
 
-    now: str
-    before: str
+    production: str
+    previous: str
 
 
 def end_release(
@@ -63,24 +63,29 @@ def end_release(
     promoted = end.state is State.PROMOTED
     serving = release.candidate.digest if promoted else release.stable.digest
     revision = set_split(session, release.app, serving, Split(), fence, now)
-    end_stage(session, release.id, release.position, "passed" if promoted else end.state.value, end.reason, now)
+    state = StageState.PASSED if promoted else StageState(end.state)
+    end_stage(session, release.id, release.position, state, end.reason, now)
     if promoted:
-        point_aliases(session, release.app, Serving(serving, release.stable.digest), actor, now, release.id)
+        point_aliases(session, release.app, AliasTargets(serving, release.stable.digest), actor, now, release.id)
     withdraw_approvals(session, release.app, release.id, f"the release is {end.state}", now)
     _settle_incidents(session, release, end.state, now)
     if end.gate is not None and release.state.exposes_users:
         open_incident(session, _incident(release, end, end.gate), now)
     if end.needs_people:
         open_incident(session, _undecided(release, end), now)
-    tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)
+    notify(session, Message(release.app, release.id, f"{release.title}: {end.state}. {end.reason}."), now)
     return Ended(release.id, end.state, revision, serving)
 
 
 def point_aliases(
-    session: Session, app: str, serving: Serving, actor: Actor, now: datetime, release_id: str | None
+    session: Session, app: str, targets: AliasTargets, actor: Actor, now: datetime, release_id: str | None
 ) -> None:
     """Move the aliases that only releases and rollbacks move."""
-    for alias, digest in ((PREVIOUS, serving.before), (PRODUCTION, serving.now), (BASELINE, serving.now)):
+    for alias, digest in (
+        (PREVIOUS, targets.previous),
+        (PRODUCTION, targets.production),
+        (BASELINE, targets.production),
+    ):
         move_alias(session, app, alias, digest, MovedBy(str(actor), release_id), now)
 
 
@@ -154,9 +159,11 @@ def _undo_promotion(session: Session, release: Release, actor: Actor, reason: st
     fence = session.get_one(RouteRow, release.app).fence + 1
     revision = set_split(session, release.app, release.stable.digest, Split(), fence, now)
     point_aliases(
-        session, release.app, Serving(release.stable.digest, release.candidate.digest), actor, now, release.id
+        session, release.app, AliasTargets(release.stable.digest, release.candidate.digest), actor, now, release.id
     )
-    tell(session, release.app, release.id, f"{release.title}: rolled back after its promotion. {reason}.", now)
+    notify(
+        session, Message(release.app, release.id, f"{release.title}: rolled back after its promotion. {reason}."), now
+    )
     return Ended(release.id, State.ROLLED_BACK, revision, release.stable.digest)
 
 

@@ -1,4 +1,4 @@
-"""A release as people look at it: its stages, their verdicts, pending approvals, and who met the candidate."""
+"""A release as people look at it: its stages, verdicts and pending approvals, and who was exposed to the candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,13 +8,20 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.gates.gate_set import GateSet
 from softlaunch.ledger.approvals import Approval, pending_approvals
 from softlaunch.ledger.exposure import Exposure, read_exposure
 from softlaunch.ledger.losses import Lost, read_lost
 from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes
 from softlaunch.ledger.releases import to_release
-from softlaunch.ledger.stages import StageRecord, figures, has_verdicts_of, read_stages, read_verdicts, units_in
+from softlaunch.ledger.stages import (
+    StageRecord,
+    StageState,
+    figures,
+    has_verdicts_of,
+    read_stages,
+    read_verdicts,
+    units_in,
+)
 from softlaunch.policy.release import Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, limits
 from softlaunch.shadow.state import state_in
@@ -47,7 +54,7 @@ class StageView:
     def limits(self) -> list[Limit]:
         """What a stage under way needs at least and how long it may stay undecided, as its last look left it."""
         entered, looked = self.record.entered_at, self.record.looked_at
-        if self.record.state != "running" or self.stage.kind not in {StageKind.SHADOW, StageKind.CANARY}:
+        if self.record.state is not StageState.RUNNING or self.stage.kind not in {StageKind.SHADOW, StageKind.CANARY}:
             return []
         if entered is None or looked is None:
             return []
@@ -122,14 +129,16 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
 def _stage_view(session: Session, release: Release, stage: Stage, record: StageRecord) -> StageView:
     """Verdicts are final where the gates had the last word; a stage that a person ended stays as it was last seen."""
     panel = record.evidence.get("panel")
-    if panel is not None and (record.state == "running" or _ended_by_people(session, release, record, panel)):
+    if panel is not None and (record.state is StageState.RUNNING or _ended_by_people(session, release, record, panel)):
+        from softlaunch.gates.gate_set import GateSet  # here: a release that nobody is on is shown without numpy
+
         return StageView(stage, record, GateSet.load(release.policy, stage, panel).verdicts())
     return StageView(stage, record, tuple(read_verdicts(session, release.id, stage.position).values()))
 
 
 def _ended_by_people(session: Session, release: Release, record: StageRecord, panel: Mapping[str, Any]) -> bool:
     """Whether no gate had the last word. Panels from before it was kept what users met are left as they are."""
-    if record.state == "passed" or record.ended_at is None or "plain" not in panel:
+    if record.state is StageState.PASSED or record.ended_at is None or "plain" not in panel:
         return False
     return not has_verdicts_of(session, release.id, record.position, record.ended_at)
 

@@ -12,8 +12,7 @@ from softlaunch.core.formatting import (
     show_share,
     show_value,
 )
-from softlaunch.core.verdict import Met, Per, Verdict
-from softlaunch.gates.plain_figures import LATELY_MINUTES
+from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Verdict
 from softlaunch.ledger.exposure import Exposure
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.policy.release import StageKind
@@ -126,14 +125,14 @@ def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:
 
 
 def show_exposure(exposure: Exposure) -> str:
-    """Who met the candidate, as a sentence."""
+    """Who was exposed to the candidate, as a sentence."""
     if not exposure.all_units:
         return "No request of users was logged during the release."
     if not exposure.units:
-        return "No user met the candidate."
+        return "No user was exposed to the candidate."
     share = show_share(exposure.share_of_units)
     return (
-        f"{exposure.units:,} of {exposure.all_units:,} users ({share}) met the candidate, "
+        f"{exposure.units:,} of {exposure.all_units:,} users ({share}) were exposed to the candidate, "
         f"in {exposure.requests:,} of {exposure.all_requests:,} requests."
     )
 

@@ -15,8 +15,7 @@ from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Outcome
 from softlaunch.evals.statistics.metric_verdicts import show_amount
 from softlaunch.evals.statistics.report import CaseRow, EvalReport, MetricComparison
-from softlaunch.reports.html import page_environment
-from softlaunch.reports.marked_words import mark_words
+from softlaunch.reports.html import mark_words, page_environment
 
 _WIDTH = 960
 _TICKS = 8

@@ -22,7 +22,7 @@ from softlaunch.ledger.approvals import (
     to_approval,
     withdraw_approval,
 )
-from softlaunch.ledger.notices import Event, tell
+from softlaunch.ledger.notices import Event, Message, notify
 from softlaunch.policy.model import Policy
 from softlaunch.retention.rules import fingerprint
 from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow
@@ -96,7 +96,7 @@ def ask_person(session: Session, subject: str, size: str, actor: str, now: datet
     asked = Approval(None, 0, ApprovalKind.CLEANUP, text, expires, app=app, subject_digest=subject, asked_by=actor)
     asked = replace(asked, id=request_approval(session, asked, now) or 0)
     message = f"Approval needed: {text} {how_to_answer(app, asked.id)}."
-    tell(session, app, None, message, now, Event.ASKED, {"approval": asked.id})
+    notify(session, Message(app, None, message, Event.ASKED, {"approval": asked.id}), now)
     return asked
 
 

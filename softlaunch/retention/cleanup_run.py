@@ -11,7 +11,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.integrations.archives.interface import Archive
 from softlaunch.ledger.approvals import Approval
-from softlaunch.ledger.notices import Incident, open_incident, tell
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident
 from softlaunch.ledger.releases import Actor
 from softlaunch.retention.approval import (
     ApprovalNeededError,
@@ -157,7 +157,7 @@ class RegistryCleanup:
             raise
         ended = Done(done, delete_expired_texts(self.database, self.clock()))
         with self.database.begin() as session:
-            tell(session, "", None, f"Registry cleanup: {ended.sentence}", self.clock())
+            notify(session, Message("", None, f"Registry cleanup: {ended.sentence}"), self.clock())
         return ended
 
     def _open_incident(self, error: SoftlaunchError) -> None:

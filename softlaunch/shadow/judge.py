@@ -36,7 +36,7 @@ class CopyJudge:
     """Judges answers of stages' copies while somebody asks for it; one object may serve several releases.
 
     Judges are called by a thread a release, so that no look waits for them. It begins nothing new once nobody has
-    asked for five seconds, and the ledger keeps what was said: whoever drives on pays for no pair twice.
+    asked for five seconds, and the ledger keeps what was said: whoever resumes it pays for no pair twice.
     """
 
     def __init__(

@@ -185,7 +185,7 @@ def test_what_does_not_change_or_was_never_measured_is_refused(database: Databas
     "point",
     [
         pytest.param("keep_evidence", marks=pytest.mark.long),
-        "keep_look",
+        "record_look",
         pytest.param("record_verdicts", marks=pytest.mark.long),
         pytest.param("apply_transition", marks=pytest.mark.long),
         "set_split",

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -10,19 +9,7 @@ from typer.testing import CliRunner
 from softlaunch.cli.main import build
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 from softlaunch.policy.load import PolicyError
-
-
-def run(*arguments: str) -> str:
-    """What a command prints; raises what it raises."""
-    result = CliRunner().invoke(build(), arguments)
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
-
-
-def run_json(*arguments: str) -> Any:
-    """The document that a command prints with --json."""
-    return json.loads(run(*arguments, "--json"))
+from tests.support.commands import run, run_json
 
 
 def test_a_new_app_goes_from_init_to_variants(here: Path) -> None:

@@ -20,8 +20,8 @@ from softlaunch.ledger.releases import Actor
 from softlaunch.releases.ending import roll_back
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from tests.chaos.arena import LEASE_SECONDS, Arena, Instant, arena, whenever
-from tests.chaos.invariants import (
+from tests.support.arena import LEASE_SECONDS, Arena, Instant, arena, whenever
+from tests.support.invariants import (
     SLACK_SECONDS,
     candidates_between,
     no_user_was_failed,

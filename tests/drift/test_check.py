@@ -18,8 +18,8 @@ from softlaunch.drift.runs import RunState, find_baseline
 from softlaunch.retention.uses import read_uses
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DriftRunRow, EvalAnswerRow, FeedbackRow, IncidentRow, NoticeRow
-from tests.drift.scenes import CASES, LATER, Model, make_app, serve, variant_on
 from tests.support.builders import ANNA, APP, NOON, request_row
+from tests.support.drift_scenes import CASES, LATER, Model, make_app, serve, variant_on
 from tests.support.endpoints import Endpoint, running_endpoint
 
 TWICE = {"drift": {"repeats": 2}}

@@ -29,12 +29,11 @@ from softlaunch.evals.statistics.report import Finding, MetricPlan
 from softlaunch.metrics import Spent
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.evals import JudgePolicy
-from softlaunch.reports.drift_markdown import drift_markdown
-from softlaunch.reports.drift_page import render_drift
+from softlaunch.reports.drift_page import drift_markdown, render_drift
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, IncidentRow
-from tests.drift.scenes import CASES, LATER, Model, make_app
 from tests.support.builders import ANNA, APP, NOON, make_policy
+from tests.support.drift_scenes import CASES, LATER, Model, make_app
 from tests.support.endpoints import Endpoint, Reply, running_endpoint
 
 KIND, RUDE = "It is a pleasure. ", "Find it yourself. "

@@ -11,9 +11,9 @@ from softlaunch.ledger.approvals import newest_cleanup_approval
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow
-from tests.end_to_end.deployed import environment_of
-from tests.retention.cleanup_scene import Registry, a_model, a_prompt, make_registry
 from tests.support.builders import APP, make_policy
+from tests.support.cleanup_scene import Registry, a_model, a_prompt, make_registry
+from tests.support.deployed import environment_of
 from tests.support.paths import ROOT
 from tests.support.servers import wait_until
 

@@ -15,12 +15,12 @@ import pytest
 from softlaunch.catalog.apps import apply
 from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
-from tests.chaos.arena import CASES, DRIVER_SECONDS, POLICY, Arena, Process, whenever
-from tests.chaos.invariants import served_one_candidate_while_watched, went_the_whole_way
-from tests.end_to_end.stage import APP, write_app
+from tests.support.arena import CASES, DRIVER_SECONDS, POLICY, Arena, Process, whenever
+from tests.support.invariants import served_one_candidate_while_watched, went_the_whole_way
 from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.stacks import Up, kill_all, running_up
+from tests.support.stage import APP, write_app
 
 pytestmark = [
     pytest.mark.chaos,

@@ -15,7 +15,8 @@ import yaml
 from sqlalchemy import make_url
 
 from softlaunch.simulator.cases import Case
-from tests.end_to_end.deployed import (
+from tests.end_to_end.postgres import running_postgres
+from tests.support.deployed import (
     PATIENCE,
     Environment,
     environment_of,
@@ -24,11 +25,10 @@ from tests.end_to_end.deployed import (
     running_worker,
     softlaunch,
 )
-from tests.end_to_end.postgres import running_postgres
-from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
 from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import running_gateway, wait_until
+from tests.support.stage import APP, BRIEF, Installation, installation, write_app
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -17,8 +17,8 @@ from sqlmodel import select
 from softlaunch.cli.exits import Exit
 from softlaunch.store.database import Database
 from softlaunch.store.tables import GatewayRow
-from tests.end_to_end.deployed import Environment, softlaunch
 from tests.support.builders import APP, Scene, make_policy
+from tests.support.deployed import Environment, softlaunch
 from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]

@@ -20,7 +20,7 @@ from softlaunch.releases.reconcile import CANCELLED
 from softlaunch.simulator.cases import Case
 from softlaunch.store.tables import RouteRow
 from tests.end_to_end.browser import Form, opened
-from tests.end_to_end.deployed import (
+from tests.support.deployed import (
     PATIENCE,
     Environment,
     Server,
@@ -29,10 +29,10 @@ from tests.end_to_end.deployed import (
     running_worker,
     softlaunch,
 )
-from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
 from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
+from tests.support.stage import APP, BRIEF, Installation, installation, write_app
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -15,7 +15,7 @@ from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
 from softlaunch.policy.gating import Adjustment
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
-from tests.support.adjusting import begin_panel
+from tests.gates.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 SIZE, STREAMED = Adjustment.REQUEST_SIZE, Adjustment.STREAMED

@@ -14,7 +14,7 @@ from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.own_past import Baseline, Baselines, learn_before
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
-from tests.support.adjusting import begin_panel
+from tests.gates.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 HALF_ALIKE = np.sqrt(0.5)

@@ -134,7 +134,7 @@ def test_requests_that_name_nobody_are_counted_and_said_once(world: World, caplo
 
 
 def test_arms_are_drawn_afresh_in_every_conversation(ledger_url: str, models: FakeModels) -> None:
-    """The log's unit is the user in this conversation, and who met the candidate is counted by users."""
+    """The log's unit is the user in this conversation, and who was exposed to the candidate is counted by users."""
     with running_world(ledger_url, models, unit=UnitPolicy(redraw="conversation")) as world, world.watched():
         world.split(50)
         for number in [*range(20), *range(20)]:

@@ -7,7 +7,7 @@ from sqlmodel import col, select
 
 from softlaunch.core.incident_kinds import IncidentKind, Severity
 from softlaunch.core.live_metrics import Metric
-from softlaunch.ledger.notices import Incident, open_incident, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident, resolve_incident
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow
 from tests.support.builders import APP, NOON, record_app, told
@@ -75,7 +75,7 @@ def test_a_notice_that_was_not_written_is_not_sent(database: Database) -> None:
 
     def break_off() -> None:
         with database.begin() as session:
-            tell(session, APP, None, "promoted", NOON)
+            notify(session, Message(APP, None, "promoted"), NOON)
             session.flush()
             raise ZeroDivisionError
 

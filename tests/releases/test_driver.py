@@ -44,6 +44,19 @@ def test_gateways_are_told_the_split_of_each_stage(database: Database) -> None:
     assert splits == [(None, 0, 0, 0), (digest, 10, 0, 0), (digest, 0, 10, 0), (digest, 0, 50, 0), (digest, 0, 100, 5)]
 
 
+def test_a_step_tells_which_stage_it_was_in(database: Database) -> None:
+    """The first one only opens the release; every later one belongs to the stage in force when it began."""
+    scene = Scene.opened(database)
+    driver = scene.driver()
+    token = driver.acquire_lease(scene.release_id)
+    told = []
+    for _ in range(3):
+        scene.clock.go(3)
+        progress = driver.advance(scene.release_id, token)
+        told.append((progress.stage, progress.position, progress.next_position))
+    assert told == [("opened", 0, 0), ("regression eval", 0, 0), ("regression eval", 0, SHADOW)]
+
+
 def test_people_hear_of_each_stage_once(database: Database) -> None:
     """One notice a transition, written with it."""
     Scene.opened(database).drive_to_end()

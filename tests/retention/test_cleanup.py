@@ -18,8 +18,8 @@ from softlaunch.retention.kinds import EvalStore, PromptStore, tag, untag, versi
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, EvalAnswerRow, IncidentRow, NoticeRow, TextRow
-from tests.retention.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
 from tests.support.builders import APP, CANDIDATE, STABLE, make_policy, open_in
+from tests.support.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from softlaunch.retention.kinds import tag
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow, RequestRow, VoteRow
-from tests.retention.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
 from tests.support.builders import ANNA, APP, NOON, make_policy, request_row
 from tests.support.builders import told as notices
+from tests.support.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
 
 BEN, MALLORY = Person("ben", "command line"), Person("mallory", "command line")
 RETENTION = {"ask_above_mb": 0, **{kind: {"keep_newest": 0} for kind in ("prompts", "models", "variants")}}

@@ -12,8 +12,8 @@ from softlaunch.retention.restore import list_archived
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow
-from tests.retention.cleanup_scene import Registry, a_model, a_prompt, make_registry
 from tests.support.builders import APP, make_policy
+from tests.support.cleanup_scene import Registry, a_model, a_prompt, make_registry
 
 pytestmark = pytest.mark.long
 

@@ -13,8 +13,8 @@ from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import dump
 from softlaunch.store.tables import DailyRequestRow, FeedbackRow, RequestRow, ScoreRow
-from tests.retention.cleanup_scene import DAY, Registry, make_registry
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
+from tests.support.cleanup_scene import DAY, Registry, make_registry
 
 
 @pytest.fixture

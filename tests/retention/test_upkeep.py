@@ -66,15 +66,15 @@ def test_without_another_registry_nothing_is_mirrored(database: Database) -> Non
     assert "expected mlflow" in told.sentence
 
 
-def test_the_watching_command_goes_on_and_repeats_no_complaint(database: Database, elsewhere: _Elsewhere) -> None:
+def test_the_watching_command_continues_and_repeats_no_warning(database: Database, elsewhere: _Elsewhere) -> None:
     """An outage is said once, made up for when the registry is back, and said again the next time."""
-    said: list[str] = []
-    complaints: list[str] = []
-    upkeep = ModelMonitor(database, said.append, complaints.append)
+    notices: list[str] = []
+    warnings: list[str] = []
+    upkeep = ModelMonitor(database, notices.append, warnings.append)
     for elsewhere.away in (True, True, False, True):
         upkeep.check()
-    assert [text.partition(":")[2] for text in complaints] == [" it did not answer"] * 2
-    assert said == [f"production of {APP} is version {STABLE.digest} ({STABLE.digest[:12]}) now"]
+    assert [text.partition(":")[2] for text in warnings] == [" it did not answer"] * 2
+    assert notices == [f"production of {APP} is version {STABLE.digest} ({STABLE.digest[:12]}) now"]
 
 
 def test_it_looks_as_soon_as_it_begins_and_ends_when_told(database: Database, elsewhere: _Elsewhere) -> None:

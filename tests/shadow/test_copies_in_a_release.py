@@ -18,8 +18,8 @@ from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
-from tests.shadow.copied import copies, shadow_policy
 from tests.support.builders import NOON, Clock, Scene
+from tests.support.copied import copies, shadow_policy
 
 GUARD = {"metric": "agreement", "margin": "10 points", "role": "guard"}
 REQUIRED = {"metric": "agreement", "margin": "10 points", "role": "required"}

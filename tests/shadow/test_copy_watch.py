@@ -14,7 +14,7 @@ from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.state import CopyState
 from softlaunch.shadow.watch import CopyObservation, CopyWatch
 from softlaunch.store.database import Database
-from tests.shadow.copied import BEGUN, copies, scope_of, shadow_policy, write
+from tests.support.copied import BEGUN, copies, scope_of, shadow_policy, write
 
 AGREEMENT = {"metric": "agreement", "margin": "10 points", "role": "guard"}
 SHOWN_PREFERENCE = {"metric": "preference", "margin": "5 points"}

@@ -12,7 +12,7 @@ from softlaunch.simulator.cases import is_right, key_of, read_cases
 from softlaunch.simulator.knowledge import Knowledge
 from softlaunch.simulator.models import ProfileModel
 from softlaunch.simulator.profiles import builtin_profiles
-from tests.simulator.playing import lesson_on
+from tests.simulator.responses import lesson_on
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support-bot"
 QUESTIONS = {name: read_cases(EXAMPLE / f"{name}.jsonl") for name in ("golden", "answers", "traffic")}

@@ -8,7 +8,7 @@ from softlaunch.simulator.cases import Case, is_right
 from softlaunch.simulator.knowledge import UNKNOWN, Knowledge
 from softlaunch.simulator.models import Answer, ArrivalMeter, Ask, ProfileModel, Refusal
 from softlaunch.simulator.profiles import builtin_profiles
-from tests.simulator.playing import answer_of, lesson_on
+from tests.simulator.responses import answer_of, lesson_on
 from tests.support.providers import quick_profile
 
 CASES = [Case(id=str(n), question=f"How much is {n} times 7?", expected=7 * n, metric="numeric") for n in range(400)]

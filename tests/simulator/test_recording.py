@@ -7,7 +7,7 @@ import pytest
 
 from softlaunch.simulator.models import Ask, Refusal
 from softlaunch.simulator.recording import Price, RecordingError, read_recording
-from tests.simulator.playing import answer_of
+from tests.simulator.responses import answer_of
 
 CSV = (
     "model,question,answer,latency,input_tokens,output_tokens\n"

@@ -19,7 +19,7 @@ from softlaunch.evals.suites.golden_set import Suite, SuiteHeader
 from softlaunch.evals.suites.suite import HEADER, YAML_ENDINGS, SuiteError, load_suite
 from softlaunch.metrics import normalise
 
-ALIKE = 0.9
+SAME_QUESTION_SIMILARITY = 0.9
 """From this similarity of their words on, two questions are the same question."""
 _DIGITS = 4
 PROPOSED = "proposed"
@@ -43,9 +43,9 @@ class Grown:
     known: tuple[str, ...]
 
 
-def grown_by(suite: Suite | None, cases: Sequence[Case], alike: float = ALIKE) -> Grown:
+def grown_by(suite: Suite | None, cases: Sequence[Case], similarity: float = SAME_QUESTION_SIMILARITY) -> Grown:
     """Which cases are new to a set: neither their id nor their question, or one like it, is there already."""
-    asked = Asked(alike, suite.cases if suite else ())
+    asked = Asked(similarity, suite.cases if suite else ())
     ids = {case.id for case in suite.cases} if suite else set()
     added: list[Case] = []
     known: list[str] = []
@@ -59,14 +59,14 @@ def grown_by(suite: Suite | None, cases: Sequence[Case], alike: float = ALIKE) -
 
 
 class Asked:
-    """Questions that are there already. Those that name other numbers are never the same, however alike their words.
+    """Questions that are there already. Those that name other numbers are never the same, however similar their words.
 
     Where users ask, `digits` is how long a number may be: a longer one is that of an order or a customer, and shows
     nothing.
     """
 
-    def __init__(self, alike: float, cases: Iterable[Case] = (), digits: int | None = None) -> None:
-        self._alike = 100 * alike
+    def __init__(self, similarity: float, cases: Iterable[Case] = (), digits: int | None = None) -> None:
+        self._similarity = 100 * similarity
         self._digits = digits
         self._by_numbers: dict[tuple[str, ...], list[str]] = {}
         for case in cases:
@@ -76,7 +76,10 @@ class Asked:
         """Whether no question is as good as the same; from then on this one is there."""
         question = normalise(text)
         beside = self._by_numbers.get(self._numbers(question), [])
-        if process.extractOne(question, beside, scorer=fuzz.token_sort_ratio, score_cutoff=self._alike) is not None:
+        if (
+            process.extractOne(question, beside, scorer=fuzz.token_sort_ratio, score_cutoff=self._similarity)
+            is not None
+        ):
             return False
         self._note(question)
         return True
@@ -90,7 +93,7 @@ class Asked:
 
 
 def propose(
-    suite: Suite, logged: Iterable[Logged], count: int, seed: int, alike: float = ALIKE
+    suite: Suite, logged: Iterable[Logged], count: int, seed: int, similarity: float = SAME_QUESTION_SIMILARITY
 ) -> list[dict[str, Any]]:
     """Up to so many drawn questions that the set doesn't have, as cases for a person to finish.
 
@@ -98,7 +101,7 @@ def propose(
     """
     waiting = sorted(logged, key=lambda one: one.request_id)
     random.Random(seed).shuffle(waiting)
-    asked = Asked(alike, suite.cases, _DIGITS)
+    asked = Asked(similarity, suite.cases, _DIGITS)
     proposals: list[dict[str, Any]] = []
     for one in waiting:
         if len(proposals) >= count:

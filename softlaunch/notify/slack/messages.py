@@ -9,7 +9,7 @@ from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
 from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Notice
-from softlaunch.notify.interface import Letter
+from softlaunch.notify.interface import Envelope
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import (
     FALLBACK,
@@ -44,18 +44,18 @@ _MARKS = {
 _MARK_OF = {Severity.PAGE: ":rotating_light:", Severity.TICKET: ":ticket:"}
 
 
-def fallback(letter: Letter) -> str:
+def fallback(envelope: Envelope) -> str:
     """The message in plain text: for notifications, and where blocks are refused."""
-    return words(letter.notice.text, FALLBACK)
+    return words(envelope.notice.text, FALLBACK)
 
 
-def blocks_of(letter: Letter, links: Links) -> list[Block]:
+def blocks_of(envelope: Envelope, links: Links) -> list[Block]:
     """The message as blocks."""
-    notice = letter.notice
-    if notice.event is Event.ASKED and letter.approval is not None:
-        return approval_blocks(letter.approval)
-    if notice.event is Event.OPENED and letter.incident is not None:
-        return incident_blocks(letter, letter.incident, links)
+    notice = envelope.notice
+    if notice.event is Event.ASKED and envelope.approval is not None:
+        return approval_blocks(envelope.approval)
+    if notice.event is Event.OPENED and envelope.incident is not None:
+        return incident_blocks(envelope, envelope.incident, links)
     return [section(words(notice.text, SECTION)), *_written(notice)]
 
 
@@ -76,7 +76,7 @@ def approval_blocks(approval: Approval) -> list[Block]:
     return [text, context(until), *row]
 
 
-def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Block]:
+def incident_blocks(envelope: Envelope, incident: Recorded, links: Links) -> list[Block]:
     """An incident: how urgent, what, the evidence, and where to go on."""
     mark = _MARK_OF[incident.severity]
     head = f"{mark} *{incident.kind.words}* ({incident.severity})\n{words(incident.summary, 2000)}"
@@ -88,13 +88,13 @@ def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Bl
         report = links.report(incident.release_id)
         row += opens("Report", OPEN_LINKS[1], report)
         paths += [] if opens("", "", report) else [link("Report", report)]
-    row += opens("Run in Prefect", OPEN_LINKS[2], letter.run_url)
+    row += opens("Run in Prefect", OPEN_LINKS[2], envelope.run_url)
     blocks: list[Block] = [section(head)]
     if shown:
         blocks.append(context(("   " if incident.verdict is None else "\n").join(shown)))
     if paths:
         blocks.append(context("  ·  ".join(paths)))
-    return [*blocks, *buttons(*row), *buttons(*_steps(incident)), *_written(letter.notice)]
+    return [*blocks, *buttons(*row), *buttons(*_steps(incident)), *_written(envelope.notice)]
 
 
 def step_action(step: Step) -> str:

@@ -14,9 +14,9 @@ from softlaunch.releases.ending import roll_back
 from softlaunch.retention.approval import ask_person
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow
+from tests.notify.slack.slack_scene import ASKING, asking, click, sender, submission, votes, whispers
+from tests.notify.slack.slack_server import FakeSlack
 from tests.support.builders import ANNA, APP, make_policy, record_app
-from tests.support.slack_scene import ASKING, asking, click, sender, submission, votes, whispers
-from tests.support.slack_server import FakeSlack
 
 
 def question(database: Database) -> ApprovalRow:

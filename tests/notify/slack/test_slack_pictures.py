@@ -13,20 +13,20 @@ from slack_sdk.models.blocks import Block
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric
-from softlaunch.inbound.slack.modal import Intent, reason_dialog
+from softlaunch.inbound.slack.clicks import Intent, reason_dialog
 from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
 from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Notice
 from softlaunch.ledger.stages import figures
-from softlaunch.notify.interface import Letter
+from softlaunch.notify.interface import Envelope
 from softlaunch.notify.slack.head import head_blocks
 from softlaunch.notify.slack.messages import APPROVE, approval_blocks, blocks_of
 from softlaunch.policy.release import State
-from tests.reports.release_views import MET, SLOW, make_view, rolled_back
-from tests.support.block_kit import page
+from tests.notify.slack.block_kit import page
+from tests.notify.slack.slack_scene import LINKS
 from tests.support.builders import NOON
-from tests.support.slack_scene import LINKS
+from tests.support.release_views import MET, SLOW, make_view, rolled_back
 
 PINNED = Path(__file__).parent / "messages.json"
 ASKED = Approval(
@@ -43,13 +43,13 @@ FIGURES = {"gate": "latency", "reason": MET[1].reason, **figures(MET[1])}
 DRIFT = {"check": "support-bot-drift-2", "cause": "model", "step": "pin", "steps": ["pin", "new_baseline"]}
 
 
-def incident(kind: IncidentKind, summary: str, evidence: dict[str, Any] = FIGURES) -> Letter:
+def incident(kind: IncidentKind, summary: str, evidence: dict[str, Any] = FIGURES) -> Envelope:
     """The message of an incident."""
     key = f"support-bot-1:{kind}"
     told = Recorded(
         4, kind, kind.severity, "support-bot", "support-bot-1", key, summary, evidence, 1, NOON, NOON, None, "", ""
     )
-    return Letter(notice(Event.OPENED, summary), incident=told, run_url="https://prefect.example/runs/flow-run/1")
+    return Envelope(notice(Event.OPENED, summary), incident=told, run_url="https://prefect.example/runs/flow-run/1")
 
 
 def decided(state: ApprovalState, by: str = "", reason: str = "") -> list[Block]:
@@ -64,7 +64,7 @@ MESSAGES = {
     "head of a release that was rolled back": head_blocks(rolled_back(), LINKS),
     "head of a release whose users came back": head_blocks(rolled_back(MET), LINKS),
     "head of a promoted release": head_blocks(make_view(), LINKS),
-    "reply": blocks_of(Letter(notice(Event.SAID, "support-bot: canary 5 % begins (shadow passed).")), LINKS),
+    "reply": blocks_of(Envelope(notice(Event.SAID, "support-bot: canary 5 % begins (shadow passed).")), LINKS),
     "question": approval_blocks(ASKED),
     "question, approved": decided(ApprovalState.APPROVED, "anna, ben", "the figures are fine"),
     "question, rejected": decided(ApprovalState.REJECTED, "ben", "too slow for the evening"),

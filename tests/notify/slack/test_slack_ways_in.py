@@ -16,17 +16,16 @@ from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from softlaunch.core.clock import utc_now
-from softlaunch.inbound.slack.clicks import Clicks
+from softlaunch.inbound.slack.clicks import CALLBACK, Clicks
 from softlaunch.inbound.slack.endpoint import PATH, Interactions, build_endpoint
-from softlaunch.inbound.slack.modal import CALLBACK
 from softlaunch.inbound.slack.sockets import Seen, SocketListener
 from softlaunch.ledger.replays import is_first
 from softlaunch.notify.slack.client import SlackChat, web_client
 from softlaunch.notify.slack.messages import APPROVE
 from softlaunch.store.database import Database
+from tests.notify.slack.slack_scene import asking, click, sender, submission
+from tests.notify.slack.slack_server import FakeSlack
 from tests.support.servers import wait_until
-from tests.support.slack_scene import asking, click, sender, submission
-from tests.support.slack_server import FakeSlack
 
 pytestmark = pytest.mark.long
 

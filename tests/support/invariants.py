@@ -7,7 +7,7 @@ from sqlmodel import Session, col, func, select
 from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import DriveRow, NoticeRow, ReleaseRow, RequestRow, TransitionRow, VerdictRow
-from tests.chaos.arena import LEASE_SECONDS, STAGES, Arena
+from tests.support.arena import LEASE_SECONDS, STAGES, Arena
 
 WHOLE_WAY = [
     ("pending", 0),
@@ -89,7 +89,7 @@ def served_one_candidate_while_watched(arena: Arena, app: str) -> None:
 
 
 def candidates_between(arena: Arena, app: str, after: float, until: float) -> int:
-    """How many users met the candidate in a span of time."""
+    """How many users were exposed to the candidate in a span of time."""
     with arena.database.read() as session:
         return session.exec(
             select(func.count())

@@ -8,7 +8,7 @@ from math import inf
 from softlaunch.core.variant import Sampling, Variant
 from softlaunch.core.verdict import Interval, Met, Outcome, Role, Verdict
 from softlaunch.ledger.exposure import Exposure
-from softlaunch.ledger.stages import StageRecord
+from softlaunch.ledger.stages import StageRecord, StageState
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.releases.views import ReleaseView, StageView, Step
 from tests.support.builders import NOON, make_release, make_variant
@@ -112,18 +112,18 @@ def rolled_back(verdicts: Sequence[Verdict] = (SLOW,), reason: str = TOO_SLOW) -
 
 def _stage_view(release: Release, stage: Stage, last: Sequence[Verdict] | None) -> StageView:
     if stage.position > release.position:
-        return StageView(stage, StageRecord(stage.position, "waiting", None, None, None, "", {}), ())
+        return StageView(stage, StageRecord(stage.position, StageState.WAITING, None, None, None, "", {}), ())
     entered, ended = NOON + _minutes(2 * stage.position), NOON + _minutes(2 * stage.position + 2)
     is_eval = stage.kind is StageKind.EVAL
     evidence = {"done": 720, "planned": 720, "cost_usd": 0.21} if is_eval else {"requests": [812, 790]}
-    record = StageRecord(stage.position, "passed", entered, None, ended, f"{stage.name} passed", evidence)
+    record = StageRecord(stage.position, StageState.PASSED, entered, None, ended, f"{stage.name} passed", evidence)
     verdicts = (ACCURATE,) if is_eval else PASSED
     if stage.position < release.position:
         return StageView(stage, record, verdicts)
     if release.state.live:
-        record = replace(record, state="running", ended_at=None, reason="")
+        record = replace(record, state=StageState.RUNNING, ended_at=None, reason="")
     elif release.state is not State.PROMOTED:
-        record = replace(record, state=release.state.value, reason=release.reason)
+        record = replace(record, state=StageState(release.state), reason=release.reason)
     return StageView(stage, record, verdicts if last is None else tuple(last))
 
 

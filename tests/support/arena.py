@@ -24,12 +24,12 @@ from softlaunch.simulator.cases import Case
 from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DriveRow, ReleaseRow
-from tests.chaos.victims import release_until_killed
-from tests.end_to_end.stage import write_app
 from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
 from tests.support.stacks import free_port
+from tests.support.stage import write_app
+from tests.support.victims import release_until_killed
 
 LEASE_SECONDS = 3.0
 DRIVER_SECONDS = 5.0
@@ -191,7 +191,7 @@ def arena(
     gateway = Process(("gateway", "--port", str(port), "--log-level", "warning"), environment, folder / "gateway.log")
     looking = ("reconcile", "--watch", "--every", "1")
     looking_after = [Process(looking, environment, folder / f"reconcile-{number}.log") for number in range(reconcilers)]
-    multiprocessing.set_forkserver_preload(["chaos.victims", "softlaunch.evals.calls.runner"])
+    multiprocessing.set_forkserver_preload(["tests.support.victims", "softlaunch.evals.calls.runner"])
     with ExitStack() as stack:
         stack.enter_context(_environment(environment))
         provider = stack.enter_context(running_provider(CASES, [quick_profile("first"), quick_profile("second")]))

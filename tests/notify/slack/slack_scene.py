@@ -16,8 +16,8 @@ from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, VoteRow
+from tests.notify.slack.slack_server import CHANNEL, FakeSlack
 from tests.support.builders import Scene, make_policy
-from tests.support.slack_server import CHANNEL, FakeSlack
 
 LINKS = Links("https://pages.example/runbooks", "https://pages.example/reports")
 BRIEF = {"minimum_time": 5, "minimum_requests": 20, "deadline": 600}

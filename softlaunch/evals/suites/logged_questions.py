@@ -1,4 +1,4 @@
-"""The kept texts of live requests, as far as a policy lets them be kept."""
+"""Questions of live requests, as far as a policy lets their texts be stored."""
 
 from sqlmodel import Session, col, select
 
