@@ -50,7 +50,7 @@ NONE = Sums()
 
 
 def text_similarity(one: str, other: str) -> float | None:
-    """How similar two answers are, in [0, 1]; None where neither has a text, as with tool calls: nothing is compared."""
+    """How similar two answers are, in [0, 1]; None where neither has a text, as with tool calls."""
     if not one and not other:
         return None
     return fuzz.ratio(one[:_LONGEST], other[:_LONGEST]) / 100
