@@ -10,6 +10,7 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.formatting import show_share
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Outcome
@@ -122,10 +123,9 @@ class _Row:
 
 def render_eval(
     report: EvalReport,
-    *,
     title: str,
-    stable_label: str,
-    candidate_label: str,
+    labels: ByArm[str],
+    *,
     notes: str = "",
     rows: int = _ROWS,
     extras: PageExtras | None = None,
@@ -142,8 +142,7 @@ def render_eval(
     return template.render(
         report=report,
         title=title,
-        stable_label=stable_label,
-        candidate_label=candidate_label,
+        labels=labels,
         notes=notes,
         signs=_SIGNS,
         meanings=_MEANINGS,
