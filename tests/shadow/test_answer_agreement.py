@@ -6,7 +6,7 @@ from softlaunch.core.arms import ByArm
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.calls.recorded_answers import ComparedDigests, add_answers, open_run
 from softlaunch.reports.similarity_words import show_agreement
-from softlaunch.shadow.golden_agreement import Agreement, golden_floor, read_agreement
+from softlaunch.shadow.golden_agreement import Agreement, golden_self_similarity, read_agreement
 from softlaunch.store.database import Database
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ def test_the_noise_is_stable_beside_itself(database: Database) -> None:
     answered(database, EvalArm.CANDIDATE, 0, "abxx")
     with database.read() as session:
         found = read_agreement(session, RELEASE)
-        assert golden_floor(session, RELEASE) == [1.0]
+        assert golden_self_similarity(session, RELEASE) == [1.0]
     assert found.golden is not None
     assert found.floor is not None
     assert (found.golden.mean, found.floor.mean) == (0.5, 1.0)
