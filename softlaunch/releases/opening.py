@@ -192,9 +192,9 @@ def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> st
         return f"{request.reason} (even though stable answers: {stable.message})"
     raise NoEmergencyError(
         f"stable of {request.app} isn't known to fail: {stable.message}. An emergency release does without eval, "
-        "shadow and gates, so it is for a stable that doesn't answer: release as usual, without --emergency, or go back "
-        f"to a version that served well ('softlaunch rollback {request.app} --to ...'). Where what stable answers is the "
-        "emergency, say so and why: --even-though-stable-answers --reason '...'"
+        "shadow and gates, so it is for a stable that doesn't answer: release as usual, without --emergency, or go "
+        f"back to a version that served well ('softlaunch rollback {request.app} --to ...'). Where what stable answers "
+        "is the emergency, say so and why: --even-though-stable-answers --reason '...'"
     )
 
 
