@@ -127,11 +127,11 @@ def test_a_bound_does_not_leap_over_a_harm_that_is_not_refuted() -> None:
 
 
 def test_bets_are_chosen_before_the_window_that_they_judge() -> None:
-    """The stakes after a window depend on what was known before it, so whatever it holds they are the same."""
-    stakes = []
+    """The bet fractions after a window depend on what was known before it, so whatever it holds they are the same."""
+    fractions = []
     for harm in (0.0, 0.5):
         gate = begin(make_rule(Metric.ERRORS), np.random.default_rng(0))
         gate.update(window(np.random.default_rng(1), 200, 0.5, Metric.ERRORS, harm))
-        assert gate.stakes is not None
-        stakes.append(gate.stakes.tolist())
-    assert stakes[0] == stakes[1]
+        assert gate.bet_fractions is not None
+        fractions.append(gate.bet_fractions.tolist())
+    assert fractions[0] == fractions[1]
