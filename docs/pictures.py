@@ -26,7 +26,7 @@ from sqlmodel import col, select
 from softlaunch.core.clock import utc_now
 from softlaunch.ledger.incidents import read_incident
 from softlaunch.ledger.outbox import to_notice
-from softlaunch.notify.interface import Letter
+from softlaunch.notify.interface import Envelope
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.head import head_blocks
 from softlaunch.notify.slack.messages import blocks_of
@@ -108,7 +108,7 @@ def _rolled_back(home: Path) -> tuple[str, str]:
         told = select(NoticeRow).where(NoticeRow.release_id == row.id, NoticeRow.event == "opened")
         notice = to_notice(session.exec(told.order_by(col(NoticeRow.id)).limit(1)).one())
         incident = read_incident(session, notice.details["incident"])
-        reply = blocks_of(Letter(notice, incident=incident, run_url=row.run_url), links)
+        reply = blocks_of(Envelope(notice, incident=incident, run_url=row.run_url), links)
     database.close()
     render = _block_kit().render
     messages = (render([block.to_dict() for block in blocks]) for blocks in (head, reply))

@@ -3,12 +3,12 @@
 from prefect import flow
 
 from softlaunch.ab.opening import TrialRequest
-from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.tasks import ab_tests, ledger, notices, stages
 
 
 @flow(name="ab-test", flow_run_name="{request.app}: A/B test")
-@told_plainly
+@fail_with_message
 def ab_test(request: TrialRequest) -> ledger.Standing:
     """Compare B with what serves now until the figures decide, the limit has come, or harm shows.
 

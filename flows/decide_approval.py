@@ -3,7 +3,7 @@
 from prefect import flow, runtime
 
 from softlaunch.approvals.requests import DecisionRequest
-from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.tasks import ledger, notices
 
 
@@ -13,7 +13,7 @@ def _run_name() -> str:
 
 
 @flow(name="decide-approval", flow_run_name=_run_name)
-@told_plainly
+@fail_with_message
 def decide_approval(request: DecisionRequest) -> list[str]:
     """Answer what a live release asks, or a cleanup; returns the questions that were answered.
 

@@ -3,13 +3,13 @@
 from prefect import flow
 
 from softlaunch.drift.judgement import Step
-from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.flows.release import drive
 from softlaunch.tasks import drift, ledger, notices
 
 
 @flow(name="prompt-drift", flow_run_name="{app}: drift check")
-@told_plainly
+@fail_with_message
 def prompt_drift(app: str) -> str:
     """Compare what the production variant answers to the golden set now with its frozen baseline.
 
@@ -28,7 +28,7 @@ def prompt_drift(app: str) -> str:
 
 
 @flow(name="drift-next-step", flow_run_name="{app}: act on the drift check")
-@told_plainly
+@fail_with_message
 def drift_next_step(app: str, step: Step | None = None, actor: str = "prefect") -> str:
     """Do what an app's newest drift check proposes, or another step.
 
@@ -37,8 +37,8 @@ def drift_next_step(app: str, step: Step | None = None, actor: str = "prefect") 
         step: Left out, what the check proposes: pin, roll_back or new_baseline.
         actor: Who wants it; kept in the ledger.
     """
-    acted = drift.act(app, step, actor)
-    if acted.request is not None:
-        drive(ledger.open_release(acted.request))
+    result = drift.act(app, step, actor)
+    if result.request is not None:
+        drive(ledger.open_release(result.request))
     notices.deliver()
-    return acted.told
+    return result.message

@@ -2,13 +2,13 @@
 
 from prefect import flow
 
-from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.releases.orphans import Remedy
 from softlaunch.tasks import models, notices, orphans
 
 
 @flow(name="reconcile", flow_run_name="look for releases that nobody drives")
-@told_plainly
+@fail_with_message
 def reconcile() -> list[str]:
     """Resume or roll back what nobody drives, end what was cancelled in Prefect; returns a sentence for each.
 
@@ -19,6 +19,6 @@ def reconcile() -> list[str]:
         if finding.remedy is Remedy.RESUME:
             orphans.order_resumption(finding)
     orphans.look_after_rollbacks()
-    models.look_after_models()
+    models.monitor_models()
     notices.deliver()
     return [finding.sentence for finding in found]

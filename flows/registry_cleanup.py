@@ -5,8 +5,8 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from softlaunch.core.approvals import Answer
-from softlaunch.flows.failures import told_plainly
+from softlaunch.core.approvals import ApprovalState
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.tasks import cleanup, notices
 
 Switch = Annotated[bool, Field(title="Dry run", description="Only show what would be archived and deleted, and why.")]
@@ -20,7 +20,7 @@ Wait = Annotated[
 
 
 @flow(name="registry-cleanup", flow_run_name="clean up the registry")
-@told_plainly
+@fail_with_message
 def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
     """Plan and show; then archive, read back, delete and record, unless this is a dry run.
 
@@ -32,8 +32,8 @@ def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
     asked = cleanup.ask(planned)
     if asked is not None:
         notices.deliver()
-        stands = cleanup.wait_for_answer(asked) if wait else Answer.PENDING
-        if stands is not Answer.APPROVED:
+        stands = cleanup.wait_for_answer(asked) if wait else ApprovalState.PENDING
+        if stands is not ApprovalState.APPROVED:
             return f"nothing was deleted: question {asked.id} is {stands}"
         planned = cleanup.plan()
     told = cleanup.clean(planned)

@@ -2,7 +2,7 @@
 
 from prefect import flow, runtime
 
-from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.releases.opening import ReleaseRequest
 from softlaunch.tasks import ledger, notices, reports, stages
 
@@ -12,7 +12,7 @@ def _run_name() -> str:
 
 
 @flow(name="release", flow_run_name=_run_name)
-@told_plainly
+@fail_with_message
 def release(request: ReleaseRequest) -> ledger.Standing:
     """Walk one candidate through every stage; the first failed stage restores stable.
 
@@ -23,7 +23,7 @@ def release(request: ReleaseRequest) -> ledger.Standing:
 
 
 @flow(name="resume-release", flow_run_name="{release_id}: go on")
-@told_plainly
+@fail_with_message
 def resume_release(release_id: str) -> ledger.Standing:
     """Go on with a live release that nobody drives any more.
 

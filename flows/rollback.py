@@ -3,7 +3,7 @@
 from prefect import flow, runtime
 
 from softlaunch.approvals.requests import RollbackRequest
-from softlaunch.flows.failures import told_plainly
+from softlaunch.flows.failures import fail_with_message
 from softlaunch.tasks import ledger, notices, reports
 
 
@@ -13,7 +13,7 @@ def _run_name() -> str:
 
 
 @flow(name="rollback", flow_run_name=_run_name)
-@told_plainly
+@fail_with_message
 def rollback(request: RollbackRequest) -> str:
     """Take back what an app is releasing, or released last, or go back to a named version.
 

@@ -11,7 +11,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 from softlaunch.drift.check import check_drift, freeze_baseline
 from softlaunch.drift.judgement import Step
-from softlaunch.drift.next_step import Acted
+from softlaunch.drift.next_step import StepResult
 from softlaunch.drift.next_step import act as do
 from softlaunch.drift.runs import DriftRun, find_baseline
 from softlaunch.ledger.releases import Actor
@@ -44,7 +44,7 @@ def freeze_first(app: str) -> bool:
 
 @task(task_run_name="Check {app} against its baseline", **_AGAIN)
 def check(app: str) -> DriftRun:
-    """Ask the golden set and compare; a retry goes on with what was answered."""
+    """Ask the golden set and compare; a retry resumes after what was answered."""
     with ledger() as database:
         return check_drift(database, app, _BY, utc_now())
 
@@ -59,7 +59,7 @@ def publish(run: DriftRun) -> None:
 
 
 @task(task_run_name="Do what the newest check of {app} proposes")
-def act(app: str, step: Step | None, actor: str) -> Acted:
+def act(app: str, step: Step | None, actor: str) -> StepResult:
     """Pin, roll back or freeze a new baseline."""
     with ledger() as database:
         return do(database, app, step, Actor(actor, "prefect"), utc_now())

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from prefect import get_run_logger, runtime, task
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.approvals.deciding import Reply, answer, insist
+from softlaunch.approvals.deciding import Decision, apply_decision, raise_if_refused
 from softlaunch.approvals.requests import DecisionRequest, RollbackRequest
-from softlaunch.approvals.rollback import Wish, go_back
+from softlaunch.approvals.rollback import RollbackOrder, carry_out
 from softlaunch.approvals.rules import Person
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
@@ -97,26 +97,26 @@ def standing(release_id: str) -> Standing:
 
 @task(task_run_name="Roll back {request.app}: {request.reason}")
 def roll_back(request: RollbackRequest) -> Ended:
-    """Take back what an app is releasing or released last, or put a named version in force."""
-    wish = Wish(request.app, request.reason, request.to, request.untried)
+    """Roll back what an app is releasing or released last, or put a named version in force."""
+    order = RollbackOrder(request.app, request.reason, request.by, request.to, request.untried)
     with ledger() as database, database.begin() as session:
-        ended = go_back(session, wish, request.by, utc_now())
-    if ended.told:
-        get_run_logger().log(logging.INFO if ended.changed else logging.WARNING, "%s", ended.told)
+        ended = carry_out(session, order, utc_now())
+    if ended.message:
+        get_run_logger().log(logging.INFO if ended.changed else logging.WARNING, "%s", ended.message)
     return ended
 
 
 @task(task_run_name="{request.actor} decides about {request.app}: {request.decision}")
 def decide(request: DecisionRequest) -> list[str]:
-    """Answer what an app's live release asks, or a question by its number; returns what came of it, one by one.
+    """Decide about what an app's live release asks, or a question by its number; returns what came of it, one by one.
 
-    Raises NotAllowedError or NothingToDecideError when the answer doesn't count; that it was given is kept.
+    Raises NotAllowedError or NothingToDecideError when the decision doesn't count; it is recorded all the same.
     """
     logger = get_run_logger()
     person = Person(request.by.name, request.by.origin)
-    reply = Reply(request.app, request.decision.answer, person, request.reason, request.question)
+    decision = Decision(request.app, request.decision, person, request.reason, request.question)
     with ledger() as database, database.begin() as session:
-        answered = answer(session, reply, utc_now())
-    for one in answered:
-        logger.info("%s: %s", request.by, one.told)
-    return [one.told for one in insist(answered)]
+        results = apply_decision(session, decision, utc_now())
+    for one in results:
+        logger.info("%s: %s", request.by, one.message)
+    return [one.message for one in raise_if_refused(results)]

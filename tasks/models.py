@@ -9,9 +9,9 @@ from softlaunch.tasks.ledger import ledger
 
 
 @task(task_run_name="Look whether models answer, and as they did, and let aliases elsewhere follow")
-def look_after_models() -> None:
+def monitor_models() -> None:
     """What can't be done now is tried again the next time."""
     logger = get_run_logger()
     with ledger() as database:
-        for noted in model_checks.look_after_models(database, Settings(), utc_now()):
+        for noted in model_checks.monitor_models(database, Settings(), utc_now()):
             (logger.warning if noted.problem else logger.info)(noted.sentence)

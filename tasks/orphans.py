@@ -24,7 +24,7 @@ def settle() -> tuple[Finding, ...]:
     logger = get_run_logger()
     by, ttl = Actor("reconcile", "prefect"), timedelta(seconds=Settings().driver_seconds)
     with ledger() as database:
-        found = Reconciler(database, by, ttl, cancelled=partial(cancelled_runs, complain=logger.warning)).run()
+        found = Reconciler(database, by, ttl, cancelled=partial(cancelled_runs, warn=logger.warning)).run()
     for finding in found:
         logger.warning(finding.sentence)
     ended = [finding.cancelled_run for finding in found if finding.cancelled_run]

@@ -12,27 +12,27 @@ from prefect.states import Cancelled
 _PATIENCE_SECONDS = 10
 
 
-def cancelled_runs(runs: Collection[str], complain: Callable[[str], None]) -> frozenset[str]:
+def cancelled_runs(runs: Collection[str], warn: Callable[[str], None]) -> frozenset[str]:
     """Of these runs, those that are cancelled or being cancelled; none of them where Prefect doesn't answer soon."""
-    with _asking(complain, "doesn't say whether runs were cancelled") as client:
+    with _asking(warn, "doesn't say whether runs were cancelled") as client:
         return frozenset(run for run in runs if _is_cancelled(client, run))
     return frozenset()
 
 
-def show_cancelled(runs: Collection[str], complain: Callable[[str], None]) -> None:
+def show_cancelled(runs: Collection[str], warn: Callable[[str], None]) -> None:
     """Have Prefect show runs as cancelled whose releases are over.
 
     Their workers do so where they can kill them; otherwise they would stay Cancelling for good. A flow that notices
     that its release is over may still complete its run afterwards.
     """
-    with _asking(complain, "doesn't take note that runs are cancelled") as client:
+    with _asking(warn, "doesn't take note that runs are cancelled") as client:
         for run in runs:
-            client.set_flow_run_state(UUID(run), Cancelled(message="Its release was taken back."), force=True)
+            client.set_flow_run_state(UUID(run), Cancelled(message="Its release was rolled back."), force=True)
 
 
 @contextmanager
-def _asking(complain: Callable[[str], None], what: str) -> Iterator[SyncPrefectClient]:
-    """A client that tries once and not for long; whatever fails is complained of, and ends the block."""
+def _asking(warn: Callable[[str], None], what: str) -> Iterator[SyncPrefectClient]:
+    """A client that tries once and not for long; whatever fails is warned of, and ends the block."""
     try:
         with (
             temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
@@ -40,7 +40,7 @@ def _asking(complain: Callable[[str], None], what: str) -> Iterator[SyncPrefectC
         ):
             yield client
     except Exception as error:
-        complain(f"Prefect {what} ({error.__class__.__name__}: {error})")
+        warn(f"Prefect {what} ({error.__class__.__name__}: {error})")
 
 
 def _is_cancelled(client: SyncPrefectClient, run: str) -> bool:

@@ -144,7 +144,7 @@ def test_every_flow_fails_in_plain_words() -> None:
         if isinstance(function, ast.FunctionDef) and function.decorator_list
     ]
     assert len(flows) >= 9
-    assert [name for name, decorators in flows if decorators != ["flow", "told_plainly"]] == []
+    assert [name for name, decorators in flows if decorators != ["flow", "fail_with_message"]] == []
 
 
 MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_PARAMETERS = 350, 40, 6

@@ -13,6 +13,7 @@ from time import perf_counter
 
 from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
 from softlaunch.evals.calls.answers import Status
+from softlaunch.evals.calls.call import CallOptions
 from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.calls.recorded_answers import add_answers, open_run, read_answers
 from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
@@ -31,8 +32,8 @@ def main(port: int, cases: int, concurrency: int, folder: Path) -> None:
     open_run(database, "bench", "bench", None, (suite.digest, variant.digest, variant.digest), datetime.now(UTC))
     calls = [call for call in plan(suite, variant, variant, range(1)) if call.key.arm == "stable"]
     started = perf_counter()
-    options = {"concurrency": concurrency, "timeout_seconds": 60.0, "until": Deadline(), "rng": random.Random(1)}
-    run_to_end(run_calls(calls, partial(add_answers, database, "bench"), **options))
+    options = CallOptions(concurrency, timeout_seconds=60.0, rng=random.Random(1))
+    run_to_end(run_calls(calls, partial(add_answers, database, "bench"), options, Deadline()))
     seconds = perf_counter() - started
     with database.read() as session:
         right = sum(one.status is Status.SCORED and one.answer == "yes" for one in read_answers(session, "bench"))

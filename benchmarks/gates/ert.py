@@ -10,8 +10,8 @@ from benchmarks.gates.judges import Decision
 from benchmarks.gates.model import METRICS
 from benchmarks.gates.traffic import Known, Look
 from benchmarks.gates.ttests import UnitMoments, harm_sign
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations
-from softlaunch.policy.model import RELATIVE_METRICS, Metric
 
 Floats: TypeAlias = NDArray[np.float64]
 _BURN_IN, _RAMP = 50, 100  # units before the first bet, and until bets are whole
@@ -56,7 +56,7 @@ class Bets:
         difference = self.arms[0].mean - self.arms[1].mean
         if difference <= 0 or not len(self.recent):
             return np.zeros(len(harm))
-        if self.metric in RELATIVE_METRICS:
+        if self.metric.is_relative:
             middle = float(np.median(self.recent))
             spread = 1.4826 * float(np.median(np.abs(self.recent - middle))) or 1.0
             distance = (harm - middle) / spread

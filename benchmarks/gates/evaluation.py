@@ -24,7 +24,8 @@ from sqlalchemy import text
 
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.telemetry import Scope
-from softlaunch.policy.model import EvalPolicy, Policy
+from softlaunch.policy.evals import EvalPolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, plan
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database

@@ -10,7 +10,7 @@ from scipy.stats import norm, rankdata
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.model import MEASUREMENTS, METRICS
 from benchmarks.gates.traffic import Arm, Look
-from softlaunch.policy.model import DIRECTIONS, Direction, Metric
+from softlaunch.core.live_metrics import Metric
 
 Floats: TypeAlias = NDArray[np.float64]
 _TOLERANCE = 0.25
@@ -88,4 +88,4 @@ def _value(metric: Metric, arm: Arm) -> list[float]:
     if not len(values):
         return []
     mean = float(values.mean()) * (1000.0 if metric is Metric.COST else 1.0)
-    return [mean if DIRECTIONS[metric] is Direction.LOWER_IS_BETTER else -mean]
+    return [-mean if metric.higher_is_better else mean]

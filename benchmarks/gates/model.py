@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from softlaunch.policy.model import Metric
+from softlaunch.core.live_metrics import Metric
 
 METRICS = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.QUALITY, Metric.SATISFACTION)
 

@@ -7,12 +7,16 @@ from typing import ClassVar
 from benchmarks.gates import model
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.traffic import Look
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Window
-from softlaunch.policy.model import EvalPolicy, GatePolicy, Metric, Policy, StagePolicy
+from softlaunch.policy.evals import EvalPolicy
+from softlaunch.policy.gating import GatePolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
+from softlaunch.policy.stages import StagePolicy
 
 _MINIMUM_REQUESTS = 20
 _NO_DEADLINE = 365 * 86_400.0

@@ -11,7 +11,7 @@ from benchmarks.gates.arrivals import Floats
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.model import MEASUREMENTS, METRICS, STAGES, Kind, Levels, Scenario, interval_seconds
 from benchmarks.gates.traffic import Arm, Look, Traffic
-from softlaunch.policy.model import DIRECTIONS, Direction, Metric
+from softlaunch.core.live_metrics import Metric
 
 Limits = Mapping[Metric, float]
 """The worst acceptable measurement of each metric: error rate, 95th percentile of latency, means of the rest."""
@@ -30,7 +30,7 @@ def measure(metric: Metric, arm: Arm) -> float | None:
 
 def harm(metric: Metric, value: float) -> float:
     """A measurement turned so that more is worse."""
-    return value if DIRECTIONS[metric] is Direction.LOWER_IS_BETTER else -value
+    return -value if metric.higher_is_better else value
 
 
 def naive_argo(levels: Levels) -> Limits:

@@ -10,8 +10,8 @@ from scipy.stats import beta
 
 from benchmarks.gates.arrivals import Draws, Flags, Floats, Stream, Units, arrivals, is_disturbed
 from benchmarks.gates.model import MIRRORED, Scenario, Stage, stage_hours
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Observations, Window
-from softlaunch.policy.model import Metric
 
 Arm = Mapping[Metric, Observations]
 EPOCH = 1.7e9

@@ -10,8 +10,8 @@ from scipy.stats import norm, t
 from benchmarks.gates.judges import Decision
 from benchmarks.gates.model import MEASUREMENTS, METRICS
 from benchmarks.gates.traffic import Look
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations
-from softlaunch.policy.model import DIRECTIONS, Direction, Metric
 
 _ENOUGH = 30  # values in each arm before a normal approximation is worth anything
 
@@ -67,7 +67,7 @@ class UnitMoments(Moments):
 
 def harm_sign(metric: Metric) -> float:
     """1 where more is worse, -1 where less is."""
-    return 1.0 if DIRECTIONS[metric] is Direction.LOWER_IS_BETTER else -1.0
+    return -1.0 if metric.higher_is_better else 1.0
 
 
 @dataclass(slots=True)

@@ -10,8 +10,8 @@ from benchmarks.gates.judges import Decision
 from benchmarks.gates.model import METRICS, Scenario, stage_hours
 from benchmarks.gates.traffic import Look
 from benchmarks.gates.ttests import harm_sign
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations, Window
-from softlaunch.policy.model import Metric
 
 
 def planned_requests(scenario: Scenario) -> float:

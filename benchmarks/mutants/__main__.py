@@ -10,13 +10,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.mutants.changes import Change, changes_of, makes_a_difference
-from benchmarks.mutants.covering import Covering, measure
+from benchmarks.mutants.covering import Chosen, Covering, measure
 from benchmarks.mutants.tree import Outcome, Tree, copied_tree
 
 REPOSITORY = Path(__file__).parents[2]
 KEPT = REPOSITORY / ".softlaunch" / "benchmarks" / "mutants"
 _START_SECONDS = 60.0
 _TIMES_AS_LONG = 5.0
+_SECOND_LOOK = 4.0
+"""How many times as long what has survived may be looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,19 @@ def draw(sources: Mapping[str, str], seed: int) -> Iterator[tuple[str, Change]]:
 
 
 def try_one(tree: Tree, covering: Covering, module: str, change: Change, most_seconds: float) -> Tried:
-    """Run one change against the tests that run its line."""
+    """Run one change against the tests that run its line; what survives some of them meets more of the others."""
     chosen = covering.choose(module, change, most_seconds)
     if not chosen.tests:
         return Tried(module, change, Outcome.UNTESTED)
-    outcome = tree.try_out(module, change, chosen.tests, _START_SECONDS + _TIMES_AS_LONG * chosen.seconds)
+    outcome = _run(tree, module, change, chosen)
+    if outcome is Outcome.SURVIVED and not chosen.all_of_them:
+        chosen = covering.choose(module, change, _SECOND_LOOK * most_seconds, frozenset(chosen.tests))
+        outcome = _run(tree, module, change, chosen)
     return Tried(module, change, outcome, partly=not chosen.all_of_them and outcome.is_hole)
+
+
+def _run(tree: Tree, module: str, change: Change, chosen: Chosen) -> Outcome:
+    return tree.try_out(module, change, chosen.tests, _START_SECONDS + _TIMES_AS_LONG * chosen.seconds)
 
 
 def read_sources(root: Path, modules: Sequence[str]) -> dict[str, str]:
@@ -83,13 +92,13 @@ def summary_of(tried: Sequence[Tried]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, draw, try, print; `--json` keeps everything that was tried."""
     given = _parse(arguments)
-    end = time.monotonic() + given.seconds
     with copied_tree(REPOSITORY) as tree:
         sources = read_sources(tree.root, given.modules)
         print(f"seed {given.seed}, {len(sources)} modules; measuring which tests run which lines", flush=True)
         covering = measure(tree, given.tests, KEPT)
         print(f"{len(covering.seconds)} tests pass here; trying {given.count} changes", flush=True)
         tried: list[Tried] = []
+        end = time.monotonic() + given.seconds
         for module, change in draw(sources, given.seed):
             if len(tried) >= given.count or time.monotonic() > end:
                 break

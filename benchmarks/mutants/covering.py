@@ -1,6 +1,7 @@
 """Which tests run which lines: measured once for a state of the code, and kept."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ class Covering:
     data: CoverageData
     _lines: dict[str, Mapping[int, frozenset[str]]] = field(default_factory=dict)
 
-    def choose(self, module: str, change: Change, most_seconds: float) -> Chosen:
+    def choose(self, module: str, change: Change, most_seconds: float, without: frozenset[str] = frozenset()) -> Chosen:
         """The tests that run a changed line, for about so long together: first those of the module's own file.
 
         What runs once, at import, is left to all tests that run anything of the module.
@@ -43,7 +44,7 @@ class Covering:
         running = frozenset[str]().union(*touched)
         if not running - {""}:
             running = frozenset[str]().union(*lines.values()) if "" in running else frozenset()
-        return self._within(running - {""}, Path(module).stem, most_seconds)
+        return self._within(running - {""} - without, Path(module).stem, most_seconds)
 
     def lines(self, module: str) -> Mapping[int, frozenset[str]]:
         """The ids of the tests that run each line of a module; an empty one stands for an import."""
@@ -56,13 +57,23 @@ class Covering:
     def _within(self, running: Iterable[str], name: str, most_seconds: float) -> Chosen:
         chosen: list[str] = []
         total = 0.0
-        ordered = sorted(running, key=lambda test: (f"test_{name}.py" not in test, self.seconds[test], test))
+        ordered = self._ordered(running, name)
         for test in ordered:
             if chosen and total + self.seconds[test] > most_seconds:
                 break
             chosen.append(test)
             total += self.seconds[test]
         return Chosen(tuple(chosen), total, len(chosen) == len(ordered))
+
+    def _ordered(self, running: Iterable[str], name: str) -> list[str]:
+        """The module's own tests first, then the quickest case of each test, then the second quickest, and so on."""
+        cases: Counter[str] = Counter()
+        ranked = []
+        for test in sorted(running, key=lambda test: (self.seconds[test], test)):
+            function = test.partition("[")[0]
+            ranked.append((f"test_{name}.py" not in test, cases[function], self.seconds[test], test))
+            cases[function] += 1
+        return [test for *_, test in sorted(ranked)]
 
 
 def measure(tree: Tree, tests: Iterable[str], folder: Path) -> Covering:

@@ -16,7 +16,7 @@ from sqlalchemy import insert
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.integrations.archives.folder import FolderArchive
 from softlaunch.ledger.releases import Actor
-from softlaunch.retention.cleanup_run import Housekeeper
+from softlaunch.retention.cleanup_run import RegistryCleanup
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from softlaunch.store.tables import AliasMoveRow, AliasRow, AppRow, ModelRow, PromptRow, VariantRow
@@ -80,9 +80,9 @@ def _rows(versions: int, model: ModelVersion) -> Iterator[tuple[dict[str, Any], 
 def plan(url: str, folder: str) -> dict[str, Any]:
     """Plan in this process; what it took."""
     database = Database(url)
-    keeper = Housekeeper(database, FolderArchive(Path(folder)), 0.1, Actor("benchmark", "here"), lambda: NOW, bool)
+    cleanup = RegistryCleanup(database, FolderArchive(Path(folder)), 0.1, Actor("benchmark", "here"), lambda: NOW, bool)
     began, cpu = time.perf_counter(), time.process_time()
-    planned = keeper.plan()
+    planned = cleanup.plan()
     took, busy = time.perf_counter() - began, time.process_time() - cpu
     database.close()
     return {

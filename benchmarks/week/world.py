@@ -11,6 +11,7 @@ from sqlalchemy import func, inspect, select, table
 from sqlmodel import Session
 
 from softlaunch.catalog.records import record_variant
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.observations import Events, Observations, Units, Window
@@ -19,7 +20,7 @@ from softlaunch.ledger.lease import Transition, apply_transition
 from softlaunch.ledger.releases import Actor, Opening, open_release, read_release
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.ledger.stages import begin_stage
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import State
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver
@@ -70,9 +71,9 @@ class Traffic(Telemetry):
         ratings = Events(rated.at, rated.units, rated.candidate, {_RATED: rated.values[_RATED]})
         first = np.isin(events.units, list(self.seen), invert=True)
         self.seen.update(events.units.tolist())
-        arms = [_observations(events.only(first & (events.candidate == side))) for side in (True, False)]
-        split = tuple(len(np.unique(arm[Metric.ERRORS].units)) for arm in arms)
-        window = Window(scope.stage.candidate_share, *arms, (split[0], split[1]), events, {_RATED: ratings}, now)
+        candidate, stable = (_observations(events.only(first & (events.candidate == side))) for side in (True, False))
+        split = len(np.unique(candidate[Metric.ERRORS].units)), len(np.unique(stable[Metric.ERRORS].units))
+        window = Window(scope.stage.candidate_share, candidate, stable, split, events, {_RATED: ratings}, now)
         candidates = int(np.count_nonzero(events.candidate))
         return Reading((window,), now, requests=(candidates, len(events) - candidates), exposed=candidates)
 

@@ -1,6 +1,5 @@
 """The reference of the command line, from the program itself."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ _INTRODUCTION = """
 
 def lines() -> Iterator[str]:
     """The page."""
-    command = _command_line()
+    command: Any = typer.main.get_command(build())
     yield NOTE
     yield "# Commands"
     yield _INTRODUCTION
@@ -28,15 +27,6 @@ def lines() -> Iterator[str]:
     yield from table(("softlaunch ...", "what it does"), rows)
     for name, one in found.items():
         yield from _command(one, f"softlaunch {name}", 2)
-
-
-def _command_line() -> Any:
-    """All commands; which ones are loaded goes by the arguments of the process."""
-    given, sys.argv = sys.argv, ["softlaunch"]
-    try:
-        return typer.main.get_command(build())
-    finally:
-        sys.argv = given
 
 
 def _command(command: Any, path: str, level: int) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from references.markdown import NOTE, code, table
-from softlaunch.ledger.notices import IncidentKind, Severity
+from softlaunch.core.incident_kinds import IncidentKind, Severity
 
 _INTRODUCTION = """
 An incident is something that a person must know. This is the whole list. Each kind has a runbook with the symptom,

@@ -6,15 +6,24 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from references.markdown import NOTE, code, table
-from softlaunch.core.live_metrics import COPY_METRICS, DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric as LiveMetric
+from softlaunch.core.live_metrics import Source
 from softlaunch.metrics.interface import AnyMetric, Metric
 from softlaunch.metrics.registry import METRICS
 
 _LIVE = """
 Gates judge these, of live traffic. A margin in points is a difference, one in percent is relative to stable.
-[Gates](../guide/gates.md) says what a verdict means.
+*Recorded as* names the column of files for `softlaunch gates replay`. [Gates](../guide/gates.md) says what a verdict
+means.
 """
+_COLUMNS = ("metric", "what it is", "better is", "margin in", "measured", "recorded as", "incident")
+_WHERE = {
+    Source.REQUESTS: "of each request, in every stage",
+    Source.RATINGS: "by users' ratings, in stages in which users see the answer",
+    Source.SCORES: "by scores that you send, in stages in which users see the answer",
+    Source.COPIES: "of the texts of copies, in the shadow stage",
+}
 _OFFLINE = """
 Evals score answers from 0 to 1, where 1 is best. A case or a policy names a metric as `NAME` or as
 `NAME:KEY=VALUE,KEY=VALUE`, with values that hold commas in double quotes. Each metric also takes `label`, which is
@@ -30,7 +39,7 @@ def lines() -> Iterator[str]:
     yield ""
     yield "## Of live traffic"
     yield _LIVE
-    yield from table(("metric", "better is", "margin in", "measured"), map(_live, LiveMetric))
+    yield from table(_COLUMNS, map(_live, LiveMetric))
     yield "## Of an eval"
     yield _OFFLINE
     for name, kind in METRICS.items():
@@ -38,13 +47,16 @@ def lines() -> Iterator[str]:
 
 
 def _live(metric: LiveMetric) -> tuple[str, ...]:
-    lower = DIRECTIONS[metric] is Direction.LOWER_IS_BETTER
-    where = "of each request, in every stage"
-    if metric in RATED_METRICS:
-        where = "by ratings or scores, in stages in which users see the answer"
-    if metric in COPY_METRICS:
-        where = "of the texts of copies, in the shadow stage"
-    return code(metric.value), "lower" if lower else "higher", "%" if metric in RELATIVE_METRICS else "points", where
+    entry, kind = metric.entry, IncidentKind.of_metric(metric)
+    return (
+        code(metric.value),
+        entry.meaning,
+        "higher" if metric.higher_is_better else "lower",
+        "%" if metric.is_relative else "points",
+        _WHERE[entry.source],
+        code(entry.column) if entry.column else "-",
+        f"[{code(kind.value)}](../../{kind.runbook}), {kind.severity}",
+    )
 
 
 def _offline(name: str, kind: type[AnyMetric]) -> Iterator[str]:

@@ -63,6 +63,7 @@ def _part(path: str, part: Schema, known: Schema, parts: Mapping[str, str]) -> I
     rows = [
         (code(key), _means(value, known), _type(value, known, parts), _default(key, value, needed, known))
         for key, value in part["properties"].items()
+        if not value.get("deprecated")
     ]
     yield from table(("key", "what it says", "value", "left out"), rows)
 

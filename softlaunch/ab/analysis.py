@@ -9,10 +9,10 @@ from scipy import special  # scipy.stats alone would take a second to import
 from softlaunch.ab.estimate import Difference, at_any_time, paired, ratio, welch
 from softlaunch.ab.looks import boundaries, repeated_p, spending
 from softlaunch.ab.samples import Arms, Floats, Sample, Sharpened, sharpen
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
 from softlaunch.evals.statistics.multiplicity import holm
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import RELATIVE_METRICS, Metric
 
 SAVINGS = (Metric.COST, Metric.LATENCY)
 """What decides between equals, in this order."""
@@ -82,19 +82,29 @@ class Analysis:
         return next((result for result in self.savings if result.metric is metric), None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """One metric's difference, and the samples that it was computed from."""
+
+    difference: Difference
+    sharpened: Sharpened
+
+
 def analyse(arms: Arms, policy: AbPolicy, moment: Moment) -> Analysis:
     """Compare the arms as they are at a moment of the test."""
     found = {metric: _differ(*arms.pair(metric), metric) for metric in policy.metrics}
     known = {metric: result for metric, result in found.items() if result is not None}
-    p_values = _p_values({metric: result[0] for metric, result in known.items()}, moment) if moment.planned else {}
+    p_values = (
+        _p_values({metric: result.difference for metric, result in known.items()}, moment) if moment.planned else {}
+    )
     metrics = tuple(
-        _result(metric, *result, policy, moment, metrics=len(known), p_value=p_values.get(metric))
+        _result(metric, result, policy, moment, metrics=len(known), p_value=p_values.get(metric))
         for metric, result in known.items()
     )
     savings = {metric: _differ(*arms.pair(metric), metric) for metric in SAVINGS}
     return Analysis(
         metrics=metrics,
-        savings=tuple(_result(name, *one, policy, moment) for name, one in savings.items() if one is not None),
+        savings=tuple(_result(name, one, policy, moment) for name, one in savings.items() if one is not None),
         units=arms.units,
         split_p=_split_p(arms.units, policy.split_percent / 100),
         missing=tuple(metric for metric, result in found.items() if result is None),
@@ -106,13 +116,13 @@ def analyse_pairs(metric: Metric, a: Floats, b: Floats, policy: AbPolicy, moment
     difference = paired(a, b)
     if difference is None:
         return None
-    plain = Sharpened(Sample.of(a), Sample.of(b))
+    plain = _Compared(difference, Sharpened(Sample.of(a), Sample.of(b)))
     p_value = _p_values({metric: difference}, moment)[metric]
-    result = _result(metric, difference, plain, policy, moment, p_value=p_value)
+    result = _result(metric, plain, policy, moment, p_value=p_value)
     return Analysis((result,), (), difference.units, split_p=1.0)
 
 
-def _differ(a: Sample, b: Sample, metric: Metric) -> tuple[Difference, Sharpened] | None:
+def _differ(a: Sample, b: Sample, metric: Metric) -> _Compared | None:
     """The difference of one metric: sharpened by the units' past for scores, relative for cost and latency.
 
     Latency is compared by its logarithm's mean, so that a few very slow answers don't decide.
@@ -120,13 +130,13 @@ def _differ(a: Sample, b: Sample, metric: Metric) -> tuple[Difference, Sharpened
     if metric is Metric.LATENCY:
         in_a, in_b = (Sample(np.log(np.maximum(arm.values, 1e-3)), arm.before) for arm in (a, b))
         plain = welch(in_a, in_b)
-        return None if plain is None else (plain, Sharpened(in_a, in_b))
-    if metric in RELATIVE_METRICS:
+        return None if plain is None else _Compared(plain, Sharpened(in_a, in_b))
+    if metric.is_relative:
         relative = ratio(a, b)
-        return None if relative is None else (relative, Sharpened(a, b))
+        return None if relative is None else _Compared(relative, Sharpened(a, b))
     sharpened = sharpen(a, b)
     difference = welch(sharpened.a, sharpened.b)
-    return None if difference is None else (difference, sharpened)
+    return None if difference is None else _Compared(difference, sharpened)
 
 
 def _p_values(found: Mapping[Metric, Difference], moment: Moment) -> dict[Metric, float]:
@@ -144,14 +154,14 @@ def _p_values(found: Mapping[Metric, Difference], moment: Moment) -> dict[Metric
 
 def _result(
     metric: Metric,
-    difference: Difference,
-    sharpened: Sharpened,
+    compared: _Compared,
     policy: AbPolicy,
     moment: Moment,
     *,
     metrics: int = 1,
     p_value: float | None = None,
 ) -> MetricResult:
+    difference, sharpened = compared.difference, compared.sharpened
     information = [*_information(metric, moment), difference.information]
     shares = spending(moment.looks)[: moment.number]
     used = (*shares[: len(information) - 1], shares[-1])
@@ -174,7 +184,7 @@ def _information(metric: Metric, moment: Moment) -> list[float]:
 
 
 def planned_information(policy: AbPolicy) -> float:
-    """What the estimate of the smallest difference needs, to be told from none with the planned power."""
+    """What the estimate of the smallest difference needs, to be distinguished from none with the planned power."""
     both = special.ndtri(1 - policy.alpha / 2) + special.ndtri(policy.power)
     return float((both / policy.minimum_effect.value) ** 2)
 

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from softlaunch.ab.analysis import SAVINGS, Analysis, MetricResult, change
+from softlaunch.ab.analysis import SAVINGS, Analysis, MetricResult, Moment, analyse_pairs, change
+from softlaunch.ab.samples import Floats
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 
 _BETTER = {Metric.COST: "cheaper", Metric.LATENCY: "faster"}
 _WORSE = {Metric.COST: "more expensive", Metric.LATENCY: "slower"}
 
 
 class Choice(StrEnum):
-    """What a test ends with, or that it goes on."""
+    """What a test ends with, or that it continues."""
 
     A = "a"
     B = "b"
@@ -133,3 +135,18 @@ def describe(result: MetricResult) -> str:
         f"{result.metric} {difference.value * 100:+.1f} points ({low} to {high}), A {difference.mean_a * 100:.1f} %, "
         f"B {difference.mean_b * 100:.1f} %"
     )
+
+
+class TooFewPairsError(SoftlaunchError):
+    """Too few questions have a judgement of both variants."""
+
+
+def conclude_pairs(a: Floats, b: Floats, policy: AbPolicy) -> tuple[Analysis, Conclusion]:
+    """The conclusion from judgements in [0, 1], equally long and in the same order of questions.
+
+    A question is its own control, so the differences are what varies. Raises TooFewPairsError.
+    """
+    analysis = analyse_pairs(Metric.QUALITY, a, b, policy, Moment(looks=1, number=1, planned=True))
+    if analysis is None:
+        raise TooFewPairsError(f"{len(a)} questions were judged for both; a comparison needs 20 at least")
+    return analysis, conclude(analysis, policy, can_extend=False)

@@ -1,19 +1,22 @@
-"""An analysis as JSON values, as the ledger keeps it and `--json` prints it, and back."""
+"""A look at a test in the ledger, and its analysis as JSON values, as `--json` prints it, and back."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from sqlmodel import Session, col, select
+
 from softlaunch.ab.analysis import Analysis, MetricResult, Past, change
 from softlaunch.ab.estimate import Difference
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
-from softlaunch.policy.model import Metric
+from softlaunch.store.tables import AbLookRow
 
 
 @dataclass(frozen=True, slots=True)
-class KeptLook:
-    """A look at a test as it is kept.
+class RecordedLook:
+    """A look at a test as the ledger records it.
 
     `planned_end` counts the planned ends from 1, 0 is a look in between; `choice` and `reason` are empty for those.
     """
@@ -83,3 +86,27 @@ def past(analysis: Analysis) -> dict[Metric, Past]:
     return {
         one.metric: Past(one.difference.z, one.difference.information) for one in analysis.metrics + analysis.savings
     }
+
+
+def record_look(session: Session, release_id: str, look: RecordedLook) -> None:
+    """Record a look; its number is the test's own, so that none is recorded twice."""
+    session.add(
+        AbLookRow(
+            release_id=release_id,
+            number=look.number,
+            planned_end=look.planned_end,
+            choice=look.choice,
+            reason=look.reason,
+            analysis=dict(look.analysis),
+            looked_at=look.looked_at,
+        )
+    )
+
+
+def read_looks(session: Session, release_id: str) -> tuple[RecordedLook, ...]:
+    """Every look at a test, in their order."""
+    rows = session.exec(select(AbLookRow).where(AbLookRow.release_id == release_id).order_by(col(AbLookRow.number)))
+    return tuple(
+        RecordedLook(row.number, row.planned_end, row.choice, row.reason, dict(row.analysis), row.looked_at)
+        for row in rows
+    )

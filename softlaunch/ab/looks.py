@@ -1,6 +1,6 @@
 """How much alpha each planned look at a test may spend, so that extending it keeps the promise of the whole.
 
-A test that is undecided at its planned end goes on, and is looked at again at ends that were fixed before it began. The
+A test that is undecided at its planned end continues, with further looks at ends that were fixed before it began. The
 looks share alpha by a spending function (Lan & DeMets 1983): the planned end gets four fifths, later ends the rest in
 equal parts. The boundaries follow from the joint normal distribution of the looks' statistics, whose increments are
 independent (Armitage, McPherson & Rowe 1969; Jennison & Turnbull 2000, section 19.2).
@@ -39,7 +39,7 @@ def planned_ends(policy: AbPolicy) -> tuple[float, ...]:
 
 
 def extension(policy: AbPolicy, planned_end: int) -> timedelta:
-    """How long a test that is undecided at this planned end (from 1) goes on until the next."""
+    """How long a test that is undecided at this planned end (from 1) continues until the next."""
     ends = planned_ends(policy)
     return timedelta(seconds=ends[planned_end] - ends[planned_end - 1])
 

@@ -10,14 +10,15 @@ from sqlmodel import Session, col, select
 from softlaunch.catalog.apps import resolve_candidate
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric, Source
 from softlaunch.core.quantities import Duration
 from softlaunch.core.variant import Name
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, Opening, ReleaseLockedError, find_live, held_by
 from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.load import load_policy
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.releases.opening import Changes, NothingChangesError, serve_by, serving_variant
 from softlaunch.store.database import Database
@@ -74,7 +75,11 @@ def open_trial(database: Database, request: TrialRequest, planned: float | None,
         opening = Opening(request.app, a.digest, b.digest, frozen, str(Path(policy_path).resolve()), Kind.AB_TEST)
         trial_id = open_in_ledger(session, opening, actor, now)
         serve_by(session, app, policy, now)
-        tell(session, request.app, trial_id, f"{trial_id}: {actor} tests {b.label} (B) against {a.label} (A).", now)
+        notify(
+            session,
+            Message(request.app, trial_id, f"{trial_id}: {actor} tests {b.label} (B) against {a.label} (A)."),
+            now,
+        )
         return trial_id
 
 
@@ -103,8 +108,10 @@ def measured(session: Session, policy: Policy, since: float) -> tuple[Metric, ..
     """Those of the policy's deciding metrics that the app's traffic has had since a moment (epoch seconds)."""
     ratings = select(func.count()).where(FeedbackRow.app == policy.app, col(FeedbackRow.received_at) >= since)
     scores = select(func.count()).where(ScoreRow.app == policy.app, col(ScoreRow.received_at) >= since)
-    counts = {
-        Metric.SATISFACTION: session.execute(ratings).scalar_one(),
-        Metric.QUALITY: session.execute(scores.where(ScoreRow.metric == Metric.QUALITY.value)).scalar_one(),
-    }
-    return tuple(metric for metric in policy.ab.metrics if counts[metric])
+    return tuple(
+        metric
+        for metric in policy.ab.metrics
+        if session.execute(
+            ratings if metric.entry.source is Source.RATINGS else scores.where(col(ScoreRow.metric) == metric.value)
+        ).scalar_one()
+    )

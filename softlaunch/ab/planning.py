@@ -32,13 +32,13 @@ def foresee_trial(
 
     Raises SoftlaunchError, such as NoTrafficError, with what to do.
     """
-    told = stated or Stated()
+    stated_traffic = stated or Stated()
     with database.read() as session:
         row = check_app(session, app)
         policy = Policy.model_validate(row.policy) if policy_file is None else load_policy(policy_file)
         stable = session.get_one(RouteRow, app).stable_digest
-        known = set(measured(session, policy, now - policy.ab.maximum_time)) | set(told.levels)
-    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, told)
+        known = set(measured(session, policy, now - policy.ab.maximum_time)) | set(stated_traffic.levels)
+    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated_traffic)
     # what was never rated or scored won't be in the test either; with nothing at all, the plan says so metric by metric
     metrics = tuple(metric for metric in policy.ab.metrics if metric in known) or policy.ab.metrics
     changed = {"metrics": metrics, **({} if effect is None else {"minimum_effect": effect})}

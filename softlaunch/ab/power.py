@@ -9,10 +9,10 @@ from scipy import special  # scipy.stats alone would take a second to import
 
 from softlaunch.ab.looks import FIRST_SHARE, boundaries, planned_ends, spending
 from softlaunch.ab.samples import Floats
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.traffic import Traffic
 from softlaunch.gates.observations import Observations
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 
 DAY = 86400.0
 _CURVE = 60

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from softlaunch.policy.model import Metric
+from softlaunch.core.live_metrics import Metric
 
 Floats = NDArray[np.float64]
 
@@ -68,7 +68,7 @@ def sharpen(a: Sample, b: Sample) -> Sharpened:
     """Take out of each unit's value what its own past foretold (CUPED; Deng, Xu, Kohavi & Walker 2013, section 3.2).
 
     The slope is one for both arms, and the past's mean too, so that the difference keeps its expectation whichever unit
-    fell where. A unit without a past is left as it is, in both arms alike.
+    fell where. A unit without a past is left as it is, in both arms.
     """
     before = np.concatenate([a.before, b.before])
     known = ~np.isnan(before)

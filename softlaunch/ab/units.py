@@ -9,8 +9,8 @@ from sqlalchemy import Select, SQLColumnExpression, and_, func, select
 from sqlmodel import Session, col
 
 from softlaunch.ab.samples import Arms, Sample
+from softlaunch.core.live_metrics import SCORED, Metric
 from softlaunch.core.request_outcome import GIVEN
-from softlaunch.policy.model import Metric
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
 
@@ -42,7 +42,7 @@ def read_arms(session: Session, scope: TrialScope) -> Arms:
         Metric.COST: _requests(scope, col(RequestRow.cost_usd)),
         Metric.LATENCY: _requests(scope, col(RequestRow.latency_ms)),
         Metric.SATISFACTION: _ratings(scope),
-        Metric.QUALITY: _scores(scope, Metric.QUALITY.value),
+        **{metric: _scores(scope, name) for name, metric in SCORED.items() if metric.entry.can_decide_ab},
     }
     for metric, query in queries.items():
         past = _past(session, scope, metric)
@@ -97,7 +97,7 @@ def _scores(scope: TrialScope, metric: str) -> Select[Any]:
 
 def _past(session: Session, scope: TrialScope, metric: Metric) -> Mapping[int, float]:
     """Each of the test's units' mean of a score before the test, by unit."""
-    if metric not in {Metric.SATISFACTION, Metric.QUALITY} or scope.history_from >= scope.begun:
+    if not metric.is_rated or scope.history_from >= scope.begun:
         return {}
     rated = metric is Metric.SATISFACTION
     table: type[FeedbackRow | ScoreRow] = FeedbackRow if rated else ScoreRow

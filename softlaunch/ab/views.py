@@ -9,8 +9,7 @@ from sqlmodel import Session
 
 from softlaunch.ab.analysis import Analysis
 from softlaunch.ab.conclusion import Choice
-from softlaunch.ab.document import KeptLook, from_json
-from softlaunch.ab.recorded_looks import read_looks
+from softlaunch.ab.document import RecordedLook, from_json, read_looks
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.releases.views import to_json as release_json
 from softlaunch.store.tables import ReleaseRow
@@ -21,7 +20,7 @@ class TrialView:
     """Everything that a status, a page or a program shows of a test."""
 
     view: ReleaseView
-    looks: tuple[KeptLook, ...]
+    looks: tuple[RecordedLook, ...]
 
     @property
     def analysis(self) -> Analysis | None:
@@ -30,7 +29,7 @@ class TrialView:
 
     @property
     def choice(self) -> Choice | None:
-        """What the test ended with; None while it goes on, or where it was stopped."""
+        """What the test ended with; None while it runs, or where it was stopped."""
         last = self.looks[-1] if self.looks else None
         if last is None or not last.choice or last.choice == Choice.EXTEND:
             return None

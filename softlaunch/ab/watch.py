@@ -9,9 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.ab.analysis import Moment, analyse
 from softlaunch.ab.conclusion import conclude
-from softlaunch.ab.document import KeptLook, from_json, past, to_json
+from softlaunch.ab.document import RecordedLook, from_json, past, read_looks, to_json
 from softlaunch.ab.looks import planned_ends
-from softlaunch.ab.recorded_looks import read_looks
 from softlaunch.ab.units import TrialScope, read_arms
 from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.ledger.stages import StageRecord
@@ -25,7 +24,7 @@ _PAUSE = 60.0  # seconds that two looks are apart at least
 class Trials(Protocol):
     """Looks at A/B tests."""
 
-    def look(self, release: Release, record: StageRecord, until: float) -> KeptLook | None:
+    def look(self, release: Release, record: StageRecord, until: float) -> RecordedLook | None:
         """A new look, if one is due, at what is known up to `until` (epoch seconds); raises TelemetryError."""
         ...
 
@@ -36,7 +35,7 @@ class TrialWatch:
 
     database: Database
 
-    def look(self, release: Release, record: StageRecord, until: float) -> KeptLook | None:
+    def look(self, release: Release, record: StageRecord, until: float) -> RecordedLook | None:
         """Monitor about every two-hundredth of the planned time; conclude once the log is complete up to the end."""
         if record.entered_at is None or record.deadline_at is None:
             raise ValueError(f"the A/B test {release.id} is in force but was never entered")
@@ -54,14 +53,14 @@ class TrialWatch:
         analysis = analyse(arms, release.policy.ab, moment)
         reached_at = datetime.fromtimestamp(reached, record.entered_at.tzinfo)
         if not planned:
-            return KeptLook(len(looks), 0, "", "", to_json(analysis), reached_at)
+            return RecordedLook(len(looks), 0, "", "", to_json(analysis), reached_at)
         conclusion = conclude(analysis, release.policy.ab, can_extend=moment.number < moment.looks)
-        return KeptLook(
+        return RecordedLook(
             len(looks), moment.number, conclusion.choice.value, conclusion.reason, to_json(analysis), reached_at
         )
 
 
-def _is_due(release: Release, entered_at: datetime, looks: Sequence[KeptLook], until: float) -> bool:
+def _is_due(release: Release, entered_at: datetime, looks: Sequence[RecordedLook], until: float) -> bool:
     last = looks[-1].looked_at if looks else entered_at
     return until - last.timestamp() >= max(_PAUSE, release.policy.ab.minimum_time / _MONITORED)
 
@@ -80,7 +79,7 @@ def _scope(release: Release, entered_at: datetime, until: float) -> TrialScope:
     )
 
 
-def _moment(release: Release, looks: Sequence[KeptLook], *, planned: bool) -> Moment:
+def _moment(release: Release, looks: Sequence[RecordedLook], *, planned: bool) -> Moment:
     concluded = [look for look in looks if look.planned_end]
     ends = planned_ends(release.policy.ab)
     return Moment(

@@ -1,34 +1,20 @@
-"""What a person on call fills in: to take a release back, or to answer what it asks."""
-
-from enum import StrEnum
+"""What a person on call fills in: to roll a release back, or to decide about an approval."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.variant import Name
 from softlaunch.ledger.releases import Actor
 
 
-class Decision(StrEnum):
-    """What a person says to a question."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
-
-    @property
-    def answer(self) -> Answer:
-        """How the question stands afterwards."""
-        return Answer.APPROVED if self is Decision.APPROVE else Answer.REJECTED
-
-
 class RollbackRequest(BaseModel):
-    """Take back what an app is releasing, or released last."""
+    """Roll back what an app is releasing, or released last."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     app: Name = Field(
         title="App",
-        description="The app to take back, as clients call it, such as support-bot.",
+        description="The app to roll back, as clients call it, such as support-bot.",
         examples=["support-bot"],
     )
     reason: str = Field(
@@ -50,7 +36,7 @@ class RollbackRequest(BaseModel):
     actor: str = Field(
         default="unknown",
         title="Who",
-        description="Who takes it back, such as anna; kept in the ledger.",
+        description="Who rolls it back, such as anna; kept in the ledger.",
         examples=["anna"],
     )
     origin: str = Field(
@@ -83,7 +69,7 @@ class DecisionRequest(BaseModel):
         description="The number of the question, where it isn't about a release; left out: what its live release asks.",
         examples=[12],
     )
-    decision: Decision = Field(
+    decision: ApprovalChoice = Field(
         title="Decision",
         description="'approve' lets the release go on; 'reject' ends it, and stable serves alone.",
     )

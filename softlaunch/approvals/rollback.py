@@ -1,26 +1,26 @@
-"""Going back as a person wants it: one step, or to a named version that has served before."""
+"""Rollbacks that a person orders: one step, or to a named version that has served before."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from softlaunch.approvals.rules import Ruling
+from softlaunch.approvals.rules import VoteResult
 from softlaunch.catalog.aliases import PRODUCTION
 from softlaunch.catalog.records import AmbiguousError, check_app, get_variant
 from softlaunch.core.errors import ConflictError, NotFoundError, SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.lease import Transition, apply_transition
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.policy.release import Release, State
-from softlaunch.releases.ending import Ended, end_live, point_aliases, roll_back
+from softlaunch.releases.ending import Ended, Serving, end_live, point_aliases, roll_back
 from softlaunch.store.tables import AliasMoveRow, ReleaseRow, RouteRow, VariantRow, VoteRow
 
 PUT_IN_FORCE = "put in force"
-"""What the audit says that a person did who went to a named version."""
+"""What the audit says of a rollback to a named version."""
 _SHORT = 12
 
 
@@ -29,95 +29,99 @@ class UntriedError(SoftlaunchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """How far to go back: one step, or `to` a prompt version, a variant's name, alias or digest.
+class RollbackOrder:
+    """How far to roll an app back, by whom and why: one step, or `to` a named version.
 
-    `untried` allows one that has never served this app's users.
+    `to` is a prompt version, a variant's name, alias or digest; `untried` allows one that has never served this app's
+    users.
     """
 
     app: str
     reason: str
+    by: Actor
     to: str | None = None
     untried: bool = False
 
 
-def go_back(session: Session, wish: Wish, actor: Actor, now: datetime) -> Ended:
-    """Do what a person wants; what it comes to is said in `told` where it is more than one step, or nothing.
+def carry_out(session: Session, order: RollbackOrder, now: datetime) -> Ended:
+    """Roll back as ordered; `message` of what is returned explains what is more than one step, or nothing.
 
-    Either may be repeated without harm: a second step is never taken, and a version in force stays it. Raises
+    An order may be repeated without harm: a second step is never taken, and a version in force stays in force. Raises
     NotFoundError, AmbiguousError and UntriedError with what could be named instead.
     """
-    if wish.to is not None:
-        return _put_in_force(session, wish, wish.to, actor, now)
-    ended = roll_back(session, wish.app, actor, wish.reason, now)
-    return ended if ended.changed else ended.saying(_say_why_nothing(session, wish.app, ended))
+    if order.to is not None:
+        return _put_in_force(session, order, order.to, now)
+    ended = roll_back(session, order.app, order.by, order.reason, now)
+    return ended if ended.changed else ended.with_message(_why_nothing(session, order.app, ended))
 
 
-def _put_in_force(session: Session, wish: Wish, reference: str, actor: Actor, now: datetime) -> Ended:
-    """Let a version serve that was named, end a live release first, and keep who wanted it and why."""
-    check_app(session, wish.app)
-    live = find_live(session, wish.app, lock=True)
-    target = _named(session, wish.app, reference)
-    if not wish.untried and target.digest not in _served(session, wish.app):
-        raise UntriedError(_say_untried(session, wish.app, target))
-    ended = None if live is None else end_live(session, live, actor, wish.reason, now)
-    route = session.get_one(RouteRow, wish.app, with_for_update=True, populate_existing=True)
-    if find_live(session, wish.app) is not None:
-        raise ConflictError(f"a release of {wish.app} was opened at this moment; say it again to end it")
+def _put_in_force(session: Session, order: RollbackOrder, reference: str, now: datetime) -> Ended:
+    """Let a named version serve, end a live release first, and record who ordered it and why."""
+    app = order.app
+    check_app(session, app)
+    live = find_live(session, app, lock=True)
+    target = _named(session, app, reference)
+    if not order.untried and target.digest not in _served(session, app):
+        raise UntriedError(_untried_message(session, app, target))
+    ended = None if live is None else end_live(session, live, order.by, order.reason, now)
+    route = session.get_one(RouteRow, app, with_for_update=True, populate_existing=True)
+    if find_live(session, app) is not None:
+        raise ConflictError(f"a release of {app} was opened at this moment; say it again to end it")
     if route.stable_digest == target.digest:
-        return _stays(session, wish.app, target, ended, route)
-    return _replace(session, wish, target, ended, route, actor, now)
+        return _stays(session, app, target, ended, route)
+    return _replace(session, order, target, ended, route, now)
 
 
 def _stays(session: Session, app: str, target: Variant, ended: Ended | None, route: RouteRow) -> Ended:
-    said = f"{app} is served by {_shown(target)}{_since(session, app, target.digest)}."
+    message = f"{app} is served by {_shown(target)}{_since(session, app, target.digest)}."
     if ended is not None:
-        return ended.saying(f"{ended.release_id} is {ended.state}; {said}")
+        return ended.with_message(f"{ended.release_id} is {ended.state}; {message}")
     newest = find_newest(session, app, set(State))
-    unchanged = _ended(newest, route.revision, target).saying(f"{said} Nothing was changed.")
+    unchanged = _ended(newest, route.revision, target).with_message(f"{message} Nothing was changed.")
     return replace(unchanged, changed=False)
 
 
 def _replace(
-    session: Session, wish: Wish, target: Variant, ended: Ended | None, route: RouteRow, actor: Actor, now: datetime
+    session: Session, order: RollbackOrder, target: Variant, ended: Ended | None, route: RouteRow, now: datetime
 ) -> Ended:
-    """Change what serves; the releases that made it so are taken back."""
+    """Change what serves, and roll back the releases that made it so."""
+    app = order.app
     before = Variant.model_validate(session.get_one(VariantRow, route.stable_digest).content)
     fence = route.fence + 1
-    undone = _made_it_so(session, wish.app, before.digest, target.digest)
+    undone = _made_it_so(session, app, before.digest, target.digest)
     for release in undone:
-        step = Transition(release, State.ROLLED_BACK, release.position, wish.reason, Outcome.FAIL)
-        apply_transition(session, step, actor, now)
-    revision = set_split(session, wish.app, target.digest, Split(), fence, now)
+        step = Transition(release, State.ROLLED_BACK, release.position, order.reason, Outcome.FAIL)
+        apply_transition(session, step, order.by, now)
+    revision = set_split(session, app, target.digest, Split(), fence, now)
     about = undone[0].id if undone else None
-    point_aliases(session, wish.app, target.digest, before.digest, actor, now, about)
-    gone = f", and {', '.join(one.id for one in undone)} taken back" if undone else ""
-    told = f"{wish.app} is served by {_shown(target)} in place of {_shown(before)}{gone}."
+    point_aliases(session, app, Serving(target.digest, before.digest), order.by, now, about)
+    gone = f", and {', '.join(one.id for one in undone)} rolled back" if undone else ""
+    message = f"{app} is served by {_shown(target)} in place of {_shown(before)}{gone}."
     if ended is not None:
-        told = f"{ended.release_id} is {ended.state}; {told}"
-    tell(session, wish.app, about, f"{actor} went back: {told} {wish.reason}.", now)
-    _record(session, wish, told, actor, now)
+        message = f"{ended.release_id} is {ended.state}; {message}"
+    notify(session, Message(app, about, f"{order.by} rolled back: {message} {order.reason}."), now)
+    _record(session, order, message, now)
     newest = ended.release_id if ended is not None else about
-    row = session.get(ReleaseRow, newest) if newest else find_newest(session, wish.app, set(State))
-    return _ended(row, revision, target).saying(told)
+    row = session.get(ReleaseRow, newest) if newest else find_newest(session, app, set(State))
+    return _ended(row, revision, target).with_message(message)
 
 
 def _ended(row: ReleaseRow | None, revision: int, target: Variant) -> Ended:
     return Ended("" if row is None else row.id, None if row is None else State(row.state), revision, target.digest)
 
 
-def _record(session: Session, wish: Wish, told: str, actor: Actor, now: datetime) -> None:
-    """Keep it in the audit of what people said, where the history finds it."""
+def _record(session: Session, order: RollbackOrder, message: str, now: datetime) -> None:
+    """Record it in the audit of what people said, where the history finds it."""
     session.add(
         VoteRow(
-            app=wish.app,
+            app=order.app,
             said=PUT_IN_FORCE,
-            person=actor.name,
-            name=actor.name,
-            origin=actor.origin,
-            reason=wish.reason,
-            ruling=Ruling.DECIDED,
-            told=told,
+            person=order.by.name,
+            name=order.by.name,
+            origin=order.by.origin,
+            reason=order.reason,
+            ruling=VoteResult.DECIDED,
+            told=message,
             said_at=now,
         )
     )
@@ -195,7 +199,7 @@ def _reference(session: Session, app: str, digest: str) -> str:
         return digest[:_SHORT]
 
 
-def _say_untried(session: Session, app: str, target: Variant) -> str:
+def _untried_message(session: Session, app: str, target: Variant) -> str:
     served, serving = _served(session, app), session.get_one(RouteRow, app).stable_digest
     known = ", ".join(_reference(session, app, digest) for digest in reversed(served) if digest != serving)
     return (
@@ -205,14 +209,14 @@ def _say_untried(session: Session, app: str, target: Variant) -> str:
     )
 
 
-def _say_why_nothing(session: Session, app: str, ended: Ended) -> str:
-    """What a rollback says that finds nothing left to take back: what serves, since when, and how to go further."""
+def _why_nothing(session: Session, app: str, ended: Ended) -> str:
+    """The message when nothing is left to roll back: what serves, since when, and how to go further."""
     row = session.get_one(ReleaseRow, ended.release_id)
     when = f" at {row.ended_at:%Y-%m-%d %H:%M} UTC" if row.ended_at else ""
     did = {
-        State.ROLLED_BACK: f"was taken back already,{when}",
+        State.ROLLED_BACK: f"was rolled back already,{when}",
         State.ABORTED: f"was ended already,{when}",
-        State.REJECTED: f"was rejected{when}, no user met it",
+        State.REJECTED: f"was rejected{when}, no user was exposed to it",
     }.get(State(row.state), f"is {row.state}")
     serving = Variant.model_validate(session.get_one(VariantRow, ended.serving_digest).content)
     stands = f"{app} is served by {_shown(serving)}{_since(session, app, serving.digest)}"
@@ -226,13 +230,13 @@ def _say_why_nothing(session: Session, app: str, ended: Ended) -> str:
 
 
 def _earlier(session: Session, app: str, serving: str) -> str | None:
-    """What served before what serves now: the stable that it was promoted over, else the newest nobody took back."""
+    """What served before: the stable that was replaced by a promotion, else the newest that was not rolled back."""
     for row in _promoted(session, app):
         if row.candidate_digest == serving and row.stable_digest != serving:
             return row.stable_digest
     gone = select(ReleaseRow.candidate_digest).where(ReleaseRow.app == app, ReleaseRow.state == State.ROLLED_BACK)
-    taken_back = set(session.exec(gone))
-    return next((one for one in reversed(_served(session, app)) if one != serving and one not in taken_back), None)
+    rolled_back = set(session.exec(gone))
+    return next((one for one in reversed(_served(session, app)) if one != serving and one not in rolled_back), None)
 
 
 def _since(session: Session, app: str, digest: str) -> str:

@@ -1,14 +1,16 @@
-"""Who may decide, and what an answer to a question comes to. Pure."""
+"""Who may decide, and what a decision comes to. Pure."""
 
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.ledger.releases import Actor
-from softlaunch.policy.model import AtDeadline, OnInconclusive, Policy
+from softlaunch.policy.evals import OnInconclusive
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import asks_somebody_else
+from softlaunch.policy.stages import AtDeadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class Person:
         return Actor(self.name, self.origin)
 
 
-class Ruling(StrEnum):
-    """What became of something that a person said."""
+class VoteResult(StrEnum):
+    """What became of a decision."""
 
     DECIDED = "decided"
     NOTED = "noted"
@@ -58,8 +60,10 @@ def known_as(policy: Policy, person: Person) -> str | None:
     return person.slack if person.slack and groups & person.groups else None
 
 
-def refusal(policy: Policy, person: Person, starter: str, said: Answer, *, somebody_else: bool = False) -> str | None:
-    """Why a person may not say this about what somebody started; None when they may.
+def refusal(
+    policy: Policy, person: Person, starter: str, choice: ApprovalChoice, *, somebody_else: bool = False
+) -> str | None:
+    """Why a person may not choose this for what somebody started; None when they may.
 
     Who started something may always stop it, and never approves it unless the policy says so, whether or not it names
     approvers; never at all where `somebody_else` is asked for. To tell that a starter approves, a handle is reason
@@ -67,7 +71,7 @@ def refusal(policy: Policy, person: Person, starter: str, said: Answer, *, someb
     """
     known = known_as(policy, person)
     started = is_same(policy, starter, person)
-    if started and known is not None and said is not Answer.APPROVED:
+    if started and known is not None and choice is not ApprovalChoice.APPROVE:
         return None
     if known is None:
         whom = "its policy names no approvers" if not policy.approvers else "you are not among its approvers"
@@ -140,13 +144,15 @@ def people_needed(policy: Policy, weight_percent: float) -> int:
     return 2 if asked is not None and weight_percent >= asked else 1
 
 
-def weigh(policy: Policy, known: str, said: Answer, weight_percent: float, agreed: Sequence[str]) -> Ruling:
-    """What an answer of somebody who may give it comes to; `agreed` are those who approved before.
+def tally(
+    policy: Policy, known: str, choice: ApprovalChoice, weight_percent: float, agreed: Sequence[str]
+) -> VoteResult:
+    """What a decision of somebody who may decide comes to; `agreed` are those who approved before.
 
-    One refusal decides.
+    One rejection decides.
     """
-    if said is not Answer.APPROVED:
-        return Ruling.DECIDED
+    if choice is not ApprovalChoice.APPROVE:
+        return VoteResult.DECIDED
     if known in agreed:
-        return Ruling.REPEATED
-    return Ruling.DECIDED if len(agreed) + 1 >= people_needed(policy, weight_percent) else Ruling.NOTED
+        return VoteResult.REPEATED
+    return VoteResult.DECIDED if len(agreed) + 1 >= people_needed(policy, weight_percent) else VoteResult.NOTED

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from softlaunch.ledger.approvals import OpenQuestion
+from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, asks_somebody_else
@@ -12,7 +12,7 @@ from softlaunch.store.tables import AppRow
 
 
 @dataclass(frozen=True, slots=True)
-class Matter:
+class Subject:
     """A release, or a cleanup, for which the policy of one app speaks.
 
     `weight_percent` is how many users a yes exposes. `stands` is how it stands in words, empty where there is nothing
@@ -30,28 +30,28 @@ class Matter:
     """Whether who began it may never approve it, whatever the policy allows otherwise: two people are asked for."""
 
 
-def matter_of(session: Session, asked: OpenQuestion) -> Matter:
-    """What a question is about."""
-    if asked.release_id is not None:
-        return of_release(read_release(session, asked.release_id))
-    policy = Policy.model_validate(session.get_one(AppRow, asked.app).policy)
-    return Matter(asked.app, None, policy, asked.asked_by, 0.0, "", "softlaunch registry cleanup --dry-run")
+def subject_of(session: Session, approval: Approval) -> Subject:
+    """What an approval is about."""
+    if approval.release_id is not None:
+        return release_subject(read_release(session, approval.release_id))
+    policy = Policy.model_validate(session.get_one(AppRow, approval.app).policy)
+    return Subject(approval.app, None, policy, approval.asked_by, 0.0, "", "softlaunch registry cleanup --dry-run")
 
 
-def of_release(release: Release) -> Matter:
-    """A release as a matter to decide."""
+def release_subject(release: Release) -> Subject:
+    """A release as the subject of a decision."""
     alone = release.next_stage is None or release.emergency  # the starter of an emergency is the first of its two
     weight = 0.0 if alone or release.next_stage is None else release.next_stage.weight_percent
     now = f"at {release.stage.name}" if release.state.live else str(release.state)
     look = f"softlaunch release status {release.app}"
     stands = f"{release.id} is {now}"
     two = bool(release.emergency) and asks_somebody_else(release.policy)
-    return Matter(release.app, release.id, release.policy, release.opened_by, weight, stands, look, two)
+    return Subject(release.app, release.id, release.policy, release.opened_by, weight, stands, look, two)
 
 
-def in_force(session: Session, asked: OpenQuestion) -> bool:
-    """Whether a question still waits for an answer, as far as what it is about goes."""
-    if asked.release_id is None:
+def is_in_force(session: Session, approval: Approval) -> bool:
+    """Whether what an approval is about still waits for it."""
+    if approval.release_id is None:
         return True
-    release = read_release(session, asked.release_id)
-    return release.state.live and release.position == asked.position
+    release = read_release(session, approval.release_id)
+    return release.state.live and release.position == approval.position

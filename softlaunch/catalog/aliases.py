@@ -1,9 +1,10 @@
 """Moving aliases such as `production` and `previous`, with their history.
 
 `production` serves, `previous` is what a rollback of the newest promotion goes back to, and `baseline` is the frozen
-reference of evals and drift checks: the newest variant that a release promoted and nobody took back.
+reference of evals and drift checks: the newest variant that a release promoted and nobody rolled back.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlmodel import Session
@@ -23,9 +24,15 @@ def read_alias(session: Session, app: str, alias: str) -> str | None:
     return None if row is None else row.variant_digest
 
 
-def move_alias(
-    session: Session, app: str, alias: str, digest: str, moved_by: str, now: datetime, release_id: str | None = None
-) -> None:
+@dataclass(frozen=True, slots=True)
+class MovedBy:
+    """Who moves an alias, and because of which release, if any."""
+
+    actor: str
+    release_id: str | None = None
+
+
+def move_alias(session: Session, app: str, alias: str, digest: str, moved_by: MovedBy, now: datetime) -> None:
     """Point an alias at a variant and keep the move; pointing it where it points already changes nothing."""
     row = session.get(AliasRow, (app, alias))
     if row is not None and row.variant_digest == digest:
@@ -37,6 +44,11 @@ def move_alias(
     session.add(row)
     session.add(
         AliasMoveRow(
-            app=app, alias=alias, variant_digest=digest, release_id=release_id, moved_at=now, moved_by=moved_by
+            app=app,
+            alias=alias,
+            variant_digest=digest,
+            release_id=moved_by.release_id,
+            moved_at=now,
+            moved_by=moved_by.actor,
         )
     )

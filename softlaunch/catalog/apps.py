@@ -12,9 +12,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from softlaunch.catalog import records
-from softlaunch.catalog.aliases import BASELINE, PRODUCTION, move_alias, read_alias
+from softlaunch.catalog.aliases import BASELINE, PRODUCTION, MovedBy, move_alias, read_alias
 from softlaunch.catalog.app_folder import AppFolder, read_app
-from softlaunch.catalog.mending import may_replace, mend_model
+from softlaunch.catalog.repair import may_replace, repair_model
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import LENGTH_LIMITS, ModelVersion, PromptVersion, Sampling, Variant
@@ -74,7 +74,7 @@ def apply(
     """Record what an app's folder says; doing it again changes nothing.
 
     `silent` are the digests of recorded models whose endpoints are known not to answer: what never served well is
-    replaced (see `mending`). Raises DocumentError for broken files and ImmutableError for a recorded version that was
+    replaced (see `repair`). Raises DocumentError for broken files and ImmutableError for a recorded version that was
     edited; then nothing is written.
     """
     files = read_app(folder)
@@ -107,7 +107,7 @@ def _apply_in(database: Database, files: AppFolder, actor: str, now: datetime, s
 
 def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent: Collection[str]) -> Applied:
     source = str(files.models_path)
-    mended = [one.name for one in files.models if mend_model(session, one, source, silent, now)]
+    repaired = [one.name for one in files.models if repair_model(session, one, source, silent, now)]
     prompts = [one for one in files.prompts if records.record_prompt(session, one.prompt, str(one.path), now)]
     models = [one for one in files.models if records.record_model(session, one, str(files.models_path), now)]
     variants = [name for name, one in files.variants.items() if records.record_variant(session, one, now)]
@@ -115,13 +115,13 @@ def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent
     aliases = _name_variants(session, files, actor, now)
     production, replaced = _first_production(session, files, actor, now, silent)
     revision, pending = _record_route(session, files, production, now)
-    notes = (*(_say_mended(name) for name in mended), replaced, pending, _other_stable(files, production))
+    notes = (*(_repaired_note(name) for name in repaired), replaced, pending, _other_stable(files, production))
     return Applied(
         app=files.policy.app,
         created=created,
         production=production,
         prompts=tuple(one.prompt.label for one in prompts),
-        models=tuple(one.name for one in files.models if one in models or one.name in mended),
+        models=tuple(one.name for one in files.models if one in models or one.name in repaired),
         variants=tuple(variants),
         aliases=tuple(aliases),
         policy_changed=policy_changed,
@@ -149,7 +149,7 @@ def _name_variants(session: Session, files: AppFolder, actor: str, now: datetime
     app = files.policy.app
     moved = [name for name, variant in files.variants.items() if read_alias(session, app, name) != variant.digest]
     for name in moved:
-        move_alias(session, app, name, files.variants[name].digest, actor, now)
+        move_alias(session, app, name, files.variants[name].digest, MovedBy(actor), now)
     return moved
 
 
@@ -167,13 +167,13 @@ def _first_production(
     if digest is not None and not may_replace(session, app, digest, silent):
         return digest, ""
     for alias in (PRODUCTION, BASELINE):
-        move_alias(session, app, alias, wanted, actor, now)
+        move_alias(session, app, alias, wanted, MovedBy(actor), now)
     if digest is None:
         return wanted, ""
     return wanted, f"{digest[:12]} was in production and never gave a good answer; {wanted[:12]} serves in its place"
 
 
-def _say_mended(name: str) -> str:
+def _repaired_note(name: str) -> str:
     return f"model {name} never gave a good answer, so its record was replaced"
 
 
@@ -262,5 +262,5 @@ def _sampling(base: Variant, changes: Mapping[str, Any]) -> Sampling:
     try:
         return Sampling.model_validate({**_kept(base.sampling, changes), **changes})
     except ValidationError as error:
-        said = "; ".join(f"{one['loc'][0]}={one['input']}: {one['msg']}" for one in error.errors())
-        raise CandidateError(f"{said}; sampling parameters: {', '.join(Sampling.model_fields)}") from error
+        message = "; ".join(f"{one['loc'][0]}={one['input']}: {one['msg']}" for one in error.errors())
+        raise CandidateError(f"{message}; sampling parameters: {', '.join(Sampling.model_fields)}") from error

@@ -8,7 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col
 
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RequestRow, ResolvedModelRow, ScanRow, VariantRow
 
@@ -35,12 +36,12 @@ def watch_resolved_models(database: Database, now: datetime) -> list[str]:
         with database.begin() as session:
             begin = session.get(ScanRow, _SCAN, with_for_update=True) or ScanRow(name=_SCAN, position=0)
             end = session.execute(select(func.max(RequestRow.id))).scalar_one() or begin.position
-            told = list(_scan(session, begin.position, end, now))
+            changes = list(_scan(session, begin.position, end, now))
             begin.position = end
             session.add(begin)
     except IntegrityError:  # another process takes the very first look at this moment
         return []
-    return told
+    return changes
 
 
 def _scan(session: Session, after: int, end: int, now: datetime) -> Iterator[str]:
@@ -62,7 +63,7 @@ def _scan(session: Session, after: int, end: int, now: datetime) -> Iterator[str
         row = ResolvedModelRow(variant_digest=digest, resolved_model=model, fingerprint=mark, first_seen=first)
         session.add(row)
         if known[digest]:
-            yield _tell(session, app, row, known[digest][-1], now)
+            yield _open_incident(session, app, row, known[digest][-1], now)
 
 
 def _known(session: Session, digest: str) -> list[ResolvedModelRow]:
@@ -71,7 +72,7 @@ def _known(session: Session, digest: str) -> list[ResolvedModelRow]:
     return list(session.execute(rows.order_by(col(ResolvedModelRow.first_seen))).scalars())
 
 
-def _tell(session: Session, app: str, row: ResolvedModelRow, before: ResolvedModelRow, now: datetime) -> str:
+def _open_incident(session: Session, app: str, row: ResolvedModelRow, before: ResolvedModelRow, now: datetime) -> str:
     variant = session.get(VariantRow, row.variant_digest)
     asked = variant.content["model"]["model"] if variant is not None else row.variant_digest[:12]
     since = datetime.fromtimestamp(row.first_seen, UTC)

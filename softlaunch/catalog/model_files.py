@@ -44,10 +44,10 @@ def load_models(path: Path) -> tuple[ModelVersion, ...]:
         first: dict[str, int] = {}
         for position, model in enumerate(models):
             if first.setdefault(model.name, position) != position:
-                said = (
+                problem = (
                     f"{model.name!r} is on line {document.line((first[model.name], 'name'))} already; names are unique"
                 )
-                raise failure(path, [Problem(document.line((position, "name")), f"[{position}].name", said)])
+                raise failure(path, [Problem(document.line((position, "name")), f"[{position}].name", problem)])
     except DocumentError as error:
         raise ModelFileError(str(error)) from error
     return models
@@ -95,6 +95,6 @@ def _misnamed(document: Document, file: VariantsFile) -> list[Problem]:
         for name in sorted(RELEASED & file.variants.keys())
     ]
     if file.stable not in file.variants:
-        said = f"found {file.stable!r}, expected one of the variants: {', '.join(file.variants)}"
-        problems.append(Problem(document.line(("stable",)), "stable", said))
+        problem = f"found {file.stable!r}, expected one of the variants: {', '.join(file.variants)}"
+        problems.append(Problem(document.line(("stable",)), "stable", problem))
     return problems

@@ -16,6 +16,7 @@ from typing import Any
 from jinja2 import TemplateSyntaxError
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from softlaunch.catalog.versions import Bump, bumped, precedence
 from softlaunch.core.documents import (
     LONGEST_DOCUMENT,
     Document,
@@ -27,11 +28,14 @@ from softlaunch.core.documents import (
     read_text,
 )
 from softlaunch.core.documents.check import check
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.prompt_templates import compiled
 from softlaunch.core.system_messages import SystemRule
 from softlaunch.core.variant import SEMANTIC_VERSION, HeavyTemplateError, PromptVersion, TemplateVariablesError
 
 _FENCE = "---"
+_FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)^---\s*$\n?", re.DOTALL | re.MULTILINE)
+_OURS = re.compile(r"^(author|date|created|purpose|version):.*\n?(?:[ \t]+.*\n)*", re.MULTILINE)
 _PART = re.compile(r"## (system|developer|user|assistant)\s*")
 _FILE = re.compile(rf"v(?P<version>{SEMANTIC_VERSION.pattern})\.(md|txt)")
 _SHORT = re.compile(r"v(?P<version>(0|[1-9]\d*)(\.(0|[1-9]\d*))?)\.txt")
@@ -134,20 +138,23 @@ def _read(path: Path, text: str, version: str, *, complete: bool) -> PromptVersi
     else:
         document, first = _front_matter(path, lines)
         parts = list(_parts(lines, first))
-    told = check(document, _FrontMatter)
-    _agrees(document, "name", told.name, name)
-    _agrees(document, "version", told.version, version)
+    front_matter = check(document, _FrontMatter)
+    _agrees(document, "name", front_matter.name, name)
+    _agrees(document, "version", front_matter.version, version)
     _compile(path, parts)
     content: dict[str, Any] = {
         "name": name,
         "version": version,
         "messages": [{"role": part.role, "content": part.content} for part in parts],
-        **told.model_dump(exclude={"name", "version", "variables"}),
+        **front_matter.model_dump(exclude={"name", "version", "variables"}),
     }
     prompt = check(replace(document, value=content), PromptVersion)
     missing = complete and path.suffix == ".md"
     _try(path, parts, prompt)
-    problems = [*_undeclared(document, told, prompt, complete=missing), *(_missing(told) if missing else ())]
+    problems = [
+        *_undeclared(document, front_matter, prompt, complete=missing),
+        *(_missing(front_matter) if missing else ()),
+    ]
     if problems:
         raise failure(path, problems)
     return prompt
@@ -163,18 +170,20 @@ def _try(path: Path, parts: list[_Part], prompt: PromptVersion) -> None:
         return  # the variables of a request are of another kind
 
 
-def _missing(told: _FrontMatter) -> Iterator[Problem]:
+def _missing(front_matter: _FrontMatter) -> Iterator[Problem]:
     wanted = {"author": "who answers for this version", "date": "when it was written", "purpose": "what it changes"}
-    given = {"author": told.author, "date": told.created, "purpose": told.purpose}
+    given = {"author": front_matter.author, "date": front_matter.created, "purpose": front_matter.purpose}
     yield from (Problem(1, key, f"is missing: {what}") for key, what in wanted.items() if not given[key])
 
 
-def _undeclared(document: Document, told: _FrontMatter, prompt: PromptVersion, *, complete: bool) -> Iterator[Problem]:
+def _undeclared(
+    document: Document, front_matter: _FrontMatter, prompt: PromptVersion, *, complete: bool
+) -> Iterator[Problem]:
     """Variables that are used and not declared, or declared and not used."""
-    declared = set(told.variables or ())
+    declared = set(front_matter.variables or ())
     line = document.line(("variables",))
-    if told.variables is not None or complete:
-        for name in sorted(prompt.variables - declared - told.defaults.keys()):
+    if front_matter.variables is not None or complete:
+        for name in sorted(prompt.variables - declared - front_matter.defaults.keys()):
             yield Problem(line, "variables", f"{name!r} is used; declare it here, or give it a value in defaults")
     for name in sorted(declared - prompt.variables):
         yield Problem(line, "variables", f"{name!r} is declared, but no message uses it; take it out")
@@ -203,8 +212,8 @@ def _parts(lines: list[str], first: int) -> Iterator[_Part]:
 
 def _agrees(document: Document, key: str, written: str | None, path_says: str) -> None:
     if written is not None and written != path_says:
-        said = f"found {written!r}, but the path says {path_says!r}; leave the key out or rename the file"
-        raise failure(document.path, [Problem(document.line((key,)), key, said)])
+        problem = f"found {written!r}, but the path says {path_says!r}; leave the key out or rename the file"
+        raise failure(document.path, [Problem(document.line((key,)), key, problem)])
 
 
 def _compile(path: Path, parts: list[_Part]) -> None:
@@ -220,3 +229,38 @@ def _compile(path: Path, parts: list[_Part]) -> None:
             problems.append(Problem(line, "", f"the {part.role} message is no valid template: {error.message}"))
     if problems:
         raise failure(path, problems)
+
+
+class NewPromptError(SoftlaunchError):
+    """The file of a new version can't be written."""
+
+
+def write_next(folder: Path, name: str, bump: Bump, author: str, today: date) -> Path:
+    """Write the next version of a prompt, with the text of the newest one, or the first version; returns its path.
+
+    Author and date are filled in, the purpose is left to be written. Raises NewPromptError.
+    """
+    files = [path for path in sorted((folder / name).glob("*")) if is_prompt(path.name)]
+    newest = max(files, key=lambda path: precedence(version_of(path)), default=None)
+    version = "1.0.0" if newest is None else bumped(version_of(newest), bump)
+    path = folder / name / f"v{version}.md"
+    declared, body = ("", "Say here what the model is to do.\n") if newest is None else _parts_of_newest(newest)
+    head = f'{_FENCE}\nauthor: {author}\ndate: {today}\npurpose: ""\n{declared}{_FENCE}\n'
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(head + body)
+    except FileExistsError as error:
+        raise NewPromptError(f"{path} exists already; edit it, or delete it first") from error
+    except OSError as error:
+        raise NewPromptError(f"{path} can't be written: {error.strerror}; name another folder with --folder") from error
+    return path
+
+
+def _parts_of_newest(newest: Path) -> tuple[str, str]:
+    """What the front matter says besides author, date and purpose, and the body."""
+    text = read_text(newest)
+    found = _FRONT_MATTER.match(text) if newest.suffix == ".md" else None
+    if found is None:
+        return "", text
+    return _OURS.sub("", found[1]), text[found.end() :]

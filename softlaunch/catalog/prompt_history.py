@@ -100,8 +100,10 @@ class History:
             if path in collided:
                 continue
             if twin is not None:
-                said = f"{prompt.label} has two files, {twin} is the other one; delete one, or give it the next version"
-                self._find(step, path, said)
+                problem = (
+                    f"{prompt.label} has two files, {twin} is the other one; delete one, or give it the next version"
+                )
+                self._find(step, path, problem)
             elif known is None:
                 fresh.append((path, prompt))
             elif known.digest != prompt.digest:
@@ -110,9 +112,9 @@ class History:
 
     def _publish(self, step: Step, fresh: list[tuple[str, PromptVersion]]) -> None:
         for path, prompt in sorted(fresh, key=lambda one: (one[1].name, precedence(one[1].version))):
-            said = objection(prompt.version, self._versions(prompt.name))
-            if said is not None:
-                self._find(step, path, f"{prompt.label} can't come here: {said}")
+            problem = objection(prompt.version, self._versions(prompt.name))
+            if problem is not None:
+                self._find(step, path, f"{prompt.label} can't come here: {problem}")
             self.published[prompt.label] = _Published(prompt.digest, path, self._who(step, path))
 
     def _versions(self, name: str) -> list[str]:
@@ -140,15 +142,15 @@ class History:
         first = self.repository.last_change(ours, step.onto or branch.tip, branch.base)
         second = self.repository.last_change(theirs, branch.tip, branch.base)
         both = f"{first or step.who} added {ours}, and {second or step.who} added {theirs}"
-        said = f"the merge brings two different {label}: {both}; give the one that came second the next version"
-        self.findings.append(Finding(step.who, theirs, said))
+        problem = f"the merge brings two different {label}: {both}; give the one that came second the next version"
+        self.findings.append(Finding(step.who, theirs, problem))
 
     def _reject_unreadable(self, step: Step, path: str, error: DocumentError) -> None:
-        said = str(error).removeprefix(f"{path}, ").removeprefix(f"{path} ")
-        self._find(step, path, said.replace(f"\n  {path}, ", "; ").replace(":; ", ": "))
+        problem = str(error).removeprefix(f"{path}, ").removeprefix(f"{path} ")
+        self._find(step, path, problem.replace(f"\n  {path}, ", "; ").replace(":; ", ": "))
 
-    def _find(self, step: Step, path: str, said: str) -> None:
-        self.findings.append(Finding(self._who(step, path), path, said))
+    def _find(self, step: Step, path: str, problem: str) -> None:
+        self.findings.append(Finding(self._who(step, path), path, problem))
 
     def _who(self, step: Step, path: str) -> str:
         """Who changed a file in this step: for a merge the commit that was merged."""
@@ -202,9 +204,13 @@ def _twin(path: str, tree: Mapping[str, str]) -> str | None:
 
 def raise_findings(findings: Iterable[Finding], hint: str = "") -> None:
     """Raise PromptHistoryError with every finding, where there are any."""
-    told = list(dict.fromkeys(str(finding) for finding in findings))
-    if told:
-        lines = told if len(told) == 1 else [f"the prompts have {len(told)} problems:", *(f"  {one}" for one in told)]
+    problems = list(dict.fromkeys(str(finding) for finding in findings))
+    if problems:
+        lines = (
+            problems
+            if len(problems) == 1
+            else [f"the prompts have {len(problems)} problems:", *(f"  {one}" for one in problems)]
+        )
         raise PromptHistoryError("\n".join([*lines, *([hint] if hint else [])]))
 
 

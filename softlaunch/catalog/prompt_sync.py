@@ -122,11 +122,11 @@ def _other_than_recorded(
     for path, prompt in found.items():
         row = session.get(PromptRow, (prompt.name, prompt.version))
         if row is not None and row.digest != prompt.digest:
-            said = (
+            problem = (
                 f"{prompt.label} was recorded on {row.recorded_at:%Y-%m-%d} from {row.source} with other content, and "
                 "versions never change: put it back as it was, and save the change as the next version"
             )
-            findings.append(Finding(str(prompts.repository.last_change(path, commit.id)), path, said))
+            findings.append(Finding(str(prompts.repository.last_change(path, commit.id)), path, problem))
     return findings
 
 

@@ -1,10 +1,17 @@
 """Semantic versions: their order, and which one may follow which. Pure."""
 
 from collections.abc import Collection
-from typing import Literal
+from enum import StrEnum
 
-Bump = Literal["major", "minor", "patch"]
 Core = tuple[int, int, int]
+
+
+class Bump(StrEnum):
+    """Which number of a version grows."""
+
+    MAJOR = "major"
+    MINOR = "minor"
+    PATCH = "patch"
 
 
 def precedence(version: str) -> tuple[Core, bool, tuple[tuple[int, int, str], ...]]:
@@ -51,7 +58,11 @@ def _call_it(published: Collection[str]) -> str:
 
 def _successors(core: Core) -> dict[Bump, Core]:
     major, minor, patch = core
-    return {"patch": (major, minor, patch + 1), "minor": (major, minor + 1, 0), "major": (major + 1, 0, 0)}
+    return {
+        Bump.PATCH: (major, minor, patch + 1),
+        Bump.MINOR: (major, minor + 1, 0),
+        Bump.MAJOR: (major + 1, 0, 0),
+    }
 
 
 def _core(text: str) -> Core:

@@ -11,6 +11,15 @@ from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json
+from softlaunch.cli.traffic_options import (
+    Quality,
+    RatingShare,
+    RequestsPerHour,
+    Satisfaction,
+    ScoredShare,
+    stated_levels,
+    stated_shares,
+)
 
 if TYPE_CHECKING:
     from softlaunch.ab.opening import TrialRequest
@@ -41,12 +50,12 @@ def plan(
     app: App,
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
     effect: Annotated[str | None, typer.Option(help="The smallest difference to find, such as '3 points'.")] = None,
-    requests_per_hour: Annotated[float | None, typer.Option(min=0.001, help="Requests of users in an hour.")] = None,
+    requests_per_hour: RequestsPerHour = None,
     requests_per_user: Annotated[float | None, typer.Option(min=1, help="Requests that a user makes.")] = None,
-    satisfaction: Annotated[float | None, typer.Option(min=0, max=1, help="Share of good ratings.")] = None,
-    rating_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that are rated.")] = None,
-    quality: Annotated[float | None, typer.Option(min=0, max=1, help="Mean score.")] = None,
-    scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that get scores.")] = None,
+    satisfaction: Satisfaction = None,
+    rating_share: RatingShare = None,
+    quality: Quality = None,
+    scored_share: ScoredShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
     """Foresee a test: how many users and days a difference takes.
@@ -56,19 +65,14 @@ def plan(
     from softlaunch.ab.planning import foresee_trial
     from softlaunch.cli.ab_output import plan_json, show_plan
     from softlaunch.core.clock import utc_now
+    from softlaunch.core.live_metrics import Metric
     from softlaunch.core.settings import Settings
-    from softlaunch.forecast.traffic import Stated, rate_values, score_values
-    from softlaunch.policy.model import Metric
+    from softlaunch.forecast.traffic import Stated
     from softlaunch.reports.ab_page import write_plan_page
 
-    levels = {}
-    if satisfaction is not None:
-        levels[Metric.SATISFACTION] = rate_values(satisfaction)
-    if quality is not None:
-        levels[Metric.QUALITY] = score_values(quality)
-    shares = {Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share}
-    known = {metric: share for metric, share in shares.items() if share is not None}
-    stated = Stated(requests_per_hour, requests_per_user, levels, known)
+    levels = stated_levels({Metric.SATISFACTION: satisfaction}, quality)
+    shares = stated_shares({Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share})
+    stated = Stated(requests_per_hour, requests_per_user, levels, shares)
     with ledger() as database:
         planned = foresee_trial(
             database, app, utc_now().timestamp(), policy_file=policy, stated=stated, effect=_margin(effect)
@@ -156,7 +160,7 @@ def _drive_here(database: "Database", request: "TrialRequest") -> str:
     trial_id = open_trial(database, request, planned_duration(database, request, now.timestamp()), now)
     errors.print(
         f"{trial_id} is driven by this process until it is over. If it dies, gateways serve A alone, and 'softlaunch "
-        f"reconcile' goes on with the test.",
+        f"reconcile' resumes the test.",
         style="dim",
         soft_wrap=True,
     )

@@ -10,7 +10,7 @@ from rich.text import Text
 from softlaunch.ab.analysis import change
 from softlaunch.ab.power import MetricPlan, TrialPlan
 from softlaunch.ab.views import TrialView
-from softlaunch.cli.output import console, print_table
+from softlaunch.cli.output import console, print_table, print_text
 from softlaunch.cli.verdicts import verdict_table
 from softlaunch.core.formatting import show_duration, show_moment, show_value
 from softlaunch.core.verdict import Interval
@@ -62,7 +62,7 @@ def _finite(value: float) -> float | None:
 def show_plan(plan: TrialPlan, page: Path) -> None:
     """The plan as a table, and what it comes to in a sentence."""
     policy = plan.policy
-    _say(f"{plan.requests_per_hour:,.0f} requests an hour, from {plan.note}. Each user counts once.\n")
+    print_text(f"{plan.requests_per_hour:,.0f} requests an hour, from {plan.note}. Each user counts once.\n")
     columns = (
         "",
         "spread",
@@ -78,13 +78,13 @@ def show_plan(plan: TrialPlan, page: Path) -> None:
     )
     limit = show_duration(policy.maximum_time)
     if plan.found_in_time:
-        _say(f"\nPlanned for {show_duration(plan.duration)}; undecided it extends itself up to {limit}.")
+        print_text(f"\nPlanned for {show_duration(plan.duration)}; undecided it extends itself up to {limit}.")
     else:
-        _say(
+        print_text(
             f"\nThis traffic does not find {policy.minimum_effect} within {limit}. Look for a larger difference "
             "(--effect), send more ratings or scores, or give the test more time (ab.maximum_time)."
         )
-    _say(f"Power curve: {page}")
+    print_text(f"Power curve: {page}")
 
 
 def _plan_row(one: MetricPlan, ends: int) -> tuple[str, ...]:
@@ -109,12 +109,12 @@ def show_trial(trial: TrialView) -> None:
     release = trial.view.release
     labels = one_line(f"  A {release.stable.label}  B {release.candidate.label}")
     console.print(Text.assemble("\n", (release.id, "bold"), labels), highlight=False)
-    _say(f"{trial_title(trial)}: {release.reason or 'opened'}")
+    print_text(f"{trial_title(trial)}: {release.reason or 'opened'}")
     if release.state.live and trial.planned_end is not None:
-        _say(f"planned to end {show_moment(trial.planned_end)} UTC")
+        print_text(f"planned to end {show_moment(trial.planned_end)} UTC")
     analysis = trial.analysis
     if analysis is None:
-        _say("not looked at yet")
+        print_text("not looked at yet")
         return
     rows = [
         (
@@ -127,7 +127,7 @@ def show_trial(trial: TrialView) -> None:
         )
         for one in analysis.metrics + analysis.savings
     ]
-    _say("")
+    print_text("")
     print_table(
         f"{analysis.units[0]:,} users on A, {analysis.units[1]:,} on B",
         ("", "A", "B", "B - A", "at its end", "at any time", "p"),
@@ -140,7 +140,3 @@ def show_trial(trial: TrialView) -> None:
 
 def _bounds(interval: Interval) -> str:
     return f"{interval.lower * 100:+.1f} to {interval.upper * 100:+.1f}"
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

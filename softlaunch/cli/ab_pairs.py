@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.exits import Exit
-from softlaunch.cli.output import JSON_OPTION, console, print_json
+from softlaunch.cli.output import JSON_OPTION, print_json, print_text
 
 if TYPE_CHECKING:
     from softlaunch.metrics import AnyMetric
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def compare(
     a: Annotated[Path, typer.Option("--a", help="Judged answers of A: CSV, JSON lines or a JSON list, also .gz.")],
     b: Annotated[Path, typer.Option("--b", help="Judged answers of B to the same questions.")],
-    question: Annotated[str, typer.Option(metavar="COLUMN", help="What tells which answers belong together.")],
+    question: Annotated[str, typer.Option(metavar="COLUMN", help="The column by which answers belong together.")],
     metric: Annotated[str, typer.Option(metavar="SPEC", help="As for 'softlaunch eval compare'.")] = "preference",
     json: bool = JSON_OPTION,
 ) -> None:
@@ -26,8 +26,8 @@ def compare(
     """
     import numpy as np
 
+    from softlaunch.ab.conclusion import conclude_pairs
     from softlaunch.ab.document import to_json
-    from softlaunch.ab.pairs import conclude_pairs
     from softlaunch.core.verdict import Outcome
     from softlaunch.metrics import parse_metric
     from softlaunch.policy.ab import AbPolicy
@@ -40,8 +40,7 @@ def compare(
     if json:
         print_json({"choice": conclusion.choice, "reason": conclusion.reason, "analysis": to_json(analysis)})
     else:
-        told = f"{len(both):,} questions. {conclusion.reason}."
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        print_text(f"{len(both):,} questions. {conclusion.reason}.")
     codes = {Outcome.PASS: Exit.OK, Outcome.FAIL: Exit.REJECTED}
     raise typer.Exit(codes.get(conclusion.choice.outcome, Exit.INCONCLUSIVE))
 

@@ -12,7 +12,7 @@ from softlaunch.catalog.example import EXAMPLE, make_app
 from softlaunch.cli.actor import who
 from softlaunch.cli.endpoints import NO_PROBE, ask_also, to_json
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, print_json
+from softlaunch.cli.output import JSON_OPTION, print_json, print_text
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Name
 
@@ -43,19 +43,19 @@ def init(
     if as_json:
         print_json({"app": name, "folder": str(folder), "files": [str(file) for file in files]})
         return
-    _say(f"Made {name} in {folder}: {', '.join(str(file.relative_to(folder)) for file in files)}")
-    _say("\nNext:")
-    _say(f"  softlaunch policy check {folder / 'softlaunch.yaml'}     what the policy says, defaults included")
-    _say(f"  softlaunch apply {folder}     record prompts, models, variants and the policy")
-    _say("  softlaunch rehearse provider     a stand-in for the model, in a terminal of its own")
-    _say("  softlaunch gateway     serve the app, in a terminal of its own")
+    print_text(f"Made {name} in {folder}: {', '.join(str(file.relative_to(folder)) for file in files)}")
+    print_text("\nNext:")
+    print_text(f"  softlaunch policy check {folder / 'softlaunch.yaml'}     what the policy says, defaults included")
+    print_text(f"  softlaunch apply {folder}     record prompts, models, variants and the policy")
+    print_text("  softlaunch rehearse provider     a stand-in for the model, in a terminal of its own")
+    print_text("  softlaunch gateway     serve the app, in a terminal of its own")
 
 
 def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool = JSON_OPTION) -> None:
     """Record an app's files in the ledger.
 
     Prompts, models, variants and policy; doing it again changes nothing. Each model's endpoint is asked once, for a
-    single token: what is wrong is said on the standard error, and everything is recorded all the same.
+    single token: what is wrong is printed on the standard error, and everything is recorded all the same.
     """
     with ledger() as database:
         models = () if no_probe else read_app(folder).models
@@ -66,31 +66,27 @@ def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool 
     if as_json:
         print_json({**asdict(applied), "changed": applied.changed, "endpoints": to_json(found)})
     else:
-        _tell(applied)
+        _print_applied(applied)
 
 
-def _tell(applied: Applied) -> None:
-    _say(f"{applied.app} is {'new' if applied.created else 'up to date'} in the ledger.")
+def _print_applied(applied: Applied) -> None:
+    print_text(f"{applied.app} is {'new' if applied.created else 'up to date'} in the ledger.")
     for kind in ("prompts", "models", "variants"):
         recorded: tuple[str, ...] = getattr(applied, kind)
         if recorded:
-            _say(f"  recorded {kind}: {', '.join(recorded)}")
+            print_text(f"  recorded {kind}: {', '.join(recorded)}")
     if applied.policy_changed:
-        _say("  the policy has changed; it holds for the next release")
+        print_text("  the policy has changed; it holds for the next release")
     if not applied.changed:
-        _say("  nothing has changed since the last time")
+        print_text("  nothing has changed since the last time")
     for note in applied.notes:
-        _say(f"  note: {note}")
-    _say(f"  production: {applied.production[:12]} (see 'softlaunch variants list --app {applied.app}')")
+        print_text(f"  note: {note}")
+    print_text(f"  production: {applied.production[:12]} (see 'softlaunch variants list --app {applied.app}')")
 
 
 def _app_name(name: str) -> str:
     try:
         return TypeAdapter(Name).validate_python(name)
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise AppNameError(f"--app: {said}") from error
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise AppNameError(f"--app: {message}") from error

@@ -10,12 +10,13 @@ import typer
 from softlaunch.catalog.records import get_model, get_variant
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.core.variant import ModelVersion, Variant
 from softlaunch.evals.benchmarks.alpaca_eval import WinRates, win_rates
 from softlaunch.evals.benchmarks.mt_bench import MtBench, MtBenchResult, load_mt_bench, run_mt_bench
+from softlaunch.evals.calls.call import CallOptions
 from softlaunch.evals.judges.agreement import Estimate
-from softlaunch.evals.judges.caller import Caller
+from softlaunch.evals.judges.rounds import open_ask
 from softlaunch.evals.recordings.files import read_rows
 
 
@@ -72,9 +73,9 @@ def alpaca_eval(
 
 
 async def _run(bench: MtBench, variant: Variant, judge: ModelVersion) -> MtBenchResult:
-    caller = Caller()
-    async with caller.open() as ask:
-        return await run_mt_bench(bench, variant, judge, ask, caller.concurrency)
+    options = CallOptions()
+    async with open_ask(options) as ask:
+        return await run_mt_bench(bench, variant, judge, ask, options.concurrency)
 
 
 def _row(one: WinRates) -> tuple[object, ...]:
@@ -109,23 +110,19 @@ def _mt_bench_document(bench: MtBench, result: MtBenchResult) -> dict[str, objec
 
 
 def _show_mt_bench(bench: MtBench, result: MtBenchResult, variant: Variant, judge: ModelVersion) -> None:
-    _say(f"{variant.label}, graded by {judge.name}")
+    print_text(f"{variant.label}, graded by {judge.name}")
     rows = [
         (category, _grade(result.score(category, 1)), _grade(result.score(category, 2)), _grade(result.score(category)))
         for category in _categories(result)
     ]
     rows.append(("all", _grade(result.score(turn=1)), _grade(result.score(turn=2)), _grade(result.score())))
     print_table("", ("category", "turn 1", "turn 2", "both"), rows)
-    _say(f"\n{len(result.ungraded)} of {len(result.turns)} turns have no grade.")
+    print_text(f"\n{len(result.ungraded)} of {len(result.turns)} turns have no grade.")
     for turn in result.ungraded[:5]:
-        _say(f"  question {turn.question}, turn {turn.turn}: {turn.problem}")
+        print_text(f"  question {turn.question}, turn {turn.turn}: {turn.problem}")
     left_out = ", ".join(map(str, bench.left_out))
-    _say(f"Left out, because their published reference answers are wrong: {left_out or 'none'}.")
+    print_text(f"Left out, because their published reference answers are wrong: {left_out or 'none'}.")
 
 
 def _grade(grade: float | None) -> str:
     return "-" if grade is None else f"{grade:.2f}"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -7,22 +7,23 @@ from typing import Any
 
 import typer
 
-from softlaunch.approvals.deciding import Reply, answer, insist
+from softlaunch.approvals.deciding import Decision, apply_decision, raise_if_refused
 from softlaunch.approvals.rules import Person
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
-from softlaunch.core.approvals import Answer
+from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_table, print_text
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.archives.interface import ThawingError
 from softlaunch.integrations.archives.opening import open_archive
 from softlaunch.retention.approval import ApprovalNeededError
-from softlaunch.retention.cleanup_run import Done, Housekeeper, Plan
+from softlaunch.retention.cleanup import Cleaned
+from softlaunch.retention.cleanup_run import Done, Plan, RegistryCleanup
+from softlaunch.retention.kinds import tag, untag
 from softlaunch.retention.restore import list_archived, restore
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag, untag
 
 _KIND = typer.Argument(metavar="KIND", help="prompts, models, variants, evals or requests.")
 _KEY = typer.Argument(metavar="KEY", help="Such as support@1.4.0, a model's name, or a variant's digest.")
@@ -32,7 +33,7 @@ _TAG = typer.Argument(metavar="TAG", help="Such as protected.")
 def register(app: typer.Typer) -> None:
     """Add the group `registry`."""
     registry = typer.Typer(help="Clean up what nothing uses, and restore it.", no_args_is_help=True)
-    registry.command("cleanup")(cleanup)
+    registry.command("cleanup")(clean_up)
     registry.command("archived")(archived)
     registry.command("restore")(put_back)
     registry.command("tag")(add_tag)
@@ -40,59 +41,59 @@ def register(app: typer.Typer) -> None:
     app.add_typer(registry, name="registry")
 
 
-def cleanup(
+def clean_up(
     dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would be deleted, and why."),
     approve: bool = typer.Option(
-        False, "--approve", help="Say yes to a plan above retention.ask_above_mb, where the policy lets you."
+        False, "--approve", help="Approve a plan above retention.ask_above_mb, where the policy lets you."
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Archive and delete what is old and unused, by the retention of the apps' policies.
 
     Nothing is deleted before its copy in the archive has been read back and compared. Exit code 5 where that much
-    needs a person's approval: they are asked as for a release, and the next cleanup does what they said yes to.
+    needs a person's approval: they are asked as for a release, and the next cleanup does what they approved.
     """
-    with _housekeeper() as keeper:
-        plan = keeper.plan()
+    with _open_cleanup() as cleanup:
+        plan = cleanup.plan()
         if not as_json:
-            _show(plan, keeper.archive.address)
+            _show(plan, cleanup.archive.address)
         if approve and not dry_run:
-            plan = _approved(keeper, plan)
+            plan = _approved(cleanup, plan)
         try:
-            done = None if dry_run else keeper.clean(plan)
+            done = None if dry_run else cleanup.clean(plan)
         except ApprovalNeededError as error:
             errors.print(f"softlaunch: {error}", style="yellow", markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(Exit.INCONCLUSIVE) from error
     if as_json:
         print_json(
-            {"dry_run": dry_run, "archive": keeper.archive.address, **_plan_json(plan), "done": _done_json(done)}
+            {"dry_run": dry_run, "archive": cleanup.archive.address, **_plan_json(plan), "done": _done_json(done)}
         )
     elif done is None:
-        _say("\nNothing was deleted; without --dry-run it will be.")
+        print_text("\nNothing was deleted; without --dry-run it will be.")
     else:
-        _say(f"\nDone: {done.sentence}")
+        print_text(f"\nDone: {done.sentence}")
 
 
-def _approved(keeper: Housekeeper, plan: Plan) -> Plan:
+def _approved(cleanup: RegistryCleanup, plan: Plan) -> Plan:
     """The plan with the vote of whoever runs the command, where one is needed. Raises NotAllowedError."""
-    asked = keeper.ask(plan)
+    asked = cleanup.ask(plan)
     if asked is None:
         return plan
     actor = who()
-    reply = Reply(asked.app, Answer.APPROVED, Person(actor.name, actor.origin), approval_id=asked.id)
-    with keeper.database.begin() as session:
-        answered = answer(session, reply, utc_now())
-    insist(answered)
-    return keeper.plan()
+    decision = Decision(asked.app, ApprovalChoice.APPROVE, Person(actor.name, actor.origin), approval_id=asked.id)
+    with cleanup.database.begin() as session:
+        results = apply_decision(session, decision, utc_now())
+    raise_if_refused(results)
+    return cleanup.plan()
 
 
 @contextmanager
-def _housekeeper() -> Iterator[Housekeeper]:
+def _open_cleanup() -> Iterator[RegistryCleanup]:
     settings = Settings()
     with ledger() as database:
         archive = open_archive(settings.archive_address)
-        watch = errors.print if errors.is_terminal else lambda _: None
-        yield Housekeeper(database, archive, settings.ledger_usd_per_gb_month, who(), utc_now, watch)
+        on_step = errors.print if errors.is_terminal else lambda _: None
+        yield RegistryCleanup(database, archive, settings.ledger_usd_per_gb_month, who(), utc_now, on_step)
 
 
 def archived(
@@ -118,7 +119,7 @@ def archived(
     elif rows:
         print_table("Archived", tuple(rows[0]), [list(row.values()) for row in rows])
     else:
-        _say("nothing was archived yet")
+        print_text("nothing was archived yet")
 
 
 def put_back(kind: Kind = _KIND, key: str = _KEY, as_json: bool = JSON_OPTION) -> None:
@@ -135,21 +136,21 @@ def put_back(kind: Kind = _KIND, key: str = _KEY, as_json: bool = JSON_OPTION) -
     if as_json:
         print_json({"kind": row.kind, "key": row.key, "digest": row.content_digest, "bytes": row.bytes})
     else:
-        _say(f"{row.key} is back in the ledger; it counts as new for the next cleanup.")
+        print_text(f"{row.key} is back in the ledger; it counts as new for the next cleanup.")
 
 
 def add_tag(kind: Kind = _KIND, key: str = _KEY, name: str = _TAG) -> None:
     """Tag a recorded version; what is tagged `protected` is never deleted."""
     with ledger() as database, database.begin() as session:
         tagged = tag(session, kind, key, name, str(who()), utc_now())
-    _say(f"{key} is tagged {name}" + ("" if tagged else ", as it was before"))
+    print_text(f"{key} is tagged {name}" + ("" if tagged else ", as it was before"))
 
 
 def remove_tag(kind: Kind = _KIND, key: str = _KEY, name: str = _TAG) -> None:
     """Take a tag off."""
     with ledger() as database, database.begin() as session:
         untag(session, kind, key, name)
-    _say(f"{key} is no longer tagged {name}")
+    print_text(f"{key} is no longer tagged {name}")
 
 
 def _show(plan: Plan, archive: str) -> None:
@@ -166,14 +167,16 @@ def _show(plan: Plan, archive: str) -> None:
     print_table("Registry cleanup", ("what", "kept", "to delete", "size", "why"), rows)
     for part in plan.parts:
         for choice in part.first[:20]:
-            _say(f"  {part.kind} {choice.item.key}: {choice.reason}, {choice.item.bytes} bytes")
+            print_text(f"  {part.kind} {choice.item.key}: {choice.reason}, {choice.item.bytes} bytes")
         if part.totals.deleted > 20:
-            _say(f"  ... and {part.totals.deleted - 20} more {part.kind}")
-    if plan.consent is not None:
-        state = f"approved by {plan.consent.by}" if plan.consent.given else "not answered yet"
-        _say(f"As of {plan.as_of:%Y-%m-%d %H:%M} UTC, when question {plan.consent.asked.id} was asked: {state}.")
-    _say(f"{_mb(plan.deleted_bytes)} cost {_usd(plan.usd_now)} a month in the ledger, {_usd(plan.usd_archived)} in")
-    _say(f"{archive} (list prices, before compression)")
+            print_text(f"  ... and {part.totals.deleted - 20} more {part.kind}")
+    if plan.approval is not None:
+        state = f"approved by {plan.approval.by}" if plan.approval.granted else "not answered yet"
+        print_text(f"As of {plan.as_of:%Y-%m-%d %H:%M} UTC, when question {plan.approval.asked.id} was asked: {state}.")
+    print_text(
+        f"{_mb(plan.deleted_bytes)} cost {_usd(plan.usd_now)} a month in the ledger, {_usd(plan.usd_archived)} in"
+    )
+    print_text(f"{archive} (list prices, before compression)")
 
 
 def _plan_json(plan: Plan) -> dict[str, Any]:
@@ -181,7 +184,7 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
         "usd_per_month_now": plan.usd_now,
         "usd_per_month_archived": plan.usd_archived,
         "as_of": plan.as_of,
-        "question": plan.consent and {"id": plan.consent.asked.id, "answer": plan.consent.answer},
+        "question": plan.approval and {"id": plan.approval.asked.id, "answer": plan.approval.answer},
         "plan": {
             part.kind.value: {
                 "kept": part.totals.kept,
@@ -199,9 +202,15 @@ def _plan_json(plan: Plan) -> dict[str, Any]:
 
 
 def _done_json(done: Done | None) -> dict[str, Any] | None:
-    return (
-        None if done is None else {**{kind.value: asdict(one) for kind, one in done.kinds.items()}, "texts": done.texts}
-    )
+    if done is None:
+        return None
+    return {**{kind.value: _cleaned_json(one) for kind, one in done.kinds.items()}, "texts": done.texts}
+
+
+def _cleaned_json(cleaned: Cleaned) -> dict[str, int]:
+    """Its fields, with the key that programs know for what was kept."""
+    fields = asdict(cleaned)
+    return {**fields, "spared": fields.pop("kept")}
 
 
 def _reasons(reasons: dict[str, int]) -> str:
@@ -214,7 +223,3 @@ def _mb(size: int) -> str:
 
 def _usd(amount: float) -> str:
     return f"{amount:.2f} USD" if amount >= 0.01 or amount == 0 else "less than 0.01 USD"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

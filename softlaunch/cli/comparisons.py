@@ -1,7 +1,7 @@
 """A comparison on the terminal: the verdict, a line a metric, and the exit code that belongs to it."""
 
 from softlaunch.cli.exits import Exit
-from softlaunch.cli.output import console, print_table
+from softlaunch.cli.output import print_table, print_text
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.statistics.document import OUTCOMES
 from softlaunch.evals.statistics.metric_verdicts import show_amount
@@ -26,20 +26,15 @@ def exit_code(report: EvalReport) -> Exit:
 def show_comparison(report: EvalReport) -> None:
     """Print a report for people."""
     print_table("Metrics", _COLUMNS, [_cells(one) for one in report.metrics])
-    say("")
+    print_text("")
     for verdict in report.verdicts:
-        say(f"{verdict.gate} {verdict.outcome}: {verdict.reason}.")
+        print_text(f"{verdict.gate} {verdict.outcome}: {verdict.reason}.")
     repeats = f"up to {report.repeats} repeats a case" if report.repeats > 1 else "one output a case"
-    say(
+    print_text(
         f"{report.paired_cases:,} cases compared, {report.left_out_cases:,} left out for want of a score in an arm, "
         f"{report.flickering_cases:,} flickering in both arms, {repeats}."
     )
-    say(f"{OUTCOMES[report.outcome]}: {_MEANINGS[report.outcome]}")
-
-
-def say(text: str) -> None:
-    """Print a sentence as it is."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    print_text(f"{OUTCOMES[report.outcome]}: {_MEANINGS[report.outcome]}")
 
 
 def _cells(one: MetricComparison) -> tuple[object, ...]:

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from softlaunch.approvals.deciding import Reply, answer, insist
-from softlaunch.approvals.rollback import Wish, go_back
-from softlaunch.approvals.rules import Person, Ruling
+from softlaunch.approvals.deciding import Decision, apply_decision, raise_if_refused
+from softlaunch.approvals.rollback import RollbackOrder, carry_out
+from softlaunch.approvals.rules import Person, VoteResult
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, print_json
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.clock import utc_now
 from softlaunch.ledger.gateways import wait_for_gateways
 from softlaunch.releases.ending import Ended
@@ -26,12 +26,12 @@ Number = Annotated[int | None, typer.Option("--question", help="The number of a 
 
 def register(app: typer.Typer) -> None:
     """Add `rollback`, `approve` and `reject`."""
-    app.command("rollback")(take_back)
+    app.command("rollback")(roll_back)
     app.command("approve")(approve)
     app.command("reject")(reject)
 
 
-def take_back(
+def roll_back(
     app: App,
     reason: Reason = "rolled back by hand",
     to: Annotated[
@@ -52,7 +52,7 @@ def take_back(
         raise typer.BadParameter("say which version: --to support@1.0.0", param_hint="--untried")
     with ledger() as database:
         with database.begin() as session:
-            ended = go_back(session, Wish(app, reason, to, untried), who(), utc_now())
+            ended = carry_out(session, RollbackOrder(app, reason, who(), to, untried), utc_now())
         show_ended(database, app, ended, json)
     if not ended.changed and to is None:
         raise typer.Exit(Exit.UNCHANGED)
@@ -60,7 +60,7 @@ def take_back(
 
 def approve(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
     """Say yes to what a release asks, or a cleanup."""
-    _answer(app, Answer.APPROVED, reason, question, json)
+    _decide(app, ApprovalChoice.APPROVE, reason, question, json)
 
 
 def reject(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
@@ -68,31 +68,31 @@ def reject(app: App, reason: Reason = "", question: Number = None, json: bool = 
 
     The candidate is rejected, or rolled back where users have met it.
     """
-    _answer(app, Answer.REJECTED, reason, question, json)
+    _decide(app, ApprovalChoice.REJECT, reason, question, json)
 
 
-def _answer(app: str, said: Answer, reason: str, question: int | None, json: bool) -> None:
+def _decide(app: str, choice: ApprovalChoice, reason: str, question: int | None, json: bool) -> None:
     actor = who()
-    reply = Reply(app, said, Person(actor.name, actor.origin), reason, question)
+    decision = Decision(app, choice, Person(actor.name, actor.origin), reason, question)
     with ledger() as database, database.begin() as session:
-        answered = answer(session, reply, utc_now())
-    counted = insist(answered)
+        results = apply_decision(session, decision, utc_now())
+    counted = raise_if_refused(results)
     if json:
         print_json(
             [
                 {
-                    "release_id": one.question.release_id,
-                    "question": one.question.question,
-                    "answer": said,
-                    "decided": one.ruling is Ruling.DECIDED,
+                    "release_id": one.approval.release_id,
+                    "question": one.approval.kind,
+                    "answer": choice.state,
+                    "decided": one.result is VoteResult.DECIDED,
                 }
                 for one in counted
-                if one.question is not None
+                if one.approval is not None
             ]
         )
         return
     for one in counted:
-        console.print(one.told, markup=False)
+        console.print(one.message, markup=False)
 
 
 def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
@@ -106,7 +106,7 @@ def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
                 "state": ended.state,
                 "serving": ended.serving_digest,
                 "changed": ended.changed,
-                "told": ended.told or None,
+                "told": ended.message or None,
                 "gateways": followed.running,
                 "gateways_following": followed.following,
                 "gateways_behind": [one.name for one in followed.behind],
@@ -116,8 +116,10 @@ def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
             }
         )
     else:
-        told = ended.told or f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}."
-        console.print(told, markup=False, highlight=False, soft_wrap=True)
+        message = (
+            ended.message or f"{ended.release_id} is {ended.state}; {app} is served by {ended.serving_digest[:12]}."
+        )
+        console.print(message, markup=False, highlight=False, soft_wrap=True)
         console.print(followed.sentence, markup=False)
         if damage is not None:
             console.print(f"What is written may not hold: {damage}.", markup=False)

@@ -8,7 +8,7 @@ import typer
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ def baseline(app: App, json: bool = JSON_OPTION) -> None:
     if json:
         print_json({"id": run.id, "app": app, "variant": run.variant_digest, "summary": run.summary})
     else:
-        _say(f"{run.id} is the baseline of {app}: {run.summary}")
+        print_text(f"{run.id} is the baseline of {app}: {run.summary}")
 
 
 def report(app: App, json: bool = JSON_OPTION) -> None:
@@ -76,7 +76,7 @@ def act(
 ) -> None:
     """Do what the newest check proposes.
 
-    pin releases the dated model that answered then; roll_back takes the newest release back; new_baseline freezes one.
+    pin releases the dated model that answered then; roll_back rolls back the newest release; new_baseline freezes one.
     """
     from softlaunch.cli.release import finish
     from softlaunch.cli.starting import start_release
@@ -84,13 +84,13 @@ def act(
     from softlaunch.drift.next_step import act as do
 
     with ledger() as database:
-        acted = do(database, app, _step(step), who(), utc_now())
-    if acted.request is not None:
-        finish(app, start_release(acted.request, without_prefect=without_prefect, quiet=json), json)
+        result = do(database, app, _step(step), who(), utc_now())
+    if result.request is not None:
+        finish(app, start_release(result.request, without_prefect=without_prefect, quiet=json), json)
     elif json:
-        print_json({"app": app, "step": acted.step, "done": acted.told})
+        print_json({"app": app, "step": result.step, "done": result.message})
     else:
-        _say(f"{acted.told}.")
+        print_text(f"{result.message}.")
 
 
 def compare(
@@ -115,7 +115,7 @@ def compare(
     if json:
         print_json(document)
     else:
-        _tell(document)
+        _print_document(document)
     raise typer.Exit(Exit.INCONCLUSIVE if document["drifted"] else Exit.OK)
 
 
@@ -140,17 +140,17 @@ def _show(run: "DriftRun", json: bool) -> None:
     if json:
         print_json({"id": run.id, "app": run.app, "checked_at": checked_at, **run.report, "page": str(page)})
     else:
-        _tell(run.report)
-        _say(f"Page: {page}")
+        _print_document(run.report)
+        print_text(f"Page: {page}")
     raise typer.Exit(Exit.INCONCLUSIVE if run.report["drifted"] else Exit.OK)
 
 
-def _tell(document: "Mapping[str, Any]") -> None:
+def _print_document(document: "Mapping[str, Any]") -> None:
     from softlaunch.drift.judgement import Cause, Step
     from softlaunch.drift.notices import in_words
     from softlaunch.reports.drift_words import show_metric_change, show_metric_name, show_metric_value
 
-    _say(f"{document['summary'][0].upper()}{document['summary'][1:]}.\n")
+    print_text(f"{document['summary'][0].upper()}{document['summary'][1:]}.\n")
     rows = [
         (
             show_metric_name(one),
@@ -162,12 +162,8 @@ def _tell(document: "Mapping[str, Any]") -> None:
     ]
     print_table(f"{document['cases']:,} cases", ("", "then", "now", "change"), rows)
     for remark in document["remarks"]:
-        _say(f"{remark['weight']}: {remark['sentence']}")
+        print_text(f"{remark['weight']}: {remark['sentence']}")
     cause, step = in_words(Cause(document["cause"]), Step(document["step"]))
     for sentence in (cause, f"Next: {step}." if step else ""):
         if sentence:
-            _say(sentence)
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_text(sentence)

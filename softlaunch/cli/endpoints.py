@@ -17,25 +17,25 @@ NO_PROBE = Annotated[
 
 
 def ask_endpoints(models: "Sequence[ModelVersion]") -> "tuple[Probed, ...]":
-    """Ask each endpoint once, in parallel, for a few seconds; what is wrong is said."""
+    """Ask each endpoint once, in parallel, for a few seconds; what is wrong is printed."""
     return _ask(models, len(models))
 
 
 def ask_also(
     models: "Sequence[ModelVersion]", quietly: "Sequence[ModelVersion]"
 ) -> "tuple[tuple[Probed, ...], tuple[Probed, ...]]":
-    """The same, and at the same time further models of which nothing is said."""
+    """The same, and at the same time further models of which nothing is printed."""
     found = _ask([*models, *quietly], len(models))
     return found[: len(models)], found[len(models) :]
 
 
-def _ask(models: "Sequence[ModelVersion]", said: int) -> "tuple[Probed, ...]":
+def _ask(models: "Sequence[ModelVersion]", shown: int) -> "tuple[Probed, ...]":
     if not models:
         return ()
     from softlaunch.evals.calls.probe import probe
 
     found = probe(models)
-    for one in found[:said]:
+    for one in found[:shown]:
         if one.problem is not None:
             errors.print(f"softlaunch: {one.sentence}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     return found

@@ -1,22 +1,25 @@
 """`softlaunch eval`: compare a candidate with stable, on outputs that exist already or on calls made now."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from softlaunch.cli.comparisons import exit_code, say, show_comparison
+from softlaunch.cli.comparisons import exit_code, show_comparison
 from softlaunch.cli.eval_run import run_eval
-from softlaunch.cli.output import JSON_OPTION, print_json
+from softlaunch.cli.output import JSON_OPTION, print_json, print_text
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.evals.recordings.columns import ROLES, Columns
 from softlaunch.evals.recordings.comparing import arms_of, compare_recorded
 from softlaunch.evals.recordings.files import RecordingError, read_files
-from softlaunch.evals.recordings.metrics import Margins, plan_metrics
+from softlaunch.evals.recordings.metrics import Margins, RecordedMetric, plan_metrics
 from softlaunch.evals.statistics.document import to_document
+from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.metrics import metric_names
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 _METRIC = (
     "What to compare; may be given several times. A score: NAME or NAME:KEY=VALUE,... of "
@@ -24,6 +27,29 @@ _METRIC = (
     "recorded:column=C,right=TEXT for a column that holds a text. An amount, compared as a ratio: latency, cost, "
     "less:COLUMN, more:COLUMN. Left out: agreement with the reference, or the column preference."
 )
+_Recorded = Annotated[
+    list[Path],
+    typer.Option(
+        "--recorded",
+        help="CSV, JSON lines or a JSON list, also .gz. Several files are one; where no column names the model, "
+        "the file's name does.",
+    ),
+]
+_Mapped = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="ROLE=COLUMN", help=f"Which column is which: {', '.join(ROLES)}."),
+]
+_OwnMargins = Annotated[list[str] | None, typer.Option(metavar="METRIC=MARGIN", help="The tolerance of one metric.")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A comparison of recorded outputs: the names of both models, the files, and the report."""
+
+    stable: str
+    candidate: str
+    files: str
+    report: EvalReport
 
 
 def register(app: typer.Typer) -> None:
@@ -35,26 +61,14 @@ def register(app: typer.Typer) -> None:
 
 
 def compare_outputs(
-    recorded: Annotated[
-        list[Path],
-        typer.Option(
-            "--recorded",
-            help="CSV, JSON lines or a JSON list, also .gz. Several files are one; where no column names the model, "
-            "the file's name does.",
-        ),
-    ],
+    recorded: _Recorded,
     stable: Annotated[str, typer.Option(help="Stable's name in the model column; what follows its last / will do.")],
     candidate: Annotated[str, typer.Option(help="The candidate's.")],
-    mapped: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="ROLE=COLUMN", help=f"Which column is which: {', '.join(ROLES)}."),
-    ] = None,
+    mapped: _Mapped = None,
     metric: Annotated[list[str] | None, typer.Option(metavar="SPEC", help=_METRIC)] = None,
     tolerance: Annotated[str, typer.Option(help="How many points a score may lose.")] = "2 points",
     relative_tolerance: Annotated[str, typer.Option(help="How much worse an amount may get.")] = "10 %",
-    margin: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC=MARGIN", help="The tolerance of one metric.")
-    ] = None,
+    margin: _OwnMargins = None,
     confidence: Annotated[float, typer.Option(help="Of the verdict, over all metrics together.")] = 0.95,
     page: Annotated[Path | None, typer.Option(help="Write a page with the outputs side by side.")] = None,
     as_json: bool = JSON_OPTION,
@@ -71,32 +85,50 @@ def compare_outputs(
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """
-    points, relative = _margin("--tolerance", tolerance), _margin("--relative-tolerance", relative_tolerance)
-    if points.kind is not MarginKind.POINTS or relative.kind is not MarginKind.RELATIVE:
-        raise RecordingError("--tolerance is written like '2 points', --relative-tolerance like '10 %'")
-    if not 0.5 < confidence < 1:
-        raise RecordingError(f"--confidence {confidence:g}: expected a number between 0.5 and 1, such as 0.95")
+    margins = _margins(tolerance, relative_tolerance, margin or [])
+    policy = EvalPolicy(golden_set=str(recorded[0]), tolerance=margins.points, confidence=_checked(confidence))
     rows = read_files(recorded)
     columns = Columns.of(rows, mapped or [])
     arms = arms_of(rows, columns, stable, candidate)
-    margins = Margins(points, relative, _own_margins(margin or []))
-    metrics = plan_metrics(metric or [], columns, [*arms[0], *arms[1]], margins)
-    policy = EvalPolicy(golden_set=str(recorded[0]), tolerance=points, confidence=confidence)
+    metrics = plan_metrics(metric or [], columns, [*arms.stable, *arms.candidate], margins)
     report = compare_recorded(arms, columns, metrics, policy)
+    compared = _Compared(stable, candidate, ", ".join(path.name for path in recorded), report)
     if page is not None:
-        from softlaunch.reports.eval_page import render_eval
-        from softlaunch.reports.pages import write_whole
-
-        title = f"recorded outputs in {', '.join(path.name for path in recorded)}"
-        write_whole(page, render_eval(report, title=title, stable_label=stable, candidate_label=candidate))
-    if as_json:
-        print_json({**to_document(report), "meaning": {one.plan.metric: one.meaning for one in metrics}})
-    else:
-        say(f"{candidate} against {stable}, from {', '.join(path.name for path in recorded)}")
-        for one in metrics:
-            say(f"{one.plan.metric}: {one.meaning}")
-        show_comparison(report)
+        _write_page(page, compared)
+    _show(compared, metrics, as_json=as_json)
     raise typer.Exit(exit_code(report))
+
+
+def _checked(confidence: float) -> float:
+    if not 0.5 < confidence < 1:
+        raise RecordingError(f"--confidence {confidence:g}: expected a number between 0.5 and 1, such as 0.95")
+    return confidence
+
+
+def _write_page(page: Path, compared: _Compared) -> None:
+    from softlaunch.reports.eval_page import render_eval
+    from softlaunch.reports.pages import write_whole
+
+    title, stable, candidate = f"recorded outputs in {compared.files}", compared.stable, compared.candidate
+    write_whole(page, render_eval(compared.report, title=title, stable_label=stable, candidate_label=candidate))
+
+
+def _show(compared: _Compared, metrics: Sequence[RecordedMetric], *, as_json: bool) -> None:
+    meaning = {one.plan.metric: one.meaning for one in metrics}
+    if as_json:
+        print_json({**to_document(compared.report), "meaning": meaning})
+        return
+    print_text(f"{compared.candidate} against {compared.stable}, from {compared.files}")
+    for name, what in meaning.items():
+        print_text(f"{name}: {what}")
+    show_comparison(compared.report)
+
+
+def _margins(tolerance: str, relative_tolerance: str, own: list[str]) -> Margins:
+    points, relative = _margin("--tolerance", tolerance), _margin("--relative-tolerance", relative_tolerance)
+    if points.kind is not MarginKind.POINTS or relative.kind is not MarginKind.RELATIVE:
+        raise RecordingError("--tolerance is written like '2 points', --relative-tolerance like '10 %'")
+    return Margins(points, relative, _own_margins(own))
 
 
 def _own_margins(given: list[str]) -> dict[str, Margin]:

@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from softlaunch.cli.comparisons import exit_code, say, show_comparison
-from softlaunch.cli.output import JSON_OPTION, errors, print_json
+from softlaunch.cli.comparisons import exit_code, show_comparison
+from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.core.quantities import parse_duration
 from softlaunch.evals.statistics.document import to_document
 
 if TYPE_CHECKING:
+    from softlaunch.catalog.apps import Change
     from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
+    from softlaunch.evals.standalone import Wanted
 
 _STEP_SECONDS = 1.0
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
+_Reuse = Annotated[str | None, typer.Option(metavar="AGE", help="Take answers that are this old at most: '1 d'.")]
 
 
 def run_eval(
@@ -31,23 +34,17 @@ def run_eval(
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls under way at once.")] = None,
     budget_calls: Annotated[int | None, typer.Option(min=1, help="Calls that may be made.")] = None,
     budget_usd: Annotated[float | None, typer.Option(help="What the answers may cost.")] = None,
-    reuse: Annotated[
-        str | None, typer.Option(metavar="AGE", help="Take answers that are this old at most: '1 d'.")
-    ] = None,
+    reuse: _Reuse = None,
     fresh: Annotated[bool, typer.Option(help="Begin anew, although an unfinished run of the same exists.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
     """Compare a candidate with what serves on the app's golden set; without options, what serves with itself (A/A).
 
-    An unfinished run of the same (killed, or out of budget) goes on where it was: finished calls aren't paid twice.
+    An unfinished run of the same (killed, or out of budget) is resumed: finished calls aren't paid twice.
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """
     from softlaunch.catalog.apps import Change
-    from softlaunch.cli.ledger import ledger  # here: a comparison of recorded outputs needs no ledger and no client
-    from softlaunch.evals.regression import RegressionEval
-    from softlaunch.evals.standalone import Wanted, plan_order, resumed
-    from softlaunch.policy.load import load_policy
 
     sampling = {} if temperature is None else {"temperature": temperature}
     change = Change(prompt=prompt, model=model, sampling=sampling, variant=variant)
@@ -59,27 +56,50 @@ def run_eval(
         "budget_usd": budget_usd,
         "reuse": None if reuse is None else _age(reuse),
     }
-    wanted = Wanted(
-        app, None if change == Change() else change, None if policy is None else (load_policy(policy), policy)
+    wanted = _wanted(app, change, policy)
+    order, progress = _evaluate(
+        wanted, {key: one for key, one in given.items() if one is not None}, fresh=fresh, quiet=json
     )
-    with ledger() as database:
-        evaluation = RegressionEval(database)
-        order = plan_order(
-            database, wanted, {key: value for key, value in given.items() if value is not None}, utc_now()
-        )
-        order = order if fresh else resumed(database, evaluation, order)
-        try:
-            progress = _follow(evaluation, order, quiet=json)
-        finally:
-            evaluation.close()
+    _conclude(order, progress, json=json)
+
+
+def _wanted(app: str, change: "Change", policy: Path | None) -> "Wanted":
+    from softlaunch.catalog.apps import Change
+    from softlaunch.evals.standalone import Wanted
+    from softlaunch.policy.load import load_policy
+
+    own_policy = None if policy is None else (load_policy(policy), policy)
+    return Wanted(app, None if change == Change() else change, own_policy)
+
+
+def _conclude(order: "EvalOrder", progress: "EvalProgress", *, json: bool) -> None:
+    """Show the report, and exit with its code."""
     assert progress.report is not None  # noqa: S101  (following ends with one)
     if json:
         print_json({"run": order.run_id, "halted": progress.halted, **to_document(progress.report)})
     else:
-        say(f"{order.run_id}: {order.candidate.label} against {order.stable.label}")
+        print_text(f"{order.run_id}: {order.candidate.label} against {order.stable.label}")
         show_comparison(progress.report)
-        say(f"Look at the answers: softlaunch review {order.run_id}")
+        print_text(f"Look at the answers: softlaunch review {order.run_id}")
     raise typer.Exit(exit_code(progress.report))
+
+
+def _evaluate(
+    wanted: "Wanted", overrides: dict[str, object], *, fresh: bool, quiet: bool
+) -> "tuple[EvalOrder, EvalProgress]":
+    """Plan the eval, or resume an unfinished one of the same, and work until there is a report."""
+    from softlaunch.cli.ledger import ledger  # here: a comparison of recorded outputs needs no ledger and no client
+    from softlaunch.evals.regression import RegressionEval
+    from softlaunch.evals.standalone import plan_order, resumed
+
+    with ledger() as database:
+        evaluation = RegressionEval(database)
+        order = plan_order(database, wanted, overrides, utc_now())
+        order = order if fresh else resumed(database, evaluation, order)
+        try:
+            return order, _follow(evaluation, order, quiet=quiet)
+        finally:
+            evaluation.close()
 
 
 def _age(text: str) -> float:

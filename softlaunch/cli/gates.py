@@ -8,9 +8,10 @@ import typer
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.gates_output import print_replayed, show_replayed
 from softlaunch.cli.output import JSON_OPTION
+from softlaunch.forecast.replay.conclusion import Conclusion
 from softlaunch.forecast.replay.files import SampleFile
 from softlaunch.forecast.replay.reading import observed_split, read_rows
-from softlaunch.forecast.replay.replay import Conclusion, replay
+from softlaunch.forecast.replay.replay import replay
 from softlaunch.forecast.replay.rows import SamplesError
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.forecast.replay.windows import Looks

@@ -5,11 +5,11 @@ from typing import Any
 
 from softlaunch.cli.output import console, print_json, print_table
 from softlaunch.core.formatting import show_duration, show_harm, show_interval, show_value
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Met, Per, Role, Verdict
+from softlaunch.forecast.replay.conclusion import Judged, Replayed
 from softlaunch.forecast.replay.files import SampleFile
-from softlaunch.forecast.replay.replay import Judged, Replayed
 from softlaunch.gates.plain_figures import LATELY_MINUTES, harm_met
-from softlaunch.policy.model import RELATIVE_METRICS, Metric
 
 _Cells = tuple[object, ...]
 
@@ -100,7 +100,7 @@ def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     if done.left_out:
         _say(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
     _say(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
-    _say(f"Users had met the candidate in {done.exposed:,} requests.")
+    _say(f"Users were exposed to the candidate in {done.exposed:,} requests.")
 
 
 def _when(done: Replayed) -> str:
@@ -132,7 +132,7 @@ def _met_rows(verdict: Verdict, *, is_usual: bool) -> Iterator[_Cells]:
     lately = pair(lambda met: show_value(gate, met.lately))
     what = "" if is_usual else f" {verdict.per.counted}"
     counts = pair(lambda met: f"{met.requests:,}") + what, pair(lambda met: f"{met.users:,}" if met.users else "-")
-    yield (f"{verdict.name} median" if Metric(gate) in RELATIVE_METRICS else verdict.name, *values, lately, *counts)
+    yield (f"{verdict.name} median" if Metric(gate).is_relative else verdict.name, *values, lately, *counts)
     if candidate.slow is not None or stable.slow is not None:
         slow = show_value(gate, candidate.slow), show_value(gate, stable.slow), show_harm(gate, harms[1])
         yield (f"{verdict.name} p95", *slow, "", "", "")

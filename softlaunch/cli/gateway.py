@@ -1,6 +1,6 @@
 """`softlaunch gateway`: serve the apps' traffic."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from pydantic import SecretStr
@@ -11,6 +11,7 @@ from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
     from softlaunch.gateway.limits import Limits
+    from softlaunch.gateway.server import GatewayOptions
 
 _MIB = 1024 * 1024
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -21,56 +22,62 @@ def register(app: typer.Typer) -> None:
     app.command()(gateway)
 
 
-def gateway(
-    host: str | None = typer.Option(None, help="Address to listen on; SOFTLAUNCH_GATEWAY_HOST, else 127.0.0.1."),
-    port: int | None = typer.Option(None, help="Port, 0 for a free one; SOFTLAUNCH_GATEWAY_PORT, else 8800."),
-    max_body_mb: float | None = typer.Option(
-        None, help="Largest request body, in MiB; SOFTLAUNCH_MAX_BODY_MB, else 10.", min=0.001, max=1024
-    ),
-    max_answer_mb: float | None = typer.Option(
-        None, help="Largest answer of a provider, in MiB; SOFTLAUNCH_MAX_ANSWER_MB, else 64.", min=0.001, max=4096
-    ),
-    max_event_mb: float | None = typer.Option(
-        None, help="Largest event of a stream, in MiB; SOFTLAUNCH_MAX_EVENT_MB, else 32.", min=0.001, max=1024
-    ),
-    cors_origin: list[str] | None = typer.Option(
-        None, help="Origin whose web pages may call; may be repeated. SOFTLAUNCH_CORS_ORIGINS, else none."
-    ),
-    arm_header: bool | None = typer.Option(
-        None,
+_Host = Annotated[str | None, typer.Option(help="Address to listen on; SOFTLAUNCH_GATEWAY_HOST, else 127.0.0.1.")]
+_Port = Annotated[int | None, typer.Option(help="Port, 0 for a free one; SOFTLAUNCH_GATEWAY_PORT, else 8800.")]
+_MaxBodyMb = Annotated[
+    float | None,
+    typer.Option(help="Largest request body, in MiB; SOFTLAUNCH_MAX_BODY_MB, else 10.", min=0.001, max=1024),
+]
+_MaxAnswerMb = Annotated[
+    float | None,
+    typer.Option(help="Largest answer of a provider, in MiB; SOFTLAUNCH_MAX_ANSWER_MB, else 64.", min=0.001, max=4096),
+]
+_MaxEventMb = Annotated[
+    float | None,
+    typer.Option(help="Largest event of a stream, in MiB; SOFTLAUNCH_MAX_EVENT_MB, else 32.", min=0.001, max=1024),
+]
+_CorsOrigins = Annotated[
+    list[str] | None,
+    typer.Option(help="Origin whose web pages may call; may be repeated. SOFTLAUNCH_CORS_ORIGINS, else none."),
+]
+_ArmHeader = Annotated[
+    bool | None,
+    typer.Option(
         "--arm-header/--no-arm-header",
-        help="Tell clients their arm in x-softlaunch-arm; SOFTLAUNCH_ARM_HEADER, else not.",
+        help="Send clients their arm in x-softlaunch-arm; SOFTLAUNCH_ARM_HEADER, else not.",
     ),
-    log_level: str = typer.Option("info", help="critical, error, warning, info, debug or trace."),
+]
+_LogLevel = Annotated[str, typer.Option(help="critical, error, warning, info, debug or trace.")]
+
+
+def gateway(
+    host: _Host = None,
+    port: _Port = None,
+    max_body_mb: _MaxBodyMb = None,
+    max_answer_mb: _MaxAnswerMb = None,
+    max_event_mb: _MaxEventMb = None,
+    cors_origin: _CorsOrigins = None,
+    arm_header: _ArmHeader = None,
+    log_level: _LogLevel = "info",
 ) -> None:
     """Serve OpenAI-compatible requests.
 
     They are split between stable and candidate as the ledger says.
     """
-    from softlaunch.gateway.cors import Cors, checked_origin
-    from softlaunch.gateway.http.connections import parse_networks
-    from softlaunch.gateway.server import GatewayOptions, serve
+    from softlaunch.gateway.server import serve
     from softlaunch.store.migrate import open_database
 
+    given = {
+        "gateway_host": host or None,
+        "gateway_port": port,
+        "max_body_mb": max_body_mb,
+        "max_answer_mb": max_answer_mb,
+        "max_event_mb": max_event_mb,
+        "arm_header": arm_header,
+    }
     settings = Settings()
-    options = GatewayOptions(
-        host=host or settings.gateway_host,
-        port=settings.gateway_port if port is None else port,
-        log_level=log_level,
-        client_keys=_keys(settings.client_keys, "SOFTLAUNCH_CLIENT_KEYS", "serve anybody"),
-        feedback_keys=_keys(settings.feedback_keys, "SOFTLAUNCH_FEEDBACK_KEYS", "let the key that asked rate"),
-        rating_window_seconds=settings.feedback_hours * 3600,
-        trusted_proxies=parse_networks(settings.gateway_trusted_proxies, "SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES"),
-        limits=_limits(
-            settings,
-            body_bytes=_bytes(max_body_mb, settings.max_body_mb),
-            answer_bytes=_bytes(max_answer_mb, settings.max_answer_mb),
-            event_bytes=_bytes(max_event_mb, settings.max_event_mb),
-        ),
-        home=settings.home,
-        cors=Cors(tuple(checked_origin(one) for one in cors_origin or settings.cors_origins.split(",") if one.strip())),
-        show_arm=settings.arm_header if arm_header is None else arm_header,
-    )
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    options = _options(settings, cors_origin or settings.cors_origins.split(","), log_level)
     if options.host not in _LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")
     try:
@@ -79,11 +86,28 @@ def gateway(
         raise SoftlaunchError(f"can't listen on {options.host}:{options.port}: {error.strerror}") from error
 
 
-def _bytes(asked_mb: float | None, set_mb: float) -> int:
-    return round((set_mb if asked_mb is None else asked_mb) * 1024 * 1024)
+def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "GatewayOptions":
+    """What the gateway is to do, by the settings with what the command line sets in their place."""
+    from softlaunch.gateway.cors import Cors, checked_origin
+    from softlaunch.gateway.http.connections import parse_networks
+    from softlaunch.gateway.server import GatewayOptions
+
+    return GatewayOptions(
+        host=settings.gateway_host,
+        port=settings.gateway_port,
+        log_level=log_level,
+        client_keys=_keys(settings.client_keys, "SOFTLAUNCH_CLIENT_KEYS", "serve anybody"),
+        feedback_keys=_keys(settings.feedback_keys, "SOFTLAUNCH_FEEDBACK_KEYS", "let the key that asked rate"),
+        rating_window_seconds=settings.feedback_hours * 3600,
+        trusted_proxies=parse_networks(settings.gateway_trusted_proxies, "SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES"),
+        limits=_limits(settings),
+        home=settings.home,
+        cors=Cors(tuple(checked_origin(one) for one in cors_origins if one.strip())),
+        show_arm=settings.arm_header,
+    )
 
 
-def _limits(settings: Settings, **sizes: int) -> "Limits":
+def _limits(settings: Settings) -> "Limits":
     from softlaunch.gateway.limits import Limits
 
     return Limits(
@@ -91,7 +115,9 @@ def _limits(settings: Settings, **sizes: int) -> "Limits":
         connections_per_address=settings.gateway_connections_per_address,
         requests_bytes=settings.gateway_requests_mib * _MIB,
         answers_bytes=settings.gateway_answers_mib * _MIB,
-        **sizes,
+        body_bytes=round(settings.max_body_mb * _MIB),
+        answer_bytes=round(settings.max_answer_mb * _MIB),
+        event_bytes=round(settings.max_event_mb * _MIB),
     )
 
 

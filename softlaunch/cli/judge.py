@@ -12,20 +12,32 @@ from softlaunch.catalog.records import check_app
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
+from softlaunch.evals.calls.call import CallOptions
 from softlaunch.evals.judges.agreement import Estimate
-from softlaunch.evals.judges.calibration import PROMPT_OF, Calibration, below_floor, calibrate, calibrate_recorded
-from softlaunch.evals.judges.caller import Caller
+from softlaunch.evals.judges.calibration import PROMPT_OF, Calibration, below_minimum, calibrate, calibrate_recorded
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import COLUMNS, Kind, Labels, LabelsError, read_labels
 from softlaunch.evals.judges.panel import JudgeError, Judges, Panel
 from softlaunch.evals.judges.recorded_judgements import record_calibration
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.evals.judges.rounds import open_ask
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 
-_FLOOR = 0.4
+_MINIMUM_KAPPA = 0.4
+
+_Verdicts = Annotated[
+    Path | None, typer.Option(help="Recorded verdicts of a judge, joined by id, instead of asking one.")
+]
+_Mapped = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="ROLE=COLUMN", help=f"Which column is which: {', '.join(COLUMNS)}."),
+]
+_MinimumKappa = Annotated[
+    float | None, typer.Option(min=0.0, max=1.0, help="The smallest kappa. [default: the policy's, or 0.4]")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,39 +53,32 @@ def calibrate_judge(
     kind: Annotated[Kind, typer.Option(help="What people were asked.")] = Kind.PREFERENCE,
     app: Annotated[str | None, typer.Option("--app", help="Ask the judges of this app's policy.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Ask these models of the ledger instead.")] = None,
-    verdicts: Annotated[
-        Path | None, typer.Option(help="Recorded verdicts of a judge, joined by id, instead of asking one.")
-    ] = None,
-    mapped: Annotated[
-        list[str] | None,
-        typer.Option("--map", metavar="ROLE=COLUMN", help=f"Which column is which: {', '.join(COLUMNS)}."),
-    ] = None,
-    minimum_kappa: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="The floor. [default: the policy's, or 0.4]")
-    ] = None,
+    verdicts: _Verdicts = None,
+    mapped: _Mapped = None,
+    minimum_kappa: _MinimumKappa = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Compare a judge with people: agreement, Cohen's kappa, and how much the position of an answer sways it.
 
     Votes of several people stand in a list, or in several columns (--map votes=anna,ben); their majority counts. A
     preference is first, second or tie (1, 2, 0 and a, b, c will do), a hallucination yes or no, a grade right or wrong.
-    What the judge says that can't be read counts as disagreement. Pairs are asked in both orders.
+    A verdict that can't be read counts as disagreement. Pairs are asked in both orders.
 
     Judges that were asked are measured for good: from then on their metrics may gate if kappa is shown to reach the
-    floor. Verdicts that were recorded, by --verdicts or in a column judge, are only measured.
+    minimum. Verdicts that were recorded, by --verdicts or in a column judge, are only measured.
 
-    Exit codes: 0 may gate, 3 below the floor, 2 bad input.
+    Exit codes: 0 may gate, 3 below the minimum, 2 bad input.
     """
     labels = read_labels(labels_file, kind, _columns(mapped or []), verdicts)
     if labels.recorded and not app and not model:
-        floor = minimum_kappa if minimum_kappa is not None else _FLOOR
+        minimum = minimum_kappa if minimum_kappa is not None else _MINIMUM_KAPPA
         found, asked = calibrate_recorded(labels), None
     else:
         with ledger() as database:
-            found, asked, floor = _ask(database, labels, app, tuple(model or ()), minimum_kappa)
-    below = below_floor(found, floor)
+            found, asked, minimum = _ask(database, labels, app, tuple(model or ()), minimum_kappa)
+    below = below_minimum(found, minimum)
     if as_json:
-        print_json(_document(found, floor, below, asked))
+        print_json(_document(found, minimum, below, asked))
     else:
         _show(found, below, asked)
     raise typer.Exit(Exit.REJECTED if below else Exit.OK)
@@ -96,21 +101,21 @@ def _ask(
 
 def _judge_policy(session: Session, app: str | None, models: tuple[str, ...]) -> JudgePolicy:
     """The app's judges; models that are named take their place, asked with the same prompts."""
-    told = Policy.model_validate(check_app(session, app).policy).eval.judge if app else None
+    configured = Policy.model_validate(check_app(session, app).policy).eval.judge if app else None
     if models:
-        return told.model_copy(update={"models": models}) if told else JudgePolicy(models=models)
-    if told is None:
+        return configured.model_copy(update={"models": models}) if configured else JudgePolicy(models=models)
+    if configured is None:
         raise JudgeError(
             "no judge is named: give --app with a policy that has eval.judge, or --model with a model of the ledger "
-            "('softlaunch models list'), or --verdicts with what a judge has said"
+            "('softlaunch models list'), or --verdicts with a judge's verdicts"
         )
-    return told
+    return configured
 
 
 async def _calibrated(labels: Labels, judges: Judges) -> Calibration:
-    caller = Caller()
-    async with caller.open() as ask:
-        return await calibrate(labels, Panel(judges, ask), caller.concurrency)
+    options = CallOptions()
+    async with open_ask(options) as ask:
+        return await calibrate(labels, Panel(judges, ask), options.concurrency)
 
 
 def _columns(mapped: list[str]) -> dict[str, str]:
@@ -121,7 +126,7 @@ def _columns(mapped: list[str]) -> dict[str, str]:
     return {role.strip(): column.strip() for role, _, column in pairs}
 
 
-def _document(found: Calibration, floor: float, below: str | None, asked: list[str] | None) -> dict[str, Any]:
+def _document(found: Calibration, minimum: float, below: str | None, asked: list[str] | None) -> dict[str, Any]:
     agreement, bias = found.agreement, found.bias
     return {
         "kind": found.kind,
@@ -146,7 +151,7 @@ def _document(found: Calibration, floor: float, below: str | None, asked: list[s
         ],
         "calls": found.spent.calls,
         "cost_usd": found.spent.cost_usd,
-        "minimum_kappa": floor,
+        "minimum_kappa": minimum,
         "may_gate": below is None,
         "reason": below,
     }
@@ -159,30 +164,30 @@ def _estimate(estimate: Estimate | None) -> dict[str, float] | None:
 def _show(found: Calibration, below: str | None, asked: list[str] | None) -> None:
     agreement, bias = found.agreement, found.bias
     people = f"; {found.split} more left out, on which people are split" if found.split else ""
-    _say(f"{agreement.items:,} items judged by people{people}")
+    print_text(f"{agreement.items:,} items judged by people{people}")
     for label in asked or ["recorded verdicts"]:
-        _say(f"  by {label}")
-    _say(f"\nagreement      {_percent(agreement.agreement)}")
-    _say(f"kappa          {_number(agreement.kappa)}")
+        print_text(f"  by {label}")
+    print_text(f"\nagreement      {_percent(agreement.agreement)}")
+    print_text(f"kappa          {_number(agreement.kappa)}")
     if found.people_kappa is not None:
-        _say(f"among people   {found.people_kappa:.3f}")
+        print_text(f"among people   {found.people_kappa:.3f}")
     if agreement.unreadable:
-        _say(f"unreadable     {agreement.unreadable:,}, counted as disagreement")
+        print_text(f"unreadable     {agreement.unreadable:,}, counted as disagreement")
     if bias is not None:
-        _say(f"position bias  {_leaning(bias.bias)} (first {bias.first:,}, second {bias.second:,})")
+        print_text(f"position bias  {_leaning(bias.bias)} (first {bias.first:,}, second {bias.second:,})")
         if bias.consistent is not None:
-            _say(f"both orders    {_percent(bias.consistent)} name the same answer")
+            print_text(f"both orders    {_percent(bias.consistent)} name the same answer")
     if found.spent.calls:
         cost = "unknown" if found.spent.cost_usd is None else f"{found.spent.cost_usd:.4f} USD"
-        _say(f"calls          {found.spent.calls:,}, cost {cost}")
+        print_text(f"calls          {found.spent.calls:,}, cost {cost}")
     _table(agreement.table)
-    _say(f"\nBelow the floor, so it can't gate: {below}." if below else "\nIt may gate.")
+    print_text(f"\nBelow the minimum, so it can't gate: {below}." if below else "\nIt may gate.")
 
 
 def _table(table: Mapping[tuple[str, str], int]) -> None:
     rows = sorted({people for people, _ in table})
     columns = sorted({judge for _, judge in table})
-    _say("\nrows: people, columns: the judge")
+    print_text("\nrows: people, columns: the judge")
     print_table("", ("", *columns), [(row, *(table.get((row, one), 0) for one in columns)) for row in rows])
 
 
@@ -203,7 +208,3 @@ def _percent(estimate: Estimate) -> str:
 
 def _points(estimate: Estimate) -> str:
     return f"{100 * estimate.value:+.1f} points [{100 * estimate.lower:+.1f}, {100 * estimate.upper:+.1f}]"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

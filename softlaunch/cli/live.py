@@ -19,13 +19,18 @@ from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome
 from softlaunch.core.visible import one_line, visible
 from softlaunch.ledger.releases import find_live
+from softlaunch.ledger.stages import StageState
 from softlaunch.releases.views import ReleaseView, StageView, read_view
 from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_limits
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
 
-_MARKS = {"waiting": Text("·", "dim"), "running": Text("▶", "cyan"), "passed": Text("✔", "green")}
+_MARKS = {
+    StageState.WAITING: Text("·", "dim"),
+    StageState.RUNNING: Text("▶", "cyan"),
+    StageState.PASSED: Text("✔", "green"),
+}
 _ENDED_BADLY = Text("✘", "red")
 
 
@@ -64,7 +69,7 @@ def render(view: ReleaseView) -> RenderableType:
             f"? {visible(asked.text)}  (softlaunch approve {release.app} | softlaunch reject {release.app})",
             style="bold yellow",
         )
-        for asked in view.questions
+        for asked in view.approvals
     )
     return Padding(Group(*parts), (1, 0))
 
@@ -107,7 +112,9 @@ def _exposure(view: ReleaseView) -> str:
     met = view.exposure
     share = met.share_of_units
     shown = "" if share is None else f" ({share * 100:.1f} %)"
-    return f"{met.units:,} of {met.all_units:,} users met the candidate{shown}, in {met.requests:,} requests."
+    return (
+        f"{met.units:,} of {met.all_units:,} users were exposed to the candidate{shown}, in {met.requests:,} requests."
+    )
 
 
 def watch_until_over(app: str, release_id: str) -> None:

@@ -1,4 +1,4 @@
-"""Looking after models beside the releases, for `softlaunch reconcile --watch`."""
+"""Monitors models beside the releases, for `softlaunch reconcile --watch`."""
 
 import threading
 from collections.abc import Callable
@@ -7,25 +7,25 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
-from softlaunch.retention.model_checks import look_after_models
+from softlaunch.retention.model_checks import monitor_models
 from softlaunch.store.database import Database
 
 EVERY_SECONDS = 60.0  # as the reconcile flow
 _STOP_SECONDS = 5.0
 
 
-class ModelUpkeep:
+class ModelMonitor:
     """A thread of its own, so that a registry that is slow or away keeps nobody from looking for releases."""
 
-    def __init__(self, database: Database, say: Callable[[str], None], complain: Callable[[str], None]) -> None:
+    def __init__(self, database: Database, notify: Callable[[str], None], warn: Callable[[str], None]) -> None:
         self._database = database
-        self._say = say
-        self._complain = complain
+        self._notify = notify
+        self._warn = warn
         self._known: frozenset[str] = frozenset()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="look after models", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="monitor models", daemon=True)
 
-    def __enter__(self) -> "ModelUpkeep":
+    def __enter__(self) -> "ModelMonitor":
         """Begin."""
         self._thread.start()
         return self
@@ -35,21 +35,21 @@ class ModelUpkeep:
         self._over.set()
         self._thread.join(_STOP_SECONDS)
 
-    def look(self) -> None:
-        """One pass; a problem that stays is said once."""
+    def check(self) -> None:
+        """One pass; a problem that stays is reported once."""
         try:
-            noted = list(look_after_models(self._database, Settings(), utc_now()))
+            noted = list(monitor_models(self._database, Settings(), utc_now()))
         except SQLAlchemyError:
-            return  # who looks for releases says that the ledger can't be reached
+            return  # whoever looks for releases reports that the ledger can't be reached
         problems = frozenset(one.sentence for one in noted if one.problem)
         for one in noted:
             if not one.problem:
-                self._say(one.sentence)
+                self._notify(one.sentence)
             elif one.sentence not in self._known:
-                self._complain(one.sentence)
+                self._warn(one.sentence)
         self._known = problems
 
     def _run(self) -> None:
         while not self._over.is_set():
-            self.look()
+            self.check()
             self._over.wait(EVERY_SECONDS)

@@ -10,8 +10,7 @@ from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.models.interface import VERSION_TAG, RegistryError
-from softlaunch.retention.mirror import mirror
-from softlaunch.retention.model_registry import open_registry
+from softlaunch.retention.model_registry import mirror, open_registry
 
 
 def registered(
@@ -69,9 +68,9 @@ def watch_models(as_json: bool = JSON_OPTION) -> None:
     The reconcile flow and `softlaunch reconcile --watch` do so each minute.
     """
     with ledger() as database:
-        told = watch_resolved_models(database, utc_now())
+        changes = watch_resolved_models(database, utc_now())
     if as_json:
-        print_json(told)
+        print_json(changes)
         return
-    for sentence in told or ["every model answers as before"]:
+    for sentence in changes or ["every model answers as before"]:
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

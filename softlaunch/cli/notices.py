@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -28,9 +27,9 @@ def list_waiting(json: bool = JSON_OPTION) -> None:
     with ledger() as database, database.read() as session:
         waiting = read_waiting(session)
     if json:
-        print_json([asdict(one) for one in waiting])
+        print_json([_waiting_json(one) for one in waiting])
     elif waiting:
-        columns = ("lane", "waiting", "since (UTC)", "next try (UTC)", "problem")
+        columns = ("stream", "waiting", "since (UTC)", "next try (UTC)", "problem")
         print_table("Messages that wait", columns, [_row(one) for one in waiting])
     else:
         console.print("No message waits.")
@@ -62,9 +61,20 @@ def _stay(database: Database) -> None:
         over.wait()
 
 
+def _waiting_json(one: Waiting) -> dict[str, object]:
+    """A stream is a `lane` here, as in the ledger's tables."""
+    return {
+        "lane": one.stream,
+        "count": one.count,
+        "since": one.since,
+        "retry_at": one.retry_at,
+        "problem": one.problem,
+    }
+
+
 def _row(one: Waiting) -> tuple[object, ...]:
     retry = None if one.retry_at is None else f"{one.retry_at:%H:%M:%S}"
-    return one.lane, one.count, f"{one.since:%Y-%m-%d %H:%M:%S}", retry, one.problem or None
+    return one.stream, one.count, f"{one.since:%Y-%m-%d %H:%M:%S}", retry, one.problem or None
 
 
 def _print(line: str) -> None:

@@ -76,8 +76,13 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+def print_text(text: str) -> None:
+    """Print a text as it is, in one piece: the terminal breaks its lines."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; cells are shown as text on one line, None as a dash. What is too wide goes on in the next line."""
+    """Print a table; cells are shown as text on one line, None as a dash. What is too wide is wrapped."""
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")

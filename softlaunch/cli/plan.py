@@ -1,25 +1,46 @@
 """`softlaunch plan`: how long a release will take, what its gates will catch, and who will see that."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_table, print_text
+from softlaunch.cli.traffic_options import (
+    Quality,
+    RatingShare,
+    RequestsPerHour,
+    Satisfaction,
+    ScoredShare,
+    stated_levels,
+    stated_shares,
+)
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 
 if TYPE_CHECKING:
+    from softlaunch.core.live_metrics import Metric
     from softlaunch.forecast.plans import ReleasePlan
     from softlaunch.forecast.traffic import Stated
     from softlaunch.gates.observations import Floats
-    from softlaunch.policy.model import Metric
     from softlaunch.store.database import Database
 
 
 _LOGGER = logging.getLogger(__name__)
+
+_RequestsPerUser = Annotated[float | None, typer.Option(min=1, help="Requests that a user makes in a visit.")]
+_RegularUsers = Annotated[float | None, typer.Option(min=1, help="Users there are, if no others come.")]
+_UserCorrelation = Annotated[
+    float | None, typer.Option(min=0, max=0.95, help="The correlation of a user's requests, 0 to 0.95.")
+]
+_ErrorRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")]
+_UnusableRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")]
+_LatencyMs = Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")]
+_CostUsd = Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")]
+_HallucinationRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")]
+_Score = Annotated[list[str] | None, typer.Option(metavar="NAME=MEAN", help="Mean of any score.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,52 +51,44 @@ def register(app: typer.Typer) -> None:
 def plan(
     app: Annotated[str, typer.Argument(help="The app, as clients call it.")],
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
-    requests_per_hour: Annotated[float | None, typer.Option(min=0.001, help="Requests of users in an hour.")] = None,
-    requests_per_user: Annotated[
-        float | None, typer.Option(min=1, help="Requests that a user makes in a visit.")
-    ] = None,
-    regular_users: Annotated[float | None, typer.Option(min=1, help="Users there are, if no others come.")] = None,
-    user_correlation: Annotated[
-        float | None, typer.Option(min=0, max=0.95, help="How alike a user's requests are, 0 to 0.95.")
-    ] = None,
-    error_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")] = None,
-    unusable_rate: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")
-    ] = None,
-    latency_ms: Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")] = None,
-    cost_usd: Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")] = None,
-    quality: Annotated[float | None, typer.Option(min=0, max=1, help="Mean score.")] = None,
-    hallucination_rate: Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")] = None,
-    scored_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that get scores.")] = None,
-    satisfaction: Annotated[float | None, typer.Option(min=0, max=1, help="Share of good ratings.")] = None,
-    rating_share: Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that are rated.")] = None,
+    requests_per_hour: RequestsPerHour = None,
+    requests_per_user: _RequestsPerUser = None,
+    regular_users: _RegularUsers = None,
+    user_correlation: _UserCorrelation = None,
+    error_rate: _ErrorRate = None,
+    unusable_rate: _UnusableRate = None,
+    latency_ms: _LatencyMs = None,
+    cost_usd: _CostUsd = None,
+    quality: Quality = None,
+    hallucination_rate: _HallucinationRate = None,
+    scored_share: ScoredShare = None,
+    satisfaction: Satisfaction = None,
+    score: _Score = None,
+    rating_share: RatingShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
     """Foresee a release: its time, what its gates catch, who sees it.
 
     From the app's own recent traffic; what is stated by an option takes the place of what was measured.
     """
-    from softlaunch.forecast.traffic import Stated, rate_values, score_values, spread_values
-    from softlaunch.policy.model import Metric
+    from softlaunch.core.live_metrics import SCORED, Metric
+    from softlaunch.forecast.traffic import Stated
 
-    levels: dict[Metric, Floats] = {}
-    _state(levels, Metric.ERRORS, error_rate, rate_values)
-    _state(levels, Metric.UNUSABLE, unusable_rate, rate_values)
-    _state(levels, Metric.HALLUCINATION, hallucination_rate, rate_values)
-    _state(levels, Metric.QUALITY, quality, score_values)
-    _state(levels, Metric.SATISFACTION, satisfaction, rate_values)
-    for metric, option, text in ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd)):
-        if text is not None:
-            levels[metric] = spread_values(*_quantiles(option, text))
-    shares = {Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share, Metric.HALLUCINATION: scored_share}
+    rates = {
+        Metric.ERRORS: error_rate,
+        Metric.UNUSABLE: unusable_rate,
+        Metric.HALLUCINATION: hallucination_rate,
+        Metric.SATISFACTION: satisfaction,
+    }
+    levels = stated_levels(rates, quality) | _scores(score or ()) | _spreads(latency_ms, cost_usd)
+    shares = {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
     stated = Stated(
-        requests_per_hour,
-        requests_per_user,
-        levels,
-        {key: share for key, share in shares.items() if share is not None},
-        regular_users,
-        user_correlation,
+        requests_per_hour, requests_per_user, levels, stated_shares(shares), regular_users, user_correlation
     )
+    _foresee_and_show(app, policy, stated, json=json)
+
+
+def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: bool) -> None:
     with ledger() as database:
         planned = foresee(database, app, policy, stated)
     page = _write(planned)
@@ -87,11 +100,30 @@ def plan(
     _show(planned, page)
 
 
-def _state(
-    levels: "dict[Metric, Floats]", metric: "Metric", value: float | None, values: "Callable[[float], Floats]"
-) -> None:
-    if value is not None:
-        levels[metric] = values(value)
+def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floats]":
+    from softlaunch.core.live_metrics import Metric
+    from softlaunch.forecast.traffic import spread_values
+
+    stated = ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd))
+    return {metric: spread_values(*_quantiles(option, text)) for metric, option, text in stated if text is not None}
+
+
+def _scores(stated: Sequence[str]) -> "dict[Metric, Floats]":
+    """The levels of metrics that judges score, from `quality=0.9`."""
+    from softlaunch.core.live_metrics import SCORED
+    from softlaunch.forecast.traffic import rate_values, score_values
+
+    levels = {}
+    for text in stated:
+        name, _, mean = text.partition("=")
+        try:
+            metric, level = SCORED[name], float(mean)
+        except (KeyError, ValueError) as error:
+            raise SoftlaunchError(
+                f"--score is {text!r}; expected NAME=MEAN, NAME one of {', '.join(SCORED)}"
+            ) from error
+        levels[metric] = rate_values(level) if metric.is_event else score_values(level)
+    return levels
 
 
 def _quantiles(option: str, text: str) -> tuple[float, float]:
@@ -128,20 +160,20 @@ def foresee(
 
 
 def tell_plan(app: str, policy_file: Path | None) -> None:
-    """Say in a sentence what a release that is about to begin will take; that it can't be said stops nothing."""
+    """Print in a sentence what a release that is about to begin will take; an outlook that fails stops nothing."""
     from softlaunch.forecast.wording import in_a_sentence
 
     try:
         with ledger() as database:
-            said = in_a_sentence(foresee(database, app, policy_file))
+            outlook = in_a_sentence(foresee(database, app, policy_file))
     except NotFoundError:
         return  # the release itself says so in a moment
     except SoftlaunchError as error:
-        said = f"not known, {error}"
+        outlook = f"not known, {error}"
     except Exception as error:  # whatever is wrong with the forecast, the release is what was asked for
         _LOGGER.debug("the forecast failed", exc_info=True)
-        said = f"missing, it could not be made ({error.__class__.__name__}); the release goes on without it"
-    errors.print(f"Outlook: {said}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        outlook = f"missing, it could not be made ({error.__class__.__name__}); the release continues without it"
+    errors.print(f"Outlook: {outlook}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(planned: "ReleasePlan") -> Path:
@@ -158,14 +190,14 @@ def _write(planned: "ReleasePlan") -> Path:
 def _show(planned: "ReleasePlan", page: Path) -> None:
     from softlaunch.forecast.wording import in_a_sentence, show_users
 
-    _say(f"{planned.requests_per_hour:,.0f} requests an hour, from {planned.note}. {show_users(planned.users)}\n")
+    print_text(f"{planned.requests_per_hour:,.0f} requests an hour, from {planned.note}. {show_users(planned.users)}\n")
     _show_stages(planned)
     _show_harms(planned)
     _show_let_through(planned)
     for stage in planned.stages:
         if stage.advice:
-            _say(f"\n{stage.name}: {stage.advice}.")
-    _say(f"\nIn all: {in_a_sentence(planned)}\nPlot: {page}")
+            print_text(f"\n{stage.name}: {stage.advice}.")
+    print_text(f"\nIn all: {in_a_sentence(planned)}\nPlot: {page}")
 
 
 def _show_stages(planned: "ReleasePlan") -> None:
@@ -189,7 +221,7 @@ def _show_harms(planned: "ReleasePlan") -> None:
             for harm in gate.harms:
                 found.setdefault(f"{gate.name} {harm.label}", {})[stage.name] = show_caught(harm)
     if found:
-        _say("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
+        print_text("\nUsers who see a harm that first shows in a stage, before it is rolled back (how often it is)")
         cells = [(label, *(here.get(stage.name) for stage in stages)) for label, here in found.items()]
         print_table("", ("", *(stage.name for stage in stages)), cells)
 
@@ -198,10 +230,6 @@ def _show_let_through(planned: "ReleasePlan") -> None:
     from softlaunch.forecast.wording import show_let_through
 
     if planned.let_through:
-        _say("\nHarm that shows from the first stage on, over the whole release")
+        print_text("\nHarm that shows from the first stage on, over the whole release")
         for gate in planned.let_through:
-            _say(f"  {gate.name}: {show_let_through(gate)}")
-
-
-def _say(text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print_text(f"  {gate.name}: {show_let_through(gate)}")

@@ -11,7 +11,7 @@ from softlaunch.cli.endpoints import ask_endpoints, to_json
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
 from softlaunch.policy.effective import settings
-from softlaunch.policy.load import golden_set_path, load_policy
+from softlaunch.policy.load import golden_set_path, load_policy, retired_keys
 from softlaunch.policy.model import Policy
 from softlaunch.policy.schema import policy_schema
 
@@ -44,14 +44,18 @@ def check(
     """
     from softlaunch.evals.suites.suite import load_suite
 
-    policy = load_policy(file)
+    policy, retired = load_policy(file), retired_keys(file)
     golden_set = golden_set_path(policy, file)
     cases = len(load_suite(golden_set).cases)
     found = ask_endpoints(load_models(file.parent / MODELS_FILE)) if ask else ()
     if as_json:
-        print_json({**_document(policy, file, golden_set, cases), **({"endpoints": to_json(found)} if ask else {})})
+        told = {**_document(policy, file, golden_set, cases), "retired": [key for _, key in retired]}
+        print_json({**told, **({"endpoints": to_json(found)} if ask else {})})
     else:
         _show(policy, file, golden_set, cases)
+        for line, key in retired:
+            note = f"{file}, line {line}: {key}: nothing reads this key any more; delete the line"
+            console.print(note, markup=False, highlight=False, soft_wrap=True)
         for one in found:
             if one.problem is None:
                 console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)

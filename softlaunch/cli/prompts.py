@@ -10,15 +10,14 @@ import click
 import typer
 
 from softlaunch.catalog import records
-from softlaunch.catalog.new_prompts import write_next
-from softlaunch.catalog.prompt_diff import PartDiff, diff_prompts
-from softlaunch.catalog.prompt_log import read_log
+from softlaunch.catalog.prompt_changes import PartDiff, diff_prompts, read_log
+from softlaunch.catalog.prompt_files import write_next
 from softlaunch.catalog.prompt_sync import Prompts, check_history, check_merge, check_staged, sync
 from softlaunch.catalog.served import Served, served_between
 from softlaunch.catalog.versions import Bump
 from softlaunch.cli.actor import who
 from softlaunch.cli.ledger import ledger as open_ledger
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.system_messages import SystemRule
@@ -74,14 +73,14 @@ def show_prompt(reference: str = _VERSION, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json({**prompt.model_dump(mode="json"), "digest": prompt.digest})
         return
-    _say(f"{prompt.label} by {prompt.author or 'unknown'}: {prompt.purpose or 'no purpose given'}")
+    print_text(f"{prompt.label} by {prompt.author or 'unknown'}: {prompt.purpose or 'no purpose given'}")
     for name in sorted(prompt.variables):
         default = f"default {prompt.defaults[name]!r}" if name in prompt.defaults else "needed in every request"
-        _say(f"variable {name}: {default}")
+        print_text(f"variable {name}: {default}")
     if prompt.system is not SystemRule.MERGE:
-        _say(f"system: {prompt.system}")
+        print_text(f"system: {prompt.system}")
     for message in prompt.messages:
-        _say(f"\n## {message.role}\n{message.content}")
+        print_text(f"\n## {message.role}\n{message.content}")
 
 
 def diff(
@@ -96,7 +95,7 @@ def diff(
     if as_json:
         print_json({"from": old.label, "to": new_one.label, "parts": [asdict(part) for part in parts]})
         return
-    _say(f"{old.label} -> {new_one.label}" + ("" if parts else ": the same text and metadata"))
+    print_text(f"{old.label} -> {new_one.label}" + ("" if parts else ": the same text and metadata"))
     for part in parts:
         _show_part(part)
 
@@ -135,15 +134,15 @@ def new(
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Begin a prompt's next version: a copy of the newest file, to edit."""
-    bumps: dict[Bump, bool] = {"major": major, "minor": minor, "patch": patch}
+    bumps = {Bump.MAJOR: major, Bump.MINOR: minor, Bump.PATCH: patch}
     chosen = [bump for bump, wanted in bumps.items() if wanted]
     if len(chosen) > 1:
         raise PromptCommandError(f"bump one number, not {' and '.join(chosen)}")
-    path = write_next(folder, name, chosen[0] if chosen else "minor", who().name, utc_now().date())
+    path = write_next(folder, name, chosen[0] if chosen else Bump.MINOR, who().name, utc_now().date())
     if as_json:
         print_json({"file": str(path)})
         return
-    _say(f"Made {path}; say its purpose, and commit it.")
+    print_text(f"Made {path}; write its purpose, and commit it.")
     if edit and console.is_terminal:
         click.edit(filename=str(path))
 
@@ -174,7 +173,7 @@ def check(
     if as_json:
         print_json({"sound": True, "files": count})
     else:
-        _say(f"{prompts.folder} is sound: {count} {what}")
+        print_text(f"{prompts.folder} is sound: {count} {what}")
 
 
 def sync_prompts(
@@ -195,7 +194,7 @@ def sync_prompts(
         print_json(asdict(synced))
         return
     new_ones = ", ".join(synced.recorded) or "nothing new"
-    _say(f"{synced.versions} versions at commit {synced.commit[:10]}; recorded: {new_ones}")
+    print_text(f"{synced.versions} versions at commit {synced.commit[:10]}; recorded: {new_ones}")
 
 
 def _read(reference: str) -> PromptVersion:
@@ -230,10 +229,10 @@ def _served(one: Served) -> dict[str, Any]:
 
 
 def _show_part(part: PartDiff) -> None:
-    _say(f"\n## {part.part}")
+    print_text(f"\n## {part.part}")
     for piece in part.pieces:
         console.print(_marked(piece), style=_STYLES[piece.op], end="", highlight=False, markup=False, soft_wrap=True)
-    _say("")
+    print_text("")
 
 
 def _marked(piece: Piece) -> str:
@@ -248,8 +247,4 @@ def _print_rows(rows: list[dict[str, Any]], nothing: str, *, as_json: bool) -> N
     elif rows:
         print_table("", tuple(rows[0]), [list(row.values()) for row in rows])
     else:
-        _say(nothing)
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+        print_text(nothing)

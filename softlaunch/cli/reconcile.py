@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.cli.actor import who
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.model_checks import ModelUpkeep
+from softlaunch.cli.model_checks import ModelMonitor
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json
 from softlaunch.cli.prefect_api import prefect_configured
 from softlaunch.core.clock import utc_now
@@ -64,7 +64,7 @@ def reconcile(
 
 
 class _Settled:
-    """A reconciler and the releases that it drives on."""
+    """A reconciler and the releases that it resumes."""
 
     def __init__(self, database: Database, patience: float, *, quiet: bool) -> None:
         from softlaunch.releases.controller import Controller
@@ -137,7 +137,7 @@ def _stay(database: Database, every: float, patience: float) -> None:
     settled = _Settled(database, patience, quiet=False)
     _say(f"Looking for releases that nobody drives every {every:g} s.")
     unreachable = False
-    with delivering(database, _print), ModelUpkeep(database, _say, _warn):
+    with delivering(database, _print), ModelMonitor(database, _say, _warn):
         while not over.is_set():
             try:
                 _say_found(settled.look(), quiet=True)

@@ -10,13 +10,13 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from sqlmodel import Session
 
 from softlaunch.catalog import records
-from softlaunch.catalog.aliases import RELEASED, move_alias
+from softlaunch.catalog.aliases import RELEASED, MovedBy, move_alias
 from softlaunch.catalog.apps import Change, resolve_candidate
 from softlaunch.catalog.floating_models import is_pinned
 from softlaunch.cli.actor import who
 from softlaunch.cli.ledger import ledger as open_ledger
 from softlaunch.cli.model_registry import mirror_aliases, registered, watch_models
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Name, Variant
@@ -135,7 +135,7 @@ def add_variant(
         change = Change(prompt=prompt, model=model, sampling=dict(_pair(text) for text in sampling))
         found = records.get_variant(session, owner, base)
         variant = resolve_candidate(session, owner, found, change, utc_now())
-        move_alias(session, owner, name, variant.digest, str(who()), utc_now())
+        move_alias(session, owner, name, variant.digest, MovedBy(str(who())), utc_now())
     _print_variant(variant, as_json=as_json)
 
 
@@ -189,14 +189,10 @@ def _print_rows(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]]
     if as_json:
         print_json(rows)
     elif not rows:
-        _say(f"{title}: none yet; run 'softlaunch init' and 'softlaunch apply'")
+        print_text(f"{title}: none yet; run 'softlaunch init' and 'softlaunch apply'")
     else:
         print_table(title, columns, [[row[column] for column in columns] for row in rows])
 
 
 def _day(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,11 +1,11 @@
-"""softlaunch rehearse: a provider that plays models, users that ask, and the profiles to choose from."""
+"""softlaunch rehearse: a provider of simulated models, simulated users, and the profiles to choose from."""
 
 import asyncio
 import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,9 +13,13 @@ from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, prin
 from softlaunch.core.errors import SoftlaunchError
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from softlaunch.simulator.cases import Case
     from softlaunch.simulator.profiles import Profile
     from softlaunch.simulator.recording import RecordedModel
+    from softlaunch.simulator.traffic import TrafficPlan
+    from softlaunch.simulator.users import RatingKind
 
 _DEFAULT_PORT = 8801
 _GATEWAY = "http://127.0.0.1:8800"
@@ -23,34 +27,49 @@ _GATEWAY = "http://127.0.0.1:8800"
 
 def register(app: typer.Typer) -> None:
     """Add the group `rehearse`."""
-    group = typer.Typer(help="Rehearse releases: play models and users instead of real ones.", no_args_is_help=True)
+    group = typer.Typer(help="Rehearse releases with simulated models and users.", no_args_is_help=True)
     group.command("provider")(provider)
     group.command("traffic")(traffic)
     group.command("profiles")(profiles)
     app.add_typer(group, name="rehearse")
 
 
+_Knowledge = Annotated[list[Path], typer.Option(help="JSON lines of questions that the models know; repeatable.")]
+_ProfileFiles = Annotated[
+    list[Path],
+    typer.Option("--profiles", help="YAML with profiles of your own, besides the built-in ones; repeatable."),
+]
+_Recording = Annotated[Path | None, typer.Option(help="CSV or JSON lines (also .gz) of real answers to play back.")]
+_Columns = Annotated[
+    list[str],
+    typer.Option("--map", help="OUR=THEIRS, a column of the recording, such as question=query; repeatable."),
+]
+_Prices = Annotated[
+    list[str],
+    typer.Option(
+        "--price", help="MODEL=INPUT/OUTPUT in USD per million tokens, to read token counts off recorded costs."
+    ),
+]
+_Aliases = Annotated[list[str], typer.Option("--alias", help="NAME=MODEL, another name for a model; repeatable.")]
+_Port = Annotated[int, typer.Option(help="Port to listen on; 0 chooses a free one and prints it.")]
+_ProviderKey = Annotated[str | None, typer.Option(help="Environment variable with the API key that clients must send.")]
+
+
 def provider(
     *,
-    knowledge: list[Path] = typer.Option([], help="JSON lines of questions that the models know; repeatable."),
-    profile_files: list[Path] = typer.Option(
-        [], "--profiles", help="YAML with profiles of your own, besides the built-in ones; repeatable."
-    ),
-    recording: Path | None = typer.Option(None, help="CSV or JSON lines (also .gz) of real answers to play back."),
-    columns: list[str] = typer.Option(
-        [], "--map", help="OUR=THEIRS, a column of the recording, such as question=query; repeatable."
-    ),
-    prices: list[str] = typer.Option(
-        [], "--price", help="MODEL=INPUT/OUTPUT in USD per million tokens, to read token counts off recorded costs."
-    ),
-    aliases: list[str] = typer.Option([], "--alias", help="NAME=MODEL, another name for a model; repeatable."),
-    speed: float = typer.Option(1.0, help="Play all latencies this many times faster."),
-    seed: int = typer.Option(0, help="Same seed, same answers."),
-    host: str = typer.Option("127.0.0.1", help="Address to listen on."),
-    port: int = typer.Option(_DEFAULT_PORT, help="Port to listen on; 0 chooses a free one and prints it."),
-    api_key_env: str | None = typer.Option(None, help="Environment variable with the API key that clients must send."),
+    knowledge: _Knowledge = [],  # noqa: B006  (typer's default; nothing changes it)
+    profile_files: _ProfileFiles = [],  # noqa: B006
+    recording: _Recording = None,
+    columns: _Columns = [],  # noqa: B006
+    prices: _Prices = [],  # noqa: B006
+    aliases: _Aliases = [],  # noqa: B006
+    speed: Annotated[float, typer.Option(help="Divide all latencies by this.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Same seed, same answers.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: _Port = _DEFAULT_PORT,
+    api_key_env: _ProviderKey = None,
 ) -> None:
-    """Play models behind an endpoint, until Ctrl-C."""
+    """Simulate models behind an endpoint, until Ctrl-C."""
     import uvloop
 
     from softlaunch.simulator.knowledge import Knowledge
@@ -60,14 +79,15 @@ def provider(
     known = Knowledge([case for path in knowledge for case in _read_cases(path)])
     chosen = _profiles(profile_files)
     recorded = _recorded(recording, _pairs("--map", columns), _pairs("--price", prices), chosen)
-    played = Provider.of_profiles(chosen, known, recorded, aliases=_pairs("--alias", aliases), speed=speed, seed=seed)
-    server = ProviderServer(played, _api_key(api_key_env))
+    options = {"aliases": _pairs("--alias", aliases), "speed": speed, "seed": seed}
+    simulated = Provider.of_profiles(chosen, known, recorded, **options)
+    server = ProviderServer(simulated, _api_key(api_key_env))
 
     def ready(listening: int) -> None:
         console.print(
-            f"rehearsal provider on http://{host}:{listening}/v1 knows {len(known)} questions", soft_wrap=True
+            f"simulated provider on http://{host}:{listening}/v1 knows {len(known)} questions", soft_wrap=True
         )
-        console.print(f"plays {', '.join(played.names)}", soft_wrap=True)
+        console.print(f"models: {', '.join(simulated.names)}", soft_wrap=True)
 
     async def run() -> None:
         stop = asyncio.Event()
@@ -77,67 +97,99 @@ def provider(
     uvloop.run(run())
 
 
+_Questions = Annotated[Path, typer.Option(help="JSON lines of questions with expected answers.")]
+_Users = Annotated[int, typer.Option(help="Users to choose from; some ask far more than others.")]
+_Arrivals = Annotated[Path | None, typer.Option(help="CSV with a column TIMESTAMP, whose arrivals are replayed.")]
+_RatedShare = Annotated[float, typer.Option(help="Share of answers that users rate, from 0 to 1.")]
+_StreamShare = Annotated[float, typer.Option(help="Share of requests that ask for a stream, from 0 to 1.")]
+_Patience = Annotated[float, typer.Option(help="Seconds of waiting that spoil an answer for its user.")]
+_MaxInFlight = Annotated[int, typer.Option(help="Requests under way at once; what goes beyond isn't sent.")]
+_GatewayKey = Annotated[str | None, typer.Option(help="Environment variable with the gateway's API key.")]
+
+
 def traffic(
     *,
-    app: str = typer.Option(..., help="The app to ask, as the gateway knows it."),
-    questions: Path = typer.Option(..., help="JSON lines of questions with expected answers."),
-    gateway: str = typer.Option(_GATEWAY, help="The gateway's URL."),
-    rate: float = typer.Option(10.0, help="Requests a second on average."),
-    duration: float = typer.Option(60.0, help="Seconds to go on; 0 goes on until Ctrl-C."),
-    users: int = typer.Option(500, help="Users to choose from; some ask far more than others."),
-    arrivals: Path | None = typer.Option(None, help="CSV with a column TIMESTAMP, whose arrivals are replayed."),
-    ratings: str = typer.Option("thumbs", help="How users rate answers: thumbs, stars or none."),
-    rated_share: float = typer.Option(0.2, help="Share of answers that users rate, from 0 to 1."),
-    stream_share: float = typer.Option(0.25, help="Share of requests that ask for a stream, from 0 to 1."),
-    patience: float = typer.Option(6.0, help="Seconds of waiting that spoil an answer for its user."),
-    timeout: float = typer.Option(60.0, help="Seconds after which a user gives up."),
-    max_in_flight: int = typer.Option(2000, help="Requests under way at once; what goes beyond isn't sent."),
-    seed: int = typer.Option(0, help="Same seed, same users, questions and arrivals."),
-    api_key_env: str | None = typer.Option(None, help="Environment variable with the gateway's API key."),
+    app: Annotated[str, typer.Option(help="The app to ask, as the gateway knows it.")],
+    questions: _Questions,
+    gateway: Annotated[str, typer.Option(help="The gateway's URL.")] = _GATEWAY,
+    rate: Annotated[float, typer.Option(help="Requests a second on average.")] = 10.0,
+    duration: Annotated[float, typer.Option(help="How many seconds; 0 is until Ctrl-C.")] = 60.0,
+    users: _Users = 500,
+    arrivals: _Arrivals = None,
+    ratings: Annotated[str, typer.Option(help="How users rate answers: thumbs, stars or none.")] = "thumbs",
+    rated_share: _RatedShare = 0.2,
+    stream_share: _StreamShare = 0.25,
+    patience: _Patience = 6.0,
+    timeout: Annotated[float, typer.Option(help="Seconds after which a user gives up.")] = 60.0,
+    max_in_flight: _MaxInFlight = 2000,
+    seed: Annotated[int, typer.Option(help="Same seed, same users, questions and arrivals.")] = 0,
+    api_key_env: _GatewayKey = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Play users who ask and rate, through a gateway."""
-    import uvloop
-    from pydantic import SecretStr
+    """Simulate users who ask and rate, through a gateway."""
+    from softlaunch.simulator.traffic import TrafficPlan
 
-    from softlaunch.simulator.arrivals import read_gaps
-    from softlaunch.simulator.traffic import Traffic, TrafficPlan
-    from softlaunch.simulator.users import RatingKind
-
-    if ratings not in set(RatingKind):
-        raise SoftlaunchError(f"--ratings is {ratings!r}, expected {', '.join(RatingKind)}")
-    key = _api_key(api_key_env)
     plan = TrafficPlan(
         gateway=gateway,
         app=app,
         rate_rps=rate,
         duration_s=duration or None,
         users=users,
-        ratings=RatingKind(ratings),
+        ratings=_rating_kind(ratings),
         rated_share=rated_share,
         stream_share=stream_share,
         patience_s=patience,
         timeout_s=timeout,
         max_in_flight=max_in_flight,
         seed=seed,
-        api_key=SecretStr(key) if key else None,
-        gaps=read_gaps(arrivals) if arrivals else None,
+        api_key=_secret(api_key_env),
+        gaps=_gaps(arrivals),
     )
-    played = Traffic(plan, _read_cases(questions))
+    summary = _send(plan, questions)
+    print_json(summary) if as_json else _print_summary(summary)
+
+
+def _send(plan: "TrafficPlan", questions: Path) -> dict[str, Any]:
+    """Send the planned traffic until it is over or somebody stops it; the counts of what users got."""
+    import uvloop
+
+    from softlaunch.simulator.traffic import Traffic
+
+    simulated = Traffic(plan, _read_cases(questions))
 
     async def run() -> dict[str, Any]:
-        _on_signals(played.stop)
-        return (await played.run()).summary()
+        _on_signals(simulated.stop)
+        return (await simulated.run()).summary()
 
-    summary = uvloop.run(run())
-    print_json(summary) if as_json else _print_summary(summary)
+    return uvloop.run(run())
+
+
+def _rating_kind(name: str) -> "RatingKind":
+    from softlaunch.simulator.users import RatingKind
+
+    if name not in set(RatingKind):
+        raise SoftlaunchError(f"--ratings is {name!r}, expected {', '.join(RatingKind)}")
+    return RatingKind(name)
+
+
+def _gaps(arrivals: Path | None) -> tuple[float, ...] | None:
+    from softlaunch.simulator.arrivals import read_gaps
+
+    return read_gaps(arrivals) if arrivals else None
+
+
+def _secret(variable: str | None) -> "SecretStr | None":
+    from pydantic import SecretStr
+
+    key = _api_key(variable)
+    return SecretStr(key) if key else None
 
 
 def profiles(
     profile_files: list[Path] = typer.Option([], "--profiles", help="YAML with profiles of your own; repeatable."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """List the models that can be played.
+    """List the models that can be simulated.
 
     With their figures, and where those are from.
     """
@@ -147,7 +199,7 @@ def profiles(
         return
     rows = [_figures(profile) for profile in chosen]
     header = ("profile", "accuracy", "p50 / p95 (s)", "tokens", "USD/M in/out", "capacity")
-    print_table("Models that can be played", header, rows)
+    print_table("Models that can be simulated", header, rows)
     for source in dict.fromkeys(profile.source for profile in chosen):
         names = ", ".join(profile.name for profile in chosen if profile.source == source)
         console.print(f"\nFigures from: {source}\n  {names}", soft_wrap=True, highlight=False, markup=False)

@@ -60,7 +60,7 @@ def start(
     It is stable with another prompt, model or sampling, or a recorded variant.
 
     Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
-    runs in this process. Starting what is released already goes on with it, unless somebody drives it.
+    runs in this process. Starting what is released already resumes it, unless somebody drives it.
 
     --emergency is the way out when stable's provider is gone: the candidate must answer some probes, takes over in
     two short steps, and is judged by its own answers alone. It is refused while stable answers.
@@ -100,7 +100,7 @@ def _tell_beforehand(app: str, policy: Path | None, *, emergency: bool) -> None:
 def status(app: App, json: bool = JSON_OPTION) -> None:
     """Show an app's newest release.
 
-    Its stages, their verdicts, open questions, and who met the candidate.
+    Its stages, their verdicts, open questions, and who was exposed to the candidate.
     """
     _show(_view(app), json)
 

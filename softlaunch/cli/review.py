@@ -10,8 +10,8 @@ import typer
 import uvicorn
 
 from softlaunch.cli.actor import who
-from softlaunch.cli.comparisons import say
 from softlaunch.cli.ledger import ledger
+from softlaunch.cli.output import print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.evals.judges.votes import read_labels
 from softlaunch.gateway.http.connections import Connections
@@ -54,10 +54,10 @@ def review(
                 if path is not None:
                     lines = [orjson.dumps(row).decode() + "\n" for row in rows]
                     write_whole(path, "".join(lines))
-                    say(f"{path}: {len(lines)} of {len(votes)} votes' cases")
+                    print_text(f"{path}: {len(lines)} of {len(votes)} votes' cases")
         elif page is not None:
             write_whole(page, reviewed_page(reviewed, PageExtras(reviewed.reasons, run_id=reviewed.run_id)))
-            say(f"{page}: {reviewed.report.outcome}")
+            print_text(f"{page}: {reviewed.report.outcome}")
         else:
             _serve(Review(database, reviewed, who().name, utc_now), port, browser=browser)
 

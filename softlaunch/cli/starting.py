@@ -137,7 +137,7 @@ def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
             release_id = await_opening(database, named.app, named.origin, run.id)
         else:
             order_run(RESUMING, {"release_id": release_id})
-            errors.print(f"Prefect goes on with {release_id}; waiting for a worker to begin.", style="dim")
+            errors.print(f"Prefect resumes {release_id}; waiting for a worker to begin.", style="dim")
         with _shown(database, request.app, release_id, quiet=quiet):
             while _live(database, release_id):
                 time.sleep(0.5)

@@ -9,17 +9,24 @@ from typing import Annotated, Any
 import typer
 
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.evals.suites.case import Case
 from softlaunch.evals.suites.golden_set import Suite
 from softlaunch.evals.suites.suite import SuiteError, load_suite
-from softlaunch.evals.suites.suite_growth import ALIKE, PROPOSED, append_cases, grown_by, propose, write_suite
+from softlaunch.evals.suites.suite_growth import (
+    PROPOSED,
+    SAME_QUESTION_SIMILARITY,
+    append_cases,
+    grown_by,
+    propose,
+    write_suite,
+)
 from softlaunch.evals.suites.suite_imports import Source, import_cases
 
 _FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON lines, or YAML by its name.")]
 _SHOWN = 5
-_ALIKE = Annotated[
-    float, typer.Option("--alike", min=0.5, max=1.0, help="From this likeness of words on, two questions are one.")
+_Similarity = Annotated[
+    float, typer.Option("--alike", min=0.5, max=1.0, help="From this similarity of words on, two questions are one.")
 ]
 
 
@@ -36,35 +43,35 @@ def register(app: typer.Typer) -> None:
 def check(file: _FILE, as_json: bool = JSON_OPTION) -> None:
     """Check a golden set: every line, key and value, and how old it is.
 
-    Exit codes: 0 sound (warnings are said), 2 broken.
+    Exit codes: 0 sound (warnings are printed), 2 broken.
     """
     suite = load_suite(file)
     warnings = suite.warnings(date.today())  # noqa: DTZ011  (a golden set's dates are those of people's calendars)
     if as_json:
-        told = [{"kind": one.kind, "text": one.text} for one in warnings]
-        print_json({"file": str(file), "cases": len(suite.cases), "digest": suite.digest, "warnings": told})
+        document = [{"kind": one.kind, "text": one.text} for one in warnings]
+        print_json({"file": str(file), "cases": len(suite.cases), "digest": suite.digest, "warnings": document})
         return
-    _say(f"{file} is sound: {_count(len(suite.cases), 'case')}, digest {suite.digest[:12]}.")
+    print_text(f"{file} is sound: {_count(len(suite.cases), 'case')}, digest {suite.digest[:12]}.")
     for one in warnings:
-        _say(f"  warning: {one.text}")
+        print_text(f"  warning: {one.text}")
 
 
 def stats(file: _FILE, as_json: bool = JSON_OPTION) -> None:
-    """Say what is in a golden set: cases by tag and metric, weights, dates, and questions that are alike."""
+    """Show what is in a golden set: cases by tag and metric, weights, dates, and questions that are alike."""
     suite = load_suite(file)
-    told = _stats(suite)
+    document = _stats(suite)
     if as_json:
-        print_json({"file": str(file), **told})
+        print_json({"file": str(file), **document})
         return
-    header = {key: value for key, value in told["header"].items() if value not in {"", None}}
-    _say(f"{file}: {_count(told['cases'], 'case')}, digest {suite.digest[:12]}")
-    _say(
+    header = {key: value for key, value in document["header"].items() if value not in {"", None}}
+    print_text(f"{file}: {_count(document['cases'], 'case')}, digest {suite.digest[:12]}")
+    print_text(
         ", ".join(f"{key} {value}" for key, value in header.items()) or "It has no header: owner and dates are unknown."
     )
     for what in ("metrics", "tags"):
-        print_table("", (what, "cases"), list(told[what].items()))
-    for one in told["alike"]:
-        _say(f"  alike: {one}")
+        print_table("", (what, "cases"), list(document[what].items()))
+    for one in document["alike"]:
+        print_text(f"  alike: {one}")
 
 
 def add(
@@ -78,7 +85,7 @@ def add(
         list[str] | None,
         typer.Option("--map", metavar="KEY=COLUMN", help="Which column of a CSV is which key: expected=Answer."),
     ] = None,
-    alike: _ALIKE = ALIKE,
+    alike: _Similarity = SAME_QUESTION_SIMILARITY,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Add cases to a golden set, or make one: from another golden set, promptfoo, MT-Bench, AlpacaEval, or CSV.
@@ -101,9 +108,9 @@ def add(
         added = [case.id for case in grown.added]
         print_json({"file": str(file), "added": added, "known": list(grown.known), "notes": list(notes)})
         return
-    _say(f"Added {_count(len(grown.added), 'case')} to {file}{_left_out(grown.known)}.")
+    print_text(f"Added {_count(len(grown.added), 'case')} to {file}{_left_out(grown.known)}.")
     for note in notes:
-        _say(f"  note: {note}")
+        print_text(f"  note: {note}")
 
 
 def _golden(path: Path, columns: dict[str, str]) -> tuple[Case, ...]:
@@ -137,7 +144,7 @@ def refresh(
     out: Annotated[Path, typer.Option("--out", help="Where to write the proposals.")],
     count: Annotated[int, typer.Option("--count", min=1, help="How many cases to propose.")] = 50,
     seed: Annotated[int, typer.Option("--seed", help="Which ones are drawn.")] = 0,
-    alike: _ALIKE = ALIKE,
+    alike: _Similarity = SAME_QUESTION_SIMILARITY,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Propose new cases from what users asked lately; a person finishes them, and 'suite add' accepts them.
@@ -145,7 +152,7 @@ def refresh(
     Only questions whose texts the app's policy keeps (texts.keep) can be drawn. Each proposal carries the answer that
     stable gave, which nobody has checked: correct what is expected, or delete the line.
     """
-    from softlaunch.evals.suites.kept_texts import logged_questions
+    from softlaunch.evals.suites.logged_questions import logged_questions
 
     suite = load_suite(file)
     with ledger() as database, database.read() as session:
@@ -160,10 +167,10 @@ def refresh(
     if as_json:
         print_json({"file": str(out), "proposed": len(proposals), "logged": len(logged)})
         return
-    _say(
+    print_text(
         f"Wrote {_count(len(proposals), 'proposal')} to {out}, from {_count(len(logged), 'logged question')} of {app}."
     )
-    _say(f"Correct what is expected of each, delete what doesn't belong, then: softlaunch suite add {file} {out}")
+    print_text(f"Correct what is expected of each, delete what doesn't belong, then: softlaunch suite add {file} {out}")
 
 
 def _stats(suite: Suite) -> dict[str, Any]:
@@ -183,7 +190,3 @@ def _stats(suite: Suite) -> dict[str, Any]:
 
 def _count(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _say(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,10 +1,10 @@
-"""What people can be asked to decide, and how a question to them stands."""
+"""Approvals: what people can be asked to approve, what they can choose, and how an approval stands."""
 
 from enum import StrEnum
 
 
-class Question(StrEnum):
-    """What a person can be asked: about a release, or about a large cleanup of the registry."""
+class ApprovalKind(StrEnum):
+    """What a person can be asked to approve: a step of a release, or a large cleanup of the registry."""
 
     REVIEW_EVAL = "review_eval"
     ENTER_STAGE = "enter_stage"
@@ -12,12 +12,24 @@ class Question(StrEnum):
     CLEANUP = "cleanup"
 
 
-class Answer(StrEnum):
-    """How a question to a person stands."""
+class ApprovalState(StrEnum):
+    """How an approval stands."""
 
     PENDING = "pending"
     APPROVED = "approved"
     REJECTED = "rejected"
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
-    """The release went on, or ended, before anybody answered."""
+    """The release went on, or ended, before anybody decided."""
+
+
+class ApprovalChoice(StrEnum):
+    """What a person can choose."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+    @property
+    def state(self) -> ApprovalState:
+        """How the approval stands afterwards."""
+        return ApprovalState.APPROVED if self is ApprovalChoice.APPROVE else ApprovalState.REJECTED

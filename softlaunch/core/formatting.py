@@ -3,25 +3,42 @@
 from datetime import datetime
 from decimal import Decimal
 from math import inf, isfinite, isinf
+from typing import assert_never
 
-from softlaunch.core.live_metrics import RELATIVE_METRICS, Metric
+from softlaunch.core.live_metrics import Metric, Quantity
 from softlaunch.core.verdict import Interval
 
 UNKNOWN = "not known yet"
 _SECONDS_TELL = 100.0  # ms from which on hundredths of a second say enough
 _CENTURY = 100 * 365.25 * 86400
-_RELATIVE = frozenset(metric.value for metric in RELATIVE_METRICS)
 
 
 def show_value(gate: str, value: float | None) -> str:
     """A metric's typical value: `1.2 s`, `$0.00031`, `84.0 %`; a dash where nothing was measured."""
     if value is None:
         return "-"
-    if gate == Metric.LATENCY:
-        return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.0f} ms"
-    if gate == Metric.COST:
-        return show_cost(value)
-    return f"{value * 100:.1f} %"
+    quantity = _quantity(gate)
+    match quantity:
+        case Quantity.MILLISECONDS:
+            return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.0f} ms"
+        case Quantity.US_DOLLARS:
+            return show_cost(value)
+        case Quantity.EVENT | Quantity.SCORE:
+            return f"{value * 100:.1f} %"
+        case _:
+            assert_never(quantity)
+
+
+def _quantity(gate: str) -> Quantity:
+    """What a gate's values are; those of metrics that only evals know are scores."""
+    metric = Metric.named(gate)
+    return Quantity.SCORE if metric is None else metric.entry.quantity
+
+
+def is_relative(gate: str) -> bool:
+    """Whether a gate's harm is a share of stable's value; that of metrics that only evals know is in points."""
+    metric = Metric.named(gate)
+    return metric is not None and metric.is_relative
 
 
 def show_cost(usd: float) -> str:
@@ -33,7 +50,7 @@ def show_harm(gate: str, value: float | None) -> str:
     """A change for the worse, signed: `+2.0 points`, `+25 %`; better is negative."""
     if value is None:
         return "-"
-    if gate in _RELATIVE:
+    if is_relative(gate):
         return f"{value * 100 + 0.0:+.3g} %"
     return f"{round(value * 100, 1) + 0.0:+.1f} points"  # adding zero takes the sign from what rounds to it
 
@@ -44,7 +61,7 @@ def show_interval(gate: str, interval: Interval | None) -> str:
         return "-"
     if interval.lower == -inf and interval.upper == inf:
         return UNKNOWN
-    unit = " %" if gate in _RELATIVE else " points"
+    unit = " %" if is_relative(gate) else " points"
     ends = ["…" if isinf(end) else f"{end * 100 + 0.0:+.3g}" for end in (interval.lower, interval.upper)]
     return f"{ends[0]} to {ends[1]}{unit}"
 
@@ -52,7 +69,7 @@ def show_interval(gate: str, interval: Interval | None) -> str:
 def show_pair(gate: str, first: float | None, second: float | None) -> str:
     """`1.6/0.2 %`: two values, with one unit where they share it and each with its own elsewhere."""
     pair = tuple(value for value in (first, second) if value is not None)
-    if gate == Metric.LATENCY and len(pair) == 2 and max(pair) >= 1000 and min(pair) >= _SECONDS_TELL:
+    if _quantity(gate) is Quantity.MILLISECONDS and len(pair) == 2 and max(pair) >= 1000 and min(pair) >= _SECONDS_TELL:
         return f"{pair[0] / 1000:.2f}/{pair[1] / 1000:.2f} s"
     one, other = show_value(gate, first), show_value(gate, second)
     number, _, unit = other.rpartition(" ")

@@ -1,49 +1,223 @@
-"""What can be judged of live traffic, and which way is worse."""
+"""The table of live metrics: what gates can judge of live traffic. A new metric is one entry of `Metric`.
 
+Everything else about a metric follows from its entry: which way is worse, the unit of its margin, the stages in which
+it exists, its name in feedback and in recorded samples, its incident kind with its runbook, and how it is shown. A
+metric whose values come from a new source also needs a query in `softlaunch/telemetry`; one that judges send as scores
+needs none.
+"""
+
+from dataclasses import dataclass
 from enum import StrEnum
-
-
-class Metric(StrEnum):
-    """What the gates of live traffic can judge."""
-
-    ERRORS = "errors"
-    UNUSABLE = "unusable"
-    """Of the answers that came, those that serve nobody: empty, withheld by a filter, not in the form asked for."""
-    LATENCY = "latency"
-    COST = "cost"
-    QUALITY = "quality"
-    HALLUCINATION = "hallucination"
-    SATISFACTION = "satisfaction"
-    AGREEMENT = "agreement"
-    """How alike the answers to one live request are: the copy's and the user's, beside stable's own two."""
-    PREFERENCE = "preference"
-    """How often judges prefer the copy's answer to the user's, ties counting half; stable's own two are at 50 %."""
+from typing import Self
 
 
 class Direction(StrEnum):
-    """Which way is worse."""
+    """Which way is better."""
 
     LOWER_IS_BETTER = "lower_is_better"
     HIGHER_IS_BETTER = "higher_is_better"
 
 
-DIRECTIONS = {
-    Metric.ERRORS: Direction.LOWER_IS_BETTER,
-    Metric.UNUSABLE: Direction.LOWER_IS_BETTER,
-    Metric.LATENCY: Direction.LOWER_IS_BETTER,
-    Metric.COST: Direction.LOWER_IS_BETTER,
-    Metric.HALLUCINATION: Direction.LOWER_IS_BETTER,
-    Metric.QUALITY: Direction.HIGHER_IS_BETTER,
-    Metric.SATISFACTION: Direction.HIGHER_IS_BETTER,
-    Metric.AGREEMENT: Direction.HIGHER_IS_BETTER,
-    Metric.PREFERENCE: Direction.HIGHER_IS_BETTER,
-}
-RATED_METRICS = frozenset({Metric.QUALITY, Metric.HALLUCINATION, Metric.SATISFACTION})
-"""Metrics that come as ratings of answers that users saw; copies, which nobody sees, have none."""
-COPY_METRICS = frozenset({Metric.AGREEMENT, Metric.PREFERENCE})
-"""Metrics of the texts of copies, so of the shadow stage alone."""
-AB_METRICS = frozenset({Metric.QUALITY, Metric.SATISFACTION})
-"""Metrics that can decide an A/B test."""
-RELATIVE_METRICS = frozenset({Metric.LATENCY, Metric.COST})
-EVENT_METRICS = frozenset({Metric.ERRORS, Metric.UNUSABLE, Metric.HALLUCINATION})
-"""Metrics that either happen or don't, so that a gate also counts the events one by one."""
+class Quantity(StrEnum):
+    """What one value of a metric is."""
+
+    EVENT = "event"
+    """Something happened or it didn't: 1 or 0. A gate also counts such events one by one."""
+    SCORE = "score"
+    """A number from 0 to 1."""
+    MILLISECONDS = "milliseconds"
+    US_DOLLARS = "us_dollars"
+
+
+class Source(StrEnum):
+    """Where the values of a metric come from, and so in which stages it exists."""
+
+    REQUESTS = "requests"
+    """The gateway measures each request, copies included: every stage of live traffic."""
+    RATINGS = "ratings"
+    """Users rate answers with thumbs or stars: stages in which they see both arms."""
+    SCORES = "scores"
+    """Judges of yours send scores of answers that users saw, under the metric's name: the same stages."""
+    COPIES = "copies"
+    """The texts of copies are compared: the shadow stage."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What is fixed about a metric.
+
+    `is_ticket`: whether the incident of its failed gate can wait for a working day. `column` holds its values in files
+    of recorded requests; where `column_is_opposite`, true means there that the event did not happen. `option` states
+    stable's usual level to `softlaunch plan`; without one of its own a score is stated by `--score`.
+    """
+
+    meaning: str
+    quantity: Quantity
+    direction: Direction
+    source: Source
+    is_ticket: bool = False
+    can_decide_ab: bool = False
+    column: str | None = None
+    column_is_opposite: bool = False
+    option: str | None = None
+
+
+class Metric(StrEnum):
+    """What the gates of live traffic can judge."""
+
+    _value_: str
+    entry: Entry
+
+    def __new__(cls, name: str, entry: Entry | None = None) -> Self:
+        """Make a member of the table. `Metric("errors")` finds one by its name and never comes here."""
+        if entry is None:
+            raise TypeError(f"the metric {name} has no entry")
+        member = str.__new__(cls, name)
+        member._value_, member.entry = name, entry
+        return member
+
+    ERRORS = (
+        "errors",
+        Entry(
+            meaning="requests that failed",
+            quantity=Quantity.EVENT,
+            direction=Direction.LOWER_IS_BETTER,
+            source=Source.REQUESTS,
+            column="ok",
+            column_is_opposite=True,
+            option="--error-rate",
+        ),
+    )
+    UNUSABLE = (
+        "unusable",
+        Entry(
+            meaning="answers that serve nobody: empty, withheld by a filter, not in the form asked for",
+            quantity=Quantity.EVENT,
+            direction=Direction.LOWER_IS_BETTER,
+            source=Source.REQUESTS,
+            column="unusable",
+            option="--unusable-rate",
+        ),
+    )
+    LATENCY = (
+        "latency",
+        Entry(
+            meaning="time until an answer was complete",
+            quantity=Quantity.MILLISECONDS,
+            direction=Direction.LOWER_IS_BETTER,
+            source=Source.REQUESTS,
+            column="latency_ms",
+            option="--latency-ms",
+        ),
+    )
+    COST = (
+        "cost",
+        Entry(
+            meaning="price of an answer",
+            quantity=Quantity.US_DOLLARS,
+            direction=Direction.LOWER_IS_BETTER,
+            source=Source.REQUESTS,
+            is_ticket=True,
+            column="cost_usd",
+            option="--cost-usd",
+        ),
+    )
+    QUALITY = (
+        "quality",
+        Entry(
+            meaning="how good answers are",
+            quantity=Quantity.SCORE,
+            direction=Direction.HIGHER_IS_BETTER,
+            source=Source.SCORES,
+            can_decide_ab=True,
+            column="quality",
+            option="--quality",
+        ),
+    )
+    HALLUCINATION = (
+        "hallucination",
+        Entry(
+            meaning="answers with a claim that nothing supports",
+            quantity=Quantity.EVENT,
+            direction=Direction.LOWER_IS_BETTER,
+            source=Source.SCORES,
+            column="hallucination",
+            option="--hallucination-rate",
+        ),
+    )
+    SATISFACTION = (
+        "satisfaction",
+        Entry(
+            meaning="how content users say they are",
+            quantity=Quantity.SCORE,
+            direction=Direction.HIGHER_IS_BETTER,
+            source=Source.RATINGS,
+            can_decide_ab=True,
+            column="satisfaction",
+            option="--satisfaction",
+        ),
+    )
+    AGREEMENT = (
+        "agreement",
+        Entry(
+            meaning="how similar the answers to one request are: the copy's and the user's, beside stable's own two",
+            quantity=Quantity.SCORE,
+            direction=Direction.HIGHER_IS_BETTER,
+            source=Source.COPIES,
+            is_ticket=True,
+        ),
+    )
+    PREFERENCE = (
+        "preference",
+        Entry(
+            meaning="how often judges prefer the copy's answer to the user's; a tie counts half, so 50 % is even",
+            quantity=Quantity.SCORE,
+            direction=Direction.HIGHER_IS_BETTER,
+            source=Source.COPIES,
+            is_ticket=True,
+        ),
+    )
+
+    @classmethod
+    def named(cls, name: str) -> Self | None:
+        """The live metric of a name, such as a verdict's gate; None for what only evals know."""
+        return next((metric for metric in cls if metric.value == name), None)
+
+    @property
+    def direction(self) -> Direction:
+        """Which way is better."""
+        return self.entry.direction
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a lower value is the worse one."""
+        return self.entry.direction is Direction.HIGHER_IS_BETTER
+
+    @property
+    def is_relative(self) -> bool:
+        """Whether harm and margin are a share of stable's value, and not a difference in points."""
+        return self.entry.quantity in {Quantity.MILLISECONDS, Quantity.US_DOLLARS}
+
+    @property
+    def is_event(self) -> bool:
+        """Whether each value is 1 or 0."""
+        return self.entry.quantity is Quantity.EVENT
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether its values are ratings of answers that users saw; copies, which nobody sees, have none."""
+        return self.entry.source in {Source.RATINGS, Source.SCORES}
+
+    @property
+    def plan_option(self) -> str:
+        """The option of `softlaunch plan` that states stable's usual level."""
+        return self.entry.option or f"--score {self.value}=MEAN"
+
+    @property
+    def compares_copies(self) -> bool:
+        """Whether it is about the texts of copies, so that it exists in the shadow stage alone."""
+        return self.entry.source is Source.COPIES
+
+
+SCORED = {metric.value: metric for metric in Metric if metric.entry.source is Source.SCORES}
+"""Metrics that judges send scores of, by the name under which they send them."""

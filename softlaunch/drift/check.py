@@ -1,6 +1,7 @@
-"""A drift check from its beginning to its report; killed anywhere, the next call goes on with it."""
+"""A drift check from its beginning to its report; killed anywhere, the next call resumes it."""
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,14 +13,14 @@ from sqlmodel import Session
 
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import Variant
-from softlaunch.drift.aliases import is_dated, pinnable
 from softlaunch.drift.collect import Asking, collect, scored
 from softlaunch.drift.document import to_document
 from softlaunch.drift.figures import measure_drift
 from softlaunch.drift.judgement import Identity, Judgement, Setting, judge_drift
-from softlaunch.drift.notices import tell_of_check
-from softlaunch.drift.runs import DriftRun, RunKind, conclude_run, find_baseline, open_run, read_run
+from softlaunch.drift.notices import notify_of_check
+from softlaunch.drift.runs import DriftRun, RunKind, RunSubject, conclude_run, find_baseline, open_run, read_run
 from softlaunch.drift.trend import Trend, trend_of
 from softlaunch.drift.weekly import read_weeks
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
@@ -28,13 +29,25 @@ from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.judges.gating import metric_plans
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.suite import Suite, load_suite
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.policy.load import golden_set_path
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.releases.opening import serving_variant
 from softlaunch.store.database import Database
 
 _SEED = 20_230_718  # shuffles of a trend are the same each time, so that a report can be made again
+
+_DATED = re.compile(
+    r"""
+    \d{4}-\d{2}-\d{2}            # gpt-4o-2024-08-06
+    | (?<!\d)20\d{6}(?!\d)       # claude-3-5-sonnet-20241022
+    | -(?:0[1-9]|1[0-2])\d{2}$   # gpt-4-0613
+    | -00\d$                     # gemini-1.5-pro-002
+    | @(?:sha256:)?[0-9a-f]{3,}  # a digest or a dated version behind an at sign
+    | -[0-9a-f]{12,}$
+    """,
+    re.VERBOSE,
+)
 
 
 class NoBaselineError(SoftlaunchError):
@@ -54,16 +67,15 @@ class Subject:
 def freeze_baseline(database: Database, app: str, actor: str, now: datetime) -> DriftRun:
     """Ask the production variant the golden set, and freeze the answers as what later checks compare with."""
     subject = read_subject(database, app)
-    digests = (subject.variant.digest, subject.suite.digest)
     with database.begin() as session:
-        run = open_run(session, app, RunKind.BASELINE, digests, actor, now)
+        run = open_run(session, _run_subject(subject, RunKind.BASELINE), actor, now)
     _ask(database, subject, run, EvalArm.STABLE, now)
     with database.begin() as session:
         summary = (
             f"{subject.variant.label} on {len(subject.suite.cases)} cases, {subject.policy.drift.repeats} times each"
         )
         if conclude_run(session, run.id, summary, {}, now):
-            tell(session, app, None, f"{app}: {actor} froze the drift baseline {run.id}: {summary}.", now)
+            notify(session, Message(app, None, f"{app}: {actor} froze the drift baseline {run.id}: {summary}."), now)
         return read_run(session, run.id)
 
 
@@ -71,20 +83,19 @@ def check_drift(database: Database, app: str, actor: str, now: datetime) -> Drif
     """Ask the production variant the golden set again and compare with the frozen baseline; returns the finished run.
 
     Every metric that the golden set and the policy name is compared, as in a release's regression eval. What has
-    drifted, or can't be judged, opens an incident and is told with the next step; what is well resolves an open one.
+    drifted, or can't be judged, opens an incident with the next step; what is well resolves an open one.
     Raises NoBaselineError, or SoftlaunchError when the golden set, the endpoint or the judges can't be used.
     """
     subject = read_subject(database, app)
     with database.begin() as session:
         plans = metric_plans(session, subject.policy.eval, subject.suite.cases)
         baseline = _baseline(session, subject)
-        digests = (subject.variant.digest, subject.suite.digest)
-        run = open_run(session, app, RunKind.CHECK, digests, actor, now, baseline.id)
+        run = open_run(session, _run_subject(subject, RunKind.CHECK), actor, now, baseline.id)
     _ask(database, subject, run, EvalArm.CANDIDATE, now)
     judgement, document = _judge(database, subject, baseline, run, plans, now)
     with database.begin() as session:
         if conclude_run(session, run.id, judgement.summary, document, now):
-            tell_of_check(session, app, run.id, judgement, document, now)
+            notify_of_check(session, app, run.id, judgement, document, now)
         return read_run(session, run.id)
 
 
@@ -95,6 +106,10 @@ def read_subject(database: Database, app: str) -> Subject:
         variant = serving_variant(session, app)
     policy = Policy.model_validate(row.policy)
     return Subject(app, policy, variant, load_suite(golden_set_path(policy, Path(row.policy_path))))
+
+
+def _run_subject(subject: Subject, kind: RunKind) -> RunSubject:
+    return RunSubject(subject.app, kind, subject.variant.digest, subject.suite.digest)
 
 
 def _baseline(session: Session, subject: Subject) -> DriftRun:
@@ -136,7 +151,7 @@ def _judge(
     answers = scored(database, asking, [*then, *today], random.Random(), Retries())
     policy = subject.policy
     figures = measure_drift(subject.suite.cases, answers, plans, policy.drift, policy.eval.maximum_unscored)
-    setting = _setting(subject, baseline, (identity_of(then), identity_of(today)), now)
+    setting = _setting(subject, baseline, identity_of(then), identity_of(today), now)
     judgement = judge_drift(figures, trends, setting, policy.drift)
     return judgement, to_document(figures, trends, setting, judgement)
 
@@ -153,15 +168,14 @@ def _trends(session: Session, subject: Subject, now: datetime) -> list[Trend]:
 
 
 def identity_of(answers: tuple[EvalAnswer, ...]) -> Identity:
-    """Which models gave these answers, as far as the answers say."""
+    """Which models gave these answers, as far as the answers name them."""
     return Identity(
         frozenset(answer.resolved_model for answer in answers if answer.resolved_model),
         frozenset(answer.fingerprint for answer in answers if answer.fingerprint),
     )
 
 
-def _setting(subject: Subject, baseline: DriftRun, identities: tuple[Identity, Identity], now: datetime) -> Setting:
-    then, today = identities
+def _setting(subject: Subject, baseline: DriftRun, then: Identity, today: Identity, now: datetime) -> Setting:
     prompt, model = subject.variant.prompt, subject.variant.model
     looked_at = subject.suite.header.as_of
     return Setting(
@@ -176,3 +190,14 @@ def _setting(subject: Subject, baseline: DriftRun, identities: tuple[Identity, I
         golden_set_age=None if looked_at is None else (now.date() - looked_at).total_seconds(),
         frozen_at=baseline.opened_at,
     )
+
+
+def is_dated(model: str) -> bool:
+    """Whether a model's id carries a date, a numbered version or a digest, so that what it means can't change."""
+    return _DATED.search(model) is not None
+
+
+def pinnable(alias: str, answered_as: frozenset[str]) -> str | None:
+    """The dated version that stood behind an alias, where its answers named exactly one; None otherwise."""
+    dated = {name for name in answered_as if name != alias and is_dated(name)}
+    return next(iter(dated)) if len(dated) == 1 else None

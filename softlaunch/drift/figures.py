@@ -15,7 +15,7 @@ from softlaunch.evals.statistics.rows import ComparedCase
 from softlaunch.evals.statistics.unscored import first_without_value, metric_gate
 from softlaunch.metrics.refusal import refusal_in
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 ANSWERED, LENGTH, LATENCY, COST = "answered", "length", "latency", "cost"
 """Not refused, in [0, 1]; characters; milliseconds; USD."""
@@ -129,10 +129,10 @@ def _gaps(
 
 
 def _with_outputs(answer: EvalAnswer) -> EvalAnswer:
-    """An answer with what its text alone says: whether it refuses, and how long it is."""
+    """An answer with what its text alone shows: whether it refuses, and how long it is."""
     if answer.status is not Status.SCORED or answer.answer is None:
         return answer
-    told = {LENGTH: float(len(answer.answer))}
+    own_scores = {LENGTH: float(len(answer.answer))}
     if answer.answer.strip():
-        told[ANSWERED] = float(refusal_in(answer.answer) is None)
-    return replace(answer, scores={**told, **answer.scores})
+        own_scores[ANSWERED] = float(refusal_in(answer.answer) is None)
+    return replace(answer, scores={**own_scores, **answer.scores})

@@ -1,14 +1,14 @@
-"""What a check says: what has moved, what points to which cause, and what to do next. Pure."""
+"""The judgement of a check: what has moved, what points to which cause, and what to do next. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from softlaunch.core.quantities import MarginKind
 from softlaunch.drift.figures import DriftFigures
-from softlaunch.drift.findings import Remark, Weight
-from softlaunch.drift.quality import disagree, of_gaps, of_quality, of_refusals, only_better
+from softlaunch.drift.quality import Remark, Weight, disagree, of_gaps, of_quality, of_refusals, only_better
 from softlaunch.drift.trend import Trend
 from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
@@ -100,11 +100,11 @@ def _outputs(figures: DriftFigures) -> list[Remark]:
     if change is None:
         return []
     changed = f"{change.changed_share * 100:.0f} % of the outputs differ"
-    seen = f"{changed} from the baseline's (likeness {change.similarity:.2f}"
+    seen = f"{changed} from the baseline's (similarity {change.similarity:.2f}"
     if change.noise_similarity is None or change.noise_changed_share is None:
-        told = f"{seen}); how much is noise isn't known, because cases were asked once"
-        return [Remark(Weight.NOTICE, "outputs", told)] if change.changed_share else []
-    noise = f"{change.noise_changed_share * 100:.0f} % between repeats (likeness {change.noise_similarity:.2f})"
+        sentence = f"{seen}); how much is noise isn't known, because cases were asked once"
+        return [Remark(Weight.NOTICE, "outputs", sentence)] if change.changed_share else []
+    noise = f"{change.noise_changed_share * 100:.0f} % between repeats (similarity {change.noise_similarity:.2f})"
     if not change.is_shown:
         return []
     return [Remark(Weight.NOTICE, "outputs", f"{seen}), more than the {noise} that is noise")]
@@ -113,12 +113,14 @@ def _outputs(figures: DriftFigures) -> list[Remark]:
 def _identity(setting: Setting) -> list[Remark]:
     remarks = []
     if setting.then.models and setting.now.models and setting.then.models != setting.now.models:
-        told = f"{_listed(setting.then.models)} answered then, {_listed(setting.now.models)} answers now"
-        remarks.append(Remark(Weight.ALERT if setting.same_variant else Weight.NOTICE, "resolved model", told))
+        sentence = f"{_listed(setting.then.models)} answered then, {_listed(setting.now.models)} answers now"
+        remarks.append(Remark(Weight.ALERT if setting.same_variant else Weight.NOTICE, "resolved model", sentence))
     known = setting.then.fingerprints and setting.now.fingerprints
     if known and not setting.then.fingerprints & setting.now.fingerprints:
-        told = f"the fingerprint was {_listed(setting.then.fingerprints)} and is {_listed(setting.now.fingerprints)}"
-        remarks.append(Remark(Weight.NOTICE, "fingerprint", told))
+        sentence = (
+            f"the fingerprint was {_listed(setting.then.fingerprints)} and is {_listed(setting.now.fingerprints)}"
+        )
+        remarks.append(Remark(Weight.NOTICE, "fingerprint", sentence))
     return remarks
 
 
@@ -158,14 +160,14 @@ def _relative(one: MetricComparison) -> float:
 def _ages(setting: Setting, policy: DriftPolicy) -> list[Remark]:
     remarks = []
     if setting.refresh_age is not None and setting.refresh_age > policy.refresh_due:
-        told = (
+        sentence = (
             f"{setting.prompt} is {_days(setting.refresh_age)} old; a refresh is due after {_days(policy.refresh_due)}"
         )
-        remarks.append(Remark(Weight.NOTICE, "prompt", told))
+        remarks.append(Remark(Weight.NOTICE, "prompt", sentence))
     if setting.golden_set_age is not None and setting.golden_set_age > policy.golden_set_due:
         due = _days(policy.golden_set_due)
-        told = f"the golden set is {_days(setting.golden_set_age)} old; it should be looked through after {due}"
-        remarks.append(Remark(Weight.NOTICE, "golden set", told))
+        sentence = f"the golden set is {_days(setting.golden_set_age)} old; it should be looked through after {due}"
+        remarks.append(Remark(Weight.NOTICE, "golden set", sentence))
     return remarks
 
 
@@ -177,8 +179,10 @@ def _floating(setting: Setting) -> list[Remark]:
     if not setting.floating:
         return []
     known = f", such as {setting.pinnable}" if setting.pinnable else ""
-    told = f"{setting.model} is a floating name: what answers behind it may change any day; lock a dated version{known}"
-    return [Remark(Weight.NOTICE, "model", told)]
+    sentence = (
+        f"{setting.model} is a floating name: what answers behind it may change any day; lock a dated version{known}"
+    )
+    return [Remark(Weight.NOTICE, "model", sentence)]
 
 
 def _cause(setting: Setting, *, disagreeing: bool, golden: bool, gaps: bool, live: bool) -> Cause:
@@ -212,6 +216,8 @@ def _step(cause: Cause, setting: Setting, *, better: bool) -> Step:
             return Step.REFRESH
         case Cause.NONE:
             return Step.NEW_BASELINE if better or not setting.same_variant else Step.NOTHING
+        case _:
+            assert_never(cause)
 
 
 def _summary(remarks: Sequence[Remark], setting: Setting) -> str:

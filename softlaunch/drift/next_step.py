@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
-from softlaunch.approvals.rollback import Wish, go_back
+from softlaunch.approvals.rollback import RollbackOrder, carry_out
 from softlaunch.catalog.records import record_model
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.drift.check import freeze_baseline, read_subject
@@ -19,15 +20,15 @@ class NothingToDoError(SoftlaunchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Acted:
+class StepResult:
     """What was done, in a sentence; a pin goes out as a release, which is still to be driven."""
 
     step: Step
-    told: str
+    message: str
     request: ReleaseRequest | None = None
 
 
-def act(database: Database, app: str, step: Step | None, actor: Actor, now: datetime) -> Acted:
+def act(database: Database, app: str, step: Step | None, actor: Actor, now: datetime) -> StepResult:
     """Do what the newest check proposes, or another step. Raises NothingToDoError, with what to do by hand."""
     with database.read() as session:
         check = latest_check(session, app)
@@ -37,13 +38,13 @@ def act(database: Database, app: str, step: Step | None, actor: Actor, now: date
         raise NothingToDoError(instead)
     if wanted is Step.PIN:
         request = _pin(database, app, check.report["setting"]["pinnable"], actor, now)
-        return Acted(wanted, f"{request.changes.model} goes out as a release", request)
+        return StepResult(wanted, f"{request.changes.model} goes out as a release", request)
     if wanted is Step.ROLL_BACK:
         with database.begin() as session:
-            ended = go_back(session, Wish(app, f"drift since the release, by {check.id}"), actor, now)
-        return Acted(wanted, ended.told.rstrip(".") or f"{ended.release_id} is {ended.state}")
+            ended = carry_out(session, RollbackOrder(app, f"drift since the release, by {check.id}", actor), now)
+        return StepResult(wanted, ended.message.rstrip(".") or f"{ended.release_id} is {ended.state}")
     frozen = freeze_baseline(database, app, str(actor), now)
-    return Acted(wanted, f"{frozen.id} is the baseline now: {frozen.summary}")
+    return StepResult(wanted, f"{frozen.id} is the baseline now: {frozen.summary}")
 
 
 def by_hand(check: DriftRun, step: Step) -> str | None:
@@ -73,8 +74,10 @@ def by_hand(check: DriftRun, step: Step) -> str | None:
             )
         case Step.NOTHING:
             return f"{check.id} of {app} found nothing to do; name a step with --step to do it anyway"
-        case _:
+        case Step.PIN | Step.ROLL_BACK | Step.NEW_BASELINE:
             return None
+        case _:
+            assert_never(step)
 
 
 def _pin(database: Database, app: str, model: str, actor: Actor, now: datetime) -> ReleaseRequest:

@@ -1,4 +1,4 @@
-"""What people are told of a check: an incident with the step that is proposed, or that all is well again."""
+"""The notice of a check: an incident with the proposed step, or that all is well again."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlmodel import Session
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.drift.judgement import Cause, Judgement, Step
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident, resolve_incident
 
 _CAUSES = {
     Cause.NONE: "",
@@ -21,10 +22,10 @@ _STEPS = {
     Step.NOTHING: "",
     Step.PIN: "Pin the dated model that answered then",
     Step.REFRESH: "Refresh the prompt, and take new questions of users into the golden set",
-    Step.ROLL_BACK: "Take the newest release back",
+    Step.ROLL_BACK: "Roll back the newest release",
     Step.NEW_BASELINE: "Freeze a new baseline",
     Step.LOOK: "Look at the report's cases",
-    Step.CHECK_AGAIN: "Mend what is missing, and check again",
+    Step.CHECK_AGAIN: "Repair what is missing, and check again",
 }
 
 
@@ -49,7 +50,7 @@ def steps_to_offer(proposed: Step, setting: Mapping[str, Any]) -> list[Step]:
     return [*offered, *(step for step, can in possible.items() if can and step not in offered)]
 
 
-def tell_of_check(
+def notify_of_check(
     session: Session, app: str, run_id: str, judgement: Judgement, document: Mapping[str, Any], now: datetime
 ) -> None:
     """Open or bring up to date the app's incident, or resolve it; part of the transaction that concludes the run."""
@@ -58,10 +59,10 @@ def tell_of_check(
     proposed = f"{step}: 'softlaunch drift act {app}'" if step else ""
     if not judgement.alerts:
         resolve_incident(session, key, "drift check", judgement.summary, now)
-        told = " ".join(
+        message = " ".join(
             part for part in (f"{app}: {judgement.summary} ({run_id}).", proposed and f"{proposed}.") if part
         )
-        tell(session, app, None, told, now)
+        notify(session, Message(app, None, message), now)
         return
     parts = (f"{app}: {judgement.summary}.", _every_metric(document), cause, f"{proposed}." if proposed else "")
     summary = " ".join(part for part in parts if part)
@@ -77,12 +78,12 @@ def tell_of_check(
     moved = next((one for one in judgement.alerts if one.subject == "resolved model"), None)
     if moved is not None:
         floating = IncidentKind.FLOATING_MODEL_CHANGED
-        told = f"{app}: {moved.sentence}. {proposed}." if proposed else f"{app}: {moved.sentence}."
-        open_incident(session, Incident(floating, app, None, f"{app}:{floating}", told, evidence), now)
+        message = f"{app}: {moved.sentence}. {proposed}." if proposed else f"{app}: {moved.sentence}."
+        open_incident(session, Incident(floating, app, None, f"{app}:{floating}", message, evidence), now)
 
 
 def _every_metric(document: Mapping[str, Any]) -> str:
-    """Metrics of quality in a sentence, where there are several: those that stayed say something, too."""
+    """Metrics of quality in a sentence, where there are several, with those that did not move."""
     shown = [
         f"{one['metric']} {one['then'] * 100:.1f} -> {one['now'] * 100:.1f} %{' (muted)' if one['muted'] else ''}"
         for one in document["metrics"]

@@ -12,7 +12,7 @@ from scipy import special  # scipy.stats alone would take a second to import
 from softlaunch.core.verdict import Interval
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
 
-_MOST_REPEATS = 3  # of each side, compared with each other: more cost time and tell nothing new
+_MOST_REPEATS = 3  # of each side, compared with each other: more cost time and show nothing new
 _LONGEST = 4000  # characters of an answer that are compared
 _FEW = 5
 
@@ -22,8 +22,9 @@ class OutputChange:
     """Outputs of the same cases then and now.
 
     `changed_share` is the share of pairs (one answer then, one now) whose text differs at all, `similarity` their mean
-    likeness in [0, 1]. The noise floor is the same between repeats of one and the same run; None where cases were asked
-    once. `beyond_noise` is by how much likeness fell below it, with an interval over cases.
+    similarity in [0, 1]. `noise_changed_share` and `noise_similarity` are the same between repeats of one and the same
+    run; None where cases were asked once. `beyond_noise` is by how much similarity fell below theirs, with an interval
+    over cases.
     """
 
     cases: int
@@ -52,32 +53,32 @@ def change_of_outputs(answers: Iterable[EvalAnswer], confidence: float) -> Outpu
         then, now = texts.get((case_id, EvalArm.STABLE), []), texts.get((case_id, EvalArm.CANDIDATE), [])
         if not then or not now:
             continue
-        across.append(_alike(list(product(then, now))))
-        floor = [*combinations(then, 2), *combinations(now, 2)]
-        within.append(_alike(floor) if floor else None)
+        across.append(_compared(list(product(then, now))))
+        repeats = [*combinations(then, 2), *combinations(now, 2)]
+        within.append(_compared(repeats) if repeats else None)
     if not across:
         return None
     return _summary(across, within, confidence)
 
 
-def _alike(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
-    """Mean likeness of pairs of texts, and the share that differs."""
-    likeness = [Indel.normalized_similarity(one, other) for one, other in pairs]
-    return float(np.mean(likeness)), float(np.mean([one != other for one, other in pairs]))
+def _compared(pairs: Sequence[tuple[str, str]]) -> tuple[float, float]:
+    """Mean similarity of pairs of texts, and the share that differs."""
+    similarities = [Indel.normalized_similarity(one, other) for one, other in pairs]
+    return float(np.mean(similarities)), float(np.mean([one != other for one, other in pairs]))
 
 
 def _summary(
     across: Sequence[tuple[float, float]], within: Sequence[tuple[float, float] | None], confidence: float
 ) -> OutputChange:
-    both = [(here, floor) for here, floor in zip(across, within, strict=True) if floor is not None]
+    both = [(here, noise) for here, noise in zip(across, within, strict=True) if noise is not None]
     plain = OutputChange(
         cases=len(across),
         changed_share=float(np.mean([changed for _, changed in across])),
-        similarity=float(np.mean([likeness for likeness, _ in across])),
+        similarity=float(np.mean([similarity for similarity, _ in across])),
     )
     if len(both) < _FEW:
         return plain
-    falls = np.array([floor[0] - here[0] for here, floor in both])
+    falls = np.array([noise[0] - here[0] for here, noise in both])
     error = float(falls.std(ddof=1) / np.sqrt(len(falls)))
     reach = -float(special.stdtrit(len(falls) - 1, (1 - confidence) / 2)) * error
     mean = float(falls.mean())
@@ -85,8 +86,8 @@ def _summary(
         cases=plain.cases,
         changed_share=plain.changed_share,
         similarity=plain.similarity,
-        noise_changed_share=float(np.mean([floor[1] for _, floor in both])),
-        noise_similarity=float(np.mean([floor[0] for _, floor in both])),
+        noise_changed_share=float(np.mean([noise[1] for _, noise in both])),
+        noise_similarity=float(np.mean([noise[0] for _, noise in both])),
         beyond_noise=mean,
         interval=Interval(mean - reach, mean + reach),
     )

@@ -1,18 +1,36 @@
-"""What the golden set says: which metrics have moved, which contradict each other, and what isn't known. Pure."""
+"""What the golden set shows: which metrics moved, which contradict each other, what is unknown, as remarks. Pure."""
+
+from dataclasses import dataclass
+from enum import StrEnum
 
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures
-from softlaunch.drift.findings import Remark, Weight
 from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
+
+
+class Weight(StrEnum):
+    """What a remark asks for: an alert opens an incident, a notice is only in the report."""
+
+    ALERT = "alert"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One result of a check, about a metric or another subject, in a sentence."""
+
+    weight: Weight
+    subject: str
+    sentence: str
 
 
 def of_quality(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:
     """A remark for each metric that has moved, or a single one where they contradict each other; muted ones beside."""
     muted = [_muted(one, figures.muted[one.metric]) for one in figures.quality if one.metric in figures.muted]
     if disagree(figures, policy):
-        told = "; ".join(_moved(one) for one in figures.counted if one.finding is not Finding.NONE)
-        return [Remark(Weight.ALERT, "quality", f"the metrics disagree: {told}"), *muted]
+        sentence = "; ".join(_moved(one) for one in figures.counted if one.finding is not Finding.NONE)
+        return [Remark(Weight.ALERT, "quality", f"the metrics disagree: {sentence}"), *muted]
     moved = [one for one in figures.counted if one.finding is not Finding.NONE]
     return [Remark(_weight(one, policy.margin), one.metric, _moved(one)) for one in moved] + muted
 
@@ -35,9 +53,9 @@ def of_refusals(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:
     if one is None or one.finding is Finding.NONE:
         return []
     verb = "rose" if one.candidate < one.stable else "fell"
-    told = f"refused answers {verb} from {(1 - one.stable) * 100:.1f} % to {(1 - one.candidate) * 100:.1f} %"
+    sentence = f"refused answers {verb} from {(1 - one.stable) * 100:.1f} % to {(1 - one.candidate) * 100:.1f} %"
     far = abs(one.difference) > policy.refusals.value
-    return [Remark(Weight.ALERT if far else Weight.NOTICE, "refusals", told)]
+    return [Remark(Weight.ALERT if far else Weight.NOTICE, "refusals", sentence)]
 
 
 def of_gaps(figures: DriftFigures) -> list[Remark]:

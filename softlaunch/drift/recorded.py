@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures, measure_drift
 from softlaunch.drift.judgement import Judgement, Setting, judge_drift
@@ -31,11 +32,11 @@ def check_recorded(
     RecordingError.
     """
     columns = Columns.of(list(rows), list(mapped))
-    arms = rows_of(rows, columns, then), rows_of(rows, columns, now)
+    arms = ByArm(candidate=rows_of(rows, columns, now), stable=rows_of(rows, columns, then))
     points = (
         policy.margin if policy.margin.kind is MarginKind.POINTS else Margin(MarginKind.POINTS, policy.margin.value)
     )
-    metrics = plan_metrics(specs, columns, [*arms[0], *arms[1]], Margins(points, policy.amounts, {}))
+    metrics = plan_metrics(specs, columns, [*arms.stable, *arms.candidate], Margins(points, policy.amounts, {}))
     cases = cases_in_both(arms, columns)
     figures = measure_drift(cases, answers_of(arms, columns, metrics), [one.plan for one in metrics], policy)
     setting = Setting(model=now)

@@ -45,20 +45,25 @@ class DriftRun:
     report: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class RunSubject:
+    """What a run asks: an app's variant, by its digest, on a golden set, by its digest."""
+
+    app: str
+    kind: RunKind
+    variant_digest: str
+    suite_digest: str
+
+
 def open_run(
-    session: Session,
-    app: str,
-    kind: RunKind,
-    digests: tuple[str, str],
-    opened_by: str,
-    now: datetime,
-    baseline_id: str | None = None,
+    session: Session, subject: RunSubject, opened_by: str, now: datetime, baseline_id: str | None = None
 ) -> DriftRun:
     """The app's unfinished run of this kind on the same variant and golden set, else a new one.
 
-    `digests` are the variant's and the golden set's. An unfinished run on others is abandoned.
+    An unfinished run on others is abandoned.
     """
-    variant, suite = digests
+    app, kind = subject.app, subject.kind
+    variant, suite = subject.variant_digest, subject.suite_digest
     held = session.exec(select(DriftRunRow).where(DriftRunRow.running_app == app).with_for_update()).one_or_none()
     if held is not None:
         if (held.kind, held.variant_digest, held.suite_digest) == (kind, variant, suite):

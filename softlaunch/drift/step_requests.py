@@ -5,14 +5,15 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.approvals.deciding import Answered, Reply, record_vote
-from softlaunch.approvals.rules import Person, Ruling, refusal
-from softlaunch.approvals.subjects import Matter
-from softlaunch.core.approvals import Answer
+from softlaunch.approvals.deciding import Decision, DecisionResult, record_vote
+from softlaunch.approvals.rules import Person, VoteResult, refusal
+from softlaunch.approvals.subjects import Subject
+from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.drift.judgement import Step
 from softlaunch.drift.next_step import by_hand
 from softlaunch.drift.runs import DriftRun, find_baseline, latest_check, read_run
-from softlaunch.ledger.notices import IncidentKind, open_keys
+from softlaunch.ledger.notices import open_keys
 from softlaunch.policy.model import Policy
 from softlaunch.store.tables import AppRow
 
@@ -20,8 +21,8 @@ _NOTHING = "Nothing was started: "
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What somebody wants to be done because of a check."""
+class StepRequest:
+    """A step that somebody asks for because of a check."""
 
     check_id: str
     step: Step
@@ -29,38 +30,38 @@ class Wish:
     reason: str = ""
 
 
-def matter_of_check(session: Session, check_id: str) -> Matter:
-    """A check as a matter to decide."""
+def subject_of_check(session: Session, check_id: str) -> Subject:
+    """A check as the subject of a decision."""
     check = read_run(session, check_id)
     policy = Policy.model_validate(session.get_one(AppRow, check.app).policy)
-    return Matter(check.app, None, policy, check.id, 0.0, "", f"softlaunch drift report {check.app}")
+    return Subject(check.app, None, policy, check.id, 0.0, "", f"softlaunch drift report {check.app}")
 
 
-def object_to_step(session: Session, wish: Wish, now: datetime) -> Answered | None:
-    """What speaks against starting a step, recorded; None when this person may start it now."""
-    matter, check = matter_of_check(session, wish.check_id), read_run(session, wish.check_id)
-    refused = refusal(matter.policy, wish.person, matter.starter, Answer.APPROVED)
-    instead = refused or by_hand(check, wish.step)
-    late = _too_late(session, check, wish.step)
+def blocker_of_step(session: Session, request: StepRequest, now: datetime) -> DecisionResult | None:
+    """Why a step may not be started, recorded; None when this person may start it now."""
+    subject, check = subject_of_check(session, request.check_id), read_run(session, request.check_id)
+    refused = refusal(subject.policy, request.person, subject.starter, ApprovalChoice.APPROVE)
+    instead = refused or by_hand(check, request.step)
+    late = _too_late(session, check, request.step)
     if instead is not None:
-        answered = Answered(Ruling.REFUSED, f"{_NOTHING}{instead}.")
+        result = DecisionResult(VoteResult.REFUSED, f"{_NOTHING}{instead}.")
     elif late is not None:
-        answered = Answered(Ruling.LATE, f"{_NOTHING}{late}; see '{matter.look}'.")
+        result = DecisionResult(VoteResult.LATE, f"{_NOTHING}{late}; see '{subject.look}'.")
     else:
         return None
-    _record(session, wish, matter, answered, now)
-    return answered
+    _record(session, request, subject, result, now)
+    return result
 
 
-def take_up(session: Session, wish: Wish, now: datetime) -> Answered:
-    """Agree to start a step, or say what speaks against it; either is recorded. What it comes to is told later."""
-    objection = object_to_step(session, wish, now)
-    if objection is not None:
-        return objection
-    what = wish.step.value.replace("_", " ")
-    answered = Answered(Ruling.DECIDED, f"{what} after {wish.check_id}: begun, you hear what comes of it.")
-    _record(session, wish, matter_of_check(session, wish.check_id), answered, now)
-    return answered
+def start_step(session: Session, request: StepRequest, now: datetime) -> DecisionResult:
+    """Agree to start a step, or answer why not; either is recorded. Its result is sent later."""
+    blocker = blocker_of_step(session, request, now)
+    if blocker is not None:
+        return blocker
+    what = request.step.value.replace("_", " ")
+    result = DecisionResult(VoteResult.DECIDED, f"{what} after {request.check_id}: begun; the result is sent to you.")
+    _record(session, request, subject_of_check(session, request.check_id), result, now)
+    return result
 
 
 def _too_late(session: Session, check: DriftRun, step: Step) -> str | None:
@@ -75,6 +76,6 @@ def _too_late(session: Session, check: DriftRun, step: Step) -> str | None:
     return None
 
 
-def _record(session: Session, wish: Wish, matter: Matter, answered: Answered, now: datetime) -> None:
-    reply = Reply(matter.app, Answer.APPROVED, wish.person, wish.reason)
-    record_vote(session, reply, matter, None, answered, now, said=wish.step.value)
+def _record(session: Session, request: StepRequest, subject: Subject, result: DecisionResult, now: datetime) -> None:
+    decision = Decision(subject.app, ApprovalChoice.APPROVE, request.person, request.reason)
+    record_vote(session, decision, subject, result, now, said=request.step.value)

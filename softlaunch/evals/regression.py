@@ -14,24 +14,22 @@ from sqlmodel import Session
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.answers import EvalAnswer
-from softlaunch.evals.calls.background import Worker
-from softlaunch.evals.calls.call import Call
-from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.call import Call, CallOptions
+from softlaunch.evals.calls.deadline import Deadline, Worker
 from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls, open_run, read_answers, spent_usd
 from softlaunch.evals.calls.retry import Retries
-from softlaunch.evals.calls.run_budget import Purse, out_of_budget, reuse_answers
+from softlaunch.evals.calls.run_budget import RunBudgets, out_of_budget, reuse_answers
 from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
-from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.gating import metric_plans
 from softlaunch.evals.judges.judgements import Judging, wanted_judgements, with_scores
 from softlaunch.evals.judges.recorded_judgements import read_judgements
-from softlaunch.evals.judges.runs import judging
+from softlaunch.evals.judges.rounds import judging
 from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.multiplicity import level_of_a_look
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import Suite, load_suite
 from softlaunch.evals.upkeep import open_upkeep_incidents, with_upkeep
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
 
 
@@ -52,8 +50,8 @@ class EvalOrder:
 class EvalProgress:
     """How far an eval is. `planned` grows when a first comparison is inconclusive; the report comes with the last call.
 
-    `cost_usd` covers the answered calls so far; None where none was answered or a price is unknown. `halted` says why
-    no more calls are made although some are missing; the report is then on what there is.
+    `cost_usd` covers the answered calls so far; None where none was answered or a price is unknown. `halted` is why no
+    more calls are made although some are missing; the report is then on what there is.
     """
 
     done: int
@@ -65,7 +63,7 @@ class EvalProgress:
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What the ledger says: how much is planned, which calls and judgements are missing, the report once none is."""
+    """What the ledger has: how much is planned, which calls and judgements are missing, the report once none is."""
 
     planned: int
     missing: Sequence[Call]
@@ -83,8 +81,8 @@ class RegressionEval:
     """Runs regression evals on a ledger. One object may work on several runs, from any threads.
 
     Calls are made by a thread per run. It starts new ones only while somebody asks for work, and for five seconds
-    after, so that a driver's short steps don't empty the pipeline and an eval that nobody drives stops paying.
-    Calls under way when `work` returns go on, and are stored when they end.
+    after, so that a driver's short steps don't empty the pipeline and an eval that nobody drives makes no more calls.
+    Calls under way when `work` returns continue, and are stored when they end.
     """
 
     def __init__(
@@ -101,11 +99,11 @@ class RegressionEval:
         self._clock = clock or partial(datetime.now, UTC)
         self._workers: dict[str, Worker] = {}
         self._extended: set[str] = set()  # runs known to need the larger number of repeats; saves judging them again
-        self._purse = Purse()
+        self._budgets = RunBudgets()
         self._lock = threading.Lock()
 
     def work(self, order: EvalOrder, seconds: float) -> EvalProgress:
-        """Go on with an eval for about so many seconds, or until it is done; zero only looks.
+        """Work on an eval for about so many seconds, or until it is done; zero only looks.
 
         Idempotent: answers are stored under arm, case and repeat, only missing ones are asked for, and everything
         else is worked out from them. Raises SoftlaunchError when the golden set is broken or has changed since the
@@ -166,19 +164,19 @@ class RegressionEval:
         worker = self._workers.get(order.run_id)
         if worker is not None and worker.alive:
             return None
-        return self._purse.budget(session, order.run_id, order.policy).spent_out
+        return self._budgets.budget(session, order.run_id, order.policy).spent_out
 
     def _judged_state(self, session: Session, order: EvalOrder, suite: Suite, answers: Sequence[EvalAnswer]) -> _State:
         """Where a run stands whose calls are all made."""
         metrics = [metric.parsed for metric in order.policy.metrics]
         wanted = list(wanted_judgements(suite.cases, answers, metrics))
-        said = read_judgements(session, order.run_id)
-        planned, unjudged = len(answers) + len(wanted), [one for one in wanted if one.key not in said]
+        judgements = read_judgements(session, order.run_id)
+        planned, unjudged = len(answers) + len(wanted), [one for one in wanted if one.key not in judgements]
         halted = self._spent_out(session, order) if unjudged else None
         if unjudged and halted is None:
             return _State(planned, (), unjudged)
         plans = metric_plans(session, order.policy, suite.cases)
-        scored = with_scores(suite.cases, answers, metrics, said)
+        scored = with_scores(suite.cases, answers, metrics, judgements)
         report = compare(suite.cases, scored, order.policy, level=_level(order.policy), metrics=plans)
         report = with_upkeep(report, suite, self._clock())
         if halted is not None:
@@ -196,30 +194,21 @@ class RegressionEval:
 
     def _run(self, order: EvalOrder, missing: Sequence[Call]) -> Callable[[Deadline], None]:
         with self._database.read() as session:
-            budget = self._purse.budget(session, order.run_id, order.policy)
+            budget = self._budgets.budget(session, order.run_id, order.policy)
+        policy = order.policy
+        options = CallOptions(policy.concurrency, policy.timeout, self._retries, self._rng, budget)
 
         def run(until: Deadline) -> None:
-            run_to_end(
-                run_calls(
-                    missing,
-                    partial(add_answers, self._database, order.run_id),
-                    concurrency=order.policy.concurrency,
-                    timeout_seconds=order.policy.timeout,
-                    until=until,
-                    rng=self._rng,
-                    retries=self._retries,
-                    budget=budget,
-                )
-            )
+            run_to_end(run_calls(missing, partial(add_answers, self._database, order.run_id), options, until))
 
         return run
 
     def _judge(self, order: EvalOrder, unjudged: Sequence[Judging]) -> Callable[[Deadline], None]:
         policy = order.policy
         with self._database.read() as session:
-            budget = self._purse.budget(session, order.run_id, policy)
-        caller = Caller(policy.concurrency, policy.timeout, self._retries, self._rng, budget)
-        return judging(self._database, order.run_id, policy.judge, unjudged, caller)
+            budget = self._budgets.budget(session, order.run_id, policy)
+        options = CallOptions(policy.concurrency, policy.timeout, self._retries, self._rng, budget)
+        return judging(self._database, order.run_id, policy.judge, unjudged, options)
 
 
 def _level(policy: EvalPolicy) -> float:

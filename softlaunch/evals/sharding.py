@@ -1,11 +1,10 @@
 """An eval in shards: several processes make the calls of one run, each those of its own cases."""
 
-import random
 import zlib
 from dataclasses import dataclass
 from functools import partial
 
-from softlaunch.evals.calls.call import Call
+from softlaunch.evals.calls.call import Call, CallOptions
 from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls
 from softlaunch.evals.calls.run_budget import share_of_budget
@@ -44,15 +43,8 @@ def work_on_shard(database: Database, order: EvalOrder, shard: Shard, seconds: f
     """
     with database.read() as session:
         budget = share_of_budget(session, order.run_id, order.policy, shard.of)
-    run_to_end(
-        run_calls(
-            outstanding(database, order, shard),
-            partial(add_answers, database, order.run_id),
-            concurrency=max(1, order.policy.concurrency // shard.of),
-            timeout_seconds=order.policy.timeout,
-            until=Deadline(seconds),
-            rng=random.Random(),
-            budget=budget,
-        )
-    )
+    concurrency = max(1, order.policy.concurrency // shard.of)
+    options = CallOptions(concurrency, order.policy.timeout, budget=budget)
+    record = partial(add_answers, database, order.run_id)
+    run_to_end(run_calls(outstanding(database, order, shard), record, options, Deadline(seconds)))
     return len(outstanding(database, order, shard))

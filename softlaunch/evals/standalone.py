@@ -12,8 +12,9 @@ from softlaunch.catalog.records import check_app
 from softlaunch.core.variant import Variant
 from softlaunch.evals.regression import EvalOrder, RegressionEval
 from softlaunch.evals.suites.suite import load_suite
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.policy.load import golden_set_path
-from softlaunch.policy.model import EvalPolicy, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import EvalRunRow, RouteRow, VariantRow
 

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from sqlmodel import Session
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.statistics.report import EvalReport, concluded
 from softlaunch.evals.suites.golden_set import Suite, SuiteWarning, WarningKind
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 
 GOLDEN_SET = "golden_set"
 FLICKERING = "flickering"
@@ -25,29 +26,23 @@ def with_upkeep(report: EvalReport, suite: Suite, now: datetime) -> EvalReport:
 def open_upkeep_incidents(
     session: Session, app: str, release_id: str | None, suite: Suite, report: EvalReport, now: datetime
 ) -> None:
-    """Tell people of a golden set that needs them; one that is open already isn't opened again."""
+    """Open incidents for a golden set that needs attention; one that is open already isn't opened again."""
     stale = _stale(suite, now)
     if stale is not None:
-        as_of = str(suite.header.as_of)
-        _open(session, IncidentKind.GOLDEN_SET_STALE, app, release_id, stale.text, {"as_of": as_of}, now)
+        evidence: dict[str, object] = {"as_of": str(suite.header.as_of)}
+        stale_set = _incident(IncidentKind.GOLDEN_SET_STALE, app, release_id, stale.text, evidence)
+        open_incident(session, stale_set, now)
     flickering = next((one for one in report.verdicts if one.gate == FLICKERING), None)
     if flickering is not None and flickering.outcome is not Outcome.PASS:
-        names = [row.case_id for row in report.cases if row.flickering]
-        reason = flickering.reason
-        _open(session, IncidentKind.EVAL_FLICKERING, app, release_id, reason, {"cases": names}, now)
+        evidence = {"cases": [row.case_id for row in report.cases if row.flickering]}
+        unsteady = _incident(IncidentKind.EVAL_FLICKERING, app, release_id, flickering.reason, evidence)
+        open_incident(session, unsteady, now)
 
 
-def _open(
-    session: Session,
-    kind: IncidentKind,
-    app: str,
-    release_id: str | None,
-    summary: str,
-    evidence: dict[str, object],
-    now: datetime,
-) -> None:
-    incident = Incident(kind, app, release_id, f"{kind.value}:{app}", summary, evidence)
-    open_incident(session, incident, now)
+def _incident(
+    kind: IncidentKind, app: str, release_id: str | None, summary: str, evidence: dict[str, object]
+) -> Incident:
+    return Incident(kind, app, release_id, f"{kind.value}:{app}", summary, evidence)
 
 
 def _stale(suite: Suite, now: datetime) -> SuiteWarning | None:
@@ -61,13 +56,13 @@ def _verdicts(report: EvalReport, suite: Suite, now: datetime) -> Iterator[Verdi
     budget = suite.header.error_budget
     if budget is not None:
         share = report.flickering_cases / len(report.cases)
-        said = f"{report.flickering_cases} of {len(report.cases)} cases flicker, {budget} of them may"
+        found = f"{report.flickering_cases} of {len(report.cases)} cases flicker, {budget} of them may"
         fits = share <= budget.value
         advice = "" if fits else "; such cases throw dice, so reword them or what they expect, or take them out"
         yield Verdict(
             FLICKERING,
             Outcome.PASS if fits else Outcome.INCONCLUSIVE,
-            said + advice,
+            found + advice,
             margin=budget.value,
             candidate_value=share,
             candidate_count=len(report.cases),

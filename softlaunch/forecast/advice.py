@@ -9,7 +9,6 @@ from softlaunch.core.formatting import show_duration, show_harm
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.plans import GatePlan, StagePlan
 from softlaunch.forecast.stage_clock import StageClock
-from softlaunch.forecast.traffic import option_for
 from softlaunch.forecast.unit_gates import BookOutlook, Outlook
 
 _LIKELY = 0.5
@@ -27,7 +26,7 @@ def advise(stage: StagePlan, gates: Sequence[Outlook], clock: StageClock) -> str
         return _blind(stage, gates, clock)
     unknown = [gate for gate in stage.gates if gate.role is Role.REQUIRED and not gate.is_known]
     if unknown:
-        options = ", ".join(option_for(gate.metric) for gate in unknown)
+        options = ", ".join(gate.metric.plan_option for gate in unknown)
         names = " and ".join(gate.metric.value for gate in unknown)
         return f"too little is known of {names} yet; state it ({options}), or make it 'guard'"
     slow = [gate for gate in stage.gates if gate.role is Role.REQUIRED and gate.seconds_median > stage.deadline]

@@ -22,7 +22,6 @@ from softlaunch.gates.observations import NONE, Floats, Observations, Tally, Uni
 from softlaunch.gates.reference import LEVELS, log_buckets, log_values
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.scales import is_ready
-from softlaunch.policy.model import RELATIVE_METRICS
 
 PATHS = 200
 UNITS = np.geomspace(2, 400_000, 60)
@@ -142,7 +141,7 @@ class GateOutlook:
     @property
     def largest_harm(self) -> float:
         """The largest harm that a candidate can do."""
-        if self.rule.metric in RELATIVE_METRICS:
+        if self.rule.metric.is_relative:
             return LARGEST_FACTOR
         usual = self._usual
         return float(1 - (usual.index / LEVELS) @ usual.weight)
@@ -206,7 +205,7 @@ class GateOutlook:
         as they can, by what makes their mean right.
         """
         usual = self._usual
-        if self.rule.metric in RELATIVE_METRICS:
+        if self.rule.metric.is_relative:
             one = float(np.diff(np.log(log_values(np.array([0, 1]))))[0])
             positive = log_values(usual.index) > 0
             return self._between(np.where(positive, usual.index + np.log1p(harm) / one, usual.index), _LARGEST_BUCKET)
@@ -305,7 +304,7 @@ class GateOutlook:
         usual quantile than stable has beyond the quantile itself.
         """
         usual = self._usual
-        if self.rule.metric not in RELATIVE_METRICS:
+        if not self.rule.metric.is_relative:
             return (index / LEVELS - (usual.index / LEVELS) @ usual.weight - harm)[:, None]
         cumulative = np.cumsum(usual.weight)
         columns: list[Floats] = []

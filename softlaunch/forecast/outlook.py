@@ -9,6 +9,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.advice import advise
 from softlaunch.forecast.gate_paths import GateOutlook, Luck
@@ -19,7 +20,7 @@ from softlaunch.forecast.traffic import Traffic
 from softlaunch.forecast.unit_gates import BookOutlook, Outlook
 from softlaunch.gates.observations import NONE, Floats
 from softlaunch.gates.rules import GateRule, rules
-from softlaunch.policy.model import COPY_METRICS, EVENT_METRICS, RELATIVE_METRICS, Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, StageKind, plan
 
 MINIMUM_TIME, MINIMUM_REQUESTS, MINIMUM_UNITS = "minimum time", "minimum requests", "minimum units"
@@ -89,7 +90,7 @@ class _StageOutlook:
         gates = tuple(
             planner._gate(rule, stage, clock)
             for rule in judged
-            if rule.metric not in COPY_METRICS  # what two models will answer can't be foreseen from traffic
+            if not rule.metric.compares_copies  # what two models will answer can't be foreseen from traffic
         )
         passes = {}
         for number, gate in enumerate(gates):
@@ -286,9 +287,9 @@ def _count(ascending: Sequence[float], holds: Callable[[float], bool]) -> int:
 def _reference_harms(gate: Outlook, usual: float) -> Iterable[tuple[str, float]]:
     """Harms that people have in mind, as (label, harm in the margin's unit), where stable's mean is the usual one."""
     metric = gate.rule.metric
-    if metric in RELATIVE_METRICS:
+    if metric.is_relative:
         return (("x1.25", 0.25), ("x2", 1.0))
-    if metric in EVENT_METRICS:
+    if metric.is_event:
         if usual < _RARE:
             return (("+1 point", 0.01), ("+4 points", 0.04))
         harms = {times: min((times - 1) * usual, gate.largest_harm) for times in (2, 4)}

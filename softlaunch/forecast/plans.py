@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 from math import inf
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per, Role
 from softlaunch.forecast.user_habits import Habits
-from softlaunch.policy.model import Metric
 
 
 @dataclass(frozen=True, slots=True)

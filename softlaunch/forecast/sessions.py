@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
 from softlaunch.forecast.first_visits import FirstVisits
 from softlaunch.forecast.traffic import Traffic
@@ -13,8 +14,7 @@ from softlaunch.gates.observations import NONE, Floats
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.sessions import SessionRule, Sessions
-from softlaunch.policy.model import EVENT_METRICS, RATED_METRICS, RELATIVE_METRICS, Metric
-from softlaunch.policy.sessions import SessionPolicy
+from softlaunch.policy.units import SessionPolicy
 
 _DAY = 86400.0
 _IMAGINED = 1200
@@ -48,7 +48,7 @@ def foresee_sessions(
 def _seen(traffic: Traffic, rule: GateRule, policy: SessionPolicy) -> SessionTraffic | None:
     """Each user's first session; None where too few were seen. Ratings are too few, and come by their own clock."""
     past = traffic.past
-    if past is None or rule.metric in RATED_METRICS or rule.metric not in past.values:
+    if past is None or rule.metric.is_rated or rule.metric not in past.values:
         return None
     over, lasted, requests = Sessions(SessionRule.of(policy, rule.per), (rule.metric,)).seen_whole(past)
     first = np.unique(over.units, return_index=True)[1]
@@ -79,7 +79,7 @@ def _counted(metric: Metric, visits: FirstVisits) -> Floats:
     """What a gate makes of each session's requests, shape (visits,)."""
     if not len(visits):
         return np.empty(0)
-    if metric in EVENT_METRICS:
+    if metric.is_event:
         return np.asarray(np.maximum.reduceat(visits.values, visits.start))
     sums = np.add.reduceat(visits.values, visits.start)
-    return np.asarray(sums if metric in RELATIVE_METRICS else sums / visits.lengths)
+    return np.asarray(sums if metric.is_relative else sums / visits.lengths)

@@ -6,11 +6,11 @@ from math import inf
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.gate_paths import Course
 from softlaunch.forecast.sessions import SessionTraffic
 from softlaunch.forecast.traffic import Traffic
 from softlaunch.gates.observations import Floats
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import Stage
 
 

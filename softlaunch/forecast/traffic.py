@@ -8,6 +8,7 @@ from scipy.stats import beta, norm
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.formatting import show_duration
+from softlaunch.core.live_metrics import SCORED, Metric
 from softlaunch.core.verdict import Per
 from softlaunch.forecast.adjusted import adjusted_visits
 from softlaunch.forecast.first_visits import FirstVisits
@@ -25,31 +26,17 @@ from softlaunch.gates.telemetry import PAST_ROWS, Telemetry
 from softlaunch.gates.visits import VisitRule
 from softlaunch.ledger.traffic_rate import TrafficRate, read_scores, read_traffic_rate
 from softlaunch.policy.gating import GatePolicy
-from softlaunch.policy.model import RATED_METRICS, Metric
 from softlaunch.store.database import Database
 
 _STATED = 4000  # values that stand for a stated distribution
 _SMALLEST, _LARGEST = 1e-12, 1e12  # of what a latency in ms or a cost in dollars can be
 _QUALITY_DEVIATION = 0.2
 _MOST_UNNAMED = 0.5
-_OPTIONS = {
-    Metric.ERRORS: "--error-rate",
-    Metric.UNUSABLE: "--unusable-rate",
-    Metric.LATENCY: "--latency-ms",
-    Metric.COST: "--cost-usd",
-    Metric.QUALITY: "--quality",
-    Metric.HALLUCINATION: "--hallucination-rate",
-    Metric.SATISFACTION: "--satisfaction",
-}
+_OPTIONS = [metric.plan_option for metric in Metric if not metric.compares_copies]
 
 
 class NoTrafficError(SoftlaunchError):
     """Nothing is known of an app's traffic."""
-
-
-def option_for(metric: Metric) -> str:
-    """The option that states a metric's level."""
-    return _OPTIONS[metric]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +183,11 @@ def measure(
     """
     with database.read() as session:
         rate = read_traffic_rate(session, app, now)
-        scored = {
-            metric: read_scores(session, app, stable_digest, metric.value)
-            for metric in (Metric.QUALITY, Metric.HALLUCINATION)
-        }
+        scored = {metric: read_scores(session, app, stable_digest, metric.value) for metric in SCORED.values()}
     if rate is None and stated.requests_per_hour is None:
         raise NoTrafficError(
             f"{app} has had no traffic in the last seven days; state it: --requests-per-hour, and for each gate the "
-            f"level of stable: {', '.join(_OPTIONS.values())} (with --rating-share and --scored-share where not "
+            f"level of stable: {', '.join(_OPTIONS)} (with --rating-share and --scored-share where not "
             "every answer is)"
         )
     history = telemetry.history(app, stable_digest, now)
@@ -213,8 +197,8 @@ def measure(
     per_second = rate.requests / rate.seconds if rate is not None else 0.0
     if stated.requests_per_hour is not None:
         per_second = stated.requests_per_hour / 3600
-    everything = max((len(seen[metric]) for metric in seen if metric not in RATED_METRICS), default=1)
-    covered = {metric: len(values) / everything for metric, values in seen.items() if metric not in RATED_METRICS}
+    everything = max((len(seen[metric]) for metric in seen if not metric.is_rated), default=1)
+    covered = {metric: len(values) / everything for metric, values in seen.items() if not metric.is_rated}
     levels = _with_usable_answers(stated.levels, seen)
     known = Traffic(
         requests_per_second=per_second,

@@ -26,7 +26,6 @@ from softlaunch.gates.returning_units import SUSPICIOUS
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.stage_evidence import Channel
 from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way
-from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction
 
 _MOST_VISITS = 1000  # a sample of more is thinned
 _GROUPS, _FEWER_GROUPS = 24, 12  # of visits of one request, and of more
@@ -131,7 +130,7 @@ class BookOutlook:
 
     @property
     def _is_relative(self) -> bool:
-        return self.rule.metric in RELATIVE_METRICS
+        return self.rule.metric.is_relative
 
     @cached_property
     def _sample(self) -> FirstVisits:
@@ -192,7 +191,7 @@ class BookOutlook:
     def _in_own_unit(self, column: Floats) -> Floats:
         if self._is_relative:
             return np.exp(column)
-        return 1 - column if DIRECTIONS[self.rule.metric] is Direction.HIGHER_IS_BETTER else column
+        return 1 - column if self.rule.metric.higher_is_better else column
 
     @cached_property
     def _is_binary(self) -> bool:

@@ -6,10 +6,10 @@ from math import isfinite, prod
 from typing import Any
 
 from softlaunch.core.formatting import show_duration, show_harm
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.plans import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
 from softlaunch.forecast.user_habits import Habits
-from softlaunch.policy.model import Metric
 
 _MANY = 10**12
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.covariates import COVARIATES, Regression, covariates_of
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.own_past import Baselines, learn_before
 from softlaunch.policy.gating import Adjustment, GatePolicy
-from softlaunch.policy.model import Metric
 
 
 @dataclass(frozen=True, slots=True, eq=False)

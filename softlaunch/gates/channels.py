@@ -6,6 +6,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.bets import (
     EVENT_STAKE_WEIGHTS,
     GRADED_STAKE_WEIGHTS,
@@ -19,7 +20,6 @@ from softlaunch.gates.bets import (
     tilted,
 )
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats
-from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
 _TILTS = np.log(RATIOS)
 _SIZES = (1e-18, 1e18)
@@ -83,14 +83,14 @@ class ShareChannels:
     @property
     def weights(self) -> Mapping[str, Floats]:
         """A metric of events is bet on as such with more than half of the stake."""
-        if self.metric in EVENT_METRICS:
+        if self.metric.is_event:
             return {"mean": 0.4 * EVENT_STAKE_WEIGHTS, "any": 0.6 * RATIO_WEIGHTS}
         return {"mean": GRADED_STAKE_WEIGHTS}
 
     def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:  # noqa: ARG002
         """Harm, turned so that more is worse."""
         shares = np.clip(values, 0.0, 1.0)
-        flipped = DIRECTIONS[self.metric] is Direction.HIGHER_IS_BETTER
+        flipped = self.metric.higher_is_better
         return np.asarray((1 - shares if flipped else shares)[:, None])
 
     def known(self) -> dict[str, Known]:
@@ -228,6 +228,6 @@ class MagnitudeChannels:
 
 def make_channels(metric: Metric, margin: float, history: Events = NO_EVENTS) -> ShareChannels | MagnitudeChannels:
     """What is bet on for a metric, knowing stable's past."""
-    if metric in RELATIVE_METRICS:
+    if metric.is_relative:
         return MagnitudeChannels.of(metric, margin, history)
     return ShareChannels(metric)

@@ -25,7 +25,6 @@ from softlaunch.gates.observations import NONE, Flags, Floats, Tally, Window
 from softlaunch.gates.reference import MEMORY, Recent
 from softlaunch.gates.rules import STEPS, GateRule
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
-from softlaunch.policy.model import RATED_METRICS, RELATIVE_METRICS
 
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
 """How the bets below a harm are mixed: half on the best stake, the rest evenly."""
@@ -103,7 +102,7 @@ class Gate:
         What judges score and users rate may be rated unequally often in the two arms, so there the share of what was
         heard before this window takes the place of the split.
         """
-        if self.rule.metric not in RATED_METRICS:
+        if not self.rule.metric.is_rated:
             return split if fits_share(candidate, stable, split) else None
         known = sum(self.heard)
         share = (self.heard[0] + _PRIOR * split) / (known + _PRIOR)
@@ -271,7 +270,7 @@ class Gate:
 
     def show(self, value: float) -> str:
         """A harm in the margin's unit, in words."""
-        return _shown(value, relative=self.rule.metric in RELATIVE_METRICS)
+        return _shown(value, relative=self.rule.metric.is_relative)
 
     def show_margin(self, value: float) -> str:
         """A margin in words, with what it is per."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Met, Outcome, Per, Verdict
 from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.e_process import split_evidence
@@ -15,7 +16,7 @@ from softlaunch.gates.returning_units import Returning
 from softlaunch.gates.rules import rules
 from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.unit_entries import Way
-from softlaunch.policy.model import RATED_METRICS, Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage
 
 _TOLERATED_DROPS = 0.01
@@ -125,7 +126,7 @@ class GateSet:
             self.logged = self.logged[0] + candidate, self.logged[1] + len(window.requests) - candidate
         for gate in self.gates:
             metric, counted = gate.rule.metric, sessions.get(Stream.of(gate.rule))
-            events = window.ratings.get(metric) if metric in RATED_METRICS else window.requests
+            events = window.ratings.get(metric) if metric.is_rated else window.requests
             if gate.rule.per is not Per.REQUEST:
                 events = counted
             if events is not None:
@@ -173,7 +174,7 @@ class GateSet:
         return replace(verdict, candidate_met=met[0], stable_met=met[1])
 
     def _users(self, metric: Metric) -> tuple[int, int]:
-        if metric not in RATED_METRICS or self.returning is None:
+        if not metric.is_rated or self.returning is None:
             return self.split
         candidate, stable = self.returning.book(metric).heard[Way.VISIT]
         return round(candidate), round(stable)

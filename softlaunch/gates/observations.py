@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 
 Floats = NDArray[np.float64]
 Units = NDArray[np.int64]

@@ -11,9 +11,9 @@ from typing import Self
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
 from softlaunch.gates.visits import VisitRule
-from softlaunch.policy.model import Metric
 
 _ENOUGH = 10
 _SMALLEST = 1e-18

@@ -7,10 +7,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Met
 from softlaunch.gates.observations import Events, Flags, Floats, Units
 from softlaunch.gates.reference import HIGHEST, LEVELS, LOWEST, Histogram, log_buckets, log_values
-from softlaunch.policy.model import DIRECTIONS, RELATIVE_METRICS, Direction, Metric
 
 LATELY_MINUTES = 5
 _MINUTE = 60.0
@@ -154,15 +154,15 @@ class PlainFigures:
 
 
 def _arms(metric: Metric) -> tuple[Plain, Plain]:
-    return Plain(is_magnitude=metric in RELATIVE_METRICS), Plain(is_magnitude=metric in RELATIVE_METRICS)
+    return Plain(is_magnitude=metric.is_relative), Plain(is_magnitude=metric.is_relative)
 
 
 def harm_met(metric: Metric, candidate: Met, stable: Met) -> dict[str, float]:
     """Plain harm in the margin's unit, by what was compared; empty where an arm has no value."""
     if candidate.value is None or stable.value is None:
         return {}
-    if metric not in RELATIVE_METRICS:
+    if not metric.is_relative:
         worse = candidate.value - stable.value
-        return {"on average": -worse if DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER else worse}
+        return {"on average": -worse if metric.higher_is_better else worse}
     pairs = {"at the median": (candidate.value, stable.value), "at the 95th percentile": (candidate.slow, stable.slow)}
     return {name: one / other - 1 for name, (one, other) in pairs.items() if one is not None and other}

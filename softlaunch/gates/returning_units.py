@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.rules import GateRule
@@ -12,7 +13,6 @@ from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.stage_evidence import Book
 from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way
 from softlaunch.gates.visits import VisitRule, returning
-from softlaunch.policy.model import Metric
 
 _ONE_SESSION = VisitRule(most=1, pause=43_200.0, age=86_400.0)
 """A visit of sessions is one, so that nobody waits for a second; in long rounds up to eight without a day's pause."""

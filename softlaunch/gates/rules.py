@@ -6,9 +6,11 @@ from typing import Self
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per, Role
 from softlaunch.gates.observations import Floats
-from softlaunch.policy.model import COPY_METRICS, RATED_METRICS, RELATIVE_METRICS, GatePolicy, Metric, Policy
+from softlaunch.policy.gating import GatePolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, StageKind, plan
 
 STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
@@ -49,7 +51,7 @@ class GateRule:
     @property
     def grid(self) -> Floats:
         """Harms for which evidence is kept, ascending; zero and the margin are among them."""
-        return _grid(self.margin, is_relative=self.metric in RELATIVE_METRICS)
+        return _grid(self.margin, is_relative=self.metric.is_relative)
 
 
 @cache
@@ -98,6 +100,6 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
             per=Per.REQUEST if on_copies else gate.per,
         )
         for gate in policy.gates
-        if not (on_copies and gate.metric in RATED_METRICS)
-        and (stage.kind is StageKind.SHADOW or gate.metric not in COPY_METRICS)
+        if not (on_copies and gate.metric.is_rated)
+        and (stage.kind is StageKind.SHADOW or not gate.metric.compares_copies)
     )

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.e_process import Side
 from softlaunch.gates.observations import Floats, Observations, Tally
 from softlaunch.gates.reference import ENOUGH, LEVELS, MEMORY, RECENT, Histogram, Recent, log_buckets, log_values
-from softlaunch.policy.model import DIRECTIONS, EVENT_METRICS, RELATIVE_METRICS, Direction, Metric
 
 _LEAST_DEVIATION = 0.01
 _RANK_DEVIATION = 12**-0.5
@@ -298,7 +298,7 @@ def is_ready(scale: Scale) -> bool:
 def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
     """The scale of a metric, empty or as it was dumped."""
     held = state or {}
-    if metric in RELATIVE_METRICS:
+    if metric.is_relative:
         return MagnitudeScale(
             _loaded(held, "reference"),
             _loaded(held, "candidate"),
@@ -306,8 +306,8 @@ def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
             Recent(*held.get("recent", ())),
         )
     return ShareScale(
-        flipped=DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER,
-        countable=metric in EVENT_METRICS,
+        flipped=metric.higher_is_better,
+        countable=metric.is_event,
         reference=_loaded(held, "reference"),
         recent=Recent(*held.get("recent", ())),
         lately=Recent.load(held.get("lately", ()), _LATELY),

@@ -16,11 +16,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Units, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.model import EVENT_METRICS, RATED_METRICS, RELATIVE_METRICS, Metric
-from softlaunch.policy.sessions import SessionPolicy
+from softlaunch.policy.units import SessionPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Sessions:
         sessions["counts"] = _added(rows["counts"], session, len(start))
         for column, metric in enumerate(self.metrics):
             values = rows["held"][:, column]
-            if metric in EVENT_METRICS:
+            if metric.is_event:
                 sessions["held"][:, column] = np.maximum.reduceat(values, start)
             else:
                 sessions["held"][:, column] = np.bincount(session, values, len(start))
@@ -159,7 +159,7 @@ class Sessions:
         known, values = over["counts"] > 0, {}
         for column, metric in enumerate(self.metrics):
             held = over["held"][:, column]
-            is_mean = metric not in EVENT_METRICS | RELATIVE_METRICS
+            is_mean = not (metric.is_event or metric.is_relative)
             whole = held / np.maximum(over["counts"][:, column], 1) if is_mean else held
             values[metric] = np.where(known[:, column], whole, np.nan)
         return Events(over["over"].copy(), over["unit"].copy(), over["candidate"].copy(), values)
@@ -195,7 +195,7 @@ class Stream:
     @classmethod
     def of(cls, rule: GateRule) -> Self:
         """The stream that a gate looks at."""
-        return cls(rule.per, rule.metric if rule.metric in RATED_METRICS else None)
+        return cls(rule.per, rule.metric if rule.metric.is_rated else None)
 
     @property
     def name(self) -> str:

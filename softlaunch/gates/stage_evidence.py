@@ -7,13 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.bets import Bets, Known
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
 from softlaunch.gates.e_process import fits_share
 from softlaunch.gates.observations import Events, Flags, Floats, Observations
 from softlaunch.gates.unit_entries import ENOUGH_CANDIDATES, Once, Rounds, Way, dump_bets, round_part
 from softlaunch.gates.visits import ByUnit, Entries, VisitRule, Visits
-from softlaunch.policy.model import DIRECTIONS, RATED_METRICS, RELATIVE_METRICS, Direction, Metric
 
 Channel = ShareChannels | MagnitudeChannels
 KnownColumns = dict[Metric, dict[str, Known]]
@@ -80,7 +80,7 @@ class Book:
 
     @property
     def _is_rated(self) -> bool:
-        return bool(self.channels.keys() & RATED_METRICS)
+        return any(metric.is_rated for metric in self.channels)
 
     def first_visits(self, history: Events) -> dict[Metric, Observations]:
         """Stable's visits of before the stage, one observation each."""
@@ -204,9 +204,9 @@ class Book:
     def _values(self, metric: Metric, entries: Entries) -> Floats:
         """Each visit's mean of a metric in its own unit; NaN where it wasn't measured."""
         column = entries.means[:, self._place(metric).start]
-        if metric in RELATIVE_METRICS:
+        if metric.is_relative:
             return np.exp(column)
-        return 1 - column if DIRECTIONS[metric] is Direction.HIGHER_IS_BETTER else column
+        return 1 - column if metric.higher_is_better else column
 
     def processes(self, metric: Metric) -> dict[Way, tuple[Bets, float]]:
         """The bets on a metric in each way, and the part of that way's budget that they may spend."""
@@ -266,7 +266,7 @@ def _fresh(channels: Mapping[Metric, Channel]) -> dict[Metric, Bets]:
 
 
 def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:
-    if metric not in RELATIVE_METRICS:
+    if not metric.is_relative:
         return ShareChannels(metric)
     slow, slowest, beyond = (math.inf if edge is None else edge for edge in state["edges"])
     since = -math.inf if state["since"] is None else state["since"]

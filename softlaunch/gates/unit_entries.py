@@ -18,10 +18,10 @@ from typing import Any
 
 from scipy.special import zeta
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
 from softlaunch.gates.bets import Bets
 from softlaunch.gates.visits import Entries, Visits
-from softlaunch.policy.model import Metric
 
 
 class Way(StrEnum):

@@ -3,7 +3,7 @@
 from collections import deque
 from math import log
 
-from softlaunch.policy.model import BreakerPolicy
+from softlaunch.policy.gateway import BreakerPolicy
 
 _SLICES = 20  # the window is kept in so many slices, so that memory doesn't grow with the traffic
 _CERTAIN = 10.0  # nats: chance alone makes such a difference in one of 100,000 windows

@@ -22,7 +22,7 @@ from softlaunch.gateway.units import Units, occasion_of
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send
 from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord, TextRecord
-from softlaunch.policy.model import GatewayPolicy
+from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.route import Arm, Route
 
 _SECOND_ANSWER_SECONDS = 30.0

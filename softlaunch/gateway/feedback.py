@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from softlaunch.core.live_metrics import SCORED
 from softlaunch.gateway.requests import app_of
 from softlaunch.gateway.wire import RefusedError
 from softlaunch.ledger.request_log import FeedbackRecord, ScoreRecord
 
 _KINDS = ("thumbs", "stars", "scores")
-_METRICS = ("quality", "hallucination")
 _THUMBS = {"up": 1.0, "down": 0.0}
 _SOURCE = "feedback"
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}-[0-9a-f]{1,32}")
@@ -46,8 +46,8 @@ def _of_stars(value: object) -> float:
 
 
 def _scores(value: object) -> dict[str, float]:
-    if not isinstance(value, dict) or not value or not set(value) <= set(_METRICS):
-        raise _bad("scores", f"must be an object with one or more of: {', '.join(_METRICS)}")
+    if not isinstance(value, dict) or not value or not set(value) <= set(SCORED):
+        raise _bad("scores", f"must be an object with one or more of: {', '.join(SCORED)}")
     for metric, score in value.items():
         if isinstance(score, bool) or not isinstance(score, int | float) or not 0 <= score <= 1:
             raise _bad(f"scores.{metric}", "must be a number from 0 to 1")

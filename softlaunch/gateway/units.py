@@ -18,7 +18,7 @@ import orjson
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.requests import ChatRequest
 from softlaunch.gateway.wire import RefusedError
-from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.policy.units import UnitPolicy, UnitSource
 
 _LOGGER = logging.getLogger(__name__)
 _ENOUGH = 100

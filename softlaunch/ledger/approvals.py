@@ -1,4 +1,4 @@
-"""Questions to people about a release or a cleanup, how they stand, and everything that was said to them."""
+"""Approvals in the ledger: what a person is asked about a release or a cleanup, and how each approval stands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,89 +6,90 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.errors import NotFoundError
-from softlaunch.ledger.notices import Event, tell
+from softlaunch.ledger.notices import Event, Message, notify
 from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow
 
 
 @dataclass(frozen=True, slots=True)
-class OpenQuestion:
-    """A question that waits for a person; `id` is its number in the ledger, once it is there.
+class Approval:
+    """What a person is asked, and how it stands; `id` is its number in the ledger, once it is there.
 
-    About no release, `app` says whose policy rules, `subject` is the digest of what is asked about, and `asked_by` who
-    began it.
+    Where it is about no release, `app` says whose policy rules, `subject_digest` identifies what is asked about, and
+    `asked_by` names who began it. `decided_by`, `reason` and `decided_at` are empty while it is pending.
     """
 
     release_id: str | None
     position: int
-    question: Question
+    kind: ApprovalKind
     text: str
     expires_at: datetime
     id: int = field(default=0, compare=False)
     app: str = ""
-    subject: str = ""
+    subject_digest: str = ""
     asked_by: str = ""
+    state: ApprovalState = ApprovalState.PENDING
+    decided_by: str = ""
+    reason: str = ""
+    decided_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """How a question stands, for people: by whom it was answered, when and why."""
-
-    asked: OpenQuestion
-    answer: Answer
-    by: str
-    reason: str
-    at: datetime | None
-
-
-def ask(session: Session, asked: OpenQuestion, now: datetime) -> int | None:
-    """Put a question; returns its number, or None when it was asked before about this stage of this release."""
-    if asked.release_id is not None and _find(session, asked.release_id, asked.position, asked.question) is not None:
-        return None
+def request_approval(session: Session, approval: Approval, now: datetime) -> int | None:
+    """Ask for an approval; returns its number, or None when this stage of this release has asked for it before."""
+    if approval.release_id is not None:
+        asked = select(ApprovalRow.id).where(
+            ApprovalRow.release_id == approval.release_id,
+            ApprovalRow.position == approval.position,
+            ApprovalRow.question == approval.kind,
+        )
+        if session.exec(asked).one_or_none() is not None:
+            return None
     row = ApprovalRow(
-        release_id=asked.release_id,
-        app=asked.app,
-        position=asked.position,
-        question=asked.question,
-        subject=asked.subject,
-        asked_by=asked.asked_by,
-        text=asked.text,
-        state=Answer.PENDING,
+        release_id=approval.release_id,
+        app=approval.app,
+        position=approval.position,
+        question=approval.kind,
+        subject=approval.subject_digest,
+        asked_by=approval.asked_by,
+        text=approval.text,
+        state=ApprovalState.PENDING,
         asked_at=now,
-        expires_at=asked.expires_at,
+        expires_at=approval.expires_at,
     )
     session.add(row)
     session.flush()
     return row.id
 
 
-def read_answers(session: Session, release_id: str, position: int, now: datetime) -> dict[Question, Answer]:
-    """How the questions of a stage stand; a pending one past its time has expired."""
-    rows = session.exec(
-        select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.position == position)
-    )
-    return {Question(row.question): standing(row, now) for row in rows}
+def read_approval_states(
+    session: Session, release_id: str, position: int, now: datetime
+) -> dict[ApprovalKind, ApprovalState]:
+    """How the approvals stand that a stage has asked for; a pending one past its time has expired."""
+    return {approval.kind: approval.state for approval in _of_stage(session, release_id, position, now)}
 
 
-def open_questions(session: Session, release_id: str, position: int, now: datetime) -> list[OpenQuestion]:
-    """What waits for a person about a stage."""
-    rows = session.exec(
-        select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.position == position)
-    )
-    return [to_asked(row) for row in rows if standing(row, now) is Answer.PENDING]
+def pending_approvals(session: Session, release_id: str, position: int, now: datetime) -> list[Approval]:
+    """The approvals of a stage that wait for a person."""
+    asked = _of_stage(session, release_id, position, now)
+    return [approval for approval in asked if approval.state is ApprovalState.PENDING]
 
 
-def read_settled(session: Session, approval_id: int, now: datetime) -> Settled:
-    """How one question stands; raises NotFoundError."""
+def _of_stage(session: Session, release_id: str, position: int, now: datetime) -> list[Approval]:
+    rows = select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.position == position)
+    return [to_approval(row, now) for row in session.exec(rows)]
+
+
+def read_approval(session: Session, approval_id: int, now: datetime) -> Approval:
+    """One approval as it stands; raises NotFoundError."""
     row = session.get(ApprovalRow, approval_id)
     if row is None:
         raise NotFoundError(f"no question {approval_id} is recorded; see 'softlaunch release status'")
-    return Settled(to_asked(row), standing(row, now), row.decided_by, row.reason, row.decided_at)
+    return to_approval(row, now)
 
 
-def lock_questions(session: Session, app: str) -> list[ApprovalRow]:
-    """The questions of the stage in force of an app's live release; others who answer wait until this is over."""
+def lock_approvals(session: Session, app: str) -> list[ApprovalRow]:
+    """The approvals of the stage in force of an app's live release; others who decide wait until this is over."""
     return list(
         session.exec(
             select(ApprovalRow)
@@ -100,63 +101,65 @@ def lock_questions(session: Session, app: str) -> list[ApprovalRow]:
     )
 
 
-def find_question(session: Session, approval_id: int) -> ApprovalRow | None:
-    """One question, whatever became of it; others who answer it wait until this is over."""
+def lock_approval(session: Session, approval_id: int) -> ApprovalRow | None:
+    """One approval, whatever became of it; others who decide about it wait until this is over."""
     return session.get(ApprovalRow, approval_id, with_for_update=True)
 
 
-def last_question(session: Session, app: str) -> ApprovalRow | None:
-    """The newest question that was ever asked about an app."""
+def last_approval(session: Session, app: str) -> ApprovalRow | None:
+    """The newest approval that any release of an app has asked for."""
     found = select(ApprovalRow).join(ReleaseRow, col(ReleaseRow.id) == col(ApprovalRow.release_id))
     return session.exec(found.where(ReleaseRow.app == app).order_by(col(ApprovalRow.id).desc()).limit(1)).one_or_none()
 
 
-def newest_cleanup(session: Session) -> ApprovalRow | None:
-    """The newest question about a cleanup of the registry, however it stands."""
-    found = select(ApprovalRow).where(ApprovalRow.question == Question.CLEANUP)
+def newest_cleanup_approval(session: Session) -> ApprovalRow | None:
+    """The newest approval of a cleanup of the registry, however it stands."""
+    found = select(ApprovalRow).where(ApprovalRow.question == ApprovalKind.CLEANUP)
     return session.exec(found.order_by(col(ApprovalRow.id).desc()).limit(1)).one_or_none()
 
 
-def agreed(session: Session, approval_id: int) -> Sequence[str]:
-    """Who approved so far, where more than one person must."""
+def approved_by(session: Session, approval_id: int) -> Sequence[str]:
+    """Who has approved so far, where more than one person must."""
     found = select(VoteRow.person).where(VoteRow.approval_id == approval_id, VoteRow.ruling == "noted")
     return list(session.exec(found.order_by(col(VoteRow.id))))
 
 
-def close_questions(session: Session, app: str, release_id: str, why: str, now: datetime) -> None:
-    """Withdraw what is still asked about a release, because it goes on or ends; what was due before has expired."""
-    found = select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.state == Answer.PENDING)
+def withdraw_approvals(session: Session, app: str, release_id: str, why: str, now: datetime) -> None:
+    """Withdraw what a release still asks for, because it goes on or ends; what was due before has expired."""
+    found = select(ApprovalRow).where(ApprovalRow.release_id == release_id, ApprovalRow.state == ApprovalState.PENDING)
     for row in session.exec(found.with_for_update()):
-        close_question(session, row, app, why, now)
+        withdraw_approval(session, row, app, why, now)
 
 
-def close_question(session: Session, row: ApprovalRow, app: str, why: str, now: datetime) -> None:
-    """Withdraw a question that is pending; one that was due before has expired."""
-    expired = standing(row, now) is Answer.EXPIRED
-    row.state = Answer.EXPIRED if expired else Answer.WITHDRAWN
+def withdraw_approval(session: Session, row: ApprovalRow, app: str, why: str, now: datetime) -> None:
+    """Withdraw a pending approval; one that was due before has expired."""
+    expired = state_of(row, now) is ApprovalState.EXPIRED
+    row.state = ApprovalState.EXPIRED if expired else ApprovalState.WITHDRAWN
     row.decided_at, row.reason = (row.expires_at, "nobody answered in time") if expired else (now, why)
-    said = f"Nobody answered in time: {row.text}" if expired else f"The question is withdrawn: {row.text} ({why})"
-    tell(session, app, row.release_id, said, now, Event.CLOSED, {"approval": row.id})
+    text = f"Nobody answered in time: {row.text}" if expired else f"The question is withdrawn: {row.text} ({why})"
+    notify(session, Message(app, row.release_id, text, Event.CLOSED, {"approval": row.id}), now)
 
 
-def to_asked(row: ApprovalRow) -> OpenQuestion:
+def to_approval(row: ApprovalRow, now: datetime) -> Approval:
     """The frozen value of a row."""
-    kind = Question(row.question)
-    about = (row.app, row.subject, row.asked_by)
-    return OpenQuestion(row.release_id, row.position, kind, row.text, row.expires_at, row.id or 0, *about)
+    return Approval(
+        release_id=row.release_id,
+        position=row.position,
+        kind=ApprovalKind(row.question),
+        text=row.text,
+        expires_at=row.expires_at,
+        id=row.id or 0,
+        app=row.app,
+        subject_digest=row.subject,
+        asked_by=row.asked_by,
+        state=state_of(row, now),
+        decided_by=row.decided_by,
+        reason=row.reason,
+        decided_at=row.decided_at,
+    )
 
 
-def standing(row: ApprovalRow, now: datetime) -> Answer:
-    """How a question stands now; a pending one past its time has expired, whether that was written or not."""
-    stands = Answer(row.state)
-    return Answer.EXPIRED if stands is Answer.PENDING and now >= row.expires_at else stands
-
-
-def _find(session: Session, release_id: str, position: int, question: Question) -> ApprovalRow | None:
-    return session.exec(
-        select(ApprovalRow).where(
-            ApprovalRow.release_id == release_id,
-            ApprovalRow.position == position,
-            ApprovalRow.question == question,
-        )
-    ).one_or_none()
+def state_of(row: ApprovalRow, now: datetime) -> ApprovalState:
+    """How an approval stands now; a pending one past its time has expired, whether that was written or not."""
+    state = ApprovalState(row.state)
+    return ApprovalState.EXPIRED if state is ApprovalState.PENDING and now >= row.expires_at else state

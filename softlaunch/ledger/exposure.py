@@ -28,7 +28,7 @@ class Exposure:
 
 
 def read_exposure(session: Session, release_id: str) -> Exposure:
-    """Who met the candidate of a release so far, from the request log. A request that fell back was stable's."""
+    """Who was exposed to a release's candidate so far, from the request log. A request that fell back was stable's."""
     named = func.coalesce(col(RequestRow.named_unit), col(RequestRow.unit))
     shown = select(func.count(distinct(named)), func.count()).where(
         col(RequestRow.release_id) == release_id, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE])

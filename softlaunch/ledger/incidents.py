@@ -8,8 +8,9 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from softlaunch.core.errors import NotFoundError
+from softlaunch.core.incident_kinds import IncidentKind, Severity
 from softlaunch.core.verdict import Outcome, Verdict
-from softlaunch.ledger.notices import IncidentKind, Severity, resolve_incident
+from softlaunch.ledger.notices import resolve_incident
 from softlaunch.ledger.stages import verdict_of
 from softlaunch.store.tables import IncidentRow
 

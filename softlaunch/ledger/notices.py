@@ -1,81 +1,15 @@
-"""What people are told: notices in the outbox and incidents, written in the transaction of what they tell of."""
+"""Messages in the outbox, and incidents, written in the transaction of what they are about."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.store.tables import IncidentRow, NoticeRow
-
-
-class Severity(StrEnum):
-    """How soon a person must look: `page` now, at any hour; `ticket` on a working day."""
-
-    PAGE = "page"
-    TICKET = "ticket"
-
-
-class IncidentKind(StrEnum):
-    """What a person must know of: a closed list. Each kind has the runbook page `runbooks/<kind>.md`."""
-
-    GATE_ERRORS = "gate_errors"
-    GATE_UNUSABLE = "gate_unusable"
-    GATE_LATENCY = "gate_latency"
-    GATE_COST = "gate_cost"
-    GATE_QUALITY = "gate_quality"
-    GATE_HALLUCINATION = "gate_hallucination"
-    GATE_SATISFACTION = "gate_satisfaction"
-    GATE_AGREEMENT = "gate_agreement"
-    GATE_PREFERENCE = "gate_preference"
-    BREAKER_TRIPPED = "breaker_tripped"
-    NO_DATA = "no_data"
-    SPLIT_OFF = "split_off"
-    RELEASE_ORPHANED = "release_orphaned"
-    ROLLBACK_STUCK = "rollback_stuck"
-    PROMPT_DRIFT = "prompt_drift"
-    FLOATING_MODEL_CHANGED = "floating_model_changed"
-    AB_INCONCLUSIVE = "ab_inconclusive"
-    EVAL_FLICKERING = "eval_flickering"
-    GOLDEN_SET_STALE = "golden_set_stale"
-    REGISTRY_CLEANUP_FAILED = "registry_cleanup_failed"
-    APPROVAL_EXPIRED = "approval_expired"
-    PROVIDER_DOWN = "provider_down"
-
-    @property
-    def runbook(self) -> str:
-        """Path of the kind's page, from the project's root."""
-        return f"runbooks/{self.value}.md"
-
-    @property
-    def words(self) -> str:
-        """The kind in words, as messages and its page have it: `Latency gate failed`."""
-        plain = self.value.replace("_", " ").replace("ab ", "A/B test ")
-        named = f"{plain.removeprefix('gate ')} gate failed" if plain.startswith("gate ") else plain
-        return named[0].upper() + named[1:]
-
-    @property
-    def severity(self) -> Severity:
-        """Whether somebody must look now: users may be worse off, or nobody would notice if they were."""
-        return Severity.TICKET if self in _CAN_WAIT else Severity.PAGE
-
-
-_CAN_WAIT = frozenset(
-    {
-        IncidentKind.GATE_COST,
-        IncidentKind.GATE_AGREEMENT,
-        IncidentKind.GATE_PREFERENCE,
-        IncidentKind.PROMPT_DRIFT,
-        IncidentKind.FLOATING_MODEL_CHANGED,
-        IncidentKind.AB_INCONCLUSIVE,
-        IncidentKind.EVAL_FLICKERING,
-        IncidentKind.GOLDEN_SET_STALE,
-        IncidentKind.REGISTRY_CLEANUP_FAILED,
-        IncidentKind.APPROVAL_EXPIRED,
-    }
-)
 
 
 class Event(StrEnum):
@@ -89,12 +23,23 @@ class Event(StrEnum):
     RESOLVED = "resolved"
 
 
-WEBHOOK_LANE = "webhook"
+WEBHOOK_STREAM = "webhook"
 
 
-def lane_of(app: str, release_id: str | None) -> str:
-    """The lane of messages that people read in order: those about a release, or about an app."""
+def stream_of(app: str, release_id: str | None) -> str:
+    """The stream of messages that people read in order: those about a release, or about an app."""
     return f"release:{release_id}" if release_id else f"app:{app}"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to people. `details` names the approval (`approval`) or the `incident` that it is about."""
+
+    app: str
+    release_id: str | None
+    text: str
+    event: Event = Event.SAID
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +58,7 @@ class Incident:
 
 
 def open_incident(session: Session, incident: Incident, now: datetime) -> bool:
-    """Open an incident and tell of it. One that is open already is brought up to date, quietly, and returns False."""
+    """Open an incident and notify people. One that is open already is updated without a message, and returns False."""
     held = _find_open(session, incident.dedup_key)
     if held is not None:
         held.summary, held.evidence, held.updated_at = incident.summary, dict(incident.evidence), now
@@ -138,7 +83,7 @@ def open_incident(session: Session, incident: Incident, now: datetime) -> bool:
 
 
 def resolve_incident(session: Session, dedup_key: str, by: str, why: str, now: datetime) -> bool:
-    """Close what is open under a key and tell of it; returns False when nothing is."""
+    """Close the incident that is open under a key and notify people; returns False when none is."""
     held = _find_open(session, dedup_key)
     if held is None:
         return False
@@ -156,14 +101,14 @@ def open_keys(session: Session, app: str) -> dict[str, IncidentKind]:
 
 
 def _announce(session: Session, row: IncidentRow, event: Event, text: str, now: datetime) -> None:
-    """Tell people, and whatever listens at the webhook."""
+    """Notify people, and whatever listens at the webhook."""
     details = {"incident": row.id}
-    tell(session, row.app, row.release_id, text, now, event, details)
+    notify(session, Message(row.app, row.release_id, text, event, details), now)
     session.add(
         NoticeRow(
             app=row.app,
             release_id=row.release_id,
-            lane=WEBHOOK_LANE,
+            lane=WEBHOOK_STREAM,
             event=event,
             details=details,
             text=text,
@@ -177,24 +122,16 @@ def _find_open(session: Session, dedup_key: str) -> IncidentRow | None:
     return session.exec(found).one_or_none()
 
 
-def tell(
-    session: Session,
-    app: str,
-    release_id: str | None,
-    text: str,
-    now: datetime,
-    event: Event = Event.SAID,
-    details: Mapping[str, Any] | None = None,
-) -> None:
-    """Put a message into the outbox. `details` names the question (`approval`) or `incident` that it is about."""
+def notify(session: Session, message: Message, now: datetime) -> None:
+    """Put a message into the outbox."""
     session.add(
         NoticeRow(
-            app=app,
-            release_id=release_id,
-            lane=lane_of(app, release_id),
-            event=event,
-            details=dict(details or {}),
-            text=text,
+            app=message.app,
+            release_id=message.release_id,
+            lane=stream_of(message.app, message.release_id),
+            event=message.event,
+            details=dict(message.details),
+            text=message.text,
             written_at=now,
         )
     )

@@ -1,7 +1,7 @@
-"""The outbox as senders see it: lanes, each emptied in order by one sender at a time, and what became of each message.
+"""The outbox as senders see it: streams, each emptied in order by one sender at a time, and each message's fate.
 
 A sender notes which message it is about to send before it does, and that it arrived afterwards. Between the two it may
-die: whoever takes the lane over finds the note and asks the receiver before sending again.
+die: whoever takes the stream over finds the note and asks the receiver before sending again.
 """
 
 from collections.abc import Mapping
@@ -17,13 +17,13 @@ from softlaunch.ledger.notices import Event
 from softlaunch.store.tables import LaneRow, NoticeRow, ReleaseRow
 
 HOLD = timedelta(seconds=60)
-"""How long a sender may be silent about a lane before another one takes it over; longer than any single call."""
+"""How long a sender may be silent about a stream before another one takes it over; longer than any single call."""
 HEAD = 0
-"""What `Lane.trying` says while a thread's head is being posted."""
+"""What `Stream.trying` says while a thread's head is being posted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MessageRef:
     """Where a message is: a channel, and the name that the channel gave it. Empty where there is no such thing."""
 
     channel: str = ""
@@ -41,7 +41,7 @@ class Notice:
     id: int
     app: str
     release_id: str | None
-    lane: str
+    stream: str
     event: Event
     details: Mapping[str, Any]
     text: str
@@ -50,22 +50,22 @@ class Notice:
     @property
     def key(self) -> str:
         """`release:support-bot-3/17/1740830400.25`."""
-        return f"{self.lane}/{self.id}/{self.written_at.timestamp()}"
+        return f"{self.stream}/{self.id}/{self.written_at.timestamp()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """A lane as its holder took it over. `trying` is the message of which nobody knows whether it arrived."""
+class Stream:
+    """A stream as its holder took it over. `trying` is the message of which nobody knows whether it arrived."""
 
     name: str
-    thread: Place
+    thread: MessageRef
     failures: int
     trying: int | None
     tried_at: datetime | None
     shown: int
 
 
-def lanes_with_mail(session: Session, now: datetime) -> list[str]:
+def streams_with_messages(session: Session, now: datetime) -> list[str]:
     """Lanes in which something waits, the longest waiting first, without those that somebody holds or put off."""
     oldest = func.min(NoticeRow.id)
     waiting = (
@@ -78,7 +78,7 @@ def lanes_with_mail(session: Session, now: datetime) -> list[str]:
     return list(session.exec(waiting))
 
 
-def lanes_with_old_heads(session: Session, now: datetime, refresh: timedelta) -> list[str]:
+def streams_with_old_heads(session: Session, now: datetime, refresh: timedelta) -> list[str]:
     """Lanes whose thread shows an earlier step of its release, or figures of a live release older than `refresh`."""
     stale = col(LaneRow.shown) != col(ReleaseRow.revision)
     old = col(ReleaseRow.live_app).is_not(None) & (col(LaneRow.shown_at) <= now - refresh)
@@ -96,8 +96,8 @@ def _free(now: datetime) -> Any:
     return or_(held.is_(None), held <= now) & or_(put_off.is_(None), put_off <= now)
 
 
-def take_lane(session: Session, name: str, holder: str, now: datetime) -> Lane | None:
-    """Take a lane for a while; None when somebody else has it, or it was put off."""
+def take_stream(session: Session, name: str, holder: str, now: datetime) -> Stream | None:
+    """Take a stream for a while; None when somebody else has it, or it was put off."""
     if session.get(LaneRow, name) is None:
         try:
             with session.begin_nested():
@@ -113,12 +113,12 @@ def take_lane(session: Session, name: str, holder: str, now: datetime) -> Lane |
     if taken is None:
         return None
     row = session.get_one(LaneRow, name, populate_existing=True)
-    return Lane(name, Place(row.channel, row.thread), row.failures, row.trying, row.tried_at, row.shown)
+    return Stream(name, MessageRef(row.channel, row.thread), row.failures, row.trying, row.tried_at, row.shown)
 
 
-def next_notice(session: Session, lane: str) -> Notice | None:
-    """The oldest message of a lane that has not been sent."""
-    found = select(NoticeRow).where(NoticeRow.lane == lane, col(NoticeRow.sent_at).is_(None))
+def next_notice(session: Session, stream: str) -> Notice | None:
+    """The oldest message of a stream that has not been sent."""
+    found = select(NoticeRow).where(NoticeRow.lane == stream, col(NoticeRow.sent_at).is_(None))
     row = session.exec(found.order_by(col(NoticeRow.id)).limit(1)).one_or_none()
     return None if row is None else to_notice(row)
 
@@ -130,25 +130,27 @@ def to_notice(row: NoticeRow) -> Notice:
     )
 
 
-def begin_sending(session: Session, lane: str, holder: str, notice_id: int, now: datetime) -> bool:
-    """Note, before it is done, that a message is being sent; False when the lane is somebody else's by now."""
-    return _write(session, lane, holder, trying=notice_id, tried_at=now, held_until=now + HOLD)
+def begin_sending(session: Session, stream: str, holder: str, notice_id: int, now: datetime) -> bool:
+    """Note, before it is done, that a message is being sent; False when the stream is somebody else's by now."""
+    return _write(session, stream, holder, trying=notice_id, tried_at=now, held_until=now + HOLD)
 
 
-def arrived(session: Session, notice: Notice, holder: str, place: Place, now: datetime, problem: str = "") -> bool:
+def mark_sent(
+    session: Session, notice: Notice, holder: str, place: MessageRef, now: datetime, problem: str = ""
+) -> bool:
     """Note that a message was sent, and as what; `problem` says why it was given up instead."""
-    if not _write(session, notice.lane, holder, trying=None, failures=0, problem="", held_until=now + HOLD):
+    if not _write(session, notice.stream, holder, trying=None, failures=0, problem="", held_until=now + HOLD):
         return False
     row = session.get_one(NoticeRow, notice.id)
     row.sent_at, row.sent_as, row.problem = now, f"{place.channel}/{place.name}" if place else "", problem
     return True
 
 
-def head_shown(session: Session, lane: str, holder: str, place: Place, revision: int, now: datetime) -> bool:
+def head_shown(session: Session, stream: str, holder: str, place: MessageRef, revision: int, now: datetime) -> bool:
     """Note where a thread's head is, and which step of the release it shows."""
     return _write(
         session,
-        lane,
+        stream,
         holder,
         channel=place.channel,
         thread=place.name,
@@ -161,13 +163,13 @@ def head_shown(session: Session, lane: str, holder: str, place: Place, revision:
     )
 
 
-def put_off(session: Session, lane: Lane, holder: str, retry_at: datetime, problem: str, *, sure: bool) -> None:
-    """Give a lane back until later. `sure` says that the message certainly did not arrive."""
+def put_off(session: Session, stream: Stream, holder: str, retry_at: datetime, problem: str, *, sure: bool) -> None:
+    """Give a stream back until later. `sure` says that the message certainly did not arrive."""
     kept: dict[str, Any] = {"trying": None} if sure else {}
-    failures = lane.failures + 1
+    failures = stream.failures + 1
     _write(
         session,
-        lane.name,
+        stream.name,
         holder,
         holder="",
         held_until=None,
@@ -178,34 +180,34 @@ def put_off(session: Session, lane: Lane, holder: str, retry_at: datetime, probl
     )
 
 
-def give_back(session: Session, lane: str, holder: str) -> None:
-    """Let the next sender take a lane at once."""
-    _write(session, lane, holder, holder="", held_until=None, retry_at=None)
+def release_stream(session: Session, stream: str, holder: str) -> None:
+    """Let the next sender take a stream at once."""
+    _write(session, stream, holder, holder="", held_until=None, retry_at=None)
 
 
-def _write(session: Session, lane: str, by: str, **values: Any) -> bool:
+def _write(session: Session, stream: str, by: str, **values: Any) -> bool:
     written = session.execute(
         update(LaneRow)
-        .where(col(LaneRow.name) == lane, col(LaneRow.holder) == by)
+        .where(col(LaneRow.name) == stream, col(LaneRow.holder) == by)
         .values(**values)
         .returning(col(LaneRow.name))
     )
     return written.scalar_one_or_none() is not None
 
 
-def sent_place(session: Session, lane: str, approval_id: int) -> Place:
+def sent_ref(session: Session, stream: str, approval_id: int) -> MessageRef:
     """Where the message that asks a question is; empty when it was never sent."""
-    rows = session.exec(select(NoticeRow).where(NoticeRow.lane == lane, NoticeRow.event == Event.ASKED))
+    rows = session.exec(select(NoticeRow).where(NoticeRow.lane == stream, NoticeRow.event == Event.ASKED))
     found = next((row.sent_as for row in rows if row.details.get("approval") == approval_id), "")
     channel, _, name = found.partition("/")
-    return Place(channel, name)
+    return MessageRef(channel, name)
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What waits in a lane, since when, and why it isn't sent."""
+    """What waits in a stream, since when, and why it isn't sent."""
 
-    lane: str
+    stream: str
     count: int
     since: datetime
     retry_at: datetime | None
@@ -213,7 +215,7 @@ class Waiting:
 
 
 def read_waiting(session: Session) -> list[Waiting]:
-    """Every lane in which something waits, the longest waiting first."""
+    """Every stream in which something waits, the longest waiting first."""
     found = (
         select(NoticeRow.lane, func.count(), func.min(NoticeRow.written_at))
         .where(col(NoticeRow.sent_at).is_(None))
@@ -221,10 +223,10 @@ def read_waiting(session: Session) -> list[Waiting]:
         .order_by(func.min(NoticeRow.id))
     )
     waiting = session.exec(found).all()
-    lanes = {row.name: row for row in session.exec(select(LaneRow).where(col(LaneRow.problem) != ""))}
+    streams = {row.name: row for row in session.exec(select(LaneRow).where(col(LaneRow.problem) != ""))}
     return [
-        Waiting(name, count, since, lanes[name].retry_at, lanes[name].problem)
-        if name in lanes
+        Waiting(name, count, since, streams[name].retry_at, streams[name].problem)
+        if name in streams
         else Waiting(name, count, since, None, "")
         for name, count, since in waiting
     ]

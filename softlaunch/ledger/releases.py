@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.stages import StageState
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind, Release, Stage, State, stages_of
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, StageRow, TransitionRow, VariantRow
@@ -123,7 +124,7 @@ def _stage_row(release_id: str, stage: Stage) -> StageRow:
         position=stage.position,
         kind=stage.kind,
         weight_percent=stage.weight_percent,
-        state="waiting",
+        state=StageState.WAITING,
         evidence={},
     )
 

@@ -10,8 +10,10 @@ from sqlmodel import Session, col, select
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
-from softlaunch.policy.model import GatewayPolicy, TextPolicy, UnitPolicy
+from softlaunch.policy.gateway import GatewayPolicy
+from softlaunch.policy.model import TextPolicy
 from softlaunch.policy.route import Route, Serving
+from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import LedgerRow, RouteRow, VariantRow
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from math import inf, isfinite
 from typing import Any
 
@@ -16,6 +17,18 @@ from softlaunch.store.tables import StageRow, VerdictRow
 _NUMBERS = frozenset({"harm", "margin", "candidate_count", "stable_count", "candidate_value", "stable_value"})
 
 
+class StageState(StrEnum):
+    """How a stage stands: it waits, runs, has passed, or ended its release."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    PASSED = "passed"
+    CONCLUDED = "concluded"
+    REJECTED = "rejected"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+
+
 @dataclass(frozen=True, slots=True)
 class StageRecord:
     """How a stage stands; `evidence` is the JSON state of whatever judges it.
@@ -24,7 +37,7 @@ class StageRecord:
     """
 
     position: int
-    state: str
+    state: StageState
     entered_at: datetime | None
     deadline_at: datetime | None
     ended_at: datetime | None
@@ -56,7 +69,7 @@ def read_stages(session: Session, release_id: str) -> tuple[StageRecord, ...]:
 def _record(row: StageRow) -> StageRecord:
     return StageRecord(
         position=row.position,
-        state=row.state,
+        state=StageState(row.state),
         entered_at=row.entered_at,
         deadline_at=row.deadline_at,
         ended_at=row.ended_at,
@@ -72,7 +85,7 @@ def _record(row: StageRow) -> StageRecord:
 def begin_stage(session: Session, release_id: str, stage: Stage, now: datetime) -> None:
     """Note that a stage is in force from now on."""
     row = session.get_one(StageRow, (release_id, stage.position))
-    row.state = "running"
+    row.state = StageState.RUNNING
     row.entered_at = row.looked_at = now
     _set_deadlines(row, Deadlines.begin(stage, now))
     session.add(row)
@@ -97,10 +110,10 @@ def note_look(session: Session, release_id: str, position: int, longest: float, 
     return _record(row)
 
 
-def end_stage(session: Session, release_id: str, position: int, outcome: str, reason: str, now: datetime) -> None:
+def end_stage(session: Session, release_id: str, position: int, state: StageState, reason: str, now: datetime) -> None:
     """Note how a stage ended."""
     row = session.get_one(StageRow, (release_id, position))
-    row.state = outcome
+    row.state = state
     row.reason = reason
     row.ended_at = now
     session.add(row)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from softlaunch.core.visible import visible
-from softlaunch.ledger.outbox import Place
-from softlaunch.notify.interface import NOWHERE, Chat, Letter
+from softlaunch.ledger.outbox import MessageRef
+from softlaunch.notify.interface import NOWHERE, Chat, Envelope
 from softlaunch.releases.views import ReleaseView
 
 
@@ -17,20 +17,20 @@ class ConsoleChat(Chat):
     write: Callable[[str], None]
     threads: bool = False
 
-    def post(self, letter: Letter, thread: Place) -> Place:  # noqa: ARG002  (part of the interface)
+    def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """One line: time and text. What has several goes on indented, so that none looks like another message."""
-        notice = letter.notice
+        notice = envelope.notice
         text = visible(notice.text).replace("\n", "\n  ")
         self.write(f"[{notice.written_at:%H:%M:%S}] {text}")
         return NOWHERE
 
-    def find(self, key: str, thread: Place, since: datetime) -> Place:  # noqa: ARG002  (part of the interface)
+    def find(self, key: str, thread: MessageRef, since: datetime) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """Nobody knows: the line is written again."""
         return NOWHERE
 
-    def show(self, view: ReleaseView, key: str, at: Place) -> Place:  # noqa: ARG002  (part of the interface)
+    def show(self, view: ReleaseView, key: str, at: MessageRef) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """Nothing: what is written stays as it is."""
         return NOWHERE
 
-    def close(self, letter: Letter, at: Place) -> None:
+    def close(self, envelope: Envelope, at: MessageRef) -> None:
         """Nothing: the message that closes a question says so."""

@@ -1,16 +1,16 @@
-"""What is needed of a place where people are told."""
+"""What a receiver of messages must be able to do."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.ledger.approvals import Settled
+from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
-from softlaunch.ledger.outbox import Notice, Place
+from softlaunch.ledger.outbox import MessageRef, Notice
 from softlaunch.releases.views import ReleaseView
 
-NOWHERE = Place()
+NOWHERE = MessageRef()
 
 
 class ReceiverError(SoftlaunchError):
@@ -31,14 +31,14 @@ class UnacceptableError(SoftlaunchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
-    """A message with what it is about, as it stands now: a question, an incident, or nothing but its text.
+class Envelope:
+    """A message with what it is about, as it stands now: an approval, an incident, or nothing but its text.
 
     `run_url` is where the release's run is shown.
     """
 
     notice: Notice
-    question: Settled | None = None
+    approval: Approval | None = None
     incident: Recorded | None = None
     run_url: str = ""
 
@@ -46,14 +46,14 @@ class Letter:
 class Receiver(Protocol):
     """Something that takes messages."""
 
-    def post(self, letter: Letter, thread: Place) -> Place:
+    def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:
         """Hand a message over, into a thread where there is one; returns what it is called there.
 
         Raises ReceiverError or UnacceptableError.
         """
         ...
 
-    def find(self, key: str, thread: Place, since: datetime) -> Place:
+    def find(self, key: str, thread: MessageRef, since: datetime) -> MessageRef:
         """Where the message with a key is, if it arrived; nowhere if it didn't, or if that can't be found out."""
         ...
 
@@ -63,10 +63,10 @@ class Chat(Receiver, Protocol):
 
     threads: bool
 
-    def show(self, view: ReleaseView, key: str, at: Place) -> Place:
+    def show(self, view: ReleaseView, key: str, at: MessageRef) -> MessageRef:
         """Show a release at the head of its thread: a new one, or in place of what is there."""
         ...
 
-    def close(self, letter: Letter, at: Place) -> None:
-        """Show how a question stands, in place of the message that asked it."""
+    def close(self, envelope: Envelope, at: MessageRef) -> None:
+        """Show how an approval stands, in place of the message that asked for it."""
         ...

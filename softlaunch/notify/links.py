@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.settings import Settings
-from softlaunch.ledger.notices import IncidentKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The runbook pages, wherever softlaunch is installed."""
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.resources import find_resource
-from softlaunch.ledger.notices import IncidentKind
 
 
 class NoRunbookError(SoftlaunchError):

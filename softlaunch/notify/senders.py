@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 from softlaunch.notify.console import ConsoleChat
-from softlaunch.notify.delivery import Delivered, Desk, Sender
+from softlaunch.notify.delivery import Delivered, Router, Sender
 from softlaunch.notify.interface import Chat, Receiver, ReceiverError
 from softlaunch.notify.links import Links
 from softlaunch.notify.webhook import SignedWebhook, SilentWebhook
@@ -24,8 +24,8 @@ _PAUSE_SECONDS = 2.0
 _LAST_WORDS_SECONDS = 5.0
 
 
-class InstalledDesk(Desk):
-    """The desk of this installation; `write` takes the lines of apps that have no chat."""
+class InstalledDesk(Router):
+    """the router of this installation; `write` takes the lines of apps that have no chat."""
 
     def __init__(self, settings: Settings, write: Callable[[str], None]) -> None:
         """Secrets are read when the first message needs them."""

@@ -16,9 +16,10 @@ import orjson
 from pydantic import SecretStr
 
 from softlaunch.core.clock import utc_now
-from softlaunch.ledger.notices import Event, Severity
-from softlaunch.ledger.outbox import Place
-from softlaunch.notify.interface import NOWHERE, Letter, Receiver, ReceiverError, UnacceptableError
+from softlaunch.core.incident_kinds import Severity
+from softlaunch.ledger.notices import Event
+from softlaunch.ledger.outbox import MessageRef
+from softlaunch.notify.interface import NOWHERE, Envelope, Receiver, ReceiverError, UnacceptableError
 from softlaunch.notify.links import Links, is_address
 
 _SECONDS = 10.0
@@ -35,11 +36,11 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 class SilentWebhook(Receiver):
     """Where no webhook is configured: nobody is told."""
 
-    def post(self, letter: Letter, thread: Place) -> Place:  # noqa: ARG002  (part of the interface)
+    def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """Nothing."""
         return NOWHERE
 
-    def find(self, key: str, thread: Place, since: datetime) -> Place:  # noqa: ARG002  (part of the interface)
+    def find(self, key: str, thread: MessageRef, since: datetime) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """Nowhere."""
         return NOWHERE
 
@@ -55,15 +56,15 @@ class SignedWebhook(Receiver):
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=_SECONDS))
     clock: Callable[[], datetime] = utc_now
 
-    def post(self, letter: Letter, thread: Place) -> Place:  # noqa: ARG002  (part of the interface)
+    def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """Send one event. A status of 4xx means never, except for those that ask to come again."""
-        body = orjson.dumps(self._event(letter))
+        body = orjson.dumps(self._event(envelope))
         timestamp = int(self.clock().timestamp())
         headers = {
             "Content-Type": "application/json",
             "X-Softlaunch-Timestamp": str(timestamp),
             "X-Softlaunch-Signature": signature(self.secret.get_secret_value(), timestamp, body),
-            "X-Softlaunch-Delivery": letter.notice.key,
+            "X-Softlaunch-Delivery": envelope.notice.key,
         }
         try:
             answer = self.client.post(self.url.get_secret_value(), content=body, headers=headers)
@@ -78,19 +79,19 @@ class SignedWebhook(Receiver):
         wait = answer.headers.get("Retry-After", "")
         raise ReceiverError(said, sure=True, retry_after=float(wait) if wait.isdigit() else None)
 
-    def find(self, key: str, thread: Place, since: datetime) -> Place:  # noqa: ARG002  (part of the interface)
+    def find(self, key: str, thread: MessageRef, since: datetime) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """Nobody can be asked: the event is sent again, with the same delivery."""
         return NOWHERE
 
-    def _event(self, letter: Letter) -> dict[str, Any]:
-        incident = letter.incident
+    def _event(self, envelope: Envelope) -> dict[str, Any]:
+        incident = envelope.incident
         if incident is None:
             raise UnacceptableError("only incidents go to the webhook")
-        shown = [("Runbook", self.links.runbook(incident.kind)), ("Run", letter.run_url)]
+        shown = [("Runbook", self.links.runbook(incident.kind)), ("Run", envelope.run_url)]
         if incident.release_id is not None:
             shown.append(("Report", self.links.report(incident.release_id)))
         event: dict[str, Any] = {
-            "event_action": "resolve" if letter.notice.event is Event.RESOLVED else "trigger",
+            "event_action": "resolve" if envelope.notice.event is Event.RESOLVED else "trigger",
             "dedup_key": f"softlaunch:{incident.dedup_key}",
             "client": "softlaunch",
             "links": [{"href": href, "text": text} for text, href in shown if is_address(href)],

@@ -5,9 +5,11 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from softlaunch.core.documents import KeyedError
-from softlaunch.core.live_metrics import AB_METRICS, Metric
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Duration, Margin, MarginKind
 from softlaunch.policy.part import Part
+
+_DECISIVE = tuple(metric for metric in Metric if metric.entry.can_decide_ab)
 
 
 class AbPolicy(Part):
@@ -40,8 +42,8 @@ class AbPolicy(Part):
     def _adds_up(self) -> Self:
         if self.maximum_time < self.minimum_time:
             raise KeyedError(f"it comes before minimum_time, which is {self.minimum_time:g} s", "maximum_time")
-        if len(set(self.metrics)) != len(self.metrics) or not set(self.metrics) <= AB_METRICS:
-            raise KeyedError(f"expected {' and/or '.join(sorted(AB_METRICS))}, each once", "metrics")
+        if len(set(self.metrics)) != len(self.metrics) or not set(self.metrics) <= set(_DECISIVE):
+            raise KeyedError(f"expected {' and/or '.join(sorted(_DECISIVE))}, each once", "metrics")
         points = {"minimum_effect": self.minimum_effect, "equal_within": self.equal_within}
         for key, margin in points.items():
             if margin.kind is MarginKind.RELATIVE:

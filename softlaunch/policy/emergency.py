@@ -26,7 +26,7 @@ class EmergencyPolicy(Part):
     minimum_answers: Annotated[int, Field(ge=1)] = 10
     """Good answers that it must give in each stage; where users ask too little, probes are asked besides."""
     failed_percent: Annotated[float, Field(ge=0, lt=100)] = 25.0
-    """It is taken back when more than this share of its answers fail, three at least."""
+    """It is rolled back when more than this share of its answers fail, three at least."""
 
     @model_validator(mode="after")
     def _ends_with_everybody(self) -> Self:

@@ -6,10 +6,12 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from softlaunch.core.documents import KeyedError
-from softlaunch.core.live_metrics import COPY_METRICS, DIRECTIONS, RELATIVE_METRICS, Direction, Metric
+from softlaunch.core.live_metrics import Direction, Metric
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Per, Role
 from softlaunch.policy.part import Part
+
+_OF_COPIES = [metric for metric in Metric if metric.compares_copies]
 
 
 class Adjustment(StrEnum):
@@ -56,21 +58,21 @@ class GatePolicy(Part):
     @model_validator(mode="before")
     @classmethod
     def _is_muted_on_copies(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("metric") in [*COPY_METRICS]:
+        if isinstance(values, dict) and values.get("metric") in _OF_COPIES:
             return {"role": Role.MUTED, **values}
         return values
 
     @model_validator(mode="after")
     def _fits_the_metric(self) -> Self:
-        if self.direction not in {None, DIRECTIONS[self.metric]}:
-            raise KeyedError(f"{self.metric} is {DIRECTIONS[self.metric]}; leave direction out or say so", "direction")
-        wanted = MarginKind.RELATIVE if self.metric in RELATIVE_METRICS else MarginKind.POINTS
+        if self.direction not in {None, self.metric.direction}:
+            raise KeyedError(f"{self.metric} is {self.metric.direction}; leave direction out or say so", "direction")
+        wanted = MarginKind.RELATIVE if self.metric.is_relative else MarginKind.POINTS
         if self.margin.kind is not wanted:
             example = "'10 %'" if wanted is MarginKind.RELATIVE else "'2 points'"
             raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
-        if self.per is not Per.REQUEST and self.metric in COPY_METRICS:
+        if self.per is not Per.REQUEST and self.metric.compares_copies:
             raise KeyedError(f"{self.metric} compares two answers to one request; leave it out or say request", "per")
-        if self.adjust_for and self.metric not in RELATIVE_METRICS:
+        if self.adjust_for and not self.metric.is_relative:
             raise KeyedError(f"latency and cost can be adjusted, {self.metric} can't; leave it out", "adjust_for")
         return self
 

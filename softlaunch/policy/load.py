@@ -7,7 +7,7 @@ from typing import Any
 from softlaunch.core.documents import Document, DocumentError, Problem, failure, parse, read_text
 from softlaunch.core.documents.check import check
 from softlaunch.core.settings import Settings
-from softlaunch.policy.model import Policy
+from softlaunch.policy.model import RETIRED, Policy
 
 _SHORTHAND = "golden_set"
 
@@ -25,6 +25,14 @@ def load_policy(path: Path) -> Policy:
         return check(_spelled_out(parse(path, read_text(path))), Policy, shorthands=(_SHORTHAND,))
     except DocumentError as error:
         raise PolicyError(str(error)) from error
+
+
+def retired_keys(path: Path) -> list[tuple[int, str]]:
+    """Line and key of everything at the top level of a sound policy file that nothing reads any more."""
+    document = parse(path, read_text(path))
+    return [
+        (document.line((key,)), key) for key in RETIRED if isinstance(document.value, dict) and key in document.value
+    ]
 
 
 def golden_set_path(policy: Policy, policy_path: Path, *app_folders: Path) -> Path:

@@ -7,7 +7,8 @@ from enum import StrEnum
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
-from softlaunch.policy.model import AtDeadline, Policy
+from softlaunch.policy.model import Policy
+from softlaunch.policy.stages import AtDeadline
 
 
 class State(StrEnum):
@@ -43,7 +44,7 @@ _LEGAL = {
     State.CANARY: frozenset({State.CANARY, State.PROMOTED, State.ROLLED_BACK, State.ABORTED}),
     State.TESTING: frozenset({State.CONCLUDED, State.ROLLED_BACK, State.ABORTED}),
     State.CONCLUDED: frozenset[State](),
-    State.PROMOTED: frozenset({State.ROLLED_BACK}),  # a person may take back what was promoted
+    State.PROMOTED: frozenset({State.ROLLED_BACK}),  # a person may roll back what was promoted
     State.REJECTED: frozenset[State](),
     State.ROLLED_BACK: frozenset[State](),
     State.ABORTED: frozenset[State](),

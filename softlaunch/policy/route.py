@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from softlaunch.core.variant import Variant
-from softlaunch.policy.model import GatewayPolicy, TextPolicy, UnitPolicy
+from softlaunch.policy.gateway import GatewayPolicy
+from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.units import UnitPolicy
 
 
 class Arm(StrEnum):

@@ -6,7 +6,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import to_jsonable_python
 
 from softlaunch.core.quantities import Margin
-from softlaunch.policy.model import Policy
+from softlaunch.policy.model import RETIRED, Policy
 
 
 class _WrittenDefaults(GenerateJsonSchema):
@@ -27,6 +27,8 @@ def policy_schema() -> dict[str, Any]:
     golden_set = evaluation["properties"]["golden_set"]
     del evaluation["required"]
     schema["properties"]["golden_set"] = {**golden_set, "description": f"eval.golden_set: {golden_set['description']}"}
+    retired = {"deprecated": True, "description": "Nothing reads it any more; delete the line."}
+    schema["properties"].update(dict.fromkeys(RETIRED, retired))
     schema["required"] = ["app"]
     inside = {"required": ["eval"], "properties": {"eval": {"required": ["golden_set"]}}}
     schema["oneOf"] = [{"required": ["golden_set"]}, inside]

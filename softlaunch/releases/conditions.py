@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalState
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.request_outcome import GOOD, UNUSABLE
 from softlaunch.gates.gate_set import split_error
-from softlaunch.ledger.notices import IncidentKind
 from softlaunch.ledger.outcomes import Counts
 from softlaunch.policy.release import StageKind
 from softlaunch.releases.decision import Snapshot
@@ -123,11 +123,11 @@ def _expired(snapshot: Snapshot) -> tuple[Condition, ...]:
     return tuple(
         Condition(
             IncidentKind.APPROVAL_EXPIRED,
-            f"{release.id}:approval_expired:{release.position}:{question}",
+            f"{release.id}:approval_expired:{release.position}:{kind}",
             True,
             f"{release.title}: nobody answered in time what was asked at {release.stage.name}.",
-            {"stage": release.stage.name, "question": question.value},
+            {"stage": release.stage.name, "question": kind.value},
         )
-        for question, answer in (snapshot.answers or {}).items()
-        if answer is Answer.EXPIRED
+        for kind, state in (snapshot.approvals or {}).items()
+        if state is ApprovalState.EXPIRED
     )

@@ -1,13 +1,15 @@
 """What a release does next, decided from a snapshot of what is known. Pure: the clock comes with the snapshot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.policy.model import AtDeadline, OnInconclusive
+from softlaunch.policy.evals import OnInconclusive
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
+from softlaunch.policy.stages import AtDeadline
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +18,8 @@ class Snapshot:
 
     Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
     None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
-    itself; `answers` holds the questions that were asked in this stage. `requests` and `units` are those that candidate
-    and stable have had in it.
+    itself; `approvals` says how those of this stage stand. `requests` and `units` are those that candidate and stable
+    have had in it.
     """
 
     release: Release
@@ -32,7 +34,7 @@ class Snapshot:
     requests: tuple[int, int] = (0, 0)
     units: tuple[int, int] = (0, 0)
     trip: str | None = None
-    answers: dict[Question, Answer] | None = None
+    approvals: dict[ApprovalKind, ApprovalState] | None = None
 
     @property
     def watched_seconds(self) -> float:
@@ -46,9 +48,9 @@ class Snapshot:
         """When the stage has stayed undecided for long enough."""
         return Deadlines(self.deadline_at, self.deadline_requests, self.deadline_units)
 
-    def answer(self, question: Question) -> Answer | None:
-        """How a question of this stage stands; None when it wasn't asked."""
-        return (self.answers or {}).get(question)
+    def approval(self, kind: ApprovalKind) -> ApprovalState | None:
+        """How an approval of this stage stands; None when it wasn't asked for."""
+        return (self.approvals or {}).get(kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,9 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Put a question to a person and stay in the stage meanwhile."""
+    """Ask a person for an approval and stay in the stage meanwhile."""
 
-    question: Question
+    kind: ApprovalKind
     text: str
 
 
@@ -84,12 +86,16 @@ class Extend:
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """End the release. `gate` names the culprit where a gate decided; `needs_people` says that figures couldn't."""
+    """End the release; `needs_people` says that figures couldn't decide.
+
+    Where a gate decided, `gate` names it and `verdict` is its verdict; a breaker has none.
+    """
 
     state: State
     outcome: Outcome
     reason: str
     gate: str | None = None
+    verdict: Verdict | None = None
     needs_people: bool = False
 
 
@@ -102,20 +108,21 @@ def decide(snapshot: Snapshot) -> Action:
     if release.state is State.PENDING:
         return Enter(release.stages[0], "the release was opened")
     if snapshot.trip is not None:
-        return _stop(snapshot, Outcome.FAIL, f"a gateway's breaker tripped: {snapshot.trip}", "breaker")
+        reason = f"a gateway's breaker tripped: {snapshot.trip}"
+        return replace(_stop(snapshot, Outcome.FAIL, reason), gate=BREAKER)
     failed = _first(snapshot, Outcome.FAIL)
     if failed is not None:
-        return _stop(snapshot, Outcome.FAIL, f"{failed.name}: {failed.reason}", failed.gate)
+        return _stop(snapshot, Outcome.FAIL, f"{failed.name}: {failed.reason}", failed)
     if release.stage.kind is StageKind.EVAL:
         return _after_eval(snapshot)
     lacking = _lacking(snapshot)
     return _onwards(snapshot) if lacking is None else _when_undecided(snapshot, lacking)
 
 
-def _stop(snapshot: Snapshot, outcome: Outcome, reason: str, gate: str | None = None) -> End:
-    """End without promoting: a candidate that users met is rolled back, one they never met is rejected."""
+def _stop(snapshot: Snapshot, outcome: Outcome, reason: str, failing: Verdict | None = None) -> End:
+    """End without promoting: a candidate that users were exposed to is rolled back, any other is rejected."""
     state = State.ROLLED_BACK if snapshot.release.state.exposes_users else State.REJECTED
-    return End(state, outcome, reason, gate)
+    return End(state, outcome, reason, None if failing is None else failing.gate, failing)
 
 
 def _first(snapshot: Snapshot, outcome: Outcome) -> Verdict | None:
@@ -139,7 +146,9 @@ def _after_eval(snapshot: Snapshot) -> Action:
     rejects = snapshot.release.policy.eval.on_inconclusive is OnInconclusive.REJECT
     if rejects and outcome is not Outcome.REVIEW:
         return End(State.REJECTED, outcome, reason)
-    return _by_person(snapshot, Question.REVIEW_EVAL, f"The regression eval is undecided. {reason}. Go on?", outcome)
+    return _by_person(
+        snapshot, ApprovalKind.REVIEW_EVAL, f"The regression eval is undecided. {reason}. Go on?", outcome
+    )
 
 
 def _lacking(snapshot: Snapshot) -> str | None:
@@ -168,9 +177,9 @@ def _onwards(snapshot: Snapshot) -> Action:
     following = snapshot.release.next_stage
     if following is None:
         return End(State.PROMOTED, Outcome.PASS, "every stage passed")
-    if following.approval and snapshot.answer(Question.ENTER_STAGE) is not Answer.APPROVED:
+    if following.approval and snapshot.approval(ApprovalKind.ENTER_STAGE) is not ApprovalState.APPROVED:
         text = f"{_two_people(snapshot.release)}{snapshot.release.stage.name} passed. Begin {following.name}?"
-        return _by_person(snapshot, Question.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
+        return _by_person(snapshot, ApprovalKind.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
     return Enter(following, f"{snapshot.release.stage.name} passed")
 
 
@@ -193,20 +202,20 @@ def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
     if stage.at_deadline is AtDeadline.ROLL_BACK:
         return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
     text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
-    return _by_person(snapshot, Question.DEADLINE, text, Outcome.INCONCLUSIVE)
+    return _by_person(snapshot, ApprovalKind.DEADLINE, text, Outcome.INCONCLUSIVE)
 
 
-def _by_person(snapshot: Snapshot, question: Question, text: str, outcome: Outcome) -> Action:
-    """What a person's answer leads to. Only an explicit approval moves on; silence ends like a refusal."""
-    answer = snapshot.answer(question)
-    if answer is None:
-        return Ask(question, text)
-    if answer is Answer.PENDING:
+def _by_person(snapshot: Snapshot, kind: ApprovalKind, text: str, outcome: Outcome) -> Action:
+    """What a person's decision leads to. Only an explicit approval moves on; silence ends like a rejection."""
+    state = snapshot.approval(kind)
+    if state is None:
+        return Ask(kind, text)
+    if state is ApprovalState.PENDING:
         return Hold(f"waits for a person: {text}")
-    if answer is Answer.APPROVED:
+    if state is ApprovalState.APPROVED:
         following = snapshot.release.next_stage
         if following is None:
             return End(State.PROMOTED, Outcome.PASS, "a person decided to go on")
         return Enter(following, "a person decided to go on")
-    why = "a person refused" if answer is Answer.REJECTED else "nobody answered in time"
+    why = "a person refused" if state is ApprovalState.REJECTED else "nobody answered in time"
     return _stop(snapshot, outcome, f"{why}: {text}")

@@ -12,14 +12,15 @@ from sqlmodel import Session, col, select
 
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome, Verdict
-from softlaunch.ledger.approvals import OpenQuestion, ask, close_questions, read_answers
+from softlaunch.ledger.approvals import Approval, read_approval_states, request_approval, withdraw_approvals
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.lease import Transition, apply_transition, claim, release_claim, renew
-from softlaunch.ledger.notices import Event, Incident, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.notices import Event, Incident, Message, notify, open_incident, open_keys, resolve_incident
 from softlaunch.ledger.releases import Actor, read_release
 from softlaunch.ledger.splits import Split, beat, set_split
 from softlaunch.ledger.stages import (
     StageRecord,
+    StageState,
     begin_stage,
     end_stage,
     extend_stage,
@@ -43,7 +44,7 @@ DRIVER_TTL = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What one step did. `changed` is true when it was worth telling: a transition, a question, a changed verdict."""
+    """What one step did. `changed` is true when it was worth telling: a transition, an approval, a changed verdict."""
 
     release_id: str
     state: State
@@ -178,7 +179,7 @@ def _snapshot(
         requests=observation.requests,
         units=units_in(observation.evidence),
         trip=_trip(session, release),
-        answers=read_answers(session, release.id, release.position, now),
+        approvals=read_approval_states(session, release.id, release.position, now),
     )
 
 
@@ -207,23 +208,22 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
     match action:
         case Hold(reason):
             return reason, False
-        case Ask(question, text):
+        case Ask(kind, text):
             expires = now + timedelta(seconds=release.policy.approval.timeout)
-            asked = ask(session, OpenQuestion(release.id, release.position, question, text, expires), now)
+            asked = request_approval(session, Approval(release.id, release.position, kind, text, expires), now)
             if asked is not None:
                 message = f"{release.title}: {text}"
-                tell(session, release.app, release.id, message, now, Event.ASKED, {"approval": asked})
+                notify(session, Message(release.app, release.id, message, Event.ASKED, {"approval": asked}), now)
             return text, True
         case Extend(deadlines, reason):
             extend_stage(session, release.id, release.position, deadlines)
-            tell(session, release.app, release.id, f"{release.title}: {reason}", now)
+            notify(session, Message(release.app, release.id, f"{release.title}: {reason}"), now)
             return reason, True
         case Enter():
             _enter(session, snapshot, action, actor, token)
             return action.reason, True
         case End():
-            failing = next((verdict for verdict in snapshot.verdicts or () if verdict.gate == action.gate), None)
-            end_release(session, release, action, actor, now, token=token, culprit=failing)
+            end_release(session, release, action, actor, now, token=token)
             return action.reason, True
 
 
@@ -232,8 +232,8 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     step = Transition(release, stage.state, stage.position, f"{stage.name} begins: {action.reason}")
     apply_transition(session, step, actor, now, token)
     if release.state is not State.PENDING:
-        end_stage(session, release.id, release.position, "passed", action.reason, now)
-    close_questions(session, release.app, release.id, f"{stage.name} begins", now)
+        end_stage(session, release.id, release.position, StageState.PASSED, action.reason, now)
+    withdraw_approvals(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
         candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.candidate.digest,
@@ -245,4 +245,4 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
         lease_seconds=release.policy.gateway.lease,
     )
     set_split(session, release.app, release.stable.digest, split, token, now)
-    tell(session, release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason}).", now)
+    notify(session, Message(release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason})."), now)

@@ -17,13 +17,14 @@ from sqlmodel import Session
 
 from softlaunch.core.endpoint import EndpointError
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.incident_kinds import ANSWERS, IncidentKind
 from softlaunch.core.variant import ModelVersion, TemplateVariablesError, Variant
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.evals.calls.endpoint import AttemptError, Target, attempt, open_session
 from softlaunch.evals.calls.probe import Probed, probe
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.answer_counts import Answers, answers_in_stage, answers_of_stable
-from softlaunch.ledger.notices import IncidentKind, open_keys
+from softlaunch.ledger.notices import open_keys
 from softlaunch.ledger.outcomes import variant_since
 from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.emergency import EmergencyPolicy
@@ -34,7 +35,6 @@ from softlaunch.releases.strategy import Observation
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow, VariantRow
 
-GATE = "answers"
 """What judges an emergency release, in the place of the policy's gates."""
 _FAILURES = 3
 _ENOUGH = 5
@@ -96,11 +96,11 @@ def judge(answers: Answers, needed: int, policy: EmergencyPolicy, problem: str =
     too_many = answers.failed_share * 100 > policy.failed_percent
     counts = {"candidate_count": answers.count, "candidate_value": answers.failed_share if answers.count else None}
     if too_many and answers.failed >= _FAILURES:
-        return Verdict(GATE, Outcome.FAIL, f"{shown}, more than {policy.failed_percent:g} %", **counts)  # type: ignore[arg-type]
+        return Verdict(ANSWERS, Outcome.FAIL, f"{shown}, more than {policy.failed_percent:g} %", **counts)  # type: ignore[arg-type]
     if answers.good >= needed and not too_many:
-        return Verdict(GATE, Outcome.PASS, shown, **counts)  # type: ignore[arg-type]
+        return Verdict(ANSWERS, Outcome.PASS, shown, **counts)  # type: ignore[arg-type]
     reason = f"{answers.good} of at least {needed} good answers; {shown}"
-    return Verdict(GATE, Outcome.INCONCLUSIVE, reason, **counts)  # type: ignore[arg-type]
+    return Verdict(ANSWERS, Outcome.INCONCLUSIVE, reason, **counts)  # type: ignore[arg-type]
 
 
 class Asks(Protocol):

@@ -5,16 +5,17 @@ from datetime import datetime
 
 from sqlmodel import Session
 
-from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, move_alias, read_alias
+from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, MovedBy, move_alias, read_alias
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import ConflictError, NotFoundError
-from softlaunch.core.verdict import Outcome, Verdict
-from softlaunch.ledger.approvals import close_questions
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.approvals import withdraw_approvals
 from softlaunch.ledger.lease import Transition, apply_transition
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, open_keys, resolve_incident, tell
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident, open_keys, resolve_incident
 from softlaunch.ledger.releases import Actor, find_latest, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
-from softlaunch.ledger.stages import end_stage, figures
+from softlaunch.ledger.stages import StageState, end_stage, figures
 from softlaunch.policy.release import Release, State
 from softlaunch.releases.decision import End
 from softlaunch.store.tables import ReleaseRow, RouteRow
@@ -25,7 +26,7 @@ class Ended:
     """What a person's command did: the release, its state now, and the route's revision that gateways must reach.
 
     Without any release `release_id` is empty and `state` None. `changed` is false where everything was so already;
-    `told` says in words what the state alone doesn't.
+    `message` says what the state alone doesn't.
     """
 
     release_id: str
@@ -33,24 +34,25 @@ class Ended:
     route_revision: int
     serving_digest: str
     changed: bool = field(default=True, compare=False)
-    told: str = field(default="", compare=False)
+    message: str = field(default="", compare=False)
 
-    def saying(self, told: str) -> "Ended":
-        """The same with words."""
-        return replace(self, told=told)
+    def with_message(self, message: str) -> "Ended":
+        """The same with a message."""
+        return replace(self, message=message)
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Digests of the variant that serves from now on, and of the one that served before."""
+
+    now: str
+    before: str
 
 
 def end_release(
-    session: Session,
-    release: Release,
-    end: End,
-    actor: Actor,
-    now: datetime,
-    *,
-    token: int | None = None,
-    culprit: Verdict | None = None,
+    session: Session, release: Release, end: End, actor: Actor, now: datetime, *, token: int | None = None
 ) -> Ended:
-    """Write the end of a release: its state, the route, the aliases, and what people are told.
+    """Write the end of a release: its state, the route, the aliases, and the messages to people.
 
     Raises FencedError when the release or its route has changed since it was read.
     """
@@ -61,25 +63,26 @@ def end_release(
     promoted = end.state is State.PROMOTED
     serving = release.candidate.digest if promoted else release.stable.digest
     revision = set_split(session, release.app, serving, Split(), fence, now)
-    end_stage(session, release.id, release.position, "passed" if promoted else end.state.value, end.reason, now)
+    state = StageState.PASSED if promoted else StageState(end.state)
+    end_stage(session, release.id, release.position, state, end.reason, now)
     if promoted:
-        point_aliases(session, release.app, serving, release.stable.digest, actor, now, release.id)
-    close_questions(session, release.app, release.id, f"the release is {end.state}", now)
+        point_aliases(session, release.app, Serving(serving, release.stable.digest), actor, now, release.id)
+    withdraw_approvals(session, release.app, release.id, f"the release is {end.state}", now)
     _settle_incidents(session, release, end.state, now)
     if end.gate is not None and release.state.exposes_users:
-        open_incident(session, _incident(release, end, culprit), now)
+        open_incident(session, _incident(release, end, end.gate), now)
     if end.needs_people:
         open_incident(session, _undecided(release, end), now)
-    tell(session, release.app, release.id, f"{release.title}: {end.state}. {end.reason}.", now)
+    notify(session, Message(release.app, release.id, f"{release.title}: {end.state}. {end.reason}."), now)
     return Ended(release.id, end.state, revision, serving)
 
 
 def point_aliases(
-    session: Session, app: str, serving: str, before: str, actor: Actor, now: datetime, release_id: str | None
+    session: Session, app: str, serving: Serving, actor: Actor, now: datetime, release_id: str | None
 ) -> None:
     """Move the aliases that only releases and rollbacks move."""
-    for alias, digest in ((PREVIOUS, before), (PRODUCTION, serving), (BASELINE, serving)):
-        move_alias(session, app, alias, digest, str(actor), now, release_id)
+    for alias, digest in ((PREVIOUS, serving.before), (PRODUCTION, serving.now), (BASELINE, serving.now)):
+        move_alias(session, app, alias, digest, MovedBy(str(actor), release_id), now)
 
 
 _OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
@@ -88,23 +91,22 @@ _OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
 def _settle_incidents(session: Session, release: Release, state: State, now: datetime) -> None:
     """Resolve what was wrong with the stages of a release that is over; a promotion settles what stopped others."""
     for key, kind in open_keys(session, release.app).items():
-        stopped_another = kind.value.startswith("gate_") or kind is IncidentKind.BREAKER_TRIPPED
+        stopped_another = kind.metric is not None or kind is IncidentKind.BREAKER_TRIPPED
         if key.startswith(f"{release.id}:") and kind in _OF_A_STAGE:
             resolve_incident(session, key, "softlaunch", f"{release.id} is {state}", now)
         elif state is State.PROMOTED and stopped_another:
             resolve_incident(session, key, "softlaunch", f"{release.id} is promoted", now)
 
 
-def _incident(release: Release, end: End, culprit: Verdict | None) -> Incident:
-    known = {kind.value for kind in IncidentKind}
-    kind = f"gate_{end.gate}" if f"gate_{end.gate}" in known else IncidentKind.BREAKER_TRIPPED.value
+def _incident(release: Release, end: End, gate: str) -> Incident:
+    kind, failing = IncidentKind.of_gate(gate), end.verdict
     return Incident(
-        kind=IncidentKind(kind),
+        kind=kind,
         app=release.app,
         release_id=release.id,
         dedup_key=f"{release.id}:{kind}",
-        summary=f"{release.app}: {release.candidate.label} was taken back at {release.stage.name}. {end.reason}.",
-        evidence={} if culprit is None else {"gate": culprit.gate, "reason": culprit.reason, **figures(culprit)},
+        summary=f"{release.app}: {release.candidate.label} was rolled back at {release.stage.name}. {end.reason}.",
+        evidence={} if failing is None else {"gate": failing.gate, "reason": failing.reason, **figures(failing)},
     )
 
 
@@ -120,12 +122,12 @@ def _undecided(release: Release, end: End) -> Incident:
 
 
 def roll_back(session: Session, app: str, actor: Actor, reason: str, now: datetime) -> Ended:
-    """Take back what an app is releasing, or released last.
+    """Roll back what an app is releasing, or released last.
 
-    A live release ends: rolled back when users may have met the candidate, aborted when not. Without one, the newest
-    promoted release is undone, so that `previous` serves again; when a release was ended or taken back since, nothing
-    changes, so that the command may be repeated. Rejected releases, which no user met, are passed over. Raises
-    NotFoundError when there is nothing to go back to.
+    A live release ends: rolled back when users may have been exposed to the candidate, aborted when not. Without one,
+    the newest promoted release is undone, so that `previous` serves again; when a release was ended or rolled back
+    since, nothing changes, so that the command may be repeated. Rejected releases, which exposed no user, are passed
+    over. Raises NotFoundError when there is nothing to go back to.
     """
     live = find_live(session, app, lock=True)
     if live is not None:
@@ -141,7 +143,7 @@ def roll_back(session: Session, app: str, actor: Actor, reason: str, now: dateti
 
 
 def end_live(session: Session, live: ReleaseRow, actor: Actor, reason: str, now: datetime) -> Ended:
-    """End a live release that is locked, as a person wants it: rolled back when users may have met the candidate."""
+    """End a live release that is locked, by a person: rolled back when users may have been exposed to the candidate."""
     release = to_release(session, live)
     state = State.ROLLED_BACK if release.state.exposes_users else State.ABORTED
     return end_release(session, release, End(state, Outcome.FAIL, reason), actor, now)
@@ -152,8 +154,12 @@ def _undo_promotion(session: Session, release: Release, actor: Actor, reason: st
     apply_transition(session, step, actor, now)
     fence = session.get_one(RouteRow, release.app).fence + 1
     revision = set_split(session, release.app, release.stable.digest, Split(), fence, now)
-    point_aliases(session, release.app, release.stable.digest, release.candidate.digest, actor, now, release.id)
-    tell(session, release.app, release.id, f"{release.title}: taken back after its promotion. {reason}.", now)
+    point_aliases(
+        session, release.app, Serving(release.stable.digest, release.candidate.digest), actor, now, release.id
+    )
+    notify(
+        session, Message(release.app, release.id, f"{release.title}: rolled back after its promotion. {reason}."), now
+    )
     return Ended(release.id, State.ROLLED_BACK, revision, release.stable.digest)
 
 

@@ -10,17 +10,18 @@ from sqlmodel import Session
 from softlaunch.catalog.apps import Change, preview_candidate
 from softlaunch.catalog.records import check_app, record_variant
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.prices import is_priced
 from softlaunch.core.variant import Name, Sampling, Variant, differences
 from softlaunch.core.verdict import Per, Role
 from softlaunch.evals.suites.suite import load_suite
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, Opening, ReleaseLockedError, find_live, held_by, is_driven
 from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.ledger.traffic_rate import read_unnamed
 from softlaunch.policy.load import golden_set_path, load_policy
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.policy.route import Serving
 from softlaunch.releases.emergency import check_stable
@@ -138,7 +139,7 @@ class ReleaseRequest(BaseModel):
 def open_release(database: Database, request: ReleaseRequest, now: datetime) -> str:
     """Check a request, freeze it and take the app's lock; returns the release's id.
 
-    A request for what a live release without a driver releases already goes on with that one. Raises SoftlaunchError,
+    A request for what a live release without a driver releases already resumes that one. Raises SoftlaunchError,
     with what to change, before anything is written.
     """
     why = _emergency(database, request, now)
@@ -165,7 +166,11 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
         release_id = open_in_ledger(session, opening, actor, now)
         serve_by(session, app, frozen.policy, now)
         how = f" as an emergency, compared with nothing: {why}" if why else ""
-        tell(session, request.app, release_id, f"{release_id}: {actor} releases {frozen.candidate.label}{how}.", now)
+        notify(
+            session,
+            Message(request.app, release_id, f"{release_id}: {actor} releases {frozen.candidate.label}{how}."),
+            now,
+        )
         return release_id
 
 
@@ -259,7 +264,7 @@ def find_to_continue(database: Database, request: ReleaseRequest, now: datetime)
 def _go_on_with(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> str:
     _check_to_go_on(session, held, request, now)
     asked_by = Actor(request.actor, request.origin)
-    tell(session, held.app, held.id, f"{held.id}: {asked_by} goes on with it; nobody drove it any more.", now)
+    notify(session, Message(held.app, held.id, f"{held.id}: {asked_by} resumes it; nobody drove it any more."), now)
     return held.id
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from softlaunch.core.clock import utc_now
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.lease import Right, driving_runs, set_free, unattended
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, resolve_incident
+from softlaunch.ledger.notices import Incident, open_incident, resolve_incident
 from softlaunch.ledger.releases import Actor, find_live, is_driven, read_release, to_release
 from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.release import Release, State

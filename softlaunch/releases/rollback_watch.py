@@ -1,12 +1,13 @@
-"""Whether gateways follow what was taken back; nobody drives a release that is over, so that reconcile looks."""
+"""Whether gateways follow what was rolled back; nobody drives a release that is over, so that reconcile looks."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.ledger.gateways import FORGOTTEN_SECONDS, Gateway, read_gateways, say_behind
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, resolve_incident
+from softlaunch.ledger.notices import Incident, open_incident, resolve_incident
 from softlaunch.ledger.releases import to_release
 from softlaunch.policy.release import Release, State
 from softlaunch.store.database import Database
@@ -63,7 +64,7 @@ def _incident(release: Release, revision: int, known: list[Gateway], behind: lis
         release_id=release.id,
         dedup_key=f"{release.id}:{_KIND}:{revision}",
         summary=(
-            f"{release.app}: {release.id} was taken back, but {len(behind)} of {len(known)} gateways {doing} follow: "
+            f"{release.app}: {release.id} was rolled back, but {len(behind)} of {len(known)} gateways {doing} follow: "
             f"{say_behind(behind, now.timestamp())}."
         ),
         evidence={"revision": revision, "gateways": len(known), "behind": {one.id: one.address for one in behind}},

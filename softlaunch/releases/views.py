@@ -1,4 +1,4 @@
-"""A release as people look at it: its stages, their verdicts, open questions, and who met the candidate."""
+"""A release as people look at it: its stages, verdicts and pending approvals, and who was exposed to the candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,15 +7,22 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from softlaunch.core.approvals import Answer
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.gates.gate_set import GateSet
-from softlaunch.ledger.approvals import OpenQuestion, open_questions
+from softlaunch.ledger.approvals import Approval, pending_approvals
 from softlaunch.ledger.exposure import Exposure, read_exposure
 from softlaunch.ledger.losses import Lost, read_lost
 from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes
 from softlaunch.ledger.releases import to_release
-from softlaunch.ledger.stages import StageRecord, figures, has_verdicts_of, read_stages, read_verdicts, units_in
+from softlaunch.ledger.stages import (
+    StageRecord,
+    StageState,
+    figures,
+    has_verdicts_of,
+    read_stages,
+    read_verdicts,
+    units_in,
+)
 from softlaunch.policy.release import Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, limits
 from softlaunch.shadow.state import state_in
@@ -48,7 +55,7 @@ class StageView:
     def limits(self) -> list[Limit]:
         """What a stage under way needs at least and how long it may stay undecided, as its last look left it."""
         entered, looked = self.record.entered_at, self.record.looked_at
-        if self.record.state != "running" or self.stage.kind not in {StageKind.SHADOW, StageKind.CANARY}:
+        if self.record.state is not StageState.RUNNING or self.stage.kind not in {StageKind.SHADOW, StageKind.CANARY}:
             return []
         if entered is None or looked is None:
             return []
@@ -95,7 +102,7 @@ class ReleaseView:
 
     release: Release
     stages: tuple[StageView, ...]
-    questions: tuple[OpenQuestion, ...]
+    approvals: tuple[Approval, ...]
     exposure: Exposure
     history: tuple[Step, ...]
     outcomes: StageOutcomes = field(default_factory=StageOutcomes)
@@ -112,7 +119,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
         stages=tuple(
             _stage_view(session, release, stage, record) for stage, record in zip(release.stages, records, strict=True)
         ),
-        questions=tuple(open_questions(session, release.id, release.position, now)),
+        approvals=tuple(pending_approvals(session, release.id, release.position, now)),
         exposure=read_exposure(session, release.id),
         history=_history(session, release.id),
         outcomes=read_outcomes(session, release.app, release.id, release.stage),
@@ -123,14 +130,14 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
 def _stage_view(session: Session, release: Release, stage: Stage, record: StageRecord) -> StageView:
     """Verdicts are final where the gates had the last word; a stage that a person ended stays as it was last seen."""
     panel = record.evidence.get("panel")
-    if panel is not None and (record.state == "running" or _ended_by_people(session, release, record, panel)):
+    if panel is not None and (record.state is StageState.RUNNING or _ended_by_people(session, release, record, panel)):
         return StageView(stage, record, GateSet.load(release.policy, stage, panel).verdicts())
     return StageView(stage, record, tuple(read_verdicts(session, release.id, stage.position).values()))
 
 
 def _ended_by_people(session: Session, release: Release, record: StageRecord, panel: Mapping[str, Any]) -> bool:
     """Whether no gate had the last word. Panels from before it was kept what users met are left as they are."""
-    if record.state == "passed" or record.ended_at is None or "plain" not in panel:
+    if record.state is StageState.PASSED or record.ended_at is None or "plain" not in panel:
         return False
     return not has_verdicts_of(session, release.id, record.position, record.ended_at)
 
@@ -169,8 +176,8 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         },
         "outcomes": _outcomes_json(view),
         "questions": [
-            {"question": asked.question, "text": asked.text, "expires_at": asked.expires_at, "state": Answer.PENDING}
-            for asked in view.questions
+            {"question": one.kind, "text": one.text, "expires_at": one.expires_at, "state": one.state}
+            for one in view.approvals
         ],
         "stages": [
             {**_stage_json(stage), **({} if release.emergency else _limits_json(stage))} for stage in view.stages

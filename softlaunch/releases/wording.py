@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from softlaunch.core.formatting import (
     UNKNOWN,
+    is_relative,
     show_duration,
     show_harm,
     show_interval,
@@ -11,7 +12,6 @@ from softlaunch.core.formatting import (
     show_share,
     show_value,
 )
-from softlaunch.core.live_metrics import RELATIVE_METRICS
 from softlaunch.core.verdict import Met, Per, Verdict
 from softlaunch.gates.plain_figures import LATELY_MINUTES
 from softlaunch.ledger.exposure import Exposure
@@ -21,12 +21,11 @@ from softlaunch.policy.stage_limits import Limit
 from softlaunch.releases.views import StageView
 
 LATELY = f"last {LATELY_MINUTES} min"
-_RELATIVE = frozenset(metric.value for metric in RELATIVE_METRICS)
 
 
 def show_estimate(verdict: Verdict) -> str:
     """`+391 (+240 to …) of 10 %`: a gate's estimate of harm, its interval and its margin, in one unit."""
-    gate, unit = verdict.gate, " %" if verdict.gate in _RELATIVE else " points"
+    gate, unit = verdict.gate, " %" if is_relative(verdict.gate) else " points"
     harm, interval = show_harm(gate, verdict.harm), show_interval(gate, verdict.interval)
     if verdict.margin is None:
         return harm
@@ -127,14 +126,14 @@ def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:
 
 
 def show_exposure(exposure: Exposure) -> str:
-    """Who met the candidate, as a sentence."""
+    """Who was exposed to the candidate, as a sentence."""
     if not exposure.all_units:
         return "No request of users was logged during the release."
     if not exposure.units:
-        return "No user met the candidate."
+        return "No user was exposed to the candidate."
     share = show_share(exposure.share_of_units)
     return (
-        f"{exposure.units:,} of {exposure.all_units:,} users ({share}) met the candidate, "
+        f"{exposure.units:,} of {exposure.all_units:,} users ({share}) were exposed to the candidate, "
         f"in {exposure.requests:,} of {exposure.all_requests:,} requests."
     )
 

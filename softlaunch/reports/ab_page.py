@@ -13,8 +13,8 @@ from softlaunch.ab.document import from_json
 from softlaunch.ab.power import TrialPlan
 from softlaunch.ab.sheet import Pair
 from softlaunch.ab.views import TrialView
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.private_files import private_folder
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import Release, State
 from softlaunch.reports.band_plot import Mark, Point, band_plot
 from softlaunch.reports.change_words import show_change, show_range

@@ -2,7 +2,6 @@
 
 from softlaunch.ab.analysis import MetricResult, change
 from softlaunch.core.verdict import Interval
-from softlaunch.policy.model import RELATIVE_METRICS
 
 
 def show_change(result: MetricResult) -> str:
@@ -17,4 +16,4 @@ def show_range(result: MetricResult, interval: Interval) -> str:
 
 def unit_of(result: MetricResult) -> str:
     """`points` of a score, or `%` of a cost."""
-    return "%" if result.metric in RELATIVE_METRICS else "points"
+    return "%" if result.metric.is_relative else "points"

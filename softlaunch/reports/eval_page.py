@@ -11,10 +11,10 @@ from math import ceil, floor, log10
 from markupsafe import Markup
 
 from softlaunch.core.formatting import show_share
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Outcome
 from softlaunch.evals.statistics.metric_verdicts import show_amount
 from softlaunch.evals.statistics.report import CaseRow, EvalReport, MetricComparison
-from softlaunch.policy.model import Metric
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.marked_words import mark_words
 

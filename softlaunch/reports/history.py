@@ -1,4 +1,4 @@
-"""The trail of an app: who started, approved, changed and took back what, and from where. Read from the ledger."""
+"""The trail of an app: who started, approved, changed and rolled back what, and from where. Read from the ledger."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from enum import StrEnum
 from sqlmodel import Session, and_, col, not_, or_, select
 
 from softlaunch.approvals.rollback import PUT_IN_FORCE
-from softlaunch.approvals.rules import Ruling
-from softlaunch.core.approvals import Answer
+from softlaunch.approvals.rules import VoteResult
+from softlaunch.core.approvals import ApprovalState
 from softlaunch.ledger.losses import Cause
 from softlaunch.ledger.releases import Actor
 from softlaunch.store.tables import (
@@ -105,7 +105,7 @@ def _questions(session: Session, app: str) -> Iterator[Entry]:
     )
     for row in rows:
         yield Entry(row.asked_at, row.release_id, Event.ASKED, row.text, row.asked_by or "driver")
-        if row.decided_at is not None and row.state != Answer.PENDING:
+        if row.decided_at is not None and row.state != ApprovalState.PENDING:
             why = f" ({row.reason})" if row.reason else ""
             by = f"{row.decided_by} ({row.decided_from})"
             yield Entry(row.decided_at, row.release_id, Event.ANSWERED, f"{row.state}{why}: {row.text}", by)
@@ -114,12 +114,12 @@ def _questions(session: Session, app: str) -> Iterator[Entry]:
 def _votes(session: Session, app: str) -> Iterator[Entry]:
     """What people said that no other entry tells: what decided nothing, such as a stranger's; steps after drift."""
     elsewhere = or_(col(VoteRow.approval_id).is_not(None), col(VoteRow.release_id).is_not(None))
-    told = and_(VoteRow.ruling == Ruling.DECIDED, elsewhere)
+    told = and_(VoteRow.ruling == VoteResult.DECIDED, elsewhere)
     for row in session.exec(select(VoteRow).where(VoteRow.app == app, not_(told)).order_by(col(VoteRow.id))):
         why = f" ({row.reason})" if row.reason else ""
         origin = row.origin if row.person == row.name else f"{row.origin}, {row.person}"
         by = str(Actor(row.name, origin))
-        event = Event.ANSWERED if row.ruling == Ruling.DECIDED else Event(row.ruling)
+        event = Event.ANSWERED if row.ruling == VoteResult.DECIDED else Event(row.ruling)
         event = Event.MOVED if row.said == PUT_IN_FORCE else event
         yield Entry(row.said_at, row.release_id, event, f"{row.said}{why}: {row.told}", by)
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from softlaunch.core.formatting import show_harm, show_interval, show_moment, show_value
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Met, Outcome
 from softlaunch.core.visible import one_line, visible
-from softlaunch.ledger.notices import IncidentKind
 from softlaunch.notify.links import Links, is_address
 from softlaunch.releases.views import ReleaseView, StageView
 from softlaunch.releases.wording import (
@@ -68,7 +69,7 @@ def _arm(gate: str, met: Met | None, measured: float | None, *, known: bool) -> 
 
 
 def release_markdown(view: ReleaseView, links: Links) -> str:
-    """How a release went, stage by stage, with who met the candidate, and where to read on."""
+    """How a release went, stage by stage, with who was exposed to the candidate, and where to read on."""
     release = view.release
     lines = [
         f"# {release.app}: {release.state}",
@@ -126,9 +127,8 @@ def _judged(column: str, text: str) -> str:
 
 def _read_on(view: ReleaseView, stage: StageView, links: Links) -> list[str]:
     """The release's page, and the runbook of each gate that failed."""
-    failed = [f"gate_{verdict.gate}" for verdict in stage.verdicts if verdict.outcome is Outcome.FAIL]
-    known = {kind.value: kind for kind in IncidentKind}
-    kinds = [known[kind] for kind in failed if kind in known]
+    failed = [Metric.named(verdict.gate) for verdict in stage.verdicts if verdict.outcome is Outcome.FAIL]
+    kinds = [IncidentKind.of_metric(metric) for metric in failed if metric is not None]
     runbooks = [f"Runbook: {_link(kind.words, links.runbook(kind))}" for kind in kinds]
     report = _link(f"{view.release.id}.html", links.report(view.release.id))
     return [f"Report: {report}", *(line for runbook in runbooks for line in ("", runbook))]

@@ -8,10 +8,11 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.private_files import private_folder, private_opener
 from softlaunch.core.resources import find_resource
 from softlaunch.evals.regression import RegressionEval
-from softlaunch.ledger.notices import IncidentKind
 from softlaunch.policy.release import Release
 from softlaunch.releases.observe import eval_order
 from softlaunch.releases.views import ReleaseView
@@ -80,9 +81,10 @@ def _has_answers(session: Session, run_id: str) -> bool:
 def _incidents(session: Session, view: ReleaseView) -> Sequence[IncidentKind]:
     """The incidents of a release, and the kinds of the gates that stopped it before there could be any."""
     rows = select(IncidentRow.kind).where(IncidentRow.release_id == view.release.id).order_by(col(IncidentRow.id))
-    failed = [f"gate_{verdict.gate}" for verdict in deciding_verdicts(view)]
-    known = {kind.value: kind for kind in IncidentKind}
-    return [known[kind] for kind in dict.fromkeys([*session.exec(rows), *failed]) if kind in known]
+    opened = [IncidentKind(kind) for kind in session.exec(rows)]
+    judged = [Metric.named(verdict.gate) for verdict in deciding_verdicts(view)]
+    failed = [IncidentKind.of_metric(metric) for metric in judged if metric is not None]
+    return list(dict.fromkeys([*opened, *failed]))
 
 
 def _runbook(kind: IncidentKind, folder: Path) -> Link:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.ledger.stages import StageState
 from softlaunch.policy.release import State
 from softlaunch.releases.views import ReleaseView, StageView
 from softlaunch.releases.wording import outcome_rows
@@ -12,7 +13,7 @@ from softlaunch.reports.html import page_environment
 from softlaunch.reports.plots import interval_axis, interval_plot
 
 _SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
-_LOOKS = {"passed": "pass", "running": "running", "waiting": "waiting"}
+_LOOKS = {StageState.PASSED: "pass", StageState.RUNNING: "running", StageState.WAITING: "waiting"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def release_tone(view: ReleaseView) -> str:
     """The outcome that a release is coloured by, or `running`."""
     release = view.release
     if release.state.live:
-        return "inconclusive" if view.questions else "running"
+        return "inconclusive" if view.approvals else "running"
     if release.state is State.PROMOTED:
         return "pass"
     return "fail" if release.outcome is None or release.outcome is Outcome.PASS else release.outcome.value
@@ -90,7 +91,7 @@ def stage_tone(stage: StageView) -> str:
 
 def stage_result(view: ReleaseView, stage: StageView) -> str:
     """A stage's state in words; one that a release ended before is `not reached`."""
-    if stage.record.state == "waiting" and not view.release.state.live:
+    if stage.record.state is StageState.WAITING and not view.release.state.live:
         return "not reached"
     return stage.record.state.replace("_", " ")
 

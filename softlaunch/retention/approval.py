@@ -1,4 +1,4 @@
-"""A person's yes to a large cleanup, by the mechanism of releases: to exactly the plan that they were asked about.
+"""The approval of a large cleanup, by the mechanism of releases: of exactly the plan that it was asked for.
 
 The question belongs to the app whose policy wants to be asked first; its approvers answer. What was asked about is kept
 as a digest over everything that would go and where to, and is planned again as of the time of the question: a plan that
@@ -12,33 +12,40 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session, col, select
 
-from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.ledger.approvals import OpenQuestion, ask, close_question, newest_cleanup, standing, to_asked
-from softlaunch.ledger.notices import Event, tell
+from softlaunch.ledger.approvals import (
+    Approval,
+    newest_cleanup_approval,
+    request_approval,
+    state_of,
+    to_approval,
+    withdraw_approval,
+)
+from softlaunch.ledger.notices import Event, Message, notify
 from softlaunch.policy.model import Policy
 from softlaunch.retention.rules import fingerprint
 from softlaunch.store.tables import ApprovalRow, AppRow, ArchivedRow
 
 
 class ApprovalNeededError(SoftlaunchError):
-    """A cleanup that is too large to go on without a person; nothing was deleted."""
+    """A cleanup that is too large to be done without a person; nothing was deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Consent:
-    """The newest question about a cleanup, and what was deleted already because of it."""
+class CleanupApproval:
+    """The newest approval of a cleanup, open or granted, and what was deleted already by it."""
 
-    asked: OpenQuestion
-    answer: Answer
+    asked: Approval
+    answer: ApprovalState
     asked_at: datetime
     by: str
     done: frozenset[bytes]
 
     @property
-    def given(self) -> bool:
-        """Whether a person has said yes."""
-        return self.answer is Answer.APPROVED
+    def granted(self) -> bool:
+        """Whether a person has approved."""
+        return self.answer is ApprovalState.APPROVED
 
     def sign(self, actor: str) -> str:
         """In whose name things are deleted."""
@@ -50,12 +57,12 @@ def digest_of(archive: str, fingerprints: Iterable[bytes]) -> str:
     return hashlib.sha256(archive.encode() + b"".join(sorted(fingerprints))).hexdigest()
 
 
-def read_consent(session: Session, now: datetime) -> Consent | None:
-    """What a person is being asked, or has allowed; None where a cleanup has to ask anew, if it is large."""
-    row = newest_cleanup(session)
-    if row is None or standing(row, now) not in {Answer.PENDING, Answer.APPROVED}:
+def read_approval(session: Session, now: datetime) -> CleanupApproval | None:
+    """The approval that is open or granted; None where a large cleanup has to ask for a new one."""
+    row = newest_cleanup_approval(session)
+    if row is None or state_of(row, now) not in {ApprovalState.PENDING, ApprovalState.APPROVED}:
         return None
-    return Consent(to_asked(row), standing(row, now), row.asked_at, row.decided_by, _done(session, row))
+    return CleanupApproval(to_approval(row, now), state_of(row, now), row.asked_at, row.decided_by, _done(session, row))
 
 
 def _done(session: Session, row: ApprovalRow) -> frozenset[bytes]:
@@ -72,32 +79,32 @@ def _mark(question: int) -> str:
     return f" (question {question})"
 
 
-def ask_person(session: Session, subject: str, size: str, actor: str, now: datetime) -> OpenQuestion:
-    """Ask about a plan, and withdraw what was asked about another one. Raises ApprovalNeededError without any app."""
+def ask_person(session: Session, subject: str, size: str, actor: str, now: datetime) -> Approval:
+    """Ask for the approval of a plan, and withdraw a request for another. Raises ApprovalNeededError without an app."""
     app, policy = _who_asks(session)
-    held = newest_cleanup(session)
-    if held is not None and held.subject == subject and standing(held, now) is Answer.PENDING:
-        return to_asked(held)
+    held = newest_cleanup_approval(session)
+    if held is not None and held.subject == subject and state_of(held, now) is ApprovalState.PENDING:
+        return to_approval(held, now)
     text = (
         f"The registry cleanup would archive and delete {size}, and {app} wants to be asked above "
         f"{policy.retention.ask_above_mb:g} MB. Delete it?"
     )
-    if held is not None and held.state == Answer.PENDING:
-        close_question(session, held, held.app, "what would be deleted is no longer the same", now)
+    if held is not None and held.state == ApprovalState.PENDING:
+        withdraw_approval(session, held, held.app, "what would be deleted is no longer the same", now)
         session.flush()
     expires = now + timedelta(seconds=policy.approval.timeout)
-    asked = OpenQuestion(None, 0, Question.CLEANUP, text, expires, app=app, subject=subject, asked_by=actor)
-    asked = replace(asked, id=ask(session, asked, now) or 0)
-    told = f"Approval needed: {text} {how_to_answer(app, asked.id)}."
-    tell(session, app, None, told, now, Event.ASKED, {"approval": asked.id})
+    asked = Approval(None, 0, ApprovalKind.CLEANUP, text, expires, app=app, subject_digest=subject, asked_by=actor)
+    asked = replace(asked, id=request_approval(session, asked, now) or 0)
+    message = f"Approval needed: {text} {how_to_answer(app, asked.id)}."
+    notify(session, Message(app, None, message, Event.ASKED, {"approval": asked.id}), now)
     return asked
 
 
 def close_expired(session: Session, now: datetime) -> None:
-    """Say that nobody answered in time, where that is so and nobody has said it."""
-    held = newest_cleanup(session)
-    if held is not None and held.state == Answer.PENDING and standing(held, now) is Answer.EXPIRED:
-        close_question(session, held, held.app, "", now)
+    """Close an approval that nobody answered in time."""
+    held = newest_cleanup_approval(session)
+    if held is not None and held.state == ApprovalState.PENDING and state_of(held, now) is ApprovalState.EXPIRED:
+        withdraw_approval(session, held, held.app, "", now)
 
 
 def how_to_answer(app: str, number: int) -> str:

@@ -1,4 +1,4 @@
-"""Bundles: many entries in one compressed object of an archive, named by the digest of its content."""
+"""Archive objects: many entries in one compressed object, named by the digest of its content."""
 
 import hashlib
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ _LEVEL = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
+class ArchiveObject:
     """One object of an archive: its key, its content, and the SHA-256 of that."""
 
     key: str
@@ -20,24 +20,24 @@ class Bundle:
     sha256: str
 
 
-def pack(kind: str, entries: Iterable[bytes]) -> Bundle:
-    """Entries, one a line, as a bundle; the same entries make the same bundle."""
+def pack(kind: str, entries: Iterable[bytes]) -> ArchiveObject:
+    """Pack entries, one a line; the same entries make the same object."""
     content = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(b"".join(e + b"\n" for e in entries))
     digest = hashlib.sha256(content).hexdigest()
-    return Bundle(f"{kind}/{digest[:2]}/{digest}.jsonl.zst", content, digest)
+    return ArchiveObject(f"{kind}/{digest[:2]}/{digest}.jsonl.zst", content, digest)
 
 
-def store(archive: Archive, bundle: Bundle, tell: Callable[[str], None]) -> None:
-    """Put a bundle into the archive and read it back. Raises ArchiveError unless the copy is the same.
+def store_object(archive: Archive, packed: ArchiveObject, on_step: Callable[[str], None]) -> None:
+    """Put an object into the archive and read it back. Raises ArchiveError unless the copy is the same.
 
-    `tell` hears of each step before it is taken.
+    `on_step` is called with the name of each step before it.
     """
-    tell("archive")
-    archive.put(bundle.key, bundle.content)
-    tell("read back")
-    check(bundle.key, archive.get(bundle.key), bundle.sha256)
-    tell("settle")
-    archive.settle(bundle.key)
+    on_step("archive")
+    archive.put(packed.key, packed.content)
+    on_step("read back")
+    check(packed.key, archive.get(packed.key), packed.sha256)
+    on_step("settle")
+    archive.settle(packed.key)
 
 
 def check(key: str, content: bytes, sha256: str) -> None:
@@ -51,11 +51,11 @@ def check(key: str, content: bytes, sha256: str) -> None:
 
 
 def find(content: bytes, digest: str) -> bytes:
-    """The entry of a bundle that has this SHA-256. Raises ArchiveError where there is none."""
+    """The entry of an object that has this SHA-256. Raises ArchiveError where there is none."""
     lines = zstandard.ZstdDecompressor().decompress(content).split(b"\n")
     found = next((line for line in lines if hashlib.sha256(line).hexdigest() == digest), None)
     if found is None:
-        raise ArchiveError(f"the bundle has no entry {digest[:12]}; it isn't the one that was written")
+        raise ArchiveError(f"the archive object has no entry {digest[:12]}; it isn't the one that was written")
     return found
 
 

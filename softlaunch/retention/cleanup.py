@@ -6,7 +6,7 @@ what was not finished.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,15 +15,15 @@ from sqlmodel import Session, select
 from softlaunch.integrations.archives.interface import Archive
 from softlaunch.policy.model import Policy
 from softlaunch.policy.retention import RetentionPolicy, VersionRetention, combine
-from softlaunch.retention.archive_objects import Bundle, digest_of, pack, store
-from softlaunch.retention.kinds import Entry, Shelf, read_tags
+from softlaunch.retention.archive_objects import ArchiveObject, digest_of, pack, store_object
+from softlaunch.retention.kinds import Entry, ItemStore, read_tags
 from softlaunch.retention.rules import Choice, Item, Kind, Rules, choose, fingerprint, protection
 from softlaunch.retention.uses import Uses, lock_uses, read_uses
 from softlaunch.store.database import Database
-from softlaunch.store.tables import AppRow, ArchivedRow, BundleRow
+from softlaunch.store.tables import AppRow, ArchivedRow, ArchiveObjectRow
 
-Tell = Callable[[str], None]
-"""Hears of each step before it is taken: read, archive, read back, settle, delete, record, done."""
+OnStep = Callable[[str], None]
+"""Is called with the name of each step before it: read, archive, read back, settle, delete, record, done."""
 
 _BATCH_ITEMS = 500
 _BATCH_BYTES = 8_000_000
@@ -66,7 +66,8 @@ class Cleaned:
     deleted: int = 0
     bytes: int = 0
     archived_bytes: int = 0
-    spared: int = 0
+    kept: int = 0
+    """Planned items that were used, tagged or changed since the plan was made."""
 
 
 def read_retention(session: Session) -> RetentionPolicy:
@@ -74,56 +75,61 @@ def read_retention(session: Session) -> RetentionPolicy:
     return combine([Policy.model_validate(policy).retention for policy in session.exec(select(AppRow.policy))])
 
 
-def plan(database: Database, shelf: Shelf, now: datetime) -> Iterator[Choice]:
+def plan(database: Database, store: ItemStore, now: datetime) -> Iterator[Choice]:
     """What a cleanup would do with each item of a kind, in bounded memory."""
     with database.read() as session:
-        rules = _rules(session, shelf.kind)
-    return choose(shelf.items(database), rules, now)
+        rules = _rules(session, store.kind)
+    return choose(store.items(database), rules, now)
 
 
-def clean(database: Database, shelf: Shelf, archive: Archive, order: Order, now: datetime, tell: Tell) -> Cleaned:
+def clean(
+    database: Database, store: ItemStore, archive: Archive, order: Order, now: datetime, on_step: OnStep
+) -> Cleaned:
     """Archive and delete what was planned of one kind and still may go.
 
     Raises ArchiveError, then what is left is still there.
     """
     done = Cleaned()
-    still_due = (choice for choice in plan(database, shelf, order.as_of) if choice.deleted)
-    due = (choice for choice in still_due if fingerprint(shelf.kind, choice.item.key) in order.planned)
+    still_due = (choice for choice in plan(database, store, order.as_of) if choice.deleted)
+    due = (choice for choice in still_due if fingerprint(store.kind, choice.item.key) in order.planned)
     for batch in _batches(due):
-        tell("read")
+        on_step("read")
         with database.read() as session:
-            entries = shelf.entries(session, [choice.item.key for choice in batch])
+            entries = store.entries(session, [choice.item.key for choice in batch])
         if not entries:
             continue
-        bundle = pack(shelf.kind, (entry.line for entry in entries))
-        store(archive, bundle, tell)
-        tell("delete")
+        packed = pack(store.kind, (entry.line for entry in entries))
+        store_object(archive, packed, on_step)
+        on_step("delete")
         with database.begin() as session:
-            gone = _delete(session, shelf, batch, entries)
-            _record(session, archive, bundle, gone, {choice.item.key: choice for choice in batch}, order.actor, now)
-            tell("record")
-        tell("done")
+            gone = _delete(session, store, batch, entries)
+            if gone:
+                _record_object(session, archive, packed, now)
+            reasons = {choice.item.key: choice.reason for choice in batch}
+            session.add_all(_archived(entry, store.kind, reasons, packed, order.actor, now) for entry in gone)
+            on_step("record")
+        on_step("done")
         done.deleted += len(gone)
         done.bytes += sum(len(entry.line) for entry in gone)
-        done.archived_bytes += len(bundle.content)
-        done.spared += len(entries) - len(gone)
+        done.archived_bytes += len(packed.content)
+        done.kept += len(entries) - len(gone)
     return done
 
 
-def _delete(session: Session, shelf: Shelf, batch: Sequence[Choice], entries: Sequence[Entry]) -> list[Entry]:
+def _delete(session: Session, store: ItemStore, batch: Sequence[Choice], entries: Sequence[Entry]) -> list[Entry]:
     """Delete what nothing has begun to use, tagged or changed since it was read; returns what is gone."""
     lock_uses(session)
-    rules = _rules(session, shelf.kind)
+    rules = _rules(session, store.kind)
     keys = [entry.key for entry in entries]
-    tags = read_tags(session, shelf.kind, keys)
+    tags = read_tags(session, store.kind, keys)
     unused = {
         choice.item.key
         for choice in batch
         if protection(_tagged(choice.item, tags.get(choice.item.key)), rules) is None
     }
-    same = {entry.key: entry.line for entry in shelf.entries(session, [key for key in keys if key in unused])}
+    same = {entry.key: entry.line for entry in store.entries(session, [key for key in keys if key in unused])}
     gone = [entry for entry in entries if same.get(entry.key) == entry.line]
-    shelf.delete(session, [entry.key for entry in gone])
+    store.delete(session, [entry.key for entry in gone])
     return gone
 
 
@@ -131,34 +137,31 @@ def _tagged(item: Item, tags: frozenset[str] | None) -> Item:
     return Item(item.kind, item.key, item.group, item.since, item.bytes, tags or frozenset())
 
 
-def _record(
-    session: Session,
-    archive: Archive,
-    bundle: Bundle,
-    gone: Sequence[Entry],
-    choices: dict[str, Choice],
-    actor: str,
-    now: datetime,
-) -> None:
-    if gone and session.get(BundleRow, bundle.key) is None:
-        size = len(bundle.content)
-        session.add(
-            BundleRow(key=bundle.key, archive=archive.address, sha256=bundle.sha256, bytes=size, written_at=now)
+def _record_object(session: Session, archive: Archive, packed: ArchiveObject, now: datetime) -> None:
+    """Record where the copies are; the same entries may have been archived before."""
+    if session.get(ArchiveObjectRow, packed.key) is None:
+        size = len(packed.content)
+        row = ArchiveObjectRow(
+            key=packed.key, archive=archive.address, sha256=packed.sha256, bytes=size, written_at=now
         )
+        session.add(row)
         session.flush()
-    session.add_all(
-        ArchivedRow(
-            kind=choices[entry.key].item.kind,
-            key=entry.key,
-            digest=digest_of(entry.line),
-            content_digest=entry.content_digest,
-            bytes=len(entry.line),
-            reason=choices[entry.key].reason,
-            bundle=bundle.key,
-            archived_at=now,
-            archived_by=actor,
-        )
-        for entry in gone
+
+
+def _archived(
+    entry: Entry, kind: Kind, reasons: Mapping[str, str], packed: ArchiveObject, actor: str, now: datetime
+) -> ArchivedRow:
+    """The record of one deletion, with the archive object that holds the copy."""
+    return ArchivedRow(
+        kind=kind,
+        key=entry.key,
+        digest=digest_of(entry.line),
+        content_digest=entry.content_digest,
+        bytes=len(entry.line),
+        reason=reasons[entry.key],
+        bundle=packed.key,
+        archived_at=now,
+        archived_by=actor,
     )
 
 

@@ -1,4 +1,4 @@
-"""A whole cleanup: every kind in turn, and what people are told of it."""
+"""A whole cleanup: every kind in turn, and the notice of it."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -8,21 +8,22 @@ from sqlalchemy import delete, select
 from sqlmodel import col
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.integrations.archives.interface import Archive
-from softlaunch.ledger.approvals import OpenQuestion
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
+from softlaunch.ledger.approvals import Approval
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident
 from softlaunch.ledger.releases import Actor
 from softlaunch.retention.approval import (
     ApprovalNeededError,
-    Consent,
+    CleanupApproval,
     ask_person,
     digest_of,
     how_to_answer,
-    read_consent,
+    read_approval,
 )
 from softlaunch.retention.cleanup import Cleaned, Order, Totals, clean, plan, read_retention
-from softlaunch.retention.kinds import Shelf, version_shelves
-from softlaunch.retention.request_rows import RequestShelf
+from softlaunch.retention.kinds import ItemStore, version_stores
+from softlaunch.retention.request_rows import RequestStore
 from softlaunch.retention.rules import Choice, Kind, fingerprint
 from softlaunch.store.database import Database
 from softlaunch.store.tables import TextRow
@@ -46,14 +47,14 @@ class PlanPart:
 class Plan:
     """What a cleanup would do, and the list prices of what is to be deleted before and after, in USD a month.
 
-    It is as of a time. `consent` is the question that a person is being asked about this very plan, or has said yes to.
+    `as_of` is when it was made. `approval` is the open or granted approval of exactly this plan.
     """
 
     parts: tuple[PlanPart, ...]
     usd_now: float
     usd_archived: float
     as_of: datetime
-    consent: Consent | None = None
+    approval: CleanupApproval | None = None
 
     @property
     def deleted(self) -> int:
@@ -93,45 +94,45 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Housekeeper:
-    """Plans and does cleanups of one ledger into one archive. `watch` hears of each step, for progress."""
+class RegistryCleanup:
+    """Plans and does cleanups of one ledger into one archive. `on_step` is called with the name of each step."""
 
     database: Database
     archive: Archive
     ledger_usd_per_gb_month: float
     actor: Actor
     clock: Callable[[], datetime]
-    watch: Callable[[str], None]
-    shelves: tuple[Shelf, ...] = (*version_shelves(), RequestShelf())
+    on_step: Callable[[str], None]
+    stores: tuple[ItemStore, ...] = (*version_stores(), RequestStore())
 
     def plan(self) -> Plan:
         """What is due, and why.
 
-        Where a person is being asked about a plan, or has said yes to one that isn't done, it is that very plan, as of
-        when they were asked; what has come due since is left to the next cleanup.
+        Where an approval is open, or was granted for a plan that isn't done, it is that very plan, as of when the
+        approval was asked for. What has come due since is left to the next cleanup.
         """
         now = self.clock()
         with self.database.read() as session:
-            consent = read_consent(session, now)
-        if consent is not None:
-            again = replace(self._plan_at(consent.asked_at), consent=consent)
-            if again.deleted and self._subject(again) == consent.asked.subject:
+            approval = read_approval(session, now)
+        if approval is not None:
+            again = replace(self._plan_at(approval.asked_at), approval=approval)
+            if again.deleted and self._subject(again) == approval.asked.subject_digest:
                 return again
         return self._plan_at(now)
 
     def _plan_at(self, at: datetime) -> Plan:
-        parts = tuple(_part(shelf.kind, plan(self.database, shelf, at)) for shelf in self.shelves)
+        parts = tuple(_part(store.kind, plan(self.database, store, at)) for store in self.stores)
         size = sum(part.totals.deleted_bytes for part in parts) / _GB
         return Plan(parts, size * self.ledger_usd_per_gb_month, size * self.archive.usd_per_gb_month, at)
 
     def _subject(self, planned: Plan) -> str:
-        done: frozenset[bytes] = planned.consent.done if planned.consent else frozenset()
+        done: frozenset[bytes] = planned.approval.done if planned.approval else frozenset()
         return digest_of(self.archive.address, planned.fingerprints | done)
 
-    def ask(self, planned: Plan) -> OpenQuestion | None:
-        """The question that must be answered before a plan may be done, put now if it wasn't; None where it may be."""
-        if planned.consent is not None:
-            return None if planned.consent.given else planned.consent.asked
+    def ask(self, planned: Plan) -> Approval | None:
+        """The approval that a plan still needs, asked for now if it wasn't before; None where it needs none."""
+        if planned.approval is not None:
+            return None if planned.approval.granted else planned.approval.asked
         with self.database.begin() as session:
             if planned.deleted_bytes <= read_retention(session).ask_above_mb * 1e6:
                 return None
@@ -140,26 +141,26 @@ class Housekeeper:
     def clean(self, planned: Plan) -> "Done":
         """Do exactly what was planned. An error opens an incident, and leaves what isn't archived where it is.
 
-        Raises ApprovalNeededError when that is more than may go without a person's approval, who is asked.
+        Raises ApprovalNeededError where it needs an approval, which is then asked for.
         """
         asked = self.ask(planned)
         if asked is not None:
             raise ApprovalNeededError(f"{asked.text} {how_to_answer(asked.app, asked.id)}, then run it again")
-        actor = str(self.actor) if planned.consent is None else planned.consent.sign(str(self.actor))
+        actor = str(self.actor) if planned.approval is None else planned.approval.sign(str(self.actor))
         done: dict[Kind, Cleaned] = {}
         try:
-            for shelf, part in zip(self.shelves, planned.parts, strict=True):
+            for store, part in zip(self.stores, planned.parts, strict=True):
                 order = Order(part.fingerprints, planned.as_of, actor)
-                done[shelf.kind] = clean(self.database, shelf, self.archive, order, self.clock(), self.watch)
+                done[store.kind] = clean(self.database, store, self.archive, order, self.clock(), self.on_step)
         except SoftlaunchError as error:
-            self._complain(error)
+            self._open_incident(error)
             raise
         ended = Done(done, delete_expired_texts(self.database, self.clock()))
         with self.database.begin() as session:
-            tell(session, "", None, f"Registry cleanup: {ended.sentence}", self.clock())
+            notify(session, Message("", None, f"Registry cleanup: {ended.sentence}"), self.clock())
         return ended
 
-    def _complain(self, error: SoftlaunchError) -> None:
+    def _open_incident(self, error: SoftlaunchError) -> None:
         incident = Incident(
             kind=IncidentKind.REGISTRY_CLEANUP_FAILED,
             app="",

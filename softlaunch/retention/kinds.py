@@ -1,4 +1,4 @@
-"""What a cleanup looks at, kind by kind: page by page, whole as an archive keeps it, and deleted by key."""
+"""What a cleanup looks at, kind by kind: read page by page, whole as archived, tagged, and deleted by key."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Text, cast, delete, func, literal, select, tuple_
 from sqlmodel import Session, SQLModel, col
 
+from softlaunch.core.errors import NotFoundError
 from softlaunch.retention.rules import Item, Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import dump
@@ -36,8 +37,8 @@ class Entry:
     content_digest: str
 
 
-class Shelf(ABC):
-    """One kind of items."""
+class ItemStore(ABC):
+    """Where the ledger stores the items of one kind."""
 
     kind: Kind
 
@@ -54,8 +55,8 @@ class Shelf(ABC):
         """Delete the items of these keys."""
 
 
-class RowShelf(Shelf):
-    """Items that are rows of one table, with an index on group, time and name."""
+class RowStore(ItemStore):
+    """Stores items that are rows of one table, with an index on group, time and name."""
 
     def __init__(self, kind: Kind, table: type[SQLModel], names: Sequence[Any], size: ColumnElement[int]) -> None:
         """`names` are the columns of group (if any), time and name."""
@@ -113,7 +114,7 @@ class RowShelf(Shelf):
         session.connection().execute(delete(self.table).where(self.where(keys)))
 
 
-class PromptShelf(RowShelf):
+class PromptStore(RowStore):
     """Prompt versions, `name@version`."""
 
     def __init__(self) -> None:
@@ -129,7 +130,7 @@ class PromptShelf(RowShelf):
         return tuple_(col(PromptRow.name), col(PromptRow.version)).in_([tuple(key.split("@", 1)) for key in keys])
 
 
-class EvalShelf(RowShelf):
+class EvalStore(RowStore):
     """Evals with all their answers, by run id; those of an app together."""
 
     def __init__(self) -> None:
@@ -154,18 +155,18 @@ class EvalShelf(RowShelf):
         super().delete(session, keys)
 
 
-def version_shelves() -> tuple[Shelf, ...]:
+def version_stores() -> tuple[ItemStore, ...]:
     """Prompts, models, variants and evals."""
     return (
-        PromptShelf(),
-        RowShelf(Kind.MODELS, ModelRow, (col(ModelRow.recorded_at), col(ModelRow.name)), _length(ModelRow.content)),
-        RowShelf(
+        PromptStore(),
+        RowStore(Kind.MODELS, ModelRow, (col(ModelRow.recorded_at), col(ModelRow.name)), _length(ModelRow.content)),
+        RowStore(
             Kind.VARIANTS,
             VariantRow,
             (col(VariantRow.recorded_at), col(VariantRow.digest)),
             _length(VariantRow.content),
         ),
-        EvalShelf(),
+        EvalStore(),
     )
 
 
@@ -206,3 +207,23 @@ def _restored(session: Session, kind: Kind, items: Iterable[Item]) -> Mapping[st
         col(ArchivedRow.restored_at).is_not(None),
     )
     return dict(session.execute(query.group_by(col(ArchivedRow.key))).tuples().all())
+
+
+def tag(session: Session, kind: Kind, key: str, name: str, actor: str, now: datetime) -> bool:
+    """Tag a recorded item; False where it is tagged so already. Raises NotFoundError."""
+    store = next((one for one in version_stores() if one.kind is kind), None)
+    if store is None or not store.entries(session, [key]):
+        raise NotFoundError(f"no {kind} {key!r} is recorded, so it can't be tagged")
+    if session.get(TagRow, (kind, key, name)) is not None:
+        return False
+    session.add(TagRow(kind=kind, key=key, tag=name, tagged_at=now, tagged_by=actor))
+    return True
+
+
+def untag(session: Session, kind: Kind, key: str, name: str) -> None:
+    """Take a tag off. Raises NotFoundError where it isn't there."""
+    row = session.get(TagRow, (kind, key, name))
+    if row is None:
+        raise NotFoundError(f"{kind} {key!r} has no tag {name!r}")
+    session.delete(row)
+    session.flush()

@@ -1,4 +1,4 @@
-"""What is looked after between releases: whether a model answers, and as whom, and aliases in another registry."""
+"""What is monitored between releases: whether a model answers, and as whom, and aliases in another registry."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,8 +8,7 @@ from softlaunch.catalog.floating_models import watch_resolved_models
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.models.interface import RegistryError
 from softlaunch.releases.provider_watch import watch_providers
-from softlaunch.retention.mirror import mirror
-from softlaunch.retention.model_registry import open_registry
+from softlaunch.retention.model_registry import mirror, open_registry
 from softlaunch.store.database import Database
 
 ACTOR = "reconcile"
@@ -17,14 +16,14 @@ ACTOR = "reconcile"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What one pass has to say; a problem is for people to look at."""
+    """One result of a pass; a problem is for people to look at."""
 
     sentence: str
     problem: bool
 
 
-def look_after_models(database: Database, settings: Settings, now: datetime) -> Iterator[Noted]:
-    """One pass, which may be repeated. A registry that can't be opened is a problem to tell, and ends nothing."""
+def monitor_models(database: Database, settings: Settings, now: datetime) -> Iterator[Noted]:
+    """One pass, which may be repeated. A registry that can't be opened is a problem, and ends nothing."""
     yield from (Noted(*changed) for changed in watch_providers(database, now))
     for sentence in watch_resolved_models(database, now):
         yield Noted(sentence, problem=True)

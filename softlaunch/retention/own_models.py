@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from sqlmodel import Session, col, select
 
 from softlaunch.catalog import records
-from softlaunch.catalog.aliases import RELEASED, move_alias
+from softlaunch.catalog.aliases import RELEASED, MovedBy, move_alias
 from softlaunch.core.clock import utc_now
 from softlaunch.core.variant import Variant
 from softlaunch.integrations.models.interface import ModelRegistry, Registered, RegistryError, tags_of
+from softlaunch.retention.kinds import tag as tag_item
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag as tag_item
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AliasMoveRow, AliasRow, TagRow, VariantRow
 
@@ -57,7 +57,7 @@ class OwnRegistry(ModelRegistry):
         if alias in RELEASED:
             raise RegistryError(f"only releases and rollbacks move {alias!r}; give the variant another name")
         with self._database.begin() as session:
-            move_alias(session, model, alias, version, self._actor, utc_now())
+            move_alias(session, model, alias, version, MovedBy(self._actor), utc_now())
 
     def tag(self, model: str, version: str, name: str, value: str) -> None:  # noqa: ARG002  (variants are all apps')
         """Tag the variant; a tag of the ledger has no value but its name."""
@@ -65,7 +65,7 @@ class OwnRegistry(ModelRegistry):
             tag_item(session, Kind.VARIANTS, version, f"{name}={value}" if value else name, self._actor, utc_now())
 
     def _delete(self, model: str, version: str) -> None:
-        raise RegistryError(f"{version[:12]} of {model} served once, and the history tells of it; it stays")
+        raise RegistryError(f"{version[:12]} of {model} served once, and the history refers to it; it stays")
 
     def _registered(self, session: Session, model: str, row: VariantRow) -> Registered:
         tags = session.exec(select(TagRow.tag).where(TagRow.kind == Kind.VARIANTS, TagRow.key == row.digest))

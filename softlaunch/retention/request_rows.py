@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, or_, select
 from sqlmodel import Session, col
 
-from softlaunch.retention.kinds import Entry, Shelf, with_past
+from softlaunch.retention.kinds import Entry, ItemStore, with_past
 from softlaunch.retention.rollup import add_to_days, day_of
 from softlaunch.retention.rules import Item, Kind
 from softlaunch.store.database import Database
@@ -56,7 +56,7 @@ class _Stretch:
         )
 
 
-class RequestShelf(Shelf):
+class RequestStore(ItemStore):
     """The request log, without what a live release still looks at."""
 
     kind = Kind.REQUESTS

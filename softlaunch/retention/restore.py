@@ -14,7 +14,7 @@ from softlaunch.retention.rollup import add_to_days
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import Rows, insert_rows, load
-from softlaunch.store.tables import ArchivedRow, BundleRow, FeedbackRow, RequestRow
+from softlaunch.store.tables import ArchivedRow, ArchiveObjectRow, FeedbackRow, RequestRow
 
 _RATED_ONCE = {"feedback": ("request_id", "kind"), "scores": ("request_id", "metric", "source")}
 
@@ -29,9 +29,9 @@ def restore(
     """
     with database.read() as session:
         archived = find_archived(session, kind, key)
-        bundle = session.get_one(BundleRow, archived.bundle)
-    content = open_archive(bundle.archive).get(bundle.key)
-    check(bundle.key, content, bundle.sha256)
+        stored = session.get_one(ArchiveObjectRow, archived.bundle)
+    content = open_archive(stored.archive).get(stored.key)
+    check(stored.key, content, stored.sha256)
     rows = brought_up_to_date(load(find(content, archived.digest)))
     try:
         with database.begin() as session:

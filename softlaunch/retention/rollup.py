@@ -1,4 +1,4 @@
-"""Request rows as daily sums: what stays of them once they are archived. Sums add up, and can be taken back."""
+"""Request rows as daily sums: what stays of them once they are archived. Sums add up, and can be subtracted."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ def bucket_of(latency_ms: float) -> str:
 
 
 def add_to_days(session: Session, rows: Iterable[RequestRow], ratings: Sequence[FeedbackRow], sign: int = 1) -> None:
-    """Add rows, with their users' ratings, to the sums of their days; with sign -1 take them back."""
+    """Add rows, with their users' ratings, to the sums of their days; with sign -1 subtract them."""
     rated: dict[str, list[float]] = {}
     for rating in ratings:
         rated.setdefault(rating.request_id, []).append(rating.satisfaction)

@@ -50,8 +50,8 @@ def read_uses(session: Session, recent_releases: int) -> Uses:
             models.setdefault(model, serving[digest])
     references = {id_: reason for id_, _, reason, in_force in drift_runs if in_force}
     evals = {**dict(_evals(session, releases, serving)), **references}
-    told = [(variant, reason) for _, variant, reason, _ in drift_runs]
-    return Uses(prompts, models, _first([*serving.items(), *_served(session), *told]), evals)
+    referenced = [(variant, reason) for _, variant, reason, _ in drift_runs]
+    return Uses(prompts, models, _first([*serving.items(), *_served(session), *referenced]), evals)
 
 
 def _first(found: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -116,7 +116,7 @@ def _drift_runs(session: Session) -> Iterator[tuple[str, str, str, bool]]:
 
 
 def _served(session: Session) -> Iterator[tuple[str, str]]:
-    """Variants that the history tells of."""
+    """Variants that the history refers to."""
     for id_, stable, candidate in session.execute(
         select(col(ReleaseRow.id), col(ReleaseRow.stable_digest), col(ReleaseRow.candidate_digest))
     ):

@@ -6,22 +6,23 @@ from collections.abc import Callable, Sequence
 from time import time
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Role
 from softlaunch.evals.calls.answers import CallKey, EvalArm
-from softlaunch.evals.calls.background import Worker
 from softlaunch.evals.calls.budget import Budget, Limits
-from softlaunch.evals.calls.deadline import Deadline
+from softlaunch.evals.calls.call import CallOptions
+from softlaunch.evals.calls.deadline import Deadline, Worker
 from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.calls.runner import run_to_end
-from softlaunch.evals.judges.caller import Caller
 from softlaunch.evals.judges.gating import judges_of, objection_to
 from softlaunch.evals.judges.judgements import JudgementKey, Judging
 from softlaunch.evals.judges.rounds import judge_with
 from softlaunch.gates.telemetry import Scope
 from softlaunch.metrics import Sample, Score
 from softlaunch.metrics.judged import Pairwise
-from softlaunch.policy.model import Metric, Policy, ShadowJudgingPolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
+from softlaunch.policy.stages import ShadowJudgingPolicy
 from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.store.database import Database
 
@@ -35,7 +36,7 @@ class CopyJudge:
     """Judges answers of stages' copies while somebody asks for it; one object may serve several releases.
 
     Judges are called by a thread a release, so that no look waits for them. It begins nothing new once nobody has
-    asked for five seconds, and the ledger keeps what was said: whoever drives on pays for no pair twice.
+    asked for five seconds, and the ledger keeps what was said: whoever resumes it pays for no pair twice.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class CopyJudge:
             wanted = unjudged_answers(session, scope, since, judging.sample_percent, _AT_ONCE)
         budget.check(judges.models)
         if wanted:
-            caller = Caller(judging.concurrency, policy.eval.timeout, self._retries, random.Random(), budget)
+            options = CallOptions(judging.concurrency, policy.eval.timeout, self._retries, random.Random(), budget)
             by_key = {_judging(one).key: one for one in wanted}
 
             def record(said: Sequence[tuple[JudgementKey, Score]]) -> None:
@@ -86,7 +87,7 @@ class CopyJudge:
                 add_copy_judgements(self._database, scope, judged, self._clock())
 
             def run(until: Deadline) -> None:
-                run_to_end(judge_with(caller, judges, [_judging(one) for one in wanted], record, until))
+                run_to_end(judge_with(options, judges, [_judging(one) for one in wanted], record, until))
 
             self._workers[scope.release_id] = Worker(run)
         return ""

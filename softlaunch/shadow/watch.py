@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from sqlalchemy.exc import SQLAlchemyError
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.telemetry import Scope, TelemetryError
-from softlaunch.policy.model import COPY_METRICS, Metric, Policy, ShadowPolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
+from softlaunch.policy.stages import ShadowPolicy
 from softlaunch.shadow.copies import CopyJudgement, answers_between, copy_judgements_after
 from softlaunch.shadow.golden_agreement import golden_floor
 from softlaunch.shadow.judge import CopyJudge
@@ -47,7 +49,7 @@ class CopyWatch:
         shadow = policy.shadow
         if shadow is None or not policy.texts.keep:
             why = "texts of live requests are not kept (texts.keep), so nothing can be compared"
-            return CopyLook(held, obstacles=dict.fromkeys(COPY_METRICS, why))
+            return CopyLook(held, obstacles={metric: why for metric in Metric if metric.compares_copies})
         asked = any(gate.metric is Metric.PREFERENCE for gate in policy.gates)
         objection = self.judge.work(scope, policy, shadow.judging, entered) if asked else ""
         try:

@@ -1,1 +1,1 @@
-"""A stand-in for a model provider and its users, to rehearse releases before real people meet them."""
+"""A stand-in for a model provider and its users, to rehearse releases before real users see them."""

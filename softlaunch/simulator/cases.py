@@ -1,4 +1,4 @@
-"""Questions with known answers: what a rehearsed model knows, and what a rehearsed user can check."""
+"""Questions with known answers: what a simulated model knows, and what a simulated user can check."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -94,7 +94,7 @@ def is_right(case: Case, text: str) -> bool:
 
 
 def _metric_of(case: Case) -> Metric:
-    """The case's metric; what can't be told from the text alone means that the answer contains what is expected."""
+    """The case's metric; what can't be decided by the text alone means that the answer contains what is expected."""
     try:
         found = parse_metric(case.metric)
     except MetricError:

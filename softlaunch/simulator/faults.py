@@ -1,4 +1,4 @@
-"""Faults on command: what a provider can be told to do wrong, to whom, and for how long."""
+"""Faults on command: what a simulated provider does wrong, to whom, and for how long."""
 
 import asyncio
 from collections.abc import Iterable

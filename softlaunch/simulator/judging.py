@@ -1,4 +1,4 @@
-"""A model that plays a judge: it reads the prompts of softlaunch's own judges and knows what a right answer is."""
+"""A simulated judge: it reads the prompts of softlaunch's own judges and knows what a right answer is."""
 
 import random
 import re
@@ -8,7 +8,7 @@ import orjson
 
 from softlaunch.simulator.cases import is_right
 from softlaunch.simulator.knowledge import Knowledge, Lesson, invented_claims_in
-from softlaunch.simulator.models import Ask, ProfilePlayer
+from softlaunch.simulator.models import Ask, ProfileModel
 from softlaunch.simulator.profiles import JudgeFigures, Profile
 
 _TAGGED = re.compile(r"<(question|context|reference|answer|answer_a|answer_b)>\n(.*?)\n</\1>", re.DOTALL)
@@ -17,7 +17,7 @@ _NONSENSE = "I have read both sides with interest and would rather not commit my
 _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 
 
-class JudgePlayer(ProfilePlayer):
+class JudgeModel(ProfileModel):
     """Judges rightly as often as its figures say; the same prompt gets the same verdict, as at temperature 0.
 
     A question that nobody taught leaves it with what it can see: whether an answer holds a claim that rehearsed
@@ -31,7 +31,7 @@ class JudgePlayer(ProfilePlayer):
     def _rng_of_call(self, ask: Ask, lesson: Lesson | None) -> random.Random:  # noqa: ARG002  (the prompt decides)
         return random.Random(f"{self._seed}|{self.profile.name}|{ask.question}")
 
-    def _say(self, ask: Ask, lesson: Lesson | None, rng: random.Random) -> tuple[str, bool | None]:  # noqa: ARG002
+    def _compose(self, ask: Ask, lesson: Lesson | None, rng: random.Random) -> tuple[str, bool | None]:  # noqa: ARG002
         parts = {name: text.strip() for name, text in _TAGGED.findall(ask.question)}
         errs = rng.random() >= self._figures.accuracy
         is_judging = "answer" in parts or {"answer_a", "answer_b"} <= parts.keys()
@@ -50,14 +50,14 @@ class JudgePlayer(ProfilePlayer):
             verdict = rng.choice([other for other in "ABC" if other != verdict])
         if rng.random() < self._figures.first_bias:
             verdict = "A"
-        told = {"A": "The first answer is better.", "B": "The second answer is better.", "C": "Neither is better."}
-        return f"{told[verdict]}\n[[{verdict}]]"
+        verdicts = {"A": "The first answer is better.", "B": "The second answer is better.", "C": "Neither is better."}
+        return f"{verdicts[verdict]}\n[[{verdict}]]"
 
     def _grade(self, parts: Mapping[str, str], prompt: str, *, errs: bool) -> str:
         scale = int(found[1]) if (found := _SCALE.search(prompt)) else 5
         good = (self._worth(parts["question"], parts["answer"]) > 0) != errs
-        said = "It answers the question." if good else "It doesn't answer the question rightly."
-        return f"{said}\n[[{scale if good else 1}]]"
+        reason = "It answers the question." if good else "It doesn't answer the question rightly."
+        return f"{reason}\n[[{scale if good else 1}]]"
 
     @staticmethod
     def _check(answer: str, *, errs: bool) -> str:
@@ -73,7 +73,7 @@ class JudgePlayer(ProfilePlayer):
         return orjson.dumps({"claims": claims}).decode()
 
     def _worth(self, question: str, answer: str) -> int:
-        """2 for a right answer, 1 for one that can't be told, 0 for a wrong one; an invented claim costs 1."""
+        """2 for a right answer, 1 for one that nobody knows, 0 for a wrong one; an invented claim costs 1."""
         lesson = self._knowledge.find(question)
         worth = 1 if lesson is None else 2 * is_right(lesson.case, answer)
         return worth - bool(invented_claims_in(answer))

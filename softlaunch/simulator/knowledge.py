@@ -1,4 +1,4 @@
-"""What every rehearsed model has learnt: the answers to known questions, right ones and plausible wrong ones."""
+"""What every simulated model has learnt: the answers to known questions, right ones and plausible wrong ones."""
 
 import random
 import re
@@ -79,7 +79,7 @@ class Knowledge:
         elif known.case.expected != case.expected:
             raise CasesError(
                 f"cases {known.case.id} and {case.id} ask the same and expect different answers: {case.asked!r}; "
-                "reword one, a rehearsed model goes by the last user message alone"
+                "reword one, a simulated model goes by the last user message alone"
             )
 
 

@@ -1,4 +1,4 @@
-"""Players: who answers in a rehearsal, and what a call to them comes to."""
+"""Simulated models, and what a call to them comes to."""
 
 import hashlib
 import random
@@ -18,7 +18,7 @@ CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a player hears of a request."""
+    """What a simulated model gets of a request."""
 
     messages: Sequence[Mapping[str, Any]]
     max_tokens: int | None = None
@@ -58,8 +58,8 @@ class Refusal:
     latency_s: float = 0.0
 
 
-class Player(Protocol):
-    """One model of the provider."""
+class SimulatedModel(Protocol):
+    """One model of the simulated provider."""
 
     @property
     def name(self) -> str:
@@ -69,11 +69,11 @@ class Player(Protocol):
     def resolved_model(self) -> str:
         """The model id that answers name."""
 
-    def perform(self, ask: Ask, arrival_rps: float) -> Answer | Refusal:
+    def respond(self, ask: Ask, arrival_rps: float) -> Answer | Refusal:
         """What a call comes to while requests for this model arrive at a given rate."""
 
 
-class ProfilePlayer:
+class ProfileModel:
     """A model that behaves as a profile says.
 
     The n-th call with a given question comes out the same for equal seeds, in whatever order questions arrive.
@@ -96,7 +96,7 @@ class ProfilePlayer:
         """The profile's model id."""
         return self.profile.resolved_model
 
-    def perform(self, ask: Ask, arrival_rps: float) -> Answer | Refusal:
+    def respond(self, ask: Ask, arrival_rps: float) -> Answer | Refusal:
         """An answer or a refusal, drawn from the profile's distributions."""
         lesson = self._knowledge.find(ask.question)
         rng = self._rng_of_call(ask, lesson)
@@ -106,7 +106,7 @@ class ProfilePlayer:
         if rng.random() < profile.errors.rate:
             status = rng.choice(profile.errors.statuses)
             return Refusal(status, f"{profile.name} fails this often by its profile", "rehearsed", first_token_s)
-        text, right = self._say(ask, lesson, rng)
+        text, right = self._compose(ask, lesson, rng)
         hallucinated = rng.random() < profile.hallucination_rate
         text = text + invented_claim(rng) if hallucinated else text
         drawn = profile.output_tokens.draw(rng)
@@ -127,7 +127,7 @@ class ProfilePlayer:
             self._chances[key] = _beta_quantile(1 - hardness, self.profile.accuracy, self.profile.repeat_correlation)
         return self._chances[key]
 
-    def _say(self, ask: Ask, lesson: Lesson | None, rng: random.Random) -> tuple[str, bool | None]:  # noqa: ARG002  (a judge reads it)
+    def _compose(self, ask: Ask, lesson: Lesson | None, rng: random.Random) -> tuple[str, bool | None]:  # noqa: ARG002  (a judge reads it)
         if lesson is None:
             return UNKNOWN, None
         right = rng.random() < self.chance_of_right(lesson)

@@ -1,4 +1,4 @@
-"""Model profiles: the figures by which a rehearsed model behaves."""
+"""Model profiles: the figures by which a simulated model behaves."""
 
 import math
 import random
@@ -115,13 +115,13 @@ class Profile(Figures):
     accuracy: Share
     """Share of known questions answered right, over many questions and calls."""
     repeat_correlation: Share = 0.5
-    """How alike answers to the same question are: 0, each call is drawn afresh; 1, always right or always wrong."""
+    """How correlated answers to the same question are: 0, each call is drawn anew; 1, always right or always wrong."""
     hallucination_rate: Share = 0.0
     """Share of answers that carry a claim which nothing supports."""
     errors: Errors = Errors()
     load: Load | None = None
     judge: JudgeFigures | None = None
-    """It plays a judge; what it says of other prompts is nonsense."""
+    """It is a judge; its answers to other prompts are nonsense."""
     faults: tuple[Fault, ...] = ()
     """Faults that begin by themselves, `after` seconds from the provider's start."""
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
@@ -141,8 +141,8 @@ def read_profiles(path: Path) -> tuple[Profile, ...]:
     names: set[str] = set()
     for position, profile in enumerate(profiles):
         if profile.name in names:
-            said = f"{profile.name!r} is there already; give every profile a name of its own"
-            raise failure(path, [Problem(document.line((position, "name")), f"[{position}].name", said)])
+            problem = f"{profile.name!r} is there already; give every profile a name of its own"
+            raise failure(path, [Problem(document.line((position, "name")), f"[{position}].name", problem)])
         names.add(profile.name)
     return profiles
 

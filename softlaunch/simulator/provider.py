@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 from softlaunch.simulator.faults import EVERY_MODEL, ActiveFault, Fault, FaultBoard, FaultKind
-from softlaunch.simulator.judging import JudgePlayer
+from softlaunch.simulator.judging import JudgeModel
 from softlaunch.simulator.knowledge import Knowledge
-from softlaunch.simulator.models import Answer, ArrivalMeter, Player, ProfilePlayer, Refusal
+from softlaunch.simulator.models import Answer, ArrivalMeter, ProfileModel, Refusal, SimulatedModel
 from softlaunch.simulator.profiles import Profile
 from softlaunch.simulator.wire import ChatRequest
 
@@ -19,7 +19,7 @@ _ERROR_LATENCY_SHARE = 0.1  # an overloaded service says no much faster than it 
 
 
 @dataclass(slots=True)
-class Played:
+class ModelStats:
     """Counts of one model's calls since the provider started."""
 
     requests: int = 0
@@ -40,38 +40,38 @@ class Played:
         counts = {each.name: getattr(self, each.name) for each in fields(self)}
         return counts | {"refused": dict(self.refused), "faults": dict(self.faults)}
 
-    def note(self, performance: Answer | Refusal) -> None:
+    def note(self, response: Answer | Refusal) -> None:
         """Count what a call came to."""
-        if isinstance(performance, Refusal):
-            self.refused[performance.status] += 1
+        if isinstance(response, Refusal):
+            self.refused[response.status] += 1
             return
-        self.right += performance.right is True
-        self.wrong += performance.right is False
-        self.unknown += performance.right is None
-        self.hallucinated += performance.hallucinated
-        self.input_tokens += performance.input_tokens
-        self.output_tokens += performance.output_tokens
+        self.right += response.right is True
+        self.wrong += response.right is False
+        self.unknown += response.right is None
+        self.hallucinated += response.hallucinated
+        self.input_tokens += response.input_tokens
+        self.output_tokens += response.output_tokens
 
 
 @dataclass(slots=True)
-class Cast:
-    """One player with its arrivals and counts."""
+class ServedModel:
+    """A simulated model with its arrivals and counts."""
 
-    player: Player
+    model: SimulatedModel
     arrivals: ArrivalMeter = field(default_factory=ArrivalMeter)
-    played: Played = field(default_factory=Played)
+    stats: ModelStats = field(default_factory=ModelStats)
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What is to be done for one request: the performance, at its final speed, and a fault that disturbs it."""
+class PlannedResponse:
+    """What one request gets: the response, at its final speed, and a fault that spoils it."""
 
-    performance: Answer | Refusal
-    disturbance: ActiveFault | None = None
+    response: Answer | Refusal
+    fault: ActiveFault | None = None
 
 
 class Provider:
-    """Plays models; holds no socket, so it can be asked directly.
+    """Simulates models; holds no socket, so it can be asked directly.
 
     `speed` divides every latency. `clock` gives monotonic seconds. Scheduled faults of profiles begin to count when the
     provider is made.
@@ -79,32 +79,32 @@ class Provider:
 
     def __init__(
         self,
-        players: Iterable[Player],
+        models: Iterable[SimulatedModel],
         aliases: Mapping[str, str] | None = None,
         speed: float = 1.0,
         seed: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if not speed > 0:
-            raise SoftlaunchError(f"--speed is {speed:g}, expected a number above zero: 10 plays ten times faster")
+            raise SoftlaunchError(f"--speed is {speed:g}, expected a number above zero: 10 answers ten times faster")
         self.faults = FaultBoard()
         self.clock = clock
         self._speed = speed
         self._rng = random.Random(f"{seed}|faults")
-        self._casts = {player.name: Cast(player) for player in players}
-        self._ids = {cast.player.resolved_model: name for name, cast in self._casts.items()}
-        self._ids |= {name: name for name in self._casts}
+        self._served = {model.name: ServedModel(model) for model in models}
+        self._ids = {served.model.resolved_model: name for name, served in self._served.items()}
+        self._ids |= {name: name for name in self._served}
         self._ids |= {alias: self._known(name) for alias, name in (aliases or {}).items()}
 
     @classmethod
     def of_profiles(
-        cls, profiles: Iterable[Profile], knowledge: Knowledge, others: Iterable[Player] = (), **options: Any
+        cls, profiles: Iterable[Profile], knowledge: Knowledge, others: Iterable[SimulatedModel] = (), **options: Any
     ) -> Self:
-        """A provider of profiles and other players; where both have a name, the other player takes it."""
+        """A provider of profiles and other models; where both have a name, the other model takes it."""
         chosen = tuple(profiles)
         seed = options.get("seed", 0)
-        players = [(JudgePlayer if profile.judge else ProfilePlayer)(profile, knowledge, seed) for profile in chosen]
-        provider = cls([*players, *others], **options)
+        models = [(JudgeModel if profile.judge else ProfileModel)(profile, knowledge, seed) for profile in chosen]
+        provider = cls([*models, *others], **options)
         for profile in chosen:
             for fault in profile.faults:
                 provider.faults.order(profile.name, fault, provider.clock())
@@ -115,9 +115,9 @@ class Provider:
         """The models that can be asked for, aliases and resolved ids included."""
         return sorted(self._ids)
 
-    def cast(self, model: str) -> Cast:
-        """The player that a request's model means: exactly, by alias, or by what follows the last slash."""
-        return self._casts[self._known(model)]
+    def find(self, model: str) -> ServedModel:
+        """The model that a request names: exactly, by alias, or by what follows the last slash."""
+        return self._served[self._known(model)]
 
     def order(self, model: str, fault: Fault) -> ActiveFault:
         """Begin a fault for a model, or for all with `*`."""
@@ -127,23 +127,23 @@ class Provider:
         """End the faults of a model, or all; how many there were."""
         return self.faults.clear(model if model in {None, EVERY_MODEL} else self._known(str(model)))
 
-    def stage(self, request: ChatRequest) -> tuple[Cast, Scene]:
-        """Decide what a request comes to, and count it; raises NotFoundError for a model that isn't played."""
-        cast = self.cast(request.model)
+    def plan_response(self, request: ChatRequest) -> tuple[ServedModel, PlannedResponse]:
+        """Decide what a request comes to, and count it; raises NotFoundError for an unknown model."""
+        served = self.find(request.model)
         now = self.clock()
-        played = cast.played
-        played.requests += 1
-        played.streams += request.stream
-        played.arrival_rps = cast.arrivals.arrive(now)
-        scene = self._disturbed(cast, request, cast.player.perform(request.ask, played.arrival_rps), now)
-        played.note(scene.performance)
-        return cast, scene
+        stats = served.stats
+        stats.requests += 1
+        stats.streams += request.stream
+        stats.arrival_rps = served.arrivals.arrive(now)
+        planned = self._with_faults(served, request, served.model.respond(request.ask, stats.arrival_rps), now)
+        stats.note(planned.response)
+        return served, planned
 
     def stats(self) -> dict[str, Any]:
         """Counts by model, of those that were asked, and the faults in force or to come."""
         now = self.clock()
         return {
-            "models": {name: cast.played.as_dict() for name, cast in self._casts.items() if cast.played.requests},
+            "models": {name: served.stats.as_dict() for name, served in self._served.items() if served.stats.requests},
             "faults": [
                 {"model": active.model, "ends_in_s": None if active.ends is None else active.ends - now}
                 | active.fault.model_dump(mode="json")
@@ -155,24 +155,26 @@ class Provider:
         for candidate in (model, model.rsplit("/", 1)[-1]):
             if candidate in self._ids:
                 return self._ids[candidate]
-        raise NotFoundError(f"the rehearsal provider doesn't play {model!r}; it plays {', '.join(sorted(self._ids))}")
+        raise NotFoundError(f"the simulator has no model {model!r}; it has {', '.join(sorted(self._ids))}")
 
-    def _disturbed(self, cast: Cast, request: ChatRequest, performance: Answer | Refusal, now: float) -> Scene:
-        disturbance = None
+    def _with_faults(
+        self, served: ServedModel, request: ChatRequest, response: Answer | Refusal, now: float
+    ) -> PlannedResponse:
+        spoiling = None
         factor = 1.0 / self._speed
-        for active in self.faults.holding(cast.player.name, now):
+        for active in self.faults.holding(served.model.name, now):
             fault = active.fault
             if not _concerns(fault.kind, stream=request.stream) or self._rng.random() >= fault.rate:
                 continue
-            cast.played.faults[fault.kind.value] += 1
+            served.stats.faults[fault.kind.value] += 1
             if fault.kind is FaultKind.SPIKE:
                 factor *= fault.factor
             elif fault.kind is FaultKind.ERRORS:
-                latency_s = performance.latency_s * _ERROR_LATENCY_SHARE
-                performance = Refusal(fault.status, "a rehearsed burst of errors", "rehearsed", latency_s)
+                latency_s = response.latency_s * _ERROR_LATENCY_SHARE
+                response = Refusal(fault.status, "a rehearsed burst of errors", "rehearsed", latency_s)
             else:
-                disturbance = active
-        return Scene(_slowed(performance, factor), disturbance)
+                spoiling = active
+        return PlannedResponse(_slowed(response, factor), spoiling)
 
 
 def _concerns(kind: FaultKind, *, stream: bool) -> bool:
@@ -181,8 +183,8 @@ def _concerns(kind: FaultKind, *, stream: bool) -> bool:
     return kind is not FaultKind.MALFORMED_JSON or not stream
 
 
-def _slowed(performance: Answer | Refusal, factor: float) -> Answer | Refusal:
-    latency_s = performance.latency_s * factor
-    if isinstance(performance, Refusal):
-        return replace(performance, latency_s=latency_s)
-    return replace(performance, latency_s=latency_s, first_token_s=performance.first_token_s * factor)
+def _slowed(response: Answer | Refusal, factor: float) -> Answer | Refusal:
+    latency_s = response.latency_s * factor
+    if isinstance(response, Refusal):
+        return replace(response, latency_s=latency_s)
+    return replace(response, latency_s=latency_s, first_token_s=response.first_token_s * factor)

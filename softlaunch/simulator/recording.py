@@ -13,7 +13,7 @@ from softlaunch.simulator.cases import key_of
 from softlaunch.simulator.models import Answer, Ask, Refusal, estimated_tokens
 
 COLUMNS = ("model", "question", "answer", "latency", "first_token", "input_tokens", "output_tokens", "cost")
-"""What a recording can tell. Latency and first_token are in seconds, cost is in USD a call."""
+"""The columns that a recording can have. Latency and first_token are in seconds, cost is in USD a call."""
 _REQUIRED = ("model", "question", "answer", "latency")
 _FIRST_TOKEN_SHARE = 0.25
 
@@ -54,7 +54,7 @@ class RecordedModel:
         """The id it was recorded under, without the provider's prefix."""
         return self.name
 
-    def perform(self, ask: Ask, arrival_rps: float) -> Answer | Refusal:  # noqa: ARG002  (a recording has no load)
+    def respond(self, ask: Ask, arrival_rps: float) -> Answer | Refusal:  # noqa: ARG002  (a recording has no load)
         """The next recorded answer to the question, or a refusal with status 404."""
         key = key_of(ask.question)
         calls = self.calls.get(key)

@@ -16,7 +16,7 @@ from softlaunch.core.errors import NotFoundError, SoftlaunchError
 from softlaunch.simulator.cases import first_problem
 from softlaunch.simulator.faults import EVERY_MODEL, ActiveFault, Fault, FaultKind
 from softlaunch.simulator.models import Answer, Refusal
-from softlaunch.simulator.provider import Provider, Scene
+from softlaunch.simulator.provider import PlannedResponse, Provider
 from softlaunch.simulator.wire import (
     DONE,
     BadRequestError,
@@ -57,19 +57,19 @@ class ProviderServer:
         began = time.monotonic()
         try:
             asked = parse_chat_request(await request.read())
-            cast, scene = self.provider.stage(asked)
+            served, planned = self.provider.plan_response(asked)
         except BadRequestError as error:
             return _refuse(400, str(error), "invalid_request")
         except NotFoundError as error:
             return _refuse(404, str(error), "model_not_found")
-        envelope = Envelope(f"chatcmpl-r{next(self._numbers)}", int(time.time()), cast.player.resolved_model)
-        cast.played.in_flight += 1
+        envelope = Envelope(f"chatcmpl-r{next(self._numbers)}", int(time.time()), served.model.resolved_model)
+        served.stats.in_flight += 1
         try:
-            if scene.disturbance is not None and scene.disturbance.fault.kind is FaultKind.HANG:
-                return await _hang(request, scene.disturbance, self.provider.clock())
-            return await _perform(request, asked, scene, envelope, began)
+            if planned.fault is not None and planned.fault.fault.kind is FaultKind.HANG:
+                return await _hang(request, planned.fault, self.provider.clock())
+            return await _send(request, asked, planned, envelope, began)
         finally:
-            cast.played.in_flight -= 1
+            served.stats.in_flight -= 1
 
     async def models(self, _: web.Request) -> web.Response:
         """GET /v1/models."""
@@ -118,18 +118,18 @@ class ProviderServer:
         return await handler(request)
 
 
-async def _perform(
-    request: web.Request, asked: ChatRequest, scene: Scene, envelope: Envelope, began: float
+async def _send(
+    request: web.Request, asked: ChatRequest, planned: PlannedResponse, envelope: Envelope, began: float
 ) -> web.StreamResponse:
-    performance, disturbance = scene.performance, scene.disturbance
-    if isinstance(performance, Refusal):
-        await _sleep_until(began + performance.latency_s)
-        return _refuse(performance.status, performance.message, performance.code)
+    response, disturbance = planned.response, planned.fault
+    if isinstance(response, Refusal):
+        await _sleep_until(began + response.latency_s)
+        return _refuse(response.status, response.message, response.code)
     kind = disturbance.fault.kind if disturbance is not None else None
     if asked.stream:
-        return await _stream(request, asked, performance, envelope, began, kind)
-    await _sleep_until(began + performance.latency_s)
-    body = completion(envelope, performance)
+        return await _stream(request, asked, response, envelope, began, kind)
+    await _sleep_until(began + response.latency_s)
+    body = completion(envelope, response)
     if kind is FaultKind.CUT:
         return await _cut_short(request, body)
     if kind is FaultKind.MALFORMED_JSON:

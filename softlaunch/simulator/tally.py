@@ -1,4 +1,4 @@
-"""Counts of what a rehearsal's users met, readable while it runs."""
+"""Counts of what simulated users got, readable while it runs."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ class Tally:
         arm.latencies_s.append(seen.latency_s)
 
     def note_rating(self, arm: str, satisfaction: float) -> None:
-        """Count one rating that the gateway took."""
+        """Count one rating that the gateway accepted."""
         self.arms[arm].ratings += 1
         self.arms[arm].satisfaction += satisfaction
 

@@ -26,7 +26,7 @@ from softlaunch.simulator.visitor import ask, send_rating
 class TrafficPlan:
     """What to play.
 
-    `gateway` is the URL without `/v1`. Without `duration_s` traffic goes on until it is stopped. `gaps` are recorded
+    `gateway` is the URL without `/v1`. Without `duration_s` traffic lasts until it is stopped. `gaps` are recorded
     seconds between arrivals, stretched to `rate_rps`; without them arrivals are bursty and slowly modulated.
     """
 

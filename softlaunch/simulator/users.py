@@ -1,4 +1,4 @@
-"""The users of a rehearsal: who asks, and how they rate what they get."""
+"""Simulated users: who asks, and how they rate what they get."""
 
 import math
 import random
@@ -26,7 +26,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What a user says of an answer: thumbs up or down, or 1 to 5 stars."""
+    """A user's rating of an answer: thumbs up or down, or 1 to 5 stars."""
 
     up: bool | None = None
     stars: int | None = None

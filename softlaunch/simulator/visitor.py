@@ -59,7 +59,7 @@ async def ask(
 
 
 async def send_rating(session: aiohttp.ClientSession, gateway: str, reply: Reply, rating: Rating) -> bool:
-    """Whether the gateway took a rating of the answer."""
+    """Whether the gateway accepted a rating of the answer."""
     body = {"request_id": reply.request_id} | rating.body
     try:
         async with session.post(f"{gateway}/v1/feedback", json=body) as response:

@@ -1,7 +1,7 @@
 """Whether the ledger is still the one that was opened, and what is wrong with it, in words.
 
 SQLite goes on with the file that it has open, whatever becomes of its name: a ledger that was replaced, moved or
-removed would be read and written by nobody else, and a candidate whose driver does so would never be taken back.
+removed would be read and written by nobody else, and a candidate whose driver does so would never be rolled back.
 """
 
 import sqlite3

@@ -6,10 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.request_outcome import GIVEN, TIMEOUTS, UNUSABLE, RequestOutcome
 from softlaunch.gates.observations import Events, Flags, Floats, Observations, Units
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 from softlaunch.policy.route import Arm
 
 WINDOW_SECONDS = 10.0

@@ -6,16 +6,14 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, e
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
+from softlaunch.core.live_metrics import SCORED
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gates.telemetry import HISTORY_ROWS, Scope
 from softlaunch.ledger.request_log import HEARD_SECONDS
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import StageKind
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
 
-JUDGED = {"quality": Metric.QUALITY, "hallucination": Metric.HALLUCINATION}
-"""The scores that gates know."""
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
 # aliases are made once: of so wide a table that takes longer than some queries
 _EARLIER = aliased(RequestRow)
@@ -191,7 +189,7 @@ def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
         .select_from(table)
         .join(RequestRow, col(RequestRow.request_id) == col(table.request_id))
     )
-    return found if table is FeedbackRow else found.where(col(ScoreRow.metric).in_(JUDGED))
+    return found if table is FeedbackRow else found.where(col(ScoreRow.metric).in_(SCORED))
 
 
 def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: float) -> Select[Any]:

@@ -8,12 +8,12 @@ import numpy as np
 from sqlalchemy import Row, Select
 from sqlmodel import Session
 
+from softlaunch.core.live_metrics import SCORED, Metric
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Observations
 from softlaunch.gates.telemetry import Scope
-from softlaunch.policy.model import Metric
 from softlaunch.store.tables import FeedbackRow, ScoreRow
 from softlaunch.telemetry.batch import CANDIDATES, cut
-from softlaunch.telemetry.queries import JUDGED, history_ratings, ratings, said_again
+from softlaunch.telemetry.queries import history_ratings, ratings, said_again
 
 RATINGS_LAG = 2.0
 """Seconds that a rating may need from its arrival to the log. It counts so much later, when no other can be missing."""
@@ -85,5 +85,5 @@ def _by_metric(rated: Iterable[Row[Any]], scored: Iterable[Row[Any]]) -> list[Ra
     for row in rated:
         found.setdefault(Metric.SATISFACTION, []).append(row)
     for row in scored:
-        found.setdefault(JUDGED[row.metric], []).append(row)
+        found.setdefault(SCORED[row.metric], []).append(row)
     return [Ratings.of(metric, rows) for metric, rows in found.items()]

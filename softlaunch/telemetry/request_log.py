@@ -8,10 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, TelemetryError
 from softlaunch.ledger.outcomes import stable_since
-from softlaunch.policy.model import Metric
 from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RequestRow

@@ -7,9 +7,9 @@ from scipy import stats
 from softlaunch.ab.analysis import Moment, analyse, change, planned_information
 from softlaunch.ab.estimate import ENOUGH, at_any_time, ratio, welch
 from softlaunch.ab.samples import Arms, Sample, sharpen
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 
 RNG = np.random.default_rng
 
@@ -76,7 +76,9 @@ def _excludes_zero(interval: Interval) -> bool:
 def test_what_units_did_before_sharpens_the_comparison_and_moves_nothing() -> None:
     """Seeded: the error shrinks as much as the past explains, and the mean of many estimates is the true difference."""
     rng = RNG(13)
-    plain, adjusted, saved = [], [], []
+    plain: list[float] = []
+    adjusted: list[float] = []
+    saved: list[float] = []
     for _ in range(200):
         own = rng.normal(0.7, 0.2, 800)
         on_b = rng.random(800) < 0.5
@@ -107,6 +109,13 @@ def test_a_saving_that_is_not_shown_has_an_interval_on_both_sides_of_nothing(met
         assert -1 < interval.lower < change(found) < interval.upper < 1
     assert found.anytime.lower < found.interval.lower < found.equal_interval.lower
     assert found.anytime.upper > found.interval.upper > found.equal_interval.upper
+
+
+@pytest.mark.parametrize("units", [(500, 440), (900, 1100), (40, 60), (50, 50)], ids=str)
+def test_the_split_is_doubted_as_much_as_the_binomial_test_doubts_it(units: tuple[int, int]) -> None:
+    """By its p-value, two-sided, which a split as it was set leaves at one."""
+    found = analyse(Arms(units=units), AbPolicy(), Moment(looks=1, number=1, planned=True)).split_p
+    assert found == pytest.approx(stats.binomtest(units[1], sum(units)).pvalue, rel=0.02)
 
 
 def test_without_a_past_nothing_is_sharpened() -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from softlaunch.ab.analysis import Analysis
-from softlaunch.ab.conclusion import Choice, Conclusion
-from softlaunch.ab.pairs import TooFewPairsError, conclude_pairs
+from softlaunch.ab.conclusion import Choice, Conclusion, TooFewPairsError, conclude_pairs
 from softlaunch.evals.recordings.files import read_rows
 from softlaunch.policy.ab import AbPolicy
 
@@ -19,7 +18,8 @@ def concluded(folder: Path, a: str, b: str) -> tuple[Analysis, Conclusion]:
         for name in (a, b)
     ]
     both = sorted(sides[0].keys() & sides[1].keys())
-    return conclude_pairs(*(np.array([side[one] for one in both]) for side in sides), AbPolicy())
+    of_a, of_b = (np.array([side[one] for one in both]) for side in sides)
+    return conclude_pairs(of_a, of_b, AbPolicy())
 
 
 @pytest.mark.realdata

@@ -8,8 +8,8 @@ from scipy.stats import norm
 
 from softlaunch.ab.conclusion import Choice
 from softlaunch.ab.power import level, power
+from softlaunch.core.live_metrics import Metric
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 from tests.ab.trials import World, grown, run
 
 pytestmark = pytest.mark.long

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from softlaunch.ab.document import read_looks
 from softlaunch.ab.opening import NothingMeasuredError, TrialRequest, open_trial
-from softlaunch.ab.recorded_looks import read_looks
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.releases import Actor, FencedError, ReleaseLockedError, find_latest
 from softlaunch.ledger.stages import read_stages
@@ -161,7 +161,7 @@ def test_the_database_itself_refuses_a_second_owner(database: Database) -> None:
 
 
 def test_a_rollback_stops_a_live_test_and_passes_over_one_that_is_over(database: Database) -> None:
-    """`softlaunch rollback` takes B from users; once the test is over there is nothing of it to take back."""
+    """`softlaunch rollback` takes B from users; once the test is over there is nothing of it to roll back."""
     scene = begin(database)
     scene.drive_until(lambda release: release.state is State.TESTING)
     with database.begin() as session:
@@ -185,7 +185,7 @@ def test_what_does_not_change_or_was_never_measured_is_refused(database: Databas
     "point",
     [
         pytest.param("keep_evidence", marks=pytest.mark.long),
-        "keep_look",
+        "record_look",
         pytest.param("record_verdicts", marks=pytest.mark.long),
         pytest.param("apply_transition", marks=pytest.mark.long),
         "set_split",

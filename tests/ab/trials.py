@@ -10,8 +10,8 @@ from softlaunch.ab.conclusion import Choice, Conclusion, conclude
 from softlaunch.ab.document import past
 from softlaunch.ab.looks import planned_ends
 from softlaunch.ab.samples import Arms, Floats, Sample
+from softlaunch.core.live_metrics import Metric
 from softlaunch.policy.ab import AbPolicy
-from softlaunch.policy.model import Metric
 
 
 @dataclass(frozen=True)

@@ -7,16 +7,16 @@ import pytest
 from sqlmodel import col, select
 
 from softlaunch.approvals.deciding import (
+    Decision,
     NotAllowedError,
     NothingToDecideError,
-    Reply,
-    answer,
-    insist,
-    object_to,
-    take_back,
+    apply_decision,
+    apply_rollback,
+    check_decision,
+    raise_if_refused,
 )
-from softlaunch.approvals.rules import Person, Ruling
-from softlaunch.core.approvals import Answer
+from softlaunch.approvals.rules import Person, VoteResult
+from softlaunch.core.approvals import ApprovalChoice, ApprovalState
 from softlaunch.ledger.releases import Actor
 from softlaunch.policy.release import State
 from softlaunch.releases.ending import roll_back
@@ -45,11 +45,13 @@ def question(database: Database) -> ApprovalRow | None:
         return session.exec(select(ApprovalRow)).one_or_none()
 
 
-def say(database: Database, said: Answer, person: Person, seconds: float = 60, **parts: Any) -> tuple[Ruling, str]:
+def say(
+    database: Database, said: ApprovalChoice, person: Person, seconds: float = 60, **parts: Any
+) -> tuple[VoteResult, str]:
     """What becomes of an answer."""
     with database.begin() as session:
-        (one,) = answer(session, Reply(APP, said, person, **parts), NOON + timedelta(seconds=seconds))
-    return one.ruling, one.told
+        (one,) = apply_decision(session, Decision(APP, said, person, **parts), NOON + timedelta(seconds=seconds))
+    return one.result, one.message
 
 
 def votes(database: Database) -> list[tuple[str, str, str]]:
@@ -59,19 +61,24 @@ def votes(database: Database) -> list[tuple[str, str, str]]:
         return [(row.person, row.said, row.ruling) for row in rows]
 
 
-@pytest.mark.parametrize("first", [Answer.APPROVED, Answer.REJECTED])
-def test_the_first_answer_counts(database: Database, first: Answer) -> None:
+@pytest.mark.parametrize("first", [ApprovalChoice.APPROVE, ApprovalChoice.REJECT])
+def test_the_first_answer_counts(database: Database, first: ApprovalChoice) -> None:
     """Who comes second hears who decided and when; the ledger keeps both."""
     asked(database)
-    assert say(database, first, BEN, reason="looks fine")[0] is Ruling.DECIDED
-    other = Answer.REJECTED if first is Answer.APPROVED else Answer.APPROVED
+    assert say(database, first, BEN, reason="looks fine")[0] is VoteResult.DECIDED
+    other = ApprovalChoice.REJECT if first is ApprovalChoice.APPROVE else ApprovalChoice.APPROVE
     ruling, said = say(database, other, CEM)
-    assert ruling is Ruling.LATE
-    assert f"the last one was {first} by ben at 12:01 UTC" in said
+    assert ruling is VoteResult.LATE
+    assert f"the last one was {first.state} by ben at 12:01 UTC" in said
     row = question(database)
     assert row is not None
-    assert (row.state, row.decided_by, row.decided_from, row.reason) == (first, "ben", "command line", "looks fine")
-    assert votes(database) == [("ben", first, "decided"), ("cem", other, "late")]
+    assert (row.state, row.decided_by, row.decided_from, row.reason) == (
+        first.state,
+        "ben",
+        "command line",
+        "looks fine",
+    )
+    assert votes(database) == [("ben", first.state, "decided"), ("cem", other.state, "late")]
     assert told(database)[-1].endswith("Begin canary 100 %? (looks fine)")
 
 
@@ -80,45 +87,47 @@ def test_who_started_it_from_slack_does_not_approve_it_at_the_command_line(datab
     scene = asked(database)
     with database.begin() as session:
         session.get_one(ReleaseRow, scene.release_id).opened_by = "cemmy"
-        drift = {"said": "pin", "reason": "", "ruling": Ruling.DECIDED, "told": "begun", "said_at": NOON}
-        session.add(VoteRow(app=APP, person="cem", name="cemmy", origin="slack", **drift))
-    ruling, said = say(database, Answer.APPROVED, Person("cem", "command line"))
-    assert (ruling, "you started this" in said) == (Ruling.REFUSED, True)
-    assert say(database, Answer.APPROVED, BEN)[0] is Ruling.DECIDED
+        drift: dict[str, Any] = {"said": "pin", "reason": "", "ruling": VoteResult.DECIDED, "told": "begun"}
+        session.add(VoteRow(app=APP, person="cem", name="cemmy", origin="slack", said_at=NOON, **drift))
+    ruling, said = say(database, ApprovalChoice.APPROVE, Person("cem", "command line"))
+    assert (ruling, "you started this" in said) == (VoteResult.REFUSED, True)
+    assert say(database, ApprovalChoice.APPROVE, BEN)[0] is VoteResult.DECIDED
 
 
 def test_a_stranger_changes_nothing_and_is_recorded(database: Database) -> None:
     """The question stays open for those who may answer it."""
     asked(database)
     before = told(database)
-    ruling, said = say(database, Answer.APPROVED, MALLORY)
-    assert ruling is Ruling.REFUSED
+    ruling, said = say(database, ApprovalChoice.APPROVE, MALLORY)
+    assert ruling is VoteResult.REFUSED
     assert "not among its approvers; add yourself under 'approvers' in the policy of support-bot" in said
     row = question(database)
     assert row is not None
-    assert (row.state, row.decided_by) == (Answer.PENDING, "")
-    assert votes(database) == [("U0MALLORY", Answer.APPROVED, "refused")]
+    assert (row.state, row.decided_by) == (ApprovalState.PENDING, "")
+    assert votes(database) == [("U0MALLORY", ApprovalState.APPROVED, "refused")]
     assert told(database) == before
-    assert say(database, Answer.APPROVED, BEN)[0] is Ruling.DECIDED
+    assert say(database, ApprovalChoice.APPROVE, BEN)[0] is VoteResult.DECIDED
 
 
 def test_two_people_must_agree_where_the_policy_says_so(database: Database) -> None:
     """The first is noted, again by the same person changes nothing, the second decides."""
     scene = asked(database, two_people_from_percent=50)
-    rulings = [say(database, Answer.APPROVED, person)[0] for person in (BEN, BEN, CEM)]
-    assert rulings == [Ruling.NOTED, Ruling.REPEATED, Ruling.DECIDED]
+    rulings = [say(database, ApprovalChoice.APPROVE, person)[0] for person in (BEN, BEN, CEM)]
+    assert rulings == [VoteResult.NOTED, VoteResult.REPEATED, VoteResult.DECIDED]
     row = question(database)
     assert row is not None
-    assert (row.state, row.decided_by) == (Answer.APPROVED, "ben, cem")
+    assert (row.state, row.decided_by) == (ApprovalState.APPROVED, "ben, cem")
     assert scene.drive_to_end().state is State.PROMOTED
 
 
 def test_one_refusal_decides_where_two_must_agree(database: Database) -> None:
-    """Doubt beats agreement, and the candidate is taken back."""
+    """Doubt beats agreement, and the candidate is rolled back."""
     scene = asked(database, two_people_from_percent=50)
-    assert [say(database, said, person)[0] for said, person in ((Answer.APPROVED, BEN), (Answer.REJECTED, CEM))] == [
-        Ruling.NOTED,
-        Ruling.DECIDED,
+    assert [
+        say(database, said, person)[0] for said, person in ((ApprovalChoice.APPROVE, BEN), (ApprovalChoice.REJECT, CEM))
+    ] == [
+        VoteResult.NOTED,
+        VoteResult.DECIDED,
     ]
     assert scene.drive_to_end().state is State.ROLLED_BACK
 
@@ -130,16 +139,16 @@ def test_a_rollback_withdraws_the_question(database: Database) -> None:
     assert row is not None
     with database.begin() as session:
         roll_back(session, APP, Actor("ben", "command line"), "users complain", NOON + timedelta(seconds=50))
-    ruling, said = say(database, Answer.APPROVED, CEM, approval_id=row.id)
-    assert ruling is Ruling.LATE
+    ruling, said = say(database, ApprovalChoice.APPROVE, CEM, approval_id=row.id)
+    assert ruling is VoteResult.LATE
     assert "was withdrawn (the release is rolled_back), and support-bot-1 is rolled_back" in said
 
 
 def test_an_expired_question_is_not_answered(database: Database) -> None:
     """From its last moment on it is too late, and silence ends the release."""
     scene = asked(database, timeout=30)
-    ruling, said = say(database, Answer.APPROVED, BEN, seconds=600)
-    assert ruling is Ruling.LATE
+    ruling, said = say(database, ApprovalChoice.APPROVE, BEN, seconds=600)
+    assert ruling is VoteResult.LATE
     assert "the last one expired at 12:0" in said
     assert scene.drive_to_end().state is State.ROLLED_BACK
 
@@ -149,24 +158,24 @@ def test_a_click_on_an_old_question_approves_nothing_that_came_later(database: D
     scene = asked(database)
     row = question(database)
     assert row is not None
-    say(database, Answer.APPROVED, BEN)
+    say(database, ApprovalChoice.APPROVE, BEN)
     scene.drive_to(3)
-    assert say(database, Answer.APPROVED, CEM, approval_id=row.id)[0] is Ruling.LATE
+    assert say(database, ApprovalChoice.APPROVE, CEM, approval_id=row.id)[0] is VoteResult.LATE
 
 
 def test_objections_are_heard_before_a_reason_is_asked_for(database: Database) -> None:
     """Who may not decide, or comes too late, sees no dialog; that they tried is kept."""
     asked(database)
     with database.begin() as session:
-        assert object_to(session, Reply(APP, Answer.APPROVED, CEM), NOON) is None
-        refused = object_to(session, Reply(APP, Answer.APPROVED, MALLORY), NOON)
+        assert check_decision(session, Decision(APP, ApprovalChoice.APPROVE, CEM), NOON) is None
+        refused = check_decision(session, Decision(APP, ApprovalChoice.APPROVE, MALLORY), NOON)
     assert refused is not None
-    assert refused.ruling is Ruling.REFUSED
-    say(database, Answer.APPROVED, BEN)
+    assert refused.result is VoteResult.REFUSED
+    say(database, ApprovalChoice.APPROVE, BEN)
     with database.begin() as session:
-        late = object_to(session, Reply(APP, Answer.APPROVED, CEM), NOON)
+        late = check_decision(session, Decision(APP, ApprovalChoice.APPROVE, CEM), NOON)
     assert late is not None
-    assert late.ruling is Ruling.LATE
+    assert late.result is VoteResult.LATE
     assert [ruling for _, _, ruling in votes(database)] == ["refused", "decided", "late"]
 
 
@@ -174,13 +183,13 @@ def test_callers_insist_after_the_transaction(database: Database) -> None:
     """A command fails with the reason, and yet the record of the attempt stays."""
     asked(database)
     with database.begin() as session:
-        refused = answer(session, Reply(APP, Answer.APPROVED, MALLORY), NOON)
+        refused = apply_decision(session, Decision(APP, ApprovalChoice.APPROVE, MALLORY), NOON)
     with pytest.raises(NotAllowedError, match="not among its approvers"):
-        insist(refused)
+        raise_if_refused(refused)
     with database.begin() as session:
-        missing = answer(session, Reply("other-bot", Answer.APPROVED, BEN), NOON)
+        missing = apply_decision(session, Decision("other-bot", ApprovalChoice.APPROVE, BEN), NOON)
     with pytest.raises(NothingToDecideError, match="no question about other-bot is open"):
-        insist(missing)
+        raise_if_refused(missing)
     assert len(votes(database)) == 2
 
 
@@ -188,13 +197,13 @@ def test_a_button_takes_back_its_own_release_only(database: Database) -> None:
     """A stranger's press changes nothing; after the release is over, or replaced by another, it is too late."""
     scene = asked(database)
     with database.begin() as session:
-        refused = take_back(session, scene.release_id, MALLORY, "no", NOON)
-        assert refused.ruling is Ruling.REFUSED
+        refused = apply_rollback(session, scene.release_id, MALLORY, "no", NOON)
+        assert refused.result is VoteResult.REFUSED
     assert scene.release().state is State.CANARY
     with database.begin() as session:
-        done = take_back(session, scene.release_id, CEM, "users complain", NOON)
-        again = take_back(session, scene.release_id, CEM, "users complain", NOON)
-    assert (done.ruling, again.ruling) == (Ruling.DECIDED, Ruling.LATE)
+        done = apply_rollback(session, scene.release_id, CEM, "users complain", NOON)
+        again = apply_rollback(session, scene.release_id, CEM, "users complain", NOON)
+    assert (done.result, again.result) == (VoteResult.DECIDED, VoteResult.LATE)
     assert scene.release().state is State.ROLLED_BACK
     assert votes(database) == [
         ("U0MALLORY", "roll_back", "refused"),

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from softlaunch.approvals.requests import Decision, DecisionRequest
-from softlaunch.core.approvals import Answer
+from softlaunch.approvals.requests import DecisionRequest
+from softlaunch.core.approvals import ApprovalChoice, ApprovalState
 from softlaunch.core.errors import NotFoundError
 from softlaunch.releases.opening import Changes, ReleaseRequest, describe
 from softlaunch.store.database import Database
@@ -12,11 +12,12 @@ from tests.support.builders import APP, CANDIDATE, STABLE, record_app
 
 
 @pytest.mark.parametrize(
-    ("decision", "answer"), [(Decision.APPROVE, Answer.APPROVED), (Decision.REJECT, Answer.REJECTED)]
+    ("choice", "state"),
+    [(ApprovalChoice.APPROVE, ApprovalState.APPROVED), (ApprovalChoice.REJECT, ApprovalState.REJECTED)],
 )
-def test_a_decision_is_an_answer(decision: Decision, answer: Answer) -> None:
+def test_a_choice_settles_an_approval(choice: ApprovalChoice, state: ApprovalState) -> None:
     """What a form offers is what the ledger keeps."""
-    assert decision.answer is answer
+    assert choice.state is state
 
 
 @pytest.mark.parametrize("missing", ["app", "decision", "actor"])

@@ -3,7 +3,7 @@
 import pytest
 from sqlmodel import Session
 
-from softlaunch.approvals.rollback import UntriedError, Wish, go_back
+from softlaunch.approvals.rollback import RollbackOrder, UntriedError, carry_out
 from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, read_alias
 from softlaunch.catalog.records import AmbiguousError, record_variant
 from softlaunch.core.errors import NotFoundError
@@ -21,7 +21,7 @@ THIRD = make_variant("1.2.0", "You help even more kindly.")
 def back(database: Database, to: str | None = None, *, untried: bool = False, reason: str = "users complain") -> Ended:
     """Go back as anna wants it."""
     with database.begin() as session:
-        return go_back(session, Wish(APP, reason, to, untried), ANNA, NOON)
+        return carry_out(session, RollbackOrder(APP, reason, ANNA, to, untried), NOON)
 
 
 def promote(database: Database, stable: Variant, candidate: Variant) -> Scene:
@@ -54,11 +54,11 @@ def test_a_second_step_back_says_what_serves_and_how_to_go_further(
     for _ in range(2):
         again = back(database)
         assert (again, again.changed) == (once, False)
-        assert f"{APP}-2 was taken back already, at 2026-03-01" in again.told
-        assert f"{APP} is served by support@1.1.0 on steady" in again.told
-        assert "since 2026-03-01" in again.told
-        assert "by anna (command line)" in again.told
-        assert again.told.endswith(f"softlaunch rollback {APP} --to support@1.0.0.")
+        assert f"{APP}-2 was rolled back already, at 2026-03-01" in again.message
+        assert f"{APP} is served by support@1.1.0 on steady" in again.message
+        assert "since 2026-03-01" in again.message
+        assert "by anna (command line)" in again.message
+        assert again.message.endswith(f"softlaunch rollback {APP} --to support@1.0.0.")
     assert three[1].route().stable_digest == CANDIDATE.digest
 
 
@@ -72,7 +72,7 @@ def test_a_second_step_back_says_what_serves_and_how_to_go_further(
     ],
 )
 def test_a_named_version_is_put_in_force(database: Database, three: tuple[Scene, Scene], reference: str) -> None:
-    """All releases on the way back are taken back; aliases, messages and history tell of it; twice is as once."""
+    """All releases on the way back are rolled back; aliases, messages and history tell of it; twice is as once."""
     ended = back(database, reference)
     assert (ended.changed, ended.serving_digest, ended.release_id) == (True, STABLE.digest, f"{APP}-2")
     assert [scene.release().state for scene in three] == [State.ROLLED_BACK, State.ROLLED_BACK]
@@ -84,10 +84,10 @@ def test_a_named_version_is_put_in_force(database: Database, three: tuple[Scene,
     assert entry.by == str(ANNA)
     assert "users complain" in entry.what
     assert "support@1.0.0 on steady" in entry.what
-    assert "anna (command line) went back" in told(database)[-1]
+    assert "anna (command line) rolled back" in told(database)[-1]
     again = back(database, reference)
     assert (again.changed, again.route_revision) == (False, ended.route_revision)
-    assert "Nothing was changed" in again.told
+    assert "Nothing was changed" in again.message
 
 
 def test_a_live_release_ends_first(database: Database, three: tuple[Scene, Scene]) -> None:
@@ -109,11 +109,11 @@ def test_a_live_release_ends_first(database: Database, three: tuple[Scene, Scene
 
 
 def test_a_rollback_that_was_wrong_is_undone_by_name(database: Database, three: tuple[Scene, Scene]) -> None:
-    """What was taken back serves again, and a step back afterwards doesn't pretend to undo that."""
+    """What was rolled back serves again, and a step back afterwards doesn't pretend to undo that."""
     back(database)
     ended = back(database, "support@1.2.0")
     assert three[1].route().stable_digest == THIRD.digest
-    assert ended.told.startswith(f"{APP} is served by support@1.2.0")
+    assert ended.message.startswith(f"{APP} is served by support@1.2.0")
     with database.read() as session:
         assert aliases(session) == [THIRD.digest, CANDIDATE.digest, THIRD.digest]
     assert not back(database).changed
@@ -143,7 +143,7 @@ def test_a_prompt_version_that_several_variants_have_is_not_guessed(database: Da
     assert STABLE.short in str(refused.value)
     assert back(database).serving_digest == other.digest
     assert not back(database, "support@1.0.0").changed
-    assert back(database).told.endswith(f"--to {STABLE.short}.")
+    assert back(database).message.endswith(f"--to {STABLE.short}.")
 
 
 @pytest.mark.long

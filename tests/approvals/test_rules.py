@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from softlaunch.approvals.rules import Person, Ruling, known_as, people_needed, refusal, weigh, who_else_is_needed
-from softlaunch.core.approvals import Answer
+from softlaunch.approvals.rules import Person, VoteResult, known_as, people_needed, refusal, tally, who_else_is_needed
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.policy.model import Policy
 from tests.support.builders import make_policy
 
@@ -50,19 +50,21 @@ def test_where_nobody_is_named_the_ledger_is_what_protects(person: Person, name:
 @pytest.mark.parametrize(
     ("person", "said", "allowed"),
     [
-        pytest.param(Person("anna", "command line"), Answer.APPROVED, False, id="the starter approves"),
-        pytest.param(Person("x", "slack", "U0ANNA00"), Answer.APPROVED, False, id="the starter approves from Slack"),
-        pytest.param(Person("anna", "command line"), Answer.REJECTED, True, id="the starter rejects"),
-        pytest.param(Person("ben", "command line"), Answer.APPROVED, True, id="somebody else approves"),
+        pytest.param(Person("anna", "command line"), ApprovalChoice.APPROVE, False, id="the starter approves"),
+        pytest.param(
+            Person("x", "slack", "U0ANNA00"), ApprovalChoice.APPROVE, False, id="the starter approves from Slack"
+        ),
+        pytest.param(Person("anna", "command line"), ApprovalChoice.REJECT, True, id="the starter rejects"),
+        pytest.param(Person("ben", "command line"), ApprovalChoice.APPROVE, True, id="somebody else approves"),
         pytest.param(
             Person("anna", "slack", "U0CEM000", frozenset({"S0ONCALL"})),
-            Answer.APPROVED,
+            ApprovalChoice.APPROVE,
             False,
             id="a group's member with the starter's handle",
         ),
     ],
 )
-def test_who_starts_a_release_needs_somebody_else(person: Person, said: Answer, allowed: bool) -> None:  # noqa: FBT001
+def test_who_starts_a_release_needs_somebody_else(person: Person, said: ApprovalChoice, allowed: bool) -> None:  # noqa: FBT001
     """They may stop it, though, at any time."""
     rules = policy(ANNA, {"name": "ben"}, ONCALL)
     assert (refusal(rules, person, "anna", said) is None) is allowed
@@ -85,16 +87,16 @@ def test_a_starter_needs_somebody_else_where_nobody_is_named_too(
     allowed: bool,  # noqa: FBT001
 ) -> None:
     """A policy without approvers lets whoever reaches the ledger approve, but for who started; it may be lifted."""
-    said = refusal(policy(), person, starter, Answer.APPROVED)
+    said = refusal(policy(), person, starter, ApprovalChoice.APPROVE)
     assert (said is None) is allowed
     assert allowed or "starter_may_approve: true" in str(said)
-    assert refusal(policy(), person, starter, Answer.REJECTED) is None
-    assert refusal(policy(starter_may_approve=True), person, starter, Answer.APPROVED) is None
+    assert refusal(policy(), person, starter, ApprovalChoice.REJECT) is None
+    assert refusal(policy(starter_may_approve=True), person, starter, ApprovalChoice.APPROVE) is None
 
 
 def test_an_entry_ties_a_slack_id_to_a_login_name() -> None:
     """Who started by a Slack id doesn't approve at the command line."""
-    assert refusal(policy(ANNA), Person("anna", "command line"), "U0ANNA00", Answer.APPROVED) is not None
+    assert refusal(policy(ANNA), Person("anna", "command line"), "U0ANNA00", ApprovalChoice.APPROVE) is not None
 
 
 @pytest.mark.parametrize(
@@ -115,21 +117,23 @@ def test_a_starter_is_told_beforehand(parts: dict[str, Any], said: str | None) -
 def test_a_policy_may_let_the_starter_approve() -> None:
     """For teams of one."""
     rules = policy(ANNA, starter_may_approve=True)
-    assert refusal(rules, Person("anna", "command line"), "anna", Answer.APPROVED) is None
+    assert refusal(rules, Person("anna", "command line"), "anna", ApprovalChoice.APPROVE) is None
 
 
 @pytest.mark.parametrize(
-    ("weight", "agreed", "said", "ruling"),
+    ("weight", "agreed", "choice", "outcome"),
     [
-        pytest.param(49, [], Answer.APPROVED, Ruling.DECIDED, id="one is enough below"),
-        pytest.param(50, [], Answer.APPROVED, Ruling.NOTED, id="the first of two"),
-        pytest.param(50, ["ben"], Answer.APPROVED, Ruling.DECIDED, id="the second"),
-        pytest.param(50, ["anna"], Answer.APPROVED, Ruling.REPEATED, id="the first one again"),
-        pytest.param(50, [], Answer.REJECTED, Ruling.DECIDED, id="one refusal decides"),
+        pytest.param(49, [], ApprovalChoice.APPROVE, VoteResult.DECIDED, id="one is enough below"),
+        pytest.param(50, [], ApprovalChoice.APPROVE, VoteResult.NOTED, id="the first of two"),
+        pytest.param(50, ["ben"], ApprovalChoice.APPROVE, VoteResult.DECIDED, id="the second"),
+        pytest.param(50, ["anna"], ApprovalChoice.APPROVE, VoteResult.REPEATED, id="the first one again"),
+        pytest.param(50, [], ApprovalChoice.REJECT, VoteResult.DECIDED, id="one rejection decides"),
     ],
 )
-def test_two_people_from_a_weight_on(weight: float, agreed: list[str], said: Answer, ruling: Ruling) -> None:
+def test_two_people_from_a_weight_on(
+    weight: float, agreed: list[str], choice: ApprovalChoice, outcome: VoteResult
+) -> None:
     """Half of the users are not put at risk by one person's click."""
     rules = policy(ANNA, {"name": "ben"}, two_people_from_percent=50)
-    assert weigh(rules, "anna", said, weight, agreed) is ruling
+    assert tally(rules, "anna", choice, weight, agreed) is outcome
     assert people_needed(rules, weight) == (2 if weight >= 50 else 1)

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gates.evaluation import USERS, Watcher
-from softlaunch.policy.model import EvalPolicy, Policy
+from softlaunch.policy.evals import EvalPolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
 from softlaunch.store.database import Database
 

@@ -17,8 +17,8 @@ from benchmarks.gates.thresholds import Argo, Flagger, Rehearsal, naive_argo, na
 from benchmarks.gates.traffic import Look, Traffic
 from benchmarks.gates.ttests import Moments, UnitMoments, sequential_halfwidth, spending_boundaries, welch_p
 from benchmarks.gates.yeast import Yeast, planned_requests
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations, Window
-from softlaunch.policy.model import Metric
 
 FINE = Scenario("fine", Kind.FINE)
 HALF = STAGES[2]

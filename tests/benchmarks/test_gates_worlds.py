@@ -22,8 +22,8 @@ from benchmarks.gates.model import (
 from benchmarks.gates.simulate import End, look_ends, release
 from benchmarks.gates.traffic import EPOCH, Known, Look, Traffic
 from benchmarks.gates.worlds import ALL, WANTED, WORLDS
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Window
-from softlaunch.policy.model import Metric
 
 HALF = STAGES[2]
 HOUR = 3600.0

@@ -208,10 +208,22 @@ def test_only_so_much_of_the_tests_is_run() -> None:
     assert covering.choose("m", change, 0.1).tests == ("quick",)
     at_import = Change(1, 1, "", "", "", 0, 0)
     assert covering.choose("m", at_import, 60.0).tests == ("quick", "slow", "slowest")
-    own = Lines({"tests/test_m.py::slow": 5.0, "tests/test_n.py::quick": 1.0}, CoverageData(no_disk=True))
-    assert own._within(own.seconds, "m", 5.5).tests == ("tests/test_m.py::slow",)
+    assert covering.choose("m", change, 60.0, frozenset({"slow"})).tests == ("quick", "slowest")
     nowhere = Change(9, 9, "", "", "", 0, 0)
     assert covering.choose("m", nowhere, 60.0).tests == ()
+
+
+def test_the_modules_own_tests_come_first_and_then_a_case_of_each() -> None:
+    """Twenty cases of one quick test say less than one case of twenty."""
+    seconds = {"test_n.py::f[1]": 1.0, "test_n.py::f[2]": 1.5, "test_n.py::g": 2.0, "test_m.py::slow": 5.0}
+
+    class Everything(Covering):
+        def lines(self, module: str) -> Mapping[int, frozenset[str]]:
+            return {1: frozenset(seconds)}
+
+    covering = Everything(seconds, CoverageData(no_disk=True))
+    chosen = covering.choose("softlaunch/m.py", Change(1, 1, "", "", "", 0, 0), 60.0)
+    assert chosen.tests == ("test_m.py::slow", "test_n.py::f[1]", "test_n.py::g", "test_n.py::f[2]")
 
 
 def test_what_survived_is_told_with_its_place_and_the_summary_counts_everything() -> None:

@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import Session, col, select
 
 from softlaunch.catalog import records
-from softlaunch.catalog.aliases import move_alias
+from softlaunch.catalog.aliases import MovedBy, move_alias
 from softlaunch.catalog.apps import Applied, CandidateError, Change, apply, resolve_candidate
 from softlaunch.catalog.records import ImmutableError
 from softlaunch.core.documents import DocumentError
@@ -71,11 +71,11 @@ def test_an_edited_prompt_asks_for_a_new_version(app_folder: Path, database: Dat
     """Recorded content never changes: the message says to save a new version, and nothing else was written."""
     _apply(app_folder, database)
     _edit(app_folder / "prompts" / "support" / "v1.0.0.md", "You answer", "You always answer")
-    _edit(app_folder / "softlaunch.yaml", "golden_set", "owner: ben\ngolden_set")
+    _edit(app_folder / "softlaunch.yaml", "golden_set", "alpha: 0.02\ngolden_set")
     with pytest.raises(ImmutableError, match=r"support@1\.0\.0 was recorded on 2026-03-01 .* save it as a new version"):
         _apply(app_folder, database)
     with database.read() as session:
-        assert session.get_one(AppRow, "support-bot").policy["owner"] == ""
+        assert session.get_one(AppRow, "support-bot").policy["alpha"] == 0.01
 
 
 def test_an_edited_model_asks_for_a_new_name(app_folder: Path, database: Database) -> None:
@@ -146,9 +146,11 @@ def test_two_people_apply_at_once(app_folder: Path, database: Database, database
     """Simultaneous first applies both succeed, and the app has one salt."""
     other = Database(database_url)
     results: list[Applied] = []
-    threads = [
-        Thread(target=lambda ledger=one: results.append(_apply(app_folder, records))) for one in (database, other)
-    ]
+
+    def apply_to(ledger: Database) -> None:
+        results.append(_apply(app_folder, ledger))
+
+    threads = [Thread(target=apply_to, args=(one,)) for one in (database, other)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -238,5 +240,5 @@ def test_move_alias_by_hand_is_seen(app_folder: Path, database: Database) -> Non
     _apply(app_folder, database)
     with database.begin() as session:
         brief = records.get_variant(session, "support-bot", "brief").digest
-        move_alias(session, "support-bot", "production", brief, "a release", NOON)
+        move_alias(session, "support-bot", "production", brief, MovedBy("a release"), NOON)
     assert _apply(app_folder, database).production == brief

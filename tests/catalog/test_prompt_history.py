@@ -8,7 +8,7 @@ import pytest
 from softlaunch.catalog.prompt_history import PromptHistoryError
 from softlaunch.catalog.prompt_sync import Prompts, check_history, check_merge, check_staged
 from softlaunch.integrations.git.repository import GitError
-from tests.catalog.git_prompts import PromptRepo, prompt
+from tests.support.git_prompts import PromptRepo, prompt
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from softlaunch.core.variant import PromptMessage, PromptVersion
 from softlaunch.integrations.git.repository import GitError
 from softlaunch.store.database import Database
 from softlaunch.store.tables import PromptRow, PromptSyncRow
-from tests.catalog.git_prompts import PromptRepo, prompt
+from tests.support.git_prompts import PromptRepo, prompt
 
 NOON = datetime(2026, 9, 2, 12, tzinfo=UTC)
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.catalog.new_prompts import NewPromptError
+from softlaunch.catalog.prompt_files import NewPromptError
 from softlaunch.catalog.prompt_history import PromptHistoryError
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
-from tests.catalog.git_prompts import PromptRepo, prompt
-from tests.catalog.test_registry_commands import run, run_json
+from tests.support.commands import run, run_json
+from tests.support.git_prompts import PromptRepo, prompt
 
 
 @pytest.fixture

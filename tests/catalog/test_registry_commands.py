@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -10,19 +9,7 @@ from typer.testing import CliRunner
 from softlaunch.cli.main import build
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 from softlaunch.policy.load import PolicyError
-
-
-def run(*arguments: str) -> str:
-    """What a command prints; raises what it raises."""
-    result = CliRunner().invoke(build(), arguments)
-    if result.exception is not None:
-        raise result.exception
-    return result.stdout
-
-
-def run_json(*arguments: str) -> Any:
-    """The document that a command prints with --json."""
-    return json.loads(run(*arguments, "--json"))
+from tests.support.commands import run, run_json
 
 
 def test_a_new_app_goes_from_init_to_variants(here: Path) -> None:
@@ -123,13 +110,13 @@ def test_apply_says_which_endpoints_do_not_answer(here: Path) -> None:
     assert CliRunner().invoke(build(), ["policy", "check", "shop/softlaunch.yaml"]).exit_code == 0
 
 
-def test_a_wrong_first_endpoint_is_mended_by_apply(here: Path) -> None:
+def test_a_wrong_first_endpoint_is_repaired_by_apply(here: Path) -> None:
     """Under the model's own name, before any user asked: its endpoint doesn't answer."""
     run("init", "shop", "--app", "shop-bot")
     models = Path("shop/models.yaml")
     models.write_text(models.read_text().replace("http://127.0.0.1:8801/v1", "http://127.0.0.1:9/v1"))
     first = run_json("apply", "shop")["production"]
     models.write_text(models.read_text().replace("http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"))
-    mended = run_json("apply", "shop")
-    assert mended["production"] != first
-    assert "model steady never gave a good answer, so its record was replaced" in mended["notes"]
+    repaired = run_json("apply", "shop")
+    assert repaired["production"] != first
+    assert "model steady never gave a good answer, so its record was replaced" in repaired["notes"]

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import col, select
 
-from softlaunch.catalog.aliases import PRODUCTION, move_alias
+from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.catalog.served import Served, served_between
 from softlaunch.store.database import Database
 from softlaunch.store.tables import StageRow
@@ -22,11 +22,11 @@ def test_production_and_canaries(database: Database) -> None:
     """Production from move to move, and candidates for as long as their stages lasted."""
     release_id = open_in_new_app(database)
     with database.begin() as session:
-        move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", NOON)
+        move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), NOON)
         stages = select(StageRow).where(StageRow.release_id == release_id, StageRow.kind == "canary")
         canary = session.exec(stages.order_by(col(StageRow.position))).all()[0]
         canary.entered_at, canary.ended_at = NOON + HOUR, NOON + 2 * HOUR
-        move_alias(session, APP, PRODUCTION, CANDIDATE.digest, "driver", NOON + 3 * HOUR, release_id)
+        move_alias(session, APP, PRODUCTION, CANDIDATE.digest, MovedBy("driver", release_id), NOON + 3 * HOUR)
     assert _at(database, NOON - HOUR) == []
     assert _at(database, NOON) == [("support@1.0.0", 100)]
     assert _at(database, NOON + 1.5 * HOUR) == [("support@1.0.0", 100), ("support@1.1.0", 10)]

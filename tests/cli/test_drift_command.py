@@ -8,9 +8,9 @@ import pytest
 
 from softlaunch.cli.exits import Exit
 from softlaunch.store.database import Database
-from tests.drift.scenes import Model, make_app
 from tests.support.builders import APP
 from tests.support.commands import Run
+from tests.support.drift_scenes import Model, make_app
 from tests.support.endpoints import Endpoint, running_endpoint
 
 

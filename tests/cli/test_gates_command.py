@@ -190,7 +190,7 @@ def test_users_on_both_arms_are_told(softlaunch: Run, tmp_path: Path, policy: st
 
 
 def test_copies_show_what_both_arms_answered(softlaunch: Run, tmp_path: Path, policy: str) -> None:
-    """No user met the candidate there."""
+    """No user was exposed to the candidate there."""
     done = softlaunch("gates", "replay", samples(tmp_path, stage="shadow"), "--policy", policy)
     assert done.code == Exit.OK
     assert done.out.startswith("What both arms answered (candidate / stable)")
@@ -202,7 +202,7 @@ def test_a_rollback_says_when_and_why(softlaunch: Run, tmp_path: Path, policy: s
     assert done.code == Exit.ROLLED_BACK
     assert "rollback at row " in done.out
     assert "latency: worse by " in done.out
-    assert "Users had met the candidate in " in done.out
+    assert "Users were exposed to the candidate in " in done.out
 
 
 def test_a_missing_metric_is_inconclusive(softlaunch: Run, tmp_path: Path, policy: str) -> None:
@@ -262,7 +262,7 @@ def test_a_file_without_a_split_is_told_it(softlaunch: Run, tmp_path: Path, poli
     ],
 )
 def test_bad_input_is_told_what_to_change(
-    softlaunch: Run, tmp_path: Path, policy: str, columns: dict[str, object], options: tuple[str, ...], said: str
+    softlaunch: Run, tmp_path: Path, policy: str, columns: dict[str, Any], options: tuple[str, ...], said: str
 ) -> None:
     """One message and exit code 2; nothing is guessed."""
     done = softlaunch("gates", "replay", samples(tmp_path, count=50, **columns), "--policy", policy, *options)

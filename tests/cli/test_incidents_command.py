@@ -8,8 +8,10 @@ import pytest
 
 from softlaunch.cli.exits import Exit
 from softlaunch.core.clock import utc_now
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Met, Outcome, Verdict
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.ledger.stages import figures
 from softlaunch.store.database import Database
 from tests.support.commands import Run
@@ -34,7 +36,9 @@ FAILED = Verdict(
 def incident(softlaunch: Run, tmp_path: Path) -> int:
     """An open incident."""
     database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
-    told = Incident(IncidentKind.GATE_LATENCY, "bot", None, "bot-1:gate_latency", "latency: worse", {"harm": 4.1})
+    told = Incident(
+        IncidentKind.of_metric(Metric.LATENCY), "bot", None, "bot-1:gate_latency", "latency: worse", {"harm": 4.1}
+    )
     with database.begin() as session:
         open_incident(session, told, utc_now())
     database.close()
@@ -69,7 +73,9 @@ def test_the_incident_of_a_gate_shows_its_figures_in_their_units(softlaunch: Run
     """What the gate made of it and what users met in words; JSON has the numbers."""
     database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
     evidence = {"gate": "latency", "reason": "worse by 391 %", **figures(FAILED)}
-    told = Incident(IncidentKind.GATE_LATENCY, "bot", None, "bot-1:gate_latency", "latency: worse", evidence)
+    told = Incident(
+        IncidentKind.of_metric(Metric.LATENCY), "bot", None, "bot-1:gate_latency", "latency: worse", evidence
+    )
     with database.begin() as session:
         open_incident(session, told, utc_now())
     database.close()

@@ -1,6 +1,7 @@
 """`softlaunch judge calibrate`: judges against people, from the command line."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -11,7 +12,7 @@ from softlaunch.cli.exits import Exit
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.recorded_judgements import newest_calibration
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.store.database import Database
 from tests.support.builders import NOON
 from tests.support.commands import Run
@@ -40,14 +41,14 @@ MAPPED = ("--kind", "hallucination", "--map", "answer=text", "--map", "votes=ann
 
 
 @pytest.fixture
-def judge(tmp_path: Path, softlaunch: Run) -> Endpoint:
+def judge(tmp_path: Path, softlaunch: Run) -> Iterator[Endpoint]:
     """A judge in the ledger, whose endpoint is real."""
     with running_endpoint() as endpoint:
         database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
         with database.begin() as session:
             record_model(session, variant(endpoint.url, "judge").model, "models.yaml", NOON)
         database.close()
-        yield endpoint  # type: ignore[misc]  # a fixture
+        yield endpoint
 
 
 def known(tmp_path: Path) -> float | None:
@@ -84,7 +85,7 @@ def test_a_judge_that_talks_nonsense_is_below_the_floor(
     done = softlaunch("judge", "calibrate", str(labels), *MAPPED, "--model", "judge")
     assert done.code == Exit.REJECTED
     assert "unreadable     40, counted as disagreement" in done.out
-    assert "Below the floor, so it can't gate: kappa 0.000" in done.out
+    assert "Below the minimum, so it can't gate: kappa 0.000" in done.out
     assert known(tmp_path) == 0.0
 
 
@@ -98,7 +99,7 @@ def test_recorded_verdicts_need_no_judge(softlaunch: Run, tmp_path: Path) -> Non
     assert told["agreement"]["value"] == pytest.approx(0.9)
     strict = softlaunch("judge", "calibrate", str(path), "--minimum-kappa", "0.9")
     assert strict.code == Exit.REJECTED
-    assert "isn't shown to reach the floor of 0.9" in strict.out
+    assert "isn't shown to reach the minimum of 0.9" in strict.out
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def _fields(schema: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
 
 def test_every_flow_is_deployed() -> None:
     """No flow can only be started by somebody who reads the code."""
-    modules = [import_module(f"flows.{path.stem}") for path in sorted((ROOT / "flows").glob("[a-z]*.py"))]
+    modules = [import_module(f"softlaunch.flows.{path.stem}") for path in sorted((ROOT / "flows").glob("[a-z]*.py"))]
     flows = {id(one): one for module in modules for one in vars(module).values() if isinstance(one, Flow)}
     assert {flow.name for flow in flows.values()} == {_flow(one).name for one in DEPLOYMENTS}
 

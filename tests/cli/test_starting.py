@@ -9,8 +9,8 @@ from softlaunch.cli import starting
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.releases.opening import Changes, ReleaseRequest
 from softlaunch.store.database import Database
-from tests.drift.scenes import make_app
 from tests.support.builders import APP
+from tests.support.drift_scenes import make_app
 from tests.support.endpoints import running_endpoint
 
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlaunch.catalog.prompt_diff import diff_prompts
+from softlaunch.catalog.prompt_changes import diff_prompts
 from softlaunch.core.variant import PromptMessage, PromptVersion
 from softlaunch.core.word_diff import Op, Piece, diff_words
 

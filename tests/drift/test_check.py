@@ -18,8 +18,8 @@ from softlaunch.drift.runs import RunState, find_baseline
 from softlaunch.retention.uses import read_uses
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DriftRunRow, EvalAnswerRow, FeedbackRow, IncidentRow, NoticeRow
-from tests.drift.scenes import CASES, LATER, Model, make_app, serve, variant_on
 from tests.support.builders import ANNA, APP, NOON, request_row
+from tests.support.drift_scenes import CASES, LATER, Model, make_app, serve, variant_on
 from tests.support.endpoints import Endpoint, running_endpoint
 
 TWICE = {"drift": {"repeats": 2}}
@@ -128,7 +128,7 @@ def _rate_weeks(database: Database, levels: list[float]) -> None:
 
 
 def test_what_was_released_since_is_suspected_first(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
-    """The golden set moved and another variant serves: it is the release that is taken back."""
+    """The golden set moved and another variant serves: it is the release that is rolled back."""
     frozen(database, endpoint, tmp_path)
     serve(database, variant_on(endpoint, "gpt-4-0314", "1.1.0"))
     endpoint.behaviour = Model(right_percent=40).reply
@@ -143,7 +143,7 @@ def test_a_later_check_that_is_well_closes_the_incident(database: Database, endp
     check_drift(database, APP, "anna", LATER)
     assert [row.kind for row in incidents(database)] == ["prompt_drift"]
     done = act(database, APP, Step.NEW_BASELINE, ANNA, LATER)
-    assert "is the baseline now" in done.told
+    assert "is the baseline now" in done.message
     assert check_drift(database, APP, "anna", LATER + timedelta(days=30)).report["drifted"] is False
     assert incidents(database) == []
 

@@ -28,13 +28,13 @@ from softlaunch.evals.recordings.comparing import RecordedCase
 from softlaunch.evals.statistics.report import Finding, MetricPlan
 from softlaunch.metrics import Spent
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.judging import JudgePolicy
+from softlaunch.policy.evals import JudgePolicy
 from softlaunch.reports.drift_markdown import drift_markdown
 from softlaunch.reports.drift_page import render_drift
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, IncidentRow
-from tests.drift.scenes import CASES, LATER, Model, make_app
 from tests.support.builders import ANNA, APP, NOON, make_policy
+from tests.support.drift_scenes import CASES, LATER, Model, make_app
 from tests.support.endpoints import Endpoint, Reply, running_endpoint
 
 KIND, RUDE = "It is a pleasure. ", "Find it yourself. "
@@ -194,7 +194,7 @@ def test_calls_that_fail_are_no_proof_that_all_is_well(database: Database, endpo
     assert (run.report["cause"], run.report["step"]) == ("unknown", "check_again")
     (summary,) = open_summaries(database)
     assert "120 of 120 calls failed now, 0 of 120 then (http_400); 5 points may" in summary
-    assert "Mend what is missing, and check again" in summary
+    assert "Repair what is missing, and check again" in summary
     assert render_drift(APP, run.id, run.report, LATER).count("Not known") == 2
     with pytest.raises(NothingToDoError, match="too little evidence"):
         act(database, APP, None, ANNA, LATER)

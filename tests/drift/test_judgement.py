@@ -2,16 +2,16 @@
 
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.drift.figures import DriftFigures, measure_drift
-from softlaunch.drift.findings import Weight
 from softlaunch.drift.judgement import Cause, Identity, Judgement, Setting, judge_drift
+from softlaunch.drift.quality import Weight
 from softlaunch.drift.trend import ChangePoint, Trend
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.recordings.comparing import RecordedCase
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.policy.drift import DriftPolicy
-from softlaunch.policy.model import Metric
 
 CASES = [RecordedCase(f"c{number}", "?", "") for number in range(60)]
 POINTS = Margin(MarginKind.POINTS, 0.05)

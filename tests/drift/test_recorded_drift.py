@@ -7,7 +7,7 @@ from sqlmodel import select
 
 from softlaunch.drift.document import to_document
 from softlaunch.drift.judgement import Cause, Step
-from softlaunch.drift.notices import tell_of_check
+from softlaunch.drift.notices import notify_of_check
 from softlaunch.drift.recorded import RecordedDrift, check_recorded
 from softlaunch.evals.recordings.files import read_rows
 from softlaunch.policy.drift import DriftPolicy
@@ -35,7 +35,7 @@ def test_primes_from_march_to_june_raise_the_incident(realdata: Path, database: 
     record_app(database)
     document = to_document(found.figures, (), found.setting, found.judgement)
     with database.begin() as session:
-        tell_of_check(session, APP, "check-1", found.judgement, document, NOON)
+        notify_of_check(session, APP, "check-1", found.judgement, document, NOON)
     with database.read() as session:
         (incident,) = session.exec(select(IncidentRow)).all()
     assert incident.kind == "prompt_drift"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.drift.trend import WEEK, Week, trend_of
-from softlaunch.policy.model import Metric
 
 
 def weeks(levels: list[float], seed: int, units: int = 120) -> list[Week]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.end_to_end.deployed import Environment, running_prefect
+from tests.support.deployed import Environment, running_prefect
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,30 @@ def running_postgres(*databases: str) -> Iterator[dict[str, str]]:
     user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
     if user is not None:
         shutil.chown(folder, user)
-    make = [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    make = [
+        str(programs / "initdb"),
+        "-D",
+        str(folder / "data"),
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    ]
     subprocess.run(make, check=True, capture_output=True, user=user, cwd=folder)
-    run = [programs / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses=", "-c", "fsync=off"]
+    run = [
+        str(programs / "postgres"),
+        "-D",
+        str(folder / "data"),
+        "-k",
+        str(folder),
+        "-c",
+        "listen_addresses=",
+        "-c",
+        "fsync=off",
+    ]
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(run, stdout=log, stderr=log, user=user, cwd=folder)
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from softlaunch.ab.recorded_looks import read_looks
+from softlaunch.ab.document import read_looks
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.lease import unattended
@@ -20,11 +20,11 @@ from softlaunch.policy.release import State
 from softlaunch.releases.controller import Controller
 from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver
-from tests.end_to_end.deployed import Server
-from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.support.deployed import Server
 from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
+from tests.support.stage import APP, QUICK, Installation, installation, write_app
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(300)]
 

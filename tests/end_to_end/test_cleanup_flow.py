@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from softlaunch.core.clock import utc_now
-from softlaunch.ledger.approvals import newest_cleanup
+from softlaunch.ledger.approvals import newest_cleanup_approval
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow
-from tests.end_to_end.deployed import environment_of
-from tests.retention.cleanup_scene import Registry, a_model, a_prompt, make_registry
 from tests.support.builders import APP, make_policy
+from tests.support.cleanup_scene import Registry, a_model, a_prompt, make_registry
+from tests.support.deployed import environment_of
 from tests.support.paths import ROOT
 from tests.support.servers import wait_until
 
@@ -54,7 +54,7 @@ def test_the_flow_waits_for_the_answer_and_goes_on(
 
     def asked() -> bool:
         with registry.database.read() as session:
-            return newest_cleanup(session) is not None
+            return newest_cleanup_approval(session) is not None
 
     waiting = start(CLEAN)
     try:

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from softlaunch.core.clock import utc_now
 from softlaunch.gates.gate_set import GateSet
-from softlaunch.ledger.approvals import open_questions
+from softlaunch.ledger.approvals import pending_approvals
 from softlaunch.ledger.releases import read_release
 from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.model import Policy
@@ -30,7 +30,7 @@ USERS, RATE_RPS = 120, 24.0
 KNOWN_SECONDS = 40.0  # how long stable is asked before the release, so that its visits are known
 USUAL_SECONDS = 0.03
 HARM = {"latency": 60.0, "errors": 75.0}
-"""Seconds from its beginning within which harm is to be taken back: three times as slow, or one in five failed."""
+"""Seconds from its beginning within which harm is to be rolled back: three times as slow, or one in five failed."""
 
 
 @dataclass
@@ -123,7 +123,7 @@ def await_question(database: Database, release: str) -> None:
     deadline = time.monotonic() + 180
     while time.monotonic() < deadline:
         with database.read() as session:
-            if open_questions(session, release, read_release(session, release).position, utc_now()):
+            if pending_approvals(session, release, read_release(session, release).position, utc_now()):
                 return
         time.sleep(0.2)
     with database.read() as session:

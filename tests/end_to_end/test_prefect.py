@@ -13,10 +13,11 @@ import orjson
 import pytest
 
 from softlaunch.simulator.cases import Case
-from tests.end_to_end.deployed import ROOT, Server, environment_of, running_worker, softlaunch
-from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.support.deployed import Server, environment_of, running_worker, softlaunch
+from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
+from tests.support.stage import APP, QUICK, Installation, installation, write_app
 
 pytestmark = [pytest.mark.prefect, pytest.mark.slow, pytest.mark.timeout(300)]
 

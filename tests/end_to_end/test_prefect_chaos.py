@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.arena import ROOT, Arena, arena, environment_of, whenever
-from tests.chaos.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
-from tests.end_to_end.deployed import running_prefect
+from tests.support.arena import Arena, arena, environment_of, whenever
+from tests.support.deployed import running_prefect
+from tests.support.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.chaos, pytest.mark.prefect, pytest.mark.timeout(900)]
 

@@ -13,11 +13,11 @@ import pytest
 
 from softlaunch.simulator.cases import Case
 from softlaunch.store.tables import RouteRow
-from tests.end_to_end.deployed import Environment, running_prefect
-from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
+from tests.support.deployed import Environment, running_prefect
 from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
+from tests.support.stage import APP, QUICK, Installation, installation, write_app
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(400)]
 

@@ -11,8 +11,8 @@ from softlaunch.core.verdict import Outcome
 from softlaunch.policy.release import State
 from softlaunch.simulator.cases import Case
 from softlaunch.simulator.recording import Price, read_recording
-from tests.end_to_end.stage import QUICK, Installation, installation, write_app
 from tests.support.providers import running_provider
+from tests.support.stage import QUICK, Installation, installation, write_app
 
 pytestmark = [pytest.mark.realdata, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.long]
 

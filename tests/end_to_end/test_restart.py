@@ -15,11 +15,12 @@ import pytest
 from softlaunch.catalog.apps import apply
 from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
-from tests.chaos.arena import CASES, DRIVER_SECONDS, POLICY, Arena, Process, whenever
-from tests.chaos.invariants import served_one_candidate_while_watched, went_the_whole_way
-from tests.end_to_end.stage import APP, write_app
+from tests.support.arena import CASES, DRIVER_SECONDS, POLICY, Arena, Process, whenever
+from tests.support.invariants import served_one_candidate_while_watched, went_the_whole_way
+from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
-from tests.support.stacks import ROOT, Up, kill_all, running_up
+from tests.support.stacks import Up, kill_all, running_up
+from tests.support.stage import APP, write_app
 
 pytestmark = [
     pytest.mark.chaos,
@@ -38,7 +39,7 @@ def test_a_release_goes_on_when_the_machine_restarts(database_url: str, tmp_path
     with running_provider(CASES, [quick_profile("first"), quick_profile("second")]) as provider:
         write_app(tmp_path / "app", provider.endpoint, ["first", "second"], golden, {**POLICY, "app": APP})
         apply(tmp_path / "app", database, "test")
-        with running_up(home, **told) as up:
+        with running_up(home, None, **told) as up:
             up.await_everything()
             playing = arena_of(up, database)
             with users(playing.traffics[APP]):

@@ -14,8 +14,10 @@ from softlaunch.catalog.apps import apply
 from softlaunch.catalog.example import make_app
 from softlaunch.cli.main import main
 from softlaunch.core.clock import utc_now
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.ledger.releases import Actor, read_release
 from softlaunch.policy.release import State
 from softlaunch.releases.decision import End
@@ -33,7 +35,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 APP, RELEASE = "support-bot", "support-bot-1"
 LIVE = {IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF, IncidentKind.RELEASE_ORPHANED, IncidentKind.PROVIDER_DOWN}
-ON_COPIES = {IncidentKind.GATE_AGREEMENT, IncidentKind.GATE_PREFERENCE}
+ON_COPIES = {IncidentKind.of_metric(Metric.AGREEMENT), IncidentKind.of_metric(Metric.PREFERENCE)}
 TAKEN_BACK = {
     IncidentKind.BREAKER_TRIPPED: "a gateway's breaker tripped: 12 of 14 candidate answers failed within 5 s",
     IncidentKind.ROLLBACK_STUCK: "rolled back by hand",
@@ -86,8 +88,8 @@ def happen(kind: IncidentKind, database: Database) -> None:
 def _end(kind: IncidentKind) -> End:
     if kind in TAKEN_BACK:
         return End(State.ROLLED_BACK, Outcome.FAIL, TAKEN_BACK[kind])
-    if kind.value.startswith("gate_"):
-        gate = kind.value.removeprefix("gate_")
+    if kind.metric is not None:
+        gate = kind.metric.value
         ended = State.REJECTED if kind in ON_COPIES else State.ROLLED_BACK
         return End(ended, Outcome.FAIL, f"{gate}: worse by 412 %, more than the acceptable 10 %", gate)
     return End(State.PROMOTED, Outcome.PASS, "every stage passed")

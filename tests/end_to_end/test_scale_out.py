@@ -15,9 +15,9 @@ import yaml
 from sqlalchemy import make_url
 
 from softlaunch.simulator.cases import Case
-from tests.end_to_end.deployed import (
+from tests.end_to_end.postgres import running_postgres
+from tests.support.deployed import (
     PATIENCE,
-    ROOT,
     Environment,
     environment_of,
     prefect,
@@ -25,10 +25,10 @@ from tests.end_to_end.deployed import (
     running_worker,
     softlaunch,
 )
-from tests.end_to_end.postgres import running_postgres
-from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
+from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import running_gateway, wait_until
+from tests.support.stage import APP, BRIEF, Installation, installation, write_app
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -126,7 +126,9 @@ def test_a_page_of_somebody_else_can_not_use_the_server(site: Site) -> None:
 def _let_in(api: str, origin: str) -> str | None:
     """The origin that a browser is told may read, when a page of this one asks."""
     asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-    return httpx.options(f"{api}/flow_runs/filter", headers=asked).headers.get("access-control-allow-origin")
+    answer = httpx.options(f"{api}/flow_runs/filter", headers=asked)
+    let_in: str | None = answer.headers.get("access-control-allow-origin")
+    return let_in
 
 
 def test_a_release_goes_all_the_way_on_postgresql(site: Site) -> None:

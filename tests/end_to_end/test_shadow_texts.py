@@ -16,10 +16,10 @@ from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver
-from tests.end_to_end.stage import APP, QUICK, Installation, installation, write_app
-from tests.shadow.copied import trust_judge
+from tests.support.copied import trust_judge
 from tests.support.endpoints import Endpoint, Reply, running_endpoint
 from tests.support.providers import running_provider
+from tests.support.stage import APP, QUICK, Installation, installation, write_app
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 

@@ -1,4 +1,4 @@
-"""A gateway that hangs while what it serves is taken back: who rolls back is told, and so is everybody else."""
+"""A gateway that hangs while what it serves is rolled back: who rolls back is told, and so is everybody else."""
 
 import os
 import shutil
@@ -17,8 +17,8 @@ from sqlmodel import select
 from softlaunch.cli.exits import Exit
 from softlaunch.store.database import Database
 from softlaunch.store.tables import GatewayRow
-from tests.end_to_end.deployed import Environment, softlaunch
 from tests.support.builders import APP, Scene, make_policy
+from tests.support.deployed import Environment, softlaunch
 from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
@@ -96,7 +96,7 @@ def test_a_gateway_that_hangs_is_named_until_it_follows(tmp_path: Path, migrated
             (incident,) = incidents()
             assert incident["kind"] == "rollback_stuck"
             assert (
-                f"{APP}-1 was taken back, but 1 of 1 gateways doesn't follow: {behind} (silent" in incident["summary"]
+                f"{APP}-1 was rolled back, but 1 of 1 gateways doesn't follow: {behind} (silent" in incident["summary"]
             )
         wait_until(lambda: serves_by(database) > promoted, "the gateway follows", 60)
         assert incidents() == []

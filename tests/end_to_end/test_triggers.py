@@ -20,9 +20,8 @@ from softlaunch.releases.reconcile import CANCELLED
 from softlaunch.simulator.cases import Case
 from softlaunch.store.tables import RouteRow
 from tests.end_to_end.browser import Form, opened
-from tests.end_to_end.deployed import (
+from tests.support.deployed import (
     PATIENCE,
-    ROOT,
     Environment,
     Server,
     environment_of,
@@ -30,9 +29,10 @@ from tests.end_to_end.deployed import (
     running_worker,
     softlaunch,
 )
-from tests.end_to_end.stage import APP, BRIEF, Installation, installation, write_app
+from tests.support.paths import ROOT
 from tests.support.providers import quick_profile, running_provider
 from tests.support.servers import wait_until
+from tests.support.stage import APP, BRIEF, Installation, installation, write_app
 
 pytestmark = [pytest.mark.prefect, pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -316,7 +316,7 @@ def _run(site: Site, deployment: str, request: dict[str, Any]) -> None:
 
 
 def _is_asked(site: Site) -> bool:
-    return bool(site.playing.view(site.newest().id).questions)
+    return bool(site.playing.view(site.newest().id).approvals)
 
 
 def test_every_schedule_makes_runs(site: Site) -> None:

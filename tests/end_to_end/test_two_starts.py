@@ -16,9 +16,9 @@ from softlaunch.catalog.apps import apply
 from softlaunch.cli.exits import Exit
 from softlaunch.ledger.releases import list_releases
 from softlaunch.store.database import Database
-from tests.end_to_end.stage import APP, QUICK, write_app
 from tests.support.paths import ROOT
 from tests.support.servers import wait_until
+from tests.support.stage import APP, QUICK, write_app
 
 pytestmark = pytest.mark.long
 

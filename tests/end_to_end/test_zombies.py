@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.end_to_end.deployed import ROOT, Server, prefect, running_prefect
+from tests.support.deployed import Server, prefect, running_prefect
+from tests.support.paths import ROOT
 from tests.support.servers import wait_until
 from tests.support.stacks import kill_all
 

@@ -30,8 +30,8 @@ def softlaunch(tmp_path: Path, endpoint: Endpoint) -> Command:
         root = Path(__file__).parents[2]
         program = "import sys; sys.path.insert(0, sys.argv.pop(1)); from softlaunch.cli.main import main; main()"
         command = [sys.executable, "-c", program, str(root), *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, **pipes)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stdout=pipe, stderr=pipe)
 
     assert start("init", "bot", "--app", "bot").wait(60) == 0
     lines = [{"id": f"c{number}", "question": f"question {number}", "expected": "yes"} for number in range(CASES)]

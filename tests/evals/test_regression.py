@@ -22,7 +22,7 @@ from softlaunch.evals.calls.recorded_answers import finished_calls, read_answers
 from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
 from softlaunch.evals.suites.suite import SuiteError
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import EvalAnswerRow, EvalRunRow
 from tests.support.endpoints import Endpoint, Reply, variant

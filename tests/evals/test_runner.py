@@ -12,6 +12,7 @@ import pytest
 from softlaunch.core.endpoint import MissingKeyError
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.calls.budget import Budget, Limits, UnpricedError
+from softlaunch.evals.calls.call import CallOptions
 from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.calls.runner import plan, run_calls
@@ -49,9 +50,12 @@ def run(endpoint: Endpoint, count: int = 1, repeats: int = 1, **options: Any) ->
     fields = options.pop("fields", {})
     suite = Suite.of(tuple(cases(count)))
     stable, candidate = (variant(endpoint.url, model, **fields) for model in ("good", "new"))
-    chosen = {"concurrency": 8, "timeout_seconds": 5.0, "until": Deadline(), "retries": QUICK, **options}
+    until = options.pop("until", Deadline())
+    chosen = CallOptions(
+        **{"concurrency": 8, "timeout_seconds": 5.0, "retries": QUICK, "rng": random.Random(1), **options}
+    )
     calls = list(plan(suite, stable, candidate, range(repeats)))
-    asyncio.run(run_calls(calls, ledger.record, rng=random.Random(1), **chosen))
+    asyncio.run(run_calls(calls, ledger.record, chosen, until))
     return ledger.answers
 
 
@@ -154,8 +158,8 @@ def test_what_is_not_http_is_a_bad_answer() -> None:
         suite = Suite.of(tuple(cases(1)))
         one = variant(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", "m")
         calls = list(plan(suite, one, one, range(1)))
-        options = {"concurrency": 2, "timeout_seconds": 5.0, "until": Deadline(), "retries": QUICK}
-        await run_calls(calls, ledger.record, rng=random.Random(1), **options)  # type: ignore[arg-type]  # mixed options
+        options = CallOptions(concurrency=2, timeout_seconds=5.0, retries=QUICK, rng=random.Random(1))
+        await run_calls(calls, ledger.record, options, Deadline())
         server.close()
         return ledger.answers
 
@@ -234,10 +238,11 @@ def test_a_failure_to_record_stops_the_run(endpoint: Endpoint) -> None:
     def full(batch: Sequence[EvalAnswer]) -> None:
         raise OSError("disk full")
 
-    calls = list(plan(Suite.of(tuple(cases(500))), *(variant(endpoint.url, model) for model in "ab"), range(1)))
-    options = {"concurrency": 2, "timeout_seconds": 5.0, "until": Deadline(), "rng": random.Random(1)}
+    stable, candidate = (variant(endpoint.url, model) for model in "ab")
+    calls = list(plan(Suite.of(tuple(cases(500))), stable, candidate, range(1)))
+    options = CallOptions(concurrency=2, timeout_seconds=5.0, rng=random.Random(1))
     with pytest.raises(OSError, match="disk full"):
-        asyncio.run(run_calls(calls, full, **options))  # type: ignore[arg-type]  # mixed options
+        asyncio.run(run_calls(calls, full, options, Deadline()))
     assert endpoint.asked.total() < 1000
 
 

@@ -17,7 +17,7 @@ from softlaunch.evals.suites import scoring
 from softlaunch.evals.suites.case import Case
 from softlaunch.evals.suites.scoring import score_with
 from softlaunch.metrics import ACCURACY, AnyMetric, Metric, Sample, parse_metric
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 FOREVER = r"^(\w+\s?)+$"
 ANSWER = "On weekdays the hotline takes calls until 20:00."

@@ -9,7 +9,7 @@ import pytest
 from softlaunch.evals.regression import EvalOrder, RegressionEval
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
 from softlaunch.evals.statistics.report import EvalReport
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
 from tests.support.endpoints import Endpoint, Reply, variant
 

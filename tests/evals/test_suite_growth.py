@@ -77,11 +77,11 @@ def test_proposals_are_new_drawn_and_for_a_person() -> None:
     """The same seed draws the same; what the set has, or another proposal, isn't proposed again."""
     logged = [Logged(f"r{number}", f"What about item {number * 997}?", "It is blue.") for number in range(40)]
     logged += [Logged("x", "is 7 PRIME?", "yes"), Logged("y", " ", "?")]
-    found = propose(SUITE, logged, 10, seed=3, alike=0.99)
+    found = propose(SUITE, logged, 10, seed=3, similarity=0.99)
     assert len(found) == 10
-    assert found == propose(SUITE, logged[::-1], 10, seed=3, alike=0.99)
-    assert found != propose(SUITE, logged, 10, seed=4, alike=0.99)
-    everything = propose(SUITE, logged, 100, seed=3, alike=0.99)
+    assert found == propose(SUITE, logged[::-1], 10, seed=3, similarity=0.99)
+    assert found != propose(SUITE, logged, 10, seed=4, similarity=0.99)
+    everything = propose(SUITE, logged, 100, seed=3, similarity=0.99)
     assert len(everything) == 40
     assert all(one["tags"] == ["proposed"] and one["expected"] == "It is blue." for one in everything)
 

@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.gate_paths import Luck
 from softlaunch.forecast.outlook import Planner
 from softlaunch.forecast.plans import GatePlan, ReleasePlan
 from softlaunch.forecast.traffic import Stated, Traffic, measure
 from softlaunch.gates.observations import Floats
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.telemetry.request_log import RequestLogTelemetry
 from tests.support.builders import APP, NOON, STABLE, make_policy, record_app, request_row

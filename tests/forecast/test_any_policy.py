@@ -8,6 +8,7 @@ import pytest
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.formatting import show_duration
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.gate_paths import Luck, observations
 from softlaunch.forecast.outlook import Planner
 from softlaunch.forecast.traffic import Stated, Traffic, Users, rate_values, score_values, spread_values
@@ -23,7 +24,7 @@ from softlaunch.forecast.wording import (
     to_json,
 )
 from softlaunch.gates.observations import Observations
-from softlaunch.policy.model import RELATIVE_METRICS, Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.reports.plan_plot import render_plan
 
 SHOWN = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.QUALITY, Metric.HALLUCINATION, Metric.SATISFACTION)
@@ -49,7 +50,7 @@ def any_policy(rng: random.Random) -> Policy:
     others = [metric for metric in SHOWN[1:] if rng.random() < 0.5]
     gates = [{"metric": "errors", "margin": f"{rng.choice([0.001, 1, 50])} points"}]
     for metric in others:
-        margin = f"{rng.choice([0.001, 0.1, 2, 50, 99])} {'%' if metric in RELATIVE_METRICS else 'points'}"
+        margin = f"{rng.choice([0.001, 0.1, 2, 50, 99])} {'%' if metric.is_relative else 'points'}"
         gate = {"metric": metric, "margin": margin, "role": rng.choice(["required", "guard", "muted"])}
         per = "request" if gate["role"] == "required" else rng.choice(["request", "session"])
         gates.append({**gate, "per": per})  # what is required per session needs long stages
@@ -70,7 +71,7 @@ def any_policy(rng: random.Random) -> Policy:
 def any_values(rng: random.Random, metric: Metric) -> Observations:
     """None, one, all alike, zeros, huge, tiny, or spread over ten orders of magnitude."""
     count = rng.choice([0, 1, 2, 5, 100, 1000])
-    if metric in RELATIVE_METRICS:
+    if metric.is_relative:
         spread = spread_values(10 ** rng.uniform(-9, 6), 10 ** rng.uniform(6, 12))
         level = rng.choice([0.0, 5.0, 1e300, 1e-300])
         return observations(rng.choice([np.full(count, level), np.append(np.zeros(count), 1e9), spread]))

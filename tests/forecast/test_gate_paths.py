@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.forecast.gate_paths import GateOutlook, Luck, observations
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.model import Metric
 
 pytestmark = pytest.mark.long
 
@@ -51,7 +51,7 @@ def simulated(rule: GateRule, share: float, harm: float, seed: int) -> float:
             {metric: Observations(rng.integers(0, 2**62, count), values(metric, count, worse, rng))}
             for count, worse in zip(counts, (harm, 0.0), strict=True)
         ]
-        gate.update(Window(share, *arms))
+        gate.update(Window(share, arms[0], arms[1]))
         shown += counts[0]
         if gate.judge().outcome is wanted:
             return shown

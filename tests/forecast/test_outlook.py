@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.forecast.gate_paths import observations
 from softlaunch.forecast.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, MINIMUM_UNITS, Planner
@@ -16,7 +17,7 @@ from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import in_a_sentence, show_let_through, to_json
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Flags, Floats, Window
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan as stages_of
 
 pytestmark = pytest.mark.long
@@ -61,14 +62,15 @@ def values(metric: Metric, harm: Floats, rng: np.random.Generator) -> Floats:
     """Requests like LEVELS, each made worse by its harm."""
     known = LEVELS[metric]
     if metric in {Metric.ERRORS, Metric.UNUSABLE}:
-        return (rng.random(len(harm)) < known.mean() + harm).astype(np.float64)
+        failed: Flags = rng.random(len(harm)) < known.mean() + harm
+        return failed.astype(np.float64)
     return rng.choice(known, len(harm)) * (1 + harm)
 
 
 def requests(policy: Policy, candidate: Flags, worse: Metric | None, harm: float, rng: np.random.Generator) -> Events:
     """As many users as there are flags, who ask once each in the second before zero."""
     at, units = np.sort(rng.uniform(-1, 0, len(candidate))), rng.integers(0, 2**62, len(candidate))
-    harms = {gate.metric: candidate * (harm if gate.metric is worse else 0.0) for gate in policy.gates}
+    harms = {gate.metric: np.where(candidate, harm if gate.metric is worse else 0.0, 0.0) for gate in policy.gates}
     return Events(at, units, candidate, {metric: values(metric, one, rng) for metric, one in harms.items()})
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Per
 from softlaunch.forecast.gate_paths import observations
 from softlaunch.forecast.outlook import Planner
@@ -16,7 +17,7 @@ from softlaunch.forecast.wording import in_a_sentence, rows, to_json
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events
 from softlaunch.gates.rules import rules
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, plan
 from tests.support.builders import make_policy
 from tests.support.sessions import Guests, no_harm

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
+from softlaunch.core.live_metrics import Metric
+from softlaunch.forecast.replay.conclusion import Conclusion, Replayed
+from softlaunch.forecast.replay.replay import replay
 from softlaunch.forecast.replay.rows import Rows, SamplesError
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.forecast.replay.windows import Looks
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Window
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage
 from tests.support.builders import make_policy
 
@@ -74,7 +76,7 @@ def test_a_harmless_candidate_passes_and_is_told_when() -> None:
         pytest.param({"latency": 2.0}, "latency", id="twice as slow"),
     ],
 )
-def test_a_harmful_candidate_is_rolled_back(harm: dict[str, float], metric: str) -> None:
+def test_a_harmful_candidate_is_rolled_back(harm: dict[str, Any], metric: str) -> None:
     """The culprit is named, and rows after the decision are never read."""
 
     def rows() -> Iterator[Rows]:

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
-from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
+from softlaunch.forecast.replay.conclusion import Conclusion, Replayed
+from softlaunch.forecast.replay.replay import replay
 from softlaunch.forecast.replay.rows import Rows
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.forecast.replay.windows import Looks
 from softlaunch.gates.observations import Floats, Units
-from softlaunch.policy.model import Metric
 from tests.support.builders import make_policy
 from tests.support.sessions import Guests, Harm, no_harm
 

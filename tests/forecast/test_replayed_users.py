@@ -5,12 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
+from softlaunch.core.live_metrics import Metric
+from softlaunch.forecast.replay.conclusion import Conclusion, Replayed
+from softlaunch.forecast.replay.replay import replay
 from softlaunch.forecast.replay.rows import Rows
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.forecast.replay.windows import Looks
 from softlaunch.gates.observations import Flags, Floats, Units
-from softlaunch.policy.model import Metric
 from tests.support.builders import make_policy
 
 BEGINNING = 1_772_366_400.0

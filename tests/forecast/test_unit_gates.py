@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.forecast.first_visits import FirstVisits, seconds_until_over
 from softlaunch.forecast.unit_gates import BookOutlook
@@ -13,7 +14,7 @@ from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Window
 from softlaunch.gates.rules import GateRule, rules
 from softlaunch.gates.visits import VisitRule
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage
 from softlaunch.policy.release import plan as stages_of
 
@@ -110,7 +111,9 @@ def test_medians_are_those_of_panels(metric: Metric, harm: float, a_visit: int) 
     per_second = PER_SECOND * STAGE.candidate_share / a_visit
     course = BookOutlook(rule, visits, STAGE.candidate_share, per_second * STEP, comes_back=a_visit > 1).course(harm)
     over = seconds_until_over(past, learnt)
-    by_visits = (course.visits_fail if harm else course.passes) / per_second + over
+    units = course.visits_fail if harm else course.passes
+    assert units is not None
+    by_visits = units / per_second + over
     foreseen = float(np.median(np.minimum(course.fails / per_second, by_visits) if harm else by_visits))
     wanted = Outcome.FAIL if harm else Outcome.PASS
     median = float(np.median([seconds_until(wanted, metric, harm, a_visit, seed, 4000) for seed in range(60)]))

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.aim import aimed_stakes, units_left
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.model import Metric
 
 GOAL, STEPS, RUNS = 20.0, 400, 4000
 
@@ -82,7 +82,7 @@ def passed(seed: int, harm: float, *, knows_deadline: bool) -> bool:
     looks = 34
     for look in range(looks):
         seen = [{Metric.QUALITY: quality(rng, mean, 25)} for mean in (0.85 - harm, 0.85)]
-        gate.update(Window(0.5, *seen), look / looks if knows_deadline else None)
+        gate.update(Window(0.5, seen[0], seen[1]), look / looks if knows_deadline else None)
         if gate.judge().outcome is Outcome.PASS:
             return True
     return False
@@ -101,13 +101,14 @@ def test_a_gate_that_was_stored_goes_on_aiming() -> None:
     """What was bet, by which spread, and how many came; a gate stored by an earlier version begins to aim now."""
     rng = np.random.default_rng(3)
     gate = Gate.begin(RULE, Window(0.5, {}, {Metric.QUALITY: quality(rng, 0.85, 2000)}))
-    arms = [{Metric.QUALITY: quality(rng, 0.85, 50)} for _ in range(2)]
+    candidate, stable = ({Metric.QUALITY: quality(rng, 0.85, 50)} for _ in range(2))
+    window = Window(0.5, candidate, stable)
     for look in range(10):
-        gate.update(Window(0.5, *arms), look / 20)
+        gate.update(window, look / 20)
     again = Gate.load(RULE, gate.dump())
     earlier = Gate.load(RULE, {name: held for name, held in gate.dump().items() if name not in {"aimed", "spread"}})
     for one in (gate, again, earlier):
-        one.update(Window(0.5, *arms), 0.5)
+        one.update(window, 0.5)
     assert again.dump() == gate.dump()
     assert gate.aimed.any()
     assert np.isfinite(earlier.aimed).all()

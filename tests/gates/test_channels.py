@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.bets import Bets
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats
-from softlaunch.policy.model import EVENT_METRICS, RELATIVE_METRICS, Metric
 
-SHARES = [metric for metric in Metric if metric not in RELATIVE_METRICS]
+SHARES = [metric for metric in Metric if not metric.is_relative]
 MARGIN = 0.2
 
 
@@ -57,7 +57,7 @@ def test_events_are_bet_on_where_the_metric_counts_them(metric: Metric) -> None:
     rng = np.random.default_rng(2)
     past = (rng.random(200) < 0.1).astype(np.float64)
     bets = placed(ShareChannels(metric), past[:40], np.arange(40) % 2 == 0, past)
-    assert set(bets.wealth) == ({"mean", "any"} if metric in EVENT_METRICS else {"mean"})
+    assert set(bets.wealth) == ({"mean", "any"} if metric.is_event else {"mean"})
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_harm_of_a_share_is_evidence(metric: Metric, good: float, bad: float) ->
     assert not make_channels(metric, MARGIN).is_slower(worse)
 
 
-@pytest.mark.parametrize("metric", sorted(RELATIVE_METRICS))
+@pytest.mark.parametrize("metric", [metric for metric in Metric if metric.is_relative])
 def test_harm_of_a_magnitude_is_evidence(metric: Metric) -> None:
     """And its size is the relative change of the geometric mean, whatever the metric's unit."""
     rng = np.random.default_rng(4)
@@ -151,7 +151,7 @@ def test_without_entries_of_an_arm_there_is_no_estimate(metric: Metric) -> None:
 
 
 @pytest.mark.parametrize("value", [np.inf, 0.0, 1e300], ids=["endless", "free", "absurd"])
-@pytest.mark.parametrize("metric", sorted(RELATIVE_METRICS))
+@pytest.mark.parametrize("metric", [metric for metric in Metric if metric.is_relative])
 def test_every_figure_stays_a_number(metric: Metric, value: float) -> None:
     """An endless request is the slowest of all, and what is stored of it is JSON; so is the least of all."""
     rng = np.random.default_rng(7)

@@ -1,19 +1,21 @@
 """What a request's size and kind foretell: what that takes from a value, and what it does to the evidence."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.covariates import Regression
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
-from tests.support.adjusting import begin_panel
+from tests.gates.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 SIZE, STREAMED = Adjustment.REQUEST_SIZE, Adjustment.STREAMED
@@ -50,7 +52,7 @@ class Askers:
         rng, count = self.rng, int(self.rng.poisson(A_SECOND * seconds))
         units, candidate, scale = self.who(count)
         candidate, streamed = candidate & split, rng.random(count) < 0.5
-        size = np.round(np.exp(6 + scale))
+        size = np.round(np.exp(6 + scale)).astype(np.float64)
         spread = np.sqrt(0.5) * (scale + rng.normal(size=count))
         latency = np.exp(6.7 + 0.9 * spread) * np.where(candidate, self.slower, 1.0)
         values = {LATENCY: latency, Metric.ERRORS: np.zeros(count), Metric.UNUSABLE: np.zeros(count)}
@@ -70,7 +72,8 @@ class Askers:
     def window(self, begin: float) -> Window:
         """The window of a look."""
         events = self.events(begin, LOOK_SECONDS)
-        split = None if self.regulars else (np.count_nonzero(events.candidate), np.count_nonzero(~events.candidate))
+        of_candidate = int(events.candidate.sum())
+        split = None if self.regulars else (of_candidate, len(events) - of_candidate)
         return Window(0.1, split=split, requests=events, until=begin + LOOK_SECONDS)
 
     def begin(self, policy: Policy) -> GateSet:
@@ -88,7 +91,7 @@ def make_policy(*adjust_for: str) -> Policy:
 
 
 def met_until_caught(users: Askers, policy: Policy, minutes: int = 20) -> float:
-    """How many requests the candidate answered until it was taken back; infinite where it wasn't."""
+    """How many requests the candidate answered until it was rolled back; infinite where it wasn't."""
     panel, met = users.begin(policy), 0
     for begin in np.arange(0, 60.0 * minutes, LOOK_SECONDS):
         window = users.window(float(begin))
@@ -111,7 +114,8 @@ def highest_evidence(users: Askers, policy: Policy, minutes: int) -> float:
 def sized(rng: np.random.Generator, count: int) -> tuple[Floats, Floats]:
     """Sizes, and latencies that differ by them and by as much again."""
     scale = rng.normal(size=count)
-    return np.round(np.exp(6 + scale)), np.exp(6 + np.sqrt(0.5) * (scale + rng.normal(size=count)))
+    size = np.round(np.exp(6 + scale)).astype(np.float64)
+    return size, np.exp(6 + np.sqrt(0.5) * (scale + rng.normal(size=count)))
 
 
 def test_what_was_asked_takes_its_part_of_the_spread() -> None:
@@ -210,7 +214,7 @@ def test_a_unit_is_compared_with_what_its_questions_leave() -> None:
     units = np.repeat(np.arange(200), 30)
     scale, line = rng.normal(size=200)[units], 0.5 * rng.normal(size=200)[units]
     latency = np.exp(6 + scale + line + 0.1 * rng.normal(size=6000))
-    at = np.tile(np.arange(30) * 10_000.0, 200) + units
+    at: Floats = np.tile(np.arange(30) * 10_000.0, 200) + units.astype(np.float64)
     sizes = {SIZE: np.exp(6 + scale)}
     past = Events(at, units, np.zeros(6000, np.bool_), {LATENCY: latency}, sizes).only(np.argsort(at))
     gates = make_policy("request_size", "own_past").gates
@@ -262,8 +266,8 @@ def test_a_panel_that_is_loaded_goes_on_as_if_it_had_not_stopped() -> None:
 def test_a_prompt_does_not_change_what_a_user_asked() -> None:
     """By the provider's tokens a candidate with a shorter prompt looks slower, and one with a longer hides its harm."""
     policy = make_policy("request_size")
-    shorter = {"prompt_tokens": 0.0}
-    longer = {"prompt_tokens": 2000.0, "slower": 1.25}
+    shorter: dict[str, Any] = {"prompt_tokens": 0.0}
+    longer: dict[str, Any] = {"prompt_tokens": 2000.0, "slower": 1.25}
     assert met_until_caught(Askers(12, **shorter, by_tokens=True), policy) < 1000
     assert met_until_caught(Askers(12, **shorter), policy, minutes=5) == np.inf
     assert met_until_caught(Askers(13, **longer, by_tokens=True), policy) == np.inf

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.model import Metric
 
 RULE = GateRule(Metric.ERRORS, Role.REQUIRED, margin=0.04, material=1e-9, alpha=0.1, confidence=0.95)
 """Any harm is material, so that nothing but the evidence keeps the gate from failing."""

@@ -34,7 +34,8 @@ def one(*values: float) -> Side:
 
 def growth_of(candidate: Side, stable: Side, share: float, fractions: Floats = _STAKES) -> Floats:
     """Growth for one null when centred values lie in [-0.2, 0.8]."""
-    return bet_growth(candidate, stable, share, np.array([_LOW]), _HIGH, fractions)[0]
+    growth: Floats = bet_growth(candidate, stable, share, np.array([_LOW]), _HIGH, fractions)[0]
+    return growth
 
 
 def expected_wealth(share: float, candidate_rate: float, stable_rate: float, *, mirrored: bool = False) -> Floats:
@@ -107,7 +108,7 @@ def test_the_best_fraction_grows_fastest_of_its_grid(share: float) -> None:
     shifts = np.array([[0.0], [0.05], [0.15]])
     candidate = Side(rng.uniform(-0.2, 0.6, 200) + shifts, np.full(200, share / 200))
     stable = Side(rng.uniform(-0.2, 0.6, (1, 200)), np.full(200, (1 - share) / 200))
-    best, _ = best_fraction(candidate, stable, share, low, _HIGH)
+    best, _ = best_fraction(candidate, stable, share, low, np.array(_HIGH))
     choices = np.round(np.linspace(0.04, 1.0, 25), 2)
     growth = bet_growth(candidate, stable, share, low, _HIGH, choices)
     chosen = bet_growth(candidate, stable, share, low, _HIGH, best[:, None])[:, 0]
@@ -145,7 +146,7 @@ def test_events_of_whole_windows_gain_nothing_on_average(rate: float) -> None:
     """Over all outcomes of 12 and 30 units that fail alike, also often, mean wealth is one at most."""
     on_candidate, on_stable = np.arange(13), np.arange(31)
     chance = binom.pmf(on_candidate, 12, rate)[:, None] * binom.pmf(on_stable, 30, rate)[None, :]
-    wealth = np.array([[np.exp(event_growth(c, s, 12, 30)) for s in on_stable] for c in on_candidate])
+    wealth = np.array([[np.exp(event_growth(c, s, 12, 30)) for s in range(31)] for c in range(13)])
     assert (np.einsum("cs,csr->r", chance, wealth) <= 1 + 1e-9).all()
 
 

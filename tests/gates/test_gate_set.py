@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.rules import rules, stage_weights
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from tests.support.builders import Harms, arm, make_policy, traffic
 
@@ -110,9 +110,8 @@ def test_a_log_with_holes_turns_a_pass_into_an_error() -> None:
     """What is missing may be what went wrong; the verdict says how much it was."""
     panel = filled()
     panel.dropped = 200
-    for verdict in panel.verdicts():
-        assert verdict.outcome is Outcome.ERROR
-        assert verdict.reason == "the request log lost 200 requests in this stage"
+    told = [(verdict.outcome, verdict.reason) for verdict in panel.verdicts()]
+    assert told == [(Outcome.ERROR, "the request log lost 200 requests in this stage")] * 5
 
 
 def test_a_log_with_holes_excuses_no_harm() -> None:
@@ -266,9 +265,9 @@ def split_so(panel: GateSet, candidate: int, stable: int) -> GateSet:
 
 def test_a_split_that_is_off_turns_a_pass_into_an_error() -> None:
     """It says what was meant and what was seen."""
-    for verdict in split_so(filled(), 250, 750).verdicts():
-        assert verdict.outcome is Outcome.ERROR
-        assert verdict.reason == "25 % of the users fell on the candidate instead of 50 %: the split is off"
+    told = [(verdict.outcome, verdict.reason) for verdict in split_so(filled(), 250, 750).verdicts()]
+    why = "25 % of the users fell on the candidate instead of 50 %: the split is off"
+    assert told == [(Outcome.ERROR, why)] * 5
 
 
 def test_a_split_that_is_off_excuses_no_harm() -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from tests.support.builders import make_policy
 from tests.support.regulars import Harm, Regulars, no_harm, slower, windows

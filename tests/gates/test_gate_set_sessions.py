@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Per, Verdict
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.rules import rules
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, StageKind, plan
 from tests.support.builders import make_policy
 from tests.support.sessions import Guests, Harm, no_harm
@@ -145,7 +146,7 @@ def by_session(stage: list[Window]) -> Iterator[Window]:
 
 
 def is_false_alarm(seed: int, *, clustered: bool) -> bool:
-    """Whether a candidate that changes nothing is taken back within twenty minutes."""
+    """Whether a candidate that changes nothing is rolled back within twenty minutes."""
     guests = clusters(seed)
     panel, stage = begin(CORRELATED, guests), guests.stage(1200.0, look=20.0)
     for window in stage if clustered else by_session(stage):

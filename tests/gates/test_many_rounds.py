@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.bets import Bets, Known
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
 from softlaunch.gates.observations import Events, Flags, Floats, Units
@@ -15,7 +16,6 @@ from softlaunch.gates.reference import Recent
 from softlaunch.gates.stage_evidence import Book
 from softlaunch.gates.unit_entries import RETURNING, Way, round_part
 from softlaunch.gates.visits import VisitRule
-from softlaunch.policy.model import Metric
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.split import takes_candidate
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Units, Window
 from softlaunch.gates.own_past import Baseline, Baselines, learn_before
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import plan
-from tests.support.adjusting import begin_panel
+from tests.gates.adjusting import begin_panel
 
 LATENCY, COST = Metric.LATENCY, Metric.COST
 HALF_ALIKE = np.sqrt(0.5)

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from softlaunch.forecast.replay.replay import Conclusion, Replayed, replay
+from softlaunch.core.live_metrics import Metric
+from softlaunch.forecast.replay.conclusion import Conclusion, Replayed
+from softlaunch.forecast.replay.replay import replay
 from softlaunch.forecast.replay.rows import Rows
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.forecast.replay.windows import Looks
-from softlaunch.policy.model import Metric
 from tests.support.builders import make_policy
 
 COST = make_policy(gates=[{"metric": "cost", "margin": "10 %"}], shadow=None)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.visits import ByUnit, VisitRule, Visits
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from tests.support.builders import make_policy
 
@@ -75,7 +75,7 @@ def test_visits_are_the_same_however_time_is_cut(seed: int) -> None:
     seen = []
     for edges in ([60.0], edges_of(rng, 60.0), edges_of(rng, 60.0)):
         visits = Visits(VisitRule(most=4, pause=9.0, age=30.0), 2)
-        entries = []
+        entries: list[tuple[int, bool, list[float]]] = []
         for early, late in zip([0.0, *edges[:-1]], edges, strict=True):
             places = np.flatnonzero((events.at >= early) & (events.at < late))
             booked = visits.booked.all

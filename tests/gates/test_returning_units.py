@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.returning_units import Returning
 from softlaunch.gates.rules import rules
 from softlaunch.gates.sessions import Stream
 from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way, round_part
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import plan
 from tests.support.builders import make_policy
 from tests.support.regulars import Harm, Regulars, no_harm, slower

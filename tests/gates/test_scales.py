@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.e_process import largest_stake
 from softlaunch.gates.observations import NONE, Observations
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
-from softlaunch.policy.model import Metric
 
 
 def seen(*values: float) -> Observations:

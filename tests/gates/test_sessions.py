@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per
 from softlaunch.gates.observations import NO_EVENTS, Events
 from softlaunch.gates.sessions import SessionRule, Sessions
-from softlaunch.policy.model import Metric
-from softlaunch.policy.sessions import SessionPolicy
+from softlaunch.policy.units import SessionPolicy
 
 RULE = SessionRule(timeout=10.0, longest=25.0)
 METRICS = (Metric.ERRORS, Metric.LATENCY, Metric.QUALITY)

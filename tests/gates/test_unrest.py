@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.scales import ShareScale, learn
-from softlaunch.policy.model import Metric
 
 RULE = GateRule(Metric.ERRORS, Role.REQUIRED, margin=0.02, material=0.02, alpha=0.001, confidence=0.95)
 USUAL, OUTAGE = 0.005, 0.4
@@ -24,6 +24,12 @@ def is_outage(look: int) -> bool:
     return look % 20 >= 15
 
 
+def alike(rng: np.random.Generator, rate: float) -> Window:
+    """Twenty units of each arm, which fail at one rate."""
+    candidate, stable = ({Metric.ERRORS: observed(rng, rate, 20)} for _ in range(2))
+    return Window(0.5, candidate, stable)
+
+
 def begin(rng: np.random.Generator, *, outages: bool = True) -> Gate:
     """A gate that knows three hours of stable."""
     looks = np.repeat([OUTAGE if outages and is_outage(look) else USUAL for look in range(180)], 16)
@@ -37,7 +43,7 @@ def passes(seed: int, harm: float, looks: int = 200) -> bool:
     for look in range(looks):
         rate = OUTAGE if is_outage(look) else USUAL
         seen = [{Metric.ERRORS: observed(rng, one, 10)} for one in (rate + harm, rate)]
-        gate.update(Window(0.5, *seen))
+        gate.update(Window(0.5, seen[0], seen[1]))
         if gate.judge().outcome is Outcome.PASS:
             return True
     return False
@@ -59,7 +65,7 @@ def test_calm_is_told_apart_only_where_there_is_unrest(*, outages: bool) -> None
     gate, calm = begin(rng, outages=outages), []
     for look in range(80):
         rate = OUTAGE if outages and is_outage(look) else USUAL
-        gate.update(Window(0.5, *({Metric.ERRORS: observed(rng, rate, 20)} for _ in range(2))))
+        gate.update(alike(rng, rate))
         calm.append((is_outage(look), gate.scale.calm))
     late = calm[40:]
     quiet, disturbed = (np.median([value for was, value in late if was is outage]) for outage in (False, True))
@@ -76,7 +82,7 @@ def test_what_is_known_of_unrest_is_stored() -> None:
     gate = begin(rng)
     for look in range(40):
         rate = OUTAGE if is_outage(look) else USUAL
-        gate.update(Window(0.5, *({Metric.ERRORS: observed(rng, rate, 20)} for _ in range(2))))
+        gate.update(alike(rng, rate))
     again = Gate.load(RULE, gate.dump())
     assert again.scale.calm == gate.scale.calm != 1.0
     assert again.dump() == gate.dump()

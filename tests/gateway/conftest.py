@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.policy.model import GatewayPolicy
+from softlaunch.policy.gateway import GatewayPolicy
 from tests.gateway.worlds import NEVER_TRIPS, World, running_world
 from tests.support.servers import FakeModels, running_models
 

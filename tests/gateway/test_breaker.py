@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from softlaunch.gateway.breaker import Breaker
-from softlaunch.policy.model import BreakerPolicy
+from softlaunch.policy.gateway import BreakerPolicy
 
 LONG_AGO = [(0.01 * i, False) for i in range(100)]
 POLICY = BreakerPolicy(window=5.0, minimum_requests=10, failed_percent=50.0)

@@ -14,7 +14,8 @@ import yaml
 
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.gateway.units import sign_unit
-from softlaunch.policy.model import GatewayPolicy, Policy
+from softlaunch.policy.gateway import GatewayPolicy
+from softlaunch.policy.model import Policy
 from tests.gateway.worlds import NEVER_TRIPS, World, running_world
 from tests.support.servers import FakeModels, wait_until
 

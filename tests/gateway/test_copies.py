@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
+from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
 from tests.gateway.worlds import NEVER_TRIPS, QUICK, World, ask_many, running_world
 from tests.support.servers import FakeModels, wait_until
 

@@ -53,7 +53,8 @@ def test_an_answer_comes_through_unchanged(world: World) -> None:
     (row,) = world.rows(1)
     assert row.request_id == response.headers["x-softlaunch-request-id"]
     assert (row.status, row.outcome, row.arm, row.mirrored, row.fell_back) == (200, "answered", "stable", False, False)
-    assert (row.input_tokens, row.output_tokens, row.cost_usd) == (100, 10, pytest.approx(0.0012))
+    assert (row.input_tokens, row.output_tokens) == (100, 10)
+    assert row.cost_usd == pytest.approx(0.0012)
     assert (row.resolved_model, row.fingerprint) == ("stable-resolved", "fp_stable")
     assert row.variant_digest == world.stable.digest
     assert 0 < row.latency_ms < 5000

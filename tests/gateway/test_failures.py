@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from softlaunch.policy.model import BreakerPolicy, GatewayPolicy
+from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
 from tests.gateway.worlds import APP, NEVER_TRIPS, QUICK, World, arm_of, ask_many, running_world, variant
 from tests.support.servers import FakeModels, forgetful_provider, wait_until
 

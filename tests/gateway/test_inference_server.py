@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 
 from tests.gateway.worlds import APP, World, running_world, variant
 from tests.support.servers import FakeModels
@@ -120,7 +121,12 @@ def client(world: World) -> openai.OpenAI:
 
 def test_a_real_server_answers(client: openai.OpenAI, world: World) -> None:
     """Its tokens and its model's name are in the log; the same seed and temperature say the same again."""
-    asked = {"model": APP, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8, "temperature": 0}
+    asked: CompletionCreateParamsNonStreaming = {
+        "model": APP,
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_tokens": 8,
+        "temperature": 0,
+    }
     raw = client.chat.completions.with_raw_response.create(**asked)
     first, again = raw.parse(), client.chat.completions.create(**asked)
     assert first.usage is not None

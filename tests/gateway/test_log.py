@@ -1,6 +1,7 @@
 """The log sink: bounded, honest about what it lost, and with a watermark that never promises too much."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def start(ledger: Database, clock: Clock) -> Iterator[Started]:
             ledger,
             identity=Identity("gw", "here"),
             revisions=lambda: {"bot": 3},
-            limits=Limits(heartbeat_seconds=0.0, **limits),
+            limits=Limits(**{"heartbeat_seconds": 0.0, **limits}),
             wall_clock=clock,
         )
         sink.start()
@@ -72,7 +73,7 @@ def start(ledger: Database, clock: Clock) -> Iterator[Started]:
 
 def row(started_at: float, request_id: str = "bot-1") -> RequestRecord:
     """A row of the app `bot`."""
-    figures = dict.fromkeys(RequestRecord._fields)
+    figures: dict[str, Any] = dict.fromkeys(RequestRecord._fields)
     figures |= {"request_id": request_id, "gateway_id": "gw", "app": "bot", "stage": 0, "route_revision": 1, "unit": 1}
     figures |= {"weight_percent": 0, "arm": "stable", "mirrored": False, "variant_digest": "d", "status": 200}
     figures |= {"outcome": "answered", "excused": False, "attempts": 1}
@@ -252,6 +253,17 @@ def test_a_full_disk_is_survived_and_counted(start: Started, ledger: Database, c
         clock.now += 1.0
         wait_until(lambda: complete_until(ledger) == clock.now, "a later batch is written")
     assert ask(ledger, "select sum(count) from drops") == [150]
+
+
+def test_an_idle_gateway_writes_only_its_heartbeats(start: Started, ledger: Database, clock: Clock) -> None:
+    """Hundreds of gateways share a ledger; what is logged is written at once all the same."""
+    log = start(heartbeat_seconds=3600.0)
+    wait_until(lambda: complete_until(ledger) == 1000.0, "the first heartbeat")
+    clock.now = 1010.0
+    time.sleep(0.5)
+    assert complete_until(ledger) == 1000.0
+    log.put(row(1005.0))
+    wait_until(lambda: complete_until(ledger) == 1010.0, "the row is written, and a heartbeat with it")
 
 
 def test_feedback_is_refused_rather_than_lost(start: Started, ledger: Database) -> None:

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
-from softlaunch.policy.model import GatewayPolicy
+from softlaunch.policy.gateway import GatewayPolicy
 from tests.gateway.worlds import APP, NEVER_TRIPS, World, running_world
 from tests.support.servers import FakeModels
 
-HI = [{"role": "user", "content": "Hi"}]
+HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture(scope="module")

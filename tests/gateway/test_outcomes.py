@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from softlaunch.policy.model import GatewayPolicy
+from softlaunch.policy.gateway import GatewayPolicy
 from tests.gateway.worlds import APP, NEVER_TRIPS, World, arm_of, running_world
 from tests.support.servers import FakeModels, wait_until
 

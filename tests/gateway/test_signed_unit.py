@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from softlaunch.gateway.units import sign_unit
-from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.policy.units import UnitPolicy, UnitSource
 from tests.gateway.worlds import APP, World, running_world
 from tests.support.servers import FakeModels
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text, update
 
 from softlaunch.gateway.table import RouteTable
-from softlaunch.policy.model import GatewayPolicy
+from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database

@@ -10,7 +10,7 @@ from softlaunch.core.split import unit_hash
 from softlaunch.gateway.requests import ChatRequest
 from softlaunch.gateway.units import occasion_of, unit_of
 from softlaunch.ledger.exposure import read_exposure
-from softlaunch.policy.model import UnitPolicy, UnitSource
+from softlaunch.policy.units import UnitPolicy, UnitSource
 from tests.gateway.worlds import APP, World, running_world
 from tests.support.servers import FakeModels
 
@@ -134,7 +134,7 @@ def test_requests_that_name_nobody_are_counted_and_said_once(world: World, caplo
 
 
 def test_arms_are_drawn_afresh_in_every_conversation(ledger_url: str, models: FakeModels) -> None:
-    """The log's unit is the user in this conversation, and who met the candidate is counted by users."""
+    """The log's unit is the user in this conversation, and who was exposed to the candidate is counted by users."""
     with running_world(ledger_url, models, unit=UnitPolicy(redraw="conversation")) as world, world.watched():
         world.split(50)
         for number in [*range(20), *range(20)]:

@@ -16,8 +16,10 @@ from sqlmodel import col, select
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.gateway.limits import Limits
 from softlaunch.ledger.routes import serving_to_json
-from softlaunch.policy.model import BreakerPolicy, GatewayPolicy, TextPolicy, UnitPolicy
+from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
+from softlaunch.policy.model import TextPolicy
 from softlaunch.policy.route import Serving
+from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from softlaunch.store.tables import AppRow, RequestRow, RouteRow, VariantRow

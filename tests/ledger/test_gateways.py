@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.support.builders import APP
 NOW = 1_000_000.0
 
 
-def beat(database: Database, name: str, at: float, revision: int = 7, *, port: int = 0, **fields: float) -> None:
+def beat(database: Database, name: str, at: float, revision: int = 7, *, port: int = 0, **fields: Any) -> None:
     """A gateway's sign of life. Each listens at a port of its own unless told otherwise."""
     address = f"http://10.0.0.1:{port or 8800 + int(name[-1])}"
     started_at = fields.pop("started_at", NOW - 3600)

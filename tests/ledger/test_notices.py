@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlmodel import col, select
 
-from softlaunch.ledger.notices import Incident, IncidentKind, Severity, open_incident, resolve_incident, tell
+from softlaunch.core.incident_kinds import IncidentKind, Severity
+from softlaunch.core.live_metrics import Metric
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident, resolve_incident
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow
 from tests.support.builders import APP, NOON, record_app, told
@@ -20,8 +22,8 @@ def no_data(lasting: str) -> Incident:
 def test_an_incident_opens_once_and_tells_of_it_once(database: Database) -> None:
     """The message links the runbook of its kind."""
     record_app(database)
-    key, said = "support-bot-1:gate_latency", "support-bot was taken back."
-    incident = Incident(IncidentKind.GATE_LATENCY, APP, None, key, said, {"harm": 4.1})
+    key, said = "support-bot-1:gate_latency", "support-bot was rolled back."
+    incident = Incident(IncidentKind.of_metric(Metric.LATENCY), APP, None, key, said, {"harm": 4.1})
     with database.begin() as session:
         assert open_incident(session, incident, NOON)
         assert not open_incident(session, incident, NOON + timedelta(minutes=1))
@@ -29,7 +31,7 @@ def test_an_incident_opens_once_and_tells_of_it_once(database: Database) -> None
         row = session.exec(select(IncidentRow)).one()
     assert (row.severity, row.evidence, row.opened_at, row.resolved_at) == ("page", {"harm": 4.1}, NOON, None)
     assert (row.seen, row.updated_at) == (2, NOON + timedelta(minutes=1))
-    assert told(database) == ["support-bot was taken back. Runbook: runbooks/gate_latency.md"]
+    assert told(database) == ["support-bot was rolled back. Runbook: runbooks/gate_latency.md"]
 
 
 def test_what_is_open_is_brought_up_to_date(database: Database) -> None:
@@ -63,7 +65,7 @@ def test_every_kind_says_how_soon_a_person_must_look() -> None:
     """What can wait for a working day wakes nobody up."""
     assert IncidentKind.ROLLBACK_STUCK.severity is Severity.PAGE
     assert IncidentKind.GOLDEN_SET_STALE.severity is Severity.TICKET
-    assert IncidentKind.GATE_LATENCY.words == "Latency gate failed"
+    assert IncidentKind.of_metric(Metric.LATENCY).words == "Latency gate failed"
     assert IncidentKind.NO_DATA.words == "No data"
 
 
@@ -73,7 +75,7 @@ def test_a_notice_that_was_not_written_is_not_sent(database: Database) -> None:
 
     def break_off() -> None:
         with database.begin() as session:
-            tell(session, APP, None, "promoted", NOON)
+            notify(session, Message(APP, None, "promoted"), NOON)
             session.flush()
             raise ZeroDivisionError
 

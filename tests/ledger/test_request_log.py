@@ -84,7 +84,7 @@ def test_records_have_the_columns_of_their_tables(record: type[Record], table: t
 
 def test_a_batch_is_written_with_its_watermark(database: Database) -> None:
     """Rows of every kind, the count of drops and the heartbeat are one transaction."""
-    records = [
+    records: list[Record] = [
         request(),
         TextRecord("bot-1", "stable", "bot", "question", "answer", 500.0),
         FeedbackRecord("bot-1", "bot", 0.75, "stars", 99.0),

@@ -16,8 +16,10 @@ from softlaunch.ledger.routes import (
     serving_from_json,
     serving_to_json,
 )
-from softlaunch.policy.model import BreakerPolicy, GatewayPolicy, TextPolicy, UnitPolicy, UnitSource
+from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
+from softlaunch.policy.model import TextPolicy
 from softlaunch.policy.route import Route, Serving
+from softlaunch.policy.units import UnitPolicy, UnitSource
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow, VariantRow
 

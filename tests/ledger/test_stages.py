@@ -9,6 +9,7 @@ from sqlmodel import select
 
 from softlaunch.core.verdict import Interval, Met, Outcome, Role
 from softlaunch.ledger.stages import (
+    StageState,
     begin_stage,
     end_stage,
     extend_stage,
@@ -35,7 +36,7 @@ def test_a_stage_is_noted_from_its_beginning_to_its_end(database: Database) -> N
         begin_stage(session, release_id, shadow, NOON)
         extend_stage(session, release_id, 1, Deadlines(NOON + timedelta(hours=1)))
         keep_evidence(session, release_id, 1, {"until": 3.5, "panel": {}})
-        end_stage(session, release_id, 1, "passed", "shadow passed", NOON + timedelta(minutes=2))
+        end_stage(session, release_id, 1, StageState.PASSED, "shadow passed", NOON + timedelta(minutes=2))
     with database.read() as session:
         waiting, ended = read_stages(session, release_id)[:2]
     assert (ended.state, ended.reason, ended.entered_at) == ("passed", "shadow passed", NOON)

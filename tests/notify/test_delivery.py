@@ -6,10 +6,11 @@ from datetime import datetime
 
 import pytest
 
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
-from softlaunch.ledger.outbox import HOLD, Place
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident
+from softlaunch.ledger.outbox import HOLD, MessageRef
 from softlaunch.notify.delivery import Sender
-from softlaunch.notify.interface import Chat, Letter, Receiver, ReceiverError, UnacceptableError
+from softlaunch.notify.interface import Chat, Envelope, Receiver, ReceiverError, UnacceptableError
 from softlaunch.notify.webhook import SilentWebhook
 from softlaunch.policy.model import Policy
 from softlaunch.releases.views import ReleaseView
@@ -32,46 +33,46 @@ class FakeChat(Chat):
     threads: bool = True
     fault: str = ""
     said: list[tuple[str, str]] = field(default_factory=list)
-    keys: dict[str, Place] = field(default_factory=dict)
+    keys: dict[str, MessageRef] = field(default_factory=dict)
     heads: list[tuple[str, str]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
 
-    def post(self, letter: Letter, thread: Place) -> Place:
+    def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:
         """Take a reply, or don't."""
-        return self._take(letter.notice.key, letter.notice.text, thread.name)
+        return self._take(envelope.notice.key, envelope.notice.text, thread.name)
 
-    def find(self, key: str, thread: Place, since: datetime) -> Place:
+    def find(self, key: str, thread: MessageRef, since: datetime) -> MessageRef:
         """Say where a message is."""
         self.asked.append(key)
-        return self.keys.get(key, Place())
+        return self.keys.get(key, MessageRef())
 
-    def show(self, view: ReleaseView, key: str, at: Place) -> Place:
+    def show(self, view: ReleaseView, key: str, at: MessageRef) -> MessageRef:
         """Take a head, or update it."""
         if at:
             self.heads.append((at.name, view.release.state))
             return at
         return self._take(key, f"head {view.release.id}", "")
 
-    def close(self, letter: Letter, at: Place) -> None:
+    def close(self, envelope: Envelope, at: MessageRef) -> None:
         """Nothing."""
 
-    def _take(self, key: str, text: str, thread: str) -> Place:
+    def _take(self, key: str, text: str, thread: str) -> MessageRef:
         if self.fault == "down":
             raise ReceiverError("down", sure=True)
         if self.fault == "refused" and text.startswith("bad"):
             raise UnacceptableError("never")
-        place = Place("C1", str(len(self.said) + 1))
+        ref = MessageRef("C1", str(len(self.said) + 1))
         self.said.append((thread, text))
-        self.keys[key] = place
+        self.keys[key] = ref
         if self.fault == "lost":
             raise ReceiverError("no answer", sure=False)
         if self.fault == "killed":
             raise Died
-        return place
+        return ref
 
 
 @dataclass
-class FakeDesk:
+class FakeRouter:
     """One chat for everybody."""
 
     people: Chat = field(default_factory=FakeChat)
@@ -96,7 +97,7 @@ def write(database: Database, *texts: str, release: str | None = None) -> None:
     """Put messages into the outbox."""
     for text in texts:
         with database.begin() as session:
-            tell(session, APP, release, text, NOON)
+            notify(session, Message(APP, release, text), NOON)
 
 
 def texts(chat: FakeChat) -> list[str]:
@@ -109,7 +110,7 @@ def test_messages_of_a_release_leave_in_order_in_its_thread(database: Database, 
     release = open_in_new_app(database)
     write(database, "one", "two", "three", release=release)
     chat = FakeChat()
-    sender = Sender(database, FakeDesk(chat), clock)
+    sender = Sender(database, FakeRouter(chat), clock)
     assert sender.run().sent == 3
     assert chat.said == [("", f"head {release}"), ("1", "one"), ("1", "two"), ("1", "three")]
     assert sender.run().sent == 0
@@ -121,7 +122,7 @@ def test_a_head_is_brought_up_to_date_when_its_release_has_moved(database: Datab
     release = open_in_new_app(database)
     write(database, "one", release=release)
     chat = FakeChat()
-    sender = Sender(database, FakeDesk(chat), clock)
+    sender = Sender(database, FakeRouter(chat), clock)
     sender.run()
     assert len(chat.heads) == 1
     sender.run()
@@ -136,7 +137,7 @@ def test_where_the_receiver_is_down_messages_wait_and_leave_later_in_order(datab
     """Ten minutes of outage: pauses grow, nothing is lost, nothing doubled, nothing overtakes."""
     release = open_in_new_app(database)
     chat = FakeChat(fault="down")
-    sender = Sender(database, FakeDesk(chat), clock)
+    sender = Sender(database, FakeRouter(chat), clock)
     attempts = 0
     for minute in range(10):
         write(database, f"minute {minute}", release=release)
@@ -159,7 +160,7 @@ def test_a_message_whose_arrival_nobody_noted_is_not_sent_twice(
     """The next sender finds the note that it was being sent, and asks the receiver first."""
     release = open_in_new_app(database)
     chat = FakeChat()
-    first = Sender(database, FakeDesk(chat), clock)
+    first = Sender(database, FakeRouter(chat), clock)
     if what == "reply":
         write(database, "zero", release=release)
         first.run()
@@ -171,7 +172,7 @@ def test_a_message_whose_arrival_nobody_noted_is_not_sent_twice(
     else:
         assert first.run().problems
     chat.fault = ""
-    second = Sender(database, FakeDesk(chat), clock)
+    second = Sender(database, FakeRouter(chat), clock)
     assert (second.run().sent == 0) or fault == "lost"
     clock.go(HOLD.total_seconds())
     second.run()
@@ -184,7 +185,7 @@ def test_a_message_that_certainly_did_not_arrive_is_sent_again_without_asking(da
     record_app(database)
     write(database, "one")
     chat = FakeChat(fault="down")
-    sender = Sender(database, FakeDesk(chat), clock)
+    sender = Sender(database, FakeRouter(chat), clock)
     sender.run()
     chat.fault = ""
     clock.go(60)
@@ -197,16 +198,16 @@ def test_a_message_that_is_never_taken_holds_nothing_up(database: Database, cloc
     record_app(database)
     write(database, "bad", "good")
     chat = FakeChat(fault="refused")
-    Sender(database, FakeDesk(chat), clock).run()
+    Sender(database, FakeRouter(chat), clock).run()
     assert texts(chat) == ["good"]
 
 
-def test_one_lane_that_waits_does_not_hold_another(database: Database, clock: Clock) -> None:
+def test_one_stream_that_waits_does_not_hold_another(database: Database, clock: Clock) -> None:
     """The webhook is down; people are told all the same."""
     record_app(database)
     webhook, chat = FakeChat(fault="down", threads=False), FakeChat()
-    desk = FakeDesk(chat, webhook)
-    sender = Sender(database, desk, clock)
+    router = FakeRouter(chat, webhook)
+    sender = Sender(database, router, clock)
     incident = Incident(IncidentKind.NO_DATA, APP, None, "key", "no data", {})
     with database.begin() as session:
         open_incident(session, incident, NOON)
@@ -222,14 +223,14 @@ def test_a_receiver_says_how_long_it_wants_to_be_left_alone(database: Database, 
     """And is."""
 
     class Limited(FakeChat):
-        def post(self, letter: Letter, thread: Place) -> Place:
+        def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:
             self.asked.append("post")
             raise ReceiverError("slow down", sure=True, retry_after=90)
 
     record_app(database)
     write(database, "one")
     chat = Limited()
-    sender = Sender(database, FakeDesk(chat), clock)
+    sender = Sender(database, FakeRouter(chat), clock)
     for _ in range(9):
         sender.run()
         clock.go(10)
@@ -248,7 +249,7 @@ def test_many_senders_send_each_message_once_and_in_order(database: Database) ->
     barrier = threading.Barrier(3)
 
     def send() -> None:
-        sender = Sender(database, FakeDesk(chat))
+        sender = Sender(database, FakeRouter(chat))
         barrier.wait(20)
         for _ in range(4):
             sender.run()

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.ledger.notices import IncidentKind, Severity
-from softlaunch.policy.model import Metric
+from softlaunch.core.incident_kinds import IncidentKind, Severity
+from softlaunch.core.live_metrics import Metric
 from tests.support.paths import ROOT
 from tests.support.runbook_pages import Step, steps_of
 
@@ -42,7 +42,7 @@ def test_every_page_has_a_kind() -> None:
 
 def test_every_metric_that_can_roll_back_has_a_kind() -> None:
     """Whatever gate fails, there is something to open."""
-    assert {f"gate_{metric}" for metric in Metric} <= set(IncidentKind)
+    assert [IncidentKind.of_metric(metric).metric for metric in Metric] == list(Metric)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -9,17 +9,19 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from softlaunch.core.incident_kinds import IncidentKind, Severity
+from softlaunch.core.live_metrics import Metric
 from softlaunch.ledger.incidents import Recorded
-from softlaunch.ledger.notices import Event, IncidentKind, Severity
-from softlaunch.ledger.outbox import Notice, Place
-from softlaunch.notify.interface import Letter, ReceiverError, UnacceptableError
+from softlaunch.ledger.notices import Event
+from softlaunch.ledger.outbox import MessageRef, Notice
+from softlaunch.notify.interface import Envelope, ReceiverError, UnacceptableError
 from softlaunch.notify.links import Links
 from softlaunch.notify.webhook import SignedWebhook
 from tests.support.builders import NOON
 
 INCIDENT = Recorded(
     id=7,
-    kind=IncidentKind.GATE_LATENCY,
+    kind=IncidentKind.of_metric(Metric.LATENCY),
     severity=Severity.PAGE,
     app="support-bot",
     release_id="support-bot-3",
@@ -35,10 +37,10 @@ INCIDENT = Recorded(
 )
 
 
-def letter(event: Event = Event.OPENED) -> Letter:
+def envelope(event: Event = Event.OPENED) -> Envelope:
     """The message of an incident."""
     notice = Notice(9, "support-bot", "support-bot-3", "webhook", event, {"incident": 7}, "text", NOON)
-    return Letter(notice, incident=INCIDENT, run_url="http://prefect.example/runs/1")
+    return Envelope(notice, incident=INCIDENT, run_url="http://prefect.example/runs/1")
 
 
 def webhook(answer: Callable[[httpx.Request], httpx.Response]) -> SignedWebhook:
@@ -59,7 +61,7 @@ def test_an_incident_is_told_in_a_form_that_pagers_read(event: Event, action: st
         seen.append(request)
         return httpx.Response(202)
 
-    webhook(answer).post(letter(event), Place())
+    webhook(answer).post(envelope(event), MessageRef())
     (request,) = seen
     body = orjson.loads(request.content)
     assert (body["event_action"], body["dedup_key"]) == (action, "softlaunch:support-bot-3:gate_latency")
@@ -81,7 +83,7 @@ def test_the_signature_can_be_checked_by_anybody_who_has_the_key() -> None:
         return httpx.Response(200)
 
     for _ in range(2):
-        webhook(answer).post(letter(), Place())
+        webhook(answer).post(envelope(), MessageRef())
     first, second = seen
     moment = first.headers["X-Softlaunch-Timestamp"]
     expected = hmac.new(b"s3cret", f"{moment}.".encode() + first.content, hashlib.sha256).hexdigest()
@@ -103,7 +105,7 @@ def test_what_may_work_later_is_tried_later(status: int, again: bool) -> None:  
     """What never will is given up; Retry-After is passed on."""
     hook = webhook(lambda _: httpx.Response(status, headers={"Retry-After": "9"}))
     with pytest.raises(ReceiverError if again else UnacceptableError, match=f"answers {status}") as raised:
-        hook.post(letter(), Place())
+        hook.post(envelope(), MessageRef())
     if isinstance(raised.value, ReceiverError):
         assert raised.value.retry_after == 9
 
@@ -115,6 +117,6 @@ def test_a_receiver_that_does_not_answer_may_have_heard(caplog: pytest.LogCaptur
         raise httpx.ReadTimeout("timed out", request=request)
 
     with pytest.raises(ReceiverError) as raised:
-        webhook(answer).post(letter(), Place())
+        webhook(answer).post(envelope(), MessageRef())
     assert not raised.value.sure
     assert "pager.example" not in str(raised.value) + caplog.text

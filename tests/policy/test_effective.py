@@ -2,7 +2,8 @@
 
 import pytest
 
-from softlaunch.policy.effective import settings, written_duration
+from softlaunch.core.quantities import written_duration
+from softlaunch.policy.effective import settings
 from softlaunch.policy.model import Policy
 
 

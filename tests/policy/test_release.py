@@ -4,8 +4,9 @@ from itertools import product
 
 import pytest
 
-from softlaunch.policy.model import AtDeadline, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import IllegalTransitionError, Kind, StageKind, State, check_transition, plan, stages_of
+from softlaunch.policy.stages import AtDeadline
 from tests.support.builders import make_policy, make_release
 
 LEGAL = {

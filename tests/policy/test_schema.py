@@ -7,7 +7,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from softlaunch.policy.load import PolicyError, load_policy
-from softlaunch.policy.model import Policy
+from softlaunch.policy.model import RETIRED, Policy
 from softlaunch.policy.schema import policy_schema
 
 _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
@@ -42,6 +42,7 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
             _HEAD + "session: {timeout: 10 min, longest: 2 h, user_period: 7 d}", True, id="what a session is"
         ),
         pytest.param(_HEAD + "session: {timeout: soon}", False, id="a pause in words"),
+        pytest.param(_HEAD + "owner: anna\nrouter: embedded", True, id="keys that nothing reads any more"),
         pytest.param(_HEAD + "approval: {timeout: soon}", False, id="a duration in words"),
     ],
 )
@@ -61,7 +62,7 @@ def test_schema_is_valid_and_documents_every_key() -> None:
     """The schema is one, and its top level lists the policy's keys and the shorthand."""
     schema = policy_schema()
     Draft202012Validator.check_schema(schema)
-    assert set(schema["properties"]) == {*Policy.model_fields, "golden_set"}
+    assert set(schema["properties"]) == {*Policy.model_fields, "golden_set", *RETIRED}
 
 
 def test_defaults_in_the_schema_are_written_as_people_write_them() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from softlaunch.core.approvals import Answer, Question
-from softlaunch.ledger.notices import IncidentKind
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.policy.release import State
 from softlaunch.releases.conditions import examine
 from softlaunch.releases.decision import Snapshot
@@ -62,11 +62,13 @@ def present(requests: tuple[int, int] = (500, 500), **parts: Any) -> list[Incide
         pytest.param({"stable_lately": {"truncated": 60, "answered": 40}}, [], id="long answers, cut short"),
         pytest.param({"stable_lately": {"provider_failed": 10}}, [], id="too few answers to tell"),
         pytest.param(
-            {"snapshot": {"answers": {Question.DEADLINE: Answer.EXPIRED}}},
+            {"snapshot": {"answers": {ApprovalKind.DEADLINE: ApprovalState.EXPIRED}}},
             [IncidentKind.APPROVAL_EXPIRED],
             id="nobody answered",
         ),
-        pytest.param({"snapshot": {"answers": {Question.DEADLINE: Answer.PENDING}}}, [], id="somebody still may"),
+        pytest.param(
+            {"snapshot": {"answers": {ApprovalKind.DEADLINE: ApprovalState.PENDING}}}, [], id="somebody still may"
+        ),
     ],
 )
 def test_what_is_wrong(parts: dict[str, Any], kinds: list[IncidentKind]) -> None:

@@ -1,57 +1,30 @@
 """What a release does next, as a table of what is known and what follows."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from softlaunch.core.approvals import Answer, Question
-from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.policy.model import Policy
-from softlaunch.policy.release import Release, State
-from softlaunch.policy.stage_limits import Deadlines
-from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot, decide
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.verdict import Role, Verdict
+from softlaunch.policy.release import State
+from softlaunch.releases.decision import Action, Ask, End, Enter, Hold, Snapshot, decide
+from tests.releases.snapshots import (
+    ERROR,
+    FAIL,
+    FAILED,
+    FIRST,
+    INCONCLUSIVE,
+    LAST,
+    PASS,
+    PASSED,
+    SHADOW,
+    UNSURE,
+    at,
+    seen,
+    undecided,
+    with_approval,
+)
 from tests.support.builders import NOON, make_policy, make_release, make_verdict
-
-PASS, FAIL, INCONCLUSIVE, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR
-PASSED = (make_verdict(PASS, "errors"), make_verdict(PASS, "latency"))
-FAILED = make_verdict(FAIL, "latency")
-UNSURE = make_verdict(INCONCLUSIVE, "latency")
-SHADOW, FIRST, LAST = 1, 2, 4
-
-
-def at(position: int = FIRST, policy: Policy | None = None) -> Release:
-    """A release in the stage of this position of the plan."""
-    states = {0: State.EVALUATING, SHADOW: State.SHADOWING}
-    return make_release(states.get(position, State.CANARY), position, policy=policy or make_policy())
-
-
-def seen(release: Release | None = None, *verdicts: Verdict, **known: Any) -> Snapshot:
-    """A snapshot one minute into a stage whose deadline is in nine, with more than enough requests."""
-    usual: dict[str, Any] = {
-        "now": NOON + timedelta(minutes=1),
-        "entered_at": NOON,
-        "deadline_at": NOON + timedelta(minutes=10),
-        "verdicts": verdicts or PASSED,
-        "requests": (500, 500),
-    }
-    return Snapshot(release or at(), **{**usual, **known})
-
-
-def with_approval() -> Policy:
-    """A policy in which a person must agree before 50 %."""
-    stages = [{"weight_percent": 10}, {"weight_percent": 50, "approval": True}, {"weight_percent": 100}]
-    return make_policy(stages=[{"minimum_time": 5, "minimum_requests": 20, "deadline": 600, **one} for one in stages])
-
-
-def undecided(at_deadline: str, position: int = FIRST, **known: Any) -> Snapshot:
-    """A stage whose deadline passed a minute ago, under a policy that says what then."""
-    base = make_policy()
-    stages = [{**stage.model_dump(), "at_deadline": at_deadline} for stage in base.stages]
-    assert base.shadow is not None
-    policy = make_policy(stages=stages, shadow={**base.shadow.model_dump(), "at_deadline": at_deadline})
-    late = {"now": NOON + timedelta(minutes=11), **known}
-    return seen(at(position, policy), make_verdict(PASS, "errors"), UNSURE, **late)
 
 
 def test_a_pending_release_begins_with_the_eval() -> None:
@@ -72,19 +45,19 @@ HARM = [
         id="a failed guard",
     ),
     pytest.param(
-        seen(at(FIRST, with_approval()), FAILED, answers={Question.ENTER_STAGE: Answer.APPROVED}),
+        seen(at(FIRST, with_approval()), FAILED, approvals={ApprovalKind.ENTER_STAGE: ApprovalState.APPROVED}),
         State.ROLLED_BACK,
         "latency",
         id="a failed gate and an approval",
     ),
     pytest.param(
-        seen(at(FIRST, with_approval()), FAILED, answers={Question.ENTER_STAGE: Answer.PENDING}),
+        seen(at(FIRST, with_approval()), FAILED, approvals={ApprovalKind.ENTER_STAGE: ApprovalState.PENDING}),
         State.ROLLED_BACK,
         "latency",
         id="a failed gate while a person is asked",
     ),
     pytest.param(
-        undecided("ask", trip="7 of 10 failed", answers={Question.DEADLINE: Answer.APPROVED}),
+        undecided("ask", trip="7 of 10 failed", approvals={ApprovalKind.DEADLINE: ApprovalState.APPROVED}),
         State.ROLLED_BACK,
         "breaker",
         id="a tripped breaker and an approval",
@@ -177,16 +150,16 @@ def test_after_the_last_stage_the_candidate_is_promoted() -> None:
     ("answer", "expected"),
     [
         pytest.param(None, Ask, id="not asked yet"),
-        pytest.param(Answer.PENDING, Hold, id="nobody has answered"),
-        pytest.param(Answer.APPROVED, Enter, id="approved"),
-        pytest.param(Answer.REJECTED, End, id="refused"),
-        pytest.param(Answer.EXPIRED, End, id="nobody answered in time"),
+        pytest.param(ApprovalState.PENDING, Hold, id="nobody has answered"),
+        pytest.param(ApprovalState.APPROVED, Enter, id="approved"),
+        pytest.param(ApprovalState.REJECTED, End, id="refused"),
+        pytest.param(ApprovalState.EXPIRED, End, id="nobody answered in time"),
     ],
 )
-def test_a_stage_with_approval_waits_for_an_explicit_yes(answer: Answer | None, expected: type[Action]) -> None:
+def test_a_stage_with_approval_waits_for_an_explicit_yes(answer: ApprovalState | None, expected: type[Action]) -> None:
     """Silence ends like a refusal, and both roll back what users have met."""
-    answers = None if answer is None else {Question.ENTER_STAGE: answer}
-    action = decide(seen(at(FIRST, with_approval()), answers=answers))
+    answers = None if answer is None else {ApprovalKind.ENTER_STAGE: answer}
+    action = decide(seen(at(FIRST, with_approval()), approvals=answers))
     assert type(action) is expected
     if isinstance(action, End):
         assert (action.state, action.outcome) == (State.ROLLED_BACK, INCONCLUSIVE)
@@ -194,108 +167,14 @@ def test_a_stage_with_approval_waits_for_an_explicit_yes(answer: Answer | None, 
 
 def test_an_approval_given_early_does_not_stand_for_evidence() -> None:
     """A person agrees to the next stage, not to skipping what must be known before it."""
-    approved = {Question.ENTER_STAGE: Answer.APPROVED}
-    assert isinstance(decide(seen(at(FIRST, with_approval()), UNSURE, answers=approved)), Hold)
+    approved = {ApprovalKind.ENTER_STAGE: ApprovalState.APPROVED}
+    assert isinstance(decide(seen(at(FIRST, with_approval()), UNSURE, approvals=approved)), Hold)
 
 
 def test_an_answer_to_another_question_is_no_approval() -> None:
     """Having agreed to go on after a deadline isn't having agreed to the next stage."""
-    answers = {Question.DEADLINE: Answer.APPROVED}
-    assert isinstance(decide(seen(at(FIRST, with_approval()), answers=answers)), Ask)
-
-
-@pytest.mark.parametrize(
-    ("position", "state"),
-    [
-        pytest.param(FIRST, State.ROLLED_BACK, id="in the canary"),
-        pytest.param(SHADOW, State.REJECTED, id="in shadow"),
-    ],
-)
-def test_an_undecided_deadline_rolls_back_where_the_policy_says_so(position: int, state: State) -> None:
-    """The outcome stays inconclusive: nothing was shown against the candidate."""
-    action = decide(undecided("roll_back", position))
-    assert isinstance(action, End)
-    assert (action.state, action.outcome, action.gate) == (state, INCONCLUSIVE, None)
-    assert "latency says inconclusive" in action.reason
-
-
-def test_an_undecided_deadline_is_extended_where_the_policy_says_so() -> None:
-    """The stage gets the same time once more, counted from now."""
-    action = decide(undecided("extend"))
-    assert isinstance(action, Extend)
-    assert action.deadlines == Deadlines(NOON + timedelta(minutes=11, seconds=600))
-    assert "2026-03-01 12:21:00 UTC" in action.reason
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        pytest.param(None, Ask, id="not asked yet"),
-        pytest.param(Answer.PENDING, Hold, id="nobody has answered"),
-        pytest.param(Answer.APPROVED, Enter, id="approved"),
-        pytest.param(Answer.REJECTED, End, id="refused"),
-        pytest.param(Answer.EXPIRED, End, id="nobody answered in time"),
-    ],
-)
-def test_an_undecided_deadline_asks_where_the_policy_says_so(answer: Answer | None, expected: type[Action]) -> None:
-    """A person may go on without evidence; nobody else may."""
-    action = decide(undecided("ask", answers=None if answer is None else {Question.DEADLINE: answer}))
-    assert type(action) is expected
-    if isinstance(action, End):
-        assert (action.state, action.outcome) == (State.ROLLED_BACK, INCONCLUSIVE)
-
-
-def test_a_person_may_promote_at_the_last_deadline() -> None:
-    """Going on from the last stage is promotion, and the reason says who decided."""
-    action = decide(undecided("ask", LAST, answers={Question.DEADLINE: Answer.APPROVED}))
-    assert action == End(State.PROMOTED, PASS, "a person decided to go on")
-
-
-def test_evidence_that_comes_while_a_person_is_asked_moves_on() -> None:
-    """A question about a deadline is settled by the gates when they pass after all."""
-    late = NOON + timedelta(minutes=11)
-    assert isinstance(decide(seen(at(), now=late, answers={Question.DEADLINE: Answer.PENDING})), Enter)
-
-
-IN_NUMBERS = [
-    pytest.param({"deadline_units": 200}, "of 200 candidate units", id="in units"),
-    pytest.param({"deadline_requests": 500}, "of 500 candidate requests", id="in requests"),
-    pytest.param({"deadline_units": 900, "deadline_requests": 500}, "of 500 candidate requests", id="in either"),
-]
-
-
-@pytest.mark.parametrize(("deadlines", "which"), IN_NUMBERS)
-def test_a_deadline_in_numbers_may_come_before_the_moment(deadlines: dict[str, int], which: str) -> None:
-    """Whichever comes first ends the stage's time, and the reason says which."""
-    base: dict[str, Any] = {
-        "now": NOON + timedelta(minutes=1),
-        "requests": (500, 4500),
-        "units": (200, 1800),
-        **deadlines,
-    }
-    action = decide(undecided("roll_back", **base))
-    assert isinstance(action, End)
-    assert action.reason == f"undecided at the deadline {which}: latency: latency says inconclusive"
-    asked = decide(undecided("ask", **base))
-    assert isinstance(asked, Ask)
-    assert f"is undecided at its deadline {which}. latency" in asked.text
-    one_less = {**base, "requests": (499, 4500), "units": (199, 1800)}
-    assert isinstance(decide(undecided("roll_back", **one_less)), Hold)
-
-
-def test_an_extended_stage_gets_as_much_of_everything_again() -> None:
-    """Its time counts from now, and so do its units and requests."""
-    release = at()
-    stage = {**release.policy.stages[0].model_dump(), "deadline_units": 200, "deadline_requests": 5000}
-    others = [stage.model_dump() for stage in release.policy.stages[1:]]
-    policy = make_policy(stages=[{**stage, "at_deadline": "extend"}, *others])
-    late = {"now": NOON + timedelta(minutes=1), "requests": (700, 6300), "units": (205, 1800), "deadline_units": 200}
-    action = decide(seen(at(FIRST, policy), UNSURE, **late))
-    assert isinstance(action, Extend)
-    assert action.deadlines == Deadlines(NOON + timedelta(minutes=1, seconds=600), 5700, 405)
-    assert action.reason.endswith(
-        "extended to 2026-03-01 12:11:00 UTC, 405 candidate units or 5,700 candidate requests"
-    )
+    answers = {ApprovalKind.DEADLINE: ApprovalState.APPROVED}
+    assert isinstance(decide(seen(at(FIRST, with_approval()), approvals=answers)), Ask)
 
 
 @pytest.mark.parametrize(
@@ -324,13 +203,6 @@ def test_minimum_numbers_and_times_are_enough_themselves() -> None:
     assert isinstance(decide(seen(at(), *PASSED, requests=(20, 20), now=NOON + timedelta(seconds=5))), Enter)
 
 
-def test_the_deadline_counts_from_its_very_moment() -> None:
-    """At the deadline the stage is late, a moment before it isn't."""
-    deadline = NOON + timedelta(minutes=10)
-    assert isinstance(decide(undecided("roll_back", now=deadline)), End)
-    assert isinstance(decide(undecided("roll_back", now=deadline - timedelta(microseconds=1))), Hold)
-
-
 def test_an_eval_under_way_holds_with_its_progress() -> None:
     """There is nothing to judge before the last call."""
     assert decide(seen(at(0), verdicts=None, progress="3 of 9 calls")) == Hold("3 of 9 calls")
@@ -339,37 +211,3 @@ def test_an_eval_under_way_holds_with_its_progress() -> None:
 def test_an_eval_is_not_held_to_times_and_requests_of_live_stages() -> None:
     """An eval that passed at once moves on at once."""
     assert isinstance(decide(seen(at(0), now=NOON, requests=(0, 0), deadline_at=None)), Enter)
-
-
-UNDECIDED_EVALS = [
-    pytest.param((make_verdict(INCONCLUSIVE, "accuracy"),), INCONCLUSIVE, id="inconclusive"),
-    pytest.param((make_verdict(PASS, "accuracy"), make_verdict(ERROR, "unscored")), ERROR, id="error"),
-    pytest.param((), ERROR, id="no verdicts"),
-    pytest.param((make_verdict(PASS, "accuracy", Role.MUTED),), ERROR, id="only muted verdicts"),
-]
-
-
-@pytest.mark.parametrize(("verdicts", "outcome"), UNDECIDED_EVALS)
-def test_an_undecided_eval_rejects_where_the_policy_says_so(verdicts: tuple[Verdict, ...], outcome: Outcome) -> None:
-    """No case was shown against the candidate, and none for it."""
-    policy = make_policy(eval={"golden_set": "g", "on_inconclusive": "reject"})
-    action = decide(seen(at(0, policy), verdicts=verdicts))
-    assert isinstance(action, End)
-    assert (action.state, action.outcome) == (State.REJECTED, outcome)
-
-
-@pytest.mark.parametrize(("verdicts", "outcome"), UNDECIDED_EVALS)
-def test_an_undecided_eval_asks_a_person_otherwise(verdicts: tuple[Verdict, ...], outcome: Outcome) -> None:
-    """Only an explicit approval goes on; silence and refusal reject with the eval's own outcome."""
-    asked = decide(seen(at(0), verdicts=verdicts))
-    assert isinstance(asked, Ask)
-    assert asked.question is Question.REVIEW_EVAL
-    answered = {
-        answer: decide(seen(at(0), verdicts=verdicts, answers={Question.REVIEW_EVAL: answer})) for answer in Answer
-    }
-    assert isinstance(answered[Answer.PENDING], Hold)
-    assert isinstance(answered[Answer.APPROVED], Enter)
-    for answer in (Answer.REJECTED, Answer.EXPIRED):
-        ended = answered[answer]
-        assert isinstance(ended, End)
-        assert (ended.state, ended.outcome) == (State.REJECTED, outcome)

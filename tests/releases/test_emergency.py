@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from softlaunch.approvals.deciding import NotAllowedError, Reply, answer, insist
+from softlaunch.approvals.deciding import Decision, NotAllowedError, apply_decision, raise_if_refused
 from softlaunch.approvals.rules import Person
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.variant import ModelVersion
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.probe import Probed
 from softlaunch.ledger.answer_counts import Answers
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.ledger.releases import find_latest, read_release
 from softlaunch.notify.links import Links
 from softlaunch.policy.emergency import EmergencyPolicy
@@ -85,7 +86,8 @@ def keyless(models: Sequence[ModelVersion]) -> Sequence[Probed]:
 def log(database: Database, good: int, failed: int, seconds_ago: float = 10, **columns: Any) -> None:
     """Answers of stable that long ago."""
     at = NOON.timestamp() - seconds_ago
-    outcomes = [{} for _ in range(good)] + [{"outcome": "provider_failed", "status": 503} for _ in range(failed)]
+    failure = {"outcome": "provider_failed", "status": 503}
+    outcomes: list[dict[str, Any]] = [{} for _ in range(good)] + [failure for _ in range(failed)]
     with database.begin() as session:
         for number, outcome in enumerate(outcomes):
             plain = {"release_id": None, "stage": 0, "started_at": at, "request_id": f"{number}", "unit": number}
@@ -192,8 +194,10 @@ class Emergency:
     def say(self, name: str) -> None:
         """Approve what is asked."""
         with self.database.begin() as session:
-            answered = answer(session, Reply(APP, Answer.APPROVED, Person(name, "test")), self.clock.now)
-        insist(answered)
+            answered = apply_decision(
+                session, Decision(APP, ApprovalChoice.APPROVE, Person(name, "test")), self.clock.now
+            )
+        raise_if_refused(answered)
 
 
 def request(**parts: Any) -> ReleaseRequest:

@@ -243,7 +243,7 @@ def test_no_driver_moves_a_release_between_a_rollbacks_look_and_its_end(database
 def test_a_rollback_that_meets_a_new_release_asks_to_be_repeated(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A release that was opened between two looks isn't left live on what was to be taken back."""
+    """A release that was opened between two looks isn't left live on what was to be rolled back."""
     Scene.opened(database).drive_to_end()
     second = release_again(database, CANDIDATE.digest)
     monkeypatch.setattr("softlaunch.releases.ending.find_live", lambda *_, **__: None)

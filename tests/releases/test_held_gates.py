@@ -109,7 +109,7 @@ class Crowd:
             rows.append(FeedbackRow(request_id=name, app=APP, satisfaction=0.75, kind="stars", received_at=later))
         if self.rng.random() < 0.3:
             score = float(self.rng.uniform(0.5, 1))
-            kind = {"metric": "quality", "source": "judge", "received_at": later}
+            kind: dict[str, Any] = {"metric": "quality", "source": "judge", "received_at": later}
             rows.append(ScoreRow(request_id=name, app=APP, value=score, **kind))
         return rows
 

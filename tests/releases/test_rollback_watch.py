@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 import pytest
 from sqlmodel import select
 
-from softlaunch.ledger.notices import IncidentKind, resolve_incident
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.ledger.notices import resolve_incident
 from softlaunch.ledger.releases import Actor
 from softlaunch.ledger.request_log import Heartbeat, write_batch
 from softlaunch.releases.ending import roll_back
@@ -19,7 +20,7 @@ BERT = Actor("bert", "command line")
 
 
 class Fleet:
-    """A release that was promoted and then taken back by hand, and gateways that follow it or don't."""
+    """A release that was promoted and then rolled back by hand, and gateways that follow it or don't."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -67,7 +68,7 @@ def test_it_is_told_of_once_and_resolves_itself(fleet: Fleet) -> None:
     ((sentence, worse),) = fleet.look(16)
     assert worse
     assert sentence == (
-        "support-bot: support-bot-1 was taken back, but 1 of 2 gateways doesn't follow: http://web-2:8800 on web-2."
+        "support-bot: support-bot-1 was rolled back, but 1 of 2 gateways doesn't follow: http://web-2:8800 on web-2."
     )
     assert fleet.look(31) == []
     (held,) = fleet.incidents()

@@ -114,10 +114,10 @@ def test_few_are_not_nobody(share: float | None, shown: str) -> None:
     [
         pytest.param(
             Exposure(151, 2934, 1412, 9021),
-            "151 of 2,934 users (5.1 %) met the candidate, in 1,412 of 9,021 requests.",
+            "151 of 2,934 users (5.1 %) were exposed to the candidate, in 1,412 of 9,021 requests.",
             id="some did",
         ),
-        pytest.param(Exposure(0, 2934, 0, 9021), "No user met the candidate.", id="nobody did"),
+        pytest.param(Exposure(0, 2934, 0, 9021), "No user was exposed to the candidate.", id="nobody did"),
         pytest.param(Exposure(0, 0, 0, 0), "No request of users was logged during the release.", id="nobody knows"),
     ],
 )

@@ -15,7 +15,7 @@ from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import Case
 from softlaunch.metrics import ACCURACY
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.reports.eval_page import JudgeReason, PageExtras, render_eval
 
 POLICY = EvalPolicy(golden_set="golden.jsonl")

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from sqlmodel import select
 
-from softlaunch.approvals.deciding import Reply, answer, take_back
+from softlaunch.approvals.deciding import Decision, apply_decision, apply_rollback
 from softlaunch.approvals.rules import Person
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.reports.history import read_history
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow
@@ -30,9 +30,11 @@ def test_what_did_not_count_is_listed_as_well(database: Database) -> None:
     scene.drive_until(lambda _: asks(database))
     for minute, person in enumerate((MALLORY, ANNA, BEN, BEN)):
         with database.begin() as session:
-            answer(session, Reply(APP, Answer.APPROVED, person, "fine"), NOON + timedelta(minutes=1 + minute))
+            apply_decision(
+                session, Decision(APP, ApprovalChoice.APPROVE, person, "fine"), NOON + timedelta(minutes=1 + minute)
+            )
     with database.begin() as session:
-        take_back(session, scene.release_id, MALLORY, "ha", NOON + timedelta(minutes=5))
+        apply_rollback(session, scene.release_id, MALLORY, "ha", NOON + timedelta(minutes=5))
         trail = [entry for entry in read_history(session, APP, 50) if entry.happened_at > NOON + timedelta(seconds=59)]
     assert [(entry.event, entry.by, entry.release_id) for entry in trail] == [
         ("refused", "ben (slack, U0MALLORY)", scene.release_id),

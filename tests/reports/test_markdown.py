@@ -10,7 +10,7 @@ from softlaunch.policy.release import State
 from softlaunch.releases.views import to_json
 from softlaunch.reports.markdown import release_markdown, stage_markdown, stage_table
 from softlaunch.reports.release_page import render_release
-from tests.reports.release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
+from tests.support.release_views import CANDIDATE, TOO_SLOW, make_view, rolled_back
 
 LINKS = Links(reports_dir=Path("/srv/reports"))
 
@@ -50,7 +50,7 @@ def test_a_release_shows_reason_exposure_stages_and_history() -> None:
     """Everything that a person asks first is in the text."""
     text = release_markdown(rolled_back(), LINKS)
     assert f"**{TOO_SLOW}**" in text
-    assert "151 of 2,934 users (5.1 %) met the candidate" in text
+    assert "151 of 2,934 users (5.1 %) were exposed to the candidate" in text
     assert f"| canary 50 % | rolled_back | 812 candidate, 790 stable | {TOO_SLOW} |" in text
     assert "| canary 100 % | waiting | - |  |" in text
     assert "| 2026-03-01 12:00:00 | pending | opened | anna (command line) |" in text

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from softlaunch.ab.analysis import Analysis
-from softlaunch.ab.document import KeptLook
+from softlaunch.ab.document import RecordedLook
 from softlaunch.ab.document import to_json as to_kept
 from softlaunch.ab.views import TrialView
 from softlaunch.cli.ab_output import show_trial
@@ -19,12 +19,12 @@ from softlaunch.cli.live import render
 from softlaunch.cli.output import console
 from softlaunch.cli.verdicts import verdict_table
 from softlaunch.core.formatting import show_pair
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Met, Per, Verdict
 from softlaunch.gates.observations import Events, Window
-from softlaunch.gates.telemetry import Reading, Scope
+from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope
 from softlaunch.ledger.incidents import list_incidents
-from softlaunch.ledger.stages import StageRecord, figures, verdict_of
-from softlaunch.policy.model import Metric
+from softlaunch.ledger.stages import StageRecord, StageState, figures, verdict_of
 from softlaunch.policy.release import Kind, State
 from softlaunch.releases.ending import roll_back
 from softlaunch.releases.views import ReleaseView, StageView, read_view, to_json
@@ -34,8 +34,8 @@ from softlaunch.reports.markdown import stage_table
 from softlaunch.reports.release_page import render_release
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
-from tests.reports.release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
 from tests.support.builders import ANNA, APP, NOON, Scene, ScriptedTelemetry, make_policy, make_release
+from tests.support.release_views import ACCURATE, EVERYBODY, MET, PASSED, SLOW, make_view, rolled_back
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "gates.md"
 METRICS = (Metric.ERRORS, Metric.LATENCY, Metric.COST, Metric.UNUSABLE)
@@ -169,7 +169,7 @@ def test_the_page_of_a_release_shows_what_users_met() -> None:
 def make_trial(shown: tuple[Verdict, ...]) -> TrialView:
     """An A/B test under way that nobody has analysed yet."""
     release = make_release(State.TESTING, kind=Kind.AB_TEST)
-    record = StageRecord(0, "running", NOON, None, None, "", {})
+    record = StageRecord(0, StageState.RUNNING, NOON, None, None, "", {})
     return TrialView(ReleaseView(release, (StageView(release.stages[0], record, shown),), (), EVERYBODY, ()), ())
 
 
@@ -184,7 +184,7 @@ def test_the_page_of_a_test_shows_what_users_met() -> None:
 def test_both_status_commands_show_what_users_met(capsys: pytest.CaptureFixture[str]) -> None:
     """The terminal that watches draws the same; of an A/B test B comes first."""
     analysis = to_kept(Analysis(units=(2783, 151), split_p=0.4, metrics=(), savings=(), missing=()))
-    trial = replace(make_trial(MET[:1]), looks=(KeptLook(1, 0, "", "", analysis, NOON),))
+    trial = replace(make_trial(MET[:1]), looks=(RecordedLook(1, 0, "", "", analysis, NOON),))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(console, "_width", 100)
         console.print(render(make_view(State.CANARY, 3, verdicts=MET[:1])))
@@ -256,9 +256,9 @@ class LoggedTelemetry(ScriptedTelemetry):
         )
         return replace(reading, windows=windows) if scope.stage.weight_percent not in {0, 100} else reading
 
-    def history(self, app: str, stable_digest: str, before: float) -> Window:
+    def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
         """See ScriptedTelemetry."""
-        window = super().history(app, stable_digest, before)
+        window = super().history(app, stable_digest, before, rows)
         return replace(window, requests=self._requests(window, before - 3600, before), until=before)
 
     def _split(self, window: Window) -> tuple[int, int]:

@@ -1,32 +1,23 @@
 """The page of a release: what it shows, that it is one safe file, and how it is written."""
 
 import re
-import threading
 from dataclasses import replace
 from datetime import timedelta
-from html.parser import HTMLParser
 from math import inf, nan
-from pathlib import Path
 
 import pytest
 
-from softlaunch.core.approvals import Question
+from softlaunch.core.approvals import ApprovalKind
 from softlaunch.core.variant import Sampling
-from softlaunch.core.verdict import Interval, Outcome, Role, Verdict
-from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.calls.recorded_answers import add_answers, open_run
-from softlaunch.evals.suites.suite import load_suite
-from softlaunch.ledger.approvals import OpenQuestion
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident
+from softlaunch.core.verdict import Interval, Outcome, Verdict
+from softlaunch.ledger.approvals import Approval
 from softlaunch.policy.release import State
-from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.reports.contrast import contrast
-from softlaunch.reports.pages import write_page, write_whole
 from softlaunch.reports.plots import interval_plot
 from softlaunch.reports.release_page import Link, render_release
-from softlaunch.store.database import Database
-from softlaunch.store.tables import ReleaseRow
-from tests.reports.release_views import (
+from tests.reports.page_reader import ATTACK, PageReader
+from tests.support.builders import NOON
+from tests.support.release_views import (
     CANDIDATE,
     CANDIDATE_TEXT,
     PASSED,
@@ -38,53 +29,15 @@ from tests.reports.release_views import (
     rolled_back,
     support_variant,
 )
-from tests.support.builders import NOON, Scene
-
-ATTACK = '<script>alert("x")</script>'
-_EMPTY = frozenset({"meta", "link", "br", "img", "input", "hr"})
-
-
-class _Reader(HTMLParser):
-    """Collects tags, addresses and text, and notices elements that aren't closed in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.addresses: list[str] = []
-        self.words: list[str] = []
-        self._open: list[str] = []
-        self.feed(page)
-        self.close()
-        assert not self._open, f"never closed: {self._open}"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.addresses += [value or "" for name, value in attrs if name in {"href", "src", "action", "data"}]
-        if tag not in _EMPTY:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, text: str) -> None:
-        if self._open[-1:] != ["style"]:
-            self.words.append(text)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def test_the_verdict_comes_first() -> None:
-    """State, reason and who met the candidate stand before the stages."""
-    text = _Reader(render_release(rolled_back())).text
+    """State, reason and who was exposed to the candidate stand before the stages."""
+    text = PageReader(render_release(rolled_back())).text
     before = text[: text.index("Stages")]
     assert "✘ Rolled back" in before
     assert TOO_SLOW in before
-    assert "151 of 2,934 users (5.1 %) met the candidate" in before
+    assert "151 of 2,934 users (5.1 %) were exposed to the candidate" in before
     assert "1.00 s on stable, 4.91 s on the candidate; margin +10 %" in before
 
 
@@ -104,18 +57,18 @@ def test_the_verdict_comes_first() -> None:
 def test_every_end_of_a_release_has_its_page(state: State, outcome: Outcome | None, position: int, title: str) -> None:
     """The heading says what became of the release, by a sign and in words."""
     view = make_view(state, position, outcome=outcome or Outcome.PASS, reason="for a reason")
-    assert title in _Reader(render_release(view)).text
+    assert title in PageReader(render_release(view)).text
 
 
 def test_stages_that_were_not_reached_say_so() -> None:
     """A stage that a finished release never came to isn't waiting for anything."""
-    assert "canary 100 % not reached" in _Reader(render_release(rolled_back())).text
-    assert "canary 100 % waiting" in _Reader(render_release(make_view(State.CANARY, 2))).text
+    assert "canary 100 % not reached" in PageReader(render_release(rolled_back())).text
+    assert "canary 100 % waiting" in PageReader(render_release(make_view(State.CANARY, 2))).text
 
 
 def test_every_gate_is_shown_with_its_figures() -> None:
     """Both arms' values and counts, harm, interval, margin and reason are there to read."""
-    text = _Reader(render_release(rolled_back((PASSED[0], SLOW)))).text
+    text = PageReader(render_release(rolled_back((PASSED[0], SLOW)))).text
     row = text[text.index("latency required ✘ fail") :]
     for figure in ("4.91 s", "812 seen", "1.00 s", "790 seen", "+391 %", "+240 to … %", "+10 %", SLOW.reason):
         assert figure in row
@@ -123,15 +76,15 @@ def test_every_gate_is_shown_with_its_figures() -> None:
 
 def test_history_says_when_what_why_and_who() -> None:
     """Each transition is a row."""
-    text = _Reader(render_release(make_view())).text
+    text = PageReader(render_release(make_view())).text
     assert "2026-03-01 12:00:00 pending opened anna (command line)" in text
     assert "promoted every stage passed release flow on build-7" in text
 
 
 def test_an_open_question_shows_how_to_answer() -> None:
     """Who is asked learns what, until when, and by which command."""
-    asked = OpenQuestion("support-bot-1", 2, Question.ENTER_STAGE, "Begin canary 50 %?", NOON + timedelta(days=1))
-    text = _Reader(render_release(replace(make_view(State.CANARY, 2), questions=(asked,)))).text
+    asked = Approval("support-bot-1", 2, ApprovalKind.ENTER_STAGE, "Begin canary 50 %?", NOON + timedelta(days=1))
+    text = PageReader(render_release(replace(make_view(State.CANARY, 2), approvals=(asked,)))).text
     assert "Begin canary 50 %?" in text
     assert "Until 2026-03-02 12:00:00 UTC" in text
     assert "softlaunch approve support-bot" in text
@@ -142,12 +95,12 @@ def test_other_peoples_text_is_never_markup() -> None:
     prompt = support_variant(f"{STABLE_TEXT} {ATTACK}", "1.1.0", Sampling(stop=(ATTACK,)))
     verdict = replace(SLOW, gate=ATTACK, reason=ATTACK)
     view = make_view(State.ROLLED_BACK, 3, reason=ATTACK, outcome=Outcome.FAIL, verdicts=[verdict], candidate=prompt)
-    asked = OpenQuestion(ATTACK, 3, Question.DEADLINE, ATTACK, NOON)
+    asked = Approval(ATTACK, 3, ApprovalKind.DEADLINE, ATTACK, NOON)
     history = tuple(replace(step, actor=ATTACK, reason=ATTACK) for step in view.history)
     release = replace(view.release, id=ATTACK, opened_by=ATTACK)
-    hostile = replace(view, release=release, questions=(asked,), history=history)
+    hostile = replace(view, release=release, approvals=(asked,), history=history)
     page = render_release(hostile, eval_note=ATTACK, runbooks=[Link(ATTACK, f'"{ATTACK}')])
-    read = _Reader(page)
+    read = PageReader(page)
     assert "script" not in read.tags
     assert "<script" not in page
     assert ATTACK in read.text
@@ -155,7 +108,7 @@ def test_other_peoples_text_is_never_markup() -> None:
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:
     """No script, no external resource, and addresses only within the page or beside it."""
-    read = _Reader(render_release(make_view(), eval_page="support-bot-1-eval.html"))
+    read = PageReader(render_release(make_view(), eval_page="support-bot-1-eval.html"))
     assert not read.tags & {"script", "link", "img", "iframe", "object", "form"}
     assert set(read.addresses) <= {"support-bot-1-eval.html", *(f"#stage-{position}" for position in range(5))}
 
@@ -235,138 +188,3 @@ def test_very_long_prompts_are_compared_as_a_whole() -> None:
     row = contrast(support_variant(long), support_variant(f"{long}!"))[1]
     assert row.differs
     assert len(row.candidate) == 1
-
-
-def test_a_release_without_an_eval_has_one_page(database: Database, tmp_path: Path) -> None:
-    """No answers, no eval page, no link to one; the folder is made."""
-    page = write_page(database, rolled_back(), tmp_path / "reports")
-    assert page == tmp_path / "reports" / "support-bot-1.html"
-    assert [path.name for path in page.parent.iterdir()] == ["support-bot-1.html"]
-    assert "eval.html" not in page.read_text()
-
-
-def test_writing_again_changes_nothing(database: Database, tmp_path: Path) -> None:
-    """The same release gives the same file."""
-    first = write_page(database, make_view(), tmp_path).read_bytes()
-    assert write_page(database, make_view(), tmp_path).read_bytes() == first
-
-
-def test_runbooks_of_incidents_and_failed_gates_are_named(database: Database, tmp_path: Path) -> None:
-    """What a person should read is on the page: of each incident, and of the gate that stopped the release."""
-    incident = Incident(IncidentKind.BREAKER_TRIPPED, "support-bot", "support-bot-1", "key", "tripped", {})
-    with database.begin() as session:
-        open_incident(session, incident, NOON)
-    text = _Reader(write_page(database, rolled_back(), tmp_path).read_text()).text
-    assert "What to do now: runbooks/breaker_tripped.md , runbooks/gate_latency.md" in text
-
-
-def test_a_muted_gate_has_no_runbook(database: Database, tmp_path: Path) -> None:
-    """A gate that is only shown stopped nothing."""
-    view = rolled_back((replace(SLOW, role=Role.MUTED),))
-    assert "runbooks/" not in write_page(database, view, tmp_path).read_text()
-
-
-def _answered_view(database: Database, folder: Path, *, calls: int = 3) -> ReleaseView:
-    """A rejected release whose eval has answers: `calls` repeats in both arms, as often as its policy asks."""
-    cases = [f'{{"id": "c{number}", "question": "q{number}?", "expected": "yes"}}' for number in range(8)]
-    (folder / "golden.jsonl").write_text("\n".join(cases))
-    view = make_view(State.REJECTED, 0, reason="accuracy: worse", outcome=Outcome.FAIL)
-    view = replace(view, release=replace(view.release, policy_path=str(folder / "policy.yaml")))
-    release = view.release
-    suite = load_suite(folder / "golden.jsonl")
-    digests = (suite.digest, release.stable.digest, release.candidate.digest)
-    open_run(database, release.id, release.app, release.id, digests, NOON)
-    right = {EvalArm.STABLE: ("yes", 1.0), EvalArm.CANDIDATE: (f"no {ATTACK}", 0.0)}
-    answers = [
-        EvalAnswer(
-            CallKey(arm, case.id, repeat),
-            "d" * 64,
-            Status.SCORED,
-            answer=said,
-            scores={"accuracy": score},
-            latency_ms=9.0,
-        )
-        for arm, (said, score) in right.items()
-        for case in suite.cases
-        for repeat in range(calls)
-    ]
-    add_answers(database, release.id, answers)
-    return view
-
-
-def test_an_eval_has_a_page_of_its_own(database: Database, tmp_path: Path) -> None:
-    """The release's page links the eval's, which is made from the stored answers alone."""
-    read = _Reader(write_page(database, _answered_view(database, tmp_path), tmp_path / "reports").read_text())
-    assert "support-bot-1-eval.html" in read.addresses
-    eval_page = (tmp_path / "reports" / "support-bot-1-eval.html").read_text()
-    assert "q3?" in eval_page
-    assert ATTACK not in eval_page
-
-
-def test_an_unfinished_eval_has_no_page(database: Database, tmp_path: Path) -> None:
-    """A release that ended amid its eval says so in place of the link, and no call is made to finish it."""
-    view = _answered_view(database, tmp_path, calls=1)
-    read = _Reader(write_page(database, view, tmp_path / "reports").read_text())
-    assert "The eval was not finished" in read.text
-    assert not (tmp_path / "reports" / "support-bot-1-eval.html").exists()
-
-
-def test_a_golden_set_that_changed_leaves_the_release_its_page(database: Database, tmp_path: Path) -> None:
-    """Without the cases of then the answers can't be explained: the page says why, and an earlier eval page stays."""
-    view = _answered_view(database, tmp_path)
-    golden_set, reports = tmp_path / "golden.jsonl", tmp_path / "reports"
-    kept = golden_set.read_text()
-    golden_set.write_text('{"id": "c0", "question": "another?", "expected": "yes"}')
-    assert (
-        "There is no page of the eval: the golden set" in _Reader(write_page(database, view, reports).read_text()).text
-    )
-    golden_set.write_text(kept)
-    write_page(database, view, reports)
-    golden_set.unlink()
-    read = _Reader(write_page(database, view, reports).read_text())
-    assert "support-bot-1-eval.html" in read.addresses
-
-
-def test_a_page_is_never_seen_half_written(tmp_path: Path) -> None:
-    """Who reads while a page is replaced gets the one before or the one after, whole."""
-    path = tmp_path / "page.html"
-    versions = [letter * 300_000 for letter in "ab"]
-    write_whole(path, versions[0])
-    over = threading.Event()
-
-    def replace_often() -> None:
-        for round_number in range(60):
-            write_whole(path, versions[round_number % 2])
-        over.set()
-
-    writer = threading.Thread(target=replace_often)
-    writer.start()
-    while not over.is_set():
-        assert path.read_text() in versions
-    writer.join()
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_write_that_fails_leaves_the_page_of_before(tmp_path: Path) -> None:
-    """Neither the old page nor the folder is harmed by what can't be written."""
-    path = tmp_path / "page.html"
-    path.mkdir()
-    before = write_whole(path / "inside.html", "before")
-    with pytest.raises(OSError, match=r"page\.html"):
-        write_whole(path, "after")
-    assert before.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_release_that_was_driven_has_its_page(database: Database, tmp_path: Path) -> None:
-    """From opening to rollback in a ledger: the page names the gate and its runbook."""
-    scene = Scene.opened(database)
-    scene.telemetry.harms = {3: {"latency": 5.0}}
-    assert scene.drive_to_end().state is State.ROLLED_BACK
-    with database.read() as session:
-        view = read_view(session, session.get_one(ReleaseRow, scene.release_id), scene.clock())
-    text = _Reader(write_page(database, view, tmp_path).read_text()).text
-    assert "✘ Rolled back" in text
-    assert "runbooks/gate_latency.md" in text
-    assert "canary 50 % ✘ rolled back" in text
-    assert "canary 100 % not reached" in text

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
+from softlaunch.ledger.stages import StageState
 from softlaunch.policy.release import State
 from softlaunch.releases.views import StageView
 from softlaunch.releases.wording import show_limits
-from tests.reports.release_views import PASSED, make_view
 from tests.support.builders import NOON
+from tests.support.release_views import PASSED, make_view
 
 
 def running(position: int, requests: int, seconds: float) -> tuple[StageView, float]:
@@ -46,7 +47,7 @@ def test_a_stage_says_what_it_needs_and_how_long_it_may_stay_undecided() -> None
     view, _ = running(2, 500, 0)
     record = replace(
         view.record,
-        state="running",
+        state=StageState.RUNNING,
         looked_at=NOON + timedelta(minutes=7),
         skipped_seconds=120.0,
         deadline_at=NOON + timedelta(minutes=62),
@@ -59,7 +60,7 @@ def test_a_stage_says_what_it_needs_and_how_long_it_may_stay_undecided() -> None
         "Needs 5 min of 10 min and 30 of 60 units in the smaller arm. May stay undecided for 5 min of 60 min or 30 of "
         "1,200 units of the candidate, whichever ends first."
     )
-    assert show_limits(replace(view, stage=stage, record=replace(record, state="passed"))) == ""
+    assert show_limits(replace(view, stage=stage, record=replace(record, state=StageState.PASSED))) == ""
 
 
 def test_what_is_over_is_done_and_what_waits_has_not_begun() -> None:

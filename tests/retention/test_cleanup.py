@@ -8,19 +8,18 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from softlaunch.catalog.aliases import PRODUCTION, move_alias
+from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.catalog.records import ImmutableError, record_prompt
 from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.integrations.archives.folder import FolderArchive
 from softlaunch.integrations.archives.interface import ArchiveError
 from softlaunch.retention.cleanup import Order, clean
-from softlaunch.retention.kinds import EvalShelf, PromptShelf, version_shelves
+from softlaunch.retention.kinds import EvalStore, PromptStore, tag, untag, version_stores
 from softlaunch.retention.rules import Kind
-from softlaunch.retention.tags import tag, untag
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, EvalAnswerRow, IncidentRow, NoticeRow, TextRow
-from tests.retention.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
 from tests.support.builders import APP, CANDIDATE, STABLE, make_policy, open_in
+from tests.support.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_what_is_pointed_at_stays(registry: Registry) -> None:
     registry.record(days_ago=900, prompt=CANDIDATE.prompt, model=CANDIDATE.model)
     first = registry.record(days_ago=900, prompt=a_prompt("0.1.0"), model=a_model("first"))
     with registry.database.begin() as session:
-        move_alias(session, APP, PRODUCTION, first.digest, "anna", registry.now)
+        move_alias(session, APP, PRODUCTION, first.digest, MovedBy("anna"), registry.now)
         release_id = open_in(session)
     registry.record_eval(release_id, days_ago=900, release_id=release_id)
     registry.now += 1000 * DAY
@@ -96,8 +95,8 @@ def test_what_served_once_can_be_read_for_good(registry: Registry) -> None:
     """A variant that production has left stays, for the history tells of it; its prompt and model may go."""
     first = registry.record(days_ago=900, prompt=a_prompt("0.1.0"), model=a_model("first"))
     with registry.database.begin() as session:
-        move_alias(session, APP, PRODUCTION, first.digest, "anna", registry.now - 900 * DAY)
-        move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", registry.now - 800 * DAY)
+        move_alias(session, APP, PRODUCTION, first.digest, MovedBy("anna"), registry.now - 900 * DAY)
+        move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), registry.now - 800 * DAY)
     assert registry.due() == {"support@0.1.0", "first"}
 
 
@@ -139,7 +138,7 @@ def test_the_policy_that_keeps_longest_counts(registry: Registry) -> None:
     assert "support@1.2.0" not in registry.due()
 
 
-def test_what_is_used_meanwhile_is_spared(registry: Registry) -> None:
+def test_what_is_used_meanwhile_is_kept(registry: Registry) -> None:
     """An alias that moves, or a tag that is set, between plan and deletion keeps the version."""
     wanted = registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
     registry.record(days_ago=200, prompt=a_prompt("1.3.0"), model=a_model("older"))
@@ -148,13 +147,13 @@ def test_what_is_used_meanwhile_is_spared(registry: Registry) -> None:
     def meanwhile(step: str) -> None:
         if step == "delete":
             with registry.database.begin() as session:
-                move_alias(session, APP, PRODUCTION, wanted.digest, "anna", registry.now)
+                move_alias(session, APP, PRODUCTION, wanted.digest, MovedBy("anna"), registry.now)
                 tag(session, Kind.PROMPTS, "support@1.3.0", "protected", "anna", registry.now)
 
     archive = FolderArchive(registry.folder)
     order = Order(registry.plan().fingerprints, registry.now, "anna")
-    done = clean(registry.database, PromptShelf(), archive, order, registry.now, meanwhile)
-    assert (done.deleted, done.spared) == (1, 2)
+    done = clean(registry.database, PromptStore(), archive, order, registry.now, meanwhile)
+    assert (done.deleted, done.kept) == (1, 2)
     assert {"support@1.2.0", "support@1.3.0"} <= registry.keys(Kind.PROMPTS)
 
 
@@ -164,7 +163,7 @@ def test_what_came_due_after_the_plan_is_left_to_the_next_cleanup(registry: Regi
     registry.record(days_ago=200, prompt=a_prompt("1.3.0"), model=a_model("older"))
     with registry.database.begin() as session:
         tag(session, Kind.PROMPTS, "support@1.3.0", "protected", "anna", registry.now)
-    keeper = registry.keeper()
+    keeper = registry.cleanup()
     planned = keeper.plan()
     with registry.database.begin() as session:
         untag(session, Kind.PROMPTS, "support@1.3.0", "protected")
@@ -200,8 +199,8 @@ def test_what_changes_after_its_copy_was_read_is_spared(registry: Registry) -> N
 
     archive = FolderArchive(registry.folder)
     order = Order(registry.plan().fingerprints, registry.now, "anna")
-    done = clean(registry.database, EvalShelf(), archive, order, registry.now, meanwhile)
-    assert (done.deleted, done.spared) == (1, 1)
+    done = clean(registry.database, EvalStore(), archive, order, registry.now, meanwhile)
+    assert (done.deleted, done.kept) == (1, 1)
     assert registry.keys(Kind.EVALS) == {"growing"}
 
 
@@ -212,7 +211,7 @@ def test_nothing_comes_into_use_while_it_is_deleted(registry: Registry) -> None:
 
     def move() -> None:
         with registry.database.begin() as session:
-            move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", registry.now)
+            move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), registry.now)
         moved.set()
 
     mover, seen = threading.Thread(target=move), []
@@ -223,7 +222,7 @@ def test_nothing_comes_into_use_while_it_is_deleted(registry: Registry) -> None:
             seen.append(moved.wait(0.5))
 
     order = Order(registry.plan().fingerprints, registry.now, "anna")
-    clean(registry.database, PromptShelf(), FolderArchive(registry.folder), order, registry.now, meanwhile)
+    clean(registry.database, PromptStore(), FolderArchive(registry.folder), order, registry.now, meanwhile)
     mover.join(30)
     assert (seen, moved.is_set()) == ([False], True)
 
@@ -237,11 +236,11 @@ def test_pages_miss_nothing_and_count_nothing_twice(
     for number in range(count):
         registry.record(days_ago=200, prompt=a_prompt(f"1.{number}.0", name="many"), model=a_model(f"m{number}"))
         registry.record_eval(f"eval-{number}", days_ago=200 + number)
-    for shelf in version_shelves():
-        keys = [item.key for item in shelf.items(registry.database)]
+    for store in version_stores():
+        keys = [item.key for item in store.items(registry.database)]
         assert len(keys) == len(set(keys))
         with registry.database.read() as session:
-            assert {entry.key for entry in shelf.entries(session, keys)} == registry.keys(shelf.kind)
+            assert {entry.key for entry in store.entries(session, keys)} == registry.keys(store.kind)
     keep(registry, prompts={"keep_newest": 2})
     assert {key for key in registry.due() if "@" in key} == {f"many@1.{number}.0" for number in range(count - 2)}
 
@@ -251,7 +250,7 @@ def test_an_eval_is_as_large_as_its_answers(registry: Registry) -> None:
     registry.record_eval("long-ago", days_ago=200)
     with registry.database.begin() as session:
         session.add(late_answer("long-ago", "x" * 70_000))
-    (item,) = EvalShelf().items(registry.database)
+    (item,) = EvalStore().items(registry.database)
     assert 70_000 < item.bytes < 70_100
 
 
@@ -279,9 +278,9 @@ def test_a_copy_that_differs_deletes_nothing(registry: Registry) -> None:
     """The incident says so, and everything is still in the ledger."""
     registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
     before = registry.contents()
-    keeper = replace(registry.keeper(), archive=BrokenArchive(registry.folder))
+    cleanup = replace(registry.cleanup(), archive=BrokenArchive(registry.folder))
     with pytest.raises(ArchiveError, match="differs"):
-        keeper.clean(keeper.plan())
+        cleanup.clean(cleanup.plan())
     assert registry.contents() == before
     with registry.database.read() as session:
         incident = session.exec(select(IncidentRow)).one()
@@ -307,12 +306,12 @@ def test_restoring_what_is_there_or_never_was(registry: Registry) -> None:
         registry.put_back(Kind.PROMPTS, "support@7.0.0")
 
 
-def test_a_damaged_bundle_is_not_restored(registry: Registry) -> None:
+def test_a_damaged_archive_object_is_not_restored(registry: Registry) -> None:
     """A bit that flipped in the archive is seen."""
     registry.record(days_ago=200, prompt=a_prompt("1.2.0"), model=a_model("old"))
     registry.clean()
-    for bundle in registry.folder.rglob("*.zst"):
-        bundle.write_bytes(bundle.read_bytes()[:-1] + b"?")
+    for stored in registry.folder.rglob("*.zst"):
+        stored.write_bytes(stored.read_bytes()[:-1] + b"?")
     with pytest.raises(ArchiveError, match="differs"):
         registry.put_back(Kind.PROMPTS, "support@1.2.0")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from softlaunch.retention.restore import list_archived
+from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow
-from tests.retention.cleanup_scene import Registry, a_model, a_prompt, make_registry
 from tests.support.builders import APP, make_policy
+from tests.support.cleanup_scene import Registry, a_model, a_prompt, make_registry
 
 pytestmark = pytest.mark.long
 
@@ -50,8 +51,8 @@ def _killed(folder: Path, prepare: Callable[[], Callable[[str], None]]) -> bool:
     child = os.fork()
     if child == 0:
         try:
-            keeper = _open(folder).keeper(prepare())
-            keeper.clean(keeper.plan())
+            cleanup = _open(folder).cleanup(prepare())
+            cleanup.clean(cleanup.plan())
             os._exit(0)
         finally:
             os._exit(1)
@@ -60,7 +61,7 @@ def _killed(folder: Path, prepare: Callable[[], Callable[[str], None]]) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def _check(folder: Path, before: dict[object, bytes]) -> None:
+def _check(folder: Path, before: dict[tuple[Kind, str], bytes]) -> None:
     """Everything is in the ledger as it was, or can be put back; then a cleanup finishes, and all of it comes back."""
     registry = _open(folder)
     for _ in range(2):

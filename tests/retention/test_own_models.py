@@ -2,7 +2,7 @@
 
 import pytest
 
-from softlaunch.catalog.aliases import PRODUCTION, move_alias
+from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.core.settings import Settings
 from softlaunch.integrations.models.interface import DIGEST_TAG, ProtectedVersionError, RegistryError
 from softlaunch.retention.model_registry import open_registry
@@ -15,7 +15,7 @@ def test_it_knows_what_served(database: Database) -> None:
     """Versions are the variants that aliases have pointed at; names may be given, `production` only by releases."""
     record_app(database)
     with database.begin() as session:
-        move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", NOON)
+        move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), NOON)
     registry = OwnRegistry(database, "anna")
     version = registry.register(APP, CANDIDATE).version
     registry.move_alias(APP, "brief", version)

@@ -15,7 +15,7 @@ from softlaunch.core.errors import NotFoundError
 from softlaunch.core.settings import Settings
 from softlaunch.store.database import Database
 from softlaunch.store.tables import PromptRow
-from tests.catalog.test_registry_commands import run, run_json
+from tests.support.commands import run, run_json
 
 pytestmark = pytest.mark.long
 

@@ -1,6 +1,7 @@
 """Request rows: into daily sums, into the archive, and back."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -12,8 +13,8 @@ from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import dump
 from softlaunch.store.tables import DailyRequestRow, FeedbackRow, RequestRow, ScoreRow
-from tests.retention.cleanup_scene import DAY, Registry, make_registry
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
+from tests.support.cleanup_scene import DAY, Registry, make_registry
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_a_live_release_keeps_its_requests(registry: Registry) -> None:
 
 def test_rows_archived_before_outcomes_were_kept_come_back_with_theirs() -> None:
     """An old archive's `error` becomes the outcome that such a row has now."""
-    old = [{"error": None, "fell_back": False}, {"error": "http_4xx", "fell_back": False}]
+    old: list[dict[str, Any]] = [{"error": None, "fell_back": False}, {"error": "http_4xx", "fell_back": False}]
     rows = brought_up_to_date({"requests": [*old, {"error": "timeout", "fell_back": True}]})["requests"]
     assert [(row["outcome"], row["excused"]) for row in rows] == [
         ("answered", False),

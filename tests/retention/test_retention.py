@@ -20,12 +20,12 @@ from softlaunch.policy.release import State
 from softlaunch.policy.retention import VersionRetention
 from softlaunch.releases.decision import End
 from softlaunch.releases.ending import end_release
+from softlaunch.retention.kinds import tag
 from softlaunch.retention.rules import Item, Kind, Rules, choose
-from softlaunch.retention.tags import tag
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow
-from tests.retention.cleanup_scene import Registry, a_model, a_prompt, make_registry
 from tests.support.builders import ANNA, APP, STABLE, make_policy
+from tests.support.cleanup_scene import Registry, a_model, a_prompt, make_registry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 _ITEMS = st.lists(

@@ -1,6 +1,7 @@
 """A release whose shadow stage compares texts: what stops it, what doesn't, and where it is shown."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
-from tests.shadow.copied import copies, shadow_policy
 from tests.support.builders import NOON, Clock, Scene
+from tests.support.copied import copies, shadow_policy
 
 GUARD = {"metric": "agreement", "margin": "10 points", "role": "guard"}
 REQUIRED = {"metric": "agreement", "margin": "10 points", "role": "required"}
@@ -52,7 +53,7 @@ class _Copies:
                 self._count += 1
 
 
-def scene(database: Database, gate: dict[str, object], shadow: str) -> Scene:
+def scene(database: Database, gate: Mapping[str, object], shadow: str) -> Scene:
     """A release in its shadow stage, with a candidate whose every answer is this."""
     watch = CopyWatch(database, CopyJudge(database))
     policy = shadow_policy(gate, shadow={"floor_percent": 50, "minimum_requests": 20, "minimum_time": "1 min"})

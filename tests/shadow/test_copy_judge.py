@@ -17,7 +17,7 @@ from softlaunch.shadow.copies import copy_judgements_after, spent_on_copies
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.store.database import Database
 from softlaunch.store.tables import CopyJudgementRow
-from tests.shadow.copied import BEGUN, scope_of, shadow_policy, trust_judge, write
+from tests.support.copied import BEGUN, scope_of, shadow_policy, trust_judge, write
 from tests.support.endpoints import Endpoint, Reply, running_endpoint, variant
 from tests.support.servers import wait_until
 
@@ -57,9 +57,10 @@ def judge_all(ledger: Database, policy: Policy, judge: CopyJudge, count: int) ->
     """Look as a driver does until so many pairs were judged: their values by arm and unit."""
     scope = scope_of(policy)
     assert policy.shadow is not None
+    judging = policy.shadow.judging
 
     def said() -> int:
-        assert judge.work(scope, policy, policy.shadow.judging, BEGUN) == ""
+        assert judge.work(scope, policy, judging, BEGUN) == ""
         with ledger.read() as session:
             return len(copy_judgements_after(session, scope, 0))
 
@@ -108,7 +109,7 @@ def test_a_judge_below_the_floor_decides_nothing_and_costs_nothing(ledger: Datab
 
 
 def test_the_budget_of_the_stage_ends_it(ledger: Database, judging: Endpoint) -> None:
-    """Also for whoever drives on in another process; the figures say that no more is asked."""
+    """Also for whoever resumes it in another process; the figures say that no more is asked."""
     write(ledger, [("good", "poor")] * 20)
     policy = shadow_policy(SHOWN, shadow={"floor_percent": 50, "judging": {"budget_calls": 12, "concurrency": 1}})
     assert policy.shadow is not None

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
-from softlaunch.policy.model import Metric
 
 pytestmark = pytest.mark.long
 

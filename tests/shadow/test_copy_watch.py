@@ -2,10 +2,11 @@
 
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.metrics import Score, Spent
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
 from softlaunch.reports.similarity_words import show_copies
 from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
@@ -13,7 +14,7 @@ from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.state import CopyState
 from softlaunch.shadow.watch import CopyLook, CopyWatch
 from softlaunch.store.database import Database
-from tests.shadow.copied import BEGUN, copies, scope_of, shadow_policy, write
+from tests.support.copied import BEGUN, copies, scope_of, shadow_policy, write
 
 AGREEMENT = {"metric": "agreement", "margin": "10 points", "role": "guard"}
 SHOWN_PREFERENCE = {"metric": "preference", "margin": "5 points"}

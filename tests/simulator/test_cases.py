@@ -1,4 +1,4 @@
-"""Questions with known answers, and what rehearsed models make of them."""
+"""Questions with known answers, and what simulated models make of them."""
 
 import random
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from softlaunch.simulator.cases import Case, CasesError, is_right, last_question, read_cases
 from softlaunch.simulator.knowledge import UNSURE, Knowledge
-from tests.simulator.playing import lesson_on
+from tests.simulator.responses import lesson_on
 
 CLOSING = Case(id="1", question="When do you close?", expected="16:00")
 

@@ -10,9 +10,9 @@ from softlaunch.evals.suites.suite import load_suite
 from softlaunch.policy.load import load_policy
 from softlaunch.simulator.cases import is_right, key_of, read_cases
 from softlaunch.simulator.knowledge import Knowledge
-from softlaunch.simulator.models import ProfilePlayer
+from softlaunch.simulator.models import ProfileModel
 from softlaunch.simulator.profiles import builtin_profiles
-from tests.simulator.playing import lesson_on
+from tests.simulator.responses import lesson_on
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support-bot"
 QUESTIONS = {name: read_cases(EXAMPLE / f"{name}.jsonl") for name in ("golden", "answers", "traffic")}
@@ -33,7 +33,7 @@ def test_users_ask_other_questions_than_the_golden_set() -> None:
 
 
 def test_every_question_can_be_answered_right_and_wrong() -> None:
-    """A rehearsed model knows the golden set and the traffic."""
+    """A simulated model knows the golden set and the traffic."""
     knowledge = Knowledge([case for cases in QUESTIONS.values() for case in cases])
     for case in (*QUESTIONS["golden"], *QUESTIONS["traffic"]):
         lesson = lesson_on(knowledge, case.asked)
@@ -65,8 +65,7 @@ def test_the_profiles_are_on_these_questions_what_they_say(name: str) -> None:
     knowledge = Knowledge([case for cases in QUESTIONS.values() for case in cases])
     lessons = [lesson_on(knowledge, case.asked) for case in QUESTIONS[name]]
     shares = {
-        profile.name: sum(ProfilePlayer(profile, knowledge).chance_of_right(lesson) for lesson in lessons)
-        / len(lessons)
+        profile.name: sum(ProfileModel(profile, knowledge).chance_of_right(lesson) for lesson in lessons) / len(lessons)
         for profile in builtin_profiles()
     }
     assert shares["steady-v2"] > shares["steady"] > 0.9
@@ -82,6 +81,8 @@ def test_the_improved_variant_costs_no_more() -> None:
     costs = {}
     for name in ("current", "improved"):
         variant = variants[name]
+        assert variant.model.input_usd_per_million is not None
+        assert variant.model.output_usd_per_million is not None
         prompt_tokens = sum(len(part["content"]) for part in variant.prompt.render([], {})) / 4
         output_tokens = profiles[variant.model.model].output_tokens.mean
         costs[name] = (

@@ -30,14 +30,14 @@ def request(model: str = "m", *, stream: bool = False) -> ChatRequest:
 
 def outcome(provider: Provider) -> Answer | Refusal:
     """What a request comes to."""
-    return provider.stage(request())[1].performance
+    return provider.plan_response(request())[1].response
 
 
 def answer(provider: Provider) -> Answer:
     """The answer to a request that must not be refused."""
-    performance = outcome(provider)
-    assert isinstance(performance, Answer)
-    return performance
+    response = outcome(provider)
+    assert isinstance(response, Answer)
+    return response
 
 
 def test_scheduled_faults_begin_and_end_by_themselves() -> None:
@@ -78,9 +78,9 @@ def test_faults_concern_only_requests_they_can_disturb(kind: FaultKind, *, strea
     """A fault that can't show in a request isn't counted for it."""
     provider = Provider.of_profiles([quick_profile("m")], Knowledge(), clock=Clock())
     provider.order("m", Fault(kind=kind))
-    cast, scene = provider.stage(request(stream=stream))
-    assert (scene.disturbance is not None) == disturbed
-    assert cast.played.faults.total() == disturbed
+    served, planned = provider.plan_response(request(stream=stream))
+    assert (planned.fault is not None) == disturbed
+    assert served.stats.faults.total() == disturbed
 
 
 def test_speed_divides_every_latency() -> None:
@@ -105,9 +105,9 @@ def test_names_lead_to_one_player() -> None:
     provider = Provider.of_profiles(
         [quick_profile("m", model="m-2026")], Knowledge(), aliases={"ours": "m"}, clock=Clock()
     )
-    assert {provider.cast(name).player.name for name in ("m", "m-2026", "ours", "vendor/m", "vendor/m-2026")} == {"m"}
-    with pytest.raises(NotFoundError, match="it plays m, m-2026, ours"):
-        provider.cast("theirs")
+    assert {provider.find(name).model.name for name in ("m", "m-2026", "ours", "vendor/m", "vendor/m-2026")} == {"m"}
+    with pytest.raises(NotFoundError, match="it has m, m-2026, ours"):
+        provider.find("theirs")
 
 
 def test_a_recording_takes_the_place_of_a_profile_of_its_name() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from softlaunch.simulator.models import Ask, Refusal
 from softlaunch.simulator.recording import Price, RecordingError, read_recording
-from tests.simulator.playing import answer_of
+from tests.simulator.responses import answer_of
 
 CSV = (
     "model,question,answer,latency,input_tokens,output_tokens\n"
@@ -48,7 +48,7 @@ def test_calls_to_one_question_are_served_in_turn(tmp_path: Path, name: str, con
 def test_a_question_that_was_not_recorded_is_refused(tmp_path: Path) -> None:
     """The refusal is a 404 that says what is missing."""
     (tmp_path / "r.csv").write_text(CSV)
-    refusal = read_recording(tmp_path / "r.csv")["m-1"].perform(Ask([{"role": "user", "content": "Is 8 prime?"}]), 0.0)
+    refusal = read_recording(tmp_path / "r.csv")["m-1"].respond(Ask([{"role": "user", "content": "Is 8 prime?"}]), 0.0)
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.code) == (404, "question_not_recorded")
     assert "'Is 8 prime?'" in refusal.message

@@ -97,7 +97,7 @@ def test_own_profiles_come_first_and_replace_built_in_ones(tmp_path: Path) -> No
     ("arguments", "said"),
     [
         pytest.param(("provider", "--map", "question"), "--map is 'question'", id="a mapping without ="),
-        pytest.param(("provider", "--alias", "a=gone"), "doesn't play 'gone'", id="an alias of nothing"),
+        pytest.param(("provider", "--alias", "a=gone"), "has no model 'gone'", id="an alias of nothing"),
         pytest.param(("provider", "--knowledge", "gone.jsonl"), "gone.jsonl can't be read", id="a missing file"),
         pytest.param(("provider", "--api-key-env", "SOFTLAUNCH_TEST_UNSET"), "SOFTLAUNCH_TEST_UNSET", id="no key"),
         pytest.param(("provider", "--speed", "0"), "--speed is 0", id="no speed"),

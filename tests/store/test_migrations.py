@@ -9,7 +9,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 from sqlmodel import SQLModel
 
 from softlaunch.store import migrate, tables
@@ -97,7 +97,7 @@ def test_a_newer_database_asks_for_an_upgrade(empty_database_url: str) -> None:
 def test_a_failed_migration_leaves_nothing(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a migration breaks midway the database is as empty as before, and the next start does it all."""
 
-    def half(connection: object) -> None:
+    def half(connection: Connection) -> None:
         apply(connection)
         raise OSError("no space left on device")
 

@@ -12,16 +12,17 @@ from softlaunch.ab.strategy import TrialStrategy
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.catalog.records import record_variant
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.statistics.report import ArmTotals, EvalReport
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry
-from softlaunch.ledger.notices import WEBHOOK_LANE
+from softlaunch.ledger.notices import WEBHOOK_STREAM
 from softlaunch.ledger.releases import Actor, Opening, open_release, read_release
 from softlaunch.ledger.routes import serving_to_json
-from softlaunch.policy.model import Metric, Policy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, State
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver
@@ -304,7 +305,7 @@ class Scene:
 def told(database: Database) -> list[str]:
     """What people were told, or will be, oldest first."""
     with database.read() as session:
-        rows = select(NoticeRow.text).where(NoticeRow.lane != WEBHOOK_LANE).order_by(col(NoticeRow.id))
+        rows = select(NoticeRow.text).where(NoticeRow.lane != WEBHOOK_STREAM).order_by(col(NoticeRow.id))
         return list(session.exec(rows))
 
 

@@ -10,7 +10,7 @@ import uvloop
 
 from softlaunch.simulator.cases import Case
 from softlaunch.simulator.knowledge import Knowledge
-from softlaunch.simulator.models import Player
+from softlaunch.simulator.models import SimulatedModel
 from softlaunch.simulator.profiles import Errors, Latency, OutputTokens, Profile, builtin_profiles
 from softlaunch.simulator.provider import Provider
 from softlaunch.simulator.server import ProviderServer, serve
@@ -49,7 +49,7 @@ def quick_profile(name: str, **figures: object) -> Profile:
 def running_provider(
     cases: Iterable[Case] = (),
     profiles: Sequence[Profile] | None = None,
-    others: Iterable[Player] = (),
+    others: Iterable[SimulatedModel] = (),
     speed: float = 1.0,
     seed: int = 0,
     api_key: str | None = None,

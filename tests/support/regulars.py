@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Units, Window
-from softlaunch.policy.model import Metric
 
 Harm = Callable[[Metric, Floats, Floats, Units], Floats]
 """A metric's values of the candidate by what they would have been, when, and how often the unit had come before."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Flags, Floats, Units, Window
-from softlaunch.policy.model import Metric
 from tests.support.regulars import windows
 
 Harm = Callable[[Metric, Floats, Floats, Units], Floats]

@@ -4,10 +4,16 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from softlaunch.cli.output import console
+
+if TYPE_CHECKING:
+    from softlaunch.cli.demo.scene import Scene
+    from softlaunch.installation.stack import Stack
+    from softlaunch.releases.views import ReleaseView
 
 _HOME = Path(".softlaunch") / "demo"
 
@@ -47,13 +53,26 @@ def demo(
         stack.start(scene.traffic)
         stack.await_ready(scene.prefect)
         console.print(f"Everything runs; Prefect's UI is at {scene.prefect_url} while it does.", highlight=False)
-        from softlaunch.cli.demo.story import ACTS, conclude, play
+        views = _play_acts(stack)
+    _conclude(scene, views, began)
 
-        views = []
-        for number, act in enumerate(ACTS, start=1):
-            stack.check()
-            console.rule(f"{number}. {act.title}", align="left")
-            views.append(play(act))
+
+def _play_acts(stack: "Stack") -> "list[ReleaseView]":
+    """One release after the other, as long as everything that was started still runs."""
+    from softlaunch.cli.demo.story import ACTS, play
+
+    views = []
+    for number, act in enumerate(ACTS, start=1):
+        stack.check()
+        console.rule(f"{number}. {act.title}", align="left")
+        views.append(play(act))
+    return views
+
+
+def _conclude(scene: "Scene", views: "list[ReleaseView]", began: float) -> None:
+    """What came of the releases, and where to look next."""
+    from softlaunch.cli.demo.story import conclude
+
     console.rule()
     conclude(views, began)
     console.print(

@@ -1,7 +1,7 @@
 """MT-Bench: 80 two-turn questions, each turn graded from 1 to 10 by a judge (Zheng et al. 2023, arXiv 2306.05685).
 
 The questions, reference answers and judge prompts are read from the published files and are no part of softlaunch.
-What differs from the published script is said: questions whose reference answer is known to be wrong are left out by
+What differs from the published script is listed: questions whose reference answer is known to be wrong are left out by
 name, and turns without a grade (the judge's or the model's failure) are counted, where the script drops them.
 """
 
@@ -187,10 +187,12 @@ async def _both_turns(
             break
         answers.append(answer.answer)
         messages.append({"role": "assistant", "content": answer.answer})
-        said = await ask(_judging(bench, question, answers, judge))
-        judging += _spent(said)
-        grade = read_mt_bench_grade(said.answer or "")
-        problem = "" if grade is not None else f"the judge gave no grade: {said.error or (said.answer or '')[:80]!r}"
+        judged = await ask(_judging(bench, question, answers, judge))
+        judging += _spent(judged)
+        grade = read_mt_bench_grade(judged.answer or "")
+        problem = (
+            "" if grade is not None else f"the judge gave no grade: {judged.error or (judged.answer or '')[:80]!r}"
+        )
         turns.append(_turn(question, position, grade, problem))
     return turns, answering, judging
 

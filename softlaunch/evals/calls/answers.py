@@ -35,8 +35,8 @@ class EvalAnswer:
     `scores` maps metrics to values in [0, 1] and is empty where the call is unscored; `error` is then a short code
     such as `timeout` or `http_429`. Latency is that of the attempt that was answered; what nobody knows is None.
     `reused` answers were given in an earlier run, which has paid for them.
-    `unscored_because` says of metrics without a value why; it is worked out with the scores, and not kept.
-    `resolved_model` and `fingerprint` are what the answer itself said of who gave it.
+    `unscored_because` has the reason for each metric without a value; it is worked out with the scores, and not stored.
+    `resolved_model` and `fingerprint` are the names that the answer itself gave.
     """
 
     key: CallKey

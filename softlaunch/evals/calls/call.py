@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -34,6 +34,17 @@ class Call:
     case: Case
 
 
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """How calls are made: how many at once, each with how much time, with which retries and within which budget."""
+
+    concurrency: int = 16
+    timeout_seconds: float = 60.0
+    retries: Retries = field(default_factory=Retries)
+    rng: random.Random = field(default_factory=random.Random)
+    budget: Budget = field(default_factory=Budget)
+
+
 class Client:
     """Makes calls: through one client, within one budget, and as each endpoint's limits allow.
 
@@ -45,17 +56,14 @@ class Client:
     def __init__(
         self,
         session: aiohttp.ClientSession,
-        *,
-        retries: Retries,
-        budget: Budget,
+        options: CallOptions,
         until: Deadline,
-        rng: random.Random,
     ) -> None:
         self._session = session
-        self._retries = retries
-        self._budget = budget
+        self._retries = options.retries
+        self._budget = options.budget
         self._until = until
-        self._rng = rng
+        self._rng = options.rng
         self._targets: dict[str, Target] = {}
         self._throttles: dict[str, Throttle] = {}
 

@@ -129,7 +129,7 @@ def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Repl
 
 
 def _name(value: Any) -> str | None:
-    """What an answer says of who gave it; kept short, because it comes from outside."""
+    """The name that an answer gives itself; cut short, because it comes from outside."""
     return _without_nul(value[:200]) if isinstance(value, str) and value else None
 
 

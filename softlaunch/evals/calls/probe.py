@@ -103,10 +103,10 @@ def judge_answer(model: ModelVersion, status: int, content: bytes, location: str
     """
     document = _parse(content)
     words = _words(document, content)
-    said = f" ({words})" if words else ""
+    quoted = f" ({words})" if words else ""
     match status:
         case _ if 200 <= status < 300:
-            problem = _judge_document(document, said)
+            problem = _judge_document(document, quoted)
         case _ if 300 <= status < 400:
             problem = f"redirects to {_cut(location) or 'somewhere'}; name that address"
         case 401 | 403:
@@ -116,29 +116,29 @@ def judge_answer(model: ModelVersion, status: int, content: bytes, location: str
             ]
             known = ", ".join(name for name in named if name)
             key = f"the key in {known}" if known else "a request without a key; name api_key_env"
-            problem = f"answers {status}, it doesn't take {key}{said}"
+            problem = f"answers {status}, it doesn't take {key}{quoted}"
         case 404 | 400 | 422 if _UNKNOWN_MODEL.search(words) or (status == 404 and document and not words):
-            problem = f"answers {status}, it doesn't know the model {model.model}{said}"
+            problem = f"answers {status}, it doesn't know the model {model.model}{quoted}"
         case 404:
-            problem = f"answers 404: no model {model.model}, or no chat completions there; {_BASE}{said}"
+            problem = f"answers 404: no model {model.model}, or no chat completions there; {_BASE}{quoted}"
         case 400 | 422 if document is not None:
             problem = None
         case _:
-            problem = _judge_failure(status, said)
+            problem = _judge_failure(status, quoted)
     return problem
 
 
-def _judge_document(document: Any, said: str) -> str | None:
+def _judge_document(document: Any, quoted: str) -> str | None:
     if document is None:
-        return f"answers with something that isn't JSON; {_BASE}{said}"
+        return f"answers with something that isn't JSON; {_BASE}{quoted}"
     if isinstance(document, dict) and isinstance(document.get("choices"), list):
         return None
     if isinstance(document, dict) and document.get("error"):
-        return f"answers 200 with an error{said}"
+        return f"answers 200 with an error{quoted}"
     return f"answers with JSON that is no chat completion; {_BASE}"
 
 
-def _judge_failure(status: int, said: str) -> str:
+def _judge_failure(status: int, quoted: str) -> str:
     known = {
         402: "the account has no balance",
         405: f"it takes no chat completions; {_BASE}",
@@ -146,7 +146,7 @@ def _judge_failure(status: int, said: str) -> str:
         429: "the rate limit or the quota is used up",
     }
     why = known.get(status, "it is broken or overloaded" if status >= 500 else f"it refuses the request; {_BASE}")
-    return f"answers {status}, {why}{said}"
+    return f"answers {status}, {why}{quoted}"
 
 
 def _say_broken(error: Exception) -> str:
@@ -174,7 +174,7 @@ def _parse(content: bytes) -> Any:
 
 
 def _words(document: Any, content: bytes) -> str:
-    """What the endpoint says of an error; of what isn't JSON its beginning."""
+    """The endpoint's own message for an error; of what isn't JSON its beginning."""
     if document is None:
         return _cut(content.decode(errors="replace"))
     error = document.get("error", document) if isinstance(document, dict) else document

@@ -118,8 +118,8 @@ def spent_usd(session: Session, run_id: str) -> float | None:
     )
     parts = [session.exec(part).one() for part in (answered, judged)]
     known = [float(spent) for calls, priced, spent in parts if spent is not None and priced == calls]
-    told = [calls for calls, _, _ in parts if calls]
-    return sum(known) if told and len(known) == len(told) else None
+    attempted = [calls for calls, _, _ in parts if calls]
+    return sum(known) if attempted and len(known) == len(attempted) else None
 
 
 def _row(run_id: str, answer: EvalAnswer) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What a run of an eval may still pay for, and what it need not, because an earlier one has."""
+"""The budget of an eval's run, and answers of earlier runs that it reuses."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from softlaunch.evals.calls.answers import EvalArm
 from softlaunch.evals.calls.budget import Budget, Limits
 from softlaunch.evals.calls.call import Call
 from softlaunch.evals.calls.recorded_answers import add_answers, find_reusable, paid_calls, spent_usd
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
 
 
-class Purse:
+class RunBudgets:
     """The budgets of this process's runs: what the ledger knows of one at first, and every attempt since."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Purse:
 
 
 def share_of_budget(session: Session, run_id: str, policy: EvalPolicy, shards: int) -> Budget:
-    """What one of several shards may pay of what is left of a run's budget."""
+    """One shard's share of what is left of a run's budget."""
     calls, usd = policy.budget_calls, policy.budget_usd
     left = None if calls is None else max(0, calls - paid_calls(session, run_id)) // shards
     left_usd = None if usd is None else max(0.0, usd - (spent_usd(session, run_id) or 0.0)) / shards

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from time import monotonic
@@ -13,10 +12,9 @@ from softlaunch.core.endpoint import model_headers
 from softlaunch.core.variant import Variant
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.calls.budget import Budget
-from softlaunch.evals.calls.call import Call, Client
+from softlaunch.evals.calls.call import Call, CallOptions, Client
 from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.calls.endpoint import open_session
-from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.suites.suite import Suite
 
 _BATCH = 100
@@ -38,17 +36,7 @@ def plan(suite: Suite, stable: Variant, candidate: Variant, repeats: range) -> I
                 yield Call(CallKey(arm, case.id, repeat), variant, case)
 
 
-async def run_calls(  # noqa: PLR0913  (each of them is one thing that a caller decides)
-    calls: Sequence[Call],
-    record: Record,
-    *,
-    concurrency: int,
-    timeout_seconds: float,
-    until: Deadline,
-    rng: random.Random,
-    retries: Retries | None = None,
-    budget: Budget | None = None,
-) -> None:
+async def run_calls(calls: Sequence[Call], record: Record, options: CallOptions, until: Deadline) -> None:
     """Make the calls and record every answer, at most a quarter of a second after it came.
 
     After the deadline, and with the budget used up, no call is started; those under way are waited for, because they
@@ -57,18 +45,18 @@ async def run_calls(  # noqa: PLR0913  (each of them is one thing that a caller 
     """
     if not calls:
         return
-    budget = budget or Budget()
+    budget = options.budget
     models = {call.variant.digest: call.variant.model for call in calls}.values()
     budget.check(models)
     for model in models:
         model_headers(model, os.environ)
     run = _Run(calls, record, until, budget)
-    async with open_session(concurrency, timeout_seconds) as session:
-        client = Client(session, retries=retries or Retries(), budget=budget, until=until, rng=rng)
+    async with open_session(options.concurrency, options.timeout_seconds) as session:
+        client = Client(session, options, until)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(run.write())
-                workers = [group.create_task(run.work(client)) for _ in range(min(concurrency, len(calls)))]
+                workers = [group.create_task(run.work(client)) for _ in range(min(options.concurrency, len(calls)))]
                 await asyncio.wait(workers)
                 run.over = True
         except ExceptionGroup as failed:

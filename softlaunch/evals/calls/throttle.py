@@ -1,4 +1,4 @@
-"""What endpoints say about their limits, obeyed by all calls to them together, not only by the one that was told."""
+"""Endpoints' rate limits, obeyed by all calls to an endpoint together, not only by the call that met the limit."""
 
 import asyncio
 import random
@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.25
 
 
 class Throttle:
-    """When calls to one endpoint may go on. `clock` is monotonic, in seconds."""
+    """When calls to one endpoint may continue. `clock` is monotonic, in seconds."""
 
     def __init__(
         self, rng: random.Random, *, longest_seconds: float = 60.0, clock: Callable[[], float] = monotonic

@@ -1,4 +1,4 @@
-"""Tool calls of an answer: read from a completion, and kept as the text of an answer that has no other."""
+"""Tool calls of an answer: read from a completion, and used as the text of an answer that has no other."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

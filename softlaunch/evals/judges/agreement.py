@@ -61,13 +61,13 @@ def majority(votes: Sequence[str], tie: str | None) -> str | None:
 
 def agreement_of(pairs: Sequence[tuple[str, str | None]], confidence: float = 0.95) -> Agreement:
     """Compare people's categories with the judge's (None: unreadable), one pair an item; at least one."""
-    told = [(people, judge or UNREADABLE) for people, judge in pairs]
-    table = Counter(told)
-    agreed = sum(people == judge for people, judge in told)
+    votes = [(people, judge or UNREADABLE) for people, judge in pairs]
+    table = Counter(votes)
+    agreed = sum(people == judge for people, judge in votes)
     return Agreement(
-        items=len(told),
-        unreadable=sum(judge == UNREADABLE for _, judge in told),
-        agreement=share(agreed, len(told), confidence),
+        items=len(votes),
+        unreadable=sum(judge == UNREADABLE for _, judge in votes),
+        agreement=share(agreed, len(votes), confidence),
         kappa=cohens_kappa(table, confidence),
         table=table,
     )

@@ -20,7 +20,7 @@ _PASSING_GRADE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What a judge said of one item: None is unreadable. Pairs were asked in both orders, unless it was recorded."""
+    """A judge's verdict on one item: None is unreadable. Pairs were asked in both orders, unless it was recorded."""
 
     verdict: str | None
     as_shown: str | None = None
@@ -56,25 +56,25 @@ async def calibrate(labels: Labels, helpers: Helpers, concurrency: int = 16) -> 
     return _calibration(labels, await asyncio.gather(*(judged(item) for item in labels.items)))
 
 
-def below_floor(calibration: Calibration, minimum_kappa: float) -> str | None:
-    """Why a judge may not gate, None where it may. Kappa must be shown to reach the floor: its lower bound counts."""
+def below_minimum(calibration: Calibration, minimum_kappa: float) -> str | None:
+    """Why a judge may not gate, None where it may. Kappa must be shown to reach the minimum: its lower bound counts."""
     kappa = calibration.agreement.kappa
     if kappa is None:
         return "people's labels are all alike, so the judge's kappa is unknown"
     if kappa.lower < minimum_kappa:
         return (
             f"kappa {kappa.value:.3f} [{kappa.lower:.3f}, {kappa.upper:.3f}] on {calibration.agreement.items} items "
-            f"isn't shown to reach the floor of {minimum_kappa:g}"
+            f"isn't shown to reach the minimum of {minimum_kappa:g}"
         )
     return None
 
 
-def _calibration(labels: Labels, said: Sequence[Verdicts]) -> Calibration:
-    pairs = [(item.people, one.verdict) for item, one in zip(labels.items, said, strict=True)]
+def _calibration(labels: Labels, verdicts: Sequence[Verdicts]) -> Calibration:
+    pairs = [(item.people, one.verdict) for item, one in zip(labels.items, verdicts, strict=True)]
     bias = None
     if labels.kind is Kind.PREFERENCE:
-        shown = [(item.people, one.as_shown) for item, one in zip(labels.items, said, strict=True)]
-        orders = [(one.as_shown, one.turned) for one in said if one.spent.calls]
+        shown = [(item.people, one.as_shown) for item, one in zip(labels.items, verdicts, strict=True)]
+        orders = [(one.as_shown, one.turned) for one in verdicts if one.spent.calls]
         bias = position_bias(shown, FIRST, SECOND, orders)
     return Calibration(
         kind=labels.kind,
@@ -82,7 +82,7 @@ def _calibration(labels: Labels, said: Sequence[Verdicts]) -> Calibration:
         bias=bias,
         people_kappa=among_people(item.votes for item in labels.items),
         split=labels.split,
-        spent=sum((one.spent for one in said), NOTHING_SPENT),
+        spent=sum((one.spent for one in verdicts), NOTHING_SPENT),
     )
 
 

@@ -15,8 +15,7 @@ from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.case import Case
 from softlaunch.metrics import ACCURACY, AnyMetric
 from softlaunch.metrics.judged import Hallucination, Pairwise, Rubric, asks_judges
-from softlaunch.policy.judging import JudgePolicy
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy, JudgePolicy
 
 _KINDS: tuple[tuple[type[AnyMetric], Kind], ...] = (
     (Rubric, Kind.GRADE),
@@ -48,7 +47,7 @@ def metric_plans(session: Session, policy: EvalPolicy, cases: Sequence[Case]) ->
 
 
 def objection_to(session: Session, policy: EvalPolicy, metric: AnyMetric) -> str:
-    """Why what judges say by one metric may decide nothing; empty where it may."""
+    """Why judges' scores of one metric may decide nothing; empty where they may."""
     return _withheld(session, policy, [metric], judges_of(session, policy.judge))
 
 

@@ -37,7 +37,7 @@ Judgements = Mapping[JudgementKey, Score]
 def wanted_judgements(
     cases: Sequence[Case], answers: Sequence[EvalAnswer], metrics: Sequence[AnyMetric]
 ) -> Iterator[Judging]:
-    """Everything that judges must say of an eval's answers, for the cases' own metrics and those of the policy."""
+    """Every judgement that an eval's answers need, for the cases' own metrics and those of the policy."""
     by_key = {answer.key: answer for answer in answers if answer.status is Status.SCORED}
     known = {case.id: case for case in cases}
     for key, answer in by_key.items():

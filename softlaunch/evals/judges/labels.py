@@ -1,4 +1,4 @@
-"""People's labels: what was shown to them, what they said, and, where it was recorded, what a judge said."""
+"""People's labels: what was shown to them, their votes, and, where it was recorded, a judge's verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ _PROBLEMS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One item that people judged. `people` is their majority; `judge` what a judge said, None where it is nonsense."""
+    """One item that people judged. `people` is their majority; `judge` a judge's verdict, None if unreadable."""
 
     id: str
     votes: tuple[str, ...]
@@ -149,14 +149,14 @@ class _Reading:
         for name in self.columns["votes"].split(","):
             value = row.get(name.strip())
             found.extend(value if isinstance(value, list) else [value])
-        found = [value for value in found if _text(value).strip()] or [None]  # who said nothing didn't vote
+        found = [value for value in found if _text(value).strip()] or [None]  # an empty cell is no vote
         votes = []
         for value in found:
             word = _WORDS[self.kind].get(_text(value).strip().casefold())
             if word is None:
                 known = ", ".join(dict.fromkeys(_WORDS[self.kind].values()))
-                said = f"{value!r} is no vote; expected one of {known}"
-                self._note(number, "votes", f"{said}{self._other_kind(value)}")
+                problem = f"{value!r} is no vote; expected one of {known}"
+                self._note(number, "votes", f"{problem}{self._other_kind(value)}")
                 return ()
             votes.append(word)
         return tuple(votes)
@@ -166,24 +166,24 @@ class _Reading:
         fits = [kind.value for kind, words in _WORDS.items() if _text(value).strip().casefold() in words]
         return f" (for labels of another kind say --kind {' or '.join(fits)})" if fits else ""
 
-    def _note(self, number: int, name: str, said: str) -> None:
-        self.problems.append(f"  row {number}: {self.columns[name]}: {said}")
+    def _note(self, number: int, name: str, problem: str) -> None:
+        self.problems.append(f"  row {number}: {self.columns[name]}: {problem}")
 
 
 def _joined(
     path: Path,
     rows: Sequence[Mapping[str, Any]],
     verdicts: Path,
-    said: Sequence[Mapping[str, Any]],
+    verdict_rows: Sequence[Mapping[str, Any]],
     columns: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     key, judge = columns.get("id", "id"), columns.get("judge", "judge")
-    by_id = {_text(row.get(key)): row.get(judge) for row in said}
+    by_id = {_text(row.get(key)): row.get(judge) for row in verdict_rows}
     missing = [_text(row.get(key)) for row in rows if _text(row.get(key)) not in by_id]
     if missing:
         raise LabelsError(
             f"{verdicts} has no verdict for {len(missing)} of the {len(rows)} items of {path}, such as {key} "
-            f"{missing[0]!r}; a judge that said nothing belongs there with an empty verdict"
+            f"{missing[0]!r}; a judge that gave none belongs there with an empty verdict"
         )
     return [{**row, judge: by_id[_text(row.get(key))]} for row in rows]
 

@@ -34,7 +34,7 @@ class JudgeError(SoftlaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """Models that judge together, the prompts they are asked with, and how they are sampled: variants, all told."""
+    """Models that judge together, the prompts they are asked with, and how they are sampled: together, variants."""
 
     models: tuple[ModelVersion, ...]
     prompts: Mapping[str, PromptVersion] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class Panel:
         self._ask = ask
 
     async def hear(self, prompt: str, variables: Mapping[str, str]) -> Sequence[Heard]:
-        """What each of the judges says, in their order; all are asked at once."""
+        """Each judge's answer, in their order; all are asked at once."""
         return await asyncio.gather(*(ask_judge(self._ask, one, variables) for one in self._judges.variants(prompt)))
 
     async def embed(self, endpoint: str, model: str, api_key_env: str | None, texts: Sequence[str]) -> Vectors:
@@ -111,10 +111,10 @@ async def embed(
 
 def _vectors(content: bytes, count: int) -> Vectors:
     try:
-        told = orjson.loads(content)
-        rows = sorted(told["data"], key=lambda row: row["index"])
+        document = orjson.loads(content)
+        rows = sorted(document["data"], key=lambda row: row["index"])
         values = tuple(tuple(float(part) for part in row["embedding"]) for row in rows)
-        tokens = (told.get("usage") or {}).get("prompt_tokens")
+        tokens = (document.get("usage") or {}).get("prompt_tokens")
     except (ValueError, LookupError, TypeError, AttributeError):
         return Vectors(None, "bad_answer", None)
     if len(values) != count:

@@ -1,4 +1,4 @@
-"""What judges said, in the ledger: of an eval's answers, and of people's labels."""
+"""Judgements in the ledger: of an eval's answers, and of people's labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ def add_judgements(database: Database, run_id: str, judgements: Sequence[tuple[J
 
 
 def read_judgements(session: Session, run_id: str) -> dict[JudgementKey, Score]:
-    """Everything that judges have said of a run."""
+    """Every judgement of a run."""
     rows = session.exec(select(JudgementRow).where(JudgementRow.run_id == run_id))
     return {
         JudgementKey(row.metric, CallKey(EvalArm(row.arm), row.case_id, row.repeat)): Score(

@@ -1,17 +1,26 @@
-"""Making the judgements of an eval, many at once, recorded as they come."""
+"""Making the judgements of an eval, many at once; in the ledger they are recorded as they come."""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.evals.calls.answers import EvalAnswer
 from softlaunch.evals.calls.budget import Budget
+from softlaunch.evals.calls.call import Call, CallOptions, Client
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.judges.caller import BudgetSpentError, Caller
+from softlaunch.evals.calls.endpoint import open_session
+from softlaunch.evals.calls.runner import run_to_end
+from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.judgements import JudgementKey, Judging
-from softlaunch.evals.judges.panel import Judges, Panel
+from softlaunch.evals.judges.panel import Ask, Judges, Panel
+from softlaunch.evals.judges.recorded_judgements import add_judgements
 from softlaunch.metrics import Helpers, PairMetric, Score
 from softlaunch.metrics.interface import NOTHING_SPENT
+from softlaunch.policy.evals import JudgePolicy
+from softlaunch.store.database import Database
 
 _FLUSH_SECONDS = 0.1
 _LOOK_SECONDS = 0.02
@@ -19,13 +28,50 @@ _LOOK_SECONDS = 0.02
 Record = Callable[[Sequence[tuple[JudgementKey, Score]]], None]
 
 
+class BudgetSpentError(Exception):
+    """The budget forbids a judge's call, so that the judgement stays open."""
+
+
+@asynccontextmanager
+async def open_ask(options: CallOptions) -> AsyncIterator[Ask]:
+    """A way to make judges' calls over HTTP, as long as this is open."""
+    async with open_session(options.concurrency, options.timeout_seconds) as session:
+        client = Client(session, options, Deadline())
+
+        async def make(call: Call) -> EvalAnswer:
+            answer = await client.answer(call)
+            if answer is None:
+                raise BudgetSpentError
+            return answer
+
+        yield make
+
+
+def judging(
+    database: Database, run_id: str, policy: JudgePolicy | None, unjudged: Sequence[Judging], options: CallOptions
+) -> Callable[[Deadline], None]:
+    """What makes a run's missing judgements until a deadline, or until the budget is used up.
+
+    Raises NotFoundError for a judge that isn't recorded, UnpricedError where a budget in USD can't be kept.
+    """
+    with database.read() as session:
+        judges = judges_of(session, policy)
+    options.budget.check(judges.models)
+    record = partial(add_judgements, database, run_id)
+
+    def run(until: Deadline) -> None:
+        run_to_end(judge_with(options, judges, unjudged, record, until))
+
+    return run
+
+
 async def judge_with(
-    caller: Caller, judges: Judges, wanted: Sequence[Judging], record: Record, until: Deadline
+    options: CallOptions, judges: Judges, wanted: Sequence[Judging], record: Record, until: Deadline
 ) -> None:
     """Make judgements over HTTP; see `Round`."""
-    async with caller.open() as ask:
-        round_ = Round(wanted, Panel(judges, ask), record, until, caller.budget)
-        await round_.run(caller.concurrency)
+    async with open_ask(options) as ask:
+        round_ = Round(wanted, Panel(judges, ask), record, until, options.budget)
+        await round_.run(options.concurrency)
 
 
 class Round:

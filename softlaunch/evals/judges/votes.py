@@ -1,4 +1,4 @@
-"""What people said of the answers of evals: one vote a person and case, the newest one counts."""
+"""People's votes on the answers of evals: one vote a person and case, the newest one counts."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields

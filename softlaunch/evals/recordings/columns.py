@@ -1,4 +1,4 @@
-"""Which column of recorded outputs means what: by the usual names, or as somebody says."""
+"""Which column of recorded outputs means what: by the usual names, or as somebody maps them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "cost": ("cost_usd", "cost"),
     "error": ("error",),
 }
-"""What a column can mean, and the names by which it is found where nobody says."""
+"""What a column can mean, and the names by which it is found where nobody maps it."""
 _NEEDED = ("model", "id")
 
 
@@ -49,7 +49,7 @@ class Columns:
         return row.get(self.by_role.get(role, ""))
 
     def text(self, row: Row, role: str) -> str | None:
-        """What a row says in a role; None where it says nothing."""
+        """What a row has in a role; None where it has nothing."""
         value = self.value(row, role)
         return None if value is None or value == "" else _as_text(value)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.recordings.columns import Columns, amount
@@ -12,7 +13,7 @@ from softlaunch.evals.recordings.metrics import PREFERENCE, RecordedMetric
 from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.report import EvalReport, concluded
 from softlaunch.metrics import Sample
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class RecordedCase:
 
 
 def compare_recorded(
-    arms: tuple[Sequence[Row], Sequence[Row]],
+    arms: ByArm[Sequence[Row]],
     columns: Columns,
     metrics: Sequence[RecordedMetric],
     policy: EvalPolicy,
@@ -38,36 +39,34 @@ def compare_recorded(
     how the missing ones would have been answered. Raises RecordingError where no id is in both.
     """
     cases = cases_in_both(arms, columns)
-    everything = {columns.text(row, "id") for rows in arms for row in rows} - {None}
+    everything = {columns.text(row, "id") for row in [*arms.stable, *arms.candidate]} - {None}
     report = compare(cases, answers_of(arms, columns, metrics), policy, metrics=[metric.plan for metric in metrics])
     report = _explained(report, arms, columns, metrics)
     return _with_missing(report, len(everything) - len(cases), len(everything), policy)
 
 
-def cases_in_both(arms: tuple[Sequence[Row], Sequence[Row]], columns: Columns) -> list[RecordedCase]:
+def cases_in_both(arms: ByArm[Sequence[Row]], columns: Columns) -> list[RecordedCase]:
     """What was asked of both models. Raises RecordingError where that is nothing."""
-    stable, candidate = arms
-    shared = {columns.text(row, "id") for row in stable} & {columns.text(row, "id") for row in candidate} - {None}
+    stable, candidate = ({columns.text(row, "id") for row in rows} for rows in (arms.stable, arms.candidate))
+    shared = stable & candidate - {None}
     if not shared:
         raise RecordingError(
-            f"no id is in both models' outputs (column {columns.by_role['id']}); name the column that tells which "
+            f"no id is in both models' outputs (column {columns.by_role['id']}); name the column that shows which "
             "outputs answer the same question with --map id=COLUMN"
         )
-    return _cases([*stable, *candidate], columns, shared)
+    return _cases([*arms.stable, *arms.candidate], columns, shared)
 
 
-def answers_of(
-    arms: tuple[Sequence[Row], Sequence[Row]], columns: Columns, metrics: Sequence[RecordedMetric]
-) -> list[EvalAnswer]:
+def answers_of(arms: ByArm[Sequence[Row]], columns: Columns, metrics: Sequence[RecordedMetric]) -> list[EvalAnswer]:
     """The rows of both arms as finished calls, scored by every metric."""
     return [
         answer
-        for arm, rows in zip((EvalArm.STABLE, EvalArm.CANDIDATE), arms, strict=True)
+        for arm, rows in ((EvalArm.STABLE, arms.stable), (EvalArm.CANDIDATE, arms.candidate))
         for answer in _answers(arm, rows, columns, metrics)
     ]
 
 
-def arms_of(rows: Sequence[Row], columns: Columns, stable: str, candidate: str) -> tuple[Sequence[Row], Sequence[Row]]:
+def arms_of(rows: Sequence[Row], columns: Columns, stable: str, candidate: str) -> ByArm[Sequence[Row]]:
     """The outputs of both models. Raises RecordingError.
 
     In AlpacaEval's form a row has a judge's preference between an output and a reference: a stable that is only there
@@ -77,8 +76,8 @@ def arms_of(rows: Sequence[Row], columns: Columns, stable: str, candidate: str) 
     models = {columns.text(row, "model") for row in rows}
     beside = [row for row in own if row.get(_REFERENCE_MODEL) == stable]
     if stable in models or not beside or PREFERENCE not in columns.names:
-        return rows_of(rows, columns, stable), own
-    return [_as_reference(row, columns, stable) for row in beside], own
+        return ByArm(own, rows_of(rows, columns, stable))
+    return ByArm(own, [_as_reference(row, columns, stable) for row in beside])
 
 
 _REFERENCE_MODEL, _REFERENCE = "reference_generator", "reference_output"
@@ -86,8 +85,8 @@ _REFERENCE_MODEL, _REFERENCE = "reference_generator", "reference_output"
 
 def _as_reference(row: Row, columns: Columns, name: str) -> Row:
     """The reference's side of a row; a preference from 1 to 2 is turned, 0 (a draw) and what is no number stay."""
-    told = amount(row.get(PREFERENCE))
-    turned = {PREFERENCE: 3 - told} if told and 1 <= told <= 2 else {}
+    preference = amount(row.get(PREFERENCE))
+    turned = {PREFERENCE: 3 - preference} if preference and 1 <= preference <= 2 else {}
     answer = {columns.by_role["answer"]: row.get(_REFERENCE)} if "answer" in columns.by_role else {}
     return {**row, columns.by_role["model"]: name, **answer, **turned}
 
@@ -163,7 +162,7 @@ def _sample(row: Row, columns: Columns) -> Sample:
 
 def _explained(
     report: EvalReport,
-    arms: tuple[Sequence[Row], Sequence[Row]],
+    arms: ByArm[Sequence[Row]],
     columns: Columns,
     metrics: Sequence[RecordedMetric],
 ) -> EvalReport:
@@ -172,7 +171,7 @@ def _explained(
         metric.plan.metric: found.why
         for metric in metrics
         if metric.plan.metric in report.unjudged
-        for row in (arms[1][0], arms[0][0])
+        for row in (arms.candidate[0], arms.stable[0])
         if (found := metric.read(_sample(row, columns))).value is None and found.why
     }
     verdicts = tuple(

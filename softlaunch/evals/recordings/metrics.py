@@ -1,12 +1,12 @@
 """What to compare of recorded outputs: metrics by specification, amounts in columns, agreement with a reference."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.evals.recordings.columns import Columns, amount
 from softlaunch.evals.recordings.files import RecordingError, Row
-from softlaunch.evals.recordings.labels import Labels
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.scoring import score_with
 from softlaunch.metrics import METRICS, AnyMetric, Sample, parse_metric
@@ -14,6 +14,42 @@ from softlaunch.metrics import METRICS, AnyMetric, Sample, parse_metric
 AGREEMENT = "agreement"
 PREFERENCE = "preference"
 _AMOUNTS = {"less": False, "more": True}
+_MOST_LABELS = 20
+_LONGEST_LABEL = 40
+_CASES_PER_LABEL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """A closed set of labels, such as yes and no. `bracketed` ones count only in brackets, as the questions ask."""
+
+    names: tuple[str, ...]
+    bracketed: bool = False
+
+    @classmethod
+    def among(cls, references: Sequence[str], questions: Sequence[str] = ()) -> "Labels | None":
+        """The labels, where references are a few short words that come again and again; None where they aren't."""
+        names = tuple(sorted({reference.strip().casefold() for reference in references}))
+        few = 2 <= len(names) <= _MOST_LABELS and len(references) >= _CASES_PER_LABEL * len(names)
+        short = all(0 < len(name) <= _LONGEST_LABEL and re.search(r"\w", name) for name in names)
+        asked_for = bool(questions) and all(f"[{name}]" in text.casefold() for text in questions for name in names)
+        return cls(names, asked_for) if few and short else None
+
+    def settled(self, answer: str) -> str | None:
+        """The label that an answer ends up with: the last in brackets, quotes or bold, else the last that it names."""
+        names = "|".join(re.escape(name) for name in sorted(self.names, key=len, reverse=True))
+        bracketed = rf"\[\s*({names})\s*\]"
+        marked = rf"""(?:\[|\(|\*\*|")\s*({names})\s*(?:\]|\)|\*\*|"|\.)"""
+        named = rf"(?<!\w)({names})(?!\w)"
+        for pattern in (bracketed,) if self.bracketed else (marked, named):
+            found = re.findall(pattern, answer, re.IGNORECASE)
+            if found:
+                return str(found[-1]).casefold()
+        return None
+
+    def agrees(self, answer: str, reference: str) -> bool:
+        """Whether the answer settles on the reference."""
+        return self.settled(answer) == reference.strip().casefold()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +159,8 @@ def _amount(name: str, column: str, margins: Margins, *, more: bool) -> Recorded
     meaning = f"column {column}, {'more' if more else 'less'} is better"
 
     def read(sample: Sample) -> Found:
-        told = sample.fields.get(column)
-        return Found(amount(told), f"{column} is {told!r}, not a number of 0 or more")
+        value = sample.fields.get(column)
+        return Found(amount(value), f"{column} is {value!r}, not a number of 0 or more")
 
     return RecordedMetric(plan, read, meaning)
 

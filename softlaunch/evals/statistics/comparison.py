@@ -30,7 +30,7 @@ from softlaunch.evals.statistics.report import EvalReport, MetricComparison, Met
 from softlaunch.evals.statistics.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, mean_value, value_of
 from softlaunch.evals.statistics.unscored import judge_unscored, judge_unscored_metric
 from softlaunch.metrics import ACCURACY
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 DEFAULT_METRICS = (MetricPlan(ACCURACY),)
 

@@ -81,7 +81,7 @@ def contradicted(
 
 
 def show_amount(value: float) -> str:
-    """A value in a unit that nobody has told: three digits that tell, never an exponent."""
+    """A value in an unknown unit: three significant digits, never an exponent."""
     return (
         f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) >= 1e-4 or not value else f"{value:.7f}"
     )

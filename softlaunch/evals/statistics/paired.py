@@ -42,7 +42,7 @@ class PairedEstimate:
     `p_within` is the p-value against "harm is at the margin or above" (small: shown to be acceptable), `p_beyond` the
     one against "harm is at the margin or below" (small: shown to be too much); `p_better` and `p_worse` are the same
     at a margin of zero (small: shown to be better, or worse, by however little). `minimum_detectable` is the
-    difference that this many cases, varying as these do, tell from none with 80 % power.
+    difference that this many cases, varying as these do, distinguish from none with 80 % power.
     """
 
     harm: float
@@ -59,7 +59,7 @@ class PairedEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a method says: one-sided bounds, and p-values for lying within the margin and beyond it."""
+    """What a method finds: one-sided bounds, and p-values for lying within the margin and beyond it."""
 
     lower: float
     upper: float
@@ -227,7 +227,7 @@ def _standard_error(harm: Floats, shares: Floats) -> tuple[float, float]:
 
 
 def minimum_detectable(harm: Floats, shares: Floats, level: float) -> float:
-    """The mean that these cases, varying as they do, tell from zero with 80 % power.
+    """The mean that these cases, varying as they do, distinguish from zero with 80 % power.
 
     At least the share of flipped cases of which one would have been among these with 80 % probability.
     """

@@ -60,7 +60,7 @@ class MetricPlan:
     higher_is_better: bool = True
     role: Role = Role.REQUIRED
     withheld: str = ""
-    """Why the metric may decide nothing (its judge isn't good enough); its verdict is an error that says so."""
+    """Why the metric may decide nothing (its judge isn't good enough); its verdict is an error with this reason."""
 
 
 class Finding(StrEnum):
@@ -76,7 +76,7 @@ class MetricComparison:
     """One metric on the cases that both arms have a value for: weighted means of both arms, and the harm between them.
 
     Harm, its bounds and the margin are points of a score in [0, 1], or shares of stable's mean where `relative`.
-    `outcome` is what the statistics say, each claim adjusted for the number of metrics; `unscored` counts calls
+    `outcome` is what the statistics show, each claim adjusted for the number of metrics; `unscored` counts calls
     without a value for this metric.
     """
 
@@ -141,7 +141,7 @@ class CaseRow:
 
     @property
     def flickering(self) -> bool:
-        """Whether the score varies within both arms: the case says more about chance than about the change."""
+        """Whether the score varies within both arms: the case shows more about chance than about the change."""
         return self.stable.flips > 0 and self.candidate.flips > 0
 
 
@@ -150,7 +150,7 @@ class EvalReport:
     """The result of one comparison.
 
     `confidence` holds over all metrics and looks together. `paired_cases` were scored in both arms; `left_out_cases`
-    in one only, or in none, and say nothing about the change. `unjudged` metrics, which no case has a value of in both
+    in one only, or in none, and show nothing about the change. `unjudged` metrics, which no case has a value of in both
     arms, are there with the number of calls that lack one.
     """
 

@@ -28,7 +28,7 @@ class ComparedCase(Protocol):
 
     @property
     def wanted(self) -> str:
-        """What a right answer is, for people; empty where nobody said."""
+        """What a right answer is, for people; empty where nobody wrote it down."""
 
     @property
     def weight(self) -> float:

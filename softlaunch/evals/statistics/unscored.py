@@ -10,7 +10,7 @@ from softlaunch.core.visible import one_line
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm, Status
 from softlaunch.evals.statistics.paired import PairedEstimate, estimate
 from softlaunch.evals.statistics.rows import ByCase, ComparedCase, error_counts, value_of
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 
 GATE = "unscored"
 
@@ -60,7 +60,7 @@ def metric_gate(metric: str) -> str:
 def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> Verdict | None:
     """Whether a metric has a value for enough of the answered calls of both arms; None where it has for all.
 
-    Nobody's fault can be told from it, so too many are an error: a judge that answers nonsense about the hard half of
+    It shows nobody's fault, so too many are an error: a judge that answers nonsense about the hard half of
     the cases must not look like a fair sample of them.
     """
     stable, candidate = (_count(grouped, arm, metric) for arm in (EvalArm.STABLE, EvalArm.CANDIDATE))
@@ -73,7 +73,7 @@ def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> V
         reason=f"{metric} has no value for {candidate.unscored:,} of the candidate's {candidate.calls:,} answers and "
         f"{stable.unscored:,} of stable's {stable.calls:,}; {policy.maximum_unscored} are allowed"
         + first_without_value((one for answers in grouped.values() for one in answers), metric)
-        + ("" if enough else ": what is left may not be typical, so mend the metric and run it again"),
+        + ("" if enough else ": what is left may not be typical, so repair the metric and run it again"),
         margin=policy.maximum_unscored.value,
         candidate_count=candidate.calls,
         stable_count=stable.calls,
@@ -83,13 +83,13 @@ def judge_unscored_metric(grouped: ByCase, metric: str, policy: EvalPolicy) -> V
 
 
 def first_without_value(answers: Iterable[EvalAnswer], metric: str) -> str:
-    """Which case is the first without a value, and why, to go on a sentence; empty where nobody knows."""
-    told = (
+    """Which case is the first without a value, and why, to end a sentence with; empty where nobody knows."""
+    described = (
         f"; the first is case {one_line(answer.key.case_id)} ({one_line(reason)})"
         for answer in answers
         if answer.status is Status.SCORED and (reason := answer.unscored_because.get(metric))
     )
-    return next(told, "")
+    return next(described, "")
 
 
 def _count(grouped: ByCase, arm: EvalArm, metric: str | None = None) -> _Counts:

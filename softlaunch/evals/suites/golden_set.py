@@ -23,7 +23,7 @@ class SuiteHeader(BaseModel):
 
     name: str = ""
     version: str = ""
-    """A word for people, such as 2026-11 or 1.4.0; what was run is told by the digest of the cases."""
+    """A word for people, such as 2026-11 or 1.4.0; what was run is identified by the digest of the cases."""
     owner: str = ""
     """Who answers for it."""
     purpose: str = ""
@@ -31,7 +31,7 @@ class SuiteHeader(BaseModel):
     refreshed: date | None = None
     """When cases were last taken from what users ask now."""
     error_budget: Margin | None = None
-    """Share of cases that may flicker (vary in both arms) before the set must be mended; left out: any."""
+    """Share of cases that may flicker (vary in both arms) before the set must be repaired; left out: any."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -48,7 +48,7 @@ class SuiteHeader(BaseModel):
 
 
 class WarningKind(StrEnum):
-    """What a person should see to; evals go on meanwhile."""
+    """What a person should see to; evals continue meanwhile."""
 
     STALE = "golden_set_stale"
     UNDATED = "golden_set_undated"
@@ -80,12 +80,12 @@ class Suite:
         """What a person should see to on a day: a golden set that is older than six months, or of unknown age."""
         as_of = self.header.as_of
         if as_of is None:
-            said = "nobody wrote down when the golden set was made; give its header a date under created"
-            return (SuiteWarning(WarningKind.UNDATED, said),)
+            message = "nobody wrote down when the golden set was made; give its header a date under created"
+            return (SuiteWarning(WarningKind.UNDATED, message),)
         if today - as_of <= STALE_AFTER:
             return ()
-        said = (
+        message = (
             f"the golden set is from {as_of}, {(today - as_of).days} days ago, so it may miss what users ask now; "
             "take cases from the traffic with 'softlaunch suite refresh'"
         )
-        return (SuiteWarning(WarningKind.STALE, said),)
+        return (SuiteWarning(WarningKind.STALE, message),)

@@ -59,10 +59,10 @@ def _with_defaults(test: Test, default: object) -> Test:
 def _rows(path: Path) -> Iterator[tuple[int, Test]]:
     """A column for each variable, and `__expected`, `__expected1`, ... for what is asserted: `contains: 30 days`."""
     for line, row in table_rows(path, read_text(path, LONGEST_GOLDEN_SET)):
-        told = {name: value for name, value in row.items() if name and value}
-        asserted = [_written(told[name]) for name in sorted(told) if name.startswith("__expected")]
-        variables = {name: value for name, value in told.items() if not name.startswith("__")}
-        yield line, {"description": told.get("__description"), "vars": variables, "assert": asserted}
+        filled = {name: value for name, value in row.items() if name and value}
+        asserted = [_written(filled[name]) for name in sorted(filled) if name.startswith("__expected")]
+        variables = {name: value for name, value in filled.items() if not name.startswith("__")}
+        yield line, {"description": filled.get("__description"), "vars": variables, "assert": asserted}
 
 
 def _written(text: str) -> Test:
@@ -80,12 +80,12 @@ def metrics_of(test: Test, note: Note) -> list[dict[str, Any]]:
 
 
 def _metrics(assertion: object, note: Note) -> Sequence[dict[str, Any]]:
-    told = assertion if isinstance(assertion, dict) else {}
-    kind = _ALIASES.get(str(told.get("type", "")), str(told.get("type", "")))
-    if kind in _SEVERAL and (texts := _texts(told.get("value"))):
+    fields = assertion if isinstance(assertion, dict) else {}
+    kind = _ALIASES.get(str(fields.get("type", "")), str(fields.get("type", "")))
+    if kind in _SEVERAL and (texts := _texts(fields.get("value"))):
         return _SEVERAL[kind](texts)
     make = _METRICS.get(kind)
-    metric = make(told) if make else None
+    metric = make(fields) if make else None
     if metric is None:
         why = "its value is no text" if make or kind in _SEVERAL else "there is no metric like it"
         note(f"the assertion {kind or assertion!r} is left out: {why}")
@@ -107,8 +107,8 @@ def _texts(value: object) -> list[str]:
 
 
 def _expecting(name: str) -> Callable[[Test], dict[str, Any] | None]:
-    def make(told: Test) -> dict[str, Any] | None:
-        text = _text(told.get("value"))
+    def make(assertion: Test) -> dict[str, Any] | None:
+        text = _text(assertion.get("value"))
         return None if text is None else {"metric": name, "expected": text}
 
     return make
@@ -117,19 +117,19 @@ def _expecting(name: str) -> Callable[[Test], dict[str, Any] | None]:
 def _matching(pattern: str) -> Callable[[Test], dict[str, Any] | None]:
     """The value, taken literally, in the place of {}."""
 
-    def make(told: Test) -> dict[str, Any] | None:
-        text = _text(told.get("value"))
+    def make(assertion: Test) -> dict[str, Any] | None:
+        text = _text(assertion.get("value"))
         return None if text is None else {"metric": "regex", "expected": pattern.replace("{}", re.escape(text))}
 
     return make
 
 
 def _limit(name: str, parameter: str, unit: float) -> Callable[[Test], dict[str, Any] | None]:
-    def make(told: Test) -> dict[str, Any] | None:
+    def make(assertion: Test) -> dict[str, Any] | None:
         try:
-            return {"metric": name, parameter: float(str(told.get("threshold"))) * unit}
+            return {"metric": name, parameter: float(str(assertion.get("threshold"))) * unit}
         except ValueError:
-            return {"metric": name, parameter: told.get("threshold")}  # refused with its value where it is checked
+            return {"metric": name, parameter: assertion.get("threshold")}  # refused with its value where it is checked
 
     return make
 
@@ -143,12 +143,12 @@ _METRICS: Mapping[str, Callable[[Test], dict[str, Any] | None]] = {
     "starts-with": _matching("^{}"),
     "not-contains": _matching(_LACKING),
     "not-icontains": _matching(f"(?i){_LACKING}"),
-    "is-json": lambda told: {"metric": "json_schema", "contract": told.get("value") or {}, "strip": "none"},
-    "contains-json": lambda told: {"metric": "json_schema", "contract": told.get("value") or {}},
-    "is-refusal": lambda told: {"metric": "refusal", "wanted": True},  # noqa: ARG005  (it has no value)
+    "is-json": lambda assertion: {"metric": "json_schema", "contract": assertion.get("value") or {}, "strip": "none"},
+    "contains-json": lambda assertion: {"metric": "json_schema", "contract": assertion.get("value") or {}},
+    "is-refusal": lambda assertion: {"metric": "refusal", "wanted": True},  # noqa: ARG005  (it has no value)
     "latency": _limit("latency", "limit", 0.001),
     "cost": _limit("cost", "limit_usd", 1.0),
-    "llm-rubric": lambda told: {"metric": "rubric", "criterion": told.get("value")},
+    "llm-rubric": lambda assertion: {"metric": "rubric", "criterion": assertion.get("value")},
 }
 
 

@@ -38,7 +38,7 @@ def score_with(metric: AnyMetric, sample: Sample) -> Score:
 
 
 def raise_if_ours(error: Exception) -> None:
-    """A score outside [0, 1] is a mistake in the metric that somebody must mend, not a property of the answer."""
+    """A score outside [0, 1] is a mistake in the metric that somebody must fix, not a property of the answer."""
     if isinstance(error, MetricError):
         raise error
 

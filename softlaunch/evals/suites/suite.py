@@ -79,8 +79,8 @@ class Gathering:
             self.refuse(Broken(line, "", shown(content), unforeseen(error)))
             return
         if case.id in self._lines:
-            said = f"an id of its own; line {self._lines[case.id]} has this one"
-            self.refuse(Broken(line, "id", repr(case.id), said))
+            expected = f"an id of its own; line {self._lines[case.id]} has this one"
+            self.refuse(Broken(line, "id", repr(case.id), expected))
             return
         self._lines[case.id] = line
         self._cases.append(case)
@@ -99,7 +99,7 @@ class Gathering:
 
 
 def load_suite(path: Path) -> Suite:
-    """Read a golden set; whether it is YAML or JSON lines is told by the file's name. Empty lines are skipped.
+    """Read a golden set; the file's name decides whether it is YAML or JSON lines. Empty lines are skipped.
 
     Raises SuiteError naming what is broken in which line (the first twenty problems), or that the file is missing or
     has no cases.
@@ -135,17 +135,17 @@ def _from_lines(path: Path) -> Suite:
 
 def _from_yaml(path: Path) -> Suite:
     document = parse(path, decode(path, read_bytes(path, LONGEST_YAML)))
-    told = document.value if isinstance(document.value, dict) else {"cases": document.value}
+    mapping = document.value if isinstance(document.value, dict) else {"cases": document.value}
     if document.problems:
         raise failure(path, document.problems)
-    unknown = sorted(told.keys() - {HEADER, "cases"})
+    unknown = sorted(mapping.keys() - {HEADER, "cases"})
     if unknown:
         line = document.line((unknown[0],))
         raise SuiteError(f"{path}, line {line}: {unknown[0]}: unknown key; a golden set has {HEADER} and cases")
-    header = _header(document) if HEADER in told else SuiteHeader()
+    header = _header(document) if HEADER in mapping else SuiteHeader()
     gathering = Gathering(path)
     around = ("cases",) if isinstance(document.value, dict) else ()
-    cases = told.get("cases") or []
+    cases = mapping.get("cases") or []
     for position, content in enumerate(cases if isinstance(cases, list) else [cases]):
         gathering.add(document.line((*around, position)), content)
     return Suite.of(gathering.cases(), header)
@@ -189,15 +189,15 @@ def _broken(number: int, problem: ErrorDetails) -> Broken:
 
 
 def _of_case(broken: Broken, case_id: str) -> Broken:
-    """With the case's id where a metric of it is wrong: what is said of those is long, and people look for the id."""
+    """With the case's id where a metric of it is wrong: messages about those are long, and people look for the id."""
     if not broken.key.startswith("metric"):
         return broken
     return replace(broken, expected=f"{broken.expected} (case {one_line(case_id[:_SHOWN_CHARACTERS])})")
 
 
 def _with_verb(text: str) -> str:
-    said = text.startswith(("expected", "leave", "is missing", "metric", "there is no", "String", "Tuple"))
-    return text if said else f"expected {text}"
+    has_verb = text.startswith(("expected", "leave", "is missing", "metric", "there is no", "String", "Tuple"))
+    return text if has_verb else f"expected {text}"
 
 
 def shown(value: object) -> str:

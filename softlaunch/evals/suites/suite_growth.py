@@ -19,8 +19,8 @@ from softlaunch.evals.suites.golden_set import Suite, SuiteHeader
 from softlaunch.evals.suites.suite import HEADER, YAML_ENDINGS, SuiteError, load_suite
 from softlaunch.metrics import normalise
 
-ALIKE = 0.9
-"""From this likeness of their words on, two questions are the same question."""
+SAME_QUESTION_SIMILARITY = 0.9
+"""From this similarity of their words on, two questions are the same question."""
 _DIGITS = 4
 PROPOSED = "proposed"
 """The tag of cases that nobody has accepted yet."""
@@ -37,15 +37,15 @@ class Logged:
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """What adding came to: the new cases, and the ids of those that the set has already (as the first, or alike)."""
+    """What was added: the new cases, and the ids of those that the set has already (the first, or similar ones)."""
 
     added: tuple[Case, ...]
     known: tuple[str, ...]
 
 
-def grown_by(suite: Suite | None, cases: Sequence[Case], alike: float = ALIKE) -> Grown:
+def grown_by(suite: Suite | None, cases: Sequence[Case], similarity: float = SAME_QUESTION_SIMILARITY) -> Grown:
     """Which cases are new to a set: neither their id nor their question, or one like it, is there already."""
-    asked = Asked(alike, suite.cases if suite else ())
+    asked = Asked(similarity, suite.cases if suite else ())
     ids = {case.id for case in suite.cases} if suite else set()
     added: list[Case] = []
     known: list[str] = []
@@ -59,14 +59,14 @@ def grown_by(suite: Suite | None, cases: Sequence[Case], alike: float = ALIKE) -
 
 
 class Asked:
-    """Questions that are there already. Those that name other numbers are never the same, however alike their words.
+    """Questions that are there already. Those that name other numbers are never the same, however similar their words.
 
-    Where users ask, `digits` is how long a number may be: a longer one is that of an order or a customer, and tells
+    Where users ask, `digits` is how long a number may be: a longer one is that of an order or a customer, and shows
     nothing.
     """
 
-    def __init__(self, alike: float, cases: Iterable[Case] = (), digits: int | None = None) -> None:
-        self._alike = 100 * alike
+    def __init__(self, similarity: float, cases: Iterable[Case] = (), digits: int | None = None) -> None:
+        self._similarity = 100 * similarity
         self._digits = digits
         self._by_numbers: dict[tuple[str, ...], list[str]] = {}
         for case in cases:
@@ -76,7 +76,10 @@ class Asked:
         """Whether no question is as good as the same; from then on this one is there."""
         question = normalise(text)
         beside = self._by_numbers.get(self._numbers(question), [])
-        if process.extractOne(question, beside, scorer=fuzz.token_sort_ratio, score_cutoff=self._alike) is not None:
+        if (
+            process.extractOne(question, beside, scorer=fuzz.token_sort_ratio, score_cutoff=self._similarity)
+            is not None
+        ):
             return False
         self._note(question)
         return True
@@ -90,7 +93,7 @@ class Asked:
 
 
 def propose(
-    suite: Suite, logged: Iterable[Logged], count: int, seed: int, alike: float = ALIKE
+    suite: Suite, logged: Iterable[Logged], count: int, seed: int, similarity: float = SAME_QUESTION_SIMILARITY
 ) -> list[dict[str, Any]]:
     """Up to so many drawn questions that the set doesn't have, as cases for a person to finish.
 
@@ -98,7 +101,7 @@ def propose(
     """
     waiting = sorted(logged, key=lambda one: one.request_id)
     random.Random(seed).shuffle(waiting)
-    asked = Asked(alike, suite.cases, _DIGITS)
+    asked = Asked(similarity, suite.cases, _DIGITS)
     proposals: list[dict[str, Any]] = []
     for one in waiting:
         if len(proposals) >= count:
@@ -130,11 +133,11 @@ def append_cases(path: Path, cases: Sequence[Case], today: date, *, refreshed: b
 
 def write_suite(path: Path, header: SuiteHeader, cases: Sequence[dict[str, Any]]) -> None:
     """Write a golden set as its file's name says; one that is new is for its owner alone: cases may come from users."""
-    told = header.model_dump(mode="json", exclude_defaults=True)
+    document = header.model_dump(mode="json", exclude_defaults=True)
     if path.suffix in YAML_ENDINGS:
-        content = yaml.safe_dump({HEADER: told, "cases": list(cases)}, sort_keys=False, allow_unicode=True).encode()
+        content = yaml.safe_dump({HEADER: document, "cases": list(cases)}, sort_keys=False, allow_unicode=True).encode()
     else:
-        content = b"".join(orjson.dumps(row) + b"\n" for row in ({HEADER: told}, *cases))
+        content = b"".join(orjson.dumps(row) + b"\n" for row in ({HEADER: document}, *cases))
     partial = path.with_suffix(f"{path.suffix}.partial")
     with open(partial, "wb", opener=private_opener) as file:
         file.write(content)

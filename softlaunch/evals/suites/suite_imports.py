@@ -37,9 +37,9 @@ class Notes:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def add(self, line: int, said: str) -> None:
+    def add(self, line: int, message: str) -> None:
         """Note something about a case."""
-        self.lines.append(f"line {line}: {said}")
+        self.lines.append(f"line {line}: {message}")
 
 
 def import_cases(
@@ -149,7 +149,7 @@ def _from_alpaca_eval(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _F
 
 
 def _from_promptfoo(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Found:  # noqa: ARG001  (see `import_cases`)
-    """The tests of a promptfoo configuration; two of one description are told apart by what they hold."""
+    """The tests of a promptfoo configuration; two of one description are distinguished by what they hold."""
     seen = set[str]()
     for line, test in tests_in(path):
         variables = test.get("vars") or {}

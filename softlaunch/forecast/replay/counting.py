@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.measured import Measured, Rates
 from softlaunch.forecast.replay.rows import Flags, Rows
 from softlaunch.forecast.replay.seen import FirstArms, SeenUnits
 from softlaunch.gates.observations import Events, Floats, Observations, Window
-from softlaunch.policy.model import RATED_METRICS, Metric
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +65,7 @@ class StageCount:
 
     def _counted(self, metric: Metric, column: Floats, rows: Rows, asking: Flags) -> Floats:
         """The column, with NaN in place of what doesn't count."""
-        if metric not in RATED_METRICS:
+        if not metric.is_rated:
             return np.where(asking, column, np.nan)
         rated = ~np.isnan(column)
         if metric not in self.ratings:
@@ -75,11 +75,11 @@ class StageCount:
 
 def _events(rows: Rows, at: Floats, known: Mapping[Metric, Floats]) -> tuple[Events, Mapping[Metric, Events]]:
     """All requests, with what was measured of each, and per rated metric those that have a value."""
-    measured = {metric: column for metric, column in known.items() if metric not in RATED_METRICS}
+    measured = {metric: column for metric, column in known.items() if not metric.is_rated}
     ratings = {
         metric: Events(at, rows.units, rows.candidate, {metric: column}).only(~np.isnan(column))
         for metric, column in known.items()
-        if metric in RATED_METRICS
+        if metric.is_rated
     }
     return Events(at, rows.units, rows.candidate, measured, rows.covariates), ratings
 

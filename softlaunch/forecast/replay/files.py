@@ -9,20 +9,12 @@ import pyarrow as pa
 from pyarrow import csv, parquet
 
 from softlaunch.core.documents import DocumentError, check_regular
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.columns import MISSING
 from softlaunch.forecast.replay.rows import SamplesError
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 
-METRICS = {
-    "ok": Metric.ERRORS,
-    "unusable": Metric.UNUSABLE,
-    "latency_ms": Metric.LATENCY,
-    "cost_usd": Metric.COST,
-    "quality": Metric.QUALITY,
-    "satisfaction": Metric.SATISFACTION,
-    "hallucination": Metric.HALLUCINATION,
-}
+METRICS = {metric.entry.column: metric for metric in Metric if metric.entry.column is not None}
 """Columns that hold a metric; each may be missing."""
 COVARIATES = {"request_size": Adjustment.REQUEST_SIZE, "streamed": Adjustment.STREAMED}
 """Columns of what was known before an arm answered; each may be missing, and is read only where a gate asks for it."""

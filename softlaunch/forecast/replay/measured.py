@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from softlaunch.core.live_metrics import Metric, Source
 from softlaunch.forecast.replay.rows import Flags
 from softlaunch.forecast.replay.seen import mix
 from softlaunch.gates.observations import Floats, Units
-from softlaunch.policy.model import RATED_METRICS, Metric
 
 _GROUPS = 4096
 _BY_CHANCE = 3.29  # standard deviations, which one difference in a thousand exceeds
@@ -26,10 +26,10 @@ class Rates:
     @property
     def said(self) -> str:
         """Both, as a sentence without its end."""
-        done = {Metric.SATISFACTION: "rated", Metric.QUALITY: "scored", Metric.HALLUCINATION: "scored"}
+        done = {Source.RATINGS: "rated", Source.SCORES: "scored"}.get(self.metric.entry.source, "measured")
         what = "requests" if self.metric is Metric.ERRORS else "answers"
         candidate, stable = _told_apart(self.candidate, self.stable)
-        how = "were measured" if self.metric is Metric.ERRORS else f"was {done.get(self.metric, 'measured')}"
+        how = "were measured" if self.metric is Metric.ERRORS else f"was {done}"
         return f"{self.metric.value} {how} for {candidate} of the candidate's {what} and {stable} of stable's"
 
     @property
@@ -39,7 +39,7 @@ class Rates:
         What is measured of every request and missing in one arm may be missing because it was bad. Of ratings and
         scores there is a sample, which may be larger in one arm.
         """
-        if not self.differ or self.metric in RATED_METRICS:
+        if not self.differ or self.metric.is_rated:
             return None
         return self.said if abs(self.candidate - self.stable) > _TOLERATED_MISSING else None
 

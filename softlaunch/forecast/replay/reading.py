@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import inf
+from typing import assert_never
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from softlaunch.core.live_metrics import Metric, Quantity, Source
 from softlaunch.forecast.replay.columns import Column
 from softlaunch.forecast.replay.files import METRICS, SampleFile
 from softlaunch.forecast.replay.rows import Rows, SamplesError
@@ -16,22 +18,12 @@ from softlaunch.forecast.replay.seen import SeenUnits
 from softlaunch.forecast.replay.stages import StageNames, UnknownStageError
 from softlaunch.gates.observations import Floats
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import Stage
 
 _TRUE_OR_FALSE = {"true": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "0": 0.0, "0.0": 0.0}
-_FAILED = {text: 1 - value for text, value in _TRUE_OR_FALSE.items()}
+_FALSE_OR_TRUE = {text: 1 - value for text, value in _TRUE_OR_FALSE.items()}
 _ARMS = {"candidate": 1.0, "stable": 0.0}
-_SHARE = "a number from 0 to 1; stars from 1 to 5 are (stars - 1) / 4"
-_PARSERS: dict[Metric, Callable[[Column], Floats]] = {
-    Metric.ERRORS: lambda column: column.choices(_FAILED, "true or false, 1 or 0"),
-    Metric.UNUSABLE: lambda column: column.choices(_TRUE_OR_FALSE, "true or false, 1 or 0"),
-    Metric.HALLUCINATION: lambda column: column.choices(_TRUE_OR_FALSE, "true or false, 1 or 0"),
-    Metric.LATENCY: lambda column: column.numbers(0.0, inf, "milliseconds, 0 or more"),
-    Metric.COST: lambda column: column.numbers(0.0, inf, "US dollars, 0 or more"),
-    Metric.QUALITY: lambda column: column.numbers(0.0, 1.0, "a number from 0 to 1"),
-    Metric.SATISFACTION: lambda column: column.numbers(0.0, 1.0, _SHARE),
-}
+_RATING = "a number from 0 to 1; stars from 1 to 5 are (stars - 1) / 4"
 _COVARIATE_PARSERS: dict[Adjustment, Callable[[Column], Floats]] = {
     Adjustment.REQUEST_SIZE: lambda column: column.numbers(0.0, inf, "a size, 0 or more"),
     Adjustment.STREAMED: lambda column: column.choices(_TRUE_OR_FALSE, "true or false, 1 or 0"),
@@ -83,6 +75,23 @@ def observed_split(file: SampleFile) -> Split:
     return Split(candidates, units - candidates)
 
 
+def _parsed(metric: Metric, column: Column) -> Floats:
+    """The values of a metric's column. Raises SamplesError for the first that isn't one."""
+    entry = metric.entry
+    match entry.quantity:
+        case Quantity.EVENT:
+            meanings = _FALSE_OR_TRUE if entry.column_is_opposite else _TRUE_OR_FALSE
+            return column.choices(meanings, "true or false, 1 or 0")
+        case Quantity.MILLISECONDS:
+            return column.numbers(0.0, inf, "milliseconds, 0 or more")
+        case Quantity.US_DOLLARS:
+            return column.numbers(0.0, inf, "US dollars, 0 or more")
+        case Quantity.SCORE:
+            return column.numbers(0.0, 1.0, _RATING if entry.source is Source.RATINGS else "a number from 0 to 1")
+        case _:
+            assert_never(entry.quantity)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Batch:
     source: str
@@ -119,7 +128,7 @@ class _Batch:
     def _values(self) -> dict[Metric, Floats]:
         """What was measured of each request; of one that failed no answer came that could be unusable."""
         present = [(name, metric) for name, metric in METRICS.items() if name in self.batch.schema.names]
-        values = {metric: _PARSERS[metric](self.column(name)) for name, metric in present}
+        values = {metric: _parsed(metric, self.column(name)) for name, metric in present}
         if Metric.ERRORS in values and Metric.UNUSABLE in values:
             values[Metric.UNUSABLE] = np.where(values[Metric.ERRORS] == 1, np.nan, values[Metric.UNUSABLE])
         return values

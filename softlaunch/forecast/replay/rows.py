@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Floats, Units
 from softlaunch.policy.gating import Adjustment
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import Stage
 
 Flags = NDArray[np.bool_]

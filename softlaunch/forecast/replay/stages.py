@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite, sqrt
 
-from softlaunch.policy.model import Policy, StagePolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, StageKind, plan
+from softlaunch.policy.stages import StagePolicy
 
 _BY_CHANCE = 3.29  # standard deviations, which one file in a thousand exceeds
 

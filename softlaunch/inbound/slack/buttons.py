@@ -1,4 +1,4 @@
-"""What each button in Slack decides, by the same functions as everywhere: answers, rollbacks, steps after drift."""
+"""What each button in Slack does, by the same functions as everywhere: approvals, rollbacks, steps after drift."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,25 +7,32 @@ from typing import Protocol
 
 from sqlmodel import Session
 
-from softlaunch.approvals.deciding import Answered, Reply, answer, object_to, object_to_taking_back, take_back
+from softlaunch.approvals.deciding import (
+    Decision,
+    DecisionResult,
+    apply_decision,
+    apply_rollback,
+    check_decision,
+    check_rollback,
+)
 from softlaunch.approvals.rules import Person
-from softlaunch.approvals.subjects import Matter, matter_of, of_release
-from softlaunch.core.approvals import Answer
+from softlaunch.approvals.subjects import Subject, release_subject, subject_of
+from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.drift.judgement import Step
-from softlaunch.drift.next_step import Acted, act
+from softlaunch.drift.next_step import StepResult, act
 from softlaunch.drift.runs import read_run
-from softlaunch.drift.step_requests import Wish, matter_of_check, object_to_step, take_up
-from softlaunch.ledger.approvals import read_settled
+from softlaunch.drift.step_requests import StepRequest, blocker_of_step, start_step, subject_of_check
+from softlaunch.ledger.approvals import read_approval
 from softlaunch.ledger.releases import read_release
 from softlaunch.notify.slack.head import ROLL_BACK
 from softlaunch.notify.slack.messages import APPROVE, REJECT, STEPS, step_action
 from softlaunch.store.database import Database
 
-Work = Callable[[Database, datetime], Acted]
+Work = Callable[[Database, datetime], StepResult]
 """What is still to be done after a decision, because it takes long."""
 
 
-class Press(Protocol):
+class Button(Protocol):
     """One kind of button; `about` is what its message carries. A dialog asks for the reason, which may be left out."""
 
     @property
@@ -36,90 +43,96 @@ class Press(Protocol):
     def optional(self) -> bool:
         """Whether it needs no reason."""
 
-    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Matter]:
+    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Subject]:
         """What somebody is about to decide, in a sentence, and whose policy rules."""
 
-    def object_to(self, session: Session, about: str, person: Person, now: datetime) -> Answered | None:
+    def check(self, session: Session, about: str, person: Person, now: datetime) -> DecisionResult | None:
         """What speaks against it, recorded."""
 
-    def decide(self, session: Session, about: str, person: Person, reason: str, now: datetime) -> tuple[Answered, ...]:
+    def decide(
+        self, session: Session, about: str, person: Person, reason: str, now: datetime
+    ) -> tuple[DecisionResult, ...]:
         """Decide, and record it."""
 
     def work(self, app: str, person: Person) -> Work | None:
         """What is to be done once it is decided, if that isn't all."""
 
-    def by_hand(self, about: str, matter: Matter) -> str:
+    def by_hand(self, about: str, subject: Subject) -> str:
         """The command that does the same."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ballot:
-    """A yes or a no to a question."""
+class ApprovalButton:
+    """Approves or rejects."""
 
     verb: str
-    said: Answer
+    choice: ApprovalChoice
 
     @property
     def optional(self) -> bool:
-        """A no wants a reason."""
-        return self.said is Answer.APPROVED
+        """A rejection needs a reason."""
+        return self.choice is ApprovalChoice.APPROVE
 
-    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Matter]:
-        """The question."""
-        asked = read_settled(session, int(about), now).asked
-        return asked.text, matter_of(session, asked)
+    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Subject]:
+        """What is asked."""
+        approval = read_approval(session, int(about), now)
+        return approval.text, subject_of(session, approval)
 
-    def object_to(self, session: Session, about: str, person: Person, now: datetime) -> Answered | None:
+    def check(self, session: Session, about: str, person: Person, now: datetime) -> DecisionResult | None:
         """Too late, or not among the approvers."""
-        _, matter = self.about(session, about, now)
-        return object_to(session, Reply(matter.app, self.said, person, approval_id=int(about)), now)
+        _, subject = self.about(session, about, now)
+        return check_decision(session, Decision(subject.app, self.choice, person, approval_id=int(about)), now)
 
-    def decide(self, session: Session, about: str, person: Person, reason: str, now: datetime) -> tuple[Answered, ...]:
-        """The vote."""
-        _, matter = self.about(session, about, now)
-        return answer(session, Reply(matter.app, self.said, person, reason, int(about)), now)
+    def decide(
+        self, session: Session, about: str, person: Person, reason: str, now: datetime
+    ) -> tuple[DecisionResult, ...]:
+        """The decision."""
+        _, subject = self.about(session, about, now)
+        return apply_decision(session, Decision(subject.app, self.choice, person, reason, int(about)), now)
 
     def work(self, app: str, person: Person) -> Work | None:  # noqa: ARG002  (part of the protocol)
         """Nothing: whoever asked goes on."""
         return None
 
-    def by_hand(self, about: str, matter: Matter) -> str:
+    def by_hand(self, about: str, subject: Subject) -> str:
         """`softlaunch approve`, or `reject`."""
-        number = f" --question {about}" if matter.release_id is None else ""
-        return f"softlaunch {self.verb.lower()} {matter.app}{number} --reason '...'"
+        number = f" --question {about}" if subject.release_id is None else ""
+        return f"softlaunch {self.verb.lower()} {subject.app}{number} --reason '...'"
 
 
 @dataclass(frozen=True, slots=True)
-class TakeBack:
+class RollbackButton:
     """Rolling a release back."""
 
     verb: str = "Roll back"
     optional: bool = False
 
-    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Matter]:  # noqa: ARG002  (see Press)
+    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Subject]:  # noqa: ARG002  (see Button)
         """The release."""
         release = read_release(session, about)
-        return f"Take back {release.title}? Stable serves everybody within a second.", of_release(release)
+        return f"Roll back {release.title}? Stable serves everybody within a second.", release_subject(release)
 
-    def object_to(self, session: Session, about: str, person: Person, now: datetime) -> Answered | None:
+    def check(self, session: Session, about: str, person: Person, now: datetime) -> DecisionResult | None:
         """Over already, or not allowed."""
-        return object_to_taking_back(session, about, person, now)
+        return check_rollback(session, about, person, now)
 
-    def decide(self, session: Session, about: str, person: Person, reason: str, now: datetime) -> tuple[Answered, ...]:
+    def decide(
+        self, session: Session, about: str, person: Person, reason: str, now: datetime
+    ) -> tuple[DecisionResult, ...]:
         """At once."""
-        return (take_back(session, about, person, reason or "rolled back from Slack", now),)
+        return (apply_rollback(session, about, person, reason or "rolled back from Slack", now),)
 
     def work(self, app: str, person: Person) -> Work | None:  # noqa: ARG002  (part of the protocol)
         """Nothing: it is done."""
         return None
 
-    def by_hand(self, about: str, matter: Matter) -> str:  # noqa: ARG002  (part of the protocol)
+    def by_hand(self, about: str, subject: Subject) -> str:  # noqa: ARG002  (part of the protocol)
         """`softlaunch rollback`."""
-        return f"softlaunch rollback {matter.app} --reason '...'"
+        return f"softlaunch rollback {subject.app} --reason '...'"
 
 
 @dataclass(frozen=True, slots=True)
-class DriftStep:
+class DriftStepButton:
     """A step after a drift check, which the message of its incident offers."""
 
     step: Step
@@ -130,32 +143,34 @@ class DriftStep:
         """As on the button."""
         return STEPS[self.step]
 
-    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Matter]:  # noqa: ARG002  (see Press)
+    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Subject]:  # noqa: ARG002  (see Button)
         """The check, and what it found."""
         check = read_run(session, about)
-        return f"{self.verb}, because of {check.id} of {check.app}: {check.summary}?", matter_of_check(session, about)
+        return f"{self.verb}, because of {check.id} of {check.app}: {check.summary}?", subject_of_check(session, about)
 
-    def object_to(self, session: Session, about: str, person: Person, now: datetime) -> Answered | None:
+    def check(self, session: Session, about: str, person: Person, now: datetime) -> DecisionResult | None:
         """Not allowed, too late, or nothing that can be started: then the answer has the commands."""
-        return object_to_step(session, Wish(about, self.step, person), now)
+        return blocker_of_step(session, StepRequest(about, self.step, person), now)
 
-    def decide(self, session: Session, about: str, person: Person, reason: str, now: datetime) -> tuple[Answered, ...]:
+    def decide(
+        self, session: Session, about: str, person: Person, reason: str, now: datetime
+    ) -> tuple[DecisionResult, ...]:
         """Agree to it; `work` does it."""
-        return (take_up(session, Wish(about, self.step, person, reason), now),)
+        return (start_step(session, StepRequest(about, self.step, person, reason), now),)
 
     def work(self, app: str, person: Person) -> Work | None:
         """The step itself: the golden set may have to be asked, which takes minutes."""
         return lambda database, now: act(database, app, self.step, person.actor, now)
 
-    def by_hand(self, about: str, matter: Matter) -> str:  # noqa: ARG002  (part of the protocol)
+    def by_hand(self, about: str, subject: Subject) -> str:  # noqa: ARG002  (part of the protocol)
         """`softlaunch drift act`."""
-        return f"softlaunch drift act {matter.app} --step {self.step}"
+        return f"softlaunch drift act {subject.app} --step {self.step}"
 
 
-PRESSES: Mapping[str, Press] = {
-    APPROVE: Ballot("Approve", Answer.APPROVED),
-    REJECT: Ballot("Reject", Answer.REJECTED),
-    ROLL_BACK: TakeBack(),
-    **{step_action(step): DriftStep(step) for step in STEPS},
+BUTTONS: Mapping[str, Button] = {
+    APPROVE: ApprovalButton("Approve", ApprovalChoice.APPROVE),
+    REJECT: ApprovalButton("Reject", ApprovalChoice.REJECT),
+    ROLL_BACK: RollbackButton(),
+    **{step_action(step): DriftStepButton(step) for step in STEPS},
 }
 """By the button's name in its message."""

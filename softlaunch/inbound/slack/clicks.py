@@ -15,14 +15,14 @@ from typing import Any
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
 
-from softlaunch.approvals.deciding import Answered
-from softlaunch.approvals.rules import Person, Ruling
-from softlaunch.approvals.subjects import Matter
+from softlaunch.approvals.deciding import DecisionResult
+from softlaunch.approvals.rules import Person, VoteResult
+from softlaunch.approvals.subjects import Subject
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.inbound.slack.buttons import PRESSES, Work
+from softlaunch.inbound.slack.buttons import BUTTONS, Work
 from softlaunch.inbound.slack.modal import CALLBACK, Intent, reason_dialog, reason_of
-from softlaunch.ledger.notices import tell
+from softlaunch.ledger.notices import Message, notify
 from softlaunch.notify.slack.blocks import SECTION, words
 from softlaunch.policy.model import Policy
 from softlaunch.releases.opening import ReleaseRequest, open_release
@@ -50,7 +50,7 @@ class Clicks:
         try:
             if payload.get("type") == "block_actions":
                 for action in payload.get("actions", []):
-                    if action.get("action_id") in PRESSES:
+                    if action.get("action_id") in BUTTONS:
                         self._clicked(payload, action)
             elif payload.get("type") == "view_submission" and payload["view"].get("callback_id") == CALLBACK:
                 self._submitted(payload)
@@ -65,50 +65,50 @@ class Clicks:
         channel = str(container.get("channel_id") or payload.get("channel", {}).get("id", ""))
         thread = str(message.get("thread_ts") or container.get("message_ts", ""))
         intent = Intent(str(action["action_id"]), str(action["value"]), channel, thread)
-        text, matter, objection = self._look(intent, payload)
+        text, subject, objection = self._look(intent, payload)
         if objection is not None:
-            self._whisper(intent, payload["user"]["id"], objection.told)
+            self._whisper(intent, payload["user"]["id"], objection.message)
             return
-        press = PRESSES[intent.does]
-        dialog = reason_dialog(intent, press.verb, text, optional=press.optional)
+        button = BUTTONS[intent.does]
+        dialog = reason_dialog(intent, button.verb, text, optional=button.optional)
         try:
             self.client.views_open(trigger_id=payload["trigger_id"], view=dialog)
         except (SlackClientError, OSError) as error:
             _LOGGER.warning("Slack opened no dialog: %s", error)
-            command = press.by_hand(intent.about, matter)
+            command = button.by_hand(intent.about, subject)
             hint = f"Slack opened no dialog ({error}); nothing was decided. Press again, or: {command}"
             self._whisper(intent, payload["user"]["id"], hint)
 
-    def _look(self, intent: Intent, payload: Mapping[str, Any]) -> tuple[str, Matter, Answered | None]:
+    def _look(self, intent: Intent, payload: Mapping[str, Any]) -> tuple[str, Subject, DecisionResult | None]:
         """What a click is about, and what speaks against it."""
-        press, now = PRESSES[intent.does], utc_now()
+        button, now = BUTTONS[intent.does], utc_now()
         with self.database.read() as session:
-            text, matter = press.about(session, intent.about, now)
-        person = self._person(payload, matter.policy)
+            text, subject = button.about(session, intent.about, now)
+        person = self._person(payload, subject.policy)
         with self.database.begin() as session:
-            return text, matter, press.object_to(session, intent.about, person, now)
+            return text, subject, button.check(session, intent.about, person, now)
 
     def _submitted(self, payload: Mapping[str, Any]) -> None:
         view = payload["view"]
         intent = Intent.load(view["private_metadata"])
-        press, now, user = PRESSES[intent.does], utc_now(), payload["user"]["id"]
+        button, now, user = BUTTONS[intent.does], utc_now(), payload["user"]["id"]
         reason = reason_of(view.get("state", {}).get("values", {}))
         with self.database.read() as session:
-            _, matter = press.about(session, intent.about, now)
-        person = self._person(payload, matter.policy)
+            _, subject = button.about(session, intent.about, now)
+        person = self._person(payload, subject.policy)
         with self.database.begin() as session:
-            answered = press.decide(session, intent.about, person, reason, now)
-        for one in answered:
-            self._whisper(intent, user, one.told)
-        work = press.work(matter.app, person)
-        if work is not None and any(one.ruling is Ruling.DECIDED for one in answered):
-            threading.Thread(target=self._do, args=(intent, user, person, matter.app, work), daemon=True).start()
+            results = button.decide(session, intent.about, person, reason, now)
+        for one in results:
+            self._whisper(intent, user, one.message)
+        work = button.work(subject.app, person)
+        if work is not None and any(one.result is VoteResult.DECIDED for one in results):
+            threading.Thread(target=self._do, args=(intent, user, person, subject.app, work), daemon=True).start()
 
     def _do(self, intent: Intent, user: str, person: Person, app: str, work: Work) -> None:
         """Do what was decided, and tell who wanted it what came of it; what came to nothing everybody is told."""
         try:
             acted = work(self.database, utc_now())
-            self._whisper(intent, user, f"{acted.told}.")
+            self._whisper(intent, user, f"{acted.message}.")
             if acted.request is None:
                 return
             if self.launch is None:
@@ -119,7 +119,7 @@ class Clicks:
             told = f"{app}: what {person.actor} wanted came to nothing: {error}"
             self._whisper(intent, user, f"It came to nothing: {error}")
             with self.database.begin() as session:
-                tell(session, app, None, told, utc_now())
+                notify(session, Message(app, None, told), utc_now())
 
     def _person(self, payload: Mapping[str, Any], policy: Policy) -> Person:
         """Who clicked. Slack is asked about groups only where a person isn't named themselves."""

@@ -105,10 +105,10 @@ class S3Archive(Archive):
         hours = _COLD.get(self._class, "hours")
         return ThawingError(f"{key} is in cold storage and was asked for; restore again in {hours}, within 3 days")
 
-    def _failed(self, key: str, said: str) -> ArchiveError:
+    def _failed(self, key: str, message: str) -> ArchiveError:
         return ArchiveError(
-            f"s3://{self._bucket}/{self._key(key)}: {said.strip()}; check the bucket and its credentials, then run the "
-            "cleanup again"
+            f"s3://{self._bucket}/{self._key(key)}: {message.strip()}; check the bucket and its credentials, then run "
+            "the cleanup again"
         )
 
 

@@ -13,7 +13,7 @@ from softlaunch.core.errors import SoftlaunchError
 
 _TIMEOUT_SECONDS = 300
 _MOST_BYTES = 256 << 20
-_MOST_COMPLAINTS = 64 << 10
+_MOST_ERROR_BYTES = 64 << 10
 _CHUNK_BYTES = 1 << 20
 _SETTINGS = {
     "core.quotePath": "false",
@@ -61,7 +61,7 @@ _KEPT = (
 
 
 class GitError(SoftlaunchError):
-    """Git can't answer; the message says what it said, and what to do next."""
+    """Git can't answer; the message has its output, and what to do next."""
 
 
 def run_git(folder: Path, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -94,20 +94,20 @@ def _run_within_limits(command: Sequence[str], given: bytes) -> subprocess.Compl
         _kill(process)
 
     timer = threading.Timer(_TIMEOUT_SECONDS, end_late)
-    complaints: list[bytes] = []
+    errors: list[bytes] = []
     assert process.stdin and process.stdout and process.stderr  # noqa: PT018, S101  (pipes)
     helpers = [
         threading.Thread(target=_feed, args=(process.stdin, given), daemon=True),
-        threading.Thread(target=_listen, args=(process.stderr, complaints), daemon=True),
+        threading.Thread(target=_listen, args=(process.stderr, errors), daemon=True),
         timer,
     ]
     try:
         for helper in helpers:
             helper.start()
-        said = bytearray()
+        output = bytearray()
         while part := process.stdout.read(_CHUNK_BYTES):
-            said += part
-            if len(said) > _MOST_BYTES:
+            output += part
+            if len(output) > _MOST_BYTES:
                 raise OverflowError
         code = process.wait()
     finally:
@@ -119,7 +119,7 @@ def _run_within_limits(command: Sequence[str], given: bytes) -> subprocess.Compl
         process.stderr.close()
     if late.is_set():
         raise TimeoutError
-    return subprocess.CompletedProcess(command, code, bytes(said), b"".join(complaints))
+    return subprocess.CompletedProcess(command, code, bytes(output), b"".join(errors))
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
@@ -133,12 +133,12 @@ def _feed(stdin: IO[bytes], given: bytes) -> None:
         stdin.write(given)
 
 
-def _listen(stderr: IO[bytes], complaints: list[bytes]) -> None:
+def _listen(stderr: IO[bytes], errors: list[bytes]) -> None:
     """Everything is read, so that nobody waits; the beginning is kept."""
     kept = 0
-    while part := stderr.read(_MOST_COMPLAINTS):
-        complaints.append(part[: _MOST_COMPLAINTS - kept])
-        kept += len(complaints[-1])
+    while part := stderr.read(_MOST_ERROR_BYTES):
+        errors.append(part[: _MOST_ERROR_BYTES - kept])
+        kept += len(errors[-1])
 
 
 def _environment() -> dict[str, str]:

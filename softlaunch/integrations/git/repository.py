@@ -68,8 +68,8 @@ class Repository:
         listed = self._text(*ids).split()
         touching = ["diff-tree", "--stdin", "-m", "--root", "-r", "--no-renames", "--name-only"]
         touching += ["--no-ext-diff", "--no-textconv", "--ignore-submodules=all", "--", folder]
-        told = set(self._text(*touching, given=_lines(listed)).split("\n"))
-        return self._commits([one for one in listed if one in told])
+        touched = set(self._text(*touching, given=_lines(listed)).split("\n"))
+        return self._commits([one for one in listed if one in touched])
 
     def files(self, commit: str, folder: str) -> Tree:
         """The files below a folder at a commit."""
@@ -119,8 +119,8 @@ class Repository:
     def _commits(self, ids: Sequence[str]) -> list[Commit]:
         if not ids:
             return []
-        said = self._text("rev-list", "--no-walk=unsorted", "--stdin", f"--format={_FORMAT}", given=_lines(ids))
-        rows = [line.split("\x1f", 4) for line in said.split("\n") if "\x1f" in line]
+        output = self._text("rev-list", "--no-walk=unsorted", "--stdin", f"--format={_FORMAT}", given=_lines(ids))
+        rows = [line.split("\x1f", 4) for line in output.split("\n") if "\x1f" in line]
         return [
             Commit(id_, tuple(parents.split()), author, _moment(id_, when), subject)
             for id_, parents, when, author, subject in rows
@@ -132,8 +132,8 @@ class Repository:
     def _run(self, *arguments: str, given: bytes = b"") -> bytes:
         done = self._call(*arguments, given=given)
         if done.returncode:
-            said = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
-            raise GitError(f"git {arguments[0]} failed in {self.folder}: {said}")
+            output = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+            raise GitError(f"git {arguments[0]} failed in {self.folder}: {output}")
         return done.stdout
 
     def _call(self, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

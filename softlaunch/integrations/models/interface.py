@@ -13,7 +13,7 @@ PROTECTED_TAG = "protected"
 
 
 class RegistryError(SoftlaunchError):
-    """The registry can't do what was asked; the message says what it said, and what to do next."""
+    """The registry can't do what was asked; the message has its answer, and what to do next."""
 
 
 class ProtectedVersionError(RegistryError):
@@ -82,7 +82,7 @@ class ModelRegistry(ABC):
 
 
 def tags_of(variant: Variant) -> dict[str, str]:
-    """What a registry is told of a variant. The semantic version is that of its prompt."""
+    """The tags that a variant has in a registry. The semantic version is that of its prompt."""
     return {
         DIGEST_TAG: variant.digest,
         VERSION_TAG: variant.prompt.version,

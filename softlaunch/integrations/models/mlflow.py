@@ -59,8 +59,8 @@ class MlflowRegistry(ModelRegistry):
     def aliases(self, model: str) -> Mapping[str, str]:
         """From the registered model."""
         found = self._call("GET", "registered-models/get", {"name": model}, unless="RESOURCE_DOES_NOT_EXIST")
-        told = found.get("registered_model", {}).get("aliases", [])
-        return {str(one["alias"]): str(one["version"]) for one in told}
+        entries = found.get("registered_model", {}).get("aliases", [])
+        return {str(one["alias"]): str(one["version"]) for one in entries}
 
     def move_alias(self, model: str, alias: str, version: str) -> None:
         """Setting an alias moves it."""
@@ -91,22 +91,26 @@ class MlflowRegistry(ModelRegistry):
         given: dict[str, Any] = {"params": content} if method == "GET" else {"json": content}
         try:
             answer = self._http.request(method, path, **given)
-            told: dict[str, Any] = answer.json() if answer.content else {}
+            document: dict[str, Any] = answer.json() if answer.content else {}
         except (httpx.HTTPError, ValueError) as error:
             raise RegistryError(
-                f"MLflow at {self._url} did not answer ({type(error).__name__}); releases go on, and aliases follow "
+                f"MLflow at {self._url} did not answer ({type(error).__name__}); releases continue, and aliases follow "
                 "when it is back"
             ) from error
-        if answer.status_code == HTTPStatus.OK or (unless and told.get("error_code") == unless):
-            return told if answer.status_code == HTTPStatus.OK else {}
-        said = f"{told.get('error_code', answer.status_code)}: {told.get('message', '')}"[:300]
-        raise RegistryError(f"MLflow at {self._url} refused {path}: {said}; see its log, and SOFTLAUNCH_MLFLOW_TOKEN")
+        if answer.status_code == HTTPStatus.OK or (unless and document.get("error_code") == unless):
+            return document if answer.status_code == HTTPStatus.OK else {}
+        message = f"{document.get('error_code', answer.status_code)}: {document.get('message', '')}"[:300]
+        raise RegistryError(
+            f"MLflow at {self._url} refused {path}: {message}; see its log, and SOFTLAUNCH_MLFLOW_TOKEN"
+        )
 
 
-def _registered(told: Mapping[str, Any], aliases: Mapping[str, str]) -> Registered:
-    version = str(told["version"])
-    tags = {str(one["key"]): str(one["value"]) for one in told.get("tags", [])}
-    return Registered(str(told["name"]), version, tags, frozenset(one for one, to in aliases.items() if to == version))
+def _registered(document: Mapping[str, Any], aliases: Mapping[str, str]) -> Registered:
+    version = str(document["version"])
+    tags = {str(one["key"]): str(one["value"]) for one in document.get("tags", [])}
+    return Registered(
+        str(document["name"]), version, tags, frozenset(one for one, to in aliases.items() if to == version)
+    )
 
 
 def _quoted(text: str) -> str:

@@ -155,10 +155,10 @@ class WandbRegistry(ModelRegistry):
         try:
             yield
         except (client.Error, WandbApiFailedError, ValueError, OSError) as error:
-            said = " ".join(str(error).split())[:300].replace(self._key.get_secret_value(), "***")
+            message = " ".join(str(error).split())[:300].replace(self._key.get_secret_value(), "***")
             raise RegistryError(
-                f"W&B at {self.address} did not {doing}: {said}; see WANDB_API_KEY and WANDB_BASE_URL. Releases go on, "
-                "and aliases follow when it answers"
+                f"W&B at {self.address} did not {doing}: {message}; see WANDB_API_KEY and WANDB_BASE_URL. Releases "
+                "go on, and aliases follow when it answers"
             ) from error
 
 

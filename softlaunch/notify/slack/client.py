@@ -1,4 +1,4 @@
-"""Slack as a place where people are told: one thread a release, its head updated in place."""
+"""Slack as a chat: one thread a release, its head updated in place."""
 
 import logging
 import socket
@@ -13,14 +13,15 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.models.blocks import Block
 from slack_sdk.web import SlackResponse
 
+from softlaunch.core.incident_kinds import Severity
 from softlaunch.core.logs import in_words
-from softlaunch.ledger.notices import Event, Severity
-from softlaunch.ledger.outbox import Place
-from softlaunch.notify.interface import NOWHERE, Chat, Letter, ReceiverError, UnacceptableError
+from softlaunch.ledger.notices import Event
+from softlaunch.ledger.outbox import MessageRef
+from softlaunch.notify.interface import NOWHERE, Chat, Envelope, ReceiverError, UnacceptableError
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import FALLBACK, context, words
 from softlaunch.notify.slack.head import head_blocks, head_text
-from softlaunch.notify.slack.messages import blocks_of, fallback, question_blocks
+from softlaunch.notify.slack.messages import approval_blocks, blocks_of, fallback
 from softlaunch.releases.views import ReleaseView
 
 CALL_SECONDS = 10
@@ -60,31 +61,31 @@ class SlackChat(Chat):
     links: Links = field(default_factory=Links)
     threads: bool = True
 
-    def post(self, letter: Letter, thread: Place) -> Place:
+    def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:
         """A reply in the release's thread; a question or an urgent incident shows in the channel too."""
-        notice = letter.notice
-        urgent = letter.incident is not None and letter.incident.severity is Severity.PAGE
+        notice = envelope.notice
+        urgent = envelope.incident is not None and envelope.incident.severity is Severity.PAGE
         loud = notice.event is Event.ASKED or (notice.event is Event.OPENED and urgent)
         placed: dict[str, Any] = {"thread_ts": thread.name, "reply_broadcast": loud} if thread else {}
-        said = fallback(letter)
-        return self._post(said, blocks_of(letter, self.links), notice.key, thread.channel or self.channel, **placed)
+        said = fallback(envelope)
+        return self._post(said, blocks_of(envelope, self.links), notice.key, thread.channel or self.channel, **placed)
 
-    def show(self, view: ReleaseView, key: str, at: Place) -> Place:
+    def show(self, view: ReleaseView, key: str, at: MessageRef) -> MessageRef:
         """Post the head, or update it; a head that somebody deleted is posted again."""
         said, blocks = words(head_text(view), FALLBACK), head_blocks(view, self.links)
         if at and self._update(at, said, blocks):
             return at
         return self._post(said, blocks, key, self.channel)
 
-    def close(self, letter: Letter, at: Place) -> None:
+    def close(self, envelope: Envelope, at: MessageRef) -> None:
         """Show the answer where the buttons were; of two people, the first one's beside the buttons."""
-        if letter.question is None:
+        if envelope.approval is None:
             return
-        noted = [context(fallback(letter))] if letter.notice.event is Event.NOTED else []
-        blocks = question_blocks(letter.question)
-        self._update(at, words(letter.question.asked.text, FALLBACK), [*blocks[:1], *noted, *blocks[1:]])
+        noted = [context(fallback(envelope))] if envelope.notice.event is Event.NOTED else []
+        blocks = approval_blocks(envelope.approval)
+        self._update(at, words(envelope.approval.text, FALLBACK), [*blocks[:1], *noted, *blocks[1:]])
 
-    def find(self, key: str, thread: Place, since: datetime) -> Place:
+    def find(self, key: str, thread: MessageRef, since: datetime) -> MessageRef:
         """Look for a message by the key in its metadata; a token that may not read can't say, so it is sent again."""
         oldest = str((since - _SKEW).timestamp())
         try:
@@ -110,10 +111,10 @@ class SlackChat(Chat):
             return NOWHERE
         for message in found.get("messages") or []:
             if (message.get("metadata") or {}).get("event_payload", {}).get("key") == key:
-                return Place(thread.channel or self.channel, message["ts"])
+                return MessageRef(thread.channel or self.channel, message["ts"])
         return NOWHERE
 
-    def _post(self, text: str, blocks: Sequence[Block], key: str, channel: str, **placed: Any) -> Place:
+    def _post(self, text: str, blocks: Sequence[Block], key: str, channel: str, **placed: Any) -> MessageRef:
         metadata = {"event_type": _METADATA, "event_payload": {"key": key}}
         plain = {"channel": channel, "text": text, "metadata": metadata, "unfurl_links": False, **placed}
         try:
@@ -126,9 +127,9 @@ class SlackChat(Chat):
                 said = _call(self.client.chat_postMessage, **plain)
             except _RefusedError as again:
                 raise UnacceptableError(f"Slack refuses the message: {again.code}") from again
-        return Place(said["channel"], said["ts"])
+        return MessageRef(said["channel"], said["ts"])
 
-    def _update(self, at: Place, text: str, blocks: Sequence[Block]) -> bool:
+    def _update(self, at: MessageRef, text: str, blocks: Sequence[Block]) -> bool:
         """Change a message; False when it is gone."""
         try:
             shown = [block.to_dict() for block in blocks]

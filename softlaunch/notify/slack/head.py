@@ -5,6 +5,7 @@ from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject
 from softlaunch.core.formatting import show_harm, show_interval, show_pair
 from softlaunch.core.verdict import Met, Outcome, Verdict
 from softlaunch.core.visible import one_line
+from softlaunch.ledger.stages import StageState
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import HEADER, bar, button, buttons, clip, context, escape, link, section, words
 from softlaunch.policy.release import StageKind, State
@@ -18,7 +19,7 @@ _STATES = {
     State.ROLLED_BACK: ":leftwards_arrow_with_hook:",
     State.ABORTED: ":black_square_for_stop:",
 }
-_STAGES = {"waiting": "·", "running": "▶", "passed": "✔"}
+_STAGES = {StageState.WAITING: "·", StageState.RUNNING: "▶", StageState.PASSED: "✔"}
 _OUTCOMES = {Outcome.PASS: "✔", Outcome.FAIL: "✘", Outcome.ERROR: "!", Outcome.INCONCLUSIVE: "…"}
 
 _PHONE = 45
@@ -66,7 +67,7 @@ def _progress(view: ReleaseView) -> str:
 
 def _stage_line(stage: StageView) -> str:
     mark = _STAGES.get(stage.record.state, "✘")
-    name = f"*{escape(stage.stage.name)}*" if stage.record.state == "running" else escape(stage.stage.name)
+    name = f"*{escape(stage.stage.name)}*" if stage.record.state is StageState.RUNNING else escape(stage.stage.name)
     first, second = stage.requests
     if not (first or second):
         return f"{mark} {name}"

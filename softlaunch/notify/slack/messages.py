@@ -1,14 +1,15 @@
-"""Replies in a thread: what happened, a question with its buttons, an incident with its links."""
+"""Replies in a thread: what happened, an approval with its buttons, an incident with its links."""
 
 from slack_sdk.models.blocks import Block, ButtonElement
 
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalState
+from softlaunch.core.incident_kinds import Severity
 from softlaunch.drift.judgement import Step
-from softlaunch.ledger.approvals import Settled
+from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
-from softlaunch.ledger.notices import Event, Severity
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Notice
-from softlaunch.notify.interface import Letter
+from softlaunch.notify.interface import Envelope
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import (
     FALLBACK,
@@ -35,48 +36,47 @@ STEPS = {
 """What the message of a drift check can start."""
 OPEN_LINKS = ("softlaunch_open_runbook", "softlaunch_open_report", "softlaunch_open_run")
 _MARKS = {
-    Answer.APPROVED: ":white_check_mark:",
-    Answer.REJECTED: ":no_entry:",
-    Answer.EXPIRED: ":hourglass:",
-    Answer.WITHDRAWN: ":wastebasket:",
+    ApprovalState.APPROVED: ":white_check_mark:",
+    ApprovalState.REJECTED: ":no_entry:",
+    ApprovalState.EXPIRED: ":hourglass:",
+    ApprovalState.WITHDRAWN: ":wastebasket:",
 }
 _MARK_OF = {Severity.PAGE: ":rotating_light:", Severity.TICKET: ":ticket:"}
 
 
-def fallback(letter: Letter) -> str:
+def fallback(envelope: Envelope) -> str:
     """The message in plain text: for notifications, and where blocks are refused."""
-    return words(letter.notice.text, FALLBACK)
+    return words(envelope.notice.text, FALLBACK)
 
 
-def blocks_of(letter: Letter, links: Links) -> list[Block]:
+def blocks_of(envelope: Envelope, links: Links) -> list[Block]:
     """The message as blocks."""
-    notice = letter.notice
-    if notice.event is Event.ASKED and letter.question is not None:
-        return question_blocks(letter.question)
-    if notice.event is Event.OPENED and letter.incident is not None:
-        return incident_blocks(letter, letter.incident, links)
+    notice = envelope.notice
+    if notice.event is Event.ASKED and envelope.approval is not None:
+        return approval_blocks(envelope.approval)
+    if notice.event is Event.OPENED and envelope.incident is not None:
+        return incident_blocks(envelope, envelope.incident, links)
     return [section(words(notice.text, SECTION)), *_written(notice)]
 
 
-def question_blocks(settled: Settled) -> list[Block]:
-    """A question with its buttons while it is open; with its answer afterwards."""
-    asked = settled.asked
-    text = section(f":raised_hand: *{words(asked.text, 2500)}*")
-    if settled.answer is not Answer.PENDING:
-        why = f": {words(settled.reason, 500)}" if settled.reason else ""
-        by = f" by {words(settled.by, 200)}" if settled.by else ""
-        when = f" {moment(settled.at)}" if settled.at else ""
-        return [text, context(f"{_MARKS[settled.answer]} {settled.answer}{by}{when}{why}")]
-    meanwhile = "Nothing is deleted meanwhile." if asked.release_id is None else "The gates go on watching."
-    until = f"Open until {moment(asked.expires_at)}; no answer counts as a refusal. {meanwhile}"
+def approval_blocks(approval: Approval) -> list[Block]:
+    """What is asked, with its buttons while it is pending; with the decision afterwards."""
+    text = section(f":raised_hand: *{words(approval.text, 2500)}*")
+    if approval.state is not ApprovalState.PENDING:
+        why = f": {words(approval.reason, 500)}" if approval.reason else ""
+        by = f" by {words(approval.decided_by, 200)}" if approval.decided_by else ""
+        when = f" {moment(approval.decided_at)}" if approval.decided_at else ""
+        return [text, context(f"{_MARKS[approval.state]} {approval.state}{by}{when}{why}")]
+    meanwhile = "Nothing is deleted meanwhile." if approval.release_id is None else "The gates go on watching."
+    until = f"Open until {moment(approval.expires_at)}; no answer counts as a refusal. {meanwhile}"
     row = buttons(
-        button("Approve", APPROVE, str(asked.id), style="primary"),
-        button("Reject", REJECT, str(asked.id), style="danger"),
+        button("Approve", APPROVE, str(approval.id), style="primary"),
+        button("Reject", REJECT, str(approval.id), style="danger"),
     )
     return [text, context(until), *row]
 
 
-def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Block]:
+def incident_blocks(envelope: Envelope, incident: Recorded, links: Links) -> list[Block]:
     """An incident: how urgent, what, the evidence, and where to go on."""
     mark = _MARK_OF[incident.severity]
     head = f"{mark} *{incident.kind.words}* ({incident.severity})\n{words(incident.summary, 2000)}"
@@ -88,13 +88,13 @@ def incident_blocks(letter: Letter, incident: Recorded, links: Links) -> list[Bl
         report = links.report(incident.release_id)
         row += opens("Report", OPEN_LINKS[1], report)
         paths += [] if opens("", "", report) else [link("Report", report)]
-    row += opens("Run in Prefect", OPEN_LINKS[2], letter.run_url)
+    row += opens("Run in Prefect", OPEN_LINKS[2], envelope.run_url)
     blocks: list[Block] = [section(head)]
     if shown:
         blocks.append(context(("   " if incident.verdict is None else "\n").join(shown)))
     if paths:
         blocks.append(context("  ·  ".join(paths)))
-    return [*blocks, *buttons(*row), *buttons(*_steps(incident)), *_written(letter.notice)]
+    return [*blocks, *buttons(*row), *buttons(*_steps(incident)), *_written(envelope.notice)]
 
 
 def step_action(step: Step) -> str:

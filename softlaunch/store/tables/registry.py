@@ -104,7 +104,7 @@ class TagRow(SQLModel, table=True):
     tagged_by: str
 
 
-class BundleRow(SQLModel, table=True):
+class ArchiveObjectRow(SQLModel, table=True):
     """An object in an archive, named by the SHA-256 of its content, that was read back before anything was deleted."""
 
     __tablename__ = "bundles"
@@ -116,9 +116,9 @@ class BundleRow(SQLModel, table=True):
 
 
 class ArchivedRow(SQLModel, table=True):
-    """Something that a cleanup deleted, and the bundle that holds it.
+    """Something that a cleanup deleted, and the archive object that holds its copy.
 
-    `digest` is the SHA-256 of the entry in the bundle, `content_digest` that of the version itself: another content
+    `digest` is the SHA-256 of the entry in that object, `content_digest` that of the version itself: another content
     is never recorded under its name. `restored_at` is when it was last put back.
     """
 

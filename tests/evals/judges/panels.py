@@ -7,7 +7,7 @@ from softlaunch.core.variant import ModelVersion
 from softlaunch.evals.calls.answers import EvalAnswer, Status
 from softlaunch.evals.calls.call import Call
 from softlaunch.evals.judges.panel import Ask, Judges, Panel
-from softlaunch.simulator.models import Answer, Player
+from softlaunch.simulator.models import Answer, SimulatedModel
 from softlaunch.simulator.models import Ask as Request
 
 Reply = Callable[[str, Mapping[str, str]], str | None]
@@ -50,12 +50,12 @@ class Scripted:
         return EvalAnswer(call.key, call.variant.digest, Status.SCORED, answer=text, cost_usd=self.cost_usd)
 
 
-def played(player: Player) -> Ask:
+def played(player: SimulatedModel) -> Ask:
     """Calls that a rehearsed model answers."""
 
     async def ask(call: Call) -> EvalAnswer:
         request = call.variant.request_body(call.case.request)
-        performance = player.perform(Request(request["messages"]), 1.0)
+        performance = player.respond(Request(request["messages"]), 1.0)
         if isinstance(performance, Answer):
             return EvalAnswer(call.key, call.variant.digest, Status.SCORED, answer=performance.text)
         return EvalAnswer(call.key, call.variant.digest, Status.UNSCORED, error=f"http_{performance.status}")

@@ -3,16 +3,16 @@
 import asyncio
 import csv
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import orjson
 import pytest
 
-from softlaunch.evals.judges.calibration import below_floor, calibrate, calibrate_recorded
+from softlaunch.evals.judges.calibration import below_minimum, calibrate, calibrate_recorded
 from softlaunch.evals.judges.labels import Kind, Labels, LabelsError, read_labels
 from softlaunch.evals.judges.panel import Judges, Panel
-from softlaunch.simulator.judging import JudgePlayer
+from softlaunch.simulator.judging import JudgeModel
 from softlaunch.simulator.knowledge import Knowledge
 from softlaunch.simulator.profiles import JudgeFigures, Latency, Profile
 from tests.evals.judges.panels import Scripted, model, played
@@ -28,7 +28,7 @@ PANDALM = {
 HALUEVAL = {"id": "ID", "question": "user_query", "answer": "chatgpt_response", "votes": "hallucination"}
 
 
-def write(path: Path, rows: list[dict[str, object]]) -> Path:
+def write(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     """Rows as JSON lines, or as CSV."""
     if path.suffix == ".csv":
         with path.open("w", newline="") as file:
@@ -65,8 +65,9 @@ def test_a_perfect_judge_has_kappa_one(tmp_path: Path, name: str) -> None:
     assert found.bias is not None
     assert found.bias.consistent is not None
     assert (found.bias.bias.value, found.bias.consistent.value) == (0.0, 1.0)
-    assert (found.spent.calls, found.spent.cost_usd) == (40, pytest.approx(0.4))
-    assert below_floor(found, 0.6) is None
+    assert found.spent.calls == 40
+    assert found.spent.cost_usd == pytest.approx(0.4)
+    assert below_minimum(found, 0.6) is None
 
 
 def test_a_judge_that_goes_by_position_is_found_out(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_a_judge_that_goes_by_position_is_found_out(tmp_path: Path) -> None:
     assert found.bias.consistent is not None
     assert (found.bias.first, found.bias.second, found.bias.bias.value) == (40, 0, 0.5)
     assert found.bias.consistent.value == 0.0
-    assert "isn't shown to reach the floor of 0.4" in str(below_floor(found, 0.4))
+    assert "isn't shown to reach the minimum of 0.4" in str(below_minimum(found, 0.4))
 
 
 def test_a_judge_that_talks_nonsense_is_below_every_floor(tmp_path: Path) -> None:
@@ -86,7 +87,7 @@ def test_a_judge_that_talks_nonsense_is_below_every_floor(tmp_path: Path) -> Non
     labels = read_labels(write(tmp_path / "labels.jsonl", pairs(30)), Kind.PREFERENCE, {})
     found = asyncio.run(calibrate(labels, Scripted(lambda name, asked: "Hm.").panel))
     assert (found.agreement.unreadable, found.agreement.agreement.value) == (30, 0.0)
-    assert below_floor(found, 0.1) is not None
+    assert below_minimum(found, 0.1) is not None
 
 
 def test_a_judge_is_not_judged_by_labels_that_are_all_alike(tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_judge_is_not_judged_by_labels_that_are_all_alike(tmp_path: Path) -> N
     labels = read_labels(write(tmp_path / "labels.jsonl", rows), Kind.HALLUCINATION, {})
     found = asyncio.run(calibrate(labels, Scripted(lambda name, asked: '{"claims": []}').panel))
     assert found.agreement.kappa is None
-    assert "all alike" in str(below_floor(found, 0.0))
+    assert "all alike" in str(below_minimum(found, 0.0))
 
 
 def test_grades_are_right_from_the_middle_of_the_scale_on(tmp_path: Path) -> None:
@@ -162,7 +163,7 @@ def test_verdicts_must_cover_every_label(tmp_path: Path) -> None:
 def rehearsed(figures: JudgeFigures) -> Panel:
     """A rehearsed judge who knows nothing but what rehearsed models invent."""
     profile = Profile(name="judge", latency=Latency(p50_s=1, p95_s=2), accuracy=1.0, judge=figures)
-    return Panel(Judges((model(),)), played(JudgePlayer(profile, Knowledge(), seed=5)))
+    return Panel(Judges((model(),)), played(JudgeModel(profile, Knowledge(), seed=5)))
 
 
 def hallucinations(tmp_path: Path) -> Labels:
@@ -179,10 +180,10 @@ def test_a_rehearsed_judge_is_as_good_as_its_profile(tmp_path: Path) -> None:
     """An accuracy of 95 % is measured as such."""
     found = asyncio.run(calibrate(hallucinations(tmp_path), rehearsed(JudgeFigures(accuracy=0.95))))
     assert found.agreement.agreement.lower < 0.95 < found.agreement.agreement.upper
-    assert below_floor(found, 0.4) is None
+    assert below_minimum(found, 0.4) is None
     poor = asyncio.run(calibrate(hallucinations(tmp_path), rehearsed(JudgeFigures(accuracy=0.6, nonsense_rate=0.2))))
     assert poor.agreement.unreadable > 20
-    assert below_floor(poor, 0.4) is not None
+    assert below_minimum(poor, 0.4) is not None
 
 
 @pytest.mark.realdata
@@ -200,8 +201,8 @@ def test_gpt_35_against_people_on_pandalm(realdata: Path) -> None:
     assert (found.bias.first, found.bias.second) == (460, 476)
     assert found.bias.bias.lower < 0 < found.bias.bias.upper
     assert found.people_kappa == pytest.approx(0.864, abs=5e-4)
-    assert below_floor(found, 0.4) is None
-    assert below_floor(found, 0.45) is not None
+    assert below_minimum(found, 0.4) is None
+    assert below_minimum(found, 0.45) is not None
 
 
 @pytest.mark.realdata
@@ -219,7 +220,7 @@ def test_the_confusion_table_of_a_judge_on_halueval(realdata: Path) -> None:
         return orjson.dumps({"claims": claims}).decode() if verdict != "?" else "Who knows?"
 
     found = asyncio.run(calibrate(labels, Scripted(reply).panel, concurrency=64))
-    expected = {}
+    expected: dict[tuple[str, str], int] = {}
     for item in labels.items:
         cell = (item.people, said[item.answer].replace("?", "unreadable"))
         expected[cell] = expected.get(cell, 0) + 1

@@ -23,8 +23,7 @@ from softlaunch.evals.judges.recorded_judgements import read_judgements, record_
 from softlaunch.evals.regression import EvalOrder, RegressionEval
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.metrics import Spent
-from softlaunch.policy.judging import JudgePolicy
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy, JudgePolicy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow, JudgementRow
 from tests.support.endpoints import Endpoint, Reply, variant

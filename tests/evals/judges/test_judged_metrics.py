@@ -266,4 +266,5 @@ def test_similarity_of_meaning(vectors: tuple[tuple[float, ...], ...], spec: str
     assert isinstance(metric, AskingMetric)
     found = asyncio.run(metric.score(Sample(answer="a", expected="b"), Placed(*vectors)))  # type: ignore[arg-type]  # hears nobody
     assert found.value == (None if value is None else pytest.approx(value))
-    assert found.spent == Spent(1, pytest.approx(2e-5))
+    assert found.spent.calls == 1
+    assert found.spent.cost_usd == pytest.approx(2e-5)

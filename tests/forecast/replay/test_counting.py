@@ -1,23 +1,22 @@
 """Rows become what the gates see: everything that happened, in order, each unit on one arm."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.counting import StageCount
 from softlaunch.forecast.replay.rows import Rows
 from softlaunch.forecast.replay.stages import StageNames
-from softlaunch.gates.observations import Events, Window
-from softlaunch.policy.model import Metric
+from softlaunch.gates.observations import Events, Floats, Window
 from tests.support.builders import make_policy
 
 NONE = float("nan")
 METRICS = {Metric.ERRORS, Metric.LATENCY, Metric.QUALITY}
 
 
-def rows(*said: tuple[float, str, int | None, float], **changes: Any) -> Rows:
+def rows(*said: tuple[float, str, int | None, float], **changes: Floats) -> Rows:
     """Requests: when, on which arm, of which unit if any, and how good the answer was, if it was scored."""
     count = len(said)
     columns = {Metric.LATENCY: np.full(count, 800.0), Metric.QUALITY: np.array([row[3] for row in said])}
@@ -30,7 +29,7 @@ def rows(*said: tuple[float, str, int | None, float], **changes: Any) -> Rows:
         candidate=np.array([row[1] == "candidate" for row in said]),
         units=np.array([-number if row[2] is None else row[2] for number, row in enumerate(said, start=1)]),
         named=np.array([row[2] is not None for row in said]),
-        values={**columns, **changes},
+        values={**columns, **{Metric(name): column for name, column in changes.items()}},
     )
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.measured import Measured, Rates
 from softlaunch.gates.observations import Flags, Floats, Units
-from softlaunch.policy.model import Metric
 
 
 def measured(units: Units, candidate: Flags, known: Flags) -> Measured:

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.counting import StageCount
 from softlaunch.forecast.replay.rows import Rows, SamplesError
 from softlaunch.forecast.replay.seen import SeenUnits
 from softlaunch.forecast.replay.stages import StageNames, candidate_share
 from softlaunch.forecast.replay.windows import Cutter, Looks
 from softlaunch.gates.observations import Floats
-from softlaunch.policy.model import Metric
 from softlaunch.policy.release import Stage
 from tests.support.builders import make_policy
 

@@ -90,7 +90,7 @@ def _failure(error: openai.APIError) -> Failure:
     response = error.response if isinstance(error, openai.APIStatusError) else None
     return Failure(
         kind=type(error).__name__,
-        status=response and response.status_code,
+        status=response.status_code if response else None,
         message=error.message,
-        retry_after=response and response.headers.get("retry-after"),
+        retry_after=response.headers.get("retry-after") if response else None,
     )

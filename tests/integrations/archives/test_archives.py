@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 
 from softlaunch.integrations.archives.interface import Archive, ArchiveError, ThawingError
 from softlaunch.integrations.archives.opening import open_archive
-from softlaunch.retention.archive_objects import check, find, pack, store
+from softlaunch.retention.archive_objects import check, find, pack, store_object
 
 CLASSES = ["STANDARD", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE"]
 
@@ -37,10 +37,10 @@ def _s3(url: str, storage_class: str, bucket: str = "attic") -> Archive:
 def test_a_folder_keeps_and_gives_back(tmp_path: Path) -> None:
     """Putting twice changes nothing; what isn't there is an error."""
     archive = open_archive(str(tmp_path / "attic"))
-    bundle = pack("prompts", [b"one", b"two"])
-    store(archive, bundle, lambda step: None)
-    store(archive, bundle, lambda step: None)
-    content = open_archive(archive.address).get(bundle.key)
+    packed = pack("prompts", [b"one", b"two"])
+    store_object(archive, packed, lambda step: None)
+    store_object(archive, packed, lambda step: None)
+    content = open_archive(archive.address).get(packed.key)
     assert find(content, "3fc4ccfe745870e2c0d99f71f30ff0656c8dedd41cc1d7d3d376b0dbe685e2f3") == b"two"
     with pytest.raises(ArchiveError, match="can't be read"):
         archive.get("prompts/nothing")
@@ -52,14 +52,14 @@ def test_a_folder_keeps_and_gives_back(tmp_path: Path) -> None:
 def test_s3_keeps_in_a_storage_class(s3_url: str, storage_class: str) -> None:
     """Written, read back, and moved to its class; a cold one is thawed before it is read."""
     archive = _s3(s3_url, storage_class)
-    bundle = pack("prompts", [storage_class.encode()])
-    store(archive, bundle, lambda step: None)
-    held = boto3.client("s3", endpoint_url=s3_url).head_object(Bucket="attic", Key=f"{storage_class}/{bundle.key}")
+    packed = pack("prompts", [storage_class.encode()])
+    store_object(archive, packed, lambda step: None)
+    held = boto3.client("s3", endpoint_url=s3_url).head_object(Bucket="attic", Key=f"{storage_class}/{packed.key}")
     assert held.get("StorageClass", "STANDARD") == storage_class
     if storage_class in {"GLACIER", "DEEP_ARCHIVE"}:
         with pytest.raises(ThawingError, match="restore again in"):
-            archive.get(bundle.key)
-    check(bundle.key, archive.get(bundle.key), bundle.sha256)
+            archive.get(packed.key)
+    check(packed.key, archive.get(packed.key), packed.sha256)
 
 
 def test_cold_storage_is_cheaper(s3_url: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from softlaunch.catalog.prompt_sync import Prompts, check_history, check_staged
 from softlaunch.integrations.git import command
 from softlaunch.integrations.git.repository import GitError, Repository
-from tests.catalog.git_prompts import PromptRepo, prompt
+from tests.support.git_prompts import PromptRepo, prompt
 
 PROGRAMS = (
     "core.fsmonitor",

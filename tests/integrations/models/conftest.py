@@ -27,7 +27,7 @@ def mlflow_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     store = f"--backend-store-uri=sqlite:///{folder}/mlflow.db"
-    command = [program, "server", store, f"--artifacts-destination={folder}/artifacts", "--host=127.0.0.1"]
+    command = [str(program), "server", store, f"--artifacts-destination={folder}/artifacts", "--host=127.0.0.1"]
     environment = {
         **os.environ,
         "PATH": f"{program.parent}:{os.environ['PATH']}",  # it starts uvicorn by name

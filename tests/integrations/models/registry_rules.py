@@ -1,8 +1,8 @@
 """What every registry beside the ledger is held to."""
 
-from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, RELEASED, move_alias
+from softlaunch.catalog.aliases import BASELINE, PREVIOUS, PRODUCTION, RELEASED, MovedBy, move_alias
 from softlaunch.integrations.models.interface import DIGEST_TAG, ModelRegistry
-from softlaunch.retention.mirror import mirror
+from softlaunch.retention.model_registry import mirror
 from softlaunch.store.database import Database
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, record_app
 
@@ -13,7 +13,7 @@ def aliases_follow(database: Database, registry: ModelRegistry) -> None:
     for production, previous in ((STABLE.digest, CANDIDATE.digest), (CANDIDATE.digest, STABLE.digest)):
         with database.begin() as session:
             for alias, digest in ((PRODUCTION, production), (PREVIOUS, previous), (BASELINE, production)):
-                move_alias(session, APP, alias, digest, "anna", NOON)
+                move_alias(session, APP, alias, digest, MovedBy("anna"), NOON)
         moved = mirror(database, registry)
         assert {one.alias: one.problem for one in moved} == {PRODUCTION: "", PREVIOUS: "", BASELINE: ""}
         assert mirror(database, registry) == []

@@ -5,10 +5,10 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from softlaunch.catalog.aliases import PRODUCTION, move_alias
+from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.integrations.models.interface import DIGEST_TAG, VERSION_TAG, ProtectedVersionError, RegistryError
 from softlaunch.integrations.models.mlflow import MlflowRegistry
-from softlaunch.retention.mirror import mirror
+from softlaunch.retention.model_registry import mirror
 from softlaunch.store.database import Database
 from tests.integrations.models.registry_rules import aliases_follow
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, make_variant, record_app
@@ -78,7 +78,7 @@ def test_an_outage_is_made_up_for(database: Database) -> None:
     """While the registry is away aliases wait, and say so; nothing is raised at whoever releases."""
     record_app(database)
     with database.begin() as session:
-        move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", NOON)
+        move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), NOON)
 
     def away(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused", request=request)

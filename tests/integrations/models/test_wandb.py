@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from softlaunch.catalog.aliases import PRODUCTION, move_alias
+from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
 from softlaunch.integrations.models.interface import DIGEST_TAG, VERSION_TAG, ProtectedVersionError, RegistryError
 from softlaunch.integrations.models.wandb import WandbRegistry
-from softlaunch.retention.mirror import mirror
+from softlaunch.retention.model_registry import mirror
 from softlaunch.store.database import Database
 from tests.integrations.models.registry_rules import aliases_follow
 from tests.integrations.models.wandb_server import ENTITY, KEY, PROJECT, WandbServer, running_wandb
@@ -90,7 +90,7 @@ def test_refusals_and_outages_wait_and_say_so(server: WandbServer, database: Dat
     """Real client, own fake: nothing is raised at whoever releases, and the key isn't told."""
     record_app(database)
     with database.begin() as session:
-        move_alias(session, APP, PRODUCTION, STABLE.digest, "anna", NOON)
+        move_alias(session, APP, PRODUCTION, STABLE.digest, MovedBy("anna"), NOON)
     server.refuse = "AddAliases"
     [refused] = mirror(database, _registry(server))
     assert "permission" in refused.sentence

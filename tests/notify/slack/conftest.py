@@ -9,8 +9,8 @@ import pytest
 from softlaunch.inbound.slack.clicks import Clicks
 from softlaunch.notify.slack.client import SlackChat, web_client
 from softlaunch.store.database import Database
-from tests.support.slack_scene import LINKS
-from tests.support.slack_server import CHANNEL, FakeSlack, running_slack
+from tests.notify.slack.slack_scene import LINKS
+from tests.notify.slack.slack_server import CHANNEL, FakeSlack, running_slack
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
 from softlaunch.reports.history import read_history
 from softlaunch.store.database import Database
 from softlaunch.store.tables import NoticeRow, ReleaseRow, VoteRow
-from tests.drift.scenes import Model, make_app, serve, variant_on
+from tests.notify.slack.slack_scene import ASKING, click, sender, submission, votes, whispers
+from tests.notify.slack.slack_server import FakeSlack
 from tests.support.builders import APP, NOON
+from tests.support.drift_scenes import Model, make_app, serve, variant_on
 from tests.support.endpoints import Endpoint, running_endpoint
 from tests.support.servers import wait_until
-from tests.support.slack_scene import ASKING, click, sender, submission, votes, whispers
-from tests.support.slack_server import FakeSlack
 
 PIN, REFRESH = step_action(Step.PIN), step_action(Step.REFRESH)
 ROLL_BACK, NEW_BASELINE = step_action(Step.ROLL_BACK), step_action(Step.NEW_BASELINE)

@@ -3,7 +3,7 @@
 import pytest
 from sqlmodel import select
 
-from softlaunch.core.approvals import Answer
+from softlaunch.core.approvals import ApprovalState
 from softlaunch.core.clock import utc_now
 from softlaunch.inbound.slack.clicks import Clicks
 from softlaunch.notify.slack.client import SlackChat
@@ -14,9 +14,9 @@ from softlaunch.releases.ending import roll_back
 from softlaunch.retention.approval import ask_person
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow
+from tests.notify.slack.slack_scene import ASKING, asking, click, sender, submission, votes, whispers
+from tests.notify.slack.slack_server import FakeSlack
 from tests.support.builders import ANNA, APP, make_policy, record_app
-from tests.support.slack_scene import ASKING, asking, click, sender, submission, votes, whispers
-from tests.support.slack_server import FakeSlack
 
 
 def question(database: Database) -> ApprovalRow:
@@ -34,7 +34,7 @@ def test_an_approval_with_a_reason(database: Database, slack: FakeSlack, chat: S
     dialog = slack.called("views.open")[-1]
     assert dialog["trigger_id"] == "1.2.3"
     assert "Begin canary 100 %?" in dialog["view"]["blocks"][0]["text"]["text"]
-    assert question(database).state == Answer.PENDING
+    assert question(database).state == ApprovalState.PENDING
     clicks.handle(submission(slack, "looks <fine>"))
     row = question(database)
     assert (row.state, row.decided_by, row.decided_from, row.reason) == ("approved", "ben", "slack", "looks <fine>")
@@ -62,7 +62,7 @@ def test_a_stranger_sees_no_dialog_and_is_recorded(
         clicks.handle(click(slack, action, user="U0MALLORY", name="ben"))
     clicks.handle(forged)
     assert len(slack.called("views.open")) == opened
-    assert question(database).state == Answer.PENDING
+    assert question(database).state == ApprovalState.PENDING
     assert scene.release().state is State.CANARY
     assert votes(database) == [
         ("U0MALLORY", "approved", "refused"),
@@ -103,7 +103,7 @@ def test_who_comes_late_is_told_how_it_went(
     clicks.handle(first)
     clicks.handle(second)
     clicks.handle(late)
-    assert question(database).state == Answer.APPROVED
+    assert question(database).state == ApprovalState.APPROVED
     assert [ruling for _, _, ruling in votes(database)] == ["decided", "late", "late"]
     assert "was approved by ben" in whispers(slack)[-1]
 
@@ -159,7 +159,7 @@ def test_what_is_not_understood_changes_nothing(
     """And stops nothing."""
     asking(database)
     clicks.handle(payload)
-    assert question(database).state == Answer.PENDING
+    assert question(database).state == ApprovalState.PENDING
     assert slack.called("views.open") == []
 
 
@@ -172,7 +172,7 @@ def test_a_dialog_that_slack_does_not_open_decides_nothing(
     press = click(slack, APPROVE)
     slack.fault = "expired_trigger_id"
     clicks.handle(press)
-    assert question(database).state == Answer.PENDING
+    assert question(database).state == ApprovalState.PENDING
 
 
 def test_a_large_cleanup_is_answered_by_the_same_buttons(

@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 
-from softlaunch.ledger.notices import Incident, IncidentKind, open_incident, tell
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
+from softlaunch.ledger.notices import Incident, Message, notify, open_incident
 from softlaunch.ledger.outbox import HOLD
 from softlaunch.notify.slack.client import SlackChat, web_client
 from softlaunch.policy.release import State
 from softlaunch.releases.ending import roll_back
 from softlaunch.store.database import Database
+from tests.notify.slack.slack_scene import ASKING, LINKS, asking, sender
+from tests.notify.slack.slack_server import CHANNEL, FakeSlack
 from tests.support.builders import ANNA, APP, NOON, Clock, Scene, make_policy, open_in_new_app
-from tests.support.slack_scene import ASKING, LINKS, asking, sender
-from tests.support.slack_server import CHANNEL, FakeSlack
 
 
 def kinds(message: dict[str, Any]) -> list[str]:
@@ -54,7 +56,9 @@ def test_a_question_shows_in_the_channel_with_its_buttons(
 def test_an_urgent_incident_links_its_runbook_and_report(database: Database, slack: FakeSlack, chat: SlackChat) -> None:
     """The buttons open pages."""
     release = open_in_new_app(database, make_policy(**ASKING))
-    incident = Incident(IncidentKind.GATE_LATENCY, APP, release, "key", "latency: worse by 412 %", {"harm": 4.123456})
+    incident = Incident(
+        IncidentKind.of_metric(Metric.LATENCY), APP, release, "key", "latency: worse by 412 %", {"harm": 4.123456}
+    )
     with database.begin() as session:
         open_incident(session, incident, NOON)
     sender(database, chat).run()
@@ -72,7 +76,7 @@ def test_what_people_write_is_shown_and_not_obeyed(database: Database, slack: Fa
     """A reason can neither ping a channel nor hide a link, and one that is too long is cut."""
     release = open_in_new_app(database, make_policy(**ASKING))
     with database.begin() as session:
-        tell(session, APP, release, "<!channel> & <https://evil.example|click> " + "x" * 9000, NOON)
+        notify(session, Message(APP, release, "<!channel> & <https://evil.example|click> " + "x" * 9000), NOON)
     sender(database, chat).run()
     message = slack.messages[-1]
     assert message["blocks"][0]["text"]["text"].startswith("&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;")
@@ -95,7 +99,7 @@ def test_slack_down_in_the_middle_of_a_rollback(database: Database, slack: FakeS
     for second in range(0, 600, 20):
         if second == 300:
             with database.begin() as session:
-                tell(session, APP, scene.release_id, "five minutes later", clock.now)
+                notify(session, Message(APP, scene.release_id, "five minutes later"), clock.now)
         sends.run()
         clock.go(20)
     assert len(slack.messages) == before
@@ -124,10 +128,10 @@ def test_an_answer_that_was_lost(
     slack.may_read = may_read
     sends = sender(database, chat, clock)
     with database.begin() as session:
-        tell(session, APP, f"{APP}-1", "before", NOON)
+        notify(session, Message(APP, f"{APP}-1", "before"), NOON)
     sends.run()
     with database.begin() as session:
-        tell(session, APP, f"{APP}-1", "only once", NOON)
+        notify(session, Message(APP, f"{APP}-1", "only once"), NOON)
     slack.fault = "lost answer"
     assert sends.run().problems
     slack.fault = ""
@@ -140,7 +144,7 @@ def test_a_head_whose_answer_was_lost_is_found(database: Database, slack: FakeSl
     """A release never gets a second thread."""
     release = open_in_new_app(database, make_policy(**ASKING))
     with database.begin() as session:
-        tell(session, APP, release, "one", NOON)
+        notify(session, Message(APP, release, "one"), NOON)
     clock = Clock()
     slack.fault = "lost answer"
     sends = sender(database, chat, clock)
@@ -155,7 +159,7 @@ def test_slack_is_left_alone_for_as_long_as_it_says(database: Database, slack: F
     """Retry-After is obeyed, and nothing is lost."""
     release = open_in_new_app(database, make_policy(**ASKING))
     with database.begin() as session:
-        tell(session, APP, release, "one", NOON)
+        notify(session, Message(APP, release, "one"), NOON)
     clock = Clock()
     sends = sender(database, chat, clock)
     slack.fault = "limited"
@@ -181,7 +185,7 @@ def test_what_people_must_mend_is_said_and_waits(
     """Messages wait until it is mended."""
     open_in_new_app(database, make_policy(**ASKING))
     with database.begin() as session:
-        tell(session, APP, f"{APP}-1", "one", NOON)
+        notify(session, Message(APP, f"{APP}-1", "one"), NOON)
     clock = Clock()
     slack.fault = fault
     sends = sender(database, chat, clock)
@@ -195,7 +199,7 @@ def test_blocks_that_slack_refuses_are_sent_as_text(database: Database, slack: F
     """A message in plain words is better than none."""
     open_in_new_app(database, make_policy(**ASKING))
     with database.begin() as session:
-        tell(session, APP, f"{APP}-1", "one", NOON)
+        notify(session, Message(APP, f"{APP}-1", "one"), NOON)
     slack.fault = "invalid_blocks"
     sender(database, chat).run()
     assert [one["text"] for one in slack.messages][-1] == "one"
@@ -206,7 +210,7 @@ def test_a_head_that_somebody_deleted_is_posted_again(database: Database, slack:
     """The release goes on having one."""
     scene = Scene.opened(database, make_policy(**ASKING))
     with database.begin() as session:
-        tell(session, APP, scene.release_id, "one", NOON)
+        notify(session, Message(APP, scene.release_id, "one"), NOON)
     sends = sender(database, chat, scene.clock)
     sends.run()
     slack.messages.clear()
@@ -220,6 +224,6 @@ def test_nobody_listens_where_slack_should_be(database: Database) -> None:
     """A closed port is certain: nothing arrived, and it is sent again without asking."""
     open_in_new_app(database, make_policy(**ASKING))
     with database.begin() as session:
-        tell(session, APP, f"{APP}-1", "one", NOON)
+        notify(session, Message(APP, f"{APP}-1", "one"), NOON)
     absent = SlackChat(web_client("xoxb-test", "http://127.0.0.1:9/api/"), CHANNEL, LINKS)
     assert "Slack can't be reached" in sender(database, absent).run().problems[0]

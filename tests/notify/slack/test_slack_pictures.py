@@ -1,6 +1,7 @@
 """Messages as they look: every kind of them is pinned, as the blocks that Slack gets and as a page to look at."""
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,25 +10,27 @@ import orjson
 import pytest
 from slack_sdk.models.blocks import Block
 
-from softlaunch.core.approvals import Answer, Question
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.live_metrics import Metric
 from softlaunch.inbound.slack.modal import Intent, reason_dialog
-from softlaunch.ledger.approvals import OpenQuestion, Settled
+from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
-from softlaunch.ledger.notices import Event, IncidentKind
+from softlaunch.ledger.notices import Event
 from softlaunch.ledger.outbox import Notice
 from softlaunch.ledger.stages import figures
-from softlaunch.notify.interface import Letter
+from softlaunch.notify.interface import Envelope
 from softlaunch.notify.slack.head import head_blocks
-from softlaunch.notify.slack.messages import APPROVE, blocks_of, question_blocks
+from softlaunch.notify.slack.messages import APPROVE, approval_blocks, blocks_of
 from softlaunch.policy.release import State
-from tests.reports.release_views import MET, SLOW, make_view, rolled_back
-from tests.support.block_kit import page
+from tests.notify.slack.block_kit import page
+from tests.notify.slack.slack_scene import LINKS
 from tests.support.builders import NOON
-from tests.support.slack_scene import LINKS
+from tests.support.release_views import MET, SLOW, make_view, rolled_back
 
 PINNED = Path(__file__).parent / "messages.json"
-ASKED = OpenQuestion(
-    "support-bot-1", 2, Question.ENTER_STAGE, "canary 5 % passed. Begin canary 50 %?", NOON + timedelta(hours=12), 7
+ASKED = Approval(
+    "support-bot-1", 2, ApprovalKind.ENTER_STAGE, "canary 5 % passed. Begin canary 50 %?", NOON + timedelta(hours=12), 7
 )
 
 
@@ -40,41 +43,46 @@ FIGURES = {"gate": "latency", "reason": MET[1].reason, **figures(MET[1])}
 DRIFT = {"check": "support-bot-drift-2", "cause": "model", "step": "pin", "steps": ["pin", "new_baseline"]}
 
 
-def incident(kind: IncidentKind, summary: str, evidence: dict[str, Any] = FIGURES) -> Letter:
+def incident(kind: IncidentKind, summary: str, evidence: dict[str, Any] = FIGURES) -> Envelope:
     """The message of an incident."""
     key = f"support-bot-1:{kind}"
     told = Recorded(
         4, kind, kind.severity, "support-bot", "support-bot-1", key, summary, evidence, 1, NOON, NOON, None, "", ""
     )
-    return Letter(notice(Event.OPENED, summary), incident=told, run_url="https://prefect.example/runs/flow-run/1")
+    return Envelope(notice(Event.OPENED, summary), incident=told, run_url="https://prefect.example/runs/flow-run/1")
 
 
-def settled(answer: Answer, by: str = "", reason: str = "") -> list[Block]:
-    """A question that has ended."""
-    return question_blocks(Settled(ASKED, answer, by, reason, NOON + timedelta(minutes=5)))
+def decided(state: ApprovalState, by: str = "", reason: str = "") -> list[Block]:
+    """An approval that is not pending any more."""
+    return approval_blocks(
+        replace(ASKED, state=state, decided_by=by, reason=reason, decided_at=NOON + timedelta(minutes=5))
+    )
 
 
 MESSAGES = {
     "head of a live release": head_blocks(make_view(State.CANARY, 3), LINKS),
-    "head of a release that was taken back": head_blocks(rolled_back(), LINKS),
+    "head of a release that was rolled back": head_blocks(rolled_back(), LINKS),
     "head of a release whose users came back": head_blocks(rolled_back(MET), LINKS),
     "head of a promoted release": head_blocks(make_view(), LINKS),
-    "reply": blocks_of(Letter(notice(Event.SAID, "support-bot: canary 5 % begins (shadow passed).")), LINKS),
-    "question": question_blocks(Settled(ASKED, Answer.PENDING, "", "", None)),
-    "question, approved": settled(Answer.APPROVED, "anna, ben", "the figures are fine"),
-    "question, rejected": settled(Answer.REJECTED, "ben", "too slow for the evening"),
-    "question, expired": settled(Answer.EXPIRED, reason="nobody answered in time"),
-    "question, withdrawn": settled(Answer.WITHDRAWN, reason="the release is rolled_back"),
+    "reply": blocks_of(Envelope(notice(Event.SAID, "support-bot: canary 5 % begins (shadow passed).")), LINKS),
+    "question": approval_blocks(ASKED),
+    "question, approved": decided(ApprovalState.APPROVED, "anna, ben", "the figures are fine"),
+    "question, rejected": decided(ApprovalState.REJECTED, "ben", "too slow for the evening"),
+    "question, expired": decided(ApprovalState.EXPIRED, reason="nobody answered in time"),
+    "question, withdrawn": decided(ApprovalState.WITHDRAWN, reason="the release is rolled_back"),
     "incident to page for": blocks_of(
         incident(
-            IncidentKind.GATE_LATENCY,
-            "support-bot: support@1.1.0 on steady was taken back at canary 50 %. latency: worse by 391 %, more than "
+            IncidentKind.of_metric(Metric.LATENCY),
+            "support-bot: support@1.1.0 on steady was rolled back at canary 50 %. latency: worse by 391 %, more than "
             "the acceptable 10 %.",
         ),
         LINKS,
     ),
     "incident of an older ledger": blocks_of(
-        incident(IncidentKind.GATE_LATENCY, "support-bot: taken back.", {"gate": "latency", **figures(SLOW)}), LINKS
+        incident(
+            IncidentKind.of_metric(Metric.LATENCY), "support-bot: rolled back.", {"gate": "latency", **figures(SLOW)}
+        ),
+        LINKS,
     ),
     "incident for a ticket": blocks_of(
         incident(

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -24,9 +24,9 @@ from softlaunch.ledger.replays import is_first
 from softlaunch.notify.slack.client import SlackChat, web_client
 from softlaunch.notify.slack.messages import APPROVE
 from softlaunch.store.database import Database
+from tests.notify.slack.slack_scene import asking, click, sender, submission
+from tests.notify.slack.slack_server import FakeSlack
 from tests.support.servers import wait_until
-from tests.support.slack_scene import asking, click, sender, submission
-from tests.support.slack_server import FakeSlack
 
 pytestmark = pytest.mark.long
 
@@ -186,7 +186,7 @@ def test_a_request_that_slack_did_not_sign_is_refused(endpoint: TestClient, hear
             headers["X-Slack-Request-Timestamp"] = "yesterday"
         case "bytes":
             headers["X-Slack-Signature"] = "v0=\xff\xfe"
-    sent = {name: value.encode("latin-1") for name, value in headers.items()}
+    sent = {name.encode(): value.encode("latin-1") for name, value in headers.items()}
     assert endpoint.post(PATH, content=body, headers=sent).status_code == 401
     assert heard.payloads == []
 
@@ -235,7 +235,7 @@ def test_slack_bolt_accepts_our_signatures_and_payloads(
     clicks.handle(press)
     for payload in (press, submission(slack, "fine")):
         body, headers = signed(payload)
-        sent = {key: [value] for key, value in headers.items()}
+        sent: dict[str, str | Sequence[str]] = {key: [value] for key, value in headers.items()}
         assert judge.dispatch(BoltRequest(body=body.decode(), headers=sent)).status == 200
         tampered = body.decode().replace("T0TEAM00", "T0OTHER0")
         assert judge.dispatch(BoltRequest(body=tampered, headers=sent)).status == 401

@@ -15,7 +15,7 @@ from softlaunch.evals.judges.votes import EvalLabel, Vote, read_labels
 from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.suites.suite import Case
 from softlaunch.metrics import ACCURACY
-from softlaunch.policy.model import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy
 from softlaunch.reports.reviewing.export import calibration_rows, golden_cases
 from softlaunch.reports.reviewing.reviewed import Reviewed
 from softlaunch.reports.reviewing.server import Review
@@ -92,7 +92,8 @@ def test_other_votes_are_refused(
     database: Database, headers: dict[str, str | bytes], body: object, status: int
 ) -> None:
     """Nothing is kept of them."""
-    assert client(database).post("/labels", content=orjson.dumps(body), headers=headers).status_code == status
+    sent = {name.encode(): value if isinstance(value, bytes) else value.encode() for name, value in headers.items()}
+    assert client(database).post("/labels", content=orjson.dumps(body), headers=sent).status_code == status
     with database.read() as session:
         assert votes(session) == []
 

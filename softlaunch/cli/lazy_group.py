@@ -1,0 +1,72 @@
+"""A group of commands that lists them without importing them: help must not wait for the imports of an eval."""
+
+from importlib import import_module
+from typing import Any
+
+import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
+
+_LISTED = {
+    "init": ("apps", "Make a new app from the example."),
+    "apply": ("apps", "Record an app's files in the ledger."),
+    "plan": ("plan", "Foresee a release: its time, what its gates catch, who sees it."),
+    "up": ("up", "Run everything on this machine: gateway, Prefect, worker, reconcile."),
+    "history": ("history", "Show who did what to an app."),
+    "reconcile": ("reconcile", "Resume releases that nobody drives."),
+    "rollback": ("decisions", "Roll back what an app is releasing, or released last."),
+    "approve": ("decisions", "Say yes to what a release asks, or a cleanup."),
+    "reject": ("decisions", "Say no to what a release asks, or a cleanup."),
+    "slack": ("slack", "Listen to Slack, and send what people are told."),
+    "gateway": ("gateway", "Serve OpenAI-compatible requests."),
+    "deploy": ("deploy", "Deploy the flows to Prefect."),
+    "review": ("review", "Review an eval: its answers side by side, and which is better."),
+    "demo": ("demo.command", "Watch three real releases on this machine."),
+    "policy": ("policy", "Check policies, and print their JSON schema."),
+    "prompts": ("prompts", "Prompt versions, in Git and in the ledger."),
+    "models": ("registry", "Model versions, in the ledger and in another model registry."),
+    "variants": ("registry", "Variants: prompt version + model version + sampling parameters."),
+    "registry": ("cleanup", "Clean up what nothing uses, and restore it."),
+    "release": ("release", "Release a candidate, and watch it."),
+    "ab": ("ab", "Compare two variants for a week or more."),
+    "drift": ("drift", "Check that the same prompt still serves as it did."),
+    "incidents": ("incidents", "What somebody must know of, each with its runbook."),
+    "notices": ("notices", "Messages to people: what waits, and sending it."),
+    "eval": ("eval", "Compare a candidate with stable on the same cases."),
+    "suite": ("suite", "Golden sets: check them, and let them grow."),
+    "judge": ("judge", "Measure judges against people."),
+    "benchmark": ("benchmark", "Published benchmarks: MT-Bench and AlpacaEval."),
+    "gates": ("gates", "Replay recorded requests through the gates of a policy."),
+    "rehearse": ("rehearse", "Rehearse releases: play models and users instead of real ones."),
+}
+"""Every command, with the module of softlaunch.cli whose `register(app)` adds it, and the first line of its help."""
+
+
+class LazyGroup(TyperGroup):
+    """Knows every command by name and first line, and imports its module when it is invoked or asked for more."""
+
+    def __init__(self, **settings: Any) -> None:
+        """Take the settings of a group; commands that are given besides are listed too."""
+        super().__init__(**settings)
+        self._modules = {name: module for name, (module, _) in _LISTED.items()}
+        stand_ins = {name: TyperCommand(name, help=line) for name, (_, line) in _LISTED.items()}
+        self.commands = {**stand_ins, **self.commands}
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command itself; None when there is none of that name."""
+        module = self._modules.get(cmd_name)
+        if module is not None:
+            self.commands[cmd_name] = _load(module)[cmd_name]
+            del self._modules[cmd_name]
+        return super().get_command(ctx, cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands in a help text, without importing them."""
+        TyperGroup(commands=dict(self.commands)).format_commands(ctx, formatter)
+
+
+def _load(module: str) -> dict[str, Any]:
+    """The commands of a module, ready to be invoked."""
+    app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+    import_module(f"softlaunch.cli.{module}").register(app)
+    return dict(typer.main.get_group(app).commands)

@@ -1,0 +1,129 @@
+"""The part of a policy that is about the stages of live traffic: the shadow, and the canary's steps."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import Duration
+from softlaunch.policy.part import Part, Percent
+
+_TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
+_NO_UNITS = "at 100 % copies are compared, two of each request, and no units are counted; say it in requests"
+_Number = Annotated[int, Field(ge=1, le=10**12)]
+
+
+class AtDeadline(StrEnum):
+    """What happens when a stage's deadline passes without a decision."""
+
+    ASK = "ask"
+    ROLL_BACK = "roll_back"
+    EXTEND = "extend"
+
+
+class StagePolicy(Part):
+    """One step of the canary."""
+
+    weight_percent: Percent
+    """Share of units that the candidate serves."""
+    minimum_time: Duration = 600.0
+    """The stage lasts at least this long, however good the evidence."""
+    minimum_requests: Annotated[int, Field(ge=1)] = 100
+    """Requests that each arm must have answered in this stage before it can pass."""
+    minimum_units: _Number | None = None
+    """Units that each arm must have met in this stage before it can pass; left out, it doesn't matter how many."""
+    deadline: Annotated[Duration, Field(gt=0)] = 86400.0
+    """How long the stage may stay undecided."""
+    deadline_requests: _Number | None = None
+    """With how many of the candidate's requests the stage may stay undecided, where that comes before the deadline."""
+    deadline_units: _Number | None = None
+    """The same in units: where they come back, 6,000 requests may be those of only 1,200 users."""
+    at_deadline: AtDeadline = AtDeadline.ASK
+    """What then: ask a person, roll back, or go on for as long, and with as many requests and units, again."""
+    approval: bool = False
+    """Whether a person must agree before this stage begins. The stage before it goes on being watched meanwhile."""
+    margin_factor: Annotated[float, Field(ge=1)] | None = None
+    """Margins are this many times as wide in this stage; left out: 4 below 5 %, 2 below 50 %, else 1."""
+
+    @property
+    def widened(self) -> float:
+        """The factor by which this stage's margins are wider."""
+        if self.margin_factor is not None:
+            return self.margin_factor
+        return 4.0 if self.weight_percent < 5 else 2.0 if self.weight_percent < 50 else 1.0
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        _check_deadlines(self)
+        if self.deadline_units is not None and self.deadline_units < (self.minimum_units or 0):
+            said = f"{self.deadline_units} comes before minimum_units, which is {self.minimum_units}"
+            raise KeyedError(said, "deadline_units")
+        if self.weight_percent == 100:
+            for key in ("minimum_units", "deadline_units"):
+                if getattr(self, key) is not None:
+                    raise KeyedError(_NO_UNITS, key)
+        return self
+
+
+class ShadowJudgingPolicy(Part):
+    """How much judges are asked about the answers to copies, where a gate is on preference; eval.judge says who.
+
+    They get the texts of live requests: what must not leave your house needs a judge inside of it.
+    """
+
+    sample_percent: Percent = 100.0
+    """Share of the copies whose answers are judged; of each user at most one."""
+    budget_calls: Annotated[int, Field(ge=1)] = 400
+    """How many calls judges may take in the stage. A pair takes two of each judge; a repeated attempt counts again."""
+    budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """What the judges' calls may cost in the stage, in USD; every judge's model needs its prices then."""
+    concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    """Pairs that are judged at once."""
+
+
+class ShadowPolicy(Part):
+    """The shadow stage: copies of live requests go to the candidate, whose answers nobody sees."""
+
+    sample_percent: Percent = 10.0
+    """Share of requests that are copied."""
+    floor_percent: Annotated[float, Field(ge=0, le=100)] = 20.0
+    """Share of the copied requests that stable is asked a second time, to know how much its answers vary by themselves.
+
+    Where texts aren't kept nothing could be compared, and none is asked.
+    """
+    judging: ShadowJudgingPolicy = ShadowJudgingPolicy()
+    minimum_requests: Annotated[int, Field(ge=1)] = 100
+    """Pairs of answers needed before the stage can pass."""
+    minimum_time: Duration = 300.0
+    """The stage lasts at least this long."""
+    deadline: Annotated[Duration, Field(gt=0)] = 86400.0
+    """How long the stage may stay undecided."""
+    deadline_requests: _Number | None = None
+    """With how many pairs of answers the stage may stay undecided, where that comes before the deadline."""
+    at_deadline: AtDeadline = AtDeadline.ASK
+    """What then: ask a person, reject the candidate, or go on for as long, and with as many pairs, again."""
+    margin_factor: Annotated[float, Field(ge=1)] = 1.0
+    """Margins are this many times as wide in this stage."""
+
+    @model_validator(mode="after")
+    def _can_be_met(self) -> Self:
+        _check_deadlines(self)
+        return self
+
+
+def _check_deadlines(stage: StagePolicy | ShadowPolicy) -> None:
+    """Raise KeyedError where a stage's deadline comes before what it must at least have."""
+    if stage.deadline < stage.minimum_time:
+        raise KeyedError(_TOO_EARLY.format(stage.deadline, stage.minimum_time), "deadline")
+    if stage.deadline_requests is not None and stage.deadline_requests < stage.minimum_requests:
+        said = f"{stage.deadline_requests} comes before minimum_requests, which is {stage.minimum_requests}"
+        raise KeyedError(said, "deadline_requests")
+
+
+DEFAULT_STAGES = (
+    StagePolicy(weight_percent=1),
+    StagePolicy(weight_percent=5),
+    StagePolicy(weight_percent=50),
+    StagePolicy(weight_percent=100),
+)

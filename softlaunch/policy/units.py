@@ -1,0 +1,98 @@
+"""The parts of a policy that are about units: whom traffic is split by, and what of a unit gates count."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.quantities import CONVERSATION, Duration, Redraw, written_duration
+from softlaunch.core.verdict import Per
+from softlaunch.policy.part import Part
+
+
+class UnitSource(StrEnum):
+    """Whom traffic is split by."""
+
+    USER = "user"
+    HEADER = "header"
+    CONVERSATION = "conversation"
+    SAFETY_IDENTIFIER = "safety_identifier"
+    METADATA = "metadata.user_id"
+    PROMPT_CACHE_KEY = "prompt_cache_key"
+
+
+class UnitPolicy(Part):
+    """How the gateway tells units apart; a request that names none is a unit of its own."""
+
+    source: UnitSource = UnitSource.USER
+    """Where the name stands: user, safety_identifier, prompt_cache_key or metadata.user_id of the body, or a header.
+    conversation: the hash of the first user message.
+
+    Where a request has none there: user, the header, safety_identifier, metadata.user_id, prompt_cache_key, in turn.
+    """
+    header: str = "x-user-id"
+    """The header's name."""
+    signed_by: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    """Environment variable of the gateways with the secret that signs units. Left out, units are taken as they come.
+
+    With it a request is served only when its header `x-softlaunch-unit-signature` is HMAC-SHA256(secret, unit) in
+    hexadecimal, so that who may only chat can't invent users.
+    """
+
+    redraw: Redraw = None
+    """Draw each unit's arm afresh: in every epoch of this length, or in every conversation of a unit.
+
+    Left out, a unit keeps its arm for as long as the release lasts. A few hundred users can't show that a candidate is
+    fine unless each of them meets both sides; with it what gates count as a unit is a unit in one epoch.
+    """
+
+    @model_validator(mode="after")
+    def _has_conversations(self) -> Self:
+        if self.redraw == CONVERSATION and self.source is UnitSource.CONVERSATION:
+            raise KeyedError("each conversation is a unit already, whose arm is its own; leave redraw out", "redraw")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_signed(self) -> Self:
+        if self.signed_by is not None and self.source is UnitSource.CONVERSATION:
+            raise KeyedError("a conversation can't be signed; let the source be user or header", "signed_by")
+        return self
+
+
+class SessionPolicy(Part):
+    """What of a unit belongs together, for gates with `per: session` or `per: user`."""
+
+    timeout: Annotated[Duration, Field(ge=1)] = 1800.0
+    """A session is over when its unit has asked nothing for so long: half an hour, as in web analytics."""
+    longest: Annotated[Duration, Field(ge=1)] = 14400.0
+    """It is over after so long in any case, and the next one begins: a bot that never pauses is counted too."""
+    user_period: Annotated[Duration, Field(ge=1)] = 86400.0
+    """Per user, everything counts together that a unit did within so long of its first request; then it begins anew."""
+
+    @model_validator(mode="after")
+    def _can_time_out(self) -> Self:
+        if self.longest < self.timeout:
+            wanted = written_duration(self.timeout)
+            raise KeyedError(f"a session can't be over before timeout, which is {wanted}; expected more", "longest")
+        return self
+
+    def soonest(self, per: Per) -> float:
+        """Seconds from a request until what it belongs to is counted, at the soonest."""
+        return {Per.REQUEST: 0.0, Per.SESSION: self.timeout, Per.USER: self.user_period}[per]
+
+
+def why_not_counted(per: Per, unit: UnitPolicy, session: SessionPolicy) -> str:
+    """Why units aren't what a gate counts, in words with what to change; empty where they can be."""
+    lasting = unit.redraw is None and unit.source is not UnitSource.CONVERSATION
+    if per is Per.USER and not lasting:
+        return (
+            "units that are drawn afresh or are conversations are no users; say session, or let unit.source name users "
+            "and leave unit.redraw out"
+        )
+    if isinstance(unit.redraw, float) and unit.redraw < session.timeout:
+        return (
+            f"arms are drawn afresh each {written_duration(unit.redraw)}, which would cut sessions that end after a "
+            f"pause of {written_duration(session.timeout)}; make unit.redraw longer or session.timeout shorter"
+        )
+    return ""
