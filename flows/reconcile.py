@@ -18,7 +18,7 @@ def reconcile() -> list[str]:
     for finding in found:
         if finding.remedy is Remedy.RESUME:
             orphans.order_resumption(finding)
-    orphans.look_after_rollbacks()
+    orphans.monitor_rollbacks()
     models.monitor_models()
     notices.deliver()
     return [finding.sentence for finding in found]

@@ -36,6 +36,6 @@ def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
         if stands is not ApprovalState.APPROVED:
             return f"nothing was deleted: question {asked.id} is {stands}"
         planned = cleanup.plan()
-    told = cleanup.clean(planned)
+    message = cleanup.clean(planned)
     notices.deliver()
-    return told
+    return message

@@ -11,11 +11,10 @@ from softlaunch.ab.planning import planned_duration
 from softlaunch.ab.views import TrialView, read_trial
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
-from softlaunch.reports.ab_markdown import trial_markdown
-from softlaunch.reports.ab_page import trial_title, write_trial_page
+from softlaunch.reports.ab_page import trial_markdown, trial_title, write_trial_page
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.tasks.ledger import ledger
-from softlaunch.tasks.names import artifact_key
+from softlaunch.tasks.progress import artifact_key
 
 
 @task(task_run_name="Open an A/B test of {request.app}")

@@ -14,7 +14,7 @@ from softlaunch.core.settings import Settings
 from softlaunch.integrations.archives.opening import open_archive
 from softlaunch.ledger.approvals import Approval, read_approval
 from softlaunch.ledger.releases import Actor
-from softlaunch.reports.cleanup import plan_markdown
+from softlaunch.reports.markdown import plan_markdown
 from softlaunch.retention.approval import ApprovalNeededError, close_expired
 from softlaunch.retention.cleanup_run import Plan, RegistryCleanup
 from softlaunch.tasks.ledger import ledger
@@ -61,11 +61,11 @@ def clean(planned: Plan) -> str:
     """Archive, read back, delete, record; what was interrupted is repeated. A large one waits for a person."""
     with _open_cleanup() as cleanup:
         try:
-            told = cleanup.clean(planned).sentence
+            message = cleanup.clean(planned).sentence
         except ApprovalNeededError as error:
-            told = str(error)
-    get_run_logger().info(told)
-    return told
+            message = str(error)
+    get_run_logger().info(message)
+    return message
 
 
 @contextmanager

@@ -15,10 +15,9 @@ from softlaunch.drift.next_step import StepResult
 from softlaunch.drift.next_step import act as do
 from softlaunch.drift.runs import DriftRun, find_baseline
 from softlaunch.ledger.releases import Actor
-from softlaunch.reports.drift_markdown import drift_markdown
-from softlaunch.reports.drift_page import write_drift_page
+from softlaunch.reports.drift_page import drift_markdown, write_drift_page
 from softlaunch.tasks.ledger import ledger
-from softlaunch.tasks.names import artifact_key
+from softlaunch.tasks.progress import artifact_key
 
 _BY = "prompt-drift flow"
 

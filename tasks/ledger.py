@@ -69,7 +69,7 @@ def open_release(request: ReleaseRequest) -> str:
         return open_in_ledger(database, request, utc_now())
 
 
-@task(task_run_name="Take over {release_id}")
+@task(task_run_name="Acquire the lease of {release_id}")
 def acquire_lease(release_id: str) -> int:
     """The right to drive a release, as a fencing token."""
     with ledger() as database:
@@ -79,9 +79,9 @@ def acquire_lease(release_id: str) -> int:
         return token
 
 
-@task(task_run_name="Let go of {release_id}")
+@task(task_run_name="Release the lease of {release_id}")
 def release_lease(release_id: str, token: int) -> None:
-    """Give the right to drive back."""
+    """Give the right to drive back at once, for the next driver."""
     with ledger() as database:
         build_driver(database, DRIVER).release_lease(release_id, token)
 

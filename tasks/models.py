@@ -1,4 +1,4 @@
-"""Looking after models, as flows do."""
+"""Monitoring of models, as flows use it."""
 
 from prefect import get_run_logger, task
 
@@ -10,7 +10,7 @@ from softlaunch.tasks.ledger import ledger
 
 @task(task_run_name="Look whether models answer, and as they did, and let aliases elsewhere follow")
 def monitor_models() -> None:
-    """What can't be done now is tried again the next time."""
+    """Check every model; what can't be done now is tried again the next time."""
     logger = get_run_logger()
     with ledger() as database:
         for noted in model_checks.monitor_models(database, Settings(), utc_now()):

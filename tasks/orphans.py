@@ -47,7 +47,7 @@ def order_resumption(finding: Finding) -> None:
 
 
 @task(task_run_name="look for gateways that don't follow a rollback")
-def look_after_rollbacks() -> None:
+def monitor_rollbacks() -> None:
     """Opens the incident, and resolves it; one log line each."""
     logger = get_run_logger()
     with ledger() as database:

@@ -14,7 +14,6 @@ from softlaunch.core.clock import utc_now
 from softlaunch.releases.views import StageView, read_view
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.tasks.ledger import Standing, ledger
-from softlaunch.tasks.names import artifact_key
 
 _LOGGER = get_logger(__name__)
 _EVERY_SECONDS = 10.0
@@ -60,16 +59,21 @@ class _Bar:
     def _look(self, *, ended: bool) -> None:
         view = self._view()
         percent = round(100 * view.share_done(utc_now()), 1)
-        told = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
+        message = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
         if self._artifact is None:
             key = artifact_key(self._stage.release_id, str(self._stage.position), "progress")
-            made = create_progress_artifact(percent, key=key, description=told)
+            made = create_progress_artifact(percent, key=key, description=message)
             self._artifact, self._shown = cast("UUID", made), percent
         elif abs(percent - self._shown) >= _STEP_PERCENT or ended:
-            update_progress_artifact(self._artifact, percent, description=told)
+            update_progress_artifact(self._artifact, percent, description=message)
             self._shown = percent
 
     def _view(self) -> StageView:
         with ledger() as database, database.read() as session:
             view = read_view(session, session.get_one(ReleaseRow, self._stage.release_id), utc_now())
         return view.stages[self._stage.position]
+
+
+def artifact_key(*parts: str) -> str:
+    """The key of an artifact: Prefect takes letters, digits and dashes, and apps may have dots and underscores."""
+    return "-".join(parts).replace(".", "-").replace("_", "-")

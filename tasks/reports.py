@@ -16,7 +16,7 @@ from softlaunch.reports.pages import write_page
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.tasks import ab_tests
 from softlaunch.tasks.ledger import ledger
-from softlaunch.tasks.names import artifact_key
+from softlaunch.tasks.progress import artifact_key
 
 
 @task(task_run_name="Report stage {position} of {release_id}")
@@ -24,13 +24,13 @@ def publish_stage(release_id: str, position: int) -> None:
     """Show in Prefect what a stage compared and what came of it: a text, and the verdicts as a table."""
     view = _view(release_id)
     stage = view.stages[position]
-    told = f"{view.release.title}: {stage.stage.name} {stage.record.state}"
+    message = f"{view.release.title}: {stage.stage.name} {stage.record.state}"
     text = stage_markdown(view, stage, Links.of(Settings()))
-    create_markdown_artifact(key=artifact_key(release_id, str(position)), markdown=text, description=told)
+    create_markdown_artifact(key=artifact_key(release_id, str(position)), markdown=text, description=message)
     if stage.verdicts:
         rows: list[dict[str, Any]] = [dict(row) for row in stage_table(stage)]
         create_table_artifact(
-            key=artifact_key(release_id, str(position), "gates"), table=rows, description=f"{told}, gate by gate"
+            key=artifact_key(release_id, str(position), "gates"), table=rows, description=f"{message}, gate by gate"
         )
     if stage.stage.kind is StageKind.EVAL:
         _write(view)  # before any user is at risk: a page takes its time, and watching must not wait for it

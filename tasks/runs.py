@@ -1,4 +1,4 @@
-"""Prefect's runs, as those who look after releases ask about them. Releases don't wait for it: nothing is raised."""
+"""Prefect's runs, as those who monitor releases ask about them. Releases don't wait for it: nothing is raised."""
 
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager

@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
 from softlaunch.evals.calls.answers import Status
 from softlaunch.evals.calls.call import CallOptions
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.calls.recorded_answers import add_answers, open_run, read_answers
+from softlaunch.evals.calls.recorded_answers import ComparedDigests, add_answers, open_run, read_answers
 from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.store.migrate import open_database
@@ -29,7 +30,14 @@ def main(port: int, cases: int, concurrency: int, folder: Path) -> None:
     variant = Variant(prompt=PromptVersion(name="plain", version="1.0.0", messages=()), model=model)
     suite = load_suite(folder / "golden.jsonl")
     database = open_database(f"sqlite:///{folder / 'ledger.db'}")
-    open_run(database, "bench", "bench", None, (suite.digest, variant.digest, variant.digest), datetime.now(UTC))
+    open_run(
+        database,
+        "bench",
+        "bench",
+        None,
+        ComparedDigests(suite.digest, ByArm(variant.digest, variant.digest)),
+        datetime.now(UTC),
+    )
     calls = [call for call in plan(suite, variant, variant, range(1)) if call.key.arm == "stable"]
     started = perf_counter()
     options = CallOptions(concurrency, timeout_seconds=60.0, rng=random.Random(1))

@@ -21,10 +21,10 @@ _REMEMBERED = 2000
 
 @dataclass(slots=True)
 class Bets:
-    """One metric's wealth, what both arms' units had so far, and recent values of both."""
+    """One metric's e-value, what both arms' units had so far, and recent values of both."""
 
     metric: Metric
-    log_wealth: float = 0.0
+    log_e_value: float = 0.0
     arms: tuple[UnitMoments, UnitMoments] = field(default_factory=lambda: (UnitMoments(), UnitMoments()))
     recent: Floats = field(default_factory=lambda: np.empty(0))
     known: Known = field(default_factory=Known)
@@ -39,7 +39,7 @@ class Bets:
             odds = share / (1 - share) * (1 + wager) / (1 - wager)
             chance = odds / (1 + odds)
             factor = chance / share if is_candidate else (1 - chance) / (1 - share)
-            self.log_wealth += float(np.log(factor).sum())
+            self.log_e_value += float(np.log(factor).sum())
         for moments, arm in zip(self.arms, fresh, strict=True):
             moments.add(arm)
         self.recent = np.concatenate([self.recent, fresh[0].values, fresh[1].values])[-_REMEMBERED:]
@@ -86,7 +86,7 @@ class Ert:
             return Decision.PASS
         for metric, bets in self.bets.items():
             bets.add(seen.window.candidate[metric], seen.window.stable[metric], seen.stage.share)
-            if bets.log_wealth >= np.log(len(METRICS) / self.alpha):
+            if bets.log_e_value >= np.log(len(METRICS) / self.alpha):
                 self.blamed = metric.value
                 return Decision.ROLLBACK
         return Decision.PASS if seen.is_time_up else Decision.CONTINUE

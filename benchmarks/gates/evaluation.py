@@ -140,7 +140,7 @@ class Watcher:
     @property
     def held_bytes(self) -> int:
         """How much memory those take that were heard."""
-        books = () if self.panel.returning is None else self.panel.returning.books.values()
+        books = () if self.panel.returning is None else self.panel.returning.evidence.values()
         ways = [way for book in books for way in (book.first, book.visit, book.short, book.long)]
         return sum(way.visits.booked.all.nbytes + way.visits.open.nbytes for way in ways)
 

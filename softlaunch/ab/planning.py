@@ -8,7 +8,8 @@ from softlaunch.ab.power import TrialPlan, plan_trial
 from softlaunch.catalog.records import check_app
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.quantities import Margin
-from softlaunch.forecast.traffic import Stated, measure
+from softlaunch.forecast.measuring import TrafficSource
+from softlaunch.forecast.stated import Stated
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
@@ -38,7 +39,8 @@ def foresee_trial(
         policy = Policy.model_validate(row.policy) if policy_file is None else load_policy(policy_file)
         stable = session.get_one(RouteRow, app).stable_digest
         known = set(measured(session, policy, now - policy.ab.maximum_time)) | set(stated_traffic.levels)
-    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated_traffic)
+    source = TrafficSource(database, RequestLogTelemetry(database), app, stable, now)
+    traffic = source.measure(stated_traffic)
     # what was never rated or scored won't be in the test either; with nothing at all, the plan says so metric by metric
     metrics = tuple(metric for metric in policy.ab.metrics if metric in known) or policy.ab.metrics
     changed = {"metrics": metrics, **({} if effect is None else {"minimum_effect": effect})}

@@ -16,7 +16,7 @@ from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, find_live, find_newest, to_release
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.policy.release import Release, State
-from softlaunch.releases.ending import Ended, Serving, end_live, point_aliases, roll_back
+from softlaunch.releases.ending import AliasTargets, Ended, end_live, point_aliases, roll_back
 from softlaunch.store.tables import AliasMoveRow, ReleaseRow, RouteRow, VariantRow, VoteRow
 
 PUT_IN_FORCE = "put in force"
@@ -94,7 +94,7 @@ def _replace(
         apply_transition(session, step, order.by, now)
     revision = set_split(session, app, target.digest, Split(), fence, now)
     about = undone[0].id if undone else None
-    point_aliases(session, app, Serving(target.digest, before.digest), order.by, now, about)
+    point_aliases(session, app, AliasTargets(target.digest, before.digest), order.by, now, about)
     gone = f", and {', '.join(one.id for one in undone)} rolled back" if undone else ""
     message = f"{app} is served by {_shown(target)} in place of {_shown(before)}{gone}."
     if ended is not None:

@@ -67,7 +67,7 @@ def plan(
     from softlaunch.core.clock import utc_now
     from softlaunch.core.live_metrics import Metric
     from softlaunch.core.settings import Settings
-    from softlaunch.forecast.traffic import Stated
+    from softlaunch.forecast.stated import Stated
     from softlaunch.reports.ab_page import write_plan_page
 
     levels = stated_levels({Metric.SATISFACTION: satisfaction}, quality)

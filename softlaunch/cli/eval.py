@@ -106,11 +106,12 @@ def _checked(confidence: float) -> float:
 
 
 def _write_page(page: Path, compared: _Compared) -> None:
+    from softlaunch.core.arms import ByArm
     from softlaunch.reports.eval_page import render_eval
     from softlaunch.reports.pages import write_whole
 
-    title, stable, candidate = f"recorded outputs in {compared.files}", compared.stable, compared.candidate
-    write_whole(page, render_eval(compared.report, title=title, stable_label=stable, candidate_label=candidate))
+    labels = ByArm(candidate=compared.candidate, stable=compared.stable)
+    write_whole(page, render_eval(compared.report, f"recorded outputs in {compared.files}", labels))
 
 
 def _show(compared: _Compared, metrics: Sequence[RecordedMetric], *, as_json: bool) -> None:

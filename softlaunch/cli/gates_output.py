@@ -6,10 +6,10 @@ from typing import Any
 from softlaunch.cli.output import console, print_json, print_table
 from softlaunch.core.formatting import show_duration, show_harm, show_interval, show_value
 from softlaunch.core.live_metrics import Metric
-from softlaunch.core.verdict import Met, Per, Role, Verdict
+from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Role, Verdict
 from softlaunch.forecast.replay.conclusion import Judged, Replayed
 from softlaunch.forecast.replay.files import SampleFile
-from softlaunch.gates.plain_figures import LATELY_MINUTES, harm_met
+from softlaunch.gates.plain_figures import harm_met
 
 _Cells = tuple[object, ...]
 

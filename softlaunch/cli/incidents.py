@@ -9,12 +9,11 @@ from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.incident_kinds import IncidentKind, read_runbook
 from softlaunch.core.settings import Settings
 from softlaunch.core.visible import one_line
 from softlaunch.ledger.incidents import Recorded, close_incident, list_incidents, read_incident
 from softlaunch.notify.links import Links
-from softlaunch.notify.runbooks import read_runbook
 from softlaunch.releases.wording import verdict_facts
 
 Number = Annotated[int, typer.Argument(help="The incident's number, as the list shows it.")]

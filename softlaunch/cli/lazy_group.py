@@ -37,7 +37,7 @@ _LISTED = {
     "judge": ("judge", "Measure judges against people."),
     "benchmark": ("benchmark", "Published benchmarks: MT-Bench and AlpacaEval."),
     "gates": ("gates", "Replay recorded requests through the gates of a policy."),
-    "rehearse": ("rehearse", "Rehearse releases: play models and users instead of real ones."),
+    "rehearse": ("rehearse", "Rehearse releases with simulated models and users."),
 }
 """Every command, with the module of softlaunch.cli whose `register(app)` adds it, and the first line of its help."""
 

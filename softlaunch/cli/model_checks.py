@@ -7,7 +7,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
-from softlaunch.retention.model_checks import monitor_models
+from softlaunch.retention.model_checks import RegistryOpener, monitor_models
+from softlaunch.retention.model_registry import open_registry
 from softlaunch.store.database import Database
 
 EVERY_SECONDS = 60.0  # as the reconcile flow
@@ -17,10 +18,17 @@ _STOP_SECONDS = 5.0
 class ModelMonitor:
     """A thread of its own, so that a registry that is slow or away keeps nobody from looking for releases."""
 
-    def __init__(self, database: Database, notify: Callable[[str], None], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        notify: Callable[[str], None],
+        warn: Callable[[str], None],
+        opener: RegistryOpener = open_registry,
+    ) -> None:
         self._database = database
         self._notify = notify
         self._warn = warn
+        self._opener = opener
         self._known: frozenset[str] = frozenset()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor models", daemon=True)
@@ -38,7 +46,7 @@ class ModelMonitor:
     def check(self) -> None:
         """One pass; a problem that stays is reported once."""
         try:
-            noted = list(monitor_models(self._database, Settings(), utc_now()))
+            noted = list(monitor_models(self._database, Settings(), utc_now(), self._opener))
         except SQLAlchemyError:
             return  # whoever looks for releases reports that the ledger can't be reached
         problems = frozenset(one.sentence for one in noted if one.problem)

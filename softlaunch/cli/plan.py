@@ -23,7 +23,7 @@ from softlaunch.core.errors import NotFoundError, SoftlaunchError
 if TYPE_CHECKING:
     from softlaunch.core.live_metrics import Metric
     from softlaunch.forecast.plans import ReleasePlan
-    from softlaunch.forecast.traffic import Stated
+    from softlaunch.forecast.stated import Stated
     from softlaunch.gates.observations import Floats
     from softlaunch.store.database import Database
 
@@ -72,7 +72,7 @@ def plan(
     From the app's own recent traffic; what is stated by an option takes the place of what was measured.
     """
     from softlaunch.core.live_metrics import SCORED, Metric
-    from softlaunch.forecast.traffic import Stated
+    from softlaunch.forecast.stated import Stated
 
     rates = {
         Metric.ERRORS: error_rate,
@@ -102,7 +102,7 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
 
 def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floats]":
     from softlaunch.core.live_metrics import Metric
-    from softlaunch.forecast.traffic import spread_values
+    from softlaunch.forecast.stated import spread_values
 
     stated = ((Metric.LATENCY, "--latency-ms", latency_ms), (Metric.COST, "--cost-usd", cost_usd))
     return {metric: spread_values(*_quantiles(option, text)) for metric, option, text in stated if text is not None}
@@ -111,7 +111,7 @@ def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floa
 def _scores(stated: Sequence[str]) -> "dict[Metric, Floats]":
     """The levels of metrics that judges score, from `quality=0.9`."""
     from softlaunch.core.live_metrics import SCORED
-    from softlaunch.forecast.traffic import rate_values, score_values
+    from softlaunch.forecast.stated import rate_values, score_values
 
     levels = {}
     for text in stated:
@@ -143,8 +143,9 @@ def foresee(
     from softlaunch.catalog.records import check_app
     from softlaunch.core.clock import utc_now
     from softlaunch.core.settings import Settings
+    from softlaunch.forecast.measuring import TrafficSource
     from softlaunch.forecast.outlook import Planner
-    from softlaunch.forecast.traffic import Stated, measure
+    from softlaunch.forecast.stated import Stated
     from softlaunch.policy.load import load_policy
     from softlaunch.policy.model import Policy
     from softlaunch.store.tables import RouteRow
@@ -155,7 +156,8 @@ def foresee(
         policy = Policy.model_validate(row.policy) if policy_file is None else load_policy(policy_file)
         stable = session.get_one(RouteRow, app).stable_digest
     now = utc_now().timestamp()
-    traffic = measure(database, RequestLogTelemetry(database), app, stable, now, stated or Stated(), policy.gates)
+    source = TrafficSource(database, RequestLogTelemetry(database), app, stable, now)
+    traffic = source.measure(stated or Stated(), policy.gates)
     return Planner(policy, traffic, Settings().poll_seconds).plan()
 
 

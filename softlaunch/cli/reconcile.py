@@ -1,4 +1,4 @@
-"""`softlaunch reconcile`: look after releases that nobody drives, without Prefect."""
+"""`softlaunch reconcile`: monitor releases that nobody drives, without Prefect."""
 
 import signal
 import threading
@@ -67,8 +67,7 @@ class _Settled:
     """A reconciler and the releases that it resumes."""
 
     def __init__(self, database: Database, patience: float, *, quiet: bool) -> None:
-        from softlaunch.releases.controller import Controller
-        from softlaunch.releases.controllers import Controllers
+        from softlaunch.releases.controller import Controller, Controllers
         from softlaunch.wiring import build_driver
 
         settings = Settings()

@@ -2,7 +2,7 @@
 
 import textwrap
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,8 +21,14 @@ from softlaunch.releases.ending import abort
 from softlaunch.releases.views import ReleaseView, read_view, to_json
 from softlaunch.store.tables import ReleaseRow
 
+if TYPE_CHECKING:
+    from softlaunch.releases.opening import ReleaseRequest
+
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+_EvenThoughStableAnswers = Annotated[
+    bool, typer.Option(help="With --emergency and a --reason: what stable answers is the emergency.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,16 +54,12 @@ def start(
     policy: Annotated[Path | None, typer.Option(help="Another policy file, for this release only.")] = None,
     allow_same: Annotated[bool, typer.Option(help="Release what serves already, as a rehearsal.")] = False,
     emergency: Annotated[bool, typer.Option(help="Stable doesn't answer: compare with nothing, and go fast.")] = False,
-    even_though_stable_answers: Annotated[
-        bool, typer.Option(help="With --emergency and a --reason: what stable answers is the emergency.")
-    ] = False,
+    even_though_stable_answers: _EvenThoughStableAnswers = False,
     reason: Annotated[str, typer.Option("--reason", help="Why there is an emergency; kept in the ledger.")] = "",
     without_prefect: Annotated[bool, typer.Option(help="Drive the release in this process, without Prefect.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Release a candidate.
-
-    It is stable with another prompt, model or sampling, or a recorded variant.
+    """Release a candidate: stable with another prompt, model or sampling, or a recorded variant.
 
     Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
     runs in this process. Starting what is released already resumes it, unless somebody drives it.
@@ -65,11 +67,9 @@ def start(
     --emergency is the way out when stable's provider is gone: the candidate must answer some probes, takes over in
     two short steps, and is judged by its own answers alone. It is refused while stable answers.
     """
-    from softlaunch.cli.starting import start_release
     from softlaunch.releases.opening import Changes, ReleaseRequest
 
-    if not json:
-        _tell_beforehand(app, policy, emergency=emergency)
+    _show_what_it_takes(app, policy, emergency=emergency, quiet=json)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     request = ReleaseRequest(
         app=app,
@@ -82,19 +82,26 @@ def start(
         actor=who().name,
         origin=who().origin,
     )
-    release_id = start_release(request, without_prefect=without_prefect, quiet=json)
-    finish(app, release_id, json)
+    _run(request, without_prefect=without_prefect, json=json)
 
 
-def _tell_beforehand(app: str, policy: Path | None, *, emergency: bool) -> None:
+def _run(request: "ReleaseRequest", *, without_prefect: bool, json: bool) -> None:
+    from softlaunch.cli.starting import start_release
+
+    finish(request.app, start_release(request, without_prefect=without_prefect, quiet=json), json)
+
+
+def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet: bool) -> None:
     """What a release will take, and who must approve it; an emergency isn't foreseen, only who is asked."""
-    from softlaunch.cli.starting import say_who_approves
+    from softlaunch.cli.starting import show_who_approves
 
+    if quiet:
+        return
     if not emergency:
         from softlaunch.cli.plan import tell_plan
 
         tell_plan(app, policy)
-    say_who_approves(app, policy, emergency=emergency)
+    show_who_approves(app, policy, emergency=emergency)
 
 
 def status(app: App, json: bool = JSON_OPTION) -> None:

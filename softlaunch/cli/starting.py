@@ -48,7 +48,7 @@ class NotStartedError(SoftlaunchError):
     """Prefect took the request but no release came of it."""
 
 
-def say_who_approves(app: str, policy_file: Path | None, *, emergency: bool) -> None:
+def show_who_approves(app: str, policy_file: Path | None, *, emergency: bool) -> None:
     """Say before a release begins that its starter's yes won't count, where nobody else is named who would know."""
     try:
         with ledger() as database, database.read() as session:

@@ -19,7 +19,7 @@ ScoredShare = Annotated[float | None, typer.Option(min=0, max=1, help="Share of 
 def stated_levels(rates: "Mapping[Metric, float | None]", quality: float | None) -> "dict[Metric, Floats]":
     """The values of the metrics whose level was stated: shares of requests, and the mean score."""
     from softlaunch.core.live_metrics import Metric
-    from softlaunch.forecast.traffic import rate_values, score_values
+    from softlaunch.forecast.stated import rate_values, score_values
 
     levels = {metric: rate_values(rate) for metric, rate in rates.items() if rate is not None}
     return levels if quality is None else {**levels, Metric.QUALITY: score_values(quality)}

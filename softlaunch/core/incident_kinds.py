@@ -5,6 +5,7 @@ from typing import Self
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric
+from softlaunch.core.resources import find_resource
 
 BREAKER = "breaker"
 """The gate that a rollback names when a gateway's breaker stopped the candidate before any gate could judge it."""
@@ -96,3 +97,15 @@ _CAN_WAIT = frozenset(
         IncidentKind.APPROVAL_EXPIRED,
     }
 )
+
+
+class NoRunbookError(SoftlaunchError):
+    """The installation lacks the pages."""
+
+
+def read_runbook(kind: IncidentKind) -> str:
+    """The page of a kind: from inside an installed package, or from the checkout beside it."""
+    page = find_resource(kind.runbook)
+    if page is None:
+        raise NoRunbookError(f"this installation lacks {kind.runbook}; install softlaunch again")
+    return page.read_text(encoding="utf-8")

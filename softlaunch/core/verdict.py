@@ -51,6 +51,10 @@ class Interval:
     upper: float
 
 
+LATELY_MINUTES = 5
+"""The last minutes whose figures are told beside those of a whole stage."""
+
+
 @dataclass(frozen=True, slots=True)
 class Met:
     """What the users of one arm met: plain figures of all requests of a stage, whoever made them.

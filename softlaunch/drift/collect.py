@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm
 from softlaunch.evals.calls.call import Call, CallOptions
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls, open_run
+from softlaunch.evals.calls.recorded_answers import ComparedDigests, add_answers, finished_calls, open_run
 from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.calls.run_budget import RunBudgets
 from softlaunch.evals.calls.runner import run_calls, run_to_end
@@ -42,7 +43,7 @@ class Asking:
 
 def collect(database: Database, asking: Asking, now: datetime, rng: random.Random, retries: Retries) -> int:
     """Make the calls that are missing; returns how many they were. May be killed and called again at any time."""
-    digests = (asking.suite.digest, asking.variant.digest, asking.variant.digest)
+    digests = ComparedDigests(asking.suite.digest, ByArm(asking.variant.digest, asking.variant.digest))
     open_run(database, asking.run_id, asking.app, None, digests, now)
     with database.read() as session:
         finished = finished_calls(session, asking.run_id)

@@ -11,12 +11,20 @@ from time import monotonic
 
 from sqlmodel import Session
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.answers import EvalAnswer
 from softlaunch.evals.calls.call import Call, CallOptions
 from softlaunch.evals.calls.deadline import Deadline, Worker
-from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls, open_run, read_answers, spent_usd
+from softlaunch.evals.calls.recorded_answers import (
+    ComparedDigests,
+    add_answers,
+    finished_calls,
+    open_run,
+    read_answers,
+    spent_usd,
+)
 from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.calls.run_budget import RunBudgets, out_of_budget, reuse_answers
 from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
@@ -111,7 +119,7 @@ class RegressionEval:
         """
         until = monotonic() + seconds
         suite = load_suite(order.golden_set)
-        digests = (suite.digest, order.stable.digest, order.candidate.digest)
+        digests = ComparedDigests(suite.digest, ByArm(order.candidate.digest, order.stable.digest))
         open_run(self._database, order.run_id, order.app, order.release_id, digests, self._clock())
         state = self._state(order, suite)
         if state.missing:

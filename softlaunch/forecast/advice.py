@@ -9,7 +9,7 @@ from softlaunch.core.formatting import show_duration, show_harm
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.plans import GatePlan, StagePlan
 from softlaunch.forecast.stage_clock import StageClock
-from softlaunch.forecast.unit_gates import BookOutlook, Outlook
+from softlaunch.forecast.unit_gates import Outlook, UnitOutlook
 
 _LIKELY = 0.5
 _WIDER = (1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -51,11 +51,13 @@ def _too_few(stage: StagePlan, few: Sequence[GatePlan], gates: Sequence[Outlook]
     if stage.people_needed is not None and (stage.people or 0.0) < stage.people_needed:
         said += f", and it takes about {stage.people_needed:.0f} to show even the largest harm"
     wanted = {gate.metric for gate in few}
-    watched = [gate for gate in gates if isinstance(gate, BookOutlook) and gate.is_known]
+    watched = [gate for gate in gates if isinstance(gate, UnitOutlook) and gate.is_known]
     for percent in _LARGER:
         people = users * percent / 100
         larger = [replace(gate, share=percent / 100) for gate in watched]
-        passing = all(np.median(gate.course().passes) <= people for gate in larger if gate.rule.metric in wanted)
+        passing = all(
+            np.median(gate.stopping_times().passes) <= people for gate in larger if gate.rule.metric in wanted
+        )
         if percent > stage.weight_percent and passing and any(_shows(gate, people) for gate in larger):
             return f"{said}: begin at {percent:g} %"
     names = " for " + " and ".join(gate.metric.value for gate in few) if few else ""
@@ -64,8 +66,8 @@ def _too_few(stage: StagePlan, few: Sequence[GatePlan], gates: Sequence[Outlook]
     return f"{said}, and even half of all are too few{names} unless arms are drawn afresh (unit.redraw)"
 
 
-def _shows(gate: BookOutlook, people: float) -> bool:
-    return bool(np.quantile(gate.course(gate.largest_harm).soonest, 0.8, method="higher") <= people)
+def _shows(gate: UnitOutlook, people: float) -> bool:
+    return bool(np.quantile(gate.stopping_times(gate.largest_harm).soonest, 0.8, method="higher") <= people)
 
 
 def _for_gate(stage: StagePlan, gate: GatePlan, gates: Sequence[Outlook], clock: StageClock) -> str:
@@ -77,7 +79,7 @@ def _for_gate(stage: StagePlan, gate: GatePlan, gates: Sequence[Outlook], clock:
         if gate.margin * factor > _WIDEST:
             break
         wider = replace(outlook, rule=replace(outlook.rule, margin=gate.margin * factor))
-        if np.median(clock.passes(gate.metric, wider.course())) < stage.deadline:
+        if np.median(clock.passes(gate.metric, wider.stopping_times())) < stage.deadline:
             ways.append(f"a margin of {show_harm(gate.metric, wider.rule.margin).lstrip('+')} in this stage")
             break
     ways.append("the role 'guard'")

@@ -38,7 +38,7 @@ _NOBODY = Tally(np.empty(0, dtype=np.int64), np.empty(0))
 
 
 @dataclass(frozen=True, slots=True)
-class Luck:
+class SampledPaths:
     """Seeded counts of units by group; the same question has the same answer."""
 
     seed: int = 0
@@ -59,7 +59,7 @@ class Luck:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Course:
+class StoppingTimes:
     """Candidate units until a gate passes and until it fails, all of shape (paths,); infinite where it never does.
 
     With `visits_fail` the gate sees users by their visits: these are the units by whose visits it fails, `fails` those
@@ -119,7 +119,7 @@ def crossing(evidence: Floats, needed: float, also: NDArray[np.bool_] | None = N
 
 
 @dataclass(frozen=True)
-class GateOutlook:
+class CopyOutlook:
     """One gate in one stage on an app's traffic.
 
     `stable` are the app's recent values; at least ENOUGH units of them, see `is_known`. `share` is the candidate's
@@ -131,7 +131,7 @@ class GateOutlook:
     stable: Observations
     share: float
     units_per_look: float = np.inf
-    luck: Luck = field(default_factory=Luck)
+    sampled: SampledPaths = field(default_factory=SampledPaths)
 
     @property
     def is_known(self) -> bool:
@@ -146,10 +146,10 @@ class GateOutlook:
         usual = self._usual
         return float(1 - (usual.index / LEVELS) @ usual.weight)
 
-    def course(self, harm: float = 0.0) -> Course:
+    def stopping_times(self, harm: float = 0.0) -> StoppingTimes:
         """What happens to a candidate that is worse than stable by `harm`, in the margin's unit."""
         candidate = self._worse(harm)
-        counts = self.luck.counts(f"{self.rule.metric} candidate", candidate.rates())
+        counts = self.sampled.counts(f"{self.rule.metric} candidate", candidate.rates())
         sums = candidate.gathered(self._candidate_terms(candidate.index)).T @ counts + self._stable_sums
         bets, kinds = len(FRACTIONS), len(self._bad_from)
         above, events, below, estimates = np.split(
@@ -158,7 +158,7 @@ class GateOutlook:
         parts = [mixture(above.T), *(mixture(kind.T) for kind in np.split(events, kinds or 1)[:kinds])]
         material = np.any(estimates > 0, axis=0, keepdims=True)
         strict = self.rule.margin <= self.rule.material  # such a gate passes nothing that looks too bad
-        return Course(
+        return StoppingTimes(
             passes=crossing(
                 mixture(below.T, PASSING_WEIGHTS),
                 -np.log(1 - self.rule.confidence),
@@ -170,7 +170,7 @@ class GateOutlook:
     @cached_property
     def _gate(self) -> Gate:
         gate = Gate.begin(self.rule, Window(self.share, {}, {self.rule.metric: self.stable}))
-        gate.stakes = gate.choose_stakes(self.share) if is_ready(gate.scale) else None
+        gate.bet_fractions = gate.choose_bet_fractions(self.share) if is_ready(gate.scale) else None
         return gate
 
     @cached_property
@@ -261,7 +261,7 @@ class GateOutlook:
         material = -odds * self.excess(usual.index, 0.0)
         terms = np.concatenate([above, *events, self.stable_safety_terms(usual.index), material], axis=1)
         arm = _Arm(usual.weight, self._groups(), usual.index)
-        return np.asarray(arm.gathered(terms).T @ self.luck.counts(f"{self.rule.metric} stable", arm.rates() / odds))
+        return np.asarray(arm.gathered(terms).T @ self.sampled.counts(f"{self.rule.metric} stable", arm.rates() / odds))
 
     @cached_property
     def _nulls(self) -> Floats:
@@ -269,11 +269,11 @@ class GateOutlook:
 
     @cached_property
     def _fractions(self) -> Floats:
-        """The stakes of bets that harm is below the margin."""
-        stakes = self._gate.stakes
-        if stakes is None:
+        """The bet fractions of bets that harm is below the margin."""
+        fractions = self._gate.bet_fractions
+        if fractions is None:
             return np.array([FRACTIONS[-1], *FRACTIONS])
-        return np.array([stakes[np.argmin(np.abs(self.rule.grid - self.rule.margin))], *FRACTIONS])
+        return np.array([fractions[np.argmin(np.abs(self.rule.grid - self.rule.margin))], *FRACTIONS])
 
     def _growth(
         self,

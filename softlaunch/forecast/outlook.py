@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Role
 from softlaunch.forecast.advice import advise
-from softlaunch.forecast.gate_paths import GateOutlook, Luck
+from softlaunch.forecast.gate_paths import CopyOutlook, SampledPaths
 from softlaunch.forecast.plans import GatePlan, Harm, LetThrough, ReleasePlan, StagePlan
 from softlaunch.forecast.sessions import foresee_sessions
 from softlaunch.forecast.stage_clock import StageClock
 from softlaunch.forecast.traffic import Traffic
-from softlaunch.forecast.unit_gates import BookOutlook, Outlook
+from softlaunch.forecast.unit_gates import Outlook, UnitOutlook
 from softlaunch.gates.observations import NONE, Floats
 from softlaunch.gates.rules import GateRule, rules
 from softlaunch.policy.model import Policy
@@ -37,11 +37,11 @@ class Planner:
     policy: Policy
     traffic: Traffic
     look_seconds: float = 1.0
-    luck: Luck = field(default_factory=Luck)
+    sampled: SampledPaths = field(default_factory=SampledPaths)
 
     def plan(self) -> ReleasePlan:
         """Every stage after the regression eval, and all of them together."""
-        stages, lasting, outlooks = [], np.zeros(self.luck.paths), []
+        stages, lasting, outlooks = [], np.zeros(self.sampled.paths), []
         for stage in plan(self.policy):
             if stage.kind is StageKind.EVAL:
                 continue
@@ -61,16 +61,16 @@ class Planner:
         )
 
     def _gate(self, rule: GateRule, stage: Stage, clock: StageClock) -> Outlook:
-        """A gate of a stage: where users meet either arm its harm is found by the stage's book."""
+        """A gate of a stage: where users meet either arm its harm is found by the stage's outlook."""
         per_look = clock.units_per_look(rule.metric, self.look_seconds)
         if clock.on_copies:
             stable = self.traffic.stable.get(rule.metric, NONE)
-            return GateOutlook(rule, stable, stage.candidate_share, per_look, self.luck)
+            return CopyOutlook(rule, stable, stage.candidate_share, per_look, self.sampled)
         if rule.metric in clock.sessions:
             sessions = clock.sessions[rule.metric].values
-            return BookOutlook(rule, sessions, stage.candidate_share, per_look, self.luck)
+            return UnitOutlook(rule, sessions, stage.candidate_share, per_look, self.sampled)
         visits, comes_back = self.traffic.first_visits(rule.metric), self.traffic.habits.comes_back
-        return BookOutlook(rule, visits, stage.candidate_share, per_look, self.luck, comes_back)
+        return UnitOutlook(rule, visits, stage.candidate_share, per_look, self.sampled, comes_back)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class _StageOutlook:
         )
         passes = {}
         for number, gate in enumerate(gates):
-            never = np.full(planner.luck.paths, inf)
-            seconds = clock.passes(gate.rule.metric, gate.course()) if gate.is_known else never
-            # stages and gates share luck by metric only in the making: here each gets another path of it
+            never = np.full(planner.sampled.paths, inf)
+            seconds = clock.passes(gate.rule.metric, gate.stopping_times()) if gate.is_known else never
+            # stages and gates share paths by metric only in the making: here each gets another one of them
             passes[gate.rule.metric] = np.roll(seconds, 31 * stage.position + 7 * number)
         return cls(clock, gates, passes)
 
@@ -128,10 +128,13 @@ class _StageOutlook:
 
     def _people_needed(self) -> float | None:
         """Candidate users with whom the largest harm is shown in four of five cases, by the gate that is quickest."""
-        books = [gate for gate in self.gates if isinstance(gate, BookOutlook) and gate.is_known]
-        if self.clock.people == inf or not books:
+        outlooks = [gate for gate in self.gates if isinstance(gate, UnitOutlook) and gate.is_known]
+        if self.clock.people == inf or not outlooks:
             return None
-        return min(max(book.fewest, _quantile(np.ceil(book.course(book.largest_harm).soonest), 0.8)) for book in books)
+        return min(
+            max(outlook.fewest, _quantile(np.ceil(outlook.stopping_times(outlook.largest_harm).soonest), 0.8))
+            for outlook in outlooks
+        )
 
     def watch(self, gate: Outlook) -> "_Watch":
         """The gate while the others pass a fine candidate."""
@@ -207,8 +210,8 @@ class _Watch:
 
     def _foresee(self, harm: float) -> Harm:
         metric, is_required = self.gate.rule.metric, self.gate.rule.role is Role.REQUIRED
-        course = self.gate.course(harm)
-        fails, passes = self.clock.fails(metric, course), self.clock.passes(metric, course)
+        times = self.gate.stopping_times(harm)
+        fails, passes = self.clock.fails(metric, times), self.clock.passes(metric, times)
         deadline = self.clock.deadline
         ends = np.minimum(np.maximum(self.others, passes) if is_required else self.others, deadline)
         caught: NDArray[np.bool_] = np.isfinite(fails) & (fails <= ends)

@@ -7,7 +7,7 @@ from math import inf
 import numpy as np
 
 from softlaunch.core.live_metrics import Metric
-from softlaunch.forecast.gate_paths import Course
+from softlaunch.forecast.gate_paths import StoppingTimes
 from softlaunch.forecast.sessions import SessionTraffic
 from softlaunch.forecast.traffic import Traffic
 from softlaunch.gates.observations import Floats
@@ -39,19 +39,19 @@ class StageClock:
         requests = self.traffic.users.needed(everybody)
         return np.asarray(requests / max(self._compared_per_second(metric), 1e-12))
 
-    def passes(self, metric: Metric, course: Course) -> Floats:
+    def passes(self, metric: Metric, times: StoppingTimes) -> Floats:
         """Time until a gate passes."""
-        seconds = self.seconds(metric, course.passes)
-        return seconds if course.visits_fail is None else seconds + self._until_over(metric)
+        seconds = self.seconds(metric, times.passes)
+        return seconds if times.visits_fail is None else seconds + self._until_over(metric)
 
-    def fails(self, metric: Metric, course: Course) -> Floats:
+    def fails(self, metric: Metric, times: StoppingTimes) -> Floats:
         """Time until a gate fails, by whichever way is the first to show harm."""
-        seconds = self.seconds(metric, course.fails)
-        if course.visits_fail is None:
+        seconds = self.seconds(metric, times.fails)
+        if times.visits_fail is None:
             return seconds
         if metric in self.sessions:
             seconds = seconds + self._until_over(metric)
-        return np.minimum(seconds, self.seconds(metric, course.visits_fail) + self._until_over(metric))
+        return np.minimum(seconds, self.seconds(metric, times.visits_fail) + self._until_over(metric))
 
     def _until_over(self, metric: Metric) -> float:
         """Seconds until what a user began is over, a session or a visit."""

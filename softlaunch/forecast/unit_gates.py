@@ -1,4 +1,4 @@
-"""What the book of a stage will do, foreseen: its bets on users' first requests and first visits.
+"""What the evidence of a stage will be, foreseen: its bets on users' first requests and first visits.
 
 As in `planner`, a unit's entry adds to each bet a term that depends on what it did only. First requests and visits of
 the same units are drawn together, so that harm is found by whichever way is earlier. Later rounds are not foreseen:
@@ -12,46 +12,32 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaln, gammaln
 
 from softlaunch.forecast.first_visits import FirstVisits
-from softlaunch.forecast.gate_paths import LARGEST_FACTOR, Course, GateOutlook, Luck, Weighted, crossing, observations
-from softlaunch.gates.bets import Known, assigned, staked
-from softlaunch.gates.channels import make_channels
+from softlaunch.forecast.gate_paths import (
+    LARGEST_FACTOR,
+    CopyOutlook,
+    SampledPaths,
+    StoppingTimes,
+    crossing,
+    observations,
+)
+from softlaunch.forecast.stage_users import StageUsers, UserEntries
+from softlaunch.gates.bets import Known, assigned, fraction_growth
 from softlaunch.gates.e_process import mixture
 from softlaunch.gates.gate import PASSING_WEIGHTS
-from softlaunch.gates.observations import Events, Floats, Units
+from softlaunch.gates.observations import Floats
 from softlaunch.gates.reference import LEVELS, RECENT, log_buckets
 from softlaunch.gates.returning_units import SUSPICIOUS
 from softlaunch.gates.rules import GateRule
-from softlaunch.gates.stage_evidence import Channel
 from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way
 
-_MOST_VISITS = 1000  # a sample of more is thinned
-_GROUPS, _FEWER_GROUPS = 24, 12  # of visits of one request, and of more
-_TAIL = (0.95, 0.975, 0.99, 0.995)
-_FAILED_PARTS = 3
 _ROUNDED = 0.02  # nats by which a window's centre may move without being looked at
-_SMALLEST = 1e-12
 _MOST_IN_A_LOOK = 1e12
-
-Columns = dict[str, Floats]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Entries(Weighted):
-    """Users of an arm: the columns of each one's first request and of its visit, every array of shape (n,)."""
-
-    first: Columns
-    visit: Columns
-
-    def of(self, way: Way) -> Columns:
-        """The columns that one way looks at."""
-        return self.first if way is Way.FIRST else self.visit
 
 
 @dataclass(frozen=True)
-class BookOutlook:
+class UnitOutlook:
     """One gate in a stage in which users meet either arm.
 
     `visits` are stable's; at least ENOUGH of them, see `is_known`. `share` is the candidate's, `units_per_look` how
@@ -62,37 +48,39 @@ class BookOutlook:
     visits: FirstVisits
     share: float
     units_per_look: float = 0.0
-    luck: Luck = field(default_factory=Luck)
+    sampled: SampledPaths = field(default_factory=SampledPaths)
     comes_back: bool = False
 
     @property
     def is_known(self) -> bool:
         """Whether enough visits of stable are known to foresee anything."""
-        return len(self.visits) > 0 and self._known[Way.VISIT][self._main].is_enough
+        return len(self.visits) > 0 and self._known[Way.VISIT][self._users.main].is_enough
 
     @property
     def largest_harm(self) -> float:
         """The largest harm that a candidate can do."""
         if self._is_relative:
             return LARGEST_FACTOR
-        return 1 - (self._bad_rate if self._is_binary else float(self._columns[self._main].mean()))
+        return 1 - (
+            self._users.bad_rate if self._users.is_binary else float(self._users.columns[self._users.main].mean())
+        )
 
     @property
     def fewest(self) -> int:
         """Candidate units below which no harm can be shown, however large.
 
-        A unit of the candidate multiplies the wealth of a bet by at most one over the share, each of the many of
-        stable's beside it by at most one over the rest; and a bet has only its part of the stake.
+        A unit of the candidate multiplies the e-value of a bet by at most one over the share, each of the many of
+        stable's beside it by at most one over the rest; and a bet has only its part of the capital.
         """
         needed = -math.log(self.rule.alpha * max(self._parts[way] for way in self._ways) * max(self._weights))
         beside = (1 - self.share) / self.share
         return math.ceil(needed / -(math.log(self.share) + beside * math.log1p(-self.share)))
 
-    def course(self, harm: float = 0.0) -> Course:
+    def stopping_times(self, harm: float = 0.0) -> StoppingTimes:
         """What happens to a candidate that is worse than stable by `harm`, in the margin's unit."""
-        candidate = self._worse(harm)
+        candidate = self._users.worse(harm)
         centres = {way: self._centres(way, candidate) for way in self._ways}
-        counts = self.luck.counts(f"{self.rule.metric} candidate visits", candidate.rates())
+        counts = self.sampled.counts(f"{self.rule.metric} candidate visits", candidate.rates())
         terms = [self._terms(way, candidate, centres[way], is_candidate=True) for way in self._ways]
         terms.append(self._safety(candidate, is_candidate=True))
         sums = candidate.gathered(np.concatenate(terms, axis=1)).T @ counts + self._stable_sums(centres)
@@ -105,7 +93,7 @@ class BookOutlook:
             suspected = [(evidence >= math.log(SUSPICIOUS)) & material for evidence, material in shown.values()]
             contradicted |= np.any(suspected, axis=0)
         passes = crossing(mixture(below.T, PASSING_WEIGHTS), -math.log(1 - self.rule.confidence), ~contradicted)
-        return Course(passes, fails[Way.FIRST], fails.get(Way.VISIT, np.full(self.luck.paths, np.inf)))
+        return StoppingTimes(passes, fails[Way.FIRST], fails.get(Way.VISIT, np.full(self.sampled.paths, np.inf)))
 
     def _shown(self, sums: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """The evidence of harm, and whether harm is material, at each time of each path; shape (paths * times,)."""
@@ -128,49 +116,22 @@ class BookOutlook:
         """Users of both arms in a look that sees one at all."""
         return min(max(self.units_per_look / self.share, 1.0), _MOST_IN_A_LOOK)
 
+    @cached_property
+    def _users(self) -> StageUsers:
+        return StageUsers(self.rule, self.visits)
+
     @property
     def _is_relative(self) -> bool:
         return self.rule.metric.is_relative
 
     @cached_property
-    def _sample(self) -> FirstVisits:
-        """The visits, or every so manieth of them in order of size."""
-        if len(self.visits) <= _MOST_VISITS:
-            return self.visits
-        order = np.argsort(self.visits.means(self.visits.values[:, None])[:, 0], kind="stable")
-        step = np.arange(_MOST_VISITS) + 0.5
-        chosen = np.sort(order[(step * len(order) / _MOST_VISITS).astype(np.int64)])
-        lengths = self.visits.lengths[chosen]
-        row = np.repeat(self.visits.start[chosen] - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
-        return FirstVisits.of_lengths(self.visits.values[row], lengths)
-
-    @cached_property
-    def _channel(self) -> Channel:
-        values, metric = self.visits.values, self.rule.metric
-        nothing = np.zeros(len(values))
-        past = Events(nothing, nothing.astype(np.int64), nothing > 0, {metric: values})
-        return make_channels(metric, self.rule.material, past)
-
-    @property
-    def _main(self) -> str:
-        return self._channel.names[0]
-
-    @cached_property
-    def _columns(self) -> Columns:
-        """The columns of all of stable's requests."""
-        return self._named(self._channel.columns(self.visits.values))
-
-    def _named(self, columns: Floats) -> Columns:
-        return dict(zip(self._channel.names, columns.T, strict=True))
-
-    @cached_property
     def _known(self) -> dict[Way, dict[str, Known]]:
         """What is known of each way's entries before the stage."""
-        columns = np.stack([self._columns[name] for name in self._channel.names], axis=1)
+        columns = np.stack([self._users.columns[name] for name in self._users.channel.names], axis=1)
         entries = {Way.FIRST: columns[self.visits.start], Way.VISIT: self.visits.means(columns)}
-        known = {way: self._channel.known() for way in entries}
+        known = {way: self._users.channel.known() for way in entries}
         for way, table in entries.items():
-            for name, column in self._named(table).items():
+            for name, column in self._users.named(table).items():
                 if name in known[way]:
                     known[way][name].add(np.exp(column) if name == "log" else column)
         return known
@@ -178,15 +139,15 @@ class BookOutlook:
     @cached_property
     def _weights(self) -> Floats:
         """The weight of each bet, all kinds together."""
-        kinds = self._channel.odds(self._stable.visit, self._known[Way.VISIT])
-        weights = self._channel.weights
+        kinds = self._users.channel.odds(self._stable.visit, self._known[Way.VISIT])
+        weights = self._users.channel.weights
         return np.concatenate([*(weights[kind] for kind in kinds), weights.get("mean", np.empty(0))])
 
     @cached_property
-    def _gate(self) -> GateOutlook:
+    def _gate(self) -> CopyOutlook:
         """The gate that passes: it sees each visit as one value."""
-        columns = self.visits.means(self._columns[self._main][:, None])[:, 0]
-        return GateOutlook(self.rule, observations(self._in_own_unit(columns)), self.share, luck=self.luck)
+        columns = self.visits.means(self._users.columns[self._users.main][:, None])[:, 0]
+        return CopyOutlook(self.rule, observations(self._in_own_unit(columns)), self.share, sampled=self.sampled)
 
     def _in_own_unit(self, column: Floats) -> Floats:
         if self._is_relative:
@@ -194,88 +155,29 @@ class BookOutlook:
         return 1 - column if self.rule.metric.higher_is_better else column
 
     @cached_property
-    def _is_binary(self) -> bool:
-        return not self._is_relative and bool(np.isin(self._columns[self._main], (0.0, 1.0)).all())
+    def _stable(self) -> UserEntries:
+        return self._users.worse(0.0)
 
-    @cached_property
-    def _bad_rate(self) -> float:
-        """Share of bad requests; what never happened may still."""
-        harm = self._columns[self._main]
-        return float((harm.sum() + 1) / (len(harm) + 2))
-
-    @cached_property
-    def _stable(self) -> _Entries:
-        return self._worse(0.0)
-
-    def _worse(self, harm: float) -> _Entries:
-        """Stable's users, whose requests are made worse by `harm`.
-
-        Magnitudes are multiplied. What either happens or doesn't happens more often, to users as alike as before;
-        graded scores all shift, as far as they can, by what makes their mean right.
-        """
-        if self._is_binary:
-            return self._failing(min(self._bad_rate + harm, 1.0))
-        sample = self._sample
-        if self._is_relative:
-            columns = self._channel.columns(sample.values * (1 + harm))
-        else:
-            columns = _shifted(self._channel.columns(sample.values), harm)
-        weight = np.full(len(sample), 1 / len(sample))
-        first, visit = columns[sample.start], sample.means(columns)
-        return _Entries(weight, self._groups, self._named(first), self._named(visit))
-
-    @cached_property
-    def _groups(self) -> Units:
-        """Users whose visits are about as good, and among these whose first requests are."""
-        sample = self._sample
-        main = self._channel.columns(sample.values)[:, 0]
-        visit, first = sample.means(main[:, None])[:, 0], main[sample.start]
-        place = (np.argsort(np.argsort(visit, kind="stable")) + 0.5) / len(visit)
-        is_alone = len(sample.values) == len(sample)
-        edges = np.arange(1, _GROUPS if is_alone else _FEWER_GROUPS) / (_GROUPS if is_alone else _FEWER_GROUPS)
-        group = np.searchsorted(np.sort([*edges[edges < _TAIL[0] - 0.01], *_TAIL]), place)
-        if not is_alone:
-            middle = np.array([np.median(first[group == one]) if (group == one).any() else 0.0 for one in range(99)])
-            group = 2 * group + (first > middle[group])
-        return np.asarray(np.unique(group, return_inverse=True)[1], dtype=np.int64)
-
-    def _failing(self, rate: float) -> _Entries:
-        """Users whose requests fail at this rate, as alike within a visit as stable's: beta-binomial counts."""
-        rows: list[tuple[float, float, bool]] = []
-        lengths, seen = np.unique(self.visits.lengths, return_counts=True)
-        for length, among in zip(lengths.tolist(), seen / seen.sum(), strict=True):
-            for failed, chance in enumerate(_counts(length, rate, self._alike)):
-                mean = failed / length
-                rows += [(among * chance * mean, mean, True), (among * chance * (1 - mean), mean, False)]
-        weight, visit, first = np.array([row for row in rows if row[0] > 0]).T
-        kind = np.where(visit > 0, 1 + 2 * np.ceil(visit * _FAILED_PARTS) + first, 0)
-        group = np.unique(kind, return_inverse=True)[1]
-        return _Entries(weight, np.asarray(group, dtype=np.int64), {self._main: first}, {self._main: visit})
-
-    @cached_property
-    def _alike(self) -> float:
-        return self.visits.correlation(self._columns[self._main])
-
-    def _centres(self, way: Way, candidate: _Entries) -> tuple[Floats, float]:
+    def _centres(self, way: Way, candidate: UserEntries) -> tuple[Floats, float]:
         """What a look's own entries move the bets' centres by: log of the odds' mean, shape (tilts,), and the mean."""
         part = self._in_a_look / (self._in_a_look + RECENT)
 
-        def mean(column: Floats, entries: _Entries) -> Floats:
+        def mean(column: Floats, entries: UserEntries) -> Floats:
             return np.asarray(entries.weight @ column)
 
         arms = ((candidate, self.share), (self._stable, 1 - self.share))
         logs = []
-        for kind, (_, usual) in self._channel.odds(self._stable.of(way), self._known[way]).items():
+        for kind, (_, usual) in self._users.channel.odds(self._stable.of(way), self._known[way]).items():
             odds = [
-                share * mean(np.exp(self._channel.odds(one.of(way), self._known[way])[kind][0]), one)
+                share * mean(np.exp(self._users.channel.odds(one.of(way), self._known[way])[kind][0]), one)
                 for one, share in arms
             ]
             logs.append(np.log(part * sum(odds) + (1 - part) * usual) - np.log(usual))
-        main = sum(share * float(mean(one.of(way)[self._main], one)) for one, share in arms)
+        main = sum(share * float(mean(one.of(way)[self._users.main], one)) for one, share in arms)
         shift = np.rint(np.concatenate(logs) / _ROUNDED) * _ROUNDED if logs else np.empty(0)
         return shift, round(part * main, 3)
 
-    def _terms(self, way: Way, entries: _Entries, centre: tuple[Floats, float], *, is_candidate: bool) -> Floats:
+    def _terms(self, way: Way, entries: UserEntries, centre: tuple[Floats, float], *, is_candidate: bool) -> Floats:
         """What each user adds to every bet of one way, and to the estimates that say whether harm is material.
 
         A user's own entry is among those that its bet is centred on, which takes from what is rare.
@@ -283,35 +185,41 @@ class BookOutlook:
         columns, known = entries.of(way), self._known[way]
         arm = np.full(len(entries.weight), is_candidate)
         parts, place = [], 0
-        for log_odds, usual in self._channel.odds(columns, known).values():
+        for log_odds, usual in self._users.channel.odds(columns, known).values():
             relative = log_odds - np.log(usual)
             shift = centre[0][place : place + len(usual)] + np.log1p(np.expm1(relative) / (RECENT + self._in_a_look))
             place += len(usual)
             parts.append(assigned(relative - shift, arm, self.share))
-        if "mean" in self._channel.weights:
+        if "mean" in self._users.channel.weights:
             part = self._in_a_look / (self._in_a_look + RECENT)
-            usual_mean = (1 - part) * known[self._main].mean(np.empty(0)) + centre[1]
-            parts.append(staked(columns[self._main], float(np.clip(usual_mean, 0.001, 0.999)), arm, self.share))
+            usual_mean = (1 - part) * known[self._users.main].mean(np.empty(0)) + centre[1]
+            parts.append(
+                fraction_growth(columns[self._users.main], float(np.clip(usual_mean, 0.001, 0.999)), arm, self.share)
+            )
         return np.concatenate([*parts, self._estimates(way, entries, is_candidate=is_candidate)], axis=1)
 
-    def _estimates(self, way: Way, entries: _Entries, *, is_candidate: bool) -> Floats:
+    def _estimates(self, way: Way, entries: UserEntries, *, is_candidate: bool) -> Floats:
         """Terms whose sum is above zero when the estimated harm is more than material; shape (n, estimates)."""
         columns, stable = entries.of(way), self._stable.of(way)
         weight = self._stable.weight
         accepted = math.log1p(self.rule.material) if self._is_relative else self.rule.material
-        usual = float(weight @ stable[self._main])
+        usual = float(weight @ stable[self._users.main])
         odds = self.share / (1 - self.share)
-        found = [columns[self._main] - usual - accepted if is_candidate else -odds * (columns[self._main] - usual)]
+        found = [
+            columns[self._users.main] - usual - accepted
+            if is_candidate
+            else -odds * (columns[self._users.main] - usual)
+        ]
         if self._is_relative:
-            slow = self._channel.names[1]
+            slow = self._users.channel.names[1]
             rate = float(weight @ stable[slow])
-            beyond = columns[self._channel.names[-1]] - rate
+            beyond = columns[self._users.channel.names[-1]] - rate
             found.append(beyond if is_candidate else -odds * (columns[slow] - rate))
         return np.stack(found, axis=1)
 
-    def _safety(self, entries: _Entries, *, is_candidate: bool) -> Floats:
+    def _safety(self, entries: UserEntries, *, is_candidate: bool) -> Floats:
         """What each user's visit adds to the bets that let the gate pass, and to the estimates that forbid it."""
-        column, gate = entries.visit[self._main], self._gate
+        column, gate = entries.visit[self._users.main], self._gate
         index = log_buckets(np.exp(column)) if self._is_relative else np.rint(column * LEVELS).astype(np.int64)
         if is_candidate:
             return np.concatenate([gate.safety_terms(index), gate.excess(index, self.rule.margin)], axis=1)
@@ -321,7 +229,7 @@ class BookOutlook:
     @cached_property
     def _stable_counts(self) -> Floats:
         odds = self.share / (1 - self.share)
-        return self.luck.counts(f"{self.rule.metric} stable visits", self._stable.rates() / odds)
+        return self.sampled.counts(f"{self.rule.metric} stable visits", self._stable.rates() / odds)
 
     @cached_property
     def _held_sums(self) -> dict[bytes, Floats]:
@@ -339,29 +247,5 @@ class BookOutlook:
         return self._held_sums[key]
 
 
-def _shifted(columns: Floats, harm: float) -> Floats:
-    """Graded harms after a shift that makes their mean larger by `harm`, as far as they can."""
-    wanted = min(float(columns.mean()) + harm, 1.0)
-    low, high = 0.0, 1.0
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (middle, high) if np.minimum(columns + middle, 1).mean() < wanted else (low, middle)
-    return np.asarray(np.minimum(columns + high, 1.0)) if harm > 0 else columns
-
-
-def _counts(length: int, rate: float, alike: float) -> Floats:
-    """Probability of 0, 1, ... failures among so many requests of one user; shape (length + 1,)."""
-    failed = np.arange(length + 1.0)
-    rate = float(np.clip(rate, _SMALLEST, 1 - _SMALLEST))
-    ways = gammaln(length + 1) - gammaln(failed + 1) - gammaln(length - failed + 1)
-    if alike < 1e-6 or length == 1:
-        chance = failed * math.log(rate) + (length - failed) * math.log1p(-rate)
-    else:
-        size = (1 - alike) / alike
-        a, b = rate * size, (1 - rate) * size
-        chance = betaln(failed + a, length - failed + b) - betaln(a, b)
-    return np.asarray(np.exp(ways + chance))
-
-
-Outlook = GateOutlook | BookOutlook
+Outlook = CopyOutlook | UnitOutlook
 """One gate in one stage, foreseen: on copies, or where users see both arms."""

@@ -3,7 +3,7 @@
 A unit's arm is drawn by a keyed hash: the candidate's with probability `share`, whatever the unit does. So for any odds
 L > 0 that are chosen without looking at arms, the factor `L / (share L + 1 - share)` for a unit of the candidate and
 `1 / (share L + 1 - share)` for one of stable's has mean one when the candidate changes nothing, whatever the tails,
-drift or likeness of values (a randomisation test by betting: Waudby-Smith & Ramdas 2023, arXiv 2010.09686; Zampieri
+drift or similarity of values (a randomisation test by betting: Waudby-Smith & Ramdas 2023, arXiv 2010.09686; Zampieri
 2025, arXiv 2512.04366). Odds rise with harm and have a mean of one over both arms' entries of the window and of the
 past: what hits both arms alike, such as an outage, moves nothing.
 """
@@ -29,7 +29,7 @@ SHIFT_WEIGHTS = np.array([0.08, 0.13, 0.18, 0.22, 0.2, 0.12, 0.07])
 """Their weights, likewise."""
 EVENT_STAKE_WEIGHTS = np.array([0.1, 0.17, 0.25, 0.25, 0.15, 0.08])
 GRADED_STAKE_WEIGHTS = np.array([0.04, 0.1, 0.2, 0.3, 0.26, 0.1])
-"""Weights of the FRACTIONS that are staked on the mean of what is rare, and of what is graded, likewise."""
+"""Weights of the FRACTIONS that are bet on the mean of what is rare, and of what is graded, likewise."""
 _MEMORY = 2500.0
 _GRAIN = 200
 _LEAST_DEVIATION = 0.01
@@ -105,7 +105,7 @@ class Known:
 
 
 def tilted(log_odds: Floats, usual: Floats, candidate: Flags, share: float) -> Floats:
-    """Growth of log-wealth by bets with odds `exp(log_odds)`, shape (n, bets), brought to a mean of one; shape (bets,).
+    """Growth of the log e-value by bets with odds `exp(log_odds)`, shape (n, bets), brought to a mean of one; (bets,).
 
     `usual` is the mean of the odds over the past. Centring on the window's own entries uses both arms alike.
     """
@@ -114,21 +114,21 @@ def tilted(log_odds: Floats, usual: Floats, candidate: Flags, share: float) -> F
 
 
 def assigned(log_odds: Floats, candidate: Flags, share: float) -> Floats:
-    """Growth of log-wealth by each entry's bets with odds `exp(log_odds)` that have a mean of one; shape (n, bets)."""
+    """Growth of the log e-value by each entry's bets with odds `exp(log_odds)` of mean one; shape (n, bets)."""
     return np.asarray(np.where(candidate[:, None], log_odds, 0.0) - np.log1p(share * np.expm1(log_odds)))
 
 
 def linear(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
-    """Growth of log-wealth by stakes FRACTIONS on harm in [0, 1] above a centre; shape (stakes,).
+    """Growth of the log e-value by bets of FRACTIONS on harm in [0, 1] above a centre; shape (fractions,).
 
     Factors `1 + eta (y - c)` for the candidate and `1 - eta share / (1 - share) (y - c)` for stable have a mean of at
     most one if the candidate's mean harm is at most stable's.
     """
-    return np.asarray(staked(harm, centre, candidate, share).sum(axis=0))
+    return np.asarray(fraction_growth(harm, centre, candidate, share).sum(axis=0))
 
 
-def staked(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
-    """Growth of log-wealth by each entry's stakes on harm above a centre; shape (n, stakes)."""
+def fraction_growth(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
+    """Growth of the log e-value by each entry's bets on harm above a centre; shape (n, fractions)."""
     odds = share / (1 - share)
     eta = FRACTIONS * 0.999 / max(centre, odds * (1 - centre), 1e-9)
     off = harm[:, None] - centre
@@ -167,19 +167,19 @@ class Sums:
 class Bets:
     """An e-process against "no harm" from entries of one metric: several kinds of bets, each of several sizes.
 
-    `wealth` is the log-wealth of each kind's bets, shape (sizes,), and `weights` their weights in the mean over all
+    `log_e_values` are those of each kind's bets, shape (sizes,), and `weights` their weights in the mean over all
     kinds and sizes, which is an e-process because all of them bet on the same entries. `sums` are the estimates' sums
     per arm and column.
     """
 
     weights: Mapping[str, Floats]
-    wealth: dict[str, Floats] = field(default_factory=dict)
+    log_e_values: dict[str, Floats] = field(default_factory=dict)
     sums: dict[str, tuple[Sums, Sums]] = field(default_factory=dict)
     _evidence: float | None = None
 
     def grow(self, kind: str, growth: Floats) -> None:
         """Add the growth of one kind's bets."""
-        self.wealth[kind] = settled(self.wealth.get(kind, np.zeros(len(growth))) + growth)
+        self.log_e_values[kind] = settled(self.log_e_values.get(kind, np.zeros(len(growth))) + growth)
         self._evidence = None
 
     def note(self, column: str, values: Floats, candidate: Flags) -> None:
@@ -196,9 +196,9 @@ class Bets:
         return self._evidence
 
     def _mixed(self) -> float:
-        if not self.wealth:
+        if not self.log_e_values:
             return 0.0
-        logs = [self.wealth.get(kind, np.zeros(len(weights))) for kind, weights in self.weights.items()]
+        logs = [self.log_e_values.get(kind, np.zeros(len(weights))) for kind, weights in self.weights.items()]
         return float(mixture(np.concatenate(logs), np.concatenate(list(self.weights.values()))))
 
     def means(self, column: str) -> tuple[Sums, Sums]:
@@ -208,7 +208,7 @@ class Bets:
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
-            "wealth": {kind: log.tolist() for kind, log in self.wealth.items()},
+            "wealth": {kind: log.tolist() for kind, log in self.log_e_values.items()},
             "sums": {
                 column: [[arm.count, arm.total, arm.squares] for arm in arms] for column, arms in self.sums.items()
             },

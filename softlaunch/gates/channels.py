@@ -82,7 +82,7 @@ class ShareChannels:
 
     @property
     def weights(self) -> Mapping[str, Floats]:
-        """A metric of events is bet on as such with more than half of the stake."""
+        """A metric of events is bet on as such with more than half of the capital."""
         if self.metric.is_event:
             return {"mean": 0.4 * EVENT_STAKE_WEIGHTS, "any": 0.6 * RATIO_WEIGHTS}
         return {"mean": GRADED_STAKE_WEIGHTS}
@@ -172,7 +172,7 @@ class MagnitudeChannels:
 
     @property
     def weights(self) -> Mapping[str, Floats]:
-        """Most of the stake is on the typical request, some on tails that it can't show."""
+        """Most of the capital is on the typical request, some on tails that it can't show."""
         return {"log": 0.75 * SHIFT_WEIGHTS, "slowest 5 %": 0.1 * RATIO_WEIGHTS, "slowest 1 %": 0.15 * RATIO_WEIGHTS}
 
     def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:

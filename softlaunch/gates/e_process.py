@@ -1,6 +1,6 @@
-"""E-processes: wealth that can't grow in expectation under its null, so it may be looked at after every request.
+"""E-processes: values that can't grow in expectation under their null, so that each request may be followed by a look.
 
-By Ville's inequality the wealth ever exceeds 1/alpha with probability at most alpha (Ville 1939; Howard, Ramdas,
+By Ville's inequality it ever exceeds 1/alpha with probability at most alpha (Ville 1939; Howard, Ramdas,
 McAuliffe & Sekhon 2021, arXiv 1810.08240). A mean of e-processes over effect sizes is one too. Everything here is in
 natural logarithms.
 """
@@ -21,17 +21,17 @@ _CHUNK = 4096
 _IMPOSSIBLE = np.log(1e6)
 
 
-def mixture(log_wealth: Floats, weights: Floats | None = None) -> Floats:
+def mixture(log_e_values: Floats, weights: Floats | None = None) -> Floats:
     """Log of the mixture over the last axis; even, or with weights that add up to one."""
-    top = log_wealth.max(axis=-1)
-    grown = np.exp(log_wealth - top[..., None])
+    top = log_e_values.max(axis=-1)
+    grown = np.exp(log_e_values - top[..., None])
     mean = grown.mean(axis=-1) if weights is None else grown @ weights
     return np.asarray(top + np.log(mean))
 
 
-def settled(log_wealth: Floats) -> Floats:
-    """Log-wealth as it is kept: to seven digits, so that what is stored is what is held."""
-    return log_wealth.round(7)
+def settled(log_e_values: Floats) -> Floats:
+    """The log e-value as it is kept: to seven digits, so that what is stored is what is held."""
+    return log_e_values.round(7)
 
 
 def fits_share(candidate_count: float, stable_count: float, share: float) -> bool:
@@ -62,12 +62,12 @@ class Side:
 
 
 def largest_stake(share: float, low: Floats, high: Floats | float) -> Floats:
-    """The largest stake that can't lose everything, of bounds as `bet_growth` takes them; shape (nulls,)."""
+    """The largest bet that can't lose everything, of bounds as `bet_growth` takes them; shape (nulls,)."""
     return np.asarray(0.999 / np.maximum(np.maximum(low, share / (1 - share) * high), 1e-9))
 
 
 def payoff_deviation(candidate: Side, stable: Side, share: float) -> Floats:
-    """Standard deviation of what a unit wins or loses of a stake of one, if arms are distributed so; shape (nulls,).
+    """Standard deviation of what a unit wins or loses of a bet of one, if arms are distributed so; shape (nulls,).
 
     The sides' weights add up to the probabilities of the arms.
     """
@@ -80,38 +80,38 @@ def payoff_deviation(candidate: Side, stable: Side, share: float) -> Floats:
 def bet_growth(
     candidate: Side, stable: Side, share: float, low: Floats, high: Floats | float, fractions: Floats = FRACTIONS
 ) -> Floats:
-    """Growth of log-wealth when betting that the candidate's mean is above stable's; shape (nulls, bets).
+    """Growth of the log e-value when betting that the candidate's mean is above stable's; shape (nulls, bets).
 
     Values are harm less a centre, the candidate's also less the null's shift. `low`, shape (nulls,), bounds minus the
     candidate's values, and `high`, alike or one for all, bounds stable's. With `share` the probability that an
     observation is the candidate's, the factors `1 + eta x` for the candidate and `1 - eta share/(1-share) x` for stable
     have mean at most one under the null by inverse-probability weighting (Waudby-Smith & Ramdas 2023, arXiv 2010.09686,
     section 4).
-    `fractions`, shape (bets,) or (nulls, bets), are those of the largest stake that can't lose everything.
+    `fractions`, shape (bets,) or (nulls, bets), are those of the largest bet that can't lose everything.
     """
     odds = share / (1 - share)
     eta = largest_stake(share, low, high)[:, None] * fractions
     growth = np.zeros(eta.shape)
     for side, factor in ((candidate, 1.0), (stable, -odds)):
-        stakes = (factor * eta)[:, :, None]
+        amounts = (factor * eta)[:, :, None]
         for start in range(0, len(side.weights), _CHUNK):
             block = slice(start, start + _CHUNK)
-            growth += np.log1p(stakes * side.values[:, None, block]) @ side.weights[block]
+            growth += np.log1p(amounts * side.values[:, None, block]) @ side.weights[block]
     return growth
 
 
 def best_fraction(candidate: Side, stable: Side, share: float, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """The stake that would grow fastest if the arms were distributed like this, and its growth; shape (nulls,) each.
+    """The bet fraction that would grow fastest if the arms were distributed like this, and its growth; (nulls,) each.
 
     Betting so is growth-rate optimal against exactly this alternative (Kelly 1956; Grunwald, de Heide & Koolen 2024,
-    arXiv 1906.07801), and as valid as any other stake that is chosen before the window is seen.
+    arXiv 1906.07801), and as valid as any other bet fraction that is chosen before the window is seen.
     """
     growth = bet_growth(candidate, stable, share, low, high, _CHOICES)
     return np.asarray(_CHOICES[np.argmax(growth, axis=-1)]), np.asarray(growth.max(axis=-1))
 
 
 def event_growth(candidate_events: float, stable_events: float, candidate_count: float, stable_count: float) -> Floats:
-    """Growth of log-wealth against equal rates, from how many of the events fell on the candidate; shape (ratios,).
+    """Growth of the log e-value against equal rates, from how many events fell on the candidate; shape (ratios,).
 
     Given an event, it is the candidate's with probability `p = n_c / (n_c + n_s)` when the rates are equal, and
     `q = p r / (p r + 1 - p)` when the candidate's is r times as high (Lindon & Malek 2020, arXiv 2011.03567).

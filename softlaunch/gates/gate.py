@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from softlaunch.core.verdict import Interval, Outcome, Per, Verdict
-from softlaunch.gates.aim import aimed_stakes, units_left
+from softlaunch.gates.aim import aimed_fractions, units_left
 from softlaunch.gates.e_process import (
     FRACTIONS,
     RATIOS,
@@ -27,7 +27,7 @@ from softlaunch.gates.rules import STEPS, GateRule
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
 
 BELOW_WEIGHTS = np.array([0.5, *[0.5 / len(FRACTIONS)] * len(FRACTIONS)])
-"""How the bets below a harm are mixed: half on the best stake, the rest evenly."""
+"""How the bets below a harm are mixed: half on the best bet fraction, the rest evenly."""
 AIMED = 0.5
 """The part of the bets below a harm that aims at the stage's deadline when that is near."""
 PASSING_WEIGHTS = (1 - AIMED) * BELOW_WEIGHTS + AIMED * np.eye(len(BELOW_WEIGHTS))[0]
@@ -42,11 +42,11 @@ _NO_HARM = int(np.flatnonzero(STEPS == 0)[0])
 class Gate:
     """Evidence about one metric in one stage.
 
-    For each harm `d` of the rule's grid it holds the log-wealth of bets that the harm is above `d`, shape (harms,
+    For each harm `d` of the rule's grid it holds the log e-value of bets that the harm is above `d`, shape (harms,
     FRACTIONS), and that it is below `d`, shape (harms, 1 + FRACTIONS): the harms at which neither has grown to 1/alpha
-    are the confidence sequence. The first bet below `d` is `stakes`: what pays best if the candidate is like stable.
+    are the confidence sequence. The first bet below `d` is of `bet_fractions`: best if the candidate is like stable.
     `aimed`, shape (harms,), are those that aim at the deadline, by the standard deviation `spread` of what a unit wins
-    or loses; they stake what pays best as long as this, by its `growth` a unit, is likely to do until then. `units` are
+    or loses; they bet what pays best as long as this, by its `growth` a unit, is likely to do until then. `units` are
     those of both arms, and `calm` is how much more than usually their values told.
     """
 
@@ -58,8 +58,8 @@ class Gate:
     events: dict[str, Floats] = field(default_factory=dict)
     waiting: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
     counts: tuple[int, int] = (0, 0)
-    stakes: Floats | None = None
-    stakes_due: float = 0.0
+    bet_fractions: Floats | None = None
+    bet_fractions_due: float = 0.0
     spread: Floats | None = None
     growth: Floats | None = None
     units: float = 0.0
@@ -92,7 +92,7 @@ class Gate:
             self._count(candidate, stable)
         self.scale.note(candidate, stable)
         learn(self.scale, stable)
-        self.stakes_due -= stable.units
+        self.bet_fractions_due -= stable.units
         self.units += candidate.units + stable.units
         self.counts = (self.counts[0] + candidate.requests, self.counts[1] + stable.requests)
 
@@ -111,10 +111,10 @@ class Gate:
 
     def _bet(self, candidate: Tally, stable: Tally, share: float, left: float | None) -> None:
         seen = self.scale.centred(candidate, stable, self.rule.grid)
-        self.stakes = self.choose_stakes(share)
+        self.bet_fractions = self.choose_bet_fractions(share)
         every = np.broadcast_to(FRACTIONS, (len(STEPS), len(FRACTIONS)))
         calm = self.scale.calm
-        best = np.minimum(calm * self.stakes, _BOLDEST)
+        best = np.minimum(calm * self.bet_fractions, _BOLDEST)
         largest = largest_stake(share, seen.high, seen.stable_low)
         aimed = best if left is None else np.where(self._is_far(left), best, self._aimed(largest, left, calm))
         self.calm.add(calm * (candidate.units + stable.units), candidate.units + stable.units)
@@ -137,30 +137,30 @@ class Gate:
         return 1 / (1 - self.rule.confidence) / AIMED
 
     def _aimed(self, largest: Floats, left: float, calm: float) -> Floats:
-        """The stakes that aim at the deadline, as fractions of the largest; more where units tell more than others."""
+        """The bet fractions that aim at the deadline, of the largest bet; more where units tell more than others."""
         if self.spread is None:
             return np.zeros(len(STEPS))
         usually = self.calm.mean if self.calm.weight else 1.0
-        stakes = aimed_stakes(self.aimed, self._goal, self.spread, left) * calm / math.sqrt(usually)
-        return np.minimum(stakes / largest, _BOLDEST)
+        fractions = aimed_fractions(self.aimed, self._goal, self.spread, left) * calm / math.sqrt(usually)
+        return np.minimum(fractions / largest, _BOLDEST)
 
-    def choose_stakes(self, share: float) -> Floats:
-        """The stakes below each harm of the grid: those of before, until stable has brought as much again."""
-        if self.stakes is not None and self.stakes_due > 0:
-            return self.stakes
-        self.stakes_due = self.scale.reference.total / 2
-        return self._best_stakes(share)
+    def choose_bet_fractions(self, share: float) -> Floats:
+        """The bet fractions below each harm of the grid: those of before, until stable has brought as much again."""
+        if self.bet_fractions is not None and self.bet_fractions_due > 0:
+            return self.bet_fractions
+        self.bet_fractions_due = self.scale.reference.total / 2
+        return self._best_bet_fractions(share)
 
-    def _best_stakes(self, share: float) -> Floats:
-        """For each harm of the grid, the stake that grows fastest on a candidate that is like stable."""
+    def _best_bet_fractions(self, share: float) -> Floats:
+        """For each harm of the grid, the bet fraction that grows fastest on a candidate that is like stable."""
         usual = self.scale.alternative()
         one = usual.times(1 / usual.units)  # so few units that the centre is the past's
         alike = self.scale.centred(one, one, self.rule.grid)
         candidate = alike.candidate.negative().times(share)
         stable = alike.stable.negative().times(1 - share)
         self.spread = payoff_deviation(candidate, stable, share)
-        stakes, self.growth = best_fraction(candidate, stable, share, alike.high, alike.stable_low)
-        return stakes
+        fractions, self.growth = best_fraction(candidate, stable, share, alike.high, alike.stable_low)
+        return fractions
 
     def _count(self, candidate: Tally, stable: Tally) -> None:
         """Count events; windows with an empty arm wait for the next, or a trickle of traffic would tell nothing."""
@@ -289,8 +289,8 @@ class Gate:
             "events": {kind: log.tolist() for kind, log in self.events.items()},
             "waiting": {kind: list(counts) for kind, counts in self.waiting.items()},
             "counts": list(self.counts),
-            "stakes": None if self.stakes is None else self.stakes.tolist(),
-            "stakes_due": self.stakes_due,
+            "stakes": None if self.bet_fractions is None else self.bet_fractions.tolist(),
+            "stakes_due": self.bet_fractions_due,
             "heard": list(self.heard),
             "scale": self.scale.dump(),
         }
@@ -311,8 +311,8 @@ class Gate:
             events={kind: np.array(log) for kind, log in state["events"].items()},
             waiting={kind: (a, b, c, d) for kind, (a, b, c, d) in state["waiting"].items()},
             counts=(state["counts"][0], state["counts"][1]),
-            stakes=None if state["stakes"] is None else np.array(state["stakes"]),
-            stakes_due=state["stakes_due"],
+            bet_fractions=None if state["stakes"] is None else np.array(state["stakes"]),
+            bet_fractions_due=state["stakes_due"],
             heard=(state.get("heard", (0.0, 0.0))[0], state.get("heard", (0.0, 0.0))[1]),
         )
 

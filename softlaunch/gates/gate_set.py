@@ -30,7 +30,7 @@ class GateSet:
     `gates` judge whether a candidate passes. Where requests of a unit can be told apart, they see each unit's first
     visit, `returning` sees everything that units do, and `plain` what people met; elsewhere gates see each unit by what
     it did when it first appeared, and find harm themselves. `split` counts the units that fell on candidate and stable,
-    where the gateway assigned them; `dropped` counts requests that the log lost. `obstacles` are the reasons why a gate
+    where the gateway assigned them; `dropped` counts requests that the log lost. `blockers` are the reasons why a gate
     can't be judged now, whatever it has seen. `began` and `until` (epoch seconds) are the ends of the first window and
     of the last. `adjustments` are those of the gates that are adjusted for what was known before an answer; they stay
     the same for a whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count
@@ -45,7 +45,7 @@ class GateSet:
     plain: PlainFigures = field(default_factory=PlainFigures)
     split: tuple[int, int] = (0, 0)
     dropped: int = 0
-    obstacles: Mapping[Metric, str] = field(default_factory=dict)
+    blockers: Mapping[Metric, str] = field(default_factory=dict)
     began: float | None = None
     until: float = -math.inf
     adjustments: Adjustments = field(default_factory=Adjustments)
@@ -137,7 +137,7 @@ class GateSet:
         return gate.rule.per is not Per.REQUEST and (self.returning is None or bool(self.untold))
 
     def remember(self, windows: Iterable[Window]) -> None:
-        """Learn again which units were seen, from the windows that were folded in before the panel was dumped.
+        """Learn again which units were seen, from the windows that were folded in before the gate set was dumped.
 
         They may be cut anew, but must come in order and end where the last one ended. Nothing is bet again.
         Whatever is adjusted for a past must have learnt it before.
@@ -149,18 +149,18 @@ class GateSet:
             self.returning.remember([self.adjustments.adjust(window)])
 
     def recall(self, other: Self) -> None:
-        """The same as `remember`, from the panel whose dump this one was loaded from, or that remembers already."""
+        """The same as `remember`, from the gate set whose dump this one was loaded from, or that remembers already."""
         if self.returning is not None and other.returning is not None:
             self.returning.recall(other.returning)
             self.sessions.recall(other.sessions)
             self.adjustments = other.adjustments
 
     def verdicts(self) -> tuple[Verdict, ...]:
-        """One verdict a gate. Traffic that isn't what it should be makes a pass an error, and so does an obstacle."""
-        doubt = self._doubt()
-        doubts = [doubt or self.obstacles.get(gate.rule.metric) for gate in self.gates]
+        """One verdict a gate. Traffic that isn't what it should be makes a pass an error, and so does a blocker."""
+        error = self._validity_error()
+        errors = [error or self.blockers.get(gate.rule.metric) for gate in self.gates]
         verdicts = (self._verdict(gate) for gate in self.gates)
-        return tuple(_distrust(verdict, why) if why else verdict for verdict, why in zip(verdicts, doubts, strict=True))
+        return tuple(_distrust(verdict, why) if why else verdict for verdict, why in zip(verdicts, errors, strict=True))
 
     def _verdict(self, gate: Gate) -> Verdict:
         metric = gate.rule.metric
@@ -176,7 +176,7 @@ class GateSet:
     def _users(self, metric: Metric) -> tuple[int, int]:
         if not metric.is_rated or self.returning is None:
             return self.split
-        candidate, stable = self.returning.book(metric).heard[Way.VISIT]
+        candidate, stable = self.returning.evidence_of(metric).heard[Way.VISIT]
         return round(candidate), round(stable)
 
     def log_evidence_of_harm(self, metric: Metric) -> float:
@@ -210,7 +210,7 @@ class GateSet:
         for where, harm in harm_met(rule.metric, candidate, stable).items():
             if harm > rule.margin:
                 return f"looks worse by {gate.show(harm)} {where} over all {rule.per.counted}, not yet sure"
-        lately = self.returning.book(rule.metric).contradicts(rule.metric, rule.margin)
+        lately = self.returning.evidence_of(rule.metric).contradicts(rule.metric, rule.margin)
         if lately is not None:
             return f"looks worse by {gate.show(lately)} on average lately, not yet sure"
         suspected = self.returning.suspected(rule) if rule.margin > rule.material else None
@@ -218,7 +218,7 @@ class GateSet:
             return ""
         return f"looks worse by {gate.show(suspected.harm)} on average{suspected.way.words_per(rule.per)}, not yet sure"
 
-    def _doubt(self) -> str | None:
+    def _validity_error(self) -> str | None:
         """Why the traffic can't be trusted, in words; None when it can."""
         counted = [(sum(gate.counts), self.plain.requests(gate.rule.metric)) for gate in self.gates]
         logged = max((max(counts) for counts in counted), default=0)
@@ -228,12 +228,12 @@ class GateSet:
         return split_error(self.split, self.stage.candidate_share)
 
     def dump(self) -> dict[str, Any]:
-        """The panel's state as JSON values."""
+        """The gate set's state as JSON values."""
         return {
             "dropped": self.dropped,
             "split": list(self.split),
             "between": None if self.began is None else [self.began, self.until],
-            "obstacles": {metric.value: why for metric, why in self.obstacles.items()},
+            "obstacles": {metric.value: why for metric, why in self.blockers.items()},
             "gates": {gate.rule.metric.value: gate.dump() for gate in self.gates},
             "returning": None if self.returning is None else self.returning.dump(),
             "plain": self.plain.dump(),
@@ -242,7 +242,7 @@ class GateSet:
 
     @classmethod
     def load(cls, policy: Policy, stage: Stage, state: Mapping[str, Any]) -> Self:
-        """The panel whose state was dumped, under the same policy and stage.
+        """The gate set whose state was dumped, under the same policy and stage.
 
         A gate that the dump doesn't know, because it was written before there was one, begins without evidence; a stage
         that began before evidence of returning units was kept goes on without it. Before more is folded in, `remember`
@@ -285,7 +285,7 @@ def split_error(split: tuple[int, int], share: float) -> str | None:
     return f"{observed:.3g} % of the users fell on the candidate instead of {100 * share:.3g} %: the split is off"
 
 
-def _distrust(verdict: Verdict, doubt: str) -> Verdict:
+def _distrust(verdict: Verdict, error: str) -> Verdict:
     if verdict.outcome is Outcome.FAIL:
         return verdict
-    return replace(verdict, outcome=Outcome.ERROR, reason=doubt)
+    return replace(verdict, outcome=Outcome.ERROR, reason=error)

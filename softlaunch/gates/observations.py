@@ -162,7 +162,7 @@ class Tally:
     """Observations counted by bucket: indices, ascending and distinct, and weights, both of shape (n,).
 
     A unit's requests share one weight evenly, so `units` is the sum of the weights. To bet on each request with a
-    fraction of a stake multiplies to at most what one whole stake on their mean gives (the arithmetic mean is above the
+    fraction of a bet multiplies to at most what one whole bet on their mean gives (the arithmetic mean is above the
     geometric), so the evidence stays valid however alike the requests of a unit are.
     """
 

@@ -34,8 +34,8 @@ class Baseline:
         how alike visits of one unit are (by the analysis of variance with random effects; Donner 1986).
         """
         distinct, place, visits = np.unique(units, return_inverse=True, return_counts=True)
-        likeness = _likeness(values, place, visits)
-        shrunk = likeness * visits / (1 + (visits - 1) * likeness)
+        similarity = _similarity(values, place, visits)
+        shrunk = similarity * visits / (1 + (visits - 1) * similarity)
         means = np.bincount(place, values, len(distinct)) / np.maximum(visits, 1)
         return cls(distinct, np.exp(shrunk * (means - (values.mean() if len(values) else 0.0))))
 
@@ -47,7 +47,7 @@ class Baseline:
         return np.asarray(values / np.where(self.units[place] == units, self.factor[place], 1.0))
 
 
-def _likeness(values: Floats, place: Units, visits: Units) -> float:
+def _similarity(values: Floats, place: Units, visits: Units) -> float:
     """The intraclass correlation of visits, in [0, 1); zero where too few units came more than once to tell."""
     count, units = len(values), len(visits)
     if np.count_nonzero(visits > 1) < _ENOUGH:

@@ -8,11 +8,10 @@ from typing import Any, Self
 import numpy as np
 
 from softlaunch.core.live_metrics import Metric
-from softlaunch.core.verdict import Met
+from softlaunch.core.verdict import LATELY_MINUTES, Met
 from softlaunch.gates.observations import Events, Flags, Floats, Units
 from softlaunch.gates.reference import HIGHEST, LEVELS, LOWEST, Histogram, log_buckets, log_values
 
-LATELY_MINUTES = 5
 _MINUTE = 60.0
 
 

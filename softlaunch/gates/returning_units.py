@@ -1,4 +1,4 @@
-"""What users show who come back: the books of a stage, and how its budget is divided over them."""
+"""What users show who come back: the evidence of a stage, and how its budget is divided over them."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from softlaunch.core.verdict import Per
 from softlaunch.gates.observations import NO_EVENTS, Events, Window
 from softlaunch.gates.rules import GateRule
 from softlaunch.gates.sessions import SessionStreams, Stream
-from softlaunch.gates.stage_evidence import Book
+from softlaunch.gates.stage_evidence import StageEvidence
 from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way
 from softlaunch.gates.visits import VisitRule, returning
 
@@ -38,12 +38,12 @@ class Harmed:
 class Returning:
     """Evidence of all requests of a stage, whoever made them.
 
-    `books` are that of the requests and one for each rated metric, by stream, and the same of sessions and of users'
+    `evidence` is that of the requests and one for each rated metric, by stream, and the same of sessions and of users'
     periods where gates count these; `sessions` are those that go on, which aren't dumped. `comes_back` says whether
     users did before the stage, which divides the budget.
     """
 
-    books: dict[Stream, Book]
+    evidence: dict[Stream, StageEvidence]
     comes_back: bool
     sessions: SessionStreams = field(default_factory=SessionStreams)
 
@@ -66,7 +66,9 @@ class Returning:
         begun = cls({}, returning(requests) > OFTEN, sessions or SessionStreams())
         for stream, margins in _streams(rules).items():
             past = begun.past(stream, history, longer)
-            begun.books[stream] = Book.begin(share, margins, rule if stream.per is Per.REQUEST else _ONE_SESSION, past)
+            begun.evidence[stream] = StageEvidence.begin(
+                share, margins, rule if stream.per is Per.REQUEST else _ONE_SESSION, past
+            )
         return begun
 
     def past(self, stream: Stream, history: Window, longer: Window | None = None) -> Events:
@@ -75,9 +77,9 @@ class Returning:
 
     def past_visits(self, metric: Metric, history: Window, longer: Window | None = None) -> Window:
         """Stable's visits of before the stage as a window of one observation each."""
-        book = self.book(metric)
-        past = book.first_visits(self.past(self.stream(metric), history, longer))
-        return Window(book.share, {}, {metric: past[metric]})
+        one = self.evidence_of(metric)
+        past = one.first_visits(self.past(self.stream(metric), history, longer))
+        return Window(one.share, {}, {metric: past[metric]})
 
     def parts(self, metric: Metric) -> Mapping[Way, float]:
         """How a gate's budget is divided: over sessions as if nobody came back; the first tells the most."""
@@ -87,8 +89,8 @@ class Returning:
     def update(self, window: Window) -> Window:
         """Fold in one window; returns the first visits that are over, as a window of one observation each."""
         candidate, stable, sessions = {}, {}, self.sessions.take(window)
-        for stream, book in self.books.items():
-            for metric, visits in book.update(_events(window, stream, sessions), window.until).items():
+        for stream, one in self.evidence.items():
+            for metric, visits in one.update(_events(window, stream, sessions), window.until).items():
                 candidate[metric], stable[metric] = visits
         return Window(window.candidate_share, candidate, stable)
 
@@ -96,65 +98,65 @@ class Returning:
         """Learn again which units were booked, from windows that were folded in before the state was dumped."""
         for window in windows:
             sessions = self.sessions.take(window)
-            for stream, book in self.books.items():
-                book.remember(_events(window, stream, sessions), window.until)
+            for stream, one in self.evidence.items():
+                one.remember(_events(window, stream, sessions), window.until)
 
     def recall(self, other: Self) -> None:
         """Know whom the same evidence knows elsewhere."""
         self.sessions.recall(other.sessions)
-        for stream, book in self.books.items():
-            book.recall(other.books[stream])
+        for stream, one in self.evidence.items():
+            one.recall(other.evidence[stream])
 
-    def book(self, metric: Metric) -> Book:
+    def evidence_of(self, metric: Metric) -> StageEvidence:
         """Where a metric's evidence is."""
-        return self.books[self.stream(metric)]
+        return self.evidence[self.stream(metric)]
 
     def stream(self, metric: Metric) -> Stream:
         """What a metric's gate looks at."""
-        known = (stream for stream, book in self.books.items() if metric in book.channels)
+        known = (stream for stream, one in self.evidence.items() if metric in one.channels)
         return next(known, Stream(Per.REQUEST))
 
     def harmed(self, rule: GateRule) -> Harmed | None:
         """The harm that was shown of a metric, in whichever way."""
-        book, parts = self.book(rule.metric), self.parts(rule.metric)
-        for way, (bets, part) in book.processes(rule.metric).items():
+        one, parts = self.evidence_of(rule.metric), self.parts(rule.metric)
+        for way, (bets, part) in one.processes(rule.metric).items():
             if bets.log_evidence < -math.log(rule.alpha * parts[way] * part):
                 continue
-            harm, _ = book.channels[rule.metric].harm(bets)
+            harm, _ = one.channels[rule.metric].harm(bets)
             if harm > rule.material:
                 return Harmed(harm, way, is_tail=False)
-            if book.channels[rule.metric].is_slower(bets):
+            if one.channels[rule.metric].is_slower(bets):
                 return Harmed(harm, way, is_tail=True)
         return None
 
     def suspected(self, rule: GateRule) -> Harmed | None:
         """Material harm that the stage's units show by odds of `SUSPICIOUS` to one or more: too few to be sure."""
-        book = self.book(rule.metric)
+        one = self.evidence_of(rule.metric)
         for way in (Way.VISIT, Way.FIRST):
-            bets, _ = book.processes(rule.metric)[way]
-            harm, _ = book.channels[rule.metric].harm(bets)
+            bets, _ = one.processes(rule.metric)[way]
+            harm, _ = one.channels[rule.metric].harm(bets)
             if harm > rule.material and bets.log_evidence >= math.log(SUSPICIOUS):
                 return Harmed(harm, way, is_tail=False)
         return None
 
     def log_evidence(self, metric: Metric) -> float:
         """Log of the largest e-value of a metric, each less the price of its part of the budget."""
-        processes, parts = self.book(metric).processes(metric).items(), self.parts(metric)
+        processes, parts = self.evidence_of(metric).processes(metric).items(), self.parts(metric)
         return max(bets.log_evidence + math.log(parts[way] * part) for way, (bets, part) in processes)
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
             "comes_back": self.comes_back,
-            "books": {stream.name: book.dump() for stream, book in self.books.items()},
+            "books": {stream.name: one.dump() for stream, one in self.evidence.items()},
         }
 
     @classmethod
     def load(cls, state: Mapping[str, Any], rules: Sequence[GateRule], sessions: SessionStreams | None = None) -> Self:
         """What was dumped by these gates; units that were booked have to be remembered before an update."""
         held = state["books"]
-        books = {one: Book.load(held[one.name]) for one in _streams(rules) if one.name in held}
-        return cls(books, state["comes_back"], sessions or SessionStreams())
+        evidence = {one: StageEvidence.load(held[one.name]) for one in _streams(rules) if one.name in held}
+        return cls(evidence, state["comes_back"], sessions or SessionStreams())
 
 
 def _streams(rules: Sequence[GateRule]) -> dict[Stream, dict[Metric, float]]:

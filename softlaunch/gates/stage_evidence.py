@@ -26,7 +26,7 @@ _ENOUGH_HEARD = 50.0
 
 
 @dataclass(slots=True, eq=False)
-class Book:
+class StageEvidence:
     """The evidence of one stream of events, all requests or all ratings of one metric, in one stage.
 
     `share` is the probability that a unit is the candidate's. Where only some requests are rated, perhaps unequally
@@ -47,13 +47,13 @@ class Book:
 
     @classmethod
     def begin(cls, share: float, margins: Mapping[Metric, float], rule: VisitRule, history: Events) -> Self:
-        """A book without evidence that knows what visits of stable were like before the stage."""
+        """Nothing yet, with knowledge of what visits of stable were like before the stage."""
         channels = {metric: make_channels(metric, margin, history) for metric, margin in margins.items()}
-        book = cls._blank(share, rule, channels)
-        seen = book._by_unit(history)
-        for way, known in book.known.items():
-            book._learn(Visits(book._rule(way), book.columns).take(seen, math.inf), known)
-        return book
+        evidence = cls._blank(share, rule, channels)
+        seen = evidence._by_unit(history)
+        for way, known in evidence.known.items():
+            evidence._learn(Visits(evidence._rule(way), evidence.columns).take(seen, math.inf), known)
+        return evidence
 
     @classmethod
     def _blank(cls, share: float, rule: VisitRule, channels: dict[Metric, Channel]) -> Self:
@@ -133,7 +133,7 @@ class Book:
             rounds.visits.take(self._by_unit(since), now)
 
     def recall(self, other: Self) -> None:
-        """Know whom another book of the same evidence knows."""
+        """Know whom another object with the same evidence knows."""
         self.first.visits.recall(other.first.visits)
         self.visit.visits.recall(other.visit.visits)
         self.short.visits.recall(other.short.visits)
@@ -247,18 +247,18 @@ class Book:
     def load(cls, state: Mapping[str, Any]) -> Self:
         """What was dumped."""
         channels = {Metric(name): _channel(Metric(name), held) for name, held in state["channels"].items()}
-        book = cls._blank(state["share"], VisitRule(*state["rule"]), channels)
-        book.first.bets, book.visit.bets = _bets(channels, state["first"]), _bets(channels, state["visit"])
-        for rounds, held in ((book.short, state["round"]), (book.long, state["long"])):
+        evidence = cls._blank(state["share"], VisitRule(*state["rule"]), channels)
+        evidence.first.bets, evidence.visit.bets = _bets(channels, state["first"]), _bets(channels, state["visit"])
+        for rounds, held in ((evidence.short, state["round"]), (evidence.long, state["long"])):
             rounds.old, rounds.number = held["old"], held["number"]
             rounds.began = -math.inf if held["began"] is None else held["began"]
             rounds.used, rounds.ignored, rounds.booked = held["counts"]
             rounds.bets, rounds.last = _bets(channels, held["bets"]), _bets(channels, held["last"])
-        for way, known in book.known.items():
+        for way, known in evidence.known.items():
             _fill(known, state["known"][way.value])
-        book.heard = {Way(way): list(counts) for way, counts in state["heard"].items()}
-        book.begun = {Metric(name): np.array(values) for name, values in state["begun"].items()}
-        return book
+        evidence.heard = {Way(way): list(counts) for way, counts in state["heard"].items()}
+        evidence.begun = {Metric(name): np.array(values) for name, values in state["begun"].items()}
+        return evidence
 
 
 def _fresh(channels: Mapping[Metric, Channel]) -> dict[Metric, Bets]:

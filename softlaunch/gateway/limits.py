@@ -53,6 +53,8 @@ class Limits:
     evidence of the moment at which it ends, so that one long stream can't blind the gates."""
     log_rows: int = 100_000
     """Rows waiting to be written; what doesn't fit is counted in `drops`."""
+    log_batch_rows: int = 5_000
+    """Rows that are written in one transaction."""
     log_text_bytes: int = 64 * _MIB
     """Texts waiting to be written; a row whose texts don't fit is written without them."""
     shutdown_seconds: float = 25.0

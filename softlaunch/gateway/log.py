@@ -23,7 +23,6 @@ from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import describe_fault
 
 _LOGGER = logging.getLogger(__name__)
-_BATCH_ROWS = 5_000
 _BATCH_SECONDS = 0.1
 
 
@@ -207,7 +206,7 @@ class LogSink:
 
     def _write(self) -> None:
         with self._lock:
-            batch = list(islice(self._queue, _BATCH_ROWS))
+            batch = list(islice(self._queue, self._limits.log_batch_rows))
             drops = dict(self._drops)
             now = max(self._clock(), self._floor)
             more_wait = len(self._queue) > len(batch)

@@ -67,8 +67,22 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
             f"{opening.app} serves variant {route.stable_digest[:12]} by now, not {opening.stable_digest[:12]}; "
             "start the release again to compare with it"
         )
+    row = _release_row(session, opening, route, actor, now)
+    session.add(row)
+    try:
+        session.flush()
+    except IntegrityError as error:  # somebody else's transaction took the lock since we looked
+        raise ReleaseLockedError(f"{opening.app} was taken by another release at this moment; try again") from error
+    stages = stages_of(opening.kind, opening.policy, emergency=bool(opening.emergency))
+    session.add_all(_stage_row(row.id, stage) for stage in stages)
+    why = f"opened as an emergency: {opening.emergency}" if opening.emergency else "opened"
+    record_transition(session, row, State.PENDING, why, actor, now)
+    return row.id
+
+
+def _release_row(session: Session, opening: Opening, route: RouteRow, actor: Actor, now: datetime) -> ReleaseRow:
     newest = session.exec(select(func.max(ReleaseRow.number)).where(ReleaseRow.app == opening.app)).one() or 0
-    row = ReleaseRow(
+    return ReleaseRow(
         id=f"{opening.app}-{_PREFIXES[opening.kind]}{newest + 1}",
         kind=opening.kind,
         app=opening.app,
@@ -85,16 +99,6 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
         opened_from=actor.origin,
         emergency=opening.emergency,
     )
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as error:  # somebody else's transaction took the lock since we looked
-        raise ReleaseLockedError(f"{opening.app} was taken by another release at this moment; try again") from error
-    stages = stages_of(opening.kind, opening.policy, emergency=bool(opening.emergency))
-    session.add_all(_stage_row(row.id, stage) for stage in stages)
-    why = f"opened as an emergency: {opening.emergency}" if opening.emergency else "opened"
-    record_transition(session, row, State.PENDING, why, actor, now)
-    return row.id
 
 
 def held_by(row: ReleaseRow, now: datetime) -> str:

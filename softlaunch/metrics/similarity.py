@@ -35,25 +35,27 @@ class Similarity(Metric):
     method: Method = Method.LETTERS
     """letters, words (in any order), or shared_words."""
     at_least: Annotated[float, Field(gt=0, le=1)] | None = None
-    """From this likeness on the answer is right, below it wrong; left out, the likeness itself is the score."""
+    """From this similarity on the answer is right, below it wrong; left out, the similarity itself is the score."""
 
     def score(self, sample: Sample) -> Score:
-        """The likeness in [0, 1], up to case and whitespace."""
+        """The similarity in [0, 1], up to case and whitespace."""
         reference = reference_of(sample)
         if reference is None:
             return Score(None, "the case has no reference to compare with")
-        likeness = likeness_of(self.method, normalise(sample.answer), normalise(reference))
-        return Score(likeness if self.at_least is None else float(likeness >= self.at_least), f"{likeness:.3f} alike")
+        similarity = similarity_of(self.method, normalise(sample.answer), normalise(reference))
+        return Score(
+            similarity if self.at_least is None else float(similarity >= self.at_least), f"{similarity:.3f} alike"
+        )
 
 
-def likeness_of(method: Method, one: str, other: str) -> float:
-    """The likeness of two texts in [0, 1]. Raises BeyondLimitsError: its time grows with the product of lengths."""
+def similarity_of(method: Method, one: str, other: str) -> float:
+    """The similarity of two texts in [0, 1]. Raises BeyondLimitsError: its time grows with the product of lengths."""
     if len(one) * len(other) <= _QUICK:
-        return _likeness(method, one, other)
-    return OURS.call(_likeness, method, one, other)
+        return _similarity(method, one, other)
+    return OURS.call(_similarity, method, one, other)
 
 
-def _likeness(method: Method, one: str, other: str) -> float:
+def _similarity(method: Method, one: str, other: str) -> float:
     return _METHODS[method](one, other) / 100
 
 

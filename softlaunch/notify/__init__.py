@@ -1,1 +1,1 @@
-"""What people are told: what is worth a message, where it links to, and how it gets out."""
+"""Messages to people: what is worth one, where it links to, and how it gets out."""

@@ -35,13 +35,13 @@ class InstalledDesk(Router):
         self._slack = cache(self._open_slack)
 
     def chat(self, policy: Policy | None) -> Chat:
-        """Where the people of an app are told."""
+        """The chat of an app's people."""
         if policy is None or policy.chat is ChatKind.CONSOLE or policy.slack is None:
             return self._console
         return self._slack(policy.slack.channel)
 
     def webhook(self) -> Receiver:
-        """What is told of every incident."""
+        """The receiver of every incident."""
         return self._webhook
 
     def _open_slack(self, channel: str) -> Chat:

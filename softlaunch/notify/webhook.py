@@ -34,7 +34,7 @@ def signature(secret: str, timestamp: int, body: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SilentWebhook(Receiver):
-    """Where no webhook is configured: nobody is told."""
+    """Where no webhook is configured: nothing is sent."""
 
     def post(self, envelope: Envelope, thread: MessageRef) -> MessageRef:  # noqa: ARG002  (part of the interface)
         """Nothing."""

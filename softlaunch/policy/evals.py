@@ -1,9 +1,12 @@
-"""The part of a policy that is about the regression eval: what it compares, how sure, and who judges."""
+"""The part of a policy that is about the regression eval: what it compares, how sure, and who judges.
+
+Metrics are imported by those policies that name some: a rollback must not wait for them.
+"""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -11,9 +14,10 @@ from softlaunch.core.documents import KeyedError
 from softlaunch.core.quantities import Duration, Margin, MarginKind
 from softlaunch.core.variant import Name
 from softlaunch.core.verdict import Role
-from softlaunch.metrics import AnyMetric, MetricError, parse_metric
-from softlaunch.metrics.judged import JUDGE_PROMPTS, asks_judges
 from softlaunch.policy.part import Part
+
+if TYPE_CHECKING:
+    from softlaunch.metrics import AnyMetric
 
 
 class EvalMetricPolicy(Part):
@@ -29,12 +33,16 @@ class EvalMetricPolicy(Part):
     """required: the eval passes only with it. guard: it can reject, but isn't waited for. muted: shown only."""
 
     @cached_property
-    def parsed(self) -> AnyMetric:
+    def parsed(self) -> "AnyMetric":
         """The metric itself."""
+        from softlaunch.metrics import parse_metric
+
         return parse_metric({**self.parameters, "metric": self.metric})
 
     @model_validator(mode="after")
     def _is_a_metric(self) -> Self:
+        from softlaunch.metrics import MetricError, parse_metric
+
         try:
             parse_metric({**self.parameters, "metric": self.metric})
         except MetricError as error:
@@ -58,6 +66,10 @@ class JudgePolicy(Part):
 
     @model_validator(mode="after")
     def _knows_the_prompts(self) -> Self:
+        if not self.prompts:
+            return self
+        from softlaunch.metrics.judged import JUDGE_PROMPTS
+
         for name in self.prompts:
             if name not in JUDGE_PROMPTS:
                 known = ", ".join(JUDGE_PROMPTS)
@@ -67,6 +79,10 @@ class JudgePolicy(Part):
 
 def _check_metrics(metrics: Sequence[EvalMetricPolicy], judge: JudgePolicy | None) -> None:
     """That every metric is there once, and has judges where it asks some. Raises KeyedError."""
+    if not metrics:
+        return
+    from softlaunch.metrics.judged import asks_judges
+
     keys = [metric.parsed.key for metric in metrics]
     if len(set(keys)) != len(keys):
         raise KeyedError("a metric is there twice; give one of them a label of its own", "metrics")

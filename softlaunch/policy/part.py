@@ -8,6 +8,6 @@ Percent = Annotated[float, Field(gt=0, le=100)]
 
 
 class Part(BaseModel):
-    """A frozen part of a policy; unknown keys are errors."""
+    """A frozen part of a policy; unknown keys are errors. The text below a key says what it means."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")

@@ -2,15 +2,24 @@
 
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema, to_jsonable_python
 
+from softlaunch.core.documents.described import descriptions
 from softlaunch.core.quantities import Margin
 from softlaunch.policy.model import RETIRED, Policy
 
 
-class _WrittenDefaults(GenerateJsonSchema):
-    """Defaults in the form that a person would write."""
+class _Written(GenerateJsonSchema):
+    """Defaults in the form that a person would write, and what each key means."""
+
+    def model_schema(self, schema: core_schema.ModelSchema) -> JsonSchemaValue:
+        found = super().model_schema(schema)
+        kind: type[BaseModel] = schema["cls"]
+        for name, text in descriptions(kind).items():
+            found["properties"][name]["description"] = text
+        return found
 
     def encode_default(self, dft: Any) -> Any:
         return str(dft) if isinstance(dft, Margin) else to_jsonable_python(dft)
@@ -22,7 +31,7 @@ def policy_schema() -> dict[str, Any]:
     What needs more than one key to judge (stages that grow, margins that fit their metric) is left to
     `softlaunch policy check`.
     """
-    schema = Policy.model_json_schema(schema_generator=_WrittenDefaults)
+    schema = Policy.model_json_schema(schema_generator=_Written)
     evaluation = schema["$defs"]["EvalPolicy"]
     golden_set = evaluation["properties"]["golden_set"]
     del evaluation["required"]

@@ -7,6 +7,7 @@ may die at any instant, and the next one resumes from the ledger.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from sqlmodel import Session, col, select
 
@@ -122,7 +123,7 @@ class Driver:
         leaves = isinstance(action, Enter | End)
         changed = record_verdicts(session, release.id, release.position, observation.verdicts or (), now, final=leaves)
         _raise_alerts(session, snapshot, observation)
-        message, is_news = _act(session, snapshot, action, actor, token)
+        message, is_change = _act(session, snapshot, action, actor, token)
         if observation.has_data and not isinstance(action, End):
             beat(session, release.id, token)
         after = read_release(session, release.id)
@@ -135,7 +136,7 @@ class Driver:
             verdicts=observation.verdicts or (),
             requests=observation.requests,
             exposed=observation.exposed,
-            changed=bool(changed) or is_news,
+            changed=bool(changed) or is_change,
             next_position=after.position,
             outcome=after.outcome,
         )
@@ -203,7 +204,7 @@ def _trip(session: Session, release: Release) -> str | None:
 
 
 def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, token: int) -> tuple[str, bool]:
-    """Carry an action out; returns a message, and whether it is news."""
+    """Carry an action out; returns a message, and whether anything changed."""
     release, now = snapshot.release, snapshot.now
     match action:
         case Hold(reason):
@@ -225,6 +226,8 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
         case End():
             end_release(session, release, action, actor, now, token=token)
             return action.reason, True
+        case _:
+            assert_never(action)
 
 
 def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, token: int) -> None:

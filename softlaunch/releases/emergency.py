@@ -53,7 +53,7 @@ class StableState:
     """Whether stable fails, and by what that is known, in words."""
 
     failing: bool
-    told: str
+    message: str
 
 
 def check_stable(database: Database, app: str, now: datetime, ask: AskModels = probe) -> StableState:
@@ -68,13 +68,13 @@ def check_stable(database: Database, app: str, now: datetime, ask: AskModels = p
         lately, within = _lately(session, app, stable.digest, now)
     shown = f"{lately.failed} of {lately.count} answers of stable failed within the last {within}"
     if lately.count >= _ENOUGH and lately.failed_share >= _FAILING:
-        return StableState(failing=True, told=shown)
+        return StableState(failing=True, message=shown)
     if lately.count >= _ENOUGH and lately.failed_share <= _WELL:
-        return StableState(failing=False, told=shown)
+        return StableState(failing=False, message=shown)
     (asked,) = ask([stable.model])
     said = asked.sentence if lately.count < _ENOUGH else f"{shown}; {asked.sentence}"
     if is_down and (asked.problem is not None or lately.count >= _ENOUGH):
-        return StableState(failing=True, told=f"the incident provider_down is open; {said}")
+        return StableState(failing=True, message=f"the incident provider_down is open; {said}")
     return StableState(asked.problem is not None and asked.asked, said)
 
 

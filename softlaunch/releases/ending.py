@@ -42,11 +42,11 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class AliasTargets:
     """Digests of the variant that serves from now on, and of the one that served before."""
 
-    now: str
-    before: str
+    production: str
+    previous: str
 
 
 def end_release(
@@ -66,7 +66,7 @@ def end_release(
     state = StageState.PASSED if promoted else StageState(end.state)
     end_stage(session, release.id, release.position, state, end.reason, now)
     if promoted:
-        point_aliases(session, release.app, Serving(serving, release.stable.digest), actor, now, release.id)
+        point_aliases(session, release.app, AliasTargets(serving, release.stable.digest), actor, now, release.id)
     withdraw_approvals(session, release.app, release.id, f"the release is {end.state}", now)
     _settle_incidents(session, release, end.state, now)
     if end.gate is not None and release.state.exposes_users:
@@ -78,10 +78,14 @@ def end_release(
 
 
 def point_aliases(
-    session: Session, app: str, serving: Serving, actor: Actor, now: datetime, release_id: str | None
+    session: Session, app: str, targets: AliasTargets, actor: Actor, now: datetime, release_id: str | None
 ) -> None:
     """Move the aliases that only releases and rollbacks move."""
-    for alias, digest in ((PREVIOUS, serving.before), (PRODUCTION, serving.now), (BASELINE, serving.now)):
+    for alias, digest in (
+        (PREVIOUS, targets.previous),
+        (PRODUCTION, targets.production),
+        (BASELINE, targets.production),
+    ):
         move_alias(session, app, alias, digest, MovedBy(str(actor), release_id), now)
 
 
@@ -155,7 +159,7 @@ def _undo_promotion(session: Session, release: Release, actor: Actor, reason: st
     fence = session.get_one(RouteRow, release.app).fence + 1
     revision = set_split(session, release.app, release.stable.digest, Split(), fence, now)
     point_aliases(
-        session, release.app, Serving(release.stable.digest, release.candidate.digest), actor, now, release.id
+        session, release.app, AliasTargets(release.stable.digest, release.candidate.digest), actor, now, release.id
     )
     notify(
         session, Message(release.app, release.id, f"{release.title}: rolled back after its promotion. {reason}."), now

@@ -20,7 +20,7 @@ from softlaunch.releases.decision import Action, Snapshot, decide
 from softlaunch.releases.held_gates import HeldGates, Rereading, longer_history, past_of
 from softlaunch.releases.strategy import Observation, compared, no_data
 from softlaunch.shadow.state import EVIDENCE, CopyState, state_in
-from softlaunch.shadow.watch import CopyLook, CopyWatch
+from softlaunch.shadow.watch import CopyObservation, CopyWatch
 
 _EVAL_SECONDS = 2.0  # an eval works about this long before the step ends and the next one begins
 
@@ -88,7 +88,7 @@ class ReleaseStrategy:
             return no_data(held, str(error))
         for window in (*reading.windows, *copied.windows):
             gates.update(window)
-        gates.obstacles = copied.obstacles
+        gates.blockers = copied.blockers
         gates.dropped = max(gates.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
         copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
         look = _seen(held, gates, reading, copies)
@@ -97,10 +97,10 @@ class ReleaseStrategy:
 
     def _observe_copies(
         self, release: Release, record: StageRecord, scope: Scope, window: tuple[float, float]
-    ) -> CopyLook:
+    ) -> CopyObservation:
         """What the texts of a shadow stage's copies say, where there are any."""
         if self.copies is None or release.stage.kind is not StageKind.SHADOW:
-            return CopyLook(CopyState())
+            return CopyObservation(CopyState())
         return self.copies.look(scope, release.policy, state_in(record.evidence), window, _entered(release, record))
 
     def _gates(self, release: Release, record: StageRecord) -> GateSet | Rereading:

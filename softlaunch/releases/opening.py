@@ -151,7 +151,7 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
         )  # of two at once the second sees what the first did
         held = find_live(session, request.app)
         if held is not None:
-            return _go_on_with(session, held, request, now)
+            return _resume(session, held, request, now)
         frozen = _freeze(session, app, request)
         record_variant(session, frozen.candidate, now)
         actor = Actor(request.actor, request.origin)
@@ -187,14 +187,14 @@ def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> st
         check_app(session, request.app)
     stable = check_stable(database, request.app, now)
     if stable.failing:
-        return "; ".join(part for part in (request.reason, stable.told) if part)
+        return "; ".join(part for part in (request.reason, stable.message) if part)
     if request.even_though_stable_answers and request.reason:
-        return f"{request.reason} (even though stable answers: {stable.told})"
+        return f"{request.reason} (even though stable answers: {stable.message})"
     raise NoEmergencyError(
-        f"stable of {request.app} isn't known to fail: {stable.told}. An emergency release does without eval, shadow "
-        "and gates, so it is for a stable that doesn't answer: release as usual, without --emergency, or go back to a "
-        f"version that served well ('softlaunch rollback {request.app} --to ...'). Where what stable answers is the "
-        "emergency, say so and why: --even-though-stable-answers --reason '...'"
+        f"stable of {request.app} isn't known to fail: {stable.message}. An emergency release does without eval, "
+        "shadow and gates, so it is for a stable that doesn't answer: release as usual, without --emergency, or go "
+        f"back to a version that served well ('softlaunch rollback {request.app} --to ...'). Where what stable answers "
+        "is the emergency, say so and why: --even-though-stable-answers --reason '...'"
     )
 
 
@@ -211,7 +211,7 @@ def _check_readable(database: Database, request: ReleaseRequest, now: datetime) 
         if held is None:
             _freeze(session, app, request)
         else:
-            _check_to_go_on(session, held, request, now)
+            _check_resumable(session, held, request, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,23 +252,23 @@ def describe(session: Session, request: ReleaseRequest) -> str:
 
 
 def find_to_continue(database: Database, request: ReleaseRequest, now: datetime) -> str | None:
-    """Id of the live release that a request would go on with; None when it would open one.
+    """Id of the live release that a request would resume; None when it would open one.
 
     Raises ReleaseLockedError when the app's live release is somebody else's.
     """
     with database.begin() as session:
         held = find_live(session, request.app)
-        return None if held is None else _go_on_with(session, held, request, now)
+        return None if held is None else _resume(session, held, request, now)
 
 
-def _go_on_with(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> str:
-    _check_to_go_on(session, held, request, now)
+def _resume(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> str:
+    _check_resumable(session, held, request, now)
     asked_by = Actor(request.actor, request.origin)
     notify(session, Message(held.app, held.id, f"{held.id}: {asked_by} resumes it; nobody drove it any more."), now)
     return held.id
 
 
-def _check_to_go_on(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> None:
+def _check_resumable(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> None:
     if held.kind != Kind.RELEASE or is_driven(held, now) or not _wants(session, held, request):
         raise ReleaseLockedError(held_by(held, now))
 

@@ -8,7 +8,6 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.gates.gate_set import GateSet
 from softlaunch.ledger.approvals import Approval, pending_approvals
 from softlaunch.ledger.exposure import Exposure, read_exposure
 from softlaunch.ledger.losses import Lost, read_lost
@@ -131,6 +130,8 @@ def _stage_view(session: Session, release: Release, stage: Stage, record: StageR
     """Verdicts are final where the gates had the last word; a stage that a person ended stays as it was last seen."""
     panel = record.evidence.get("panel")
     if panel is not None and (record.state is StageState.RUNNING or _ended_by_people(session, release, record, panel)):
+        from softlaunch.gates.gate_set import GateSet  # here: a release that nobody is on is shown without numpy
+
         return StageView(stage, record, GateSet.load(release.policy, stage, panel).verdicts())
     return StageView(stage, record, tuple(read_verdicts(session, release.id, stage.position).values()))
 

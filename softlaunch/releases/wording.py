@@ -12,8 +12,7 @@ from softlaunch.core.formatting import (
     show_share,
     show_value,
 )
-from softlaunch.core.verdict import Met, Per, Verdict
-from softlaunch.gates.plain_figures import LATELY_MINUTES
+from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Verdict
 from softlaunch.ledger.exposure import Exposure
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.policy.release import StageKind

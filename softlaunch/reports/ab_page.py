@@ -1,4 +1,4 @@
-"""The pages of an A/B test: its plan before it begins, how it stands or ended, and the sheet that people read."""
+"""An A/B test as pages: its plan, how it stands or ended, the sheet that people read; and as an artifact's text."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,9 +13,11 @@ from softlaunch.ab.document import from_json
 from softlaunch.ab.power import TrialPlan
 from softlaunch.ab.sheet import Pair
 from softlaunch.ab.views import TrialView
+from softlaunch.core.formatting import show_moment, show_value
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.private_files import private_folder
 from softlaunch.policy.release import Release, State
+from softlaunch.releases.wording import show_exposure
 from softlaunch.reports.band_plot import Mark, Point, band_plot
 from softlaunch.reports.change_words import show_change, show_range
 from softlaunch.reports.contrast import contrast
@@ -138,3 +140,30 @@ def _history(trial: TrialView) -> list[tuple[datetime, str, str]]:
 
 def _find(analysis: Analysis, metric: Metric) -> MetricResult | None:
     return next((result for result in analysis.metrics if result.metric is metric), None)
+
+
+def trial_markdown(trial: TrialView) -> str:
+    """What became of the test, each metric, and what happened at each planned end."""
+    release, analysis = trial.view.release, trial.analysis
+    lines = [
+        f"# {trial_title(trial)}",
+        f"A `{release.stable.label}` against B `{release.candidate.label}`",
+        "",
+        f"**{release.reason or 'under way'}**",
+        "",
+        show_exposure(trial.view.exposure),
+    ]
+    if analysis is not None:
+        lines += ["", "| metric | A | B | B - A | holds at this end | p |", "| --- | --- | --- | --- | --- | --- |"]
+        for one in analysis.metrics + analysis.savings:
+            means = saving_means(one)
+            shown = " | ".join(show_value(one.metric.value, mean) for mean in means)
+            p_value = "-" if one.p_value is None else f"{one.p_value:.3g}"
+            lines.append(
+                f"| {one.metric} | {shown} | {show_change(one)} | {show_range(one, one.interval)} | {p_value} |"
+            )
+    ends = [look for look in trial.looks if look.planned_end]
+    if ends:
+        lines += ["", "| planned end (UTC) | came to | why |", "| --- | --- | --- |"]
+        lines += [f"| {show_moment(look.looked_at)} | {look.choice} | {look.reason} |" for look in ends]
+    return "\n".join(lines)

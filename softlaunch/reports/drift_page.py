@@ -1,4 +1,4 @@
-"""The page of a drift check, drawn from its report as the ledger keeps it."""
+"""A drift check as a page, and as the text of a Prefect artifact, from its report as the ledger keeps it."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,7 +11,7 @@ from softlaunch.core.private_files import private_folder
 from softlaunch.drift.judgement import Cause, Step
 from softlaunch.drift.notices import in_words
 from softlaunch.reports.band_plot import Mark, Point, band_plot
-from softlaunch.reports.drift_words import show_metric_change, show_metric_value, show_title
+from softlaunch.reports.drift_words import show_metric_change, show_metric_name, show_metric_value, show_title
 from softlaunch.reports.html import page_environment
 from softlaunch.reports.pages import write_whole
 
@@ -53,3 +53,21 @@ def _plot(trend: Mapping[str, Any]) -> Markup:
     change = trend["change"]
     events = [] if change is None else [Mark(change["begins_at"], "another level from here", "event")]
     return band_plot(points, title=f"{trend['metric']} by week", events=events)
+
+
+def drift_markdown(app: str, document: Mapping[str, Any]) -> str:
+    """What has drifted, what it points to, what to do next, and every metric."""
+    cause, step = in_words(Cause(document["cause"]), Step(document["step"]))
+    lines = [f"# {app}: {show_title(document).lower()}", f"**{document['summary']}**"]
+    if cause:
+        lines += ["", cause]
+    if step:
+        lines += ["", f"Next: {step}: `softlaunch drift act {app}`, or the deployment `drift-next-step`."]
+    lines += ["", "| metric | then | now | change |", "| --- | --- | --- | --- |"]
+    lines += [
+        f"| {show_metric_name(one)} | {show_metric_value(one, one['then'])} | {show_metric_value(one, one['now'])} | "
+        f"{show_metric_change(one)} |"
+        for one in document["metrics"]
+    ]
+    lines += ["", *(f"- {one['weight']}: {one['sentence']}" for one in document["remarks"])]
+    return "\n".join(lines)

@@ -10,13 +10,13 @@ from math import ceil, floor, log10
 
 from markupsafe import Markup
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.formatting import show_share
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Outcome
 from softlaunch.evals.statistics.metric_verdicts import show_amount
 from softlaunch.evals.statistics.report import CaseRow, EvalReport, MetricComparison
-from softlaunch.reports.html import page_environment
-from softlaunch.reports.marked_words import mark_words
+from softlaunch.reports.html import mark_words, page_environment
 
 _WIDTH = 960
 _TICKS = 8
@@ -123,10 +123,9 @@ class _Row:
 
 def render_eval(
     report: EvalReport,
-    *,
     title: str,
-    stable_label: str,
-    candidate_label: str,
+    labels: ByArm[str],
+    *,
     notes: str = "",
     rows: int = _ROWS,
     extras: PageExtras | None = None,
@@ -143,8 +142,7 @@ def render_eval(
     return template.render(
         report=report,
         title=title,
-        stable_label=stable_label,
-        candidate_label=candidate_label,
+        labels=labels,
         notes=notes,
         signs=_SIGNS,
         meanings=_MEANINGS,

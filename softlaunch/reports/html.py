@@ -1,12 +1,13 @@
-"""The ground of every page: Jinja with autoescape, because labels, reasons and answers are other people's text."""
+"""What every page builds on: Jinja with autoescape, because texts are other people's, and texts with words marked."""
 
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from softlaunch.core import formatting
 from softlaunch.core.visible import visible
+from softlaunch.core.word_diff import Op, Piece, diff_words, words_of
 from softlaunch.releases import wording
 
 
@@ -31,3 +32,27 @@ def page_environment() -> Environment:
     environment.globals.update(shown)
     environment.filters.update(shown)
     return environment
+
+
+_MOST_WORDS = 2000
+_TAGS = {Op.REMOVED: Markup("del"), Op.ADDED: Markup("ins")}
+
+
+def mark_words(first: str, second: str) -> tuple[Markup, Markup]:
+    """Both texts as escaped markup: `<del>` around what only the first has, `<ins>` around what only the second has.
+
+    Texts of more than two thousand words each are left unmarked, because nobody reads such a difference.
+    """
+    first, second = visible(first), visible(second)
+    if max(len(words_of(first)), len(words_of(second))) > _MOST_WORDS:
+        return escape(first), escape(second)
+    pieces = diff_words(first, second)
+    left = [_marked(piece) for piece in pieces if piece.op is not Op.ADDED]
+    right = [_marked(piece) for piece in pieces if piece.op is not Op.REMOVED]
+    return Markup("").join(left), Markup("").join(right)
+
+
+def _marked(piece: Piece) -> Markup:
+    if piece.op is Op.SAME or not piece.text.strip():
+        return escape(piece.text)
+    return Markup("<{0}>{1}</{0}>").format(_TAGS[piece.op], piece.text)

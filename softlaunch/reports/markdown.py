@@ -1,4 +1,4 @@
-"""The text of Prefect artifacts: what a stage compared, and how a release went."""
+"""The text of Prefect artifacts: what a stage compared, how a release went, what a cleanup plans."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +20,7 @@ from softlaunch.releases.wording import (
     show_met,
 )
 from softlaunch.reports.similarity_words import show_shadow
+from softlaunch.retention.cleanup_run import Plan
 
 _HTML = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;"}
 _MARKS = re.compile(r"[\\\[\]|`]")
@@ -147,3 +148,15 @@ def _cell(text: str) -> str:
     """Other people's words in a line of Markdown: no cell, link, code or HTML of theirs."""
     plain = visible(text).replace("\n", " ").translate(_HTML)
     return _MARKS.sub(r"\\\g<0>", plain)
+
+
+def plan_markdown(plan: Plan, archive: str) -> str:
+    """What would be deleted, why, how much it is, and what it costs a month before and after."""
+    lines = ["| what | kept | to delete | MB | why |", "|---|---|---|---|---|"]
+    for part in plan.parts:
+        why = ", ".join(f"{reason}: {count}" for reason, count in sorted(part.totals.reasons.items())) or "-"
+        size = f"{part.totals.deleted_bytes / 1e6:.1f}"
+        lines.append(f"| {part.kind} | {part.totals.kept} | {part.totals.deleted} | {size} | {why} |")
+    lines += ["", f"List prices: {plan.usd_now:.2f} USD a month in the ledger, {plan.usd_archived:.2f} in {archive}."]
+    first = [f"- {part.kind} `{choice.item.key}`: {choice.reason}" for part in plan.parts for choice in part.first]
+    return "\n".join([*lines, "", *first])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric
@@ -70,7 +71,7 @@ def _write_eval(database: Database, release: Release, folder: Path) -> tuple[str
     if report is None:
         return None, "The eval was not finished, so there is no page of it."
     title = f"{release.app}, release {release.id}"
-    text = render_eval(report, title=title, stable_label=release.stable.label, candidate_label=release.candidate.label)
+    text = render_eval(report, title, ByArm(candidate=release.candidate.label, stable=release.stable.label))
     return write_whole(page, text).name, ""
 
 

@@ -4,7 +4,7 @@ from softlaunch.core.formatting import show_share
 from softlaunch.policy.release import StageKind
 from softlaunch.releases.views import ReleaseView, StageView
 from softlaunch.shadow.golden_agreement import Agreement
-from softlaunch.shadow.similarity import Likeness, Sums
+from softlaunch.shadow.similarity import Similarity, Sums
 from softlaunch.shadow.state import CopyState, state_in
 
 
@@ -40,15 +40,15 @@ def show_agreement(agreement: Agreement) -> str:
     if agreement.golden is None or agreement.floor is None:
         return ""
     return (
-        f"On the golden set the candidate's answers are {_likeness(agreement.golden)} like stable's; "
-        f"stable's own, asked twice, are {_likeness(agreement.floor)} like each other."
+        f"On the golden set the candidate's answers are {_similarity(agreement.golden)} like stable's; "
+        f"stable's own, asked twice, are {_similarity(agreement.floor)} like each other."
     )
 
 
 def _shown(sums: Sums) -> str:
-    found = sums.likeness
-    return "-" if found is None else _likeness(found)
+    found = sums.similarity
+    return "-" if found is None else _similarity(found)
 
 
-def _likeness(found: Likeness) -> str:
+def _similarity(found: Similarity) -> str:
     return f"{show_share(found.mean)} (± {100 * 2 * found.error:.1f}, {found.pairs:,} pairs)"

@@ -1,17 +1,19 @@
 """What is monitored between releases: whether a model answers, and as whom, and aliases in another registry."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from softlaunch.catalog.floating_models import watch_resolved_models
 from softlaunch.core.settings import Settings
-from softlaunch.integrations.models.interface import RegistryError
+from softlaunch.integrations.models.interface import ModelRegistry, RegistryError
 from softlaunch.releases.provider_watch import watch_providers
 from softlaunch.retention.model_registry import mirror, open_registry
 from softlaunch.store.database import Database
 
 ACTOR = "reconcile"
+RegistryOpener = Callable[[Settings, Database, str], ModelRegistry]
+"""Opens the registry that the settings name, for an actor; raises RegistryError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +24,9 @@ class Noted:
     problem: bool
 
 
-def monitor_models(database: Database, settings: Settings, now: datetime) -> Iterator[Noted]:
+def monitor_models(
+    database: Database, settings: Settings, now: datetime, opener: RegistryOpener = open_registry
+) -> Iterator[Noted]:
     """One pass, which may be repeated. A registry that can't be opened is a problem, and ends nothing."""
     yield from (Noted(*changed) for changed in watch_providers(database, now))
     for sentence in watch_resolved_models(database, now):
@@ -30,7 +34,7 @@ def monitor_models(database: Database, settings: Settings, now: datetime) -> Ite
     if not settings.model_registry:
         return
     try:
-        moved = mirror(database, open_registry(settings, database, ACTOR))
+        moved = mirror(database, opener(settings, database, ACTOR))
     except RegistryError as error:
         yield Noted(str(error), problem=True)
     else:

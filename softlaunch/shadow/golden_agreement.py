@@ -1,4 +1,4 @@
-"""How alike the answers of candidate and stable are on the golden set, and how much stable varies anyway."""
+"""How similar the answers of candidate and stable are on the golden set, and how much stable varies anyway."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import Session, col, select
 
 from softlaunch.evals.calls.answers import EvalArm
-from softlaunch.shadow.similarity import Likeness, alike, mean_likeness
+from softlaunch.shadow.similarity import Similarity, mean_similarity, text_similarity
 from softlaunch.store.tables import EvalAnswerRow
 
 _Answers = Mapping[tuple[str, str, int], str]
@@ -19,21 +19,21 @@ class Agreement:
     Stable with itself is the noise floor: two answers of one variant to one question.
     """
 
-    golden: Likeness | None
-    floor: Likeness | None
+    golden: Similarity | None
+    floor: Similarity | None
 
 
 def read_agreement(session: Session, release_id: str) -> Agreement:
     """What the answers of a release's eval say."""
     answers = _first_answers(session, release_id)
     golden, floor = _beside(answers, EvalArm.CANDIDATE, 0), _beside(answers, EvalArm.STABLE, 1)
-    return Agreement(mean_likeness(golden), mean_likeness(floor))
+    return Agreement(mean_similarity(golden), mean_similarity(floor))
 
 
-def golden_floor(session: Session, release_id: str) -> list[float]:
-    """How alike stable's first two answers to each case of a release's eval are, in [0, 1]."""
+def golden_self_similarity(session: Session, release_id: str) -> list[float]:
+    """How similar stable's first two answers to each case of a release's eval are, in [0, 1]."""
     pairs = _beside(_first_answers(session, release_id), EvalArm.STABLE, 1)
-    return [value for one, other in pairs if (value := alike(one, other)) is not None]
+    return [value for one, other in pairs if (value := text_similarity(one, other)) is not None]
 
 
 def _first_answers(session: Session, release_id: str) -> _Answers:

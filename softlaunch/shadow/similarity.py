@@ -1,4 +1,4 @@
-"""How alike answers are, and sums of it that add up."""
+"""How similar answers are, and sums of it that add up."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _LONGEST = 20_000  # characters of a text that are compared: a look must not tak
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class Similarity:
     """The mean of so many values in [0, 1], and its standard error."""
 
     mean: float
@@ -37,25 +37,25 @@ class Sums:
         return type(self)(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
     @property
-    def likeness(self) -> Likeness | None:
+    def similarity(self) -> Similarity | None:
         """The mean with its error; None without values. A single value tells nothing of how much they vary."""
         if not self.count:
             return None
         mean = self.total / self.count
         variance = (self.squares - self.count * mean * mean) / (self.count - 1) if self.count > 1 else 0.25
-        return Likeness(mean, sqrt(max(variance, 0.0) / self.count), self.count)
+        return Similarity(mean, sqrt(max(variance, 0.0) / self.count), self.count)
 
 
 NONE = Sums()
 
 
-def alike(one: str, other: str) -> float | None:
-    """How alike two answers are, in [0, 1]; None where neither has a text, as with tool calls: nothing is compared."""
+def text_similarity(one: str, other: str) -> float | None:
+    """How similar two answers are, in [0, 1]; None where neither has a text, as with tool calls."""
     if not one and not other:
         return None
     return fuzz.ratio(one[:_LONGEST], other[:_LONGEST]) / 100
 
 
-def mean_likeness(pairs: Sequence[tuple[str, str]]) -> Likeness | None:
+def mean_similarity(pairs: Sequence[tuple[str, str]]) -> Similarity | None:
     """Of the pairs that have texts; None where none has."""
-    return Sums.of(value for one, other in pairs if (value := alike(one, other)) is not None).likeness
+    return Sums.of(value for one, other in pairs if (value := text_similarity(one, other)) is not None).similarity

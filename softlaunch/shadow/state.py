@@ -9,7 +9,7 @@ from softlaunch.shadow.similarity import NONE, Sums
 
 @dataclass(frozen=True, slots=True)
 class CopyState:
-    """Sums of likeness and of judges' preference: of the candidate's copies, and of stable's own second answers.
+    """Sums of similarity and of judges' preference: of the candidate's copies, and of stable's own second answers.
 
     `judged` is the id of the last judgement that was counted, `unreadable` how many of them said nothing; `judging`
     says in a sentence why no more are asked for, where that is so.
@@ -35,7 +35,7 @@ class CopyState:
 
     def figures(self) -> dict[str, Any]:
         """What people may want to read: means with their errors, null where nothing was compared."""
-        found = {name: getattr(self, name).likeness for name in _SUMS}
+        found = {name: getattr(self, name).similarity for name in _SUMS}
         return {name: None if one is None else asdict(one) for name, one in found.items()}
 
     @classmethod

@@ -14,9 +14,9 @@ from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
 from softlaunch.policy.stages import ShadowPolicy
 from softlaunch.shadow.copies import CopyJudgement, answers_between, copy_judgements_after
-from softlaunch.shadow.golden_agreement import golden_floor
+from softlaunch.shadow.golden_agreement import golden_self_similarity
 from softlaunch.shadow.judge import CopyJudge
-from softlaunch.shadow.similarity import Sums, alike
+from softlaunch.shadow.similarity import Sums, text_similarity
 from softlaunch.shadow.state import CopyState
 from softlaunch.store.database import Database
 
@@ -24,12 +24,12 @@ _EVEN = 0.5  # neither answer is preferred; in the mean that is how stable's own
 
 
 @dataclass(frozen=True, slots=True)
-class CopyLook:
+class CopyObservation:
     """New observations, the stage's figures with them, and why metrics can't be judged now."""
 
     state: CopyState
     windows: tuple[Window, ...] = ()
-    obstacles: Mapping[Metric, str] = field(default_factory=dict)
+    blockers: Mapping[Metric, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class CopyWatch:
 
     def look(
         self, scope: Scope, policy: Policy, held: CopyState, window: tuple[float, float], entered: float
-    ) -> CopyLook:
+    ) -> CopyObservation:
         """What the copies of a window (epoch seconds) were answered, and what judges have said since the last look.
 
         Raises TelemetryError where the ledger can't be read.
@@ -49,29 +49,35 @@ class CopyWatch:
         shadow = policy.shadow
         if shadow is None or not policy.texts.keep:
             why = "texts of live requests are not kept (texts.keep), so nothing can be compared"
-            return CopyLook(held, obstacles={metric: why for metric in Metric if metric.compares_copies})
+            return CopyObservation(held, blockers={metric: why for metric in Metric if metric.compares_copies})
         asked = any(gate.metric is Metric.PREFERENCE for gate in policy.gates)
         objection = self.judge.work(scope, policy, shadow.judging, entered) if asked else ""
         try:
-            alikes = self._agreement(scope, shadow, held, window)
-            judged = self._preference(scope, policy, alikes.state, objection) if asked else CopyLook(alikes.state)
+            compared = self._agreement(scope, shadow, held, window)
+            judged = (
+                self._preference(scope, policy, compared.state, objection) if asked else CopyObservation(compared.state)
+            )
         except SQLAlchemyError as error:
             raise TelemetryError(f"the texts of copies can't be read: {error.__class__.__name__}") from error
-        return CopyLook(judged.state, (*alikes.windows, *judged.windows), {**alikes.obstacles, **judged.obstacles})
+        return CopyObservation(
+            judged.state, (*compared.windows, *judged.windows), {**compared.blockers, **judged.blockers}
+        )
 
     def history(self, release_id: str) -> dict[Metric, Observations]:
         """What is known of stable beside itself before any copy: its repeats in the eval, and that judges are even."""
         with self.database.read() as session:
-            repeats = np.array(golden_floor(session, release_id), dtype=np.float64)
+            repeats = np.array(golden_self_similarity(session, release_id), dtype=np.float64)
         return {
             Metric.AGREEMENT: Observations(np.arange(len(repeats)), repeats),
             Metric.PREFERENCE: Observations(np.arange(ENOUGH), np.full(ENOUGH, _EVEN)),
         }
 
-    def _agreement(self, scope: Scope, shadow: ShadowPolicy, held: CopyState, window: tuple[float, float]) -> CopyLook:
+    def _agreement(
+        self, scope: Scope, shadow: ShadowPolicy, held: CopyState, window: tuple[float, float]
+    ) -> CopyObservation:
         with self.database.read() as session:
             answers = answers_between(session, scope, *window)
-        known = [(one, value) for one in answers if (value := alike(one.answer, one.shown)) is not None]
+        known = [(one, value) for one in answers if (value := text_similarity(one.answer, one.shown)) is not None]
         state = replace(
             held,
             agreement=held.agreement + Sums.of(value for one, value in known if one.arm is Arm.SHADOW),
@@ -79,7 +85,7 @@ class CopyWatch:
         )
         if not shadow.floor_percent:
             why = "stable is asked nothing twice (shadow.floor_percent is 0), so there is nothing to compare with"
-            return CopyLook(state, obstacles={Metric.AGREEMENT: why})
+            return CopyObservation(state, blockers={Metric.AGREEMENT: why})
         firsts = [(one.arm, one.unit, value) for one, value in known if one.first]
         share = 1 / (1 + shadow.floor_percent / 100)
         seen = Window(
@@ -87,16 +93,16 @@ class CopyWatch:
             {Metric.AGREEMENT: _observed(firsts, Arm.SHADOW)},
             {Metric.AGREEMENT: _observed(firsts, Arm.CONTROL)},
         )
-        return CopyLook(state, (seen,) if firsts else ())
+        return CopyObservation(state, (seen,) if firsts else ())
 
-    def _preference(self, scope: Scope, policy: Policy, held: CopyState, objection: str) -> CopyLook:
+    def _preference(self, scope: Scope, policy: Policy, held: CopyState, objection: str) -> CopyObservation:
         """Judgements that came since the last look; the gate bets on the candidate's against even odds.
 
         Stable's second answers are as often better as worse, because they are drawn like the first: to bet against
         what was measured of them would only add noise. They are shown, and tell how far judges are from even.
         """
         if objection:
-            return CopyLook(held, obstacles={Metric.PREFERENCE: objection})
+            return CopyObservation(held, blockers={Metric.PREFERENCE: objection})
         with self.database.read() as session:
             said = copy_judgements_after(session, scope, held.judged)
         state = replace(_with_judgements(held, said), judging=self.judge.spent_out(scope.release_id))
@@ -105,7 +111,7 @@ class CopyWatch:
         even = Observations(candidate.units, np.full(len(candidate), _EVEN))
         seen = Window(_EVEN, {Metric.PREFERENCE: candidate}, {Metric.PREFERENCE: even})
         why = _too_few_readable(state, policy)
-        return CopyLook(state, (seen,) if len(candidate) else (), {Metric.PREFERENCE: why} if why else {})
+        return CopyObservation(state, (seen,) if len(candidate) else (), {Metric.PREFERENCE: why} if why else {})
 
 
 def _observed(values: Sequence[tuple[Arm, int, float]], arm: Arm) -> Observations:

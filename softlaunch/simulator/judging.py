@@ -20,7 +20,7 @@ _SENTENCE = re.compile(r"[^.!?]+[.!?]*")
 class JudgeModel(ProfileModel):
     """Judges rightly as often as its figures say; the same prompt gets the same verdict, as at temperature 0.
 
-    A question that nobody taught leaves it with what it can see: whether an answer holds a claim that rehearsed
+    A question that nobody taught leaves it with what it can see: whether an answer holds a claim that simulated
     models invent.
     """
 

@@ -101,7 +101,7 @@ class JudgeFigures(Figures):
 
 
 class Profile(Figures):
-    """One model as it is played."""
+    """One simulated model."""
 
     name: Name
     """What clients ask for."""

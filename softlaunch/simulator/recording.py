@@ -1,4 +1,4 @@
-"""Recordings: real answers of real models, played back with their real latencies."""
+"""Recordings: real answers of real models, replayed with their real latencies."""
 
 import math
 from collections import Counter
@@ -19,7 +19,7 @@ _FIRST_TOKEN_SHARE = 0.25
 
 
 class RecordingError(SoftlaunchError):
-    """A recording that can't be played; the message names file, row and column."""
+    """A recording that can't be replayed; the message names file, row and column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class RecordedModel:
 def read_recording(
     path: Path, columns: Mapping[str, str] | None = None, prices: Mapping[str, Price] | None = None
 ) -> dict[str, RecordedModel]:
-    """Models by the last part of their recorded id: `openaichat/gpt-4-0314` is played as `gpt-4-0314`.
+    """Models by the last part of their recorded id: `openaichat/gpt-4-0314` is replayed as `gpt-4-0314`.
 
     The file is CSV or JSON lines, plain or gzipped. `columns` maps our column names to the file's, `prices` gives
     prices by model. Token counts come from their columns; failing that from the cost and the price, where both are

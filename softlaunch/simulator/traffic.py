@@ -1,4 +1,4 @@
-"""Users of an app, played against a gateway: they ask, wait, and rate some of the answers.
+"""Simulated users of an app, who call a gateway: they ask, wait, and rate some of the answers.
 
 The load is open: requests arrive when they arrive, however slow the gateway is, because real users don't wait for each
 other. Those beyond `max_in_flight` are counted as not sent.

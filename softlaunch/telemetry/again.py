@@ -19,11 +19,11 @@ PIECE_ROWS = 100_000
 """At most so many requests, and ratings, are held in memory at once."""
 
 
-def pieces(database: Database, scope: Scope, after: float, until: float) -> Iterator[Window]:
-    """The stage's requests and ratings between two moments, cut into windows that can be held in memory."""
+def pieces(database: Database, scope: Scope, after: float, until: float, piece_rows: int) -> Iterator[Window]:
+    """The stage's requests and ratings between two moments, cut into windows of at most so many of either."""
     while after < until:
         with database.read() as session:
-            reached = _piece_end(session, scope, after, until)
+            reached = _piece_end(session, scope, (after, until), piece_rows)
             window = _piece(session, scope, after, reached)
         yield window
         after = reached
@@ -40,19 +40,20 @@ def _piece(session: Session, scope: Scope, after: float, until: float) -> Window
     )
 
 
-def _piece_end(session: Session, scope: Scope, after: float, until: float) -> float:
-    """The latest moment up to `until` that has no more than a piece's rows of any kind between `after` and it.
+def _piece_end(session: Session, scope: Scope, window: tuple[float, float], piece_rows: int) -> float:
+    """The latest moment of a window that has no more than a piece's rows of any kind between its beginning and it.
 
     What happened at the very same moment stays together.
     """
-    ends = [_one_too_many(session, request_times(scope, after, until))]
+    after, until = window
+    ends = [_one_too_many(session, request_times(scope, after, until), piece_rows)]
     for table in (FeedbackRow, ScoreRow):
         arrivals = arrival_times(table, scope.app, (after - RATINGS_LAG, until - RATINGS_LAG))
-        ends.append(_one_too_many(session, arrivals) + RATINGS_LAG)
+        ends.append(_one_too_many(session, arrivals, piece_rows) + RATINGS_LAG)
     return max(min(*ends, until), math.nextafter(after, math.inf))
 
 
-def _one_too_many(session: Session, times: Select[Any]) -> float:
+def _one_too_many(session: Session, times: Select[Any], piece_rows: int) -> float:
     """The moment of the row with which there are too many; infinite where there aren't."""
-    found = session.execute(times.offset(PIECE_ROWS).limit(1)).scalar()
+    found = session.execute(times.offset(piece_rows).limit(1)).scalar()
     return math.inf if found is None else float(found)

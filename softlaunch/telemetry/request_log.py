@@ -15,7 +15,7 @@ from softlaunch.ledger.outcomes import stable_since
 from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RequestRow
-from softlaunch.telemetry.again import pieces
+from softlaunch.telemetry.again import PIECE_ROWS, pieces
 from softlaunch.telemetry.batch import Batch, window_edges
 from softlaunch.telemetry.queries import COLUMNS, complete_until, dropped, exposed, pairs, split_rows
 from softlaunch.telemetry.ratings import Ratings, read_history, read_ratings
@@ -26,9 +26,10 @@ _CLOCK_LAG = 5.0  # seconds that clocks of gateways may differ
 
 @dataclass(frozen=True, slots=True)
 class RequestLogTelemetry:
-    """Reads the `requests`, `feedback` and `scores` tables."""
+    """Reads the `requests`, `feedback` and `scores` tables; what was read before, at most `piece_rows` at a time."""
 
     database: Database
+    piece_rows: int = PIECE_ROWS
 
     def read(self, scope: Scope, after: float, now: float) -> Reading:
         """Requests of a stage up to the moment to which every live gateway's log is complete."""
@@ -50,7 +51,7 @@ class RequestLogTelemetry:
         if not scope.stage.is_split:
             return
         try:
-            yield from pieces(self.database, scope, after, until)
+            yield from pieces(self.database, scope, after, until, self.piece_rows)
         except SQLAlchemyError as error:
             raise _unreadable(error) from error
 

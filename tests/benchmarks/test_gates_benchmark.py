@@ -255,7 +255,7 @@ def test_ert_bets_on_equal_arms_like_the_published_formula() -> None:
     bets.add(_observed([1.0] * 40 + [0.0] * 60, before[0]), _observed([1.0] * 10 + [0.0] * 90, before[1]), 0.5)
     bets.add(_observed([1.0], [500]), _observed([1.0, 0.0], [501, 502]), 0.5)
     chance = 0.5 + 0.5 * 0.3
-    assert bets.log_wealth == pytest.approx(np.log([chance / 0.5, (1 - chance) / 0.5, chance / 0.5]).sum())
+    assert bets.log_e_value == pytest.approx(np.log([chance / 0.5, (1 - chance) / 0.5, chance / 0.5]).sum())
 
 
 def test_ert_bets_on_no_improvement_and_on_no_unit_twice() -> None:
@@ -266,7 +266,7 @@ def test_ert_bets_on_no_improvement_and_on_no_unit_twice() -> None:
     bets.add(bad, good, 0.5)
     better.add(good, bad, 0.5)
     better.add(_observed([0.0], [900]), _observed([1.0], [901]), 0.5)
-    assert bets.log_wealth == better.log_wealth == 0.0
+    assert bets.log_e_value == better.log_e_value == 0.0
 
 
 def test_upper_bound_follows_the_rule_of_three() -> None:

@@ -29,8 +29,7 @@ from softlaunch.evals.statistics.report import Finding, MetricPlan
 from softlaunch.metrics import Spent
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.evals import JudgePolicy
-from softlaunch.reports.drift_markdown import drift_markdown
-from softlaunch.reports.drift_page import render_drift
+from softlaunch.reports.drift_page import drift_markdown, render_drift
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, IncidentRow
 from tests.support.builders import ANNA, APP, NOON, make_policy

@@ -102,7 +102,7 @@ def test_large_answers_take_seconds_at_most(spec: str, answer: str, value: float
 @pytest.mark.long
 @pytest.mark.parametrize("method", ["letters", "shared_words"])
 def test_texts_that_are_too_long_to_compare_are_unscored(method: str) -> None:
-    """Their likeness would take minutes."""
+    """Their similarity would take minutes."""
     one, other = ("".join(f"{word} w{number}" for number in range(400_000)) for word in ("one", "other"))
     score = score_with(parse_metric(f"similarity:method={method}"), Sample(answer=one, reference=other))
     assert score.value is None

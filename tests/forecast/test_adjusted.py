@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from softlaunch.core.live_metrics import Metric
-from softlaunch.forecast.gate_paths import Luck
+from softlaunch.forecast.gate_paths import SampledPaths
+from softlaunch.forecast.measuring import TrafficSource
 from softlaunch.forecast.outlook import Planner
 from softlaunch.forecast.plans import GatePlan, ReleasePlan
-from softlaunch.forecast.traffic import Stated, Traffic, measure
+from softlaunch.forecast.stated import Stated
+from softlaunch.forecast.traffic import Traffic
 from softlaunch.gates.observations import Floats
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
@@ -53,7 +55,7 @@ def asked(database: Database, request: pytest.FixtureRequest) -> Database:
 def traffic(database: Database, wanted: Policy, **stated: Any) -> Traffic:
     """What is measured for a policy."""
     telemetry = RequestLogTelemetry(database)
-    return measure(database, telemetry, APP, STABLE.digest, NOW, Stated(**stated), wanted.gates)
+    return TrafficSource(database, telemetry, APP, STABLE.digest, NOW).measure(Stated(**stated), wanted.gates)
 
 
 def latency_at(plan: ReleasePlan, stage: int) -> GatePlan:
@@ -81,7 +83,8 @@ def _column(known: Traffic) -> Floats:
 def test_what_sizes_foretell_is_foreseen(asked: Database) -> None:
     """A smaller harm is caught, and a fine candidate passes sooner, where arms are split."""
     plain, adjusted = (
-        Planner(one, traffic(asked, one), luck=Luck(paths=50)).plan() for one in (policy(), policy("request_size"))
+        Planner(one, traffic(asked, one), sampled=SampledPaths(paths=50)).plan()
+        for one in (policy(), policy("request_size"))
     )
     before, after = latency_at(plain, 0).catches_80, latency_at(adjusted, 0).catches_80
     assert before is not None

@@ -9,9 +9,10 @@ import pytest
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.formatting import show_duration
 from softlaunch.core.live_metrics import Metric
-from softlaunch.forecast.gate_paths import Luck, observations
+from softlaunch.forecast.gate_paths import SampledPaths, observations
 from softlaunch.forecast.outlook import Planner
-from softlaunch.forecast.traffic import Stated, Traffic, Users, rate_values, score_values, spread_values
+from softlaunch.forecast.stated import Stated, rate_values, score_values, spread_values
+from softlaunch.forecast.traffic import Traffic, Users
 from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import (
     in_a_sentence,
@@ -101,7 +102,7 @@ def any_traffic(rng: random.Random) -> Traffic:
 def foresee_and_show(seed: int) -> None:
     """Plan, say, draw and write down; every number that is shown is one."""
     rng = random.Random(seed)
-    planned = Planner(any_policy(rng), any_traffic(rng), luck=Luck(paths=10)).plan()
+    planned = Planner(any_policy(rng), any_traffic(rng), sampled=SampledPaths(paths=10)).plan()
     said = in_a_sentence(planned)
     json.dumps(to_json(planned), allow_nan=False)
     shown = [said, show_users(planned.users), render_plan(planned)]

@@ -5,7 +5,7 @@ import pytest
 
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
-from softlaunch.forecast.gate_paths import GateOutlook, Luck, observations
+from softlaunch.forecast.gate_paths import CopyOutlook, SampledPaths, observations
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
@@ -77,17 +77,18 @@ def test_medians_are_those_of_a_simulation(metric: Metric, margin: float, share:
     """Median candidate requests to pass or to roll back are foreseen to within a factor of 1.5."""
     rule = make_rule(metric, margin)
     stable = history(metric, np.random.default_rng(11))
-    course = GateOutlook(rule, stable, share, units_per_look=PER_LOOK).course(harm)
-    foreseen = float(np.median(course.fails if harm else course.passes))
+    times = CopyOutlook(rule, stable, share, units_per_look=PER_LOOK).stopping_times(harm)
+    foreseen = float(np.median(times.fails if harm else times.passes))
     median = float(np.median([simulated(rule, share, harm, seed) for seed in range(RUNS)]))
     assert median / 1.5 <= foreseen <= median * 1.5, f"foreseen {foreseen:.0f}, simulated {median:.0f}"
 
 
 def test_the_same_question_has_the_same_answer() -> None:
-    """Luck is seeded."""
+    """Sampled paths are seeded."""
     stable = history(Metric.LATENCY, np.random.default_rng(1))
     first, again = (
-        GateOutlook(make_rule(Metric.LATENCY, 0.1), stable, 0.5, luck=Luck()).course(0.2).fails for _ in range(2)
+        CopyOutlook(make_rule(Metric.LATENCY, 0.1), stable, 0.5, sampled=SampledPaths()).stopping_times(0.2).fails
+        for _ in range(2)
     )
     assert np.array_equal(first, again)
 
@@ -95,9 +96,9 @@ def test_the_same_question_has_the_same_answer() -> None:
 @pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.LATENCY, Metric.QUALITY, Metric.SATISFACTION])
 def test_the_larger_the_harm_the_sooner_it_is_caught(metric: Metric) -> None:
     """And the later such a candidate passes, up to the largest harm there is."""
-    outlook = GateOutlook(make_rule(metric, 0.1), history(metric, np.random.default_rng(2)), 0.05)
-    courses = [outlook.course(harm) for harm in (0.05, 0.2, 0.5, outlook.largest_harm)]
-    fails, passes = ([float(np.median(getattr(one, name))) for one in courses] for name in ("fails", "passes"))
+    outlook = CopyOutlook(make_rule(metric, 0.1), history(metric, np.random.default_rng(2)), 0.05)
+    foreseen_times = [outlook.stopping_times(harm) for harm in (0.05, 0.2, 0.5, outlook.largest_harm)]
+    fails, passes = ([float(np.median(getattr(one, name))) for one in foreseen_times] for name in ("fails", "passes"))
     assert fails == sorted(fails, reverse=True)
     assert passes == sorted(passes)
 
@@ -106,14 +107,14 @@ def test_the_larger_the_harm_the_sooner_it_is_caught(metric: Metric) -> None:
 def test_nothing_is_foreseen_from_too_little(count: int, *, known: bool) -> None:
     """The gate itself bets on nothing before it knows fifty units of stable."""
     stable = observations(np.linspace(100, 900, count))
-    assert GateOutlook(make_rule(Metric.LATENCY, 0.1), stable, 0.5).is_known is known
+    assert CopyOutlook(make_rule(Metric.LATENCY, 0.1), stable, 0.5).is_known is known
 
 
 def test_stable_without_a_single_error_is_no_obstacle() -> None:
     """A first error is still to be expected, so times are finite and harm is caught."""
-    outlook = GateOutlook(make_rule(Metric.ERRORS, 0.01), observations(np.zeros(3000)), 0.5)
-    assert np.isfinite(np.median(outlook.course().passes))
-    assert np.isfinite(outlook.course(0.05).fails).all()
+    outlook = CopyOutlook(make_rule(Metric.ERRORS, 0.01), observations(np.zeros(3000)), 0.5)
+    assert np.isfinite(np.median(outlook.stopping_times().passes))
+    assert np.isfinite(outlook.stopping_times(0.05).fails).all()
 
 
 def test_small_looks_see_fewer_events() -> None:
@@ -121,6 +122,7 @@ def test_small_looks_see_fewer_events() -> None:
     stable = history(Metric.ERRORS, np.random.default_rng(3))
     rule = make_rule(Metric.ERRORS, 0.01)
     often, seldom = (
-        np.median(GateOutlook(rule, stable, 0.01, units_per_look=units).course(0.03).fails) for units in (0.01, 20.0)
+        np.median(CopyOutlook(rule, stable, 0.01, units_per_look=units).stopping_times(0.03).fails)
+        for units in (0.01, 20.0)
     )
     assert often > seldom

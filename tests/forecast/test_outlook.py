@@ -12,7 +12,8 @@ from softlaunch.forecast.gate_paths import observations
 from softlaunch.forecast.outlook import MINIMUM_REQUESTS, MINIMUM_TIME, MINIMUM_UNITS, Planner
 from softlaunch.forecast.plans import ReleasePlan
 from softlaunch.forecast.stage_clock import StageClock
-from softlaunch.forecast.traffic import Traffic, Users, rate_values, score_values, spread_values
+from softlaunch.forecast.stated import rate_values, score_values, spread_values
+from softlaunch.forecast.traffic import Traffic, Users
 from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import in_a_sentence, show_let_through, to_json
 from softlaunch.gates.gate_set import GateSet

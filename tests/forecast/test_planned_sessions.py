@@ -11,7 +11,8 @@ from softlaunch.forecast.gate_paths import observations
 from softlaunch.forecast.outlook import Planner
 from softlaunch.forecast.plans import GatePlan
 from softlaunch.forecast.sessions import foresee_sessions
-from softlaunch.forecast.traffic import Traffic, Users, rate_values, spread_values
+from softlaunch.forecast.stated import rate_values, spread_values
+from softlaunch.forecast.traffic import Traffic, Users
 from softlaunch.forecast.user_habits import Habits
 from softlaunch.forecast.wording import in_a_sentence, rows, to_json
 from softlaunch.gates.gate_set import GateSet

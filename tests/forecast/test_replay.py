@@ -77,7 +77,7 @@ def test_a_harmless_candidate_passes_and_is_told_when() -> None:
     ],
 )
 def test_a_harmful_candidate_is_rolled_back(harm: dict[str, Any], metric: str) -> None:
-    """The culprit is named, and rows after the decision are never read."""
+    """The failing gate is named, and rows after the decision are never read."""
 
     def rows() -> Iterator[Rows]:
         yield recorded(3000, **harm)

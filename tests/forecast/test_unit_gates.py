@@ -1,4 +1,4 @@
-"""What is foreseen of a stage's book is what a panel then does, whether simulated users come back or not."""
+"""What is foreseen of a stage's outlook is what a panel then does, whether simulated users come back or not."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from scipy.special import ndtr
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.forecast.first_visits import FirstVisits, seconds_until_over
-from softlaunch.forecast.unit_gates import BookOutlook
+from softlaunch.forecast.unit_gates import UnitOutlook
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Events, Floats, Window
 from softlaunch.gates.rules import GateRule, rules
@@ -48,13 +48,13 @@ def requests(rng: np.random.Generator, seconds: float, a_visit: int, harms: dict
     begun = rng.uniform(0, seconds, users)
     waits = np.concatenate([np.zeros((users, 1)), rng.exponential(PAUSE, (users, a_visit - 1))], axis=1)
     at = (begun[:, None] + waits.cumsum(axis=1)).ravel()
-    likeness = 0.3 if a_visit > 1 else 0.0
+    similarity = 0.3 if a_visit > 1 else 0.0
     units = np.repeat(rng.integers(0, 2**62, users), a_visit)
     candidate = np.repeat(rng.random(users) < STAGE.candidate_share, a_visit)
 
     def noise() -> Floats:
         own, usual = np.repeat(rng.normal(size=users), a_visit), rng.normal(size=users * a_visit)
-        return np.asarray(np.sqrt(likeness) * own + np.sqrt(1 - likeness) * usual)
+        return np.asarray(np.sqrt(similarity) * own + np.sqrt(1 - similarity) * usual)
 
     worse = {metric: candidate * harms.get(metric, 0.0) for metric in (Metric.ERRORS, Metric.LATENCY)}
     values = {
@@ -102,19 +102,21 @@ def seconds_until(outcome: Outcome, metric: Metric, harm: float, a_visit: int, s
 def test_medians_are_those_of_panels(metric: Metric, harm: float, a_visit: int) -> None:
     """The median time until harm is found, or a fine candidate passes, is foreseen to within a factor of 1.3.
 
-    The plan knows more of the past than a panel does, so that its own luck doesn't matter.
+    The plan knows more of the past than a panel does, so that chance doesn't matter.
     """
     rule = next(rule for rule in rules(POLICY, STAGE) if rule.metric is metric)
     past = stable_past(np.random.default_rng(12), 10 * HISTORY, a_visit)
     learnt = VisitRule.learn(past)
     visits = FirstVisits.of_events(past, past.values[metric], learnt)
     per_second = PER_SECOND * STAGE.candidate_share / a_visit
-    course = BookOutlook(rule, visits, STAGE.candidate_share, per_second * STEP, comes_back=a_visit > 1).course(harm)
+    times = UnitOutlook(rule, visits, STAGE.candidate_share, per_second * STEP, comes_back=a_visit > 1).stopping_times(
+        harm
+    )
     over = seconds_until_over(past, learnt)
-    units = course.visits_fail if harm else course.passes
+    units = times.visits_fail if harm else times.passes
     assert units is not None
     by_visits = units / per_second + over
-    foreseen = float(np.median(np.minimum(course.fails / per_second, by_visits) if harm else by_visits))
+    foreseen = float(np.median(np.minimum(times.fails / per_second, by_visits) if harm else by_visits))
     wanted = Outcome.FAIL if harm else Outcome.PASS
     median = float(np.median([seconds_until(wanted, metric, harm, a_visit, seed, 4000) for seed in range(60)]))
     assert median / 1.3 <= foreseen <= median * 1.3, f"foreseen {foreseen:.0f} s, simulated {median:.0f} s"
@@ -137,10 +139,10 @@ def visits_of(metric: Metric, length: int = 4) -> FirstVisits:
 @pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.LATENCY, Metric.QUALITY])
 def test_the_larger_the_harm_the_sooner_it_is_caught(metric: Metric, *, comes_back: bool) -> None:
     """And the later such a candidate passes, up to the largest harm there is."""
-    outlook = BookOutlook(make_rule(metric, margin=0.1), visits_of(metric), 0.05, comes_back=comes_back)
-    courses = [outlook.course(harm) for harm in (0.05, 0.2, outlook.largest_harm)]
-    fails = [float(np.median(one.soonest)) for one in courses]
-    passes = [float(np.median(one.passes)) for one in courses]
+    outlook = UnitOutlook(make_rule(metric, margin=0.1), visits_of(metric), 0.05, comes_back=comes_back)
+    foreseen_times = [outlook.stopping_times(harm) for harm in (0.05, 0.2, outlook.largest_harm)]
+    fails = [float(np.median(one.soonest)) for one in foreseen_times]
+    passes = [float(np.median(one.passes)) for one in foreseen_times]
     assert fails == sorted(fails, reverse=True)
     assert passes == sorted(passes)
 
@@ -149,7 +151,7 @@ def test_users_who_do_not_come_back_are_seen_by_their_first_requests_alone() -> 
     """Most of the budget is there, so that such harm is found sooner."""
     visits = FirstVisits.alone(visits_of(Metric.LATENCY).values)
     passing, returning = (
-        BookOutlook(make_rule(Metric.LATENCY), visits, 0.1, comes_back=comes_back).course(0.5)
+        UnitOutlook(make_rule(Metric.LATENCY), visits, 0.1, comes_back=comes_back).stopping_times(0.5)
         for comes_back in (False, True)
     )
     assert passing.visits_fail is not None
@@ -159,30 +161,34 @@ def test_users_who_do_not_come_back_are_seen_by_their_first_requests_alone() -> 
 
 def test_means_of_visits_need_fewer_users() -> None:
     """Five requests of a user that are alike by 0.3 tell more than one."""
-    course = BookOutlook(make_rule(Metric.LATENCY), visits_of(Metric.LATENCY, 5), 0.1, comes_back=True).course(0.25)
-    assert course.visits_fail is not None
-    assert np.median(course.visits_fail) < np.median(course.fails)
+    times = UnitOutlook(make_rule(Metric.LATENCY), visits_of(Metric.LATENCY, 5), 0.1, comes_back=True).stopping_times(
+        0.25
+    )
+    assert times.visits_fail is not None
+    assert np.median(times.visits_fail) < np.median(times.fails)
 
 
 @pytest.mark.parametrize(("share", "fewest"), [(0.01, 2), (0.1, 4), (0.5, 8)])
 def test_fewer_users_than_some_can_show_nothing(share: float, fewest: int) -> None:
     """However large the harm; the bound is not far from what is needed."""
-    outlook = BookOutlook(make_rule(Metric.LATENCY), visits_of(Metric.LATENCY), share, comes_back=True)
+    outlook = UnitOutlook(make_rule(Metric.LATENCY), visits_of(Metric.LATENCY), share, comes_back=True)
     assert outlook.fewest == fewest
-    assert fewest <= np.quantile(np.ceil(outlook.course(outlook.largest_harm).soonest), 0.8) <= 3 * fewest
+    assert fewest <= np.quantile(np.ceil(outlook.stopping_times(outlook.largest_harm).soonest), 0.8) <= 3 * fewest
 
 
 @pytest.mark.parametrize(("count", "known"), [(0, False), (30, False), (60, True)])
 def test_nothing_is_foreseen_from_too_few_visits(count: int, *, known: bool) -> None:
-    """The book itself bets on nothing before it knows fifty."""
+    """The outlook itself bets on nothing before it knows fifty."""
     visits = FirstVisits.alone(np.linspace(100, 900, count))
-    assert BookOutlook(make_rule(Metric.LATENCY), visits, 0.5).is_known is known
+    assert UnitOutlook(make_rule(Metric.LATENCY), visits, 0.5).is_known is known
 
 
 def test_the_same_question_has_the_same_answer() -> None:
-    """Luck is seeded."""
+    """Sampled paths are seeded."""
     first, again = (
-        BookOutlook(make_rule(Metric.ERRORS), visits_of(Metric.ERRORS), 0.1, comes_back=True).course(0.03).soonest
+        UnitOutlook(make_rule(Metric.ERRORS), visits_of(Metric.ERRORS), 0.1, comes_back=True)
+        .stopping_times(0.03)
+        .soonest
         for _ in range(2)
     )
     assert np.array_equal(first, again)

@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
-from softlaunch.gates.aim import aimed_stakes, units_left
+from softlaunch.gates.aim import aimed_fractions, units_left
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Floats, Observations, Window
 from softlaunch.gates.rules import GateRule
@@ -20,14 +20,14 @@ GOAL, STEPS, RUNS = 20.0, 400, 4000
 def grown(drift: float, deviation: float = 0.3, *, expected: int = STEPS, kelly: bool = False) -> Floats:
     """The highest wealth that each of many games of STEPS rounds reached, with rounds that win `drift` on average."""
     rng = np.random.default_rng(1)
-    log_wealth, highest = np.zeros(RUNS), np.zeros(RUNS)
+    log_e_values, highest = np.zeros(RUNS), np.zeros(RUNS)
     for step in range(STEPS):
         left = max(expected - step, 1)
-        stakes = aimed_stakes(log_wealth, GOAL, np.full(RUNS, deviation), float(left))
+        stakes = aimed_fractions(log_e_values, GOAL, np.full(RUNS, deviation), float(left))
         bets = np.minimum(np.full(RUNS, drift / deviation**2) if kelly else stakes, 0.9)
         won = np.clip(rng.normal(drift, deviation, RUNS), -1.0, 1.0)
-        log_wealth += np.log1p(bets * won)
-        highest = np.maximum(highest, log_wealth)
+        log_e_values += np.log1p(bets * won)
+        highest = np.maximum(highest, log_e_values)
     return np.exp(highest)
 
 

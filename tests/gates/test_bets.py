@@ -16,12 +16,12 @@ from softlaunch.gates.observations import Flags, Floats
 from softlaunch.gates.reference import ENOUGH
 
 Growth = Callable[[Flags], Floats]
-"""Log-wealth by the arms that units are on."""
+"""The log e-value by the arms that units are on."""
 SHARES = [0.01, 0.1, 0.5, 0.9]
 
 
 def expected_wealth(units: int, share: float, growth: Growth) -> Floats:
-    """The mean of the wealth over all ways in which so many units may be on the arms."""
+    """The mean of the e-value over all ways in which so many units may be on the arms."""
     mean = np.zeros(1)
     for arms in itertools.product([False, True], repeat=units):
         on_candidate = np.array(arms)
@@ -181,7 +181,7 @@ def test_an_e_value_is_the_weighted_mean_over_all_bets() -> None:
 
 
 def test_bets_that_are_stored_are_the_same_bets() -> None:
-    """Wealth and sums survive JSON."""
+    """E-values and sums survive JSON."""
     rng = np.random.default_rng(9)
     bets = Bets({"mean": np.full(6, 0.4 / 6), "any": np.full(7, 0.6 / 7)})
     bets.grow("mean", rng.normal(size=6))

@@ -57,7 +57,7 @@ def test_events_are_bet_on_where_the_metric_counts_them(metric: Metric) -> None:
     rng = np.random.default_rng(2)
     past = (rng.random(200) < 0.1).astype(np.float64)
     bets = placed(ShareChannels(metric), past[:40], np.arange(40) % 2 == 0, past)
-    assert set(bets.wealth) == ({"mean", "any"} if metric.is_event else {"mean"})
+    assert set(bets.log_e_values) == ({"mean", "any"} if metric.is_event else {"mean"})
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_a_slow_tail_is_evidence_behind_a_typical_value_that_stands_still(seed: 
     channel = MagnitudeChannels.of(Metric.LATENCY, MARGIN, requests(Metric.LATENCY, past))
     bets = placed(channel, values * np.where(arm & (rng.random(4000) < 0.05), 10, 1), arm, past)
     assert bets.log_evidence > 15
-    assert bets.wealth["slowest 1 %"].max() > bets.wealth["slowest 5 %"].max() > bets.wealth["log"].max()
+    assert (
+        bets.log_e_values["slowest 1 %"].max() > bets.log_e_values["slowest 5 %"].max() > bets.log_e_values["log"].max()
+    )
     assert channel.is_slower(bets)
 
 
@@ -136,7 +138,7 @@ def test_nothing_is_bet_before_enough_is_known(metric: Metric) -> None:
     """But what was seen counts for the estimates."""
     values, arm = np.array([0.5, 0.25] * 30), np.array([True, False] * 30)
     bets = placed(make_channels(metric, MARGIN), values, arm, np.array([0.5] * 49))
-    assert (bets.log_evidence, bets.wealth) == (0.0, {})
+    assert (bets.log_evidence, bets.log_e_values) == (0.0, {})
     assert bets.means(make_channels(metric, MARGIN).names[0])[0].count == 30
 
 

@@ -23,7 +23,7 @@ SHARES = [
     pytest.param(0.9, id="most on the candidate"),
 ]
 _LOW, _HIGH = 0.2, 0.8
-_STAKES = np.array([1e-4, *FRACTIONS, 1.0])
+_FRACTIONS = np.array([1e-4, *FRACTIONS, 1.0])
 _NOTHING = Side(np.empty((1, 0)), np.empty(0))
 
 
@@ -32,26 +32,26 @@ def one(*values: float) -> Side:
     return Side(np.array([values]), np.ones(len(values)))
 
 
-def growth_of(candidate: Side, stable: Side, share: float, fractions: Floats = _STAKES) -> Floats:
+def growth_of(candidate: Side, stable: Side, share: float, fractions: Floats = _FRACTIONS) -> Floats:
     """Growth for one null when centred values lie in [-0.2, 0.8]."""
     growth: Floats = bet_growth(candidate, stable, share, np.array([_LOW]), _HIGH, fractions)[0]
     return growth
 
 
-def expected_wealth(share: float, candidate_rate: float, stable_rate: float, *, mirrored: bool = False) -> Floats:
-    """Exact mean of the wealth after one observation that is 0.8 at an arm's rate and -0.2 otherwise.
+def expected_e_value(share: float, candidate_rate: float, stable_rate: float, *, mirrored: bool = False) -> Floats:
+    """Exact mean of the e-value after one observation that is 0.8 at an arm's rate and -0.2 otherwise.
 
     Mirrored, the bet is on less harm.
     """
-    total = np.zeros(len(_STAKES))
+    total = np.zeros(len(_FRACTIONS))
     low, high = (_HIGH, _LOW) if mirrored else (_LOW, _HIGH)
     for value, of_candidate, of_stable in (
         (_HIGH, candidate_rate, stable_rate),
         (-_LOW, 1 - candidate_rate, 1 - stable_rate),
     ):
         side = one(value).negative() if mirrored else one(value)
-        on_candidate = bet_growth(side, _NOTHING, share, np.array([low]), high, _STAKES)[0]
-        on_stable = bet_growth(_NOTHING, side, share, np.array([low]), high, _STAKES)[0]
+        on_candidate = bet_growth(side, _NOTHING, share, np.array([low]), high, _FRACTIONS)[0]
+        on_stable = bet_growth(_NOTHING, side, share, np.array([low]), high, _FRACTIONS)[0]
         total += share * of_candidate * np.exp(on_candidate) + (1 - share) * of_stable * np.exp(on_stable)
     return total
 
@@ -60,8 +60,8 @@ def expected_wealth(share: float, candidate_rate: float, stable_rate: float, *, 
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("rate", [0.0, 0.05, 0.2, 0.7, 1.0])
 def test_bets_gain_nothing_on_average_when_the_arms_are_alike(share: float, rate: float, mirrored: bool) -> None:  # noqa: FBT001
-    """Whatever the common rate, also one far from the centre of the bets, and the stake: mean wealth is exactly one."""
-    assert expected_wealth(share, rate, rate, mirrored=mirrored) == pytest.approx(np.ones(len(_STAKES)))
+    """Whatever the common rate, also one far from the bets' centre, and fraction: the mean e-value is exactly one."""
+    assert expected_e_value(share, rate, rate, mirrored=mirrored) == pytest.approx(np.ones(len(_FRACTIONS)))
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -69,15 +69,15 @@ def test_bets_lose_on_average_where_they_are_wrong_and_win_where_they_are_right(
     """A bet on harm loses when the candidate is better; a bet on no harm loses when it is worse."""
     for candidate_rate, stable_rate in ((0.1, 0.2), (0.3, 0.2), (0.0, 1.0), (1.0, 0.0)):
         worse = candidate_rate > stable_rate
-        on_harm = expected_wealth(share, candidate_rate, stable_rate)
-        on_safety = expected_wealth(share, candidate_rate, stable_rate, mirrored=True)
+        on_harm = expected_e_value(share, candidate_rate, stable_rate)
+        on_safety = expected_e_value(share, candidate_rate, stable_rate, mirrored=True)
         assert ((on_harm > 1) == worse).all()
         assert ((on_safety > 1) != worse).all()
 
 
 @pytest.mark.parametrize("share", SHARES)
 def test_no_observation_can_lose_everything(share: float) -> None:
-    """Wealth stays above zero at both ends of what was promised, also with the largest stake."""
+    """An e-value stays above zero at both ends of what was promised, also with the largest bet."""
     for value in (-_LOW, _HIGH):
         for growth in (growth_of(one(value), _NOTHING, share), growth_of(_NOTHING, one(value), share)):
             assert (growth > np.log(0.0009)).all()
@@ -126,7 +126,7 @@ def test_a_side_can_be_weighed_anew() -> None:
 
 @pytest.mark.parametrize(("candidates", "stables"), [(1, 1), (10, 90), (50, 50), (700, 300), (0.5, 99.5)])
 def test_event_bets_gain_nothing_on_average_when_rates_are_equal(candidates: float, stables: float) -> None:
-    """The next event is the candidate's with the candidate's share of the units: mean wealth is exactly one."""
+    """The next event is the candidate's with the candidate's share of the units: the mean e-value is exactly one."""
     share = candidates / (candidates + stables)
     on_candidate = np.exp(event_growth(1, 0, candidates, stables))
     on_stable = np.exp(event_growth(0, 1, candidates, stables))
@@ -143,11 +143,11 @@ def test_part_of_an_event_gains_nothing_either(part: float) -> None:
 
 @pytest.mark.parametrize("rate", [0.01, 0.3, 0.9])
 def test_events_of_whole_windows_gain_nothing_on_average(rate: float) -> None:
-    """Over all outcomes of 12 and 30 units that fail alike, also often, mean wealth is one at most."""
+    """Over all outcomes of 12 and 30 units that fail alike, also often, the mean e-value is one at most."""
     on_candidate, on_stable = np.arange(13), np.arange(31)
     chance = binom.pmf(on_candidate, 12, rate)[:, None] * binom.pmf(on_stable, 30, rate)[None, :]
-    wealth = np.array([[np.exp(event_growth(c, s, 12, 30)) for s in range(31)] for c in range(13)])
-    assert (np.einsum("cs,csr->r", chance, wealth) <= 1 + 1e-9).all()
+    e_values = np.array([[np.exp(event_growth(c, s, 12, 30)) for s in range(31)] for c in range(13)])
+    assert (np.einsum("cs,csr->r", chance, e_values) <= 1 + 1e-9).all()
 
 
 def test_events_need_both_arms() -> None:
@@ -157,15 +157,15 @@ def test_events_need_both_arms() -> None:
 
 
 def test_a_mixture_is_the_log_of_the_mean_and_does_not_overflow() -> None:
-    """Wealth of 1 and 3 is 2 on average; wealth beyond any float is fine."""
+    """E-values of 1 and 3 are 2 on average; one beyond any float is fine."""
     assert mixture(np.log(np.array([1.0, 3.0]))) == pytest.approx(np.log(2))
     assert mixture(np.array([5000.0, -5000.0])) == pytest.approx(5000 - np.log(2))
 
 
 def test_a_mixture_may_be_uneven() -> None:
-    """Wealth of 1 and 3, weighed three to one, is 1.5; each row is mixed by itself."""
-    wealth = np.log(np.array([[1.0, 3.0], [2.0, 2.0]]))
-    assert mixture(wealth, np.array([0.75, 0.25])) == pytest.approx(np.log([1.5, 2.0]))
+    """E-values of 1 and 3, weighed three to one, are 1.5; each row is mixed by itself."""
+    e_values = np.log(np.array([[1.0, 3.0], [2.0, 2.0]]))
+    assert mixture(e_values, np.array([0.75, 0.25])) == pytest.approx(np.log([1.5, 2.0]))
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.5])

@@ -129,7 +129,7 @@ def test_what_people_meet_lately_blocks_a_pass() -> None:
     """Plain figures of the whole stage are still good, and those of the round that runs aren't."""
     panel = settled()
     assert panel.returning is not None
-    running = panel.returning.book(Metric.ERRORS).short.bets[Metric.ERRORS]
+    running = panel.returning.evidence_of(Metric.ERRORS).short.bets[Metric.ERRORS]
     running.sums.clear()
     on_candidate = np.arange(400) % 2 == 0
     running.note("harm", 0.2 * on_candidate, on_candidate)
@@ -142,9 +142,9 @@ def test_what_people_meet_lately_blocks_a_pass() -> None:
 def suspicious(panel: GateSet, odds: float, harm: float) -> GateSet:
     """The same with such odds of harm in first visits, of such an increase of latency."""
     assert panel.returning is not None
-    bets = panel.returning.book(Metric.LATENCY).visit.bets[Metric.LATENCY]
+    bets = panel.returning.evidence_of(Metric.LATENCY).visit.bets[Metric.LATENCY]
     for kind, weights in bets.weights.items():
-        bets.grow(kind, np.full(len(weights), math.log(odds)) - bets.wealth.get(kind, 0.0))
+        bets.grow(kind, np.full(len(weights), math.log(odds)) - bets.log_e_values.get(kind, 0.0))
     on_candidate = np.arange(1000) % 2 == 0
     bets.sums.clear()
     bets.note("log", np.log1p(harm) * on_candidate + 0.001 * (np.arange(1000) % 7), on_candidate)

@@ -13,7 +13,7 @@ from softlaunch.gates.bets import Bets, Known
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
 from softlaunch.gates.observations import Events, Flags, Floats, Units
 from softlaunch.gates.reference import Recent
-from softlaunch.gates.stage_evidence import Book
+from softlaunch.gates.stage_evidence import StageEvidence
 from softlaunch.gates.unit_entries import RETURNING, Way, round_part
 from softlaunch.gates.visits import VisitRule
 
@@ -136,7 +136,7 @@ def test_120_rounds_of_the_same_users_keep_alpha(metric: Metric, icc: float) -> 
         assert (found[:, 1] >= needed).sum() > most(RUNS, alpha)
 
 
-class BySplit(Book):
+class BySplit(StageEvidence):
     """A book that takes the split for the share of what it hears."""
 
     def _observed(self, way: Way) -> float | None:
@@ -163,7 +163,7 @@ def ratings(
         yield Events(at, units, arm, {RATED: happy.astype(np.float64)}).only(heard), 20.0 * look + 20
 
 
-def rating_peak(kind: type[Book], seed: int, rates: tuple[float, float], *, regular: bool) -> float:
+def rating_peak(kind: type[StageEvidence], seed: int, rates: tuple[float, float], *, regular: bool) -> float:
     """How near a candidate that makes users as happy as stable came to failing, as `peaks` says it."""
     rng = np.random.default_rng(seed)
     arms = rng.random(USERS) < SPLIT if regular else None
@@ -186,7 +186,7 @@ def rating_peak(kind: type[Book], seed: int, rates: tuple[float, float], *, regu
 def test_arms_of_which_one_is_rated_more_often_keep_alpha(rates: tuple[float, float], people: str) -> None:
     """Under drift that moves both arms alike."""
     found = np.array(
-        [rating_peak(Book, seed, rates, regular=people == "the same users") for seed in range(RATING_RUNS)]
+        [rating_peak(StageEvidence, seed, rates, regular=people == "the same users") for seed in range(RATING_RUNS)]
     )
     for alpha in ALPHAS:
         assert (found >= -math.log(alpha)).sum() <= most(RATING_RUNS, alpha)

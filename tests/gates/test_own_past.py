@@ -30,7 +30,7 @@ def visits(rng: np.random.Generator, units: int, each: int) -> tuple[Units, Floa
 
 @pytest.mark.parametrize("each", [2, 5, 20])
 def test_a_baseline_shrinks_with_what_is_known(each: int) -> None:
-    """By half of the visits' likeness for one visit and hardly for many: ICC k / (1 + (k - 1) ICC)."""
+    """By half of the visits' similarity for one visit and hardly for many: ICC k / (1 + (k - 1) ICC)."""
     who, values, _ = visits(np.random.default_rng(5), 3000, each)
     baseline = Baseline.learn(who, values)
     means = np.bincount(who, values) / each

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from softlaunch.core.live_metrics import Metric
-from softlaunch.core.verdict import Met
+from softlaunch.core.verdict import LATELY_MINUTES, Met
 from softlaunch.gates.observations import NO_EVENTS, Events, Floats
-from softlaunch.gates.plain_figures import LATELY_MINUTES, PlainFigures, harm_met
+from softlaunch.gates.plain_figures import PlainFigures, harm_met
 
 SHARES = [metric for metric in Metric if not metric.is_relative]
 USERS = (7, 70)

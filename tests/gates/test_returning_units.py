@@ -47,9 +47,13 @@ def filled(seed: int, seconds: float = 200.0, harm: Harm = no_harm) -> Returning
 def test_what_is_known_with_a_request_is_in_one_book_and_each_rated_metric_in_its_own() -> None:
     """Ratings come later, of some requests, so their visits are others."""
     returning = begin(Regulars(np.random.default_rng(1)))
-    assert {stream.name for stream in returning.books} == {"requests", "satisfaction", "quality"}
-    assert returning.book(Metric.ERRORS) is returning.book(Metric.LATENCY) is returning.books[Stream(Per.REQUEST)]
-    assert returning.book(Metric.QUALITY) is returning.books[Stream(Per.REQUEST, Metric.QUALITY)]
+    assert {stream.name for stream in returning.evidence} == {"requests", "satisfaction", "quality"}
+    assert (
+        returning.evidence_of(Metric.ERRORS)
+        is returning.evidence_of(Metric.LATENCY)
+        is returning.evidence[Stream(Per.REQUEST)]
+    )
+    assert returning.evidence_of(Metric.QUALITY) is returning.evidence[Stream(Per.REQUEST, Metric.QUALITY)]
 
 
 def test_rounds_have_more_of_the_budget_where_users_come_back() -> None:
@@ -75,10 +79,10 @@ def test_each_way_needs_one_over_its_own_part(way: Way, e_value: float) -> None:
     """The gate's alpha times the way's part, times the round's."""
     returning = filled(3, 600.0 if way is Way.LONG else 200.0, slower(2.0))
     rule = replace(RULES[Metric.LATENCY], alpha=1e-12)
-    for one, (bets, part) in returning.book(Metric.LATENCY).processes(Metric.LATENCY).items():
+    for one, (bets, part) in returning.evidence_of(Metric.LATENCY).processes(Metric.LATENCY).items():
         needed = 1e12 / RETURNING[one] / part
         for kind in bets.weights:
-            bets.wealth[kind] = np.full(7, math.log(needed * e_value) if one is way else 0.0)
+            bets.log_e_values[kind] = np.full(7, math.log(needed * e_value) if one is way else 0.0)
     assert returning.log_evidence(Metric.LATENCY) == pytest.approx(math.log(1e12 * e_value))
     found = returning.harmed(rule)
     assert (found is not None) is (e_value > 1)
@@ -89,7 +93,7 @@ def test_each_way_needs_one_over_its_own_part(way: Way, e_value: float) -> None:
 
 def test_a_later_round_needs_more() -> None:
     """Its part is smaller."""
-    book = filled(3, 400.0).book(Metric.LATENCY)
+    book = filled(3, 400.0).evidence_of(Metric.LATENCY)
     assert book.processes(Metric.LATENCY)[Way.ROUND][1] == round_part(book.short.number) < round_part(1)
 
 
@@ -97,7 +101,7 @@ def test_harm_that_is_not_material_is_none() -> None:
     """However sure it is: less than the margin is no reason to roll back."""
     returning = filled(4, 200.0, slower(1.5))
     assert returning.harmed(RULES[Metric.LATENCY]) is not None
-    for bets, _ in returning.book(Metric.LATENCY).processes(Metric.LATENCY).values():
+    for bets, _ in returning.evidence_of(Metric.LATENCY).processes(Metric.LATENCY).values():
         del bets.sums["beyond"]
     assert returning.harmed(replace(RULES[Metric.LATENCY], material=5.0)) is None
 

@@ -7,7 +7,7 @@ import pytest
 
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events
-from softlaunch.gates.stage_evidence import Book
+from softlaunch.gates.stage_evidence import StageEvidence
 from softlaunch.gates.unit_entries import PASSING_BY, RETURNING, Way, round_part
 from softlaunch.gates.visits import VisitRule
 from tests.support.regulars import Harm, Regulars, no_harm, slower
@@ -17,12 +17,12 @@ RATED = Metric.QUALITY
 RULE = VisitRule(most=5, pause=30.0, age=120.0)
 
 
-def begin(people: Regulars, metrics: dict[Metric, float] | None = None, past: float = 200.0) -> Book:
+def begin(people: Regulars, metrics: dict[Metric, float] | None = None, past: float = 200.0) -> StageEvidence:
     """A book that knows stable's past."""
-    return Book.begin(people.share, metrics or MARGINS, RULE, people.requests(-past, 0.0))
+    return StageEvidence.begin(people.share, metrics or MARGINS, RULE, people.requests(-past, 0.0))
 
 
-def filled(seed: int, seconds: float, harm: Harm = no_harm) -> Book:
+def filled(seed: int, seconds: float, harm: Harm = no_harm) -> StageEvidence:
     """A book after some time with regular users."""
     people = Regulars(np.random.default_rng(seed))
     book = begin(people)
@@ -80,7 +80,7 @@ def test_a_round_turns_when_most_of_what_comes_is_of_units_that_it_has() -> None
 def test_where_nobody_comes_back_rounds_grow_old() -> None:
     """150 of the candidate's units make a round, half as many more the next."""
     rng = np.random.default_rng(3)
-    book = Book.begin(0.5, MARGINS, VisitRule(), Events(np.empty(0), np.empty(0, np.int64), np.empty(0, bool)))
+    book = StageEvidence.begin(0.5, MARGINS, VisitRule(), Events(np.empty(0), np.empty(0, np.int64), np.empty(0, bool)))
     for look in range(40):
         units = np.arange(50) + 50 * look
         at = np.sort(rng.uniform(10.0 * look, 10.0 * look + 1, 50))
@@ -128,9 +128,9 @@ def test_what_is_usual_follows_the_users_who_come_back() -> None:
     assert usual.scores(np.array([2400.0]))[0] == pytest.approx(0.0, abs=0.5)
 
 
-def scored(rng: np.random.Generator, share: float, rates: tuple[float, float], worse: float = 0.0) -> Book:
+def scored(rng: np.random.Generator, share: float, rates: tuple[float, float], worse: float = 0.0) -> StageEvidence:
     """A book of scores that come from so much of the candidate's and of stable's answers, in a world that drifts."""
-    book = Book.begin(share, {RATED: 0.02}, VisitRule(), scores(rng, np.zeros(500, bool), 0, 0.8))
+    book = StageEvidence.begin(share, {RATED: 0.02}, VisitRule(), scores(rng, np.zeros(500, bool), 0, 0.8))
     for look in range(150):
         arm = rng.random(60) < share
         arm = arm[rng.random(60) < np.where(arm, *rates)]
@@ -161,12 +161,12 @@ def test_arms_of_which_one_is_scored_more_often_are_still_alike(seed: int, rates
 def test_nothing_is_bet_on_scores_before_their_share_is_known() -> None:
     """Fifty have to be heard first."""
     rng = np.random.default_rng(5)
-    book = Book.begin(0.5, {RATED: 0.02}, VisitRule(), scores(rng, np.zeros(500, bool), 0, 0.8))
+    book = StageEvidence.begin(0.5, {RATED: 0.02}, VisitRule(), scores(rng, np.zeros(500, bool), 0, 0.8))
     book.update(scores(rng, np.arange(49) % 2 == 0, 1, 0.8), 100.0)
     book.update(scores(rng, np.arange(49) % 2 == 0, 10, 0.1), 200.0)
-    assert all(not bets.wealth for bets, _ in book.processes(RATED).values())
+    assert all(not bets.log_e_values for bets, _ in book.processes(RATED).values())
     book.update(scores(rng, np.arange(49) % 2 == 0, 20, 0.1), 300.0)
-    assert all(bets.wealth for bets, _ in book.processes(RATED).values())
+    assert all(bets.log_e_values for bets, _ in book.processes(RATED).values())
 
 
 def test_first_visits_are_handed_on_for_passing() -> None:
@@ -193,7 +193,7 @@ def test_a_book_that_is_stored_is_the_same_book(seconds: float) -> None:
     """What it has shown and what it knows survive JSON; whom it has booked is remembered otherwise."""
     book = filled(8, seconds, slower(1.5))
     text = json.dumps(book.dump(), allow_nan=False)
-    again = Book.load(json.loads(text))
+    again = StageEvidence.load(json.loads(text))
     assert again.dump() == book.dump()
     for metric in MARGINS:
         for way, (bets, part) in book.processes(metric).items():

@@ -145,12 +145,6 @@ def test_the_watermark_never_passes_a_row_that_is_not_there(start: Started, ledg
     wait_until(lambda: len(ask(ledger, "select 1 from requests")) == 300, "all rows are written")
 
 
-@pytest.fixture
-def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Batches of two rows, so that a few rows are more than one."""
-    monkeypatch.setattr("softlaunch.gateway.log._BATCH_ROWS", 2)
-
-
 def log_seven(log: LogSink, clock: Clock) -> None:
     """Seven requests, a second each, that all end at once."""
     begun = []
@@ -163,12 +157,11 @@ def log_seven(log: LogSink, clock: Clock) -> None:
         log.end(token)
 
 
-@pytest.mark.usefixtures("small_batches")
 def test_the_watermark_passes_no_row_that_waits_for_the_next_batch(
     start: Started, ledger: Database, clock: Clock
 ) -> None:
     """In a spike of traffic rows come faster than one batch writes them; gates read none of them too early."""
-    log = start()
+    log = start(log_batch_rows=2)
     log_seven(log, clock)
     seen: set[tuple[float, int]] = set()
 
@@ -183,10 +176,9 @@ def test_the_watermark_passes_no_row_that_waits_for_the_next_batch(
     assert all(until <= 1001.0 + written for until, written in seen)
 
 
-@pytest.mark.usefixtures("small_batches")
 def test_stopping_writes_all_that_waits(start: Started, ledger: Database, clock: Clock) -> None:
     """However many batches it takes; nothing is lost uncounted."""
-    log = start()
+    log = start(log_batch_rows=2)
     log_seven(log, clock)
     log.stop()
     assert (log.waiting, len(ask(ledger, "select 1 from requests"))) == (0, 7)

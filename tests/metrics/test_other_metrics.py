@@ -1,4 +1,4 @@
-"""Metrics of structure, likeness, size, time, price and refusals."""
+"""Metrics of structure, similarity, size, time, price and refusals."""
 
 from typing import Any
 

@@ -119,7 +119,7 @@ def test_whether_stable_fails(
     record_app(database)
     log(database, good, failed, seconds_ago)
     found = check_stable(database, APP, NOON, ask)
-    assert (found.failing, bool(found.told)) == (failing, True)
+    assert (found.failing, bool(found.message)) == (failing, True)
 
 
 def test_answers_that_serve_nobody_are_failures(database: Database) -> None:

@@ -230,16 +230,14 @@ def test_the_past_is_from_before_the_release(tmp_path: Path, migrated_file: Path
     assert past_of(world.telemetry, replace(adjusted, position=HALF + 1)) is None
 
 
-def test_a_long_stage_is_read_again_over_several_steps(
-    tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_stage_is_read_again_over_several_steps(tmp_path: Path, migrated_file: Path) -> None:
     """Meanwhile nothing is judged and nothing beats, so that gateways go back to stable; then the stage goes on."""
     world = World.at(tmp_path / "ledger.db", migrated_file)
     driver = world.scene.driver()
     for _ in range(5):
         world.step(driver)
     known = world.evidence()
-    monkeypatch.setattr("softlaunch.telemetry.again.PIECE_ROWS", 10)
+    world.telemetry.log = replace(world.telemetry.log, piece_rows=10)
     another, told = world.scene.driver(), []
     for _ in range(20):
         beats = world.scene.route().beat

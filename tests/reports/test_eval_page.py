@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.statistics.comparison import compare
@@ -45,7 +46,7 @@ def report(
 
 def page(of: EvalReport, **options: Any) -> str:
     """The page with labels that attack it."""
-    return render_eval(of, title=f"support #1 {ATTACK}", stable_label=ATTACK, candidate_label=ATTACK, **options)
+    return render_eval(of, f"support #1 {ATTACK}", ByArm(candidate=ATTACK, stable=ATTACK), **options)
 
 
 class Tags(HTMLParser):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from softlaunch.reports.marked_words import mark_words
+from softlaunch.reports.html import mark_words
 
 
 @pytest.mark.parametrize(

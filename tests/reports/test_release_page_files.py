@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
-from softlaunch.evals.calls.recorded_answers import add_answers, open_run
+from softlaunch.evals.calls.recorded_answers import ComparedDigests, add_answers, open_run
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.policy.release import State
@@ -63,7 +64,7 @@ def _answered_view(database: Database, folder: Path, *, calls: int = 3) -> Relea
     view = replace(view, release=replace(view.release, policy_path=str(folder / "policy.yaml")))
     release = view.release
     suite = load_suite(folder / "golden.jsonl")
-    digests = (suite.digest, release.stable.digest, release.candidate.digest)
+    digests = ComparedDigests(suite.digest, ByArm(release.candidate.digest, release.stable.digest))
     open_run(database, release.id, release.app, release.id, digests, NOON)
     right = {EvalArm.STABLE: ("yes", 1.0), EvalArm.CANDIDATE: (f"no {ATTACK}", 0.0)}
     answers = [

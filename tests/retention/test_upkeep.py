@@ -41,7 +41,6 @@ def elsewhere(database: Database, monkeypatch: pytest.MonkeyPatch) -> _Elsewhere
     registry = _Elsewhere(database, "anna")
     registry.held = {}
     monkeypatch.setenv("SOFTLAUNCH_MODEL_REGISTRY", "mlflow+http://elsewhere")
-    monkeypatch.setattr("softlaunch.retention.model_checks.open_registry", lambda *_: registry)
     return registry
 
 
@@ -50,12 +49,12 @@ def test_a_pass_watches_models_and_mirrors_aliases(database: Database, elsewhere
     for model in ("steady-1", "steady-2"):
         with database.begin() as session:
             session.add(request_row(resolved_model=model))
-        told = list(monitor_models(database, Settings(), NOON))
+        told = list(monitor_models(database, Settings(), NOON, lambda *_: elsewhere))
         assert len(told) == 1, told
     assert told[0].problem
     assert "steady-2" in told[0].sentence
     assert elsewhere.held == {PRODUCTION: STABLE.digest}
-    assert list(monitor_models(database, Settings(), NOON)) == []
+    assert list(monitor_models(database, Settings(), NOON, lambda *_: elsewhere)) == []
 
 
 def test_without_another_registry_nothing_is_mirrored(database: Database) -> None:
@@ -70,7 +69,7 @@ def test_the_watching_command_continues_and_repeats_no_warning(database: Databas
     """An outage is said once, made up for when the registry is back, and said again the next time."""
     notices: list[str] = []
     warnings: list[str] = []
-    upkeep = ModelMonitor(database, notices.append, warnings.append)
+    upkeep = ModelMonitor(database, notices.append, warnings.append, lambda *_: elsewhere)
     for elsewhere.away in (True, True, False, True):
         upkeep.check()
     assert [text.partition(":")[2] for text in warnings] == [" it did not answer"] * 2
@@ -79,5 +78,5 @@ def test_the_watching_command_continues_and_repeats_no_warning(database: Databas
 
 def test_it_looks_as_soon_as_it_begins_and_ends_when_told(database: Database, elsewhere: _Elsewhere) -> None:
     """In a thread of its own."""
-    with ModelMonitor(database, lambda _: None, lambda _: None):
+    with ModelMonitor(database, lambda _: None, lambda _: None, lambda *_: elsewhere):
         wait_until(lambda: PRODUCTION in elsewhere.held, "the alias follows")

@@ -25,7 +25,7 @@ def preferences(rng: np.random.Generator, count: int, harm: float) -> Floats:
     return rng.choice([1.0, 0.5, 0.0], size=count, p=[0.3 - harm, 0.4, 0.3 + harm])
 
 
-def likenesses(rng: np.random.Generator, count: int, harm: float) -> Floats:
+def similarities(rng: np.random.Generator, count: int, harm: float) -> Floats:
     """Answers that are seven tenths alike, give or take, less the harm."""
     return np.clip(rng.normal(0.7 - harm, 0.15, count), 0, 1)
 
@@ -43,15 +43,15 @@ def agreement_window(rng: np.random.Generator, count: int, harm: float) -> Windo
     again = units[rng.random(count) < 0.2]
     return Window(
         1 / 1.2,
-        {Metric.AGREEMENT: Observations(units, likenesses(rng, count, harm))},
-        {Metric.AGREEMENT: Observations(again, likenesses(rng, len(again), 0.0))},
+        {Metric.AGREEMENT: Observations(units, similarities(rng, count, harm))},
+        {Metric.AGREEMENT: Observations(again, similarities(rng, len(again), 0.0))},
     )
 
 
 def outcomes(metric: Metric, window: Callable[..., Window], seed: int, harm: float) -> set[Outcome]:
     """Every verdict that a gate gave at some look."""
     rng = np.random.default_rng(seed)
-    usual = np.full(60, 0.5) if metric is Metric.PREFERENCE else likenesses(rng, 60, 0.0)
+    usual = np.full(60, 0.5) if metric is Metric.PREFERENCE else similarities(rng, 60, 0.0)
     rule = GateRule(metric, Role.REQUIRED, MARGIN, MARGIN, ALPHA, CONFIDENCE)
     gate = Gate.begin(rule, Window(0.5, {}, {metric: Observations(np.arange(60), usual)}))
     seen, pairs = set[Outcome](), 0

@@ -12,7 +12,7 @@ from softlaunch.reports.similarity_words import show_copies
 from softlaunch.shadow.copies import CopiedAnswer, add_copy_judgements, spent_on_copies, unjudged_answers
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.state import CopyState
-from softlaunch.shadow.watch import CopyLook, CopyWatch
+from softlaunch.shadow.watch import CopyObservation, CopyWatch
 from softlaunch.store.database import Database
 from tests.support.copied import BEGUN, copies, scope_of, shadow_policy, write
 
@@ -33,7 +33,7 @@ def look(
     policy: Policy,
     held: CopyState | None = None,
     window: tuple[float, float] = (BEGUN, BEGUN + 1e6),
-) -> CopyLook:
+) -> CopyObservation:
     """One look at everything."""
     watch = CopyWatch(database, _NobodyJudges(database))
     return watch.look(scope_of(policy), policy, held or CopyState(), window, BEGUN)
@@ -85,7 +85,7 @@ def test_texts_that_are_not_kept_are_no_evidence(database: Database) -> None:
     write(database, [("a", "a", "a")])
     seen = look(database, policy)
     panel = GateSet.begin(policy, scope_of(policy).stage)
-    panel.obstacles = seen.obstacles
+    panel.blockers = seen.blockers
     verdicts = GateSet.load(policy, scope_of(policy).stage, panel.dump()).verdicts()
     for verdict in (one for one in verdicts if one.gate in {"agreement", "preference"}):
         assert (verdict.outcome, verdict.role) == (Outcome.ERROR, Role.MUTED)
@@ -99,7 +99,7 @@ def test_without_a_floor_agreement_has_nothing_to_be_compared_with(database: Dat
     write(database, [("a", "a")])
     seen = look(database, policy)
     assert not seen.windows
-    assert "shadow.floor_percent is 0" in seen.obstacles[Metric.AGREEMENT]
+    assert "shadow.floor_percent is 0" in seen.blockers[Metric.AGREEMENT]
     assert seen.state.agreement.count == 1
 
 
@@ -145,12 +145,12 @@ def test_judges_who_say_nothing_readable_are_an_obstacle(database: Database) -> 
     policy = shadow_policy(SHOWN_PREFERENCE)
     judged(database, policy, Arm.SHADOW, [0.5] * 9 + [None])
     seen = look(database, policy)
-    assert "judges said nothing readable of 1 of 10 pairs; 5 points are allowed" in seen.obstacles[Metric.PREFERENCE]
+    assert "judges said nothing readable of 1 of 10 pairs; 5 points are allowed" in seen.blockers[Metric.PREFERENCE]
     assert seen.state.preference.count == 9
 
 
 def test_the_first_bets_rest_on_the_golden_set_and_on_symmetry(database: Database) -> None:
-    """Stable's repeats in the eval say what its likeness to itself is about; judges are even between equals."""
+    """Stable's repeats in the eval say what its similarity to itself is about; judges are even between equals."""
     known = CopyWatch(database, _NobodyJudges(database)).history("support-bot-1")
     assert len(known[Metric.AGREEMENT]) == 0
     assert set(known[Metric.PREFERENCE].values.tolist()) == {0.5}

@@ -13,10 +13,9 @@ import pandas as pd
 from sqlmodel import select
 
 from softlaunch.core.formatting import show_value
-from softlaunch.core.incident_kinds import IncidentKind
+from softlaunch.core.incident_kinds import IncidentKind, read_runbook
 from softlaunch.gateway.feedback import parse_feedback
 from softlaunch.ledger.request_log import ScoreRecord
-from softlaunch.notify.runbooks import read_runbook
 from softlaunch.policy.release import State
 from softlaunch.policy.schema import policy_schema
 from softlaunch.store.database import Database

@@ -7,8 +7,9 @@ import orjson
 import pytest
 from prefect.states import Completed, Failed
 
+from softlaunch.core.arms import ByArm
 from softlaunch.evals.calls.answers import EvalAnswer, Status
-from softlaunch.evals.calls.recorded_answers import add_answers, open_run
+from softlaunch.evals.calls.recorded_answers import ComparedDigests, add_answers, open_run
 from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.evals.sharding import Shard, outstanding
 from softlaunch.releases.observe import Evaluator
@@ -72,7 +73,7 @@ def order(database: Database, tmp_path: Path) -> EvalOrder:
     golden = tmp_path / "golden.jsonl"
     golden.write_bytes(b"\n".join(orjson.dumps({"id": one, "question": one, "expected": "yes"}) for one in ("a", "b")))
     policy = make_policy(eval={"golden_set": golden.name, "repeats": 1, "maximum_repeats": 1}).eval
-    open_run(database, "bot-1", "bot", "bot-1", ("suite", "stable", "candidate"), NOON)
+    open_run(database, "bot-1", "bot", "bot-1", ComparedDigests("suite", ByArm("candidate", "stable")), NOON)
     return EvalOrder("bot-1", "bot", "bot-1", STABLE, STABLE, policy, golden)
 
 

@@ -10,7 +10,7 @@ import pytest
 from softlaunch.store.database import Database
 from softlaunch.tasks import progress
 from softlaunch.tasks.ledger import Standing, standing
-from softlaunch.tasks.names import artifact_key
+from softlaunch.tasks.progress import artifact_key
 from tests.support.builders import Scene
 from tests.support.servers import wait_until
 

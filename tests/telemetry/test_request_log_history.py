@@ -109,11 +109,8 @@ def everything(windows: Sequence[Window]) -> dict[Metric, list[tuple[float, int,
 
 
 @pytest.mark.parametrize("most", [1, 3, 1000])
-def test_what_was_read_can_be_read_again_in_pieces(
-    database: Database, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
+def test_what_was_read_can_be_read_again_in_pieces(database: Database, most: int) -> None:
     """It is the same in the same order, whatever a piece may hold; what happened at one moment stays together."""
-    monkeypatch.setattr("softlaunch.telemetry.again.PIECE_ROWS", most)
     moments = [0.0, 0.5, 0.5, 0.5, 0.5, 3.0, 11.0, 12.0, 30.0, 41.0]
     log(
         database,
@@ -129,7 +126,8 @@ def test_what_was_read_can_be_read_again_in_pieces(
         heard_at=T + 40,
     )
     read_once = [window for part in (T, T + 40) for window in read(database, after=part, now=T + 40).windows]
-    again = list(RequestLogTelemetry(database).read_again(SCOPE, T, T + 40))
+    telemetry = RequestLogTelemetry(database, piece_rows=most)
+    again = list(telemetry.read_again(SCOPE, T, T + 40))
     assert everything(again) == everything(read_once)
     assert [len(everything(again)[metric]) for metric in (Metric.LATENCY, Metric.SATISFACTION)] == [9, 8]
     assert all(window.candidate == {} for window in again)
@@ -137,7 +135,7 @@ def test_what_was_read_can_be_read_again_in_pieces(
     pieces = [[at for at, *_ in told(window.requests, Metric.ERRORS)] for window in again]
     assert max(len(piece) for piece in pieces) <= max(most, 4)
     assert all(early.until <= min(late, default=np.inf) for early, late in zip(again, pieces[1:], strict=False))
-    some = list(RequestLogTelemetry(database).read_again(SCOPE, T + 3, T + 12))
+    some = list(telemetry.read_again(SCOPE, T + 3, T + 12))
     assert [at - T for at, *_ in everything(some)[Metric.LATENCY]] == [3.0, 11.0]
 
 

@@ -40,7 +40,7 @@ def demo(
     scene = set_scene(home)
     console.print(
         f"Starting a model provider, a gateway, users ({RATE_RPS:g} requests a second) and Prefect on this machine.\n"
-        f"Models answer {SPEED:g} times faster than their profiles say: 1 s is played as {1000 / SPEED:.0f} ms.",
+        f"Models answer {SPEED:g} times faster than their profiles say: 1 s takes {1000 / SPEED:.0f} ms.",
         highlight=False,
     )
     with Stack(scene.home / "logs", scene.environment) as stack:

@@ -13,14 +13,14 @@ from softlaunch.installation.stack import Service, free_ports, ours, prefects
 RATE_RPS = 300.0
 USERS = 20_000
 SPEED = 10.0
-"""The models' latencies are played this many times faster than their profiles say, so that a release takes seconds."""
+"""The simulated models answer this many times faster than their profiles say, so that a release takes seconds."""
 _HERE = Path(__file__).parent
 _EXAMPLE_ENDPOINT = "http://127.0.0.1:8801"
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where the demo plays."""
+    """The demo's folder, ports and processes."""
 
     home: Path
     provider_port: int
@@ -34,7 +34,7 @@ class Scene:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process of the demo is told."""
+        """The environment of every process of the demo."""
         return {
             "SOFTLAUNCH_HOME": str(self.home),
             "SOFTLAUNCH_DATABASE_URL": f"sqlite:///{self.home / 'ledger.db'}",

@@ -10,6 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from softlaunch.core.documents import Document, KeyedError, Keys, Problem, failure, written
+from softlaunch.core.documents.described import descriptions
 
 Checked = TypeVar("Checked")
 _SHOWN_CHARACTERS = 80
@@ -99,7 +100,7 @@ def _problem(document: Document, details: ErrorDetails, kind: Any, shorthands: S
 
 def _missing(kind: Any, keys: Keys) -> str:
     around = _type_at(kind, keys[:-1])
-    described = around.model_fields[str(keys[-1])].description if _is_model(around) else None
+    described = descriptions(around).get(str(keys[-1])) if _is_model(around) else None
     return f"is missing: {described.rstrip('.')}" if described else "is missing"
 
 

@@ -1,45 +1,54 @@
 """Evals in the ledger: a run is opened once, an answer is written once, whoever comes first."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Insert, func
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, SQLModel, col, select
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import ConflictError
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.store.database import Database
 from softlaunch.store.tables import EvalAnswerRow, EvalRunRow, JudgementRow
 
 
-def open_run(
-    database: Database, run_id: str, app: str, release_id: str | None, digests: tuple[str, str, str], now: datetime
-) -> None:
-    """Note that a run exists, or check that it is still the same one.
+@dataclass(frozen=True, slots=True)
+class ComparedDigests:
+    """What a run compares: the digests of both variants, and of the golden set that they are asked."""
 
-    `digests` are those of the suite, the stable variant and the candidate. Raises ConflictError when the run began
-    with others.
+    suite: str
+    variants: ByArm[str]
+
+
+def open_run(
+    database: Database, run_id: str, app: str, release_id: str | None, compared: ComparedDigests, now: datetime
+) -> None:
+    """Record that a run exists, or check that it is still the same one.
+
+    Raises ConflictError when the run began with another golden set or other variants.
     """
-    suite, stable, candidate = digests
     values = {
         "id": run_id,
         "app": app,
         "release_id": release_id,
-        "suite_digest": suite,
-        "stable_digest": stable,
-        "candidate_digest": candidate,
+        "suite_digest": compared.suite,
+        "stable_digest": compared.variants.stable,
+        "candidate_digest": compared.variants.candidate,
         "started_at": now,
     }
     with database.begin() as session:
         session.connection().execute(_insert(database, EvalRunRow), values)
         row = session.exec(select(EvalRunRow).where(EvalRunRow.id == run_id)).one()
-        _check_same(row, app, digests)
+        _check_same(row, app, compared)
 
 
-def _check_same(row: EvalRunRow, app: str, digests: tuple[str, str, str]) -> None:
+def _check_same(row: EvalRunRow, app: str, compared: ComparedDigests) -> None:
     began = {"golden set": row.suite_digest, "stable variant": row.stable_digest, "candidate": row.candidate_digest}
-    for (what, before), after in zip(began.items(), digests, strict=True):
+    now = (compared.suite, compared.variants.stable, compared.variants.candidate)
+    for (what, before), after in zip(began.items(), now, strict=True):
         if before != after:
             raise ConflictError(
                 f"the {what} of eval {row.id} of {app} has changed since it began ({before[:12]} is now "

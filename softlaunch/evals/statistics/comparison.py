@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
@@ -86,7 +87,7 @@ def _verdicts(
     compared: Mapping[str, MetricComparison],
 ) -> tuple[Verdict, ...]:
     every = [answer for own in grouped.values() for answer in own]
-    totals = (arm_totals(every, EvalArm.STABLE), arm_totals(every, EvalArm.CANDIDATE))
+    totals = ByArm(arm_totals(every, EvalArm.CANDIDATE), arm_totals(every, EvalArm.STABLE))
     judged = [
         judge_metric(compared[plan.metric], policy.confidence, totals)
         if plan.metric in compared
@@ -105,10 +106,10 @@ def _verdicts(
     )
 
 
-def _counts_of(answers: Sequence[EvalAnswer], metric: str) -> tuple[int, int]:
-    """How many calls of stable and of the candidate have a value of a metric."""
+def _counts_of(answers: Sequence[EvalAnswer], metric: str) -> ByArm[int]:
+    """How many calls of each arm have a value of a metric."""
     found = [answer.key.arm for answer in answers if value_of(answer, metric) is not None]
-    return found.count(EvalArm.STABLE), found.count(EvalArm.CANDIDATE)
+    return ByArm(found.count(EvalArm.CANDIDATE), found.count(EvalArm.STABLE))
 
 
 def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Interval, Outcome, Verdict
 from softlaunch.evals.statistics.paired import PairedEstimate
 from softlaunch.evals.statistics.report import ArmTotals, Finding, MetricComparison
 
-Totals = tuple[ArmTotals, ArmTotals]
+Totals = ByArm[ArmTotals]
 """Stable's and the candidate's."""
 
 
@@ -36,21 +37,21 @@ def judge_metric(compared: MetricComparison, confidence: float, totals: Totals) 
         harm=estimated.harm,
         interval=Interval(estimated.lower, estimated.upper),
         margin=compared.margin,
-        candidate_count=totals[1].scored,
-        stable_count=totals[0].scored,
+        candidate_count=totals.candidate.scored,
+        stable_count=totals.stable.scored,
         candidate_value=compared.candidate,
         stable_value=compared.stable,
     )
 
 
-def no_pairs(metric: str, totals: Totals, values: tuple[int, int]) -> Verdict:
+def no_pairs(metric: str, totals: Totals, values: ByArm[int]) -> Verdict:
     """The verdict on a metric that no case has a value for in both arms; `values` counts those of either."""
-    stable, candidate = totals
+    stable, candidate = totals.stable, totals.candidate
     return Verdict(
         gate=metric,
         outcome=Outcome.ERROR,
-        reason=f"no case has a score in both arms ({values[0]:,} of stable's {stable.calls:,} calls and "
-        f"{values[1]:,} of the candidate's {candidate.calls:,} have one)",
+        reason=f"no case has a score in both arms ({values.stable:,} of stable's {stable.calls:,} calls and "
+        f"{values.candidate:,} of the candidate's {candidate.calls:,} have one)",
         candidate_count=candidate.scored,
         stable_count=stable.scored,
     )

@@ -33,7 +33,7 @@ class Rates:
         return f"{self.metric.value} {how} for {candidate} of the candidate's {what} and {stable} of stable's"
 
     @property
-    def doubt(self) -> str | None:
+    def validity_error(self) -> str | None:
         """Why what is known can't stand for the rest, in words; None when it can.
 
         What is measured of every request and missing in one arm may be missing because it was bad. Of ratings and

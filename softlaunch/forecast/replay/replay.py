@@ -106,7 +106,7 @@ class _Walk:
         self.rows, self.unnamed = self.rows + len(rows), self.unnamed + int(np.count_nonzero(~rows.named))
         gate_set.untold = self._untold()
         gate_set.update(window if is_split else replace(window, requests=None, ratings={}))
-        gate_set.obstacles = self._obstacles()
+        gate_set.blockers = self._blockers()
         if stage.kind is StageKind.CANARY:
             self.exposed += int(np.count_nonzero(rows.candidate))
         moment = Moment(rows.last, self.elapsed, self.exposed, self._judged(gate_set))
@@ -141,15 +141,15 @@ class _Walk:
             return "the samples have no column unit, or nothing in it"
         return f"{self.unnamed / self.rows:.0%} of the rows name no unit, and each would be a session of its own"
 
-    def _obstacles(self) -> dict[Metric, str]:
+    def _blockers(self) -> dict[Metric, str]:
         """Why gates can't be judged on these rows, whatever they have seen."""
-        on_both = self.counting.arms.doubt
+        on_both = self.counting.arms.validity_error
         found = {gate.metric: on_both or self._missing(gate.metric) for gate in self.policy.gates}
         return {metric: why for metric, why in found.items() if why}
 
     def _missing(self, metric: Metric) -> str | None:
         rates = self.counting.rates(metric)
-        return None if rates is None else rates.doubt
+        return None if rates is None else rates.validity_error
 
     def _judged(self, gate_set: GateSet) -> tuple[Judged, ...]:
         return tuple(

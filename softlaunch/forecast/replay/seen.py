@@ -100,7 +100,7 @@ class FirstArms:
         self.stray_requests += int(np.count_nonzero(~own))
 
     @property
-    def doubt(self) -> str | None:
+    def validity_error(self) -> str | None:
         """Why the arms can't be compared, in words; None when so few were on both that it makes no difference."""
         share = max(self.stray_units / max(self.units, 1), self.stray_requests / max(self.requests, 1))
         if share <= _TOLERATED_STRAYS:

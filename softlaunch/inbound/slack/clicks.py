@@ -1,4 +1,4 @@
-"""What people do in Slack: press a button, give a reason. Both ways in, Socket Mode and HTTP, end here.
+"""What people do in Slack: press a button, give a reason in a dialog. Both ways in, Socket Mode and HTTP, end here.
 
 A click changes nothing yet: it opens a dialog, unless whoever clicked may not decide or comes too late, which they are
 told and the ledger keeps. The dialog's submission decides, by the same function as everywhere. What takes long is done
@@ -9,11 +9,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import orjson
 from slack_sdk import WebClient
 from slack_sdk.errors import SlackClientError
+from slack_sdk.models.blocks import InputBlock, PlainTextInputElement
+from slack_sdk.models.views import View
 
 from softlaunch.approvals.deciding import DecisionResult
 from softlaunch.approvals.rules import Person, VoteResult
@@ -21,15 +24,33 @@ from softlaunch.approvals.subjects import Subject
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.inbound.slack.buttons import BUTTONS, Work
-from softlaunch.inbound.slack.modal import CALLBACK, Intent, reason_dialog, reason_of
 from softlaunch.ledger.notices import Message, notify
-from softlaunch.notify.slack.blocks import SECTION, words
+from softlaunch.notify.slack.blocks import SECTION, clip, section, words
 from softlaunch.policy.model import Policy
 from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.store.database import Database
 
 _LOGGER = logging.getLogger(__name__)
 _GROUP_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What somebody is about to decide: `does` names the button, `about` its question or release."""
+
+    does: str
+    about: str
+    channel: str
+    thread: str
+
+    def dump(self) -> str:
+        """As the dialog carries it."""
+        return orjson.dumps(asdict(self)).decode()
+
+    @classmethod
+    def load(cls, text: str) -> "Intent":
+        """What a dialog carried."""
+        return cls(**orjson.loads(text))
 
 
 @dataclass(slots=True)
@@ -105,7 +126,7 @@ class Clicks:
             threading.Thread(target=self._do, args=(intent, user, person, subject.app, work), daemon=True).start()
 
     def _do(self, intent: Intent, user: str, person: Person, app: str, work: Work) -> None:
-        """Do what was decided, and tell who wanted it what came of it; what came to nothing everybody is told."""
+        """Do what was decided, and send the result to who wanted it; what came to nothing goes to everybody."""
         try:
             acted = work(self.database, utc_now())
             self._whisper(intent, user, f"{acted.message}.")
@@ -116,10 +137,10 @@ class Clicks:
             else:
                 self.launch(acted.request)
         except SoftlaunchError as error:
-            told = f"{app}: what {person.actor} wanted came to nothing: {error}"
+            text = f"{app}: what {person.actor} wanted came to nothing: {error}"
             self._whisper(intent, user, f"It came to nothing: {error}")
             with self.database.begin() as session:
-                notify(session, Message(app, None, told), utc_now())
+                notify(session, Message(app, None, text), utc_now())
 
     def _person(self, payload: Mapping[str, Any], policy: Policy) -> Person:
         """Who clicked. Slack is asked about groups only where a person isn't named themselves."""
@@ -154,3 +175,35 @@ class Clicks:
             )
         except (SlackClientError, OSError) as error:
             _LOGGER.warning("Slack delivered no answer to %s: %s", user, error)
+
+
+CALLBACK = "softlaunch_decide"
+_REASON = "reason"
+_LONGEST = 500
+
+
+def reason_dialog(intent: Intent, verb: str, text: str, *, optional: bool) -> View:
+    """A dialog titled by what is decided, with the question and a field for the reason."""
+    field = PlainTextInputElement(action_id=_REASON, multiline=True, max_length=_LONGEST, focus_on_load=True)
+    return View(
+        type="modal",
+        callback_id=CALLBACK,
+        title=clip(verb, 24),
+        submit=clip(verb, 24),
+        close="Cancel",
+        private_metadata=intent.dump(),
+        blocks=[
+            section(words(text, 2500)),
+            InputBlock(
+                block_id=_REASON,
+                label="Why? It is kept in the ledger, and shown in the thread.",
+                element=field,
+                optional=optional,
+            ),
+        ],
+    )
+
+
+def reason_of(state: dict[str, dict[str, dict[str, str | None]]]) -> str:
+    """What was written into the field."""
+    return (state.get(_REASON, {}).get(_REASON, {}).get("value") or "").strip()[:_LONGEST]

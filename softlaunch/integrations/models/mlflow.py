@@ -19,9 +19,16 @@ _SOURCE = "softlaunch:/variants"
 class MlflowRegistry(ModelRegistry):
     """A tracking server at an HTTP address, with a bearer token where it wants one."""
 
-    def __init__(self, url: str, token: SecretStr | None = None, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: SecretStr | None = None,
+        transport: httpx.BaseTransport | None = None,
+        page_size: int = _PAGE,
+    ) -> None:
         headers = {} if token is None else {"Authorization": f"Bearer {token.get_secret_value()}"}
         self._url = url.rstrip("/")
+        self._page_size = page_size
         self._http = httpx.Client(
             base_url=f"{self._url}/api/2.0/mlflow/", headers=headers, timeout=_TIMEOUT_SECONDS, transport=transport
         )
@@ -79,7 +86,12 @@ class MlflowRegistry(ModelRegistry):
         held = self.aliases(model)
         token = ""
         while True:
-            asked = {"filter": wanted, "max_results": _PAGE, "order_by": "version_number DESC", "page_token": token}
+            asked = {
+                "filter": wanted,
+                "max_results": self._page_size,
+                "order_by": "version_number DESC",
+                "page_token": token,
+            }
             page = self._call("GET", "model-versions/search", asked)
             yield from (_registered(one, held) for one in page.get("model_versions", []))
             token = page.get("next_page_token") or ""

@@ -30,10 +30,11 @@ class WandbRegistry(ModelRegistry):
     W&B puts the alias `latest` on the newest version itself: it keeps that version like any other alias.
     """
 
-    def __init__(self, project: str, key: SecretStr, url: str = CLOUD) -> None:
+    def __init__(self, project: str, key: SecretStr, url: str = CLOUD, page_size: int = _PAGE) -> None:
         self._project = project
         self._key = key
         self._url = url.rstrip("/")
+        self._page_size = page_size
         self._opened: Api | None = None
 
     @property
@@ -46,7 +47,7 @@ class WandbRegistry(ModelRegistry):
         with self._speaking(f"list {model}"):
             if not self._api.artifact_collection_exists(self._path(model), TYPE):
                 return
-            pages = self._api.artifacts(TYPE, self._path(model), order="-createdAt", per_page=_PAGE)
+            pages = self._api.artifacts(TYPE, self._path(model), order="-createdAt", per_page=self._page_size)
             yield from (_registered(model, one) for one in pages)
 
     def find(self, model: str, digest: str) -> Registered | None:
@@ -85,7 +86,7 @@ class WandbRegistry(ModelRegistry):
             found.save()
 
     def _delete(self, model: str, version: str) -> None:
-        """W&B is told to refuse where an alias has come since we looked."""
+        """Ask W&B to refuse where an alias has come since we looked."""
         with self._speaking(f"delete version {version} of {model}"):
             self._artifact(model, version).delete(delete_aliases=False)
 

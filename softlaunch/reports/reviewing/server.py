@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from softlaunch.core.arms import ByArm
 from softlaunch.evals.judges.votes import EvalLabel, Vote, put_label, read_labels, remove_label
 from softlaunch.reports.eval_page import PageExtras, render_eval
 from softlaunch.reports.reviewing.reviewed import Reviewed
@@ -100,9 +101,8 @@ def reviewed_page(reviewed: Reviewed, extras: PageExtras) -> str:
     """The page of a run, with or without a place that takes votes."""
     return render_eval(
         reviewed.report,
-        title=f"{reviewed.app}, eval {reviewed.run_id}",
-        stable_label=reviewed.stable_label,
-        candidate_label=reviewed.candidate_label,
+        f"{reviewed.app}, eval {reviewed.run_id}",
+        ByArm(candidate=reviewed.candidate_label, stable=reviewed.stable_label),
         notes=reviewed.notes,
         extras=extras,
     )

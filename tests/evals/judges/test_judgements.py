@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.evals.calls.answers import CallKey, EvalArm
-from softlaunch.evals.calls.recorded_answers import open_run
+from softlaunch.evals.calls.recorded_answers import ComparedDigests, open_run
 from softlaunch.evals.judges.agreement import agreement_of
 from softlaunch.evals.judges.calibration import Calibration
 from softlaunch.evals.judges.judgements import JudgementKey
@@ -25,7 +26,7 @@ KEY = JudgementKey("rubric", CallKey(EvalArm.STABLE, "c1", 0))
 
 def test_judgements_are_written_once(database: Database) -> None:
     """Whoever comes second changes nothing, and what couldn't be read is kept as such."""
-    open_run(database, "run", "app", None, ("suite", "stable", "candidate"), NOW)
+    open_run(database, "run", "app", None, ComparedDigests("suite", ByArm("candidate", "stable")), NOW)
     other = JudgementKey("rubric", CallKey(EvalArm.CANDIDATE, "c1", 0))
     add_judgements(database, "run", [(KEY, Score(0.75, "good\0", Spent(1, 0.01)))])
     add_judgements(database, "run", [(KEY, Score(0.0)), (other, Score(None, "nonsense", Spent(2, None)))])

@@ -106,7 +106,7 @@ def test_copies_belong_to_both_arms() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strays", "requests", "doubted"),
+    ("strays", "requests", "is_invalid"),
     [
         pytest.param(1, 1, False, id="one of a thousand"),
         pytest.param(10, 10, False, id="one in a hundred users"),
@@ -114,16 +114,16 @@ def test_copies_belong_to_both_arms() -> None:
         pytest.param(1, 50, True, id="one user who asks a lot"),
     ],
 )
-def test_users_on_both_arms_are_a_doubt(strays: int, requests: int, *, doubted: bool) -> None:
+def test_users_on_both_arms_are_a_doubt(strays: int, requests: int, *, is_invalid: bool) -> None:
     """Where they are more than one in a hundred users, or their requests more than that."""
     count = StageCount(METRICS)
     count.window(rows(*((0.0, "stable", unit, NONE) for unit in range(1000))), 0.5, is_split=True)
-    assert count.arms.doubt is None
+    assert count.arms.validity_error is None
     others = [(1.0, "candidate", number % max(strays, 1), NONE) for number in range(requests)]
     count.window(rows(*others), 0.5, is_split=True)
-    doubt = count.arms.doubt or ""
-    assert bool(doubt) is doubted
-    assert not doubted or f"{strays / 10:.3g} % of the users were on both arms" in doubt
+    error = count.arms.validity_error or ""
+    assert bool(error) is is_invalid
+    assert not is_invalid or f"{strays / 10:.3g} % of the users were on both arms" in error
 
 
 def test_failed_requests_lack_nothing_but_an_answer() -> None:

@@ -127,7 +127,7 @@ def test_both_rates_are_said_in_words(metric: Metric, candidate: float, stable: 
 
 
 @pytest.mark.parametrize(
-    ("metric", "candidate", "differ", "doubted"),
+    ("metric", "candidate", "differ", "is_invalid"),
     [
         pytest.param(Metric.LATENCY, 0.6, True, True, id="what is missing may have been slow"),
         pytest.param(Metric.LATENCY, 0.6, False, False, id="chance"),
@@ -136,7 +136,7 @@ def test_both_rates_are_said_in_words(metric: Metric, candidate: float, stable: 
     ],
 )
 def test_what_is_missing_in_one_arm_is_a_doubt(
-    metric: Metric, candidate: float, *, differ: bool, doubted: bool
+    metric: Metric, candidate: float, *, differ: bool, is_invalid: bool
 ) -> None:
     """Unless there is a sample anyway, which may be larger in one arm."""
-    assert (Rates(metric, candidate, 1.0, differ).doubt is not None) is doubted
+    assert (Rates(metric, candidate, 1.0, differ).validity_error is not None) is is_invalid

@@ -60,10 +60,9 @@ def test_an_aliased_version_is_never_deleted(mlflow_url: str, model: str) -> Non
 
 
 @pytest.mark.long
-def test_more_versions_than_a_page(mlflow_url: str, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_versions_than_a_page(mlflow_url: str, model: str) -> None:
     """Pages follow each other until the last one."""
-    monkeypatch.setattr("softlaunch.integrations.models.mlflow._PAGE", 2)
-    registry = MlflowRegistry(mlflow_url)
+    registry = MlflowRegistry(mlflow_url, page_size=2)
     made = [registry.register(model, make_variant(f"1.{number}.0")).version for number in range(5)]
     assert [one.version for one in registry.versions(model)] == made[::-1]
 

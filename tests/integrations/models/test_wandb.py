@@ -30,14 +30,13 @@ def server() -> Iterator[WandbServer]:
         yield running
 
 
-def _registry(server: WandbServer) -> WandbRegistry:
-    return WandbRegistry(f"{ENTITY}/{PROJECT}", SecretStr(KEY), server.url)
+def _registry(server: WandbServer, page_size: int = 50) -> WandbRegistry:
+    return WandbRegistry(f"{ENTITY}/{PROJECT}", SecretStr(KEY), server.url, page_size)
 
 
-def test_versions_tags_and_aliases(server: WandbServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_versions_tags_and_aliases(server: WandbServer) -> None:
     """Real client, own fake: a variant is one version with its digest and semantic version, and aliases move."""
-    monkeypatch.setattr("softlaunch.integrations.models.wandb._PAGE", 1)
-    registry = _registry(server)
+    registry = _registry(server, page_size=1)
     assert list(registry.versions(APP)) == []
     first = registry.register(APP, STABLE)
     assert registry.register(APP, STABLE).version == first.version

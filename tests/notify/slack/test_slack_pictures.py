@@ -13,7 +13,7 @@ from slack_sdk.models.blocks import Block
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric
-from softlaunch.inbound.slack.modal import Intent, reason_dialog
+from softlaunch.inbound.slack.clicks import Intent, reason_dialog
 from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
 from softlaunch.ledger.notices import Event

@@ -16,9 +16,8 @@ from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
 from softlaunch.core.clock import utc_now
-from softlaunch.inbound.slack.clicks import Clicks
+from softlaunch.inbound.slack.clicks import CALLBACK, Clicks
 from softlaunch.inbound.slack.endpoint import PATH, Interactions, build_endpoint
-from softlaunch.inbound.slack.modal import CALLBACK
 from softlaunch.inbound.slack.sockets import Seen, SocketListener
 from softlaunch.ledger.replays import is_first
 from softlaunch.notify.slack.client import SlackChat, web_client
