@@ -90,7 +90,7 @@ def test_a_gateway_that_hangs_is_named_until_it_follows(tmp_path: Path, migrated
 
             def incidents() -> list[dict[str, str]]:
                 softlaunch(environment, "reconcile")
-                return orjson.loads(softlaunch(environment, "incidents", "list", APP, "--json"))  # type: ignore[no-any-return]
+                return orjson.loads(softlaunch(environment, "incidents", "list", APP, "--json"))  # type: ignore[no-any-return]  # JSON
 
             wait_until(lambda: incidents() != [], "the incident opens", 60)
             (incident,) = incidents()

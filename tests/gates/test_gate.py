@@ -115,7 +115,7 @@ def test_a_harmless_candidate_passes_when_there_is_evidence(metric: Metric) -> N
         assert verdict.outcome is Outcome.PASS, (seed, verdict)
         assert verdict.candidate_count + verdict.stable_count == 6000
         assert verdict.interval is not None
-        assert verdict.interval.upper <= verdict.margin == MARGINS[metric]  # type: ignore[operator]
+        assert verdict.interval.upper <= verdict.margin == MARGINS[metric]  # type: ignore[operator]  # a verdict on data has both
 
 
 def test_a_widened_stage_passes_what_it_is_to_accept() -> None:

@@ -23,7 +23,7 @@ def raw(world: World, method: str, path: str, headers: dict[str, str] | None = N
     connection = http.client.HTTPConnection(world.url.removeprefix("http://"), timeout=20)
     connection.request(method, path, headers=headers or {})
     response = connection.getresponse()
-    response.text = response.read()  # type: ignore[attr-defined]
+    response.text = response.read()  # type: ignore[attr-defined]  # kept for whoever reads it later
     connection.close()
     return response
 

@@ -106,7 +106,7 @@ def test_a_gateway_that_comes_back_takes_back_what_was_counted(database: Databas
 )
 def test_where_nothing_is_missing_nothing_is_counted(database: Database, fields: dict[str, float]) -> None:
     """One that stopped in order, or had written all that it had begun."""
-    beat(database, NOW, **{"begun": 60, "logged": 50, **fields})  # type: ignore[arg-type]
+    beat(database, NOW, **{"begun": 60, "logged": 50, **fields})  # type: ignore[arg-type]  # mixed fields
     ticks = Ticks()
     watch = LossWatch(database, None, ticks)
     assert [look(watch, ticks, 2), look(watch, ticks, 11)] == [[], []]

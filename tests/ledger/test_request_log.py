@@ -79,7 +79,7 @@ def heard(database: Database) -> list[tuple[Any, ...]]:
 )
 def test_records_have_the_columns_of_their_tables(record: type[Record], table: type) -> None:
     """A column added to a table can't be forgotten by what writes it."""
-    assert set(record._fields) == set(table.model_fields) - {"id"}  # type: ignore[attr-defined]
+    assert set(record._fields) == set(table.model_fields) - {"id"}  # type: ignore[attr-defined]  # a table
 
 
 def test_a_batch_is_written_with_its_watermark(database: Database) -> None:

@@ -296,7 +296,7 @@ def test_stages_that_ended_keep_what_users_met(database: Database) -> None:
     assert incident.verdict is not None
     assert (incident.verdict.candidate_met, incident.verdict.interval) == (failed.candidate_met, failed.interval)
     assert dict(verdict_facts(incident.verdict))["met on candidate"].startswith(
-        f"{failed.candidate_met.value * 100:.1f} % (last 5 min "  # type: ignore[union-attr,operator]
+        f"{failed.candidate_met.value * 100:.1f} % (last 5 min "  # type: ignore[union-attr,operator]  # was met
     )
 
 

@@ -66,7 +66,7 @@ def _watching_the_log(scene: Scene) -> Any:
         session.add(
             GatewayRow(id="gateway-1", address="", revisions={}, started_at=now, heard_at=now, complete_until=now)
         )
-    scene.telemetry = RequestLogTelemetry(scene.database)  # type: ignore[assignment]
+    scene.telemetry = RequestLogTelemetry(scene.database)  # type: ignore[assignment]  # the real one in place of the script
     return scene.driver()
 
 
