@@ -132,6 +132,6 @@ def test_bets_are_chosen_before_the_window_that_they_judge() -> None:
     for harm in (0.0, 0.5):
         gate = begin(make_rule(Metric.ERRORS), np.random.default_rng(0))
         gate.update(window(np.random.default_rng(1), 200, 0.5, Metric.ERRORS, harm))
-        assert gate.stakes is not None
-        stakes.append(gate.stakes.tolist())
+        assert gate.bet_fractions is not None
+        stakes.append(gate.bet_fractions.tolist())
     assert stakes[0] == stakes[1]
