@@ -6,6 +6,7 @@ import sys
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -144,6 +145,35 @@ def test_every_flow_fails_in_plain_words() -> None:
     ]
     assert len(flows) >= 9
     assert [name for name, decorators in flows if decorators != ["flow", "fail_with_message"]] == []
+
+
+MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_PARAMETERS = 350, 40, 6
+
+
+def test_no_module_is_too_long() -> None:
+    """A module that grows past this holds two concerns; half of all modules are much shorter."""
+    lines = {module: path.read_text(encoding="utf-8").count("\n") for module, path in MODULES.items()}
+    assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}
+    assert median(count for module, count in lines.items() if MODULES[module].name != "__init__.py") >= 100
+
+
+def test_no_function_is_too_long_or_asks_for_too_much() -> None:
+    """A function does one thing, with few parameters; options of a command are parameters, so those don't count."""
+    too_long, asks_too_much = [], []
+    for module, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if (node.end_lineno or node.lineno) - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION:
+                too_long.append(f"{module}.{node.name}")
+            if len(_parameters(node)) > MOST_PARAMETERS and _part(module) != "cli":
+                asks_too_much.append(f"{module}.{node.name}")
+    assert (too_long, asks_too_much) == ([], [])
+
+
+def _parameters(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    named = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+    return [name for name in named if name not in {"self", "cls"}]
 
 
 def test_every_package_says_what_it_is_for() -> None:
