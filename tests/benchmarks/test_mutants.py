@@ -66,6 +66,7 @@ def test_an_error_may_be_dropped_but_not_reworded() -> None:
     assert changed("def f():\n    raise E(1)", "constant") == []
 
 
+@pytest.mark.long
 def test_every_change_of_this_tool_is_valid_python() -> None:
     """On real sources, its own."""
     for path in Path(__file__).parents[2].glob("benchmarks/mutants/*.py"):
@@ -165,6 +166,7 @@ def tried(tree: Tree, covering: Covering, before: str, after: str) -> Outcome:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("plain_pytest")
+@pytest.mark.long
 def test_changes_are_tried_in_a_copy_against_the_tests_of_their_line(repository: Path, tmp_path: Path) -> None:
     """What a test notices, what none does, what none runs; the repository stays as it is."""
     before = state_of(repository)

@@ -62,12 +62,12 @@ def present(requests: tuple[int, int] = (500, 500), **parts: Any) -> list[Incide
         pytest.param({"stable_lately": {"truncated": 60, "answered": 40}}, [], id="long answers, cut short"),
         pytest.param({"stable_lately": {"provider_failed": 10}}, [], id="too few answers to tell"),
         pytest.param(
-            {"snapshot": {"answers": {ApprovalKind.DEADLINE: ApprovalState.EXPIRED}}},
+            {"snapshot": {"approvals": {ApprovalKind.DEADLINE: ApprovalState.EXPIRED}}},
             [IncidentKind.APPROVAL_EXPIRED],
             id="nobody answered",
         ),
         pytest.param(
-            {"snapshot": {"answers": {ApprovalKind.DEADLINE: ApprovalState.PENDING}}}, [], id="somebody still may"
+            {"snapshot": {"approvals": {ApprovalKind.DEADLINE: ApprovalState.PENDING}}}, [], id="somebody still may"
         ),
     ],
 )
