@@ -10,10 +10,9 @@ from softlaunch.core.settings import Settings
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.losses import LossWatch, counters_folder
-from softlaunch.releases.driver import Driver
+from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.emergency import EmergencyStrategy
 from softlaunch.releases.observe import Evaluator, ReleaseStrategy
-from softlaunch.releases.strategy import Strategies
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database

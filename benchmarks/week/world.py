@@ -23,9 +23,8 @@ from softlaunch.ledger.stages import begin_stage
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import State
 from softlaunch.policy.route import Serving
-from softlaunch.releases.driver import Driver
+from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.observe import Evaluator, ReleaseStrategy
-from softlaunch.releases.strategy import Strategies
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow, StageRow
 

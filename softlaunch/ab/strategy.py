@@ -15,9 +15,8 @@ from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.release import Release, State
 from softlaunch.policy.stage_limits import Deadlines
-from softlaunch.releases.decision import Action, End, Enter, Extend, Hold, Snapshot
+from softlaunch.releases.decision import Action, End, Enter, Extend, Hold, Observation, Snapshot, no_data
 from softlaunch.releases.observe import ReleaseStrategy
-from softlaunch.releases.strategy import Observation, no_data
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from softlaunch.core.request_outcome import GOOD, UNUSABLE
 from softlaunch.gates.gate_set import split_error
 from softlaunch.ledger.outcomes import Counts
 from softlaunch.policy.release import StageKind
-from softlaunch.releases.decision import Snapshot
-from softlaunch.releases.strategy import Observation
+from softlaunch.releases.decision import Observation, Snapshot
 
 ENOUGH_ANSWERS = 20
 """With fewer answers nothing is said of a provider."""

@@ -1,15 +1,56 @@
 """What a release does next, decided from a snapshot of what is known. Pure: the clock comes with the snapshot."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.ledger.outcomes import Counts
 from softlaunch.policy.evals import OnInconclusive
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
 from softlaunch.policy.stages import AtDeadline
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was observed of a stage. `evidence` replaces what the stage had; `has_data` is false when nothing was seen.
+
+    `requests` are the compared ones of candidate and stable in this stage so far, `exposed` those that users saw.
+    `seen_until` (epoch seconds) is the moment up to which all is known, `stable_lately` what became of what stable was
+    asked in the minute before that, by outcome.
+    """
+
+    verdicts: tuple[Verdict, ...] | None
+    evidence: Mapping[str, Any]
+    progress: str
+    requests: tuple[int, int] = (0, 0)
+    exposed: int = 0
+    has_data: bool = True
+    seen_until: float | None = None
+    stable_lately: Counts = field(default_factory=dict)
+
+
+def no_data(held: Mapping[str, Any], reason: str) -> Observation:
+    """An observation without data: it has no verdict, and the gateways get no beat."""
+    return Observation(
+        verdicts=(),
+        evidence=held,
+        progress=reason,
+        requests=compared(held),
+        exposed=held.get("exposed", 0),
+        has_data=False,
+        seen_until=held.get("until"),
+    )
+
+
+def compared(evidence: Mapping[str, Any]) -> tuple[int, int]:
+    """How many requests of candidate and stable the evidence of a stage compares."""
+    candidate, stable = evidence.get("requests", (0, 0))
+    return int(candidate), int(stable)
 
 
 @dataclass(frozen=True, slots=True)

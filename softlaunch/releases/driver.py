@@ -7,7 +7,7 @@ may die at any instant, and the next one resumes from the ledger.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from sqlmodel import Session, col, select
 
@@ -31,16 +31,67 @@ from softlaunch.ledger.stages import (
     record_verdicts,
     units_in,
 )
-from softlaunch.policy.release import Release, StageKind, State
+from softlaunch.policy.release import Kind, Release, StageKind, State
 from softlaunch.releases.conditions import examine
-from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Snapshot
+from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Observation, Snapshot
 from softlaunch.releases.ending import end_release
-from softlaunch.releases.strategy import Observation, Strategies, Strategy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import BreakerTripRow
 
 DRIVER_TTL = timedelta(seconds=15)
 """How long a driver may be silent before another one may take over, unless the settings say otherwise."""
+
+
+class Strategy(Protocol):
+    """How one kind of release is observed and decided."""
+
+    def observe(self, release: Release, record: StageRecord, now: datetime) -> Observation:
+        """Observe the stage in force."""
+        ...
+
+    def decide(self, snapshot: Snapshot, observation: Observation) -> Action:
+        """The next action of a live release."""
+        ...
+
+    def record(self, session: Session, release: Release, observation: Observation) -> None:
+        """Write what the observation holds besides its evidence, in the transaction of the step."""
+        ...
+
+    def forget(self, release_id: str) -> None:
+        """Hold nothing of a release in memory any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Strategies:
+    """The strategy of each kind of release; a driver without one leaves releases of that kind to others."""
+
+    release: Strategy
+    ab_test: Strategy | None = None
+    emergency: Strategy | None = None
+
+    def of(self, release: Release) -> Strategy:
+        """The strategy of a release; raises ValueError where there is none."""
+        found = self.emergency if release.emergency else self._of_kind(release.kind)
+        if found is None:
+            what = "an emergency release" if release.emergency else f"of kind {release.kind}"
+            raise ValueError(f"{release.id} is {what}, which this driver has no strategy for")
+        return found
+
+    def _of_kind(self, kind: Kind) -> Strategy | None:
+        match kind:
+            case Kind.RELEASE:
+                return self.release
+            case Kind.AB_TEST:
+                return self.ab_test
+            case _:
+                assert_never(kind)
+
+    def forget(self, release_id: str) -> None:
+        """Hold nothing of a release in memory any more."""
+        for strategy in (self.release, self.ab_test, self.emergency):
+            if strategy is not None:
+                strategy.forget(release_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,7 @@ from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.release import Release, StageKind
-from softlaunch.releases.decision import Action, Snapshot, decide
-from softlaunch.releases.strategy import Observation
+from softlaunch.releases.decision import Action, Observation, Snapshot, decide
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow, VariantRow
 

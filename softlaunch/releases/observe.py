@@ -16,9 +16,8 @@ from softlaunch.gates.telemetry import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.release import Release, StageKind
-from softlaunch.releases.decision import Action, Snapshot, decide
+from softlaunch.releases.decision import Action, Observation, Snapshot, compared, decide, no_data
 from softlaunch.releases.held_gates import HeldGates, Rereading, longer_history, past_of
-from softlaunch.releases.strategy import Observation, compared, no_data
 from softlaunch.shadow.state import EVIDENCE, CopyState, state_in
 from softlaunch.shadow.watch import CopyObservation, CopyWatch
 

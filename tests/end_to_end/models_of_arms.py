@@ -16,9 +16,8 @@ from softlaunch.ledger.releases import Actor, FencedError, Opening, open_release
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Serving
-from softlaunch.releases.driver import Driver
+from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.observe import ReleaseStrategy
-from softlaunch.releases.strategy import Strategies
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow
 from softlaunch.telemetry.request_log import RequestLogTelemetry

@@ -10,9 +10,8 @@ from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.policy.release import State
 from softlaunch.releases.conditions import examine
-from softlaunch.releases.decision import Snapshot
+from softlaunch.releases.decision import Observation, Snapshot
 from softlaunch.releases.ending import roll_back
-from softlaunch.releases.strategy import Observation
 from softlaunch.store.database import Database
 from softlaunch.store.tables import IncidentRow
 from tests.support.builders import ANNA, APP, NOON, Scene, make_policy, make_release, told

@@ -25,9 +25,8 @@ from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, State
 from softlaunch.policy.route import Serving
-from softlaunch.releases.driver import Driver
+from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.observe import Evaluator, ReleaseStrategy
-from softlaunch.releases.strategy import Strategies
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, NoticeRow, RequestRow, RouteRow, TransitionRow
