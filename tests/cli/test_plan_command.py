@@ -186,7 +186,10 @@ def test_a_forecast_that_breaks_stops_no_release(
 
     monkeypatch.setattr("softlaunch.cli.plan.foresee", broken)
     tell_plan(bot, None)
-    assert "Outlook: missing, it could not be made (OverflowError); the release continues without it" in capsys.readouterr().err
+    assert (
+        "Outlook: missing, it could not be made (OverflowError); the release continues without it"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_figure_that_is_none_is_refused_by_name(softlaunch: Run, bot: str) -> None:
