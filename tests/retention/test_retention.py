@@ -181,6 +181,7 @@ def _parts(variant: Variant) -> list[tuple[Kind, str]]:
 
 
 @pytest.mark.parametrize("examples", [2, pytest.param(80, marks=pytest.mark.long)])
+@pytest.mark.timeout(400)
 def test_any_history(migrated_file: Path, examples: int) -> None:
     """Any order of versions, tags, releases and clocks: nothing protected goes, and everything else comes back."""
     deleted: list[int] = []
