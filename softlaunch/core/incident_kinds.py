@@ -81,7 +81,7 @@ class IncidentKind(StrEnum):
 
     @property
     def severity(self) -> Severity:
-        """Whether somebody must look now: users may be worse off, or nobody would notice if they were."""
+        """Whether somebody must act now: users may be worse off, or nobody would notice if they were."""
         can_wait = self.metric.entry.is_ticket if self.metric else self in _CAN_WAIT
         return Severity.TICKET if can_wait else Severity.PAGE
 

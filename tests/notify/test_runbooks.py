@@ -21,7 +21,7 @@ PARTS = [
     "## Prevent",
     "## Escalate",
 ]
-URGENCY = {Severity.PAGE: "Page: look now.", Severity.TICKET: "Ticket: look on the next working day."}
+URGENCY = {Severity.PAGE: "Page: act now.", Severity.TICKET: "Ticket: it can wait for the next working day."}
 
 
 @pytest.mark.parametrize("kind", IncidentKind)
