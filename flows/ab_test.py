@@ -1,4 +1,4 @@
-"""The A/B test flow: a driver of the test's state machine that tells the story in Prefect."""
+"""The A/B test flow: a driver of the test's state machine that shows its progress in Prefect."""
 
 from prefect import flow
 
@@ -12,8 +12,8 @@ from softlaunch.tasks import ab_tests, ledger, notices, stages
 def ab_test(request: TrialRequest) -> ledger.Standing:
     """Compare B with what serves now until the figures decide, the limit has come, or harm shows.
 
-    A test that finds nothing is a completed run: Prefect's state tells of the pipeline, the ledger of the test. When
-    this run dies the test goes on: `reconcile` has it driven on from where the ledger says that it stands.
+    A test that finds nothing is a completed run: Prefect's state is that of the pipeline; the ledger holds that of the
+    test. When this run dies the test goes on: `reconcile` has it driven on from where the ledger says that it stands.
     """
     trial_id = ab_tests.open_trial(request)
     token = ledger.acquire_lease(trial_id)

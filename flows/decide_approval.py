@@ -1,4 +1,4 @@
-"""The flow that answers a question: the same answer as `softlaunch approve` and `reject` give."""
+"""The flow that decides an approval, as `softlaunch approve` and `reject` do."""
 
 from prefect import flow, runtime
 
@@ -15,7 +15,7 @@ def _run_name() -> str:
 @flow(name="decide-approval", flow_run_name=_run_name)
 @fail_with_message
 def decide_approval(request: DecisionRequest) -> list[str]:
-    """Answer what a live release asks, or a cleanup; returns the questions that were answered.
+    """Decide the pending approval of a live release or of a cleanup; returns those that were decided.
 
     The first valid answer counts, wherever it comes from, and a rollback beats every approval.
     """

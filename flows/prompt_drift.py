@@ -13,7 +13,7 @@ from softlaunch.tasks import drift, ledger, notices
 def prompt_drift(app: str) -> str:
     """Compare what the production variant answers to the golden set now with its frozen baseline.
 
-    The first check of an app freezes the baseline. What has drifted is told with the step that is proposed.
+    The first check of an app freezes the baseline. People are notified of drift, with the step that is proposed.
 
     Args:
         app: The app, such as support-bot.

@@ -1,4 +1,4 @@
-"""The reconcile flow: each minute it looks for releases that nobody drives, or that were cancelled."""
+"""The reconcile flow: each minute it checks for releases without a driver, and for cancelled ones."""
 
 from prefect import flow
 
@@ -7,10 +7,10 @@ from softlaunch.releases.orphans import Remedy
 from softlaunch.tasks import models, notices, orphans
 
 
-@flow(name="reconcile", flow_run_name="look for releases that nobody drives")
+@flow(name="reconcile", flow_run_name="check for releases without a driver")
 @fail_with_message
 def reconcile() -> list[str]:
-    """Resume or roll back what nobody drives, end what was cancelled in Prefect; returns a sentence for each.
+    """Resume or roll back releases without a driver, and end those cancelled in Prefect; returns a sentence for each.
 
     A resumed release gets a flow run of its own, `resume-release`, which the ledger lets drive only once.
     """

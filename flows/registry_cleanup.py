@@ -34,7 +34,7 @@ def registry_cleanup(dry_run: Switch = False, wait: Wait = True) -> str:
         notices.deliver()
         stands = cleanup.wait_for_answer(asked) if wait else ApprovalState.PENDING
         if stands is not ApprovalState.APPROVED:
-            return f"nothing was deleted: question {asked.id} is {stands}"
+            return f"nothing was deleted: approval {asked.id} is {stands}"
         planned = cleanup.plan()
     message = cleanup.clean(planned)
     notices.deliver()

@@ -1,4 +1,4 @@
-"""The release flow: a driver of the ledger's state machine that tells the story in Prefect."""
+"""The release flow: a driver of the ledger's state machine that shows its progress in Prefect."""
 
 from prefect import flow, runtime
 
@@ -16,8 +16,8 @@ def _run_name() -> str:
 def release(request: ReleaseRequest) -> ledger.Standing:
     """Walk one candidate through every stage; the first failed stage restores stable.
 
-    A rejected or rolled-back candidate is a completed run: Prefect's state tells of the pipeline, the ledger of the
-    release. To cancel the run takes the candidate back.
+    A rejected or rolled-back candidate is a completed run: Prefect's state is that of the pipeline; the ledger holds
+    that of the release. To cancel the run takes the candidate back.
     """
     return drive(ledger.open_release(request))
 
@@ -25,7 +25,7 @@ def release(request: ReleaseRequest) -> ledger.Standing:
 @flow(name="resume-release", flow_run_name="{release_id}: go on")
 @fail_with_message
 def resume_release(release_id: str) -> ledger.Standing:
-    """Go on with a live release that nobody drives any more.
+    """Resume a live release whose driver has stopped.
 
     Args:
         release_id: The release, such as support-bot-3; 'softlaunch release list' shows them.

@@ -15,7 +15,7 @@ def _run_name() -> str:
 @flow(name="rollback", flow_run_name=_run_name)
 @fail_with_message
 def rollback(request: RollbackRequest) -> str:
-    """Take back what an app is releasing, or released last, or go back to a named version.
+    """Roll back an app's live release or the newest promoted one, or to a named version.
 
     Returns the release's state, or that nothing was ever released. To run it twice does no harm: its log says so.
     """

@@ -39,7 +39,7 @@ def ask(planned: Plan) -> Approval | None:
         return cleanup.ask(planned)
 
 
-@task(task_run_name="wait for the answer to question {asked.id}")
+@task(task_run_name="wait for approval {asked.id}")
 def wait_for_answer(asked: Approval) -> ApprovalState:
     """Wait until a person has answered, or until their time is over, which counts as a no."""
     get_run_logger().info("%s Open until %s", asked.text, asked.expires_at)

@@ -97,7 +97,7 @@ def standing(release_id: str) -> Standing:
 
 @task(task_run_name="Roll back {request.app}: {request.reason}")
 def roll_back(request: RollbackRequest) -> Ended:
-    """Roll back what an app is releasing or released last, or put a named version in force."""
+    """Roll back an app's live release or the newest promoted one, or put a named version in force."""
     order = RollbackOrder(request.app, request.reason, request.by, request.to, request.untried)
     with ledger() as database, database.begin() as session:
         ended = carry_out(session, order, utc_now())
@@ -108,7 +108,7 @@ def roll_back(request: RollbackRequest) -> Ended:
 
 @task(task_run_name="{request.actor} decides about {request.app}: {request.decision}")
 def decide(request: DecisionRequest) -> list[str]:
-    """Decide about what an app's live release asks, or a question by its number; returns what came of it, one by one.
+    """Decide the approval of an app's live release, or one by its number; returns the result of each.
 
     Raises NotAllowedError or NothingToDecideError when the decision doesn't count; it is recorded all the same.
     """

@@ -9,7 +9,7 @@ from softlaunch.notify import senders
 from softlaunch.tasks.ledger import ledger
 
 
-@task(task_run_name="tell people")
+@task(task_run_name="notify people")
 def deliver() -> None:
     """Send what waits, oldest first; what can't be sent now is sent later."""
     logger = get_run_logger()

@@ -1,4 +1,4 @@
-"""Live releases that nobody drives, or whose run was cancelled, and rollbacks that gateways don't follow."""
+"""Live releases without a driver or with a cancelled run, and rollbacks that gateways don't follow."""
 
 from datetime import timedelta
 from functools import partial
@@ -18,9 +18,9 @@ RESUMING = "resume-release/resume-release"
 _SAME_ORDER_SECONDS = 120
 
 
-@task(task_run_name="look for releases that nobody drives")
+@task(task_run_name="check for releases without a driver")
 def settle() -> tuple[Finding, ...]:
-    """Free, or end, every release that nobody drives, and end those whose run was cancelled; one log line each."""
+    """Free, or end, every release without a driver, and end those whose run was cancelled; one log line each."""
     logger = get_run_logger()
     by, ttl = Actor("reconcile", "prefect"), timedelta(seconds=Settings().driver_seconds)
     with ledger() as database:
@@ -46,7 +46,7 @@ def order_resumption(finding: Finding) -> None:
     )
 
 
-@task(task_run_name="look for gateways that don't follow a rollback")
+@task(task_run_name="check for gateways that don't follow a rollback")
 def monitor_rollbacks() -> None:
     """Opens the incident, and resolves it; one log line each."""
     logger = get_run_logger()

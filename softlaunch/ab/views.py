@@ -1,4 +1,4 @@
-"""An A/B test as people look at it: the release that it is in the ledger, and every look at it."""
+"""An A/B test as people read it: its release in the ledger, and every interim analysis."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

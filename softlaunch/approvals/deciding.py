@@ -215,13 +215,13 @@ def _message(vote: VoteResult, decision: Decision, approval: Approval, needed: i
 def _late(session: Session, decision: Decision, row: ApprovalRow | None, now: datetime) -> DecisionResult:
     """The reply to a decision about what is not asked any more, or never was."""
     if row is None:
-        message = f"no question about {decision.app} is open; see 'softlaunch release status {decision.app}'"
+        message = f"no approval of {decision.app} is pending; see 'softlaunch release status {decision.app}'"
         result = DecisionResult(VoteResult.LATE, message)
         record_vote(session, decision, None, result, now)
         return result
     approval = to_approval(row, now)
     subject = subject_of(session, approval)
-    message = f"no question about {decision.app} is open: the last one {_ending(approval)}"
+    message = f"no approval of {decision.app} is pending: the last one {_ending(approval)}"
     stands = f", and {subject.stands}" if subject.stands else ""
     result = DecisionResult(VoteResult.LATE, f"{message}{stands}; see '{subject.look}'", approval)
     record_vote(session, decision, subject, result, now)

@@ -1,4 +1,4 @@
-"""What a person on call fills in: to roll a release back, or to decide about an approval."""
+"""The forms of a person on call: a rollback, and the decision of an approval."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,7 +8,7 @@ from softlaunch.ledger.releases import Actor
 
 
 class RollbackRequest(BaseModel):
-    """Roll back what an app is releasing, or released last."""
+    """Roll back an app's live release, or the newest promoted one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,7 +19,7 @@ class RollbackRequest(BaseModel):
     )
     reason: str = Field(
         title="Why",
-        description="What you saw; kept in the ledger and told to everybody who follows the app.",
+        description="What you saw; kept in the ledger and sent to everybody who follows the app.",
         examples=["customers report wrong prices"],
         min_length=1,
     )
@@ -53,20 +53,22 @@ class RollbackRequest(BaseModel):
 
 
 class DecisionRequest(BaseModel):
-    """Answer what a live release asks: to enter a stage, to go on past a deadline, to pass an eval that is unclear.
+    """Decide a pending approval: to enter a stage, to continue past a deadline, to pass an eval that is unclear.
 
-    A large cleanup of the registry asks, too; its question has a number.
+    A large cleanup of the registry needs an approval, too, which is named by its number, `question`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     app: Name = Field(
-        title="App", description="The app whose release asks, such as support-bot.", examples=["support-bot"]
+        title="App",
+        description="The app whose release waits for the approval, such as support-bot.",
+        examples=["support-bot"],
     )
     question: int | None = Field(
         default=None,
-        title="Question",
-        description="The number of the question, where it isn't about a release; left out: what its live release asks.",
+        title="Approval",
+        description="The approval's number, where it isn't a release's; left out: the approval of the live release.",
         examples=[12],
     )
     decision: ApprovalChoice = Field(
@@ -77,7 +79,7 @@ class DecisionRequest(BaseModel):
         title="Who", description="Who decides, such as anna; kept in the ledger.", examples=["anna"], min_length=1
     )
     reason: str = Field(
-        default="", title="Why", description="Kept in the ledger.", examples=["looked at the ten cases that changed"]
+        default="", title="Why", description="Kept in the ledger.", examples=["checked the ten cases that changed"]
     )
     origin: str = Field(
         default="prefect",

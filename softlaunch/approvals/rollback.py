@@ -66,7 +66,7 @@ def _put_in_force(session: Session, order: RollbackOrder, reference: str, now: d
     ended = None if live is None else end_live(session, live, order.by, order.reason, now)
     route = session.get_one(RouteRow, app, with_for_update=True, populate_existing=True)
     if find_live(session, app) is not None:
-        raise ConflictError(f"a release of {app} was opened at this moment; say it again to end it")
+        raise ConflictError(f"a release of {app} was opened at this moment; repeat the command to end it")
     if route.stable_digest == target.digest:
         return _stays(session, app, target, ended, route)
     return _replace(session, order, target, ended, route, now)

@@ -237,7 +237,7 @@ def preview_candidate(session: Session, app: str, base: Variant, change: Change)
             raise CandidateError("give a whole variant, or changes to the one in production, not both")
         return records.get_variant(session, app, change.variant)
     if not (change.prompt or change.model or change.sampling):
-        raise CandidateError("say what the candidate is: a variant, or another prompt, model or sampling parameter")
+        raise CandidateError("name the candidate: a variant, or another prompt, model or sampling parameter")
     return Variant(
         prompt=_prompt(session, base, change.prompt),
         model=records.get_model(session, change.model) if change.model else base.model,

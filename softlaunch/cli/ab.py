@@ -35,7 +35,7 @@ DEPLOYMENT = "ab-test/ab-test"
 
 def register(app: typer.Typer) -> None:
     """Add the group `ab`."""
-    group = typer.Typer(help="Compare two variants for a week or more.", no_args_is_help=True)
+    group = typer.Typer(help="Run A/B tests, which compare two variants on live traffic.", no_args_is_help=True)
     group.command("plan")(plan)
     group.command("start")(start)
     group.command("status")(status)
@@ -49,7 +49,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     app: App,
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
-    effect: Annotated[str | None, typer.Option(help="The smallest difference to find, such as '3 points'.")] = None,
+    effect: Annotated[str | None, typer.Option(help="The minimum detectable effect, such as '3 points'.")] = None,
     requests_per_hour: RequestsPerHour = None,
     requests_per_user: Annotated[float | None, typer.Option(min=1, help="Requests that a user makes.")] = None,
     satisfaction: Satisfaction = None,
@@ -58,9 +58,9 @@ def plan(
     scored_share: ScoredShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Foresee a test: how many users and days a difference takes.
+    """Plan a test: how many users and days it takes to detect a difference.
 
-    From the app's own recent traffic; what is stated by an option takes the place of what was measured.
+    The plan uses the app's own recent traffic; a value given by an option replaces the measured one.
     """
     from softlaunch.ab.planning import foresee_trial
     from softlaunch.cli.ab_output import plan_json, show_plan
@@ -90,13 +90,15 @@ def start(
     prompt: Annotated[str | None, typer.Option(help="B has this prompt version, such as support@1.1.0.")] = None,
     model: Annotated[str | None, typer.Option(help="B has this recorded model version.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="B has this sampling temperature.")] = None,
-    duration: Annotated[str | None, typer.Option(help="The planned end, such as '14 d'; left out: planned.")] = None,
+    duration: Annotated[
+        str | None, typer.Option(help="The planned duration, such as '14 d'; left out: as the plan says.")
+    ] = None,
     policy: Annotated[Path | None, typer.Option(help="Another policy file, for this test only.")] = None,
-    allow_same: Annotated[bool, typer.Option(help="Test what serves against itself (A/A).")] = False,
+    allow_same: Annotated[bool, typer.Option(help="Test the variant that serves against itself (A/A).")] = False,
     without_prefect: Annotated[bool, typer.Option(help="Drive the test in this process, until it is over.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Start a test of B against what serves now.
+    """Start a test of B against A, the variant that serves now.
 
     Where Prefect's API is configured the deployment ab-test/ab-test drives it, and this command returns once it has
     begun; otherwise this process drives it until it is over.
@@ -174,7 +176,7 @@ def _drive_here(database: "Database", request: "TrialRequest") -> str:
 
 
 def status(app: App, json: bool = JSON_OPTION) -> None:
-    """Show an app's newest test: what each metric says so far."""
+    """Show an app's newest test, with each metric's result so far."""
     _show(_read(app), json)
 
 
@@ -203,12 +205,12 @@ def stop(
 
 def report(
     app: App,
-    sheet: Annotated[bool, typer.Option(help="Ask both variants the golden set, and make a sheet to read.")] = False,
+    sheet: Annotated[bool, typer.Option(help="Ask both variants the golden set, and write a blind sheet.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
     """Write the page of an app's newest test.
 
-    With --sheet also a page of paired answers that doesn't say whose they are, for when figures can't decide.
+    With --sheet it also writes a blind page of paired answers, for people to decide where the metrics can't.
     """
     from softlaunch.ab.sheet import ask_both
     from softlaunch.core.settings import Settings

@@ -114,7 +114,7 @@ def show_trial(trial: TrialView) -> None:
         print_text(f"planned to end {show_moment(trial.planned_end)} UTC")
     analysis = trial.analysis
     if analysis is None:
-        print_text("not looked at yet")
+        print_text("no interim analysis yet")
         return
     rows = [
         (

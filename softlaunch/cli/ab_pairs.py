@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 def compare(
     a: Annotated[Path, typer.Option("--a", help="Judged answers of A: CSV, JSON lines or a JSON list, also .gz.")],
     b: Annotated[Path, typer.Option("--b", help="Judged answers of B to the same questions.")],
-    question: Annotated[str, typer.Option(metavar="COLUMN", help="The column by which answers belong together.")],
+    question: Annotated[str, typer.Option(metavar="COLUMN", help="The column that pairs the answers to one question.")],
     metric: Annotated[str, typer.Option(metavar="SPEC", help="As for 'softlaunch eval compare'.")] = "preference",
     json: bool = JSON_OPTION,
 ) -> None:
-    """Conclude from recorded judgements of the same questions.
+    """Decide between A and B by recorded judgements of the same questions.
 
-    By the rules of a test at its last planned end: a winner, equals, or people decide. Exit codes: 0 B is better,
-    3 A stays, 5 people decide.
+    The rules are those of a test at its last planned end: B wins, the two are equal, or people decide. Exit codes: 0 B
+    is better, 3 A stays, 5 people decide.
     """
     import numpy as np
 

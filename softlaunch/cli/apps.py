@@ -36,7 +36,7 @@ def init(
 ) -> None:
     """Make a new app from the example.
 
-    It has a policy, prompts, models, variants and a golden set to edit.
+    The app has a policy, prompts, models, variants and a golden set to edit.
     """
     folder = folder or Path(_app_name(name))
     files = make_app(folder, _app_name(name))
@@ -54,8 +54,9 @@ def init(
 def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool = JSON_OPTION) -> None:
     """Record an app's files in the ledger.
 
-    Prompts, models, variants and policy; doing it again changes nothing. Each model's endpoint is asked once, for a
-    single token: what is wrong is printed on the standard error, and everything is recorded all the same.
+    It records prompts, models, variants and the policy; a second run changes nothing. Each model's endpoint is probed
+    once, by a request for a single token. A failure is printed on the standard error, and everything is recorded
+    nevertheless.
     """
     with ledger() as database:
         models = () if no_probe else read_app(folder).models

@@ -22,7 +22,7 @@ from softlaunch.evals.recordings.files import read_rows
 
 def register(app: typer.Typer) -> None:
     """Add the group `benchmark`."""
-    group = typer.Typer(help="Published benchmarks: MT-Bench and AlpacaEval.", no_args_is_help=True)
+    group = typer.Typer(help="Run published benchmarks: MT-Bench and AlpacaEval.", no_args_is_help=True)
     group.command("mt-bench")(mt_bench)
     group.command("alpaca-eval")(alpaca_eval)
     app.add_typer(group, name="benchmark")
@@ -37,8 +37,8 @@ def mt_bench(
 ) -> None:
     """Ask a variant MT-Bench's two-turn questions and have a judge grade both turns from 1 to 10.
 
-    Questions whose published reference answer is wrong are left out and named. Turns without a grade are counted; from
-    one in twenty on the exit code says so.
+    Questions whose published reference answer is wrong are left out and named. Turns without a grade are counted; where
+    they are one in twenty or more, the exit code is 5.
 
     Exit codes: 0 graded, 5 too many turns without a grade, 2 bad input.
     """
@@ -57,7 +57,7 @@ def alpaca_eval(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Annotations: JSON lines or list, also .gz.")],
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Win rates from AlpacaEval's annotations, a file for each model: the plain one, and the one controlled for length.
+    """Compute win rates from AlpacaEval's annotations, one file per model: plain, and length-controlled.
 
     Rows have instruction, output, reference_output, and the judge's preference from 1 (reference) to 2 (output).
     Annotations that can't be read are counted. Length-controlled rates are for comparing the files given here: the

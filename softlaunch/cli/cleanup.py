@@ -32,7 +32,7 @@ _TAG = typer.Argument(metavar="TAG", help="Such as protected.")
 
 def register(app: typer.Typer) -> None:
     """Add the group `registry`."""
-    registry = typer.Typer(help="Clean up what nothing uses, and restore it.", no_args_is_help=True)
+    registry = typer.Typer(help="Archive unused versions, and restore them.", no_args_is_help=True)
     registry.command("cleanup")(clean_up)
     registry.command("archived")(archived)
     registry.command("restore")(put_back)
@@ -48,10 +48,10 @@ def clean_up(
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Archive and delete what is old and unused, by the retention of the apps' policies.
+    """Archive and delete old, unused versions, by the retention of the apps' policies.
 
-    Nothing is deleted before its copy in the archive has been read back and compared. Exit code 5 where that much
-    needs a person's approval: they are asked as for a release, and the next cleanup does what they approved.
+    Nothing is deleted before its copy in the archive has been read back and compared. Exit code 5 where the size needs
+    a person's approval: it is requested as for a release, and the next cleanup does what was approved.
     """
     with _open_cleanup() as cleanup:
         plan = cleanup.plan()
@@ -98,10 +98,10 @@ def _open_cleanup() -> Iterator[RegistryCleanup]:
 
 def archived(
     kind: Kind | None = typer.Option(None, "--kind", help="Only this kind."),
-    limit: int = typer.Option(50, "--limit", min=1, help="At most so many, the newest first."),
+    limit: int = typer.Option(50, "--limit", min=1, help="At most this many, newest first."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """List what was archived, newest first."""
+    """List archived versions, newest first."""
     with ledger() as database, database.read() as session:
         rows: list[dict[str, Any]] = [
             {
@@ -125,7 +125,7 @@ def archived(
 def put_back(kind: Kind = _KIND, key: str = _KEY, as_json: bool = JSON_OPTION) -> None:
     """Put back what a cleanup deleted, exactly as it was.
 
-    Exit code 5 where the archive's cold storage needs hours to hand it out: the copy was asked for, try again later.
+    Exit code 5 where the archive's cold storage needs hours to retrieve it: the copy was requested, try again later.
     """
     with ledger() as database:
         try:
@@ -140,14 +140,14 @@ def put_back(kind: Kind = _KIND, key: str = _KEY, as_json: bool = JSON_OPTION) -
 
 
 def add_tag(kind: Kind = _KIND, key: str = _KEY, name: str = _TAG) -> None:
-    """Tag a recorded version; what is tagged `protected` is never deleted."""
+    """Tag a recorded version; a version with the tag `protected` is never deleted."""
     with ledger() as database, database.begin() as session:
         tagged = tag(session, kind, key, name, str(who()), utc_now())
     print_text(f"{key} is tagged {name}" + ("" if tagged else ", as it was before"))
 
 
 def remove_tag(kind: Kind = _KIND, key: str = _KEY, name: str = _TAG) -> None:
-    """Take a tag off."""
+    """Remove a tag."""
     with ledger() as database, database.begin() as session:
         untag(session, kind, key, name)
     print_text(f"{key} is no longer tagged {name}")

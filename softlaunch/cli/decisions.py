@@ -21,7 +21,9 @@ from softlaunch.store.ledger_file import find_damage
 _CHECK_SECONDS = 2.0
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
-Number = Annotated[int | None, typer.Option("--question", help="The number of a question that isn't a release's.")]
+Number = Annotated[
+    int | None, typer.Option("--approval", "--question", help="The number of an approval that isn't a release's.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +43,7 @@ def roll_back(
     untried: Annotated[bool, typer.Option("--untried", help="With --to: also one that has never served.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Roll back what an app is releasing, or released last. Needs neither Prefect nor the gateway's consent.
+    """Roll back an app's live release, or the newest promoted one. Needs neither Prefect nor the gateway's consent.
 
     It is one step: a second one changes nothing, says what serves and how to go further, and exits 8. --to puts a
     named version in force, and ends a live release first; where it serves already that is fine, and exits 0.
@@ -58,22 +60,22 @@ def roll_back(
         raise typer.Exit(Exit.UNCHANGED)
 
 
-def approve(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
-    """Say yes to what a release asks, or a cleanup."""
-    _decide(app, ApprovalChoice.APPROVE, reason, question, json)
+def approve(app: App, reason: Reason = "", approval: Number = None, json: bool = JSON_OPTION) -> None:
+    """Approve what a release or a cleanup is waiting for."""
+    _decide(app, ApprovalChoice.APPROVE, reason, approval, json)
 
 
-def reject(app: App, reason: Reason = "", question: Number = None, json: bool = JSON_OPTION) -> None:
-    """Say no to what a release asks, or a cleanup.
+def reject(app: App, reason: Reason = "", approval: Number = None, json: bool = JSON_OPTION) -> None:
+    """Reject what a release or a cleanup is waiting for.
 
-    The candidate is rejected, or rolled back where users have met it.
+    The candidate is rejected, or rolled back where users have been exposed to it.
     """
-    _decide(app, ApprovalChoice.REJECT, reason, question, json)
+    _decide(app, ApprovalChoice.REJECT, reason, approval, json)
 
 
-def _decide(app: str, choice: ApprovalChoice, reason: str, question: int | None, json: bool) -> None:
+def _decide(app: str, choice: ApprovalChoice, reason: str, approval: int | None, json: bool) -> None:
     actor = who()
-    decision = Decision(app, choice, Person(actor.name, actor.origin), reason, question)
+    decision = Decision(app, choice, Person(actor.name, actor.origin), reason, approval)
     with ledger() as database, database.begin() as session:
         results = apply_decision(session, decision, utc_now())
     counted = raise_if_refused(results)
@@ -96,7 +98,7 @@ def _decide(app: str, choice: ApprovalChoice, reason: str, question: int | None,
 
 
 def show_ended(database: Database, app: str, ended: Ended, json: bool) -> None:
-    """Say what a command ended, and whether the gateways follow; exits with 5 where some don't, or nobody can know."""
+    """Print what a command ended, and whether the gateways follow; exits with 5 where some don't, or it isn't known."""
     followed = wait_for_gateways(database, app, ended.route_revision)
     damage = find_damage(database.path, _CHECK_SECONDS)
     if json:

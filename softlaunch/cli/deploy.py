@@ -17,8 +17,8 @@ def register(app: typer.Typer) -> None:
 def deploy(json: bool = JSON_OPTION) -> None:
     """Deploy the flows to Prefect.
 
-    With their schedules and automations, to the server that PREFECT_API_URL names. May be repeated: what is there is
-    brought up to date. A work pool of the name softlaunch is made where there is none.
+    They are deployed with their schedules and automations, to the server that PREFECT_API_URL names. The command may be
+    repeated: it updates existing deployments. It creates the work pool softlaunch where there is none.
     """
     if not prefect_configured():
         raise SoftlaunchError("no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api")

@@ -22,7 +22,9 @@ App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 
 def register(app: typer.Typer) -> None:
     """Add the group `drift`."""
-    group = typer.Typer(help="Check that the same prompt still serves as it did.", no_args_is_help=True)
+    group = typer.Typer(
+        help="Detect prompt drift: an unchanged variant that answers differently.", no_args_is_help=True
+    )
     group.command("check")(check)
     group.command("baseline")(baseline)
     group.command("report")(report)
@@ -34,7 +36,7 @@ def register(app: typer.Typer) -> None:
 def check(app: App, json: bool = JSON_OPTION) -> None:
     """Ask the golden set again, and compare with the baseline.
 
-    Exit codes: 0 nothing has drifted, 5 something has or that isn't known, 2 bad input.
+    Exit codes: 0 no drift, 5 drift or too little evidence, 2 bad input.
     """
     from softlaunch.core.clock import utc_now
     from softlaunch.drift.check import check_drift
@@ -45,7 +47,7 @@ def check(app: App, json: bool = JSON_OPTION) -> None:
 
 
 def baseline(app: App, json: bool = JSON_OPTION) -> None:
-    """Freeze what the production variant answers now, for later checks to compare with."""
+    """Record the production variant's answers as the baseline of later checks."""
     from softlaunch.core.clock import utc_now
     from softlaunch.drift.check import freeze_baseline
 
@@ -69,14 +71,15 @@ def report(app: App, json: bool = JSON_OPTION) -> None:
 def act(
     app: App,
     step: Annotated[
-        str | None, typer.Option(help="pin, roll_back or new_baseline; left out: what the newest check proposes.")
+        str | None, typer.Option(help="pin, roll_back or new_baseline; left out: the proposed one.")
     ] = None,
-    without_prefect: Annotated[bool, typer.Option(help="Drive a release that comes of it in this process.")] = False,
+    without_prefect: Annotated[bool, typer.Option(help="Drive the release of the step pin in this process.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Do what the newest check proposes.
+    """Take the next step that the newest check proposes.
 
-    pin releases the dated model that answered then; roll_back rolls back the newest release; new_baseline freezes one.
+    pin releases the dated model of the baseline; roll_back rolls back the newest release; new_baseline records a new
+    baseline.
     """
     from softlaunch.cli.release import finish
     from softlaunch.cli.starting import start_release
@@ -95,15 +98,15 @@ def act(
 
 def compare(
     recorded: Annotated[list[Path], typer.Option("--recorded", help="CSV, JSON lines or a JSON list, also .gz.")],
-    then: Annotated[str, typer.Option(help="The name in the model column of what answered then.")],
-    now: Annotated[str, typer.Option(help="The name of what answers now.")],
+    then: Annotated[str, typer.Option(help="The baseline's name in the model column.")],
+    now: Annotated[str, typer.Option(help="The name of the current outputs in the model column.")],
     metric: Annotated[list[str] | None, typer.Option(metavar="SPEC", help="As for 'softlaunch eval compare'.")] = None,
     mapped: Annotated[
         list[str] | None, typer.Option("--map", metavar="ROLE=COLUMN", help="Which column is which.")
     ] = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Check outputs that were recorded already, paired by id."""
+    """Compare outputs that were recorded already, paired by id."""
     from softlaunch.drift.document import to_document
     from softlaunch.drift.recorded import check_recorded
     from softlaunch.evals.recordings.files import read_rows

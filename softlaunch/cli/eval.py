@@ -81,7 +81,7 @@ def compare_outputs(
 
     Differences are candidate minus stable; both bounds hold with the stated confidence, each for itself. Pass: no
     score falls, and no amount gets worse, by more than its tolerance. Fail: one is shown to. Review: one score is
-    shown to fall and another to rise, so a person has to look.
+    shown to fall and another to rise, so a person has to decide.
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _STEP_SECONDS = 1.0
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
-_Reuse = Annotated[str | None, typer.Option(metavar="AGE", help="Take answers that are this old at most: '1 d'.")]
+_Reuse = Annotated[str | None, typer.Option(metavar="AGE", help="Reuse recorded answers up to this age: '1 d'.")]
 
 
 def run_eval(
@@ -35,12 +35,12 @@ def run_eval(
     budget_calls: Annotated[int | None, typer.Option(min=1, help="Calls that may be made.")] = None,
     budget_usd: Annotated[float | None, typer.Option(help="What the answers may cost.")] = None,
     reuse: _Reuse = None,
-    fresh: Annotated[bool, typer.Option(help="Begin anew, although an unfinished run of the same exists.")] = False,
+    fresh: Annotated[bool, typer.Option(help="Start a new run even if an unfinished one exists.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Compare a candidate with what serves on the app's golden set; without options, what serves with itself (A/A).
+    """Compare a candidate with stable on the app's golden set; without options, stable with itself (A/A).
 
-    An unfinished run of the same (killed, or out of budget) is resumed: finished calls aren't paid twice.
+    An unfinished run of the same eval (killed, or out of budget) is resumed: no finished call is paid twice.
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """

@@ -34,14 +34,15 @@ _SECONDS = typer.Option(
     None,
     "--look-seconds",
     min=0.001,
-    help="Look every so many seconds of the rows' own time. Left out: 2, growing to 60 late in a long stage.",
+    help="Evaluate the gates every so many seconds of the rows' own time. Left out: 2, growing to 60 late in a long "
+    "stage.",
 )
 _ROWS = typer.Option(
     None,
     "--look-rows",
     min=1,
-    help="Look every so many rows, if that comes first. Left out: as many as bring 20 of the candidate's, at most "
-    "500, growing to a fiftieth of the stage so far.",
+    help="Evaluate the gates every so many rows, if that comes first. Left out: as many as bring 20 of the "
+    "candidate's, at most 500, growing to a fiftieth of the stage so far.",
 )
 _EXITS = {Conclusion.PASS: Exit.OK, Conclusion.ROLLBACK: Exit.ROLLED_BACK}
 
@@ -62,7 +63,7 @@ def replay_samples(
     look_rows: int | None = _ROWS,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Say when and why the gates would have decided on recorded requests.
+    """Show when and why the gates would have decided on recorded requests.
 
     Columns: ts (epoch seconds or ISO 8601) and arm (stable or candidate); unit, and the metrics ok, unusable,
     latency_ms, cost_usd, quality, satisfaction (0 to 1) and hallucination, each of which may be missing or empty;
@@ -71,10 +72,10 @@ def replay_samples(
     are in order of time; up to 2 s late (--look-seconds) does no harm. Without a column unusable its gate is left out,
     unless the policy names it.
 
-    Tables show what users met in all their requests, and in the last minutes. For the gates each unit is evidence once
+    Tables show the figures of all requests of users, and of the last minutes. For the gates each unit is evidence once
     when it appears, once by its first visit, and once more in every round of a stage. It belongs to the arm on which it
     is first seen; where more than 1 % of the units are on both, nothing passes. Nor does a gate whose metric is missing
-    in one arm beyond chance, except scores and ratings, of which there may be more in one arm: both rates are told.
+    in one arm beyond chance, except scores and ratings, of which there may be more in one arm: both rates are shown.
     Gates per session or user take the rows of a unit together; those that are open at the end aren't counted.
 
     Only the gates are replayed: minimum times and requests, approvals and deadlines are the release's own.

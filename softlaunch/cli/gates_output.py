@@ -81,26 +81,30 @@ def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     is_usual = all(one.verdict.per is Per.REQUEST for one in done.gates)
     columns = ("metric", "candidate", "stable", "harm", "lately", "requests" if is_usual else "counted", "users")
     print_table(_title(done), columns, [row for one in done.gates for row in _met_rows(one.verdict, is_usual=is_usual)])
-    _say("")
+    _print_line("")
     gates = ("gate", "verdict", "harm", "between", "margin", "evidence", "units")
     print_table("Gates", gates, [_gate_row(one) for one in done.gates])
-    _say("")
+    _print_line("")
     if presumed and done.stages:
-        _say(f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent says otherwise.")
+        _print_line(
+            f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent says otherwise."
+        )
     if done.unjudged:
         named = ", ".join(metric.value for metric in done.unjudged)
-        _say(f"Gates that were left out: {named}. The samples have no column for it, and the policy doesn't name it.")
+        _print_line(
+            f"Gates that were left out: {named}. The samples have no column for it, and the policy doesn't name it."
+        )
     if file.ignored:
-        _say(f"Columns that were ignored: {', '.join(file.ignored)}.")
+        _print_line(f"Columns that were ignored: {', '.join(file.ignored)}.")
     for note in (*done.notes, *file.notes):
-        _say(f"{note}.")
+        _print_line(f"{note}.")
     for stage in done.stages:
         how = "not passed" if stage.passed is None else f"passed at row {stage.passed.row:,}"
-        _say(f"{stage.stage.name}: {how}, last look at row {stage.latest.row:,}")
+        _print_line(f"{stage.stage.name}: {how}, last evaluation at row {stage.latest.row:,}")
     if done.left_out:
-        _say(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
-    _say(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
-    _say(f"Users were exposed to the candidate in {done.exposed:,} requests.")
+        _print_line(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
+    _print_line(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
+    _print_line(f"Users were exposed to the candidate in {done.exposed:,} requests.")
 
 
 def _when(done: Replayed) -> str:
@@ -151,5 +155,5 @@ def _gate_row(one: Judged) -> _Cells:
     )
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)

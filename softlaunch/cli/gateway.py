@@ -62,7 +62,7 @@ def gateway(
 ) -> None:
     """Serve OpenAI-compatible requests.
 
-    They are split between stable and candidate as the ledger says.
+    The ledger says how they are split between stable and candidate.
     """
     from softlaunch.gateway.server import serve
     from softlaunch.store.migrate import open_database

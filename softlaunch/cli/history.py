@@ -20,9 +20,9 @@ def history(
     limit: Annotated[int, typer.Option(min=1, help="At most this many entries, the newest.")] = 50,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Show who did what to an app.
+    """Show the audit trail of an app.
 
-    Who started, approved and rolled back what, when, and from where.
+    It shows who started, approved and rolled back what, when, and from where.
     """
     with ledger() as database, database.read() as session:
         check_app(session, app)

@@ -25,7 +25,7 @@ class AlreadyResolvedError(SoftlaunchError):
 
 def register(app: typer.Typer) -> None:
     """Add the group `incidents`."""
-    group = typer.Typer(help="What somebody must know of, each with its runbook.", invoke_without_command=True)
+    group = typer.Typer(help="Show and resolve incidents, each with its runbook.", invoke_without_command=True)
     group.callback()(overview)
     group.command("list")(list_all)
     group.command("show")(show)
@@ -42,7 +42,7 @@ def overview(context: typer.Context, json: bool = JSON_OPTION) -> None:
 
 def list_all(
     app: Annotated[str | None, typer.Argument(help="Only this app.")] = None,
-    resolved: Annotated[bool, typer.Option("--all", help="Also what is resolved.")] = False,
+    resolved: Annotated[bool, typer.Option("--all", help="Include resolved incidents.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most this many, newest first.")] = 50,
     json: bool = JSON_OPTION,
 ) -> None:
@@ -59,7 +59,7 @@ def list_all(
 
 
 def show(number: Number, json: bool = JSON_OPTION) -> None:
-    """Show one incident: its evidence, and where to read on."""
+    """Show one incident: its evidence, and its runbook."""
     with ledger() as database, database.read() as session:
         found = read_incident(session, number)
     if json:
@@ -75,7 +75,7 @@ def resolve(
     reason: Annotated[str, typer.Option("--reason", help="Why it is over; kept in the ledger.")],
     json: bool = JSON_OPTION,
 ) -> None:
-    """Say that an incident is over."""
+    """Resolve an incident."""
     with ledger() as database, database.begin() as session:
         if not close_incident(session, number, str(who()), reason, utc_now()):
             found = read_incident(session, number)
@@ -88,7 +88,7 @@ def resolve(
 
 
 def runbook(kind: Annotated[IncidentKind, typer.Argument(help="The kind, as the list shows it.")]) -> None:
-    """Print what to do about a kind of incident."""
+    """Print the runbook of a kind of incident."""
     console.print(read_runbook(kind), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -42,7 +42,7 @@ _MinimumKappa = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the group `judge`."""
-    group = typer.Typer(help="Measure judges against people.", no_args_is_help=True)
+    group = typer.Typer(help="Calibrate judges against people's labels.", no_args_is_help=True)
     group.callback()(lambda: None)  # a group even with a single command
     group.command("calibrate")(calibrate_judge)
     app.add_typer(group, name="judge")
@@ -58,14 +58,14 @@ def calibrate_judge(
     minimum_kappa: _MinimumKappa = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Compare a judge with people: agreement, Cohen's kappa, and how much the position of an answer sways it.
+    """Compare a judge with people: agreement, Cohen's kappa, and its position bias.
 
     Votes of several people stand in a list, or in several columns (--map votes=anna,ben); their majority counts. A
     preference is first, second or tie (1, 2, 0 and a, b, c will do), a hallucination yes or no, a grade right or wrong.
     A verdict that can't be read counts as disagreement. Pairs are asked in both orders.
 
-    Judges that were asked are measured for good: from then on their metrics may gate if kappa is shown to reach the
-    minimum. Verdicts that were recorded, by --verdicts or in a column judge, are only measured.
+    The calibration of judges that were asked is recorded: from then on their metrics may gate if kappa is shown to
+    reach the minimum. Recorded verdicts, from --verdicts or a column judge, are measured and change nothing.
 
     Exit codes: 0 may gate, 3 below the minimum, 2 bad input.
     """

@@ -39,9 +39,9 @@ def registered(
 
 
 def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
-    """Let production, previous and baseline of the registry that SOFTLAUNCH_MODEL_REGISTRY names follow the ledger's.
+    """Copy the aliases production, previous and baseline to the registry that SOFTLAUNCH_MODEL_REGISTRY names.
 
-    The reconcile flow and `softlaunch reconcile --watch` do so each minute. Exit code 5 where some could not follow;
+    The reconcile flow and `softlaunch reconcile --watch` do so each minute. Exit code 5 where some could not be copied;
     releases don't wait for them.
     """
     settings = Settings()
@@ -63,7 +63,7 @@ def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
 
 
 def watch_models(as_json: bool = JSON_OPTION) -> None:
-    """Look once whether providers still answer with the models that they answered with; a change opens an incident.
+    """Check once whether providers still answer with the same models as before; a change opens an incident.
 
     The reconcile flow and `softlaunch reconcile --watch` do so each minute.
     """

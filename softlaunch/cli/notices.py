@@ -1,4 +1,4 @@
-"""`softlaunch notices`: what waits to be told, and telling it."""
+"""`softlaunch notices`: lists notifications that wait, and sends them."""
 
 import signal
 import threading
@@ -16,14 +16,14 @@ from softlaunch.store.database import Database
 
 def register(app: typer.Typer) -> None:
     """Add the group `notices`."""
-    group = typer.Typer(help="Messages to people: what waits, and sending it.", no_args_is_help=True)
+    group = typer.Typer(help="Show and send notifications that are waiting.", no_args_is_help=True)
     group.command("list")(list_waiting)
     group.command("deliver")(send)
     app.add_typer(group, name="notices")
 
 
 def list_waiting(json: bool = JSON_OPTION) -> None:
-    """List what waits, by release or app, and why."""
+    """List waiting notifications by release or app, and why they wait."""
     with ledger() as database, database.read() as session:
         waiting = read_waiting(session)
     if json:
@@ -36,10 +36,10 @@ def list_waiting(json: bool = JSON_OPTION) -> None:
 
 
 def send(
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and send whatever comes.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep running, and send new notifications.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Send what waits, oldest first. What can't be sent now goes on waiting, and the exit code is 5."""
+    """Send waiting notifications, oldest first. What can't be sent now keeps waiting, and the exit code is 5."""
     with ledger() as database:
         if watch:
             _stay(database)
@@ -62,7 +62,7 @@ def _stay(database: Database) -> None:
 
 
 def _waiting_json(one: Waiting) -> dict[str, object]:
-    """A stream is a `lane` here, as in the ledger's tables."""
+    """One stream as JSON; its key is `lane`, as in the ledger's tables."""
     return {
         "lane": one.stream,
         "count": one.count,

@@ -31,15 +31,17 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 
 _RequestsPerUser = Annotated[float | None, typer.Option(min=1, help="Requests that a user makes in a visit.")]
-_RegularUsers = Annotated[float | None, typer.Option(min=1, help="Users there are, if no others come.")]
+_RegularUsers = Annotated[
+    float | None, typer.Option(min=1, help="The number of users, if the same ones keep coming back.")
+]
 _UserCorrelation = Annotated[
     float | None, typer.Option(min=0, max=0.95, help="The correlation of a user's requests, 0 to 0.95.")
 ]
 _ErrorRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")]
 _UnusableRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")]
-_LatencyMs = Annotated[str | None, typer.Option(help="P50/P95, such as 900/2500.")]
-_CostUsd = Annotated[str | None, typer.Option(help="P50/P95 of a request, such as 0.0002/0.0005.")]
-_HallucinationRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of such answers.")]
+_LatencyMs = Annotated[str | None, typer.Option(help="P50/P95 of the latency, such as 900/2500.")]
+_CostUsd = Annotated[str | None, typer.Option(help="P50/P95 of a request's cost, such as 0.0002/0.0005.")]
+_HallucinationRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of hallucinated answers.")]
 _Score = Annotated[list[str] | None, typer.Option(metavar="NAME=MEAN", help="Mean of any score.")]
 
 
@@ -67,9 +69,9 @@ def plan(
     rating_share: RatingShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Foresee a release: its time, what its gates catch, who sees it.
+    """Forecast a release: its duration, the harm that it detects, the users exposed.
 
-    From the app's own recent traffic; what is stated by an option takes the place of what was measured.
+    The forecast uses the app's own recent traffic; a value given by an option replaces the measured one.
     """
     from softlaunch.core.live_metrics import SCORED, Metric
     from softlaunch.forecast.stated import Stated
@@ -161,7 +163,7 @@ def foresee(
     return Planner(policy, traffic, Settings().poll_seconds).plan()
 
 
-def tell_plan(app: str, policy_file: Path | None) -> None:
+def print_outlook(app: str, policy_file: Path | None) -> None:
     """Print in a sentence what a release that is about to begin will take; an outlook that fails stops nothing."""
     from softlaunch.forecast.wording import in_a_sentence
 

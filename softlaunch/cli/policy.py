@@ -40,7 +40,8 @@ def check(
 ) -> None:
     """Check a policy and its golden set, and show every setting in force.
 
-    With --probe each model's endpoint is asked once, for a single token; exit code 1 where one doesn't answer.
+    With --probe each model's endpoint is probed once, by a request for a single token; exit code 1 where one doesn't
+    answer.
     """
     from softlaunch.evals.suites.suite import load_suite
 

@@ -39,7 +39,7 @@ class PromptCommandError(SoftlaunchError):
 
 def register(app: typer.Typer) -> None:
     """Add the group `prompts`."""
-    prompts = typer.Typer(help="Prompt versions, in Git and in the ledger.", no_args_is_help=True)
+    prompts = typer.Typer(help="Manage prompt versions, in Git and in the ledger.", no_args_is_help=True)
     prompts.command("list")(list_prompts)
     prompts.command("show")(show_prompt)
     prompts.command("diff")(diff)
@@ -104,7 +104,7 @@ def log(
     name: str = typer.Argument(metavar="NAME", help="The prompt's name."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Tell a prompt's life, newest first: what was recorded, and when it went into production and out of it."""
+    """Show a prompt's history, newest first: its versions, and when each one entered and left production."""
     with open_ledger() as database, database.read() as session:
         rows = [asdict(event) for event in read_log(session, name)]
     _print_rows(rows, "", as_json=as_json)
@@ -115,7 +115,7 @@ def at(
     app: str | None = typer.Option(None, "--app", metavar="NAME", help="Only this app."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Tell what served then: production, and the candidates of canaries."""
+    """Show what served at a given time: production, and the candidates of canaries."""
     begin, end = _span(moment)
     with open_ledger() as database, database.read() as session:
         if app is not None:
@@ -127,13 +127,13 @@ def at(
 def new(
     name: str = typer.Argument(metavar="NAME", help="The prompt's name."),
     major: bool = typer.Option(False, "--major", help="Bump the first number."),
-    minor: bool = typer.Option(False, "--minor", help="Bump the second number; so it is without --major or --patch."),
+    minor: bool = typer.Option(False, "--minor", help="Bump the second number (the default)."),
     patch: bool = typer.Option(False, "--patch", help="Bump the third number."),
     folder: Path = typer.Option(Path("prompts"), "--folder", metavar="DIR", help="The folder of prompts."),
     edit: bool = typer.Option(True, "--edit/--no-edit", help="Open the file in $VISUAL or $EDITOR."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Begin a prompt's next version: a copy of the newest file, to edit."""
+    """Create a prompt's next version, as a copy of the newest file to edit."""
     bumps = {Bump.MAJOR: major, Bump.MINOR: minor, Bump.PATCH: patch}
     chosen = [bump for bump, wanted in bumps.items() if wanted]
     if len(chosen) > 1:
@@ -183,7 +183,7 @@ def sync_prompts(
     since: str | None = _SINCE,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Check prompts in Git and record them in the ledger; doing it again changes nothing.
+    """Check prompts in Git and record them in the ledger; a second run changes nothing.
 
     Only what came after the last sync is checked.
     """

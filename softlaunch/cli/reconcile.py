@@ -1,4 +1,4 @@
-"""`softlaunch reconcile`: monitor releases that nobody drives, without Prefect."""
+"""`softlaunch reconcile`: monitor releases without a driver, without Prefect."""
 
 import signal
 import threading
@@ -35,19 +35,20 @@ def register(app: typer.Typer) -> None:
 
 
 def reconcile(
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again and again.")] = False,
-    every: Annotated[float, typer.Option(min=1, help="Seconds between two looks of --watch.")] = 15.0,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep running, and check repeatedly.")] = False,
+    every: Annotated[float, typer.Option(min=1, help="Seconds between two checks, with --watch.")] = 15.0,
     patience: Annotated[
         float, typer.Option(min=0, help="Leave releases alone whose driver was heard of within so many seconds.")
     ] = 0.0,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Resume releases that nobody drives.
+    """Resume releases whose driver has stopped.
 
-    Each is driven to its end in this process, or ended: rolled back where its policy says so, or where its run was
-    cancelled in the Prefect that PREFECT_API_URL names. Gateways that don't follow a rollback are told of, and
-    providers that don't answer. Needs no Prefect; any number of these may run at once. --watch also looks each minute
-    whether models answer as they did, and lets aliases in the registry that SOFTLAUNCH_MODEL_REGISTRY names follow.
+    Each release is driven to its end in this process. It is rolled back instead where its policy says so, or where its
+    run was cancelled in the Prefect that PREFECT_API_URL names. The command reports gateways that don't follow a
+    rollback, and providers that don't answer. It needs no Prefect, and any number of these processes may run at once.
+    With --watch it also checks each minute whether the providers' models have changed, and updates the aliases in the
+    registry that SOFTLAUNCH_MODEL_REGISTRY names.
     """
     with ledger() as database:
         if watch:
@@ -56,9 +57,9 @@ def reconcile(
         settled = _Settled(database, patience, quiet=json)
         with nullcontext() if json else delivering(database, _print):
             found = settled.look()
-            settled.look_at_providers()
+            settled.check_providers()
             if not json:
-                _say_found(found)
+                _print_found(found)
             settled.controllers.wait()
         _conclude(database, found, json)
 
@@ -82,7 +83,7 @@ class _Settled:
         controller = Controller(
             build_driver(database, "reconcile"),
             settings.poll_seconds,
-            report=lambda step: None if quiet else _say(f"{step.release_id} {step.stage}: {step.message}."),
+            report=lambda step: None if quiet else _print_timed(f"{step.release_id} {step.stage}: {step.message}."),
             warn=_warn,
         )
         self.controllers = Controllers(controller)
@@ -92,7 +93,7 @@ class _Settled:
         found = self._reconciler.run(self._patience)
         for loss in self._losses.look(utc_now().timestamp()):
             _warn(f"{loss.sentence}.")
-        self._tell(watch_rollbacks(self._database, utc_now()))
+        self._report(watch_rollbacks(self._database, utc_now()))
         for finding in found:
             if finding.remedy is Remedy.RESUME:
                 self.controllers.begin(finding.release_id)
@@ -103,19 +104,19 @@ class _Settled:
             show_cancelled(ended, _warn)
         return found
 
-    def look_at_providers(self) -> None:
+    def check_providers(self) -> None:
         """Whether stable's providers answer, for a single pass; who stays has it among the upkeep of each minute."""
-        self._tell(watch_providers(self._database, utc_now()))
+        self._report(watch_providers(self._database, utc_now()))
 
-    def _tell(self, changes: list[tuple[str, bool]]) -> None:
+    def _report(self, changes: list[tuple[str, bool]]) -> None:
         for sentence, worse in changes:
             if worse:
                 _warn(sentence)
             elif not self._quiet:
-                _say(sentence)
+                _print_timed(sentence)
 
     def _cancelled(self, runs: Collection[str]) -> Collection[str]:
-        """Of these runs, those that a person cancelled; an outage of Prefect is told of once."""
+        """Of these runs, those that a person cancelled; an outage of Prefect is reported once."""
         if not prefect_configured():
             return ()
         from softlaunch.tasks.runs import cancelled_runs
@@ -123,23 +124,23 @@ class _Settled:
         problems: list[str] = []
         found = cancelled_runs(runs, problems.append)
         if problems and not self._prefect_silent:
-            _warn(f"{problems[0]}; those that nobody drives are resumed")
+            _warn(f"{problems[0]}; those without a driver are resumed")
         self._prefect_silent = bool(problems)
         return found
 
 
 def _stay(database: Database, every: float, patience: float) -> None:
-    """Look again and again until SIGINT or SIGTERM; a ledger that can't be reached is waited for."""
+    """Check repeatedly until SIGINT or SIGTERM, also while the ledger can't be reached."""
     over = threading.Event()
     for ending in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ending, lambda *_: over.set())
     settled = _Settled(database, patience, quiet=False)
-    _say(f"Looking for releases that nobody drives every {every:g} s.")
+    _print_timed(f"Checking for releases without a driver every {every:g} s.")
     unreachable = False
-    with delivering(database, _print), ModelMonitor(database, _say, _warn):
+    with delivering(database, _print), ModelMonitor(database, _print_timed, _warn):
         while not over.is_set():
             try:
-                _say_found(settled.look(), quiet=True)
+                _print_found(settled.look(), quiet=True)
                 unreachable = False
             except SQLAlchemyError as error:
                 if not unreachable:
@@ -149,11 +150,11 @@ def _stay(database: Database, every: float, patience: float) -> None:
     settled.controllers.stop()
 
 
-def _say_found(found: tuple[Finding, ...], *, quiet: bool = False) -> None:
+def _print_found(found: tuple[Finding, ...], *, quiet: bool = False) -> None:
     for finding in found:
-        _say(finding.sentence)
+        _print_timed(finding.sentence)
     if not found and not quiet:
-        _say("Every live release is driven by somebody.")
+        _print_timed("Every live release has a driver.")
 
 
 def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> None:
@@ -161,7 +162,7 @@ def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> Non
         ended = [(finding, read_release(session, finding.release_id)) for finding in found]
     if not json:
         for finding, release in ended:
-            _say(one_line(f"{finding.release_id} is {release.state}: {release.reason}."))
+            _print_timed(one_line(f"{finding.release_id} is {release.state}: {release.reason}."))
         return
     print_json(
         [
@@ -181,7 +182,7 @@ def _conclude(database: Database, found: tuple[Finding, ...], json: bool) -> Non
     )
 
 
-def _say(text: str) -> None:
+def _print_timed(text: str) -> None:
     _print(f"[{utc_now():%H:%M:%S}] {text}")
 
 

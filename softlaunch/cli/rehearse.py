@@ -191,7 +191,7 @@ def profiles(
 ) -> None:
     """List the models that can be simulated.
 
-    With their figures, and where those are from.
+    The list has their figures, and the sources of those.
     """
     chosen = _profiles(profile_files)
     if as_json:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
 _EvenThoughStableAnswers = Annotated[
-    bool, typer.Option(help="With --emergency and a --reason: what stable answers is the emergency.")
+    bool, typer.Option(help="With --emergency and a --reason: stable answers, but its answers are the emergency.")
 ]
 
 
@@ -52,8 +52,8 @@ def start(
     top_p: Annotated[float | None, typer.Option(min=0.001, max=1, help="Nucleus sampling.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
     policy: Annotated[Path | None, typer.Option(help="Another policy file, for this release only.")] = None,
-    allow_same: Annotated[bool, typer.Option(help="Release what serves already, as a rehearsal.")] = False,
-    emergency: Annotated[bool, typer.Option(help="Stable doesn't answer: compare with nothing, and go fast.")] = False,
+    allow_same: Annotated[bool, typer.Option(help="Release the variant that already serves, as a rehearsal.")] = False,
+    emergency: Annotated[bool, typer.Option(help="Stable doesn't answer: release fast, without a comparison.")] = False,
     even_though_stable_answers: _EvenThoughStableAnswers = False,
     reason: Annotated[str, typer.Option("--reason", help="Why there is an emergency; kept in the ledger.")] = "",
     without_prefect: Annotated[bool, typer.Option(help="Drive the release in this process, without Prefect.")] = False,
@@ -62,9 +62,9 @@ def start(
     """Release a candidate: stable with another prompt, model or sampling, or a recorded variant.
 
     Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
-    runs in this process. Starting what is released already resumes it, unless somebody drives it.
+    runs in this process. Starting the same release again resumes it, unless a driver is alive.
 
-    --emergency is the way out when stable's provider is gone: the candidate must answer some probes, takes over in
+    --emergency replaces a stable variant whose provider is down: the candidate must answer some probes, takes over in
     two short steps, and is judged by its own answers alone. It is refused while stable answers.
     """
     from softlaunch.releases.opening import Changes, ReleaseRequest
@@ -98,16 +98,16 @@ def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet
     if quiet:
         return
     if not emergency:
-        from softlaunch.cli.plan import tell_plan
+        from softlaunch.cli.plan import print_outlook
 
-        tell_plan(app, policy)
+        print_outlook(app, policy)
     show_who_approves(app, policy, emergency=emergency)
 
 
 def status(app: App, json: bool = JSON_OPTION) -> None:
     """Show an app's newest release.
 
-    Its stages, their verdicts, open questions, and who was exposed to the candidate.
+    It shows the stages, their verdicts, pending approvals, and who was exposed to the candidate.
     """
     _show(_view(app), json)
 
@@ -148,7 +148,7 @@ def _row(one: Release) -> tuple[str, ...]:
 def watch(app: App, json: bool = JSON_OPTION) -> None:
     """Follow a release until it is over.
 
-    The exit code is the release's.
+    The exit code is that of the release.
     """
     view = _view(app)
     if not json:
@@ -157,9 +157,9 @@ def watch(app: App, json: bool = JSON_OPTION) -> None:
 
 
 def resume(app: App, json: bool = JSON_OPTION) -> None:
-    """Go on with a release that nobody drives.
+    """Resume a release whose driver has stopped.
 
-    Drives it in this process, from where its ledger says that it stands.
+    It is driven in this process, from the state that the ledger holds.
     """
     from softlaunch.cli.starting import resume_release
 

@@ -40,10 +40,10 @@ def review(
     labels: Annotated[Path | None, typer.Option(help="Write the app's votes for 'judge calibrate'.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write cases whose better answer people agreed on.")] = None,
 ) -> None:
-    """Review an eval: its answers side by side, and which is better.
+    """Review an eval: compare its answers side by side, and vote.
 
     The page is served to this machine only, until Ctrl-C. Votes are kept in the ledger under your name; --labels and
-    --golden write those of all evals of the app.
+    --golden export the votes on all evals of the app.
     """
     with ledger() as database:
         reviewed = read_reviewed(database, eval_or_app)

@@ -1,4 +1,4 @@
-"""`softlaunch slack`: listen to what people do in Slack, and send what they are told."""
+"""`softlaunch slack`: handles clicks in Slack, and sends notifications."""
 
 import logging
 import signal
@@ -44,10 +44,10 @@ def slack(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port, 0 for a free one, with --http.")] = 8810,
     manifest: Annotated[bool, typer.Option("--manifest", help="Print the Slack app's manifest, and stop.")] = False,
 ) -> None:
-    """Listen to Slack, and send what people are told.
+    """Handle clicks in Slack, and send notifications.
 
-    Stays until Ctrl-C. Needs SLACK_BOT_TOKEN and, for Socket Mode, SLACK_APP_TOKEN; with --http SLACK_SIGNING_SECRET
-    instead. Each may be in a file that SLACK_..._FILE names. With --http, Slack's request URL is
+    The command runs until Ctrl-C. It needs SLACK_BOT_TOKEN and, for Socket Mode, SLACK_APP_TOKEN; with --http it needs
+    SLACK_SIGNING_SECRET instead. Each may be in a file that SLACK_..._FILE names. With --http, Slack's request URL is
     https://YOUR-HOST/slack/interactions.
     """
     if manifest:

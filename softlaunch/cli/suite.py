@@ -26,13 +26,16 @@ from softlaunch.evals.suites.suite_imports import Source, import_cases
 _FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON lines, or YAML by its name.")]
 _SHOWN = 5
 _Similarity = Annotated[
-    float, typer.Option("--alike", min=0.5, max=1.0, help="From this similarity of words on, two questions are one.")
+    float,
+    typer.Option(
+        "--alike", min=0.5, max=1.0, help="At this similarity of words or above, two questions count as duplicates."
+    ),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group `suite`."""
-    group = typer.Typer(help="Golden sets: check them, and let them grow.", no_args_is_help=True)
+    group = typer.Typer(help="Check golden sets, and add cases to them.", no_args_is_help=True)
     group.command("check")(check)
     group.command("stats")(stats)
     group.command("add")(add)
@@ -57,7 +60,7 @@ def check(file: _FILE, as_json: bool = JSON_OPTION) -> None:
 
 
 def stats(file: _FILE, as_json: bool = JSON_OPTION) -> None:
-    """Show what is in a golden set: cases by tag and metric, weights, dates, and questions that are alike."""
+    """Show statistics of a golden set: cases by tag and metric, weights, dates, and similar questions."""
     suite = load_suite(file)
     document = _stats(suite)
     if as_json:
@@ -90,8 +93,8 @@ def add(
 ) -> None:
     """Add cases to a golden set, or make one: from another golden set, promptfoo, MT-Bench, AlpacaEval, or CSV.
 
-    Questions that are there already are left out. Proposals of 'suite refresh' are accepted by adding their file,
-    and the golden set counts as refreshed today. Comments of a YAML file are lost.
+    Questions that the golden set already has are left out. Proposals of 'suite refresh' are accepted by adding their
+    file, and the golden set counts as refreshed today. Comments of a YAML file are lost.
     """
     source = source or (Source.CSV if new.suffix.lower() == ".csv" else None)
     columns = dict(_pair(one) for one in mapped or [])
@@ -140,14 +143,14 @@ def _left_out(known: Sequence[str]) -> str:
 
 def refresh(
     file: _FILE,
-    app: Annotated[str, typer.Option("--app", help="Whose logged questions to draw from.")],
+    app: Annotated[str, typer.Option("--app", help="The app whose logged questions are sampled.")],
     out: Annotated[Path, typer.Option("--out", help="Where to write the proposals.")],
     count: Annotated[int, typer.Option("--count", min=1, help="How many cases to propose.")] = 50,
-    seed: Annotated[int, typer.Option("--seed", help="Which ones are drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="The seed of the sample.")] = 0,
     alike: _Similarity = SAME_QUESTION_SIMILARITY,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Propose new cases from what users asked lately; a person finishes them, and 'suite add' accepts them.
+    """Propose new cases from users' recent questions; a person completes them, and 'suite add' accepts them.
 
     Only questions whose texts the app's policy keeps (texts.keep) can be drawn. Each proposal carries the answer that
     stable gave, which nobody has checked: correct what is expected, or delete the line.

@@ -40,7 +40,7 @@ def up(
 ) -> None:
     """Run everything on this machine: gateway, Prefect, worker, reconcile.
 
-    Whatever dies is started again. Ctrl-C or SIGTERM stops everything in order; live releases go on with the next
+    A process that dies is restarted. Ctrl-C or SIGTERM stops everything in order; live releases are resumed at the next
     start.
     """
     stopping = threading.Event()
@@ -71,7 +71,7 @@ def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None
         if not stopping.is_set():
             _deploy(there, supervisor, stopping)
             stack.start(there.worker)
-            _tell(there, slack)
+            _print_addresses(there, slack)
             _ask_what_serves()
         while not stopping.wait(1):
             supervisor.look()
@@ -135,7 +135,7 @@ def _deploy(there: Installation, supervisor: Supervisor, stopping: threading.Eve
         supervisor.stack.await_ready(there.prefect, stopping)
 
 
-def _tell(there: Installation, slack: list[Service]) -> None:
+def _print_addresses(there: Installation, slack: list[Service]) -> None:
     home = there.home
     console.print(
         f"Everything runs.\n"

@@ -1,4 +1,4 @@
-"""How a model's endpoint is asked, by gateway and evals alike: its URL, its own headers, the proxy on the way."""
+"""How a model's endpoint is called, by the gateway as by evals: its URL, its own headers, the proxy on the way."""
 
 import ipaddress
 from collections.abc import Mapping

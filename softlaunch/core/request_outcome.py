@@ -1,4 +1,4 @@
-"""What became of one request: one closed list, read alike by gateway, log, gates, breaker and incidents."""
+"""The outcomes of one request: one closed list, which gateway, log, gates, breaker and incidents share."""
 
 from collections.abc import Mapping
 from enum import StrEnum

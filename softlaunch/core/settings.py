@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     )
     reports_url: str | None = Field(default=None, description="address under which the reports folder is served")
     runbooks_url: str | None = Field(default=None, description="address under which the runbooks are served")
-    webhook_url: SecretStr | None = Field(default=None, description="address that is told of every incident")
+    webhook_url: SecretStr | None = Field(default=None, description="address that is notified of every incident")
     webhook_secret: SecretStr | None = Field(default=None, description="key that signs what the webhook is sent")
     webhook_routing_key: SecretStr | None = Field(
         default=None, description="routing key put into the webhook's body, as PagerDuty wants it"
@@ -84,7 +84,7 @@ class Settings(BaseSettings):
         "* is any, and none may when unset",
     )
     arm_header: bool = Field(
-        default=False, description="whether answers tell their arm, stable or candidate, in the header x-softlaunch-arm"
+        default=False, description="whether answers name their arm, stable or candidate, in the header x-softlaunch-arm"
     )
     max_body_mb: float = Field(default=10, gt=0, le=1024, description="largest request body that a gateway takes, MiB")
     max_answer_mb: float = Field(default=64, gt=0, le=4096, description="largest answer of a provider, MiB")

@@ -52,7 +52,7 @@ class Interval:
 
 
 LATELY_MINUTES = 5
-"""The last minutes whose figures are told beside those of a whole stage."""
+"""The last minutes whose figures are shown beside those of a whole stage."""
 
 
 @dataclass(frozen=True, slots=True)

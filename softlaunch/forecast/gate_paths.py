@@ -1,6 +1,6 @@
 """What a gate will do, foreseen: its own bets on traffic like stable's, with a harm of a given size or without any.
 
-Every unit adds to each bet a term that depends on the bucket of its value only. So the log-wealths are sums of
+Every unit adds to each bet a term that depends on the bucket of its value only. So the log e-values are sums of
 compound Poisson processes whose terms the engine itself computes, one for each bucket. Buckets are gathered into
 groups (their terms averaged), the number of units of each group is drawn on a grid of times, and the gate's mixtures
 and thresholds are applied to the sums: a few hundred paths in a few milliseconds, where a simulation of requests takes

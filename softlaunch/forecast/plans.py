@@ -31,7 +31,7 @@ class LetThrough:
     """What a gate makes of harm that shows from the first stage on, over a whole release in which nothing else holds.
 
     `promoted` is the largest harm that is promoted in at least one of five releases, and `caught` the smallest that is
-    rolled back in at least four; None where there is none. Both are told to within a factor of 1.2. `margin` is the
+    rolled back in at least four; None where there is none. Both are exact to within a factor of 1.2. `margin` is the
     harm that the policy accepts, `per` what it is counted.
     """
 

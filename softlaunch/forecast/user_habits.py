@@ -20,7 +20,7 @@ _ENOUGH_TO_COUNT = 200  # requests
 _SATURATED = 0.35
 _DAY = 86400.0
 _LIKENESS = 0.3
-"""How alike a user's requests are taken to be where nothing is known."""
+"""The correlation of a user's requests that is assumed where nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)

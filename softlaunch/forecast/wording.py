@@ -47,7 +47,7 @@ def show_users(users: Habits) -> str:
         parts.append(f"Users come back: about {users.requests_per_visit:.2g} requests a visit")
         if users.visits_per_day is not None:
             parts.append(f"{users.visits_per_day:,.2g} visits a day")
-        parts.append(f"alike by {users.correlation:.2f}")
+        parts.append(f"correlated by {users.correlation:.2f}")
     else:
         parts.append("Hardly any user comes back")
     if users.regular_users is not None:

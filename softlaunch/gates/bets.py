@@ -5,7 +5,7 @@ L > 0 that are chosen without looking at arms, the factor `L / (share L + 1 - sh
 `1 / (share L + 1 - share)` for one of stable's has mean one when the candidate changes nothing, whatever the tails,
 drift or similarity of values (a randomisation test by betting: Waudby-Smith & Ramdas 2023, arXiv 2010.09686; Zampieri
 2025, arXiv 2512.04366). Odds rise with harm and have a mean of one over both arms' entries of the window and of the
-past: what hits both arms alike, such as an outage, moves nothing.
+past: what hits both arms equally, such as an outage, moves nothing.
 """
 
 from collections.abc import Mapping
@@ -107,7 +107,7 @@ class Known:
 def tilted(log_odds: Floats, usual: Floats, candidate: Flags, share: float) -> Floats:
     """Growth of the log e-value by bets with odds `exp(log_odds)`, shape (n, bets), brought to a mean of one; (bets,).
 
-    `usual` is the mean of the odds over the past. Centring on the window's own entries uses both arms alike.
+    `usual` is the mean of the odds over the past. Centring on the window's own entries uses both arms in the same way.
     """
     mean = (np.exp(log_odds).sum(axis=0) + RECENT * usual) / (len(log_odds) + RECENT)
     return np.asarray(assigned(log_odds - np.log(mean), candidate, share).sum(axis=0))

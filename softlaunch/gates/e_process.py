@@ -83,7 +83,7 @@ def bet_growth(
     """Growth of the log e-value when betting that the candidate's mean is above stable's; shape (nulls, bets).
 
     Values are harm less a centre, the candidate's also less the null's shift. `low`, shape (nulls,), bounds minus the
-    candidate's values, and `high`, alike or one for all, bounds stable's. With `share` the probability that an
+    candidate's values, and `high`, of the same shape or a scalar, bounds stable's. With `share` the probability that an
     observation is the candidate's, the factors `1 + eta x` for the candidate and `1 - eta share/(1-share) x` for stable
     have mean at most one under the null by inverse-probability weighting (Waudby-Smith & Ramdas 2023, arXiv 2010.09686,
     section 4).

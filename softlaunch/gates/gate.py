@@ -155,11 +155,11 @@ class Gate:
         """For each harm of the grid, the bet fraction that grows fastest on a candidate that is like stable."""
         usual = self.scale.alternative()
         one = usual.times(1 / usual.units)  # so few units that the centre is the past's
-        alike = self.scale.centred(one, one, self.rule.grid)
-        candidate = alike.candidate.negative().times(share)
-        stable = alike.stable.negative().times(1 - share)
+        harmless = self.scale.centred(one, one, self.rule.grid)
+        candidate = harmless.candidate.negative().times(share)
+        stable = harmless.stable.negative().times(1 - share)
         self.spread = payoff_deviation(candidate, stable, share)
-        fractions, self.growth = best_fraction(candidate, stable, share, alike.high, alike.stable_low)
+        fractions, self.growth = best_fraction(candidate, stable, share, harmless.high, harmless.stable_low)
         return fractions
 
     def _count(self, candidate: Tally, stable: Tally) -> None:
@@ -196,7 +196,7 @@ class Gate:
     def interval(self) -> Interval:
         """Confidence sequence of the harm: each bound holds at every look together with the rule's confidence.
 
-        Only harms of the grid are told apart, so bounds are rounded outwards to it. A bound goes as far as all harms
+        Only harms of the grid are distinguished, so bounds are rounded outwards to it. A bound goes as far as all harms
         beyond it are refuted: to miss the truth it must refute the one next to it, so one e-process stands for all.
         """
         needed = -np.log(1 - self.rule.confidence)

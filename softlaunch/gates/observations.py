@@ -163,7 +163,7 @@ class Tally:
 
     A unit's requests share one weight evenly, so `units` is the sum of the weights. To bet on each request with a
     fraction of a bet multiplies to at most what one whole bet on their mean gives (the arithmetic mean is above the
-    geometric), so the evidence stays valid however alike the requests of a unit are.
+    geometric), so the evidence stays valid however correlated the requests of a unit are.
     """
 
     index: Units

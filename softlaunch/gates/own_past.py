@@ -31,7 +31,7 @@ class Baseline:
         """From the means of units' visits, shape (n,), as logarithms.
 
         A unit's factor is its mean off everybody's, shrunk by `ICC k / (1 + (k - 1) ICC)` for k visits, where ICC is
-        how alike visits of one unit are (by the analysis of variance with random effects; Donner 1986).
+        how correlated the visits of one unit are (by the analysis of variance with random effects; Donner 1986).
         """
         distinct, place, visits = np.unique(units, return_inverse=True, return_counts=True)
         similarity = _similarity(values, place, visits)

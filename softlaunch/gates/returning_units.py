@@ -112,7 +112,7 @@ class Returning:
         return self.evidence[self.stream(metric)]
 
     def stream(self, metric: Metric) -> Stream:
-        """What a metric's gate looks at."""
+        """The values that a metric's gate reads."""
         known = (stream for stream, one in self.evidence.items() if metric in one.channels)
         return next(known, Stream(Per.REQUEST))
 

@@ -42,8 +42,8 @@ class Centred:
 def _centre(usual: float, *sides: tuple[Floats, Floats]) -> Floats:
     """Mean of values, shape (margins, n), with weights, shape (n,), of both arms and of the past; shape (margins,).
 
-    What moves both arms within a window then moves neither against the other. Both arms enter alike, so under the null
-    a centre that knows the window is as good as one that was known before it.
+    What moves both arms within a window then moves neither against the other. Both arms enter in the same way, so under
+    the null a centre that knows the window is as good as one that was known before it.
     """
     total = sum((values @ weights for values, weights in sides), start=np.array([RECENT * usual]))
     return np.asarray(total / (RECENT + sum(weights.sum() for _, weights in sides)))

@@ -194,7 +194,7 @@ class Stream:
 
     @classmethod
     def of(cls, rule: GateRule) -> Self:
-        """The stream that a gate looks at."""
+        """The stream that a gate reads."""
         return cls(rule.per, rule.metric if rule.metric.is_rated else None)
 
     @property

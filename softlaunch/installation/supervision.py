@@ -14,10 +14,10 @@ _STEADY_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Supervisor:
-    """Restarts the services of a stack. `say` hears of each death and restart."""
+    """Restarts the services of a stack. `report` gets a line for each death and restart."""
 
     stack: Stack
-    say: Callable[[str], None]
+    report: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     _failures: dict[str, int] = field(default_factory=dict)
     _started: dict[str, float] = field(default_factory=dict)
@@ -30,13 +30,13 @@ class Supervisor:
             if service.name not in self._due:
                 pause = self._pause(service, now)
                 self._due[service.name] = (now + pause, service)
-                self.say(f"{service.name} ended with exit code {code}; it starts again in {pause:.0f} s")
+                self.report(f"{service.name} ended with exit code {code}; it starts again in {pause:.0f} s")
         for name, (due, service) in list(self._due.items()):
             if now >= due:
                 del self._due[name]
                 self._started[name] = now
                 self.stack.start(service)
-                self.say(f"{name} was started again")
+                self.report(f"{name} was started again")
 
     def _pause(self, service: Service, now: float) -> float:
         """A second after a steady run, twice as long after each short one."""

@@ -67,7 +67,7 @@ class Followed:
         if not self.behind:
             return f"All {self.running} running gateways follow, after {self.seconds:.1f} s."
         known = self.following + len(self.behind)
-        those = say_behind(self.behind, self.now)
+        those = describe_behind(self.behind, self.now)
         said = [f"{self.following} of {known} gateways follow after {self.seconds:.1f} s, but not {those}."]
         heard = [one for one in self.behind if one not in self.silent]
         if heard:
@@ -79,21 +79,21 @@ class Followed:
             said.append(
                 f"Nothing came from {_names(self.silent)} meanwhile, so what it serves can't be known: if it "
                 "can't reach this ledger it is back on stable when its lease runs out, not if it reads another, such "
-                "as a file that was replaced. Its /healthz tells."
+                "as a file that was replaced. Its /healthz shows which."
             )
         return " ".join([*said, "Restart it, or take it out of the load balancer."])
 
 
-def say_behind(behind: Sequence[Gateway], now: float) -> str:
+def describe_behind(behind: Sequence[Gateway], now: float) -> str:
     """Gateways that don't follow, and since when nothing was heard of those that are silent."""
-    return ", ".join(_say_one(gateway, max(now - gateway.heard_at, 0.0)) for gateway in behind)
+    return ", ".join(_describe(gateway, max(now - gateway.heard_at, 0.0)) for gateway in behind)
 
 
 def _names(gateways: Sequence[Gateway]) -> str:
     return ", ".join(one.name for one in gateways)
 
 
-def _say_one(gateway: Gateway, silent: float) -> str:
+def _describe(gateway: Gateway, silent: float) -> str:
     return gateway.name if silent <= _HEARD_WITHIN else f"{gateway.name} (silent for {silent:.0f} s)"
 
 

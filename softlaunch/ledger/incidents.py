@@ -1,4 +1,4 @@
-"""Incidents as people look at them: what is open, what is known of it, and closing it by hand."""
+"""Incidents as people read them: listed, shown with their evidence, and resolved by hand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from softlaunch.store.tables import IncidentRow
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An incident with everything that is known of it. `seen` counts how often the same was reported while open."""
+    """An incident with its evidence. `seen` counts how often the same was reported while open."""
 
     id: int
     kind: IncidentKind

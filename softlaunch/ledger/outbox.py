@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, func, or_, select
 
 from softlaunch.ledger.notices import Event
-from softlaunch.store.tables import LaneRow, NoticeRow, ReleaseRow
+from softlaunch.store.tables import NoticeRow, ReleaseRow, StreamRow
 
 HOLD = timedelta(seconds=60)
 """How long a sender may be silent about a stream before another one takes it over; longer than any single call."""
@@ -70,7 +70,7 @@ def streams_with_messages(session: Session, now: datetime) -> list[str]:
     oldest = func.min(NoticeRow.id)
     waiting = (
         select(NoticeRow.lane)
-        .outerjoin(LaneRow, col(LaneRow.name) == col(NoticeRow.lane))
+        .outerjoin(StreamRow, col(StreamRow.name) == col(NoticeRow.lane))
         .where(col(NoticeRow.sent_at).is_(None), _free(now))
         .group_by(col(NoticeRow.lane))
         .order_by(oldest)
@@ -80,39 +80,39 @@ def streams_with_messages(session: Session, now: datetime) -> list[str]:
 
 def streams_with_old_heads(session: Session, now: datetime, refresh: timedelta) -> list[str]:
     """Lanes whose thread shows an earlier step of its release, or figures of a live release older than `refresh`."""
-    stale = col(LaneRow.shown) != col(ReleaseRow.revision)
-    old = col(ReleaseRow.live_app).is_not(None) & (col(LaneRow.shown_at) <= now - refresh)
+    stale = col(StreamRow.shown) != col(ReleaseRow.revision)
+    old = col(ReleaseRow.live_app).is_not(None) & (col(StreamRow.shown_at) <= now - refresh)
     found = (
-        select(LaneRow.name)
-        .join(ReleaseRow, col(LaneRow.name) == literal("release:") + col(ReleaseRow.id))
-        .where(LaneRow.thread != "", or_(stale, old), _free(now))
-        .order_by(LaneRow.name)
+        select(StreamRow.name)
+        .join(ReleaseRow, col(StreamRow.name) == literal("release:") + col(ReleaseRow.id))
+        .where(StreamRow.thread != "", or_(stale, old), _free(now))
+        .order_by(StreamRow.name)
     )
     return list(session.exec(found))
 
 
 def _free(now: datetime) -> Any:
-    held, put_off = col(LaneRow.held_until), col(LaneRow.retry_at)
+    held, put_off = col(StreamRow.held_until), col(StreamRow.retry_at)
     return or_(held.is_(None), held <= now) & or_(put_off.is_(None), put_off <= now)
 
 
 def take_stream(session: Session, name: str, holder: str, now: datetime) -> Stream | None:
     """Take a stream for a while; None when somebody else has it, or it was put off."""
-    if session.get(LaneRow, name) is None:
+    if session.get(StreamRow, name) is None:
         try:
             with session.begin_nested():
-                session.add(LaneRow(name=name))
+                session.add(StreamRow(name=name))
         except IntegrityError:
             pass  # somebody else made it at this moment
     taken = session.execute(
-        update(LaneRow)
-        .where(col(LaneRow.name) == name, _free(now))
+        update(StreamRow)
+        .where(col(StreamRow.name) == name, _free(now))
         .values(holder=holder, held_until=now + HOLD)
-        .returning(col(LaneRow.name))
+        .returning(col(StreamRow.name))
     ).scalar_one_or_none()
     if taken is None:
         return None
-    row = session.get_one(LaneRow, name, populate_existing=True)
+    row = session.get_one(StreamRow, name, populate_existing=True)
     return Stream(name, MessageRef(row.channel, row.thread), row.failures, row.trying, row.tried_at, row.shown)
 
 
@@ -187,10 +187,10 @@ def release_stream(session: Session, stream: str, holder: str) -> None:
 
 def _write(session: Session, stream: str, by: str, **values: Any) -> bool:
     written = session.execute(
-        update(LaneRow)
-        .where(col(LaneRow.name) == stream, col(LaneRow.holder) == by)
+        update(StreamRow)
+        .where(col(StreamRow.name) == stream, col(StreamRow.holder) == by)
         .values(**values)
-        .returning(col(LaneRow.name))
+        .returning(col(StreamRow.name))
     )
     return written.scalar_one_or_none() is not None
 
@@ -223,7 +223,7 @@ def read_waiting(session: Session) -> list[Waiting]:
         .order_by(func.min(NoticeRow.id))
     )
     waiting = session.exec(found).all()
-    streams = {row.name: row for row in session.exec(select(LaneRow).where(col(LaneRow.problem) != ""))}
+    streams = {row.name: row for row in session.exec(select(StreamRow).where(col(StreamRow.problem) != ""))}
     return [
         Waiting(name, count, since, streams[name].retry_at, streams[name].problem)
         if name in streams

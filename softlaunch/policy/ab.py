@@ -22,7 +22,7 @@ class AbPolicy(Part):
     minimum_effect: Margin = Margin(MarginKind.POINTS, 0.02)
     """The smallest difference that the test is planned to find."""
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
-    """Chance that two equal variants are told apart, over all metrics and looks together."""
+    """Chance that two equal variants are found different, over all metrics and looks together."""
     power: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
     """Chance that the smallest difference is found at the planned end."""
     minimum_time: Annotated[Duration, Field(gt=0)] = 7 * 86400.0

@@ -23,11 +23,11 @@ class DriftPolicy(Part):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence of everything that the check says has moved."""
     trend: Duration = 182 * 86400.0
-    """How far back the trend of live traffic is looked at."""
+    """How far back the trend of live traffic is analysed."""
     refresh_due: Duration = 120 * 86400.0
     """Age at which a prompt is due for a refresh; three to six months is usual."""
     golden_set_due: Duration = 182 * 86400.0
-    """Age at which a golden set is due to be looked through."""
+    """Age at which a golden set is due for a review."""
 
     @model_validator(mode="after")
     def _has_units(self) -> Self:

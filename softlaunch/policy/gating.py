@@ -65,13 +65,15 @@ class GatePolicy(Part):
     @model_validator(mode="after")
     def _fits_the_metric(self) -> Self:
         if self.direction not in {None, self.metric.direction}:
-            raise KeyedError(f"{self.metric} is {self.metric.direction}; leave direction out or say so", "direction")
+            raise KeyedError(
+                f"{self.metric} is {self.metric.direction}; leave direction out or correct it", "direction"
+            )
         wanted = MarginKind.RELATIVE if self.metric.is_relative else MarginKind.POINTS
         if self.margin.kind is not wanted:
             example = "'10 %'" if wanted is MarginKind.RELATIVE else "'2 points'"
             raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
         if self.per is not Per.REQUEST and self.metric.compares_copies:
-            raise KeyedError(f"{self.metric} compares two answers to one request; leave it out or say request", "per")
+            raise KeyedError(f"{self.metric} compares two answers to one request; leave it out or write request", "per")
         if self.adjust_for and not self.metric.is_relative:
             raise KeyedError(f"latency and cost can be adjusted, {self.metric} can't; leave it out", "adjust_for")
         return self

@@ -35,7 +35,7 @@ RETIRED = ("owner", "router", "telemetry")
 
 
 class OnOrphaned(StrEnum):
-    """What happens to a live release that nobody drives any more."""
+    """What happens to a live release whose driver has stopped."""
 
     RESUME = "resume"
     ROLL_BACK = "roll_back"
@@ -87,7 +87,7 @@ class Policy(Part):
     approvers: tuple[ApproverPolicy, ...] = ()
     """Who may answer what a release asks. Left out: whoever reaches the ledger may, and nobody in Slack."""
     no_data_after: Annotated[Duration, Field(ge=1)] = 300.0
-    """When a stage has seen no complete data of both sides for this long, people are told."""
+    """When a stage has seen no complete data of both sides for this long, people are notified."""
 
     @model_validator(mode="before")
     @classmethod

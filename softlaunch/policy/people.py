@@ -1,4 +1,4 @@
-"""The part of a policy that is about people: where they are told, who may decide, and what silence means."""
+"""The part of a policy that is about people: where they are notified, who may decide, and what silence means."""
 
 from enum import StrEnum
 from typing import Annotated, Self
@@ -11,14 +11,14 @@ from softlaunch.policy.part import Part, Percent
 
 
 class ChatKind(StrEnum):
-    """Where people are told."""
+    """Where people are notified."""
 
     CONSOLE = "console"
     SLACK = "slack"
 
 
 class SlackPolicy(Part):
-    """Where in Slack people are told and asked. Tokens come from the environment, never from here."""
+    """Where in Slack people are notified and asked. Tokens come from the environment, never from here."""
 
     channel: Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{5,}$")]
     """The channel's id, like C0123ABCDEF: Slack shows it at the end of the channel's details."""

@@ -10,7 +10,7 @@ from softlaunch.core.quantities import Duration
 from softlaunch.policy.part import Part, Percent
 
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
-_NO_UNITS = "at 100 % copies are compared, two of each request, and no units are counted; say it in requests"
+_NO_UNITS = "at 100 % copies are compared, two of each request, and no units are counted; give it in requests"
 _Number = Annotated[int, Field(ge=1, le=10**12)]
 
 

@@ -23,7 +23,7 @@ class UnitSource(StrEnum):
 
 
 class UnitPolicy(Part):
-    """How the gateway tells units apart; a request that names none is a unit of its own."""
+    """How the gateway distinguishes units; a request that names none is a unit of its own."""
 
     source: UnitSource = UnitSource.USER
     """Where the name stands: user, safety_identifier, prompt_cache_key or metadata.user_id of the body, or a header.

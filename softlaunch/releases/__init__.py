@@ -1,1 +1,1 @@
-"""Driving a release: opening it, looking, deciding, ending it, and finding those that nobody drives."""
+"""The life of a release: opening, observing, deciding, ending it, and resuming those without a driver."""

@@ -91,7 +91,7 @@ class Controllers:
         return thread is not None and thread.is_alive()
 
     def wait(self) -> None:
-        """Return when every release is over, or driven by somebody else."""
+        """Return when every release is over, or has another driver."""
         for thread in list(self._threads.values()):
             thread.join()
 

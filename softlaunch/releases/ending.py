@@ -126,7 +126,7 @@ def _undecided(release: Release, end: End) -> Incident:
 
 
 def roll_back(session: Session, app: str, actor: Actor, reason: str, now: datetime) -> Ended:
-    """Roll back what an app is releasing, or released last.
+    """Roll back an app's live release, or the newest promoted one.
 
     A live release ends: rolled back when users may have been exposed to the candidate, aborted when not. Without one,
     the newest promoted release is undone, so that `previous` serves again; when a release was ended or rolled back

@@ -1,4 +1,4 @@
-"""What becomes of a live release that nobody drives, decided from what is known of it. Pure."""
+"""Whether a live release without a driver is resumed or rolled back. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Whether an app's provider answers, told from the request log while no driver of a release looks."""
+"""Whether an app's provider answers, by the request log, while no driver of a release checks."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -14,7 +14,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow, RouteRow
 
 _MINUTES = (1, 5)
-"""How far back is looked: the first of these with enough answers, so that busy apps are told of, and resolved, soon."""
+"""The period that is read: the first of these with enough answers, so that busy apps are reported and resolved soon."""
 _LOOKED_AT = (State.SHADOWING, State.CANARY, State.TESTING)
 
 

@@ -1,4 +1,4 @@
-"""Bringing releases that nobody drives back on their way: found, announced, and resumed or rolled back.
+"""Recovering releases whose driver has stopped: found, announced, and resumed or rolled back.
 
 A release whose driver a person cancelled is ended instead, whether it still drives or not: whoever presses Cancel wants
 the candidate out. Where nobody can say whether that was so, the release is resumed.

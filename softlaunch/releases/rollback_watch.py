@@ -1,4 +1,4 @@
-"""Whether gateways follow what was rolled back; nobody drives a release that is over, so that reconcile looks."""
+"""Whether gateways follow a rollback; a release that is over has no driver, so that reconcile checks."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from softlaunch.core.incident_kinds import IncidentKind
-from softlaunch.ledger.gateways import FORGOTTEN_SECONDS, Gateway, read_gateways, say_behind
+from softlaunch.ledger.gateways import FORGOTTEN_SECONDS, Gateway, describe_behind, read_gateways
 from softlaunch.ledger.notices import Incident, open_incident, resolve_incident
 from softlaunch.ledger.releases import to_release
 from softlaunch.policy.release import Release, State
@@ -65,7 +65,7 @@ def _incident(release: Release, revision: int, known: list[Gateway], behind: lis
         dedup_key=f"{release.id}:{_KIND}:{revision}",
         summary=(
             f"{release.app}: {release.id} was rolled back, but {len(behind)} of {len(known)} gateways {doing} follow: "
-            f"{say_behind(behind, now.timestamp())}."
+            f"{describe_behind(behind, now.timestamp())}."
         ),
         evidence={"revision": revision, "gateways": len(known), "behind": {one.id: one.address for one in behind}},
     )

@@ -1,4 +1,4 @@
-"""A release as people look at it: its stages, verdicts and pending approvals, and who was exposed to the candidate."""
+"""A release as people read it: its stages, verdicts and pending approvals, and who was exposed to the candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

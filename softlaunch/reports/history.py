@@ -93,7 +93,7 @@ def _drives(session: Session, app: str) -> Iterator[Entry]:
         .order_by(col(DriveRow.id))
     )
     for row in rows:
-        yield Entry(row.began_at, row.release_id, Event.DRIVEN, "takes over the driving", row.holder)
+        yield Entry(row.began_at, row.release_id, Event.DRIVEN, "takes over as the driver", row.holder)
 
 
 def _questions(session: Session, app: str) -> Iterator[Entry]:

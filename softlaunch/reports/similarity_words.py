@@ -1,4 +1,4 @@
-"""How alike answers are, and which are better, in words."""
+"""Sentences about the similarity of answers, and about judges' preferences."""
 
 from softlaunch.core.formatting import show_share
 from softlaunch.policy.release import StageKind
@@ -19,29 +19,29 @@ def show_copies(state: CopyState, *, kept: bool) -> str:
     """What a shadow stage knows of its copies' texts; where they aren't kept it says so instead of guessing."""
     if not state.agreement.count:
         why = "no pair of texts is there yet" if kept else "texts of live requests are not kept (texts.keep)"
-        return f"How alike the copies' answers and stable's are is not known: {why}."
-    told = f"The copies' answers are {_shown(state.agreement)} like those that users got"
-    floor = state.agreement_floor
-    told += f"; stable's own, asked again, {_shown(floor)}, which is the noise." if floor.count else "."
-    return f"{told} {_preferred(state)}".rstrip()
+        return f"The similarity of the copies' answers to stable's is not known: {why}."
+    text = f"The copies' answers are {_shown(state.agreement)} similar to those that users got"
+    own = state.agreement_floor
+    text += f"; stable's own second answers {_shown(own)}, which is the noise." if own.count else "."
+    return f"{text} {_preferred(state)}".rstrip()
 
 
 def _preferred(state: CopyState) -> str:
     if not state.preference.count:
         return state.judging
-    told = f"Judges prefer the copies' answers in {_shown(state.preference)}, ties counting half"
-    floor = state.preference_floor
-    told += f"; stable's own second answers in {_shown(floor)}." if floor.count else "."
-    return f"{told} {state.judging}".rstrip()
+    text = f"Judges prefer the copies' answers in {_shown(state.preference)}, ties counting half"
+    own = state.preference_floor
+    text += f"; stable's own second answers in {_shown(own)}." if own.count else "."
+    return f"{text} {state.judging}".rstrip()
 
 
 def show_agreement(agreement: Agreement) -> str:
     """The same on the golden set; empty where cases were asked once."""
-    if agreement.golden is None or agreement.floor is None:
+    if agreement.golden is None or agreement.self_similarity is None:
         return ""
     return (
-        f"On the golden set the candidate's answers are {_similarity(agreement.golden)} like stable's; "
-        f"stable's own, asked twice, are {_similarity(agreement.floor)} like each other."
+        f"On the golden set the candidate's answers are {_similarity(agreement.golden)} similar to stable's;  "
+        f"stable's own, asked twice, are {_similarity(agreement.self_similarity)} similar."
     )
 
 

@@ -75,8 +75,9 @@ def _done(session: Session, row: ApprovalRow) -> frozenset[bytes]:
     return frozenset(fingerprint(kind, key) for kind, key in session.exec(gone))
 
 
-def _mark(question: int) -> str:
-    return f" (question {question})"
+def _mark(number: int) -> str:
+    """The end of `archived_by` in rows of an approved cleanup. Rows of the ledger have it, so its words stay."""
+    return f" (question {number})"
 
 
 def ask_person(session: Session, subject: str, size: str, actor: str, now: datetime) -> Approval:
@@ -110,8 +111,8 @@ def close_expired(session: Session, now: datetime) -> None:
 def how_to_answer(app: str, number: int) -> str:
     """The commands that show what would go, and that answer."""
     return (
-        f"Look with 'softlaunch registry cleanup --dry-run', then 'softlaunch approve {app} --question {number}' or "
-        f"'softlaunch reject {app} --question {number}'"
+        f"See 'softlaunch registry cleanup --dry-run', then 'softlaunch approve {app} --approval {number}' or "
+        f"'softlaunch reject {app} --approval {number}'"
     )
 
 

@@ -46,7 +46,7 @@ def check(key: str, content: bytes, sha256: str) -> None:
     if found != sha256:
         raise ArchiveError(
             f"the archive's copy of {key} differs: its SHA-256 is {found[:12]}, not {sha256[:12]}. Nothing that "
-            "depends on it was deleted; stop the schedule, and look at the archive's disk or bucket"
+            "depends on it was deleted; stop the schedule, and check the archive's disk or bucket"
         )
 
 

@@ -14,20 +14,20 @@ _Answers = Mapping[tuple[str, str, int], str]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """On the golden set: candidate with stable, and stable with itself. None where nobody knows.
+    """Similarity on the golden set: of candidate and stable, and of stable with itself. None where it is unknown.
 
-    Stable with itself is the noise floor: two answers of one variant to one question.
+    `self_similarity` is the noise floor: it compares two answers of stable to one question.
     """
 
     golden: Similarity | None
-    floor: Similarity | None
+    self_similarity: Similarity | None
 
 
 def read_agreement(session: Session, release_id: str) -> Agreement:
-    """What the answers of a release's eval say."""
+    """The agreement of a release's eval answers."""
     answers = _first_answers(session, release_id)
-    golden, floor = _beside(answers, EvalArm.CANDIDATE, 0), _beside(answers, EvalArm.STABLE, 1)
-    return Agreement(mean_similarity(golden), mean_similarity(floor))
+    golden, own = _beside(answers, EvalArm.CANDIDATE, 0), _beside(answers, EvalArm.STABLE, 1)
+    return Agreement(mean_similarity(golden), mean_similarity(own))
 
 
 def golden_self_similarity(session: Session, release_id: str) -> list[float]:

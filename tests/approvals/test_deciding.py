@@ -188,7 +188,7 @@ def test_callers_insist_after_the_transaction(database: Database) -> None:
         raise_if_refused(refused)
     with database.begin() as session:
         missing = apply_decision(session, Decision("other-bot", ApprovalChoice.APPROVE, BEN), NOON)
-    with pytest.raises(NothingToDecideError, match="no question about other-bot is open"):
+    with pytest.raises(NothingToDecideError, match="no approval of other-bot is pending"):
         raise_if_refused(missing)
     assert len(votes(database)) == 2
 

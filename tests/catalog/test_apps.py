@@ -215,7 +215,7 @@ def test_one_limit_of_the_length_replaces_the_other(app_folder: Path, database: 
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        pytest.param(Change(), CandidateError, "say what the candidate is", id="nothing"),
+        pytest.param(Change(), CandidateError, "name the candidate: a variant", id="nothing"),
         pytest.param(Change(variant="brief", model="cheap"), CandidateError, "not both", id="a whole one and a change"),
         pytest.param(Change(prompt="2.0.0"), NotFoundError, r"support@1\.0\.0, support@1\.1\.0", id="no such version"),
         pytest.param(Change(model="dear"), NotFoundError, "recorded: cheap, steady", id="no such model"),

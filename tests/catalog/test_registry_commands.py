@@ -67,7 +67,7 @@ def test_a_variant_is_added_from_another(here: Path) -> None:
         pytest.param(
             ["variants", "add", "Too Hot"], SoftlaunchError, "'Too Hot' is not a name", id="a name with a space"
         ),
-        pytest.param(["variants", "add", "hot"], SoftlaunchError, "say what the candidate is", id="no change"),
+        pytest.param(["variants", "add", "hot"], SoftlaunchError, "name the candidate: a variant", id="no change"),
         pytest.param(["variants", "add", "a", "--set", "x"], SoftlaunchError, "expected KEY=VALUE", id="no value"),
     ],
 )

@@ -93,7 +93,7 @@ def test_a_test_is_started_watched_and_stopped(softlaunch: Run, bot: str, tmp_pa
     assert "softlaunch ab stop bot" in refused.err
     shown = orjson.loads(softlaunch("ab", "status", bot, "--json").out)
     assert (shown["id"], shown["state"], shown["choice"]) == ("bot-ab-1", "pending", None)
-    assert "not looked at yet" in softlaunch("ab", "status", bot).out
+    assert "no interim analysis yet" in softlaunch("ab", "status", bot).out
     page = orjson.loads(softlaunch("ab", "report", bot, "--json").out)["page"]
     assert "Under way" in Path(page).read_text(encoding="utf-8")
     stopped = softlaunch("ab", "stop", bot, "--reason", "enough", "--json")

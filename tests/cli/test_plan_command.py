@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from softlaunch.cli.exits import Exit
-from softlaunch.cli.plan import tell_plan
+from softlaunch.cli.plan import print_outlook
 from softlaunch.core.clock import utc_now
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
@@ -185,7 +185,7 @@ def test_a_forecast_that_breaks_stops_no_release(
         raise OverflowError("cannot convert float infinity to integer")
 
     monkeypatch.setattr("softlaunch.cli.plan.foresee", broken)
-    tell_plan(bot, None)
+    print_outlook(bot, None)
     assert (
         "Outlook: missing, it could not be made (OverflowError); the release continues without it"
         in capsys.readouterr().err

@@ -51,7 +51,7 @@ def test_it_says_so_in_words(softlaunch: Run, orphan: Database) -> None:
     assert "bot-1 is resumed at regression eval: nobody has driven it for 5 min (last by nobody)." in shown
     assert "Runbook: runbooks/release_orphaned.md" in shown
     assert "bot-1 is rejected" in shown
-    assert "Every live release is driven by somebody." in softlaunch("reconcile").out
+    assert "Every live release has a driver." in softlaunch("reconcile").out
     orphan.close()
     trail = softlaunch("history", "bot").out
     assert [part for part in ("opened", "anna (test)", "incident", "driven", "ended") if part not in trail] == []

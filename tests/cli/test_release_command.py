@@ -42,7 +42,7 @@ def bot(softlaunch: Run, tmp_path: Path) -> Path:
         pytest.param(("bot", "--prompt", "support@9.0.0"), "recorded: support@1.0.0", id="unknown prompt"),
         pytest.param(("bot", "--model", "gpt-9"), "no model 'gpt-9' is recorded", id="unknown model"),
         pytest.param(("bot", "--variant", "current"), "bot already serves", id="what serves already"),
-        pytest.param(("bot",), "say what the candidate is", id="nothing to change"),
+        pytest.param(("bot",), "name the candidate: a variant", id="nothing to change"),
         pytest.param(("bot", "--temperature", "3"), "should be less than or equal to 2", id="impossible sampling"),
     ],
 )
@@ -116,7 +116,7 @@ def test_an_answer_without_a_question_is_refused(softlaunch: Run, bot: Path, com
     """Nobody approves what was not asked."""
     done = softlaunch(command, "bot")
     assert done.code == Exit.USAGE
-    assert "no question about bot is open" in done.err
+    assert "no approval of bot is pending" in done.err
 
 
 def test_rollback_without_anything_to_take_back_says_how_things_stand(softlaunch: Run, bot: Path) -> None:

@@ -195,7 +195,7 @@ TOLD = [
     "bot has no variant 'best'; its variants: ",
     "no release 'bot-4711' is recorded; see 'softlaunch release list'",
     "no app 'boot' is recorded; recorded: bot",
-    "no question about bot is open",
+    "no approval of bot is pending",
     "no model 'best' is recorded; recorded: first, second",
     "no app 'boot' is recorded; recorded: bot",
     "bot has no finished drift check; run 'softlaunch drift check bot'",

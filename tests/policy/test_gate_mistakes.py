@@ -33,7 +33,7 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "gates:\n  - metric: quality\n    margin: 2 points\n    direction: lower_is_better",
-            "line 6: gates[0].direction: quality is higher_is_better; leave direction out or say so",
+            "line 6: gates[0].direction: quality is higher_is_better; leave direction out or correct it",
             id="a direction that isn't the metric's",
         ),
         pytest.param(
@@ -105,7 +105,7 @@ from tests.policy.policy_files import HEAD, complaints
         pytest.param(
             HEAD
             + "gates:\n  - {metric: errors, margin: 1 point}\n  - {metric: agreement, margin: 9 points, per: session}",
-            "line 5: gates[1].per: agreement compares two answers to one request; leave it out or say request",
+            "line 5: gates[1].per: agreement compares two answers to one request; leave it out or write request",
             id="sessions of copies",
         ),
         pytest.param(

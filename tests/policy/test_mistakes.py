@@ -82,7 +82,7 @@ from tests.policy.policy_files import HEAD, complaints
         pytest.param(
             HEAD + "stages:\n  - {weight_percent: 5}\n  - {weight_percent: 100, minimum_units: 500}",
             "line 5: stages[1].minimum_units: at 100 % copies are compared, two of each request, and no units are "
-            "counted; say it in requests",
+            "counted; give it in requests",
             id="units where copies are compared",
         ),
         pytest.param(

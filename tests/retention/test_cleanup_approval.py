@@ -71,7 +71,7 @@ def questions(registry: Registry) -> list[str]:
 def test_a_yes_lets_the_next_cleanup_go_on(registry: Registry) -> None:
     """Nothing goes before; who asked, who answered and in whose name things went is kept."""
     before = registry.contents()
-    with pytest.raises(ApprovalNeededError, match=f"softlaunch approve {APP} --question 1"):
+    with pytest.raises(ApprovalNeededError, match=f"softlaunch approve {APP} --approval 1"):
         registry.clean()
     assert registry.contents() == before
     assert say(registry, ApprovalChoice.APPROVE)[0] is VoteResult.DECIDED
@@ -125,7 +125,7 @@ def test_asking_twice_is_one_question(registry: Registry) -> None:
     """Whoever runs the cleanup meanwhile is pointed to the question that is open."""
     assert asked(registry).id == asked(registry).id == 1
     registry.now += timedelta(hours=5)
-    with pytest.raises(ApprovalNeededError, match="--question 1"):
+    with pytest.raises(ApprovalNeededError, match="--approval 1"):
         registry.clean()
     assert questions(registry) == ["pending"]
 
@@ -145,7 +145,7 @@ def test_a_no_deletes_nothing_and_the_next_cleanup_asks_anew(registry: Registry,
     assert registry.contents() == before
     ruling, told = say(registry, ApprovalChoice.APPROVE, number=1)
     assert ruling is VoteResult.LATE
-    assert "no question about support-bot is open: the last one" in told
+    assert "no approval of support-bot is pending: the last one" in told
     if how == "expired":
         assert any(text.startswith("Nobody answered in time") for text in notices(registry.database))
 

@@ -71,13 +71,13 @@ def test_a_large_cleanup_waits_for_an_answer(old_app: Path, monkeypatch: pytest.
     _ask_above(old_app, 0)
     refused = CliRunner().invoke(build(), ["registry", "cleanup"])
     assert refused.exit_code == Exit.INCONCLUSIVE
-    assert "softlaunch approve shop-bot --question 1" in " ".join(refused.stderr.split())
+    assert "softlaunch approve shop-bot --approval 1" in " ".join(refused.stderr.split())
     assert "support@1.2.0" in _labels()
     waiting = run_json("registry", "cleanup", "--dry-run")
     assert waiting["question"] == {"id": 1, "answer": "pending"}
     assert "question 1 was asked: not answered yet" in run("registry", "cleanup", "--dry-run")
     with pytest.raises(NotAllowedError, match="you started this"):
-        run("approve", "shop-bot", "--question", "1")
+        run("approve", "shop-bot", "--approval", "1")
     with monkeypatch.context() as somebody_else:
         somebody_else.setenv("LOGNAME", "berta")
         assert orjson.loads(run("approve", "shop-bot", "--question", "1", "--json"))[0]["question"] == "cleanup"

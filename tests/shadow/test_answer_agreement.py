@@ -28,8 +28,8 @@ def test_the_noise_is_stable_beside_itself(database: Database) -> None:
         found = read_agreement(session, RELEASE)
         assert golden_self_similarity(session, RELEASE) == [1.0]
     assert found.golden is not None
-    assert found.floor is not None
-    assert (found.golden.mean, found.floor.mean) == (0.5, 1.0)
+    assert found.self_similarity is not None
+    assert (found.golden.mean, found.self_similarity.mean) == (0.5, 1.0)
     assert "asked twice, are 100.0 %" in show_agreement(found)
 
 

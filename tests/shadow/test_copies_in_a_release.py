@@ -112,4 +112,4 @@ def test_status_and_page_show_the_noise_beside_it(database: Database, tmp_path: 
     printed = " ".join(captured.get().split())
     page = write_page(database, shown, tmp_path).read_text(encoding="utf-8")
     for text in (printed, page):
-        assert "asked again, 100.0 %" in " ".join(text.split()).replace("&#39;", "'")
+        assert "second answers 100.0 %" in " ".join(text.split()).replace("&#39;", "'")

@@ -58,8 +58,8 @@ def test_copies_are_compared_with_what_users_got(database: Database) -> None:
     assert window.candidate_share == pytest.approx(2 / 3)
     assert CopyState.load(seen.state.dump()) == seen.state
     told = show_copies(seen.state, kept=True)
-    assert "are 50.0 % (± 57.7, 3 pairs) like those that users got" in told
-    assert "stable's own, asked again, 100.0 % (± 0.0, 2 pairs), which is the noise" in told
+    assert "are 50.0 % (± 57.7, 3 pairs) similar to those that users got" in told
+    assert "stable's own second answers 100.0 % (± 0.0, 2 pairs), which is the noise" in told
 
 
 def test_a_user_is_evidence_once_and_every_pair_is_shown(database: Database) -> None:

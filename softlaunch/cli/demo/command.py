@@ -29,7 +29,7 @@ def demo(
 ) -> None:
     """Watch three real releases on this machine.
 
-    One candidate is promoted, one rolled back, one rejected.
+    One candidate is promoted, one is rolled back, and one is rejected.
     """
     if look:
         _look(home)

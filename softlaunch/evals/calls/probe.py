@@ -68,7 +68,7 @@ async def _ask(session: aiohttp.ClientSession, model: ModelVersion, seconds: flo
     except TimeoutError:
         problem = f"doesn't answer within {seconds:g} s; it is slow, stuck, or behind a firewall"
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        problem = _say_broken(error)
+        problem = _describe_failure(error)
     return Probed(model.name, shown_endpoint(model), problem, perf_counter() - began)
 
 
@@ -149,7 +149,7 @@ def _judge_failure(status: int, quoted: str) -> str:
     return f"answers {status}, {why}{quoted}"
 
 
-def _say_broken(error: Exception) -> str:
+def _describe_failure(error: Exception) -> str:
     """What kept an answer from coming, in words."""
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
         return f"no TLS connection: {_cut(str(error))}; check http or https, the host's name, and its certificate"

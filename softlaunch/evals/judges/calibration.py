@@ -60,7 +60,7 @@ def below_minimum(calibration: Calibration, minimum_kappa: float) -> str | None:
     """Why a judge may not gate, None where it may. Kappa must be shown to reach the minimum: its lower bound counts."""
     kappa = calibration.agreement.kappa
     if kappa is None:
-        return "people's labels are all alike, so the judge's kappa is unknown"
+        return "people's labels are all the same, so the judge's kappa is unknown"
     if kappa.lower < minimum_kappa:
         return (
             f"kappa {kappa.value:.3f} [{kappa.lower:.3f}, {kappa.upper:.3f}] on {calibration.agreement.items} items "

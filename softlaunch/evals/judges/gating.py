@@ -67,9 +67,7 @@ def _below(session: Session, policy: JudgePolicy | None, judges: Judges, kind: K
     if known is None:
         return f"{names} can't gate: nobody has compared it with people's labels; run {how}"
     if known.kappa is None or known.kappa_lower is None:
-        return (
-            f"{names} can't gate: people's labels were all alike, so its kappa is unknown; label others and run {how}"
-        )
+        return f"{names} can't gate: people's labels are all the same, so kappa is unknown; label others and run {how}"
     if known.kappa_lower < policy.minimum_kappa:
         return (
             f"{names} can't gate: kappa {known.kappa:.2f} against people on {known.items} labels, at least "

@@ -164,7 +164,7 @@ class _Reading:
     def _other_kind(self, value: object) -> str:
         """A hint where it is a vote on something else."""
         fits = [kind.value for kind, words in _WORDS.items() if _text(value).strip().casefold() in words]
-        return f" (for labels of another kind say --kind {' or '.join(fits)})" if fits else ""
+        return f" (for labels of another kind use --kind {' or '.join(fits)})" if fits else ""
 
     def _note(self, number: int, name: str, problem: str) -> None:
         self.problems.append(f"  row {number}: {self.columns[name]}: {problem}")

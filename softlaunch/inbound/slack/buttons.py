@@ -96,7 +96,7 @@ class ApprovalButton:
 
     def by_hand(self, about: str, subject: Subject) -> str:
         """`softlaunch approve`, or `reject`."""
-        number = f" --question {about}" if subject.release_id is None else ""
+        number = f" --approval {about}" if subject.release_id is None else ""
         return f"softlaunch {self.verb.lower()} {subject.app}{number} --reason '...'"
 
 

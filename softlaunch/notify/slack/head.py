@@ -33,7 +33,7 @@ def head_text(view: ReleaseView) -> str:
 
 
 def head_blocks(view: ReleaseView, links: Links) -> list[Block]:
-    """What is released, how far it is, what the gates say, who met it, and a button that takes it back."""
+    """A release, its progress, its gates' verdicts, its exposure, and a button that rolls it back."""
     release = view.release
     where = release.stage.name if release.state.live else str(release.state).replace("_", " ")
     blocks: list[Block] = [

@@ -10,7 +10,7 @@ from softlaunch.store.tables.evals import (
     JudgementRow,
 )
 from softlaunch.store.tables.ledger import LedgerRow
-from softlaunch.store.tables.people import ApprovalRow, HeardRow, IncidentRow, LaneRow, NoticeRow, VoteRow
+from softlaunch.store.tables.people import ApprovalRow, HeardRow, IncidentRow, NoticeRow, StreamRow, VoteRow
 from softlaunch.store.tables.registry import (
     AliasMoveRow,
     AliasRow,
@@ -62,7 +62,6 @@ __all__ = [
     "HeardRow",
     "IncidentRow",
     "JudgementRow",
-    "LaneRow",
     "LedgerRow",
     "ModelRow",
     "NoticeRow",
@@ -75,6 +74,7 @@ __all__ = [
     "ScanRow",
     "ScoreRow",
     "StageRow",
+    "StreamRow",
     "TagRow",
     "TextRow",
     "TransitionRow",

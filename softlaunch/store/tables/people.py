@@ -1,4 +1,4 @@
-"""What people are asked and told: questions, votes, incidents, and messages on their way."""
+"""Approvals, votes, incidents, and notifications that wait to be sent."""
 
 from datetime import datetime
 from typing import Any
@@ -36,9 +36,9 @@ class ApprovalRow(SQLModel, table=True):
 
 
 class VoteRow(SQLModel, table=True):
-    """What a person said, whether it counted or not, and what they were told: the audit of decisions.
+    """A person's vote, whether it counted or not, and the reply that they got: the audit of decisions.
 
-    `person` is who it was by the policy's names; `ruling` says what became of it. Kept for good.
+    `person` is the voter by the policy's names; `ruling` holds the vote's result, and `told` the reply. Kept for good.
     """
 
     __tablename__ = "votes"
@@ -91,15 +91,17 @@ class IncidentRow(SQLModel, table=True):
 
 
 class NoticeRow(SQLModel, table=True):
-    """The outbox: a message written in the transaction of what it tells, sent later, once, in order within its lane.
+    """The outbox: a message written in the transaction that it reports, sent later, once, in order within its stream.
 
-    `event` says what it is about, `details` which question or incident; `sent_as` is the name that the receiver gave
+    The column `lane` holds the stream's name.
+
+    `event` says what it is about, `details` which approval or incident; `sent_as` is the name that the receiver gave
     the message.
     """
 
     __tablename__ = "notices"
     __table_args__ = (
-        Index(  # what waits, in order, lane by lane; empty most of the time
+        Index(  # what waits, in order, stream by stream; empty most of the time
             "ix_notices_waiting",
             "lane",
             "id",
@@ -122,8 +124,8 @@ class NoticeRow(SQLModel, table=True):
     problem: str = Field(default="", sa_column_kwargs={"server_default": ""})
 
 
-class LaneRow(SQLModel, table=True):
-    """One row of messages that must arrive in order: those about a release, about an app, or for the webhook.
+class StreamRow(SQLModel, table=True):
+    """One stream of messages that must arrive in order: those about a release, about an app, or for the webhook.
 
     One sender at a time holds it. `trying` is the notice whose sending has begun (0 the thread's head), kept until it
     is known to have arrived: a sender that finds it set asks the receiver before it sends again. `shown` is the

@@ -87,7 +87,7 @@ class VerdictRow(SQLModel, table=True):
 
 
 class DriveRow(SQLModel, table=True):
-    """Who took over the driving of a release, and when."""
+    """Who became a release's driver, and when."""
 
     __tablename__ = "drives"
     __table_args__ = (UniqueConstraint("release_id", "token"),)

@@ -90,13 +90,13 @@ def test_a_judge_that_talks_nonsense_is_below_every_floor(tmp_path: Path) -> Non
     assert below_minimum(found, 0.1) is not None
 
 
-def test_a_judge_is_not_judged_by_labels_that_are_all_alike(tmp_path: Path) -> None:
+def test_a_judge_is_not_judged_by_labels_that_are_all_the_same(tmp_path: Path) -> None:
     """Saying yes to everything would look perfect."""
     rows = [{"id": n, "question": "?", "answer": "x", "votes": "no"} for n in range(30)]
     labels = read_labels(write(tmp_path / "labels.jsonl", rows), Kind.HALLUCINATION, {})
     found = asyncio.run(calibrate(labels, Scripted(lambda name, asked: '{"claims": []}').panel))
     assert found.agreement.kappa is None
-    assert "all alike" in str(below_minimum(found, 0.0))
+    assert "all the same" in str(below_minimum(found, 0.0))
 
 
 def test_grades_are_right_from_the_middle_of_the_scale_on(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_people_may_leave_an_item_to_others(tmp_path: Path) -> None:
         ),
         pytest.param([{"id": 1, "answer": "x", "votes": ""}], {}, "row 1: votes: None is no vote", id="no vote"),
         pytest.param(
-            [{"id": 1, "answer": "x", "votes": "tie"}], {}, "say --kind preference)", id="votes of another kind"
+            [{"id": 1, "answer": "x", "votes": "tie"}], {}, "use --kind preference)", id="votes of another kind"
         ),
         pytest.param([{"id": 1, "votes": "yes"}], {}, "row 1: answer: is empty", id="nothing to judge"),
         pytest.param([{"id": 1, "votes": "yes"}], {"text": "x"}, "nothing to map to 'text'; known are id", id="map"),
