@@ -40,7 +40,7 @@ def show_agreement(agreement: Agreement) -> str:
     if agreement.golden is None or agreement.self_similarity is None:
         return ""
     return (
-        f"On the golden set the candidate's answers are {_similarity(agreement.golden)} similar to stable's;  "
+        f"On the golden set the candidate's answers are {_similarity(agreement.golden)} similar to stable's; "
         f"stable's own, asked twice, are {_similarity(agreement.self_similarity)} similar."
     )
 
