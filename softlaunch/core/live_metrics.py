@@ -8,6 +8,7 @@ needs none.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Self
 
 
@@ -62,6 +63,12 @@ class Entry:
     option: str | None = None
 
 
+_of_requests = partial(Entry, direction=Direction.LOWER_IS_BETTER, source=Source.REQUESTS)
+_of_copies = partial(
+    Entry, quantity=Quantity.SCORE, direction=Direction.HIGHER_IS_BETTER, source=Source.COPIES, is_ticket=True
+)
+
+
 class Metric(StrEnum):
     """What the gates of live traffic can judge."""
 
@@ -78,11 +85,9 @@ class Metric(StrEnum):
 
     ERRORS = (
         "errors",
-        Entry(
+        _of_requests(
             meaning="requests that failed",
             quantity=Quantity.EVENT,
-            direction=Direction.LOWER_IS_BETTER,
-            source=Source.REQUESTS,
             column="ok",
             column_is_opposite=True,
             option="--error-rate",
@@ -90,33 +95,27 @@ class Metric(StrEnum):
     )
     UNUSABLE = (
         "unusable",
-        Entry(
+        _of_requests(
             meaning="answers that serve nobody: empty, withheld by a filter, not in the form asked for",
             quantity=Quantity.EVENT,
-            direction=Direction.LOWER_IS_BETTER,
-            source=Source.REQUESTS,
             column="unusable",
             option="--unusable-rate",
         ),
     )
     LATENCY = (
         "latency",
-        Entry(
+        _of_requests(
             meaning="time until an answer was complete",
             quantity=Quantity.MILLISECONDS,
-            direction=Direction.LOWER_IS_BETTER,
-            source=Source.REQUESTS,
             column="latency_ms",
             option="--latency-ms",
         ),
     )
     COST = (
         "cost",
-        Entry(
+        _of_requests(
             meaning="price of an answer",
             quantity=Quantity.US_DOLLARS,
-            direction=Direction.LOWER_IS_BETTER,
-            source=Source.REQUESTS,
             is_ticket=True,
             column="cost_usd",
             option="--cost-usd",
@@ -159,22 +158,14 @@ class Metric(StrEnum):
     )
     AGREEMENT = (
         "agreement",
-        Entry(
+        _of_copies(
             meaning="how similar the answers to one request are: the copy's and the user's, beside stable's own two",
-            quantity=Quantity.SCORE,
-            direction=Direction.HIGHER_IS_BETTER,
-            source=Source.COPIES,
-            is_ticket=True,
         ),
     )
     PREFERENCE = (
         "preference",
-        Entry(
+        _of_copies(
             meaning="how often judges prefer the copy's answer to the user's; a tie counts half, so 50 % is even",
-            quantity=Quantity.SCORE,
-            direction=Direction.HIGHER_IS_BETTER,
-            source=Source.COPIES,
-            is_ticket=True,
         ),
     )
 
