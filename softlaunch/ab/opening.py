@@ -14,7 +14,7 @@ from softlaunch.core.live_metrics import Metric, Source
 from softlaunch.core.quantities import Duration
 from softlaunch.core.variant import Name
 from softlaunch.ledger.notices import Message, notify
-from softlaunch.ledger.releases import Actor, Opening, ReleaseLockedError, find_live, held_by
+from softlaunch.ledger.releases import Actor, Opening, Origin, ReleaseLockedError, find_live, held_by
 from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.load import load_policy
@@ -46,7 +46,7 @@ class TrialRequest(BaseModel):
     )
     allow_same: bool = Field(default=False, title="A/A", description="Test what serves now against itself.")
     actor: str = Field(default="unknown", title="Who", description="Who starts the test; kept in the ledger.")
-    origin: str = Field(default="prefect", title="From where", description="Where the request came from.")
+    origin: Origin = "prefect"
 
 
 def open_trial(database: Database, request: TrialRequest, planned: float | None, now: datetime) -> str:

@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.variant import Name
-from softlaunch.ledger.releases import Actor
+from softlaunch.ledger.releases import Actor, Origin
 
 
 class RollbackRequest(BaseModel):
@@ -39,12 +39,7 @@ class RollbackRequest(BaseModel):
         description="Who rolls it back, such as anna; kept in the ledger.",
         examples=["anna"],
     )
-    origin: str = Field(
-        default="prefect",
-        title="From where",
-        description="Where the request came from; kept in the ledger. Leave it as it is in a form.",
-        examples=["prefect"],
-    )
+    origin: Origin = "prefect"
 
     @property
     def by(self) -> Actor:
@@ -81,12 +76,7 @@ class DecisionRequest(BaseModel):
     reason: str = Field(
         default="", title="Why", description="Kept in the ledger.", examples=["checked the ten cases that changed"]
     )
-    origin: str = Field(
-        default="prefect",
-        title="From where",
-        description="Where the answer came from; kept in the ledger. Leave it as it is in a form.",
-        examples=["prefect"],
-    )
+    origin: Origin = "prefect"
 
     @property
     def by(self) -> Actor:

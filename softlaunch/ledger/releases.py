@@ -3,7 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
+from pydantic import Field
 from sqlalchemy import func
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
@@ -37,6 +39,17 @@ class Actor:
     def __str__(self) -> str:
         """`anna (command line)`."""
         return f"{self.name} ({self.origin})"
+
+
+Origin = Annotated[
+    str,
+    Field(
+        title="From where",
+        description="Where the request came from; kept in the ledger. Leave it as it is in a form.",
+        examples=["prefect"],
+    ),
+]
+"""An actor's origin as a field of a form that a person fills in."""
 
 
 @dataclass(frozen=True, slots=True)

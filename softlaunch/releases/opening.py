@@ -16,7 +16,7 @@ from softlaunch.core.variant import Name, Sampling, Variant, differences
 from softlaunch.core.verdict import Per, Role
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.notices import Message, notify
-from softlaunch.ledger.releases import Actor, Opening, ReleaseLockedError, find_live, held_by, is_driven
+from softlaunch.ledger.releases import Actor, Opening, Origin, ReleaseLockedError, find_live, held_by, is_driven
 from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.ledger.traffic_rate import read_unnamed
@@ -128,12 +128,7 @@ class ReleaseRequest(BaseModel):
     actor: str = Field(
         default="unknown", title="Who", description="Who releases, such as anna; kept in the ledger.", examples=["anna"]
     )
-    origin: str = Field(
-        default="prefect",
-        title="From where",
-        description="Where the request came from; kept in the ledger. Leave it as it is in a form.",
-        examples=["prefect"],
-    )
+    origin: Origin = "prefect"
 
 
 def open_release(database: Database, request: ReleaseRequest, now: datetime) -> str:
