@@ -6,20 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softlaunch.cli import traffic_options
 from softlaunch.cli.ab_pairs import compare
 from softlaunch.cli.actor import who
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json
-from softlaunch.cli.traffic_options import (
-    Quality,
-    RatingShare,
-    RequestsPerHour,
-    Satisfaction,
-    ScoredShare,
-    stated_levels,
-    stated_shares,
-)
 
 if TYPE_CHECKING:
     from softlaunch.ab.opening import TrialRequest
@@ -50,12 +42,12 @@ def plan(
     app: App,
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
     effect: Annotated[str | None, typer.Option(help="The minimum detectable effect, such as '3 points'.")] = None,
-    requests_per_hour: RequestsPerHour = None,
+    requests_per_hour: traffic_options.RequestsPerHour = None,
     requests_per_user: Annotated[float | None, typer.Option(min=1, help="Requests that a user makes.")] = None,
-    satisfaction: Satisfaction = None,
-    rating_share: RatingShare = None,
-    quality: Quality = None,
-    scored_share: ScoredShare = None,
+    satisfaction: traffic_options.Satisfaction = None,
+    rating_share: traffic_options.RatingShare = None,
+    quality: traffic_options.Quality = None,
+    scored_share: traffic_options.ScoredShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
     """Plan a test: how many users and days it takes to detect a difference.
@@ -70,8 +62,8 @@ def plan(
     from softlaunch.forecast.stated import Stated
     from softlaunch.reports.ab_page import write_plan_page
 
-    levels = stated_levels({Metric.SATISFACTION: satisfaction}, quality)
-    shares = stated_shares({Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share})
+    levels = traffic_options.stated_levels({Metric.SATISFACTION: satisfaction}, quality)
+    shares = traffic_options.stated_shares({Metric.SATISFACTION: rating_share, Metric.QUALITY: scored_share})
     stated = Stated(requests_per_hour, requests_per_user, levels, shares)
     with ledger() as database:
         planned = foresee_trial(

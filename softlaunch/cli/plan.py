@@ -7,17 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from softlaunch.cli import traffic_options
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_table, print_text
-from softlaunch.cli.traffic_options import (
-    Quality,
-    RatingShare,
-    RequestsPerHour,
-    Satisfaction,
-    ScoredShare,
-    stated_levels,
-    stated_shares,
-)
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 
 if TYPE_CHECKING:
@@ -53,7 +45,7 @@ def register(app: typer.Typer) -> None:
 def plan(
     app: Annotated[str, typer.Argument(help="The app, as clients call it.")],
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
-    requests_per_hour: RequestsPerHour = None,
+    requests_per_hour: traffic_options.RequestsPerHour = None,
     requests_per_user: _RequestsPerUser = None,
     regular_users: _RegularUsers = None,
     user_correlation: _UserCorrelation = None,
@@ -61,12 +53,12 @@ def plan(
     unusable_rate: _UnusableRate = None,
     latency_ms: _LatencyMs = None,
     cost_usd: _CostUsd = None,
-    quality: Quality = None,
+    quality: traffic_options.Quality = None,
     hallucination_rate: _HallucinationRate = None,
-    scored_share: ScoredShare = None,
-    satisfaction: Satisfaction = None,
+    scored_share: traffic_options.ScoredShare = None,
+    satisfaction: traffic_options.Satisfaction = None,
     score: _Score = None,
-    rating_share: RatingShare = None,
+    rating_share: traffic_options.RatingShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
     """Forecast a release: its duration, the harm that it detects, the users exposed.
@@ -82,11 +74,11 @@ def plan(
         Metric.HALLUCINATION: hallucination_rate,
         Metric.SATISFACTION: satisfaction,
     }
-    levels = stated_levels(rates, quality) | _scores(score or ()) | _spreads(latency_ms, cost_usd)
-    shares = {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
-    stated = Stated(
-        requests_per_hour, requests_per_user, levels, stated_shares(shares), regular_users, user_correlation
+    levels = traffic_options.stated_levels(rates, quality) | _scores(score or ()) | _spreads(latency_ms, cost_usd)
+    shares = traffic_options.stated_shares(
+        {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
     )
+    stated = Stated(requests_per_hour, requests_per_user, levels, shares, regular_users, user_correlation)
     _foresee_and_show(app, policy, stated, json=json)
 
 
