@@ -74,7 +74,7 @@ def stats(file: _FILE, as_json: bool = JSON_OPTION) -> None:
     for what in ("metrics", "tags"):
         print_table("", (what, "cases"), list(document[what].items()))
     for one in document["alike"]:
-        print_text(f"  alike: {one}")
+        print_text(f"  similar: {one}")
 
 
 def add(

@@ -1,4 +1,4 @@
-"""How alike the meanings of an answer and a good one are, by an embedding model."""
+"""The similarity of meaning of an answer and a good one, by an embedding model."""
 
 import math
 from collections.abc import Sequence
@@ -37,11 +37,13 @@ class Embedding(AskingMetric):
             return Score(0.0, "the answer is empty")
         vectors = await helpers.embed(self.endpoint, self.model, self.api_key_env, (sample.answer, reference))
         spent = Spent(1, self._cost(vectors.input_tokens))
-        alike = _cosine(*vectors.values) if vectors.values is not None else None
-        if alike is None:
+        cosine = _cosine(*vectors.values) if vectors.values is not None else None
+        if cosine is None:
             return Score(None, f"{self.model}: {vectors.error or 'no direction'}", spent)
-        value = min(1.0, max(0.0, alike))
-        return Score(value if self.at_least is None else float(value >= self.at_least), f"{alike:.3f} alike", spent)
+        value = min(1.0, max(0.0, cosine))
+        return Score(
+            value if self.at_least is None else float(value >= self.at_least), f"similarity {cosine:.3f}", spent
+        )
 
     def _cost(self, tokens: int | None) -> float | None:
         if tokens is None or self.input_usd_per_million is None:

@@ -1,4 +1,4 @@
-"""How alike an answer and a good one are, by their letters and words."""
+"""The similarity of an answer and a good one, by their letters and words."""
 
 from enum import StrEnum
 from typing import Annotated, ClassVar
@@ -29,7 +29,7 @@ _METHODS = {
 
 
 class Similarity(Metric):
-    """How alike the answer is to the case's reference, or to what it expects where it has no reference."""
+    """The similarity of the answer to the case's reference, or to what it expects where it has no reference."""
 
     name: ClassVar = "similarity"
     method: Method = Method.LETTERS
@@ -44,7 +44,7 @@ class Similarity(Metric):
             return Score(None, "the case has no reference to compare with")
         similarity = similarity_of(self.method, normalise(sample.answer), normalise(reference))
         return Score(
-            similarity if self.at_least is None else float(similarity >= self.at_least), f"{similarity:.3f} alike"
+            similarity if self.at_least is None else float(similarity >= self.at_least), f"similarity {similarity:.3f}"
         )
 
 
