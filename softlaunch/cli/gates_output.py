@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from softlaunch.cli.output import console, print_json, print_table
+from softlaunch.cli.output import print_json, print_table, print_text
 from softlaunch.core.formatting import show_duration, show_harm, show_interval, show_value
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Role, Verdict
@@ -81,30 +81,30 @@ def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     is_usual = all(one.verdict.per is Per.REQUEST for one in done.gates)
     columns = ("metric", "candidate", "stable", "harm", "lately", "requests" if is_usual else "counted", "users")
     print_table(_title(done), columns, [row for one in done.gates for row in _met_rows(one.verdict, is_usual=is_usual)])
-    _print_line("")
+    print_text("")
     gates = ("gate", "verdict", "harm", "between", "margin", "evidence", "units")
     print_table("Gates", gates, [_gate_row(one) for one in done.gates])
-    _print_line("")
+    print_text("")
     if presumed and done.stages:
-        _print_line(
+        print_text(
             f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent says otherwise."
         )
     if done.unjudged:
         named = ", ".join(metric.value for metric in done.unjudged)
-        _print_line(
+        print_text(
             f"Gates that were left out: {named}. The samples have no column for it, and the policy doesn't name it."
         )
     if file.ignored:
-        _print_line(f"Columns that were ignored: {', '.join(file.ignored)}.")
+        print_text(f"Columns that were ignored: {', '.join(file.ignored)}.")
     for note in (*done.notes, *file.notes):
-        _print_line(f"{note}.")
+        print_text(f"{note}.")
     for stage in done.stages:
         how = "not passed" if stage.passed is None else f"passed at row {stage.passed.row:,}"
-        _print_line(f"{stage.stage.name}: {how}, last evaluation at row {stage.latest.row:,}")
+        print_text(f"{stage.stage.name}: {how}, last evaluation at row {stage.latest.row:,}")
     if done.left_out:
-        _print_line(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
-    _print_line(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
-    _print_line(f"Users were exposed to the candidate in {done.exposed:,} requests.")
+        print_text(f"{done.left_out:,} rows were left out: no candidate was in force, or their stage had just ended.")
+    print_text(f"{done.conclusion.value}{_when(done)}: {done.reason}.")
+    print_text(f"Users were exposed to the candidate in {done.exposed:,} requests.")
 
 
 def _when(done: Replayed) -> str:
@@ -153,7 +153,3 @@ def _gate_row(one: Judged) -> _Cells:
         f"{one.evidence:+.1f}",
         f"{verdict.candidate_count:,} / {verdict.stable_count:,}",
     )
-
-
-def _print_line(text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

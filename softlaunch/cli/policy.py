@@ -50,8 +50,8 @@ def check(
     cases = len(load_suite(golden_set).cases)
     found = ask_endpoints(load_models(file.parent / MODELS_FILE)) if ask else ()
     if as_json:
-        told = {**_document(policy, file, golden_set, cases), "retired": [key for _, key in retired]}
-        print_json({**told, **({"endpoints": to_json(found)} if ask else {})})
+        document = {**_document(policy, file, golden_set, cases), "retired": [key for _, key in retired]}
+        print_json({**document, **({"endpoints": to_json(found)} if ask else {})})
     else:
         _show(policy, file, golden_set, cases)
         for line, key in retired:

@@ -9,7 +9,6 @@ import pickle
 import resource
 import signal
 import struct
-from typing import Any
 
 HEAD = struct.Struct("!Q")
 """How long the pickle is that follows, in bytes."""
@@ -53,9 +52,8 @@ def _answer(asked: bytes, cpu_seconds: float, wall_seconds: float) -> bytes:
 
 
 def _dumped(error: Exception) -> bytes:
-    told: Any = error
     try:
-        said = pickle.dumps((False, told))
+        said = pickle.dumps((False, error))
         pickle.loads(said)  # noqa: S301  (written a line above)
     except Exception:  # an error that can't travel still has a name and a text
         return pickle.dumps((False, RuntimeError(f"{type(error).__name__}: {error}")))

@@ -51,8 +51,8 @@ def keep_texts_out() -> None:
     logging.setLogRecordFactory(record)
 
 
-def _raised(told: object) -> BaseException | None:
-    return told[1] if isinstance(told, tuple) and len(told) == 3 and isinstance(told[1], BaseException) else None
+def _raised(info: object) -> BaseException | None:
+    return info[1] if isinstance(info, tuple) and len(info) == 3 and isinstance(info[1], BaseException) else None
 
 
 def _may_be_shown(error: BaseException) -> bool:

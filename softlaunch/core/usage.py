@@ -36,7 +36,7 @@ _WRITTEN_IN_DETAILS = ("cache_write_tokens", "cache_creation_tokens", "cache_cre
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one answer, each None where nobody told it.
+    """Tokens of one answer, each None where it was not reported.
 
     `cached_tokens` (read from a cache), `cache_write_tokens` and `input_audio_tokens` are parts of `input_tokens`,
     `reasoning_tokens` and `output_audio_tokens` of `output_tokens`; no part is larger than its whole.
@@ -57,27 +57,27 @@ class Usage:
         return any(inputs) or bool(self.reasoning_tokens or self.output_audio_tokens)
 
     def updated(self, later: "Usage | None") -> "Usage":
-        """With what a later chunk of the same answer tells; what it doesn't tell stays."""
+        """With the counts of a later chunk of the same answer; those that it lacks stay."""
         if later is None:
             return self
-        told = {one.name: getattr(later, one.name) for one in fields(later)}
-        return replace(self, **{name: tokens for name, tokens in told.items() if tokens is not None})
+        counts = {one.name: getattr(later, one.name) for one in fields(later)}
+        return replace(self, **{name: tokens for name, tokens in counts.items() if tokens is not None})
 
 
 def read_usage(document: _Document) -> Usage | None:
-    """The usage that a completion, or one chunk of it, tells; None where it tells none.
+    """The usage that a completion, or one chunk of it, reports; None where it reports none.
 
     A count that is no whole number from 0 to 2^31 - 1 is unknown, and so is a part larger than its whole. An input of
     0 tokens is unknown too: no request has none, but some endpoints write zeros for what they didn't count.
     """
-    for told in _told(document):
-        usage = _read(told)
+    for raw in _usage_documents(document):
+        usage = _read(raw)
         if usage is not None:
             return usage
     return None
 
 
-def _told(document: _Document) -> Iterator[_Document]:
+def _usage_documents(document: _Document) -> Iterator[_Document]:
     yield _mapping(document.get("usage"))
     yield _mapping(_mapping(document.get("x_groq")).get("usage"))
     choices = document.get("choices")
@@ -85,37 +85,37 @@ def _told(document: _Document) -> Iterator[_Document]:
         yield _mapping(_mapping(choices[0]).get("usage"))
 
 
-def _read(told: _Document) -> Usage | None:
-    if not told:
+def _read(raw: _Document) -> Usage | None:
+    if not raw:
         return None
-    inputs, outputs = _details(told, _INPUT_DETAILS), _details(told, _OUTPUT_DETAILS)
+    inputs, outputs = _details(raw, _INPUT_DETAILS), _details(raw, _OUTPUT_DETAILS)
     usage = Usage(
-        input_tokens=_first(told, "prompt_tokens", "input_tokens"),
-        output_tokens=_first(told, "completion_tokens", "output_tokens"),
-        cached_tokens=_either(_first(inputs, *_CACHED_IN_DETAILS), _first(told, *_CACHED)),
-        cache_write_tokens=_either(_first(inputs, *_WRITTEN_IN_DETAILS), _first(told, *_WRITTEN)),
+        input_tokens=_first(raw, "prompt_tokens", "input_tokens"),
+        output_tokens=_first(raw, "completion_tokens", "output_tokens"),
+        cached_tokens=_either(_first(inputs, *_CACHED_IN_DETAILS), _first(raw, *_CACHED)),
+        cache_write_tokens=_either(_first(inputs, *_WRITTEN_IN_DETAILS), _first(raw, *_WRITTEN)),
         input_audio_tokens=_first(inputs, "audio_tokens"),
-        reasoning_tokens=_either(_first(outputs, "reasoning_tokens"), _first(told, "reasoning_tokens")),
+        reasoning_tokens=_either(_first(outputs, "reasoning_tokens"), _first(raw, "reasoning_tokens")),
         output_audio_tokens=_first(outputs, "audio_tokens"),
     )
-    usage = _fitted(_with_reasoning(_with_cache(usage, told), told))
+    usage = _fitted(_with_reasoning(_with_cache(usage, raw), raw))
     return usage if usage != Usage() else None
 
 
-def _with_cache(usage: Usage, told: _Document) -> Usage:
+def _with_cache(usage: Usage, raw: _Document) -> Usage:
     """The whole input, where `input_tokens` or `prompt_tokens` leaves out what the cache had."""
     cache = (usage.cached_tokens or 0) + (usage.cache_write_tokens or 0)
     if usage.input_tokens is None or not cache:
         return usage
-    is_native = "cache_read_input_tokens" in told and ("prompt_tokens" not in told or cache > usage.input_tokens)
-    total = _count(told.get("total_tokens"))
+    is_native = "cache_read_input_tokens" in raw and ("prompt_tokens" not in raw or cache > usage.input_tokens)
+    total = _count(raw.get("total_tokens"))
     adds_up = total is not None and total == usage.input_tokens + cache + (usage.output_tokens or 0)
     return replace(usage, input_tokens=usage.input_tokens + cache) if is_native or adds_up else usage
 
 
-def _with_reasoning(usage: Usage, told: _Document) -> Usage:
+def _with_reasoning(usage: Usage, raw: _Document) -> Usage:
     """The whole output, where the total says that `completion_tokens` leaves out the reasoning."""
-    total, reasoning = _count(told.get("total_tokens")), usage.reasoning_tokens
+    total, reasoning = _count(raw.get("total_tokens")), usage.reasoning_tokens
     if None in {total, reasoning, usage.input_tokens, usage.output_tokens} or not reasoning:
         return usage
     output_tokens = (usage.output_tokens or 0) + reasoning
@@ -144,17 +144,17 @@ def _parts(usage: Usage, whole: int, *names: str) -> dict[str, int | None]:
     return fitting
 
 
-def _details(told: _Document, names: tuple[str, ...]) -> _Document:
-    return next((details for name in names if (details := _mapping(told.get(name)))), {})
+def _details(raw: _Document, names: tuple[str, ...]) -> _Document:
+    return next((details for name in names if (details := _mapping(raw.get(name)))), {})
 
 
-def _first(told: _Document, *names: str) -> int | None:
+def _first(raw: _Document, *names: str) -> int | None:
     """The first of these counts that is one."""
-    return next((count for name in names if (count := _count(told.get(name))) is not None), None)
+    return next((count for name in names if (count := _count(raw.get(name))) is not None), None)
 
 
 def _either(first: int | None, second: int | None) -> int | None:
-    """The larger one: some gateways fill a detail with 0 and tell the number elsewhere."""
+    """The larger one: some gateways fill a detail with 0 and report the number elsewhere."""
     return max((count for count in (first, second) if count is not None), default=None)
 
 

@@ -153,7 +153,7 @@ class ModelVersion(Content):
     cached_input_usd_per_million: Usd | None = Field(default=None, exclude_if=_is_unset)
     cache_write_usd_per_million: Usd | None = Field(default=None, exclude_if=_is_unset)
     headers: ModelHeaders = Field(default_factory=dict, exclude_if=_is_unset)
-    stream_usage: StreamUsage = Field(default=StreamUsage.AUTO, exclude_if=lambda told: told is StreamUsage.AUTO)
+    stream_usage: StreamUsage = Field(default=StreamUsage.AUTO, exclude_if=lambda mode: mode is StreamUsage.AUTO)
 
     @model_validator(mode="after")
     def _has_one_key(self) -> Self:

@@ -33,8 +33,8 @@ def advise(stage: StagePlan, gates: Sequence[Outlook], clock: StageClock) -> str
     if not slow:
         return f"{stage.bottleneck} takes longer than its deadline; give it about {_longer(stage.seconds_80)}"
     few = [gate for gate in slow if not np.isfinite(gate.seconds_median)]
-    told = [_too_few(stage, few, gates, clock)] if few and stage.people is not None else []
-    return "; ".join([*told, *(_for_gate(stage, gate, gates, clock) for gate in slow)])
+    advice = [_too_few(stage, few, gates, clock)] if few and stage.people is not None else []
+    return "; ".join([*advice, *(_for_gate(stage, gate, gates, clock) for gate in slow)])
 
 
 def _blind(stage: StagePlan, gates: Sequence[Outlook], clock: StageClock) -> str:

@@ -57,7 +57,7 @@ class FirstVisits:
         return np.asarray(np.add.reduceat(columns, self.start, axis=0) / self.lengths[:, None])
 
     def correlation(self, values: Floats) -> float:
-        """How alike the requests of a visit are, in [0, 1): the intra-class correlation by analysis of variance."""
+        """The intra-class correlation of the requests of a visit, in [0, 1), by analysis of variance."""
         lengths = self.lengths
         count, visits = len(values), len(lengths)
         if visits < 2 or count == visits:

@@ -61,7 +61,7 @@ def _seen(traffic: Traffic, rule: GateRule, policy: SessionPolicy) -> SessionTra
 
 
 def _imagined(traffic: Traffic, rule: GateRule, policy: SessionPolicy) -> SessionTraffic:
-    """Sessions of as many requests as users make in a visit, whose values are as alike as those of a visit."""
+    """Sessions of as many requests as users make in a visit, whose values are as correlated as those of a visit."""
     habits, metric = traffic.habits, rule.metric
     requests = traffic.requests_per_session or habits.requests_per_visit
     seconds = min(policy.timeout + (requests - 1) * IMAGINED_PAUSE, policy.longest)

@@ -27,7 +27,7 @@ _SPLIT_ALPHA = 0.001
 class GateSet:
     """The gates of a stage, and what the traffic itself looked like.
 
-    `gates` judge whether a candidate passes. Where requests of a unit can be told apart, they see each unit's first
+    `gates` judge whether a candidate passes. Where requests of a unit can be distinguished, they see each unit's first
     visit, `returning` sees everything that units do, and `plain` what people met; elsewhere gates see each unit by what
     it did when it first appeared, and find harm themselves. `split` counts the units that fell on candidate and stable,
     where the gateway assigned them; `dropped` counts requests that the log lost. `blockers` are the reasons why a gate
@@ -35,7 +35,7 @@ class GateSet:
     of the last. `adjustments` are those of the gates that are adjusted for what was known before an answer; they stay
     the same for a whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count
     sessions or users; `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such
-    a stage, and stable's, and `untold` says why sessions can't be told, where they can't.
+    a stage, and stable's, and `no_sessions` says why sessions can't be recognised, where they can't.
     """
 
     policy: Policy
@@ -51,7 +51,7 @@ class GateSet:
     adjustments: Adjustments = field(default_factory=Adjustments)
     sessions: SessionStreams = field(default_factory=SessionStreams)
     logged: tuple[int, int] = (0, 0)
-    untold: str = ""
+    no_sessions: str = ""
 
     @classmethod
     def begin(
@@ -133,8 +133,8 @@ class GateSet:
                 self.plain.add(metric, events)
 
     def _is_blind(self, gate: Gate) -> bool:
-        """Whether a gate counts what can't be told apart here; it must not judge requests in its place."""
-        return gate.rule.per is not Per.REQUEST and (self.returning is None or bool(self.untold))
+        """Whether a gate counts what can't be distinguished here; it must not judge requests in its place."""
+        return gate.rule.per is not Per.REQUEST and (self.returning is None or bool(self.no_sessions))
 
     def remember(self, windows: Iterable[Window]) -> None:
         """Learn again which units were seen, from the windows that were folded in before the gate set was dumped.
@@ -165,7 +165,7 @@ class GateSet:
     def _verdict(self, gate: Gate) -> Verdict:
         metric = gate.rule.metric
         if self._is_blind(gate):
-            why = self.untold or "it isn't known which requests are of one unit"
+            why = self.no_sessions or "it isn't known which requests are of one unit"
             return replace(
                 gate.judge(), outcome=Outcome.INCONCLUSIVE, reason=f"can't count{gate.rule.per.words}: {why}"
             )

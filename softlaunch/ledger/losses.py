@@ -16,8 +16,8 @@ from softlaunch.ledger.routes import read_ledger_id
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DropRow, GatewayRow
 
-TOLD_EVERY_SECONDS = 0.6
-"""A gateway tells the ledger of what it began at least so often, so that a death hides no more than this time's."""
+REPORTED_EVERY_SECONDS = 0.6
+"""A gateway reports to the ledger what it began at least so often, so that a death hides no more than this time's."""
 _DEAD_SECONDS = 10.0
 _DEAD_BY_CLOCK_SECONDS = 60.0
 _WATCHED_SECONDS = 1.0
@@ -57,11 +57,11 @@ class Loss:
             known = f"{self.count - self.under_way} had been answered, {self.under_way} were under way"
         elif self.estimated:
             known = (
-                f"{self.count - self.estimated} it had told of, about {self.estimated} more may have begun in the "
-                f"{TOLD_EVERY_SECONDS:g} s after that"
+                f"{self.count - self.estimated} it had reported, about {self.estimated} more may have begun in the "
+                f"{REPORTED_EVERY_SECONDS:g} s after that"
             )
         else:
-            known = "it had told of them"
+            known = "it had reported them"
         requests = "request is" if self.count == 1 else "requests are"
         return f"{self.gateway} died: {self.count} {requests} lost from the log of {self.app} ({known})"
 
@@ -130,7 +130,7 @@ class LossWatch:
         return dead
 
     def _count_silent(self, row: GatewayRow, now: float) -> list[Loss]:
-        found = list(_untold(row))
+        found = list(_unwritten(row))
         with self.database.begin() as session:
             taken = session.execute(
                 update(GatewayRow)
@@ -160,17 +160,17 @@ def _unheard(left: LeftBehind) -> GatewayRow:
 
 
 def _missing(row: GatewayRow, app: str, left: LeftBehind) -> Loss:
-    """What the file tells beyond what the ledger accounts for."""
+    """What the file holds beyond what the ledger accounts for."""
     begun, ended = left.counts[app]
     logged = int((row.counts or {}).get(app, {}).get("logged", 0))
     return Loss(_name(row), app, max(begun - logged, 0), 0, max(begun - ended, 0), row.heard_at)
 
 
-def _untold(row: GatewayRow) -> Iterator[Loss]:
-    """What a silent gateway had told of and not written, and what it may have begun since."""
-    for app, told in (row.counts or {}).items():
-        known = max(int(told["begun"]) - int(told["logged"]), 0)
-        estimated = round(float(told["per_second"]) * TOLD_EVERY_SECONDS)
+def _unwritten(row: GatewayRow) -> Iterator[Loss]:
+    """What a silent gateway had reported and not written, and what it may have begun since."""
+    for app, reported in (row.counts or {}).items():
+        known = max(int(reported["begun"]) - int(reported["logged"]), 0)
+        estimated = round(float(reported["per_second"]) * REPORTED_EVERY_SECONDS)
         if known + estimated:
             yield Loss(_name(row), app, known + estimated, estimated, None, row.heard_at)
 

@@ -193,7 +193,7 @@ def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str
     ]
     if counted:
         session.connection().execute(insert(DropRow), counted)
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "heard_at": heartbeat.heard_at,
         "complete_until": heartbeat.complete_until,
         "revisions": dict(heartbeat.revisions),
@@ -201,11 +201,11 @@ def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str
         "counts": {app: dict(counts) for app, counts in heartbeat.counts.items()},
     }
     gateways = SQLModel.metadata.tables["gateways"]
-    updated = update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**told)
+    updated = update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**values)
     known = session.connection().execute(updated.returning(gateways.c.lost_at)).one_or_none()
     if known is None:
         session.add(
-            GatewayRow(id=heartbeat.gateway_id, address=heartbeat.address, started_at=heartbeat.started_at, **told)
+            GatewayRow(id=heartbeat.gateway_id, address=heartbeat.address, started_at=heartbeat.started_at, **values)
         )
     elif known.lost_at is not None:
         take_back(session, heartbeat.gateway_id, heartbeat.counts, heartbeat.heard_at)

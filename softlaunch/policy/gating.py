@@ -15,7 +15,7 @@ _OF_COPIES = [metric for metric in Metric if metric.compares_copies]
 
 
 class Adjustment(StrEnum):
-    """What was known before the answer and makes values alike that aren't otherwise."""
+    """What was known before the answer and explains part of the differences between values."""
 
     OWN_PAST = "own_past"
     REQUEST_SIZE = "request_size"

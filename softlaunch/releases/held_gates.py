@@ -44,7 +44,7 @@ class HeldGates:
     """The gates of the stages that this process drives, each as its last look left it.
 
     What is held is used only with the very evidence that it belongs to. Everything else comes from the ledger, for a
-    driver that never stopped as for one that begins, so that both decide alike.
+    driver that never stopped as for one that begins, so that both decide in the same way.
     """
 
     _held: dict[str, _Held] = field(default_factory=dict)

@@ -140,7 +140,7 @@ def _found(release: Release, token: int, silent: float, judgement: Judgement) ->
 
 
 def _silence(session: Session, release: Release, now: datetime) -> float:
-    """Seconds since the last look of any driver, as far as clocks tell: 0 where they were set back since."""
+    """Seconds since the last step of any driver by the clock: 0 where they were set back since."""
     looked_at = read_stages(session, release.id)[release.position].looked_at or release.opened_at
     return max((now - looked_at).total_seconds(), 0.0)
 

@@ -26,7 +26,7 @@ from softlaunch.store.tables import (
 
 
 class Event(StrEnum):
-    """What an entry of the trail tells of."""
+    """What an entry of the trail is about."""
 
     OPENED = "opened"
     DRIVEN = "driven"
@@ -112,10 +112,10 @@ def _questions(session: Session, app: str) -> Iterator[Entry]:
 
 
 def _votes(session: Session, app: str) -> Iterator[Entry]:
-    """What people said that no other entry tells: what decided nothing, such as a stranger's; steps after drift."""
+    """Votes that no other entry shows: those that decided nothing, such as a stranger's, and steps after drift."""
     elsewhere = or_(col(VoteRow.approval_id).is_not(None), col(VoteRow.release_id).is_not(None))
-    told = and_(VoteRow.ruling == VoteResult.DECIDED, elsewhere)
-    for row in session.exec(select(VoteRow).where(VoteRow.app == app, not_(told)).order_by(col(VoteRow.id))):
+    decisions = and_(VoteRow.ruling == VoteResult.DECIDED, elsewhere)
+    for row in session.exec(select(VoteRow).where(VoteRow.app == app, not_(decisions)).order_by(col(VoteRow.id))):
         why = f" ({row.reason})" if row.reason else ""
         origin = row.origin if row.person == row.name else f"{row.origin}, {row.person}"
         by = str(Actor(row.name, origin))

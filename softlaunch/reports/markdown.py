@@ -38,8 +38,8 @@ def stage_markdown(view: ReleaseView, stage: StageView, links: Links) -> str:
         "",
     ]
     copies = show_shadow(view, stage)
-    told = [copies, ""] if copies else []
-    return "\n".join([*lines, *_verdict_table(stage_table(stage)), "", *told, *_read_on(view, stage, links)])
+    similarity = [copies, ""] if copies else []
+    return "\n".join([*lines, *_verdict_table(stage_table(stage)), "", *similarity, *_read_on(view, stage, links)])
 
 
 def stage_table(stage: StageView) -> list[Mapping[str, str]]:

@@ -35,7 +35,7 @@ def render_release(
     """The page as one HTML document without anything outside of it; equal views make equal pages.
 
     `eval_page` is the address of the eval's page; `eval_note` says why there is none where there could be one.
-    `agreement` says how alike the answers are, for the shadow stage.
+    `agreement` is the similarity of the answers, for the shadow stage.
     """
     release = view.release
     template = page_environment().get_template("release.html.j2")

@@ -99,15 +99,15 @@ class CopyWatch:
         """Judgements that came since the last look; the gate bets on the candidate's against even odds.
 
         Stable's second answers are as often better as worse, because they are drawn like the first: to bet against
-        what was measured of them would only add noise. They are shown, and tell how far judges are from even.
+        what was measured of them would only add noise. They are shown, and measure the judges' bias.
         """
         if objection:
             return CopyObservation(held, blockers={Metric.PREFERENCE: objection})
         with self.database.read() as session:
             said = copy_judgements_after(session, scope, held.judged)
         state = replace(_with_judgements(held, said), judging=self.judge.spent_out(scope.release_id))
-        told = [(one.arm, one.unit, one.value) for one in said if one.value is not None]
-        candidate = _observed(told, Arm.SHADOW)
+        preferences = [(one.arm, one.unit, one.value) for one in said if one.value is not None]
+        candidate = _observed(preferences, Arm.SHADOW)
         even = Observations(candidate.units, np.full(len(candidate), _EVEN))
         seen = Window(_EVEN, {Metric.PREFERENCE: candidate}, {Metric.PREFERENCE: even})
         why = _too_few_readable(state, policy)
@@ -136,10 +136,10 @@ def _with_judgements(held: CopyState, said: Sequence[CopyJudgement]) -> CopyStat
 
 def _too_few_readable(state: CopyState, policy: Policy) -> str:
     """Why what judges said may not be typical: too many pairs without a verdict; empty where few lack one."""
-    told = state.preference.count + state.preference_floor.count + state.unreadable
-    if state.unreadable <= policy.eval.maximum_unscored.value * told:
+    pairs = state.preference.count + state.preference_floor.count + state.unreadable
+    if state.unreadable <= policy.eval.maximum_unscored.value * pairs:
         return ""
     return (
-        f"judges said nothing readable of {state.unreadable:,} of {told:,} pairs; {policy.eval.maximum_unscored} are "
-        "allowed: what is left may not be typical, so see to the judges"
+        f"judges said nothing readable of {state.unreadable:,} of {pairs:,} pairs; {policy.eval.maximum_unscored} are "
+        "allowed: what is left may not be typical, so check the judges"
     )

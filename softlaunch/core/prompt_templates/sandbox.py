@@ -78,10 +78,10 @@ class MeteredSandbox(ImmutableSandboxedEnvironment):
         budget = _budget(__context)
         budget.step(_CALL_STEPS)
         if isinstance(__obj, _Format):
-            told = {name: value for name, value in kwargs.items() if name not in {"_loop_vars", "_block_vars"}}
+            arguments = {name: value for name, value in kwargs.items() if name not in {"_loop_vars", "_block_vars"}}
             values = tuple(args[0].values()) if args and isinstance(args[0], Mapping) else ()
-            budget.make(operations.format_size(budget, __obj.text, (*args, *values), told))
-            return __obj.apply(*args, **told)
+            budget.make(operations.format_size(budget, __obj.text, (*args, *values), arguments))
+            return __obj.apply(*args, **arguments)
         if isinstance(__obj, LoopContext):
             args = (budget.turns(args[0]), *args[1:]) if args else args
         elif isinstance(__obj, BuiltinMethodType | MethodType):
@@ -103,12 +103,12 @@ def _method_paid(
     owner, name = method.__self__, method.__name__
     args = tuple(operations.materialised(budget, value) for value in args)
     if isinstance(owner, str):
-        told = {key: value for key, value in named.items() if not key.startswith("_")}
+        arguments = {key: value for key, value in named.items() if not key.startswith("_")}
         joins = name == "join" and bool(args)
         size = (
             operations.join_size(budget, owner, args[0] if isinstance(args[0], list | tuple) else list(args[0]))
             if joins
-            else operations.method_size(budget, owner, name, args, told)
+            else operations.method_size(budget, owner, name, args, arguments)
         )
         budget.make(size)
     elif isinstance(owner, bytes):

@@ -84,12 +84,12 @@ class Replayed:
         """What is to be known of the rows before the gates are believed, in sentences without their ends."""
         users, requests = self.strays
         rates = (one.measured for one in self.gates if one.measured is not None and one.measured.differ)
-        told = [f"{one.said}, which chance doesn't explain" for one in rates]
+        found = [f"{one.said}, which chance doesn't explain" for one in rates]
         if users:
-            told.append(
+            found.append(
                 f"{users:,} users were on both arms; their {requests:,} requests on the second one were left out"
             )
-        return tuple(told)
+        return tuple(found)
 
 
 def worst(moment: Moment, outcome: Outcome) -> Judged | None:

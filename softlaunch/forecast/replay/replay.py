@@ -48,11 +48,11 @@ def replay(policy: Policy, recorded: Iterable[Rows], looks: Looks, measured: Col
 
 
 def _without_own_past(gate: GatePolicy) -> GatePolicy:
-    """The gate adjusted for what its rows tell by themselves: what stable answered weeks before isn't among them."""
+    """The gate adjusted for what its own rows hold, which excludes stable's answers of weeks before."""
     if Adjustment.OWN_PAST not in gate.adjust_for:
         return gate
-    told = tuple(name for name in gate.adjust_for if name is not Adjustment.OWN_PAST)
-    return gate.model_copy(update={"adjust_for": told})
+    adjustments = tuple(name for name in gate.adjust_for if name is not Adjustment.OWN_PAST)
+    return gate.model_copy(update={"adjust_for": adjustments})
 
 
 def _windows(cutter: Cutter, recorded: Iterable[Rows]) -> Iterator[Rows]:
@@ -104,7 +104,7 @@ class _Walk:
         if stage is None or gate_set is None:
             return None
         self.rows, self.unnamed = self.rows + len(rows), self.unnamed + int(np.count_nonzero(~rows.named))
-        gate_set.untold = self._untold()
+        gate_set.no_sessions = self._no_sessions()
         gate_set.update(window if is_split else replace(window, requests=None, ratings={}))
         gate_set.blockers = self._blockers()
         if stage.kind is StageKind.CANARY:
@@ -133,8 +133,8 @@ class _Walk:
                 "which shares its alpha between them: add those it lacks to the policy"
             )
 
-    def _untold(self) -> str:
-        """Why sessions can't be told, in words; empty where they can."""
+    def _no_sessions(self) -> str:
+        """Why sessions can't be recognised; empty where they can."""
         if self.unnamed <= _MOST_UNNAMED * self.rows:
             return ""
         if self.unnamed == self.rows:
