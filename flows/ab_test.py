@@ -13,7 +13,7 @@ def ab_test(request: TrialRequest) -> ledger.Standing:
     """Compare B with what serves now until the figures decide, the limit has come, or harm shows.
 
     A test that finds nothing is a completed run: Prefect's state is that of the pipeline; the ledger holds that of the
-    test. When this run dies the test goes on: `reconcile` has it driven on from where the ledger says that it stands.
+    test. When this run dies the test goes on: `reconcile` has it resumed from the state that the ledger holds.
     """
     trial_id = ab_tests.open_trial(request)
     token = ledger.acquire_lease(trial_id)

@@ -30,7 +30,7 @@ def prompt_drift(app: str) -> str:
 @flow(name="drift-next-step", flow_run_name="{app}: act on the drift check")
 @fail_with_message
 def drift_next_step(app: str, step: Step | None = None, actor: str = "prefect") -> str:
-    """Do what an app's newest drift check proposes, or another step.
+    """Take the next step that an app's newest drift check proposes, or another one.
 
     Args:
         app: The app, such as support-bot.

@@ -223,7 +223,7 @@ def _late(session: Session, decision: Decision, row: ApprovalRow | None, now: da
     subject = subject_of(session, approval)
     message = f"no approval of {decision.app} is pending: the last one {_ending(approval)}"
     stands = f", and {subject.stands}" if subject.stands else ""
-    result = DecisionResult(VoteResult.LATE, f"{message}{stands}; see '{subject.look}'", approval)
+    result = DecisionResult(VoteResult.LATE, f"{message}{stands}; see '{subject.show_command}'", approval)
     record_vote(session, decision, subject, result, now)
     return result
 

@@ -118,7 +118,7 @@ def who_else_in_an_emergency(policy: Policy) -> str | None:
 
 
 def is_same(policy: Policy, starter: str, person: Person) -> bool:
-    """Whether a person can't be told from who started something, by any name that either is known by.
+    """Whether a person can't be distinguished from who started something, by any name that either is known by.
 
     Names differ in case and in the domain that some ways in put around them (`Anna`, `anna@example.com`,
     `EXAMPLE\\anna`); an approver's entry ties a login name to a Slack id.

@@ -16,7 +16,7 @@ class Subject:
     """A release, or a cleanup, for which the policy of one app speaks.
 
     `weight_percent` is how many users a yes exposes. `stands` is how it stands in words, empty where there is nothing
-    to say; `look` is the command that shows it.
+    to say; `show_command` is the command that shows it.
     """
 
     app: str
@@ -25,7 +25,7 @@ class Subject:
     starter: str
     weight_percent: float
     stands: str
-    look: str
+    show_command: str
     somebody_else: bool = False
     """Whether who began it may never approve it, whatever the policy allows otherwise: two people are asked for."""
 
@@ -43,10 +43,10 @@ def release_subject(release: Release) -> Subject:
     alone = release.next_stage is None or release.emergency  # the starter of an emergency is the first of its two
     weight = 0.0 if alone or release.next_stage is None else release.next_stage.weight_percent
     now = f"at {release.stage.name}" if release.state.live else str(release.state)
-    look = f"softlaunch release status {release.app}"
+    show_command = f"softlaunch release status {release.app}"
     stands = f"{release.id} is {now}"
     two = bool(release.emergency) and asks_somebody_else(release.policy)
-    return Subject(release.app, release.id, release.policy, release.opened_by, weight, stands, look, two)
+    return Subject(release.app, release.id, release.policy, release.opened_by, weight, stands, show_command, two)
 
 
 def is_in_force(session: Session, approval: Approval) -> bool:

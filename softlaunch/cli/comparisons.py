@@ -19,7 +19,7 @@ _COLUMNS = ("metric", "verdict", "stable", "candidate", "difference", "between",
 
 
 def exit_code(report: EvalReport) -> Exit:
-    """Only a pass is 0; what is undecided, and what a person has to look at, is 5."""
+    """The exit code: 0 for a pass, 5 where it is undecided or a person has to decide."""
     return _EXITS.get(report.outcome, Exit.INCONCLUSIVE)
 
 

@@ -51,7 +51,7 @@ def roll_back(
     Gateways follow within a second; a gateway that can't reach the ledger returns to stable when its lease runs out.
     """
     if untried and to is None:
-        raise typer.BadParameter("say which version: --to support@1.0.0", param_hint="--untried")
+        raise typer.BadParameter("name the version: --to support@1.0.0", param_hint="--untried")
     with ledger() as database:
         with database.begin() as session:
             ended = carry_out(session, RollbackOrder(app, reason, who(), to, untried), utc_now())

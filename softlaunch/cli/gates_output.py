@@ -87,7 +87,7 @@ def show_replayed(done: Replayed, file: SampleFile, *, presumed: bool) -> None:
     print_text("")
     if presumed and done.stages:
         print_text(
-            f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent says otherwise."
+            f"The file names no stage; it was taken for {done.stages[0].stage.name}; --weight-percent names another."
         )
     if done.unjudged:
         named = ", ".join(metric.value for metric in done.unjudged)

@@ -190,7 +190,7 @@ def _show(view: ReleaseView, json: bool) -> None:
 
 
 def finish(app: str, release_id: str, json: bool) -> None:
-    """Show how a release ended, and exit with the code that tells it."""
+    """Show how a release ended, and exit with the code of its outcome."""
     _finish(_view(app, release_id), json)
 
 
@@ -200,7 +200,7 @@ def _finish(view: ReleaseView, json: bool) -> None:
 
 
 def exit_code(view: ReleaseView) -> Exit:
-    """The exit code that tells how a release stands; too little evidence has one of its own."""
+    """The exit code of a release's state; too little evidence has one of its own."""
     if view.release.state.live or view.release.outcome in {Outcome.INCONCLUSIVE, Outcome.REVIEW, Outcome.ERROR}:
         return Exit.INCONCLUSIVE
     return {

@@ -1,4 +1,4 @@
-"""`softlaunch review`: look at an eval in the browser, say which answers are better, and take that elsewhere."""
+"""`softlaunch review`: shows an eval in the browser, takes votes on its answers, and exports them."""
 
 import socket
 import webbrowser

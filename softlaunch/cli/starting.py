@@ -41,7 +41,7 @@ OWN_SERVER = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # on a busy machine it takes half a minute
     "PREFECT_LOGGING_LEVEL": "ERROR",
 }
-"""Settings of Prefect that it reads when it is first imported; the ledger and the screen tell the story."""
+"""Settings of Prefect that it reads when it is first imported; the ledger and the screen show the progress."""
 
 
 class NotStartedError(SoftlaunchError):
@@ -49,7 +49,7 @@ class NotStartedError(SoftlaunchError):
 
 
 def show_who_approves(app: str, policy_file: Path | None, *, emergency: bool) -> None:
-    """Say before a release begins that its starter's yes won't count, where nobody else is named who would know."""
+    """Warn before a release begins that its starter's vote won't count, where no other approver is named."""
     try:
         with ledger() as database, database.read() as session:
             recorded = check_app(session, app).policy

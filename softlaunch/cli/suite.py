@@ -1,4 +1,4 @@
-"""`softlaunch suite`: check a golden set, say what is in it, and let it grow."""
+"""`softlaunch suite`: checks a golden set, shows its statistics, and adds cases."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -118,7 +118,7 @@ def add(
 
 def _golden(path: Path, columns: dict[str, str]) -> tuple[Case, ...]:
     if columns:
-        raise SuiteError(f"--map names columns of a CSV, and {path} is a golden set by its name; say --from csv")
+        raise SuiteError(f"--map names columns of a CSV, and {path} is a golden set by its name; add --from csv")
     try:
         return load_suite(path).cases
     except SuiteError as error:

@@ -55,7 +55,7 @@ def up(
 
 
 def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None:
-    """Start the services, tell where everything is, and keep them alive until told to stop.
+    """Start the services, print their addresses, and keep them alive until they are to stop.
 
     Traffic comes first and goes last: the gateway is started before anything else, and stopped after it.
     """
@@ -153,7 +153,7 @@ def _print_addresses(there: Installation, slack: list[Service]) -> None:
 
 
 def _ask_what_serves() -> None:
-    """Ask the endpoint of what serves in each app once, and say what is wrong; nothing waits for it."""
+    """Probe each app's serving endpoint once, and print what is wrong; nothing waits for it."""
     from softlaunch.cli.endpoints import ask_endpoints
     from softlaunch.ledger.routes import read_routes
     from softlaunch.store.migrate import open_database

@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     client_keys: SecretStr | None = Field(
         default=None, description="comma-separated API keys that clients of the gateway must present; open when unset"
     )
-    poll_seconds: float = Field(default=1.0, gt=0, le=2, description="pause between two looks at a live release")
+    poll_seconds: float = Field(default=1.0, gt=0, le=2, description="pause between two steps of a live release")
     driver_seconds: float = Field(
         default=15.0, ge=5, le=600, description="how long a driver may be silent before another one may take over"
     )

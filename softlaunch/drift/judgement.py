@@ -166,7 +166,7 @@ def _ages(setting: Setting, policy: DriftPolicy) -> list[Remark]:
         remarks.append(Remark(Weight.NOTICE, "prompt", sentence))
     if setting.golden_set_age is not None and setting.golden_set_age > policy.golden_set_due:
         due = _days(policy.golden_set_due)
-        sentence = f"the golden set is {_days(setting.golden_set_age)} old; it should be looked through after {due}"
+        sentence = f"the golden set is {_days(setting.golden_set_age)} old; it should be reviewed after {due}"
         remarks.append(Remark(Weight.NOTICE, "golden set", sentence))
     return remarks
 

@@ -15,7 +15,7 @@ _CAUSES = {
     Cause.MODEL: "The golden set moved with the same variant: it points to the model behind it.",
     Cause.RELEASE: "The golden set moved, and another variant serves since: it points to the release.",
     Cause.USERS: "The golden set is steady: it points to users, who ask or expect something else.",
-    Cause.UNCLEAR: "The metrics contradict each other: a person has to look.",
+    Cause.UNCLEAR: "The metrics contradict each other: a person has to decide.",
     Cause.UNKNOWN: "There is too little evidence to say that nothing has drifted.",
 }
 _STEPS = {
@@ -24,7 +24,7 @@ _STEPS = {
     Step.REFRESH: "Refresh the prompt, and take new questions of users into the golden set",
     Step.ROLL_BACK: "Roll back the newest release",
     Step.NEW_BASELINE: "Freeze a new baseline",
-    Step.LOOK: "Look at the report's cases",
+    Step.LOOK: "Review the report's cases",
     Step.CHECK_AGAIN: "Repair what is missing, and check again",
 }
 

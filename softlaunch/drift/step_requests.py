@@ -46,7 +46,7 @@ def blocker_of_step(session: Session, request: StepRequest, now: datetime) -> De
     if instead is not None:
         result = DecisionResult(VoteResult.REFUSED, f"{_NOTHING}{instead}.")
     elif late is not None:
-        result = DecisionResult(VoteResult.LATE, f"{_NOTHING}{late}; see '{subject.look}'.")
+        result = DecisionResult(VoteResult.LATE, f"{_NOTHING}{late}; see '{subject.show_command}'.")
     else:
         return None
     _record(session, request, subject, result, now)

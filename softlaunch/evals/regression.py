@@ -89,7 +89,7 @@ class RegressionEval:
     """Runs regression evals on a ledger. One object may work on several runs, from any threads.
 
     Calls are made by a thread per run. It starts new ones only while somebody asks for work, and for five seconds
-    after, so that a driver's short steps don't empty the pipeline and an eval that nobody drives makes no more calls.
+    after, so that a driver's short steps don't empty the pipeline and an eval without a driver makes no more calls.
     Calls under way when `work` returns continue, and are stored when they end.
     """
 

@@ -116,7 +116,7 @@ def _release_row(session: Session, opening: Opening, route: RouteRow, actor: Act
 
 def held_by(row: ReleaseRow, now: datetime) -> str:
     """Who holds an app, since when, who drives it, and what can be done about it."""
-    driver = f"driven by {row.driver_holder}" if is_driven(row, now) else "driven by nobody at this moment"
+    driver = f"driven by {row.driver_holder}" if is_driven(row, now) else "without a driver at this moment"
     is_test = row.kind == Kind.AB_TEST
     what, watch, end = (
         ("A/B test", f"ab status {row.app}", f"ab stop {row.app}")

@@ -87,7 +87,7 @@ def why_not_counted(per: Per, unit: UnitPolicy, session: SessionPolicy) -> str:
     lasting = unit.redraw is None and unit.source is not UnitSource.CONVERSATION
     if per is Per.USER and not lasting:
         return (
-            "units that are drawn afresh or are conversations are no users; say session, or let unit.source name users "
+            "units that are drawn afresh or are conversations are no users; use session, or let unit.source name users "
             "and leave unit.redraw out"
         )
     if isinstance(unit.redraw, float) and unit.redraw < session.timeout:

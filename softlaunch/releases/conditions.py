@@ -20,7 +20,7 @@ _ENOUGH_EXPECTED = 10
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Something that is wrong, or is not any more; `key` tells it from others of its kind."""
+    """Something that is wrong, or is not any more; `key` distinguishes it from others of its kind."""
 
     kind: IncidentKind
     key: str

@@ -58,7 +58,7 @@ class StableState:
 def check_stable(database: Database, app: str, now: datetime, ask: AskModels = probe) -> StableState:
     """Whether an app's stable fails: by users' answers of the last minutes, the open incident, or its endpoint.
 
-    The endpoint is asked only where the request log can't tell.
+    The endpoint is asked only where the request log doesn't show it.
     """
     with database.read() as session:
         route = session.get_one(RouteRow, app)

@@ -30,7 +30,7 @@ class Rereading:
 
 @dataclass(slots=True)
 class _Held:
-    """Gates that belong to this evidence of a stage; `again` holds the windows that they must still be told of."""
+    """Gates that belong to this evidence of a stage; `again` holds the windows that they must still be given."""
 
     position: int
     evidence: Mapping[str, Any]

@@ -189,7 +189,7 @@ def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> st
         f"stable of {request.app} isn't known to fail: {stable.message}. An emergency release does without eval, "
         "shadow and gates, so it is for a stable that doesn't answer: release as usual, without --emergency, or go "
         f"back to a version that served well ('softlaunch rollback {request.app} --to ...'). Where what stable answers "
-        "is the emergency, say so and why: --even-though-stable-answers --reason '...'"
+        "is the emergency, give a reason: --even-though-stable-answers --reason '...'"
     )
 
 
@@ -321,5 +321,5 @@ def _check_named(session: Session, policy: Policy, policy_path: Path) -> None:
         raise UnnamedError(
             f"{policy_path}: the gate on {counting[0].metric} counts{counting[0].per.words}, but {unnamed:.0%} of the "
             "newest requests name nobody, and each would be a session of its own; send 'user' or 'safety_identifier' "
-            "with them, say under 'unit' where the name stands, or leave 'per' out"
+            "with them, set its place under 'unit', or leave 'per' out"
         )

@@ -27,7 +27,7 @@ def watch_providers(database: Database, now: datetime) -> list[tuple[str, bool]]
     if not worth:
         return []
     with database.begin() as session:
-        return [told for app, condition in worth for told in _note(session, app, condition, now)]
+        return [change for app, condition in worth for change in _note(session, app, condition, now)]
 
 
 def _examine(session: Session, now: datetime) -> Iterator[tuple[str, Condition]]:

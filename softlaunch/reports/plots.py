@@ -1,4 +1,4 @@
-"""Plots as inline SVG: they take their colours from the page's style, and tell the same by shape as by colour."""
+"""Plots as inline SVG: they take their colours from the page's style, and show the same by shape as by colour."""
 
 from math import asinh, isfinite, isnan
 

@@ -92,7 +92,7 @@ _WORDS = (
     (("readonly", "read-only"), "the ledger can't be written ({said}); check who may write its file and its folder"),
     (("disk is full", "no space"), "the disk of the ledger is full ({said}); make room on it"),
     (("unable to open",), "the ledger can't be opened ({said}); check that its folder is there and can be read"),
-    (("disk i/o",), "the disk of the ledger fails ({said}); look at the machine's own log"),
+    (("disk i/o",), "the disk of the ledger fails ({said}); check the machine's own log"),
 )
 
 

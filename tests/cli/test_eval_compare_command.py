@@ -113,7 +113,7 @@ def test_repeats_of_a_case_are_one_piece_of_evidence(compare: Run) -> None:
     [
         pytest.param(("--metric", "speed"), "there is no metric 'speed'", id="unknown metric"),
         pytest.param(("--metric", "less:price"), "there is no column 'price'", id="unknown column"),
-        pytest.param(("--metric", "cost"), "no column says the cost; name it with --map cost=COLUMN", id="no cost"),
+        pytest.param(("--metric", "cost"), "no column has the cost; name it with --map cost=COLUMN", id="no cost"),
         pytest.param(("--metric", "style", "--metric", "style"), "two metrics are called style", id="twice"),
         pytest.param(("--margin", "style=1 point"), "no metric has this name; there are agreement", id="idle margin"),
         pytest.param(("--margin", "agreement=5 %"), "is written like '2 points'", id="margin of the wrong kind"),
@@ -251,5 +251,5 @@ def test_leetcode_is_for_a_person(softlaunch: Run, realdata: Path) -> None:
     done = softlaunch("eval", "compare", "--recorded", file, *arms, *metrics, "--json")
     found = document(done)
     assert (found["outcome"], done.code) == ("review", 5)
-    assert "the metrics disagree, a person has to look" in found["reason"]
+    assert "the metrics disagree, a person has to decide" in found["reason"]
     assert [(one["stable"], one["candidate"]) for one in found["metrics"]] == [(0.52, 0.10), (0.52, 0.70)]

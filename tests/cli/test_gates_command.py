@@ -227,7 +227,7 @@ def test_a_file_without_a_split_is_taken_for_a_planned_stage(softlaunch: Run, tm
     """Which is said, and how to say otherwise; columns that mean nothing here are named."""
     done = softlaunch("gates", "replay", samples(tmp_path, request_id="r"), "--policy", policy)
     assert done.code == Exit.OK
-    assert "was taken for canary 50 %; --weight-percent says otherwise" in done.out
+    assert "was taken for canary 50 %; --weight-percent names another" in done.out
     assert "Columns that were ignored: request_id." in done.out
 
 

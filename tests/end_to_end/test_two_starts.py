@@ -124,7 +124,7 @@ def test_starting_the_same_again_goes_on_once_nobody_drives(database: Database, 
     time.sleep(5)  # its right runs out
     other = command(environment, "release", "start", APP, "--model", "third", "--without-prefect", "--json")
     assert other.returncode == Exit.CONFLICT
-    assert "driven by nobody at this moment" in _text(other.stderr)
+    assert "without a driver at this moment" in _text(other.stderr)
     with running(environment, "-m", "softlaunch.cli", *START) as second:
         wait_until(lambda: f"process {second.pid}" in driver_of(database), "it is driven on", 60)
     with database.read() as session:

@@ -94,7 +94,7 @@ def test_cases_without_a_pair_are_left_out_and_counted() -> None:
             [RIGHT] * 70 + [NONE] * 30,
             [RIGHT] * 70 + [NONE] * 30,
             Outcome.ERROR,
-            "see to the endpoint",
+            "repair the endpoint",
             id="endpoint down for both",
         ),
         pytest.param(

@@ -105,7 +105,7 @@ def test_columns_of_a_csv_are_found_or_named(tmp_path: Path) -> None:
     """By name in any case; the rest is said, and semicolons separate too."""
     path = tmp_path / "qa.csv"
     path.write_text("Question;Answer;Category\nOpen?;9:00;hours\n")
-    with pytest.raises(SuiteError, match="no column says what is right; there are Question, Answer, Category"):
+    with pytest.raises(SuiteError, match="no column has the right answer; there are Question, Answer, Category"):
         import_cases(path, Source.CSV)
     (case,), _ = import_cases(path, Source.CSV, {"expected": "Answer", "tags": "Category"})
     assert (case.question, case.expected, case.tags) == ("Open?", "9:00", ("hours",))

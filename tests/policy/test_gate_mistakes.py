@@ -110,13 +110,13 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "unit: {redraw: 1 d}\ngates: [{metric: errors, margin: 1 point, per: user}]",
-            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; say session, or let "
+            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; use session, or let "
             "unit.source name users and leave unit.redraw out",
             id="users whose arms are drawn afresh",
         ),
         pytest.param(
             HEAD + "unit: {source: conversation}\ngates: [{metric: errors, margin: 1 point, per: user}]",
-            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; say session, or let "
+            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; use session, or let "
             "unit.source name users and leave unit.redraw out",
             id="users of conversations",
         ),

@@ -133,7 +133,7 @@ def test_copies_carry_the_name_of_their_ledger_and_others_do_not(ledger: Databas
         ("attempt to write a readonly database", "who may write its file"),
         ("database or disk is full", "make room"),
         ("unable to open database file", "check that its folder is there"),
-        ("disk I/O error", "look at the machine's own log"),
+        ("disk I/O error", "check the machine's own log"),
         ("database is locked", r"can't be reached \(OperationalError: database is locked\)"),
     ],
 )

@@ -39,7 +39,7 @@ class Columns:
         for role in _NEEDED:
             if role not in by_role:
                 raise RecordingError(
-                    f"no column says the {role} of an output; name it with --map {role}=COLUMN, "
+                    f"no column has the {role} of an output; name it with --map {role}=COLUMN, "
                     f"one of {', '.join(names)}"
                 )
         return cls(by_role, names)

@@ -114,7 +114,7 @@ def _suggested(columns: Columns, rows: Sequence[Row]) -> list[str]:
     if PREFERENCE in columns.names:
         return [PREFERENCE]
     raise RecordingError(
-        "nothing says what a good output is: map a reference (--map reference=COLUMN), or name a metric (--metric "
+        "no good output is known: map a reference (--map reference=COLUMN), or name a metric (--metric "
         f"COLUMN for scores that are there already). Columns: {', '.join(columns.names)}"
     )
 
@@ -124,7 +124,7 @@ def _planned(spec: str, columns: Columns, rows: Sequence[Row], margins: Margins)
         return _agreement(columns, rows, margins)
     if spec in {"latency", "cost"}:
         if spec not in columns.by_role:
-            raise RecordingError(f"no column says the {spec}; name it with --map {spec}=COLUMN")
+            raise RecordingError(f"no column has the {spec}; name it with --map {spec}=COLUMN")
         return _amount(spec, columns.by_role[spec], margins, more=False)
     way, separator, column = spec.partition(":")
     if separator and way in _AMOUNTS:

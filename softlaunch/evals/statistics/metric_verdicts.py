@@ -73,7 +73,7 @@ def contradicted(
         replace(
             verdict,
             outcome=Outcome.REVIEW,
-            reason=f"the metrics disagree, a person has to look: it falls, {gains} rises; {verdict.reason}",
+            reason=f"the metrics disagree, a person has to decide: it falls, {gains} rises; {verdict.reason}",
         )
         if verdict.outcome is Outcome.FAIL and verdict.gate in compared
         else verdict

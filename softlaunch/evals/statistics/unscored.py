@@ -137,7 +137,7 @@ def _reason(outcome: Outcome, stable: _Counts, candidate: _Counts, policy: EvalP
         Outcome.PASS: "",
         Outcome.FAIL: ": the candidate fails where stable does not",
         Outcome.INCONCLUSIVE: ": too many of the candidate's, but not clearly more than stable's",
-        Outcome.ERROR: ": stable's calls fail too, so this says nothing about the candidate; see to the endpoint and "
+        Outcome.ERROR: ": stable's calls fail too, so this says nothing about the candidate; repair the endpoint and "
         "run the eval again"
         if stable.calls and candidate.calls
         else ": an arm was not called",

@@ -96,7 +96,7 @@ def _keys(path: Path, names: Sequence[str], mapped: Mapping[str, str]) -> dict[s
             taken.setdefault(name, key)
     if not {"expected", "metric", "metrics"} & set(taken.values()):
         raise SuiteError(
-            f"{path}: no column says what is right; there are {', '.join(names)}. Name it with --map "
+            f"{path}: no column has the right answer; there are {', '.join(names)}. Name it with --map "
             "expected=COLUMN, or add a column metrics"
         )
     return taken

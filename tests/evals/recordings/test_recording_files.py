@@ -119,7 +119,7 @@ def test_columns_are_found_by_their_usual_names() -> None:
         pytest.param(["answer"], "expected ROLE=COLUMN", id="no column"),
         pytest.param(["colour=id"], "with a role of model, id", id="unknown role"),
         pytest.param(["answer=text"], "there is no column 'text'; there are id", id="unknown column"),
-        pytest.param([], "no column says the model of an output; name it with --map model=COLUMN", id="no model"),
+        pytest.param([], "no column has the model of an output; name it with --map model=COLUMN", id="no model"),
     ],
 )
 def test_columns_that_cannot_be_found(mapping: list[str], said: str) -> None:
