@@ -22,9 +22,7 @@ App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
 
 def register(app: typer.Typer) -> None:
     """Add the group `drift`."""
-    group = typer.Typer(
-        help="Detect prompt drift: an unchanged variant that answers differently.", no_args_is_help=True
-    )
+    group = typer.Typer(help="Detect prompt drift: changed answers of an unchanged variant.", no_args_is_help=True)
     group.command("check")(check)
     group.command("baseline")(baseline)
     group.command("report")(report)

@@ -34,15 +34,13 @@ class WhichAppError(SoftlaunchError):
 
 def register(app: typer.Typer) -> None:
     """Add the groups `models` and `variants`."""
-    models = typer.Typer(help="Show model versions, in the ledger and in another model registry.", no_args_is_help=True)
+    models = typer.Typer(help="Show model versions, in the ledger and in other registries.", no_args_is_help=True)
     models.command("list")(list_models)
     models.command("show")(show_model)
     models.command("registered")(registered)
     models.command("mirror")(mirror_aliases)
     models.command("watch")(watch_models)
-    variants = typer.Typer(
-        help="Manage variants: prompt version, model version, sampling parameters.", no_args_is_help=True
-    )
+    variants = typer.Typer(help="Manage variants: prompt, model and sampling parameters.", no_args_is_help=True)
     variants.command("list")(list_variants)
     variants.command("show")(show_variant)
     variants.command("add")(add_variant)

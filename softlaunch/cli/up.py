@@ -38,7 +38,7 @@ def up(
     prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI and API.")] = 4200,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave the services' output to their log files.")] = False,
 ) -> None:
-    """Run everything on this machine: gateway, Prefect, worker, reconcile.
+    """Run gateway, Prefect, worker and reconcile on this machine.
 
     A process that dies is restarted. Ctrl-C or SIGTERM stops everything in order; live releases are resumed at the next
     start.
