@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.ledger.outcomes import Counts
@@ -19,15 +20,15 @@ from softlaunch.policy.stages import AtDeadline
 class Observation:
     """What was observed of a stage. `evidence` replaces what the stage had; `has_data` is false when nothing was seen.
 
-    `requests` are the compared ones of candidate and stable in this stage so far, `exposed` those that users saw.
-    `seen_until` (epoch seconds) is the moment up to which all is known, `stable_lately` what became of what stable was
-    asked in the minute before that, by outcome.
+    `requests` are the compared ones in this stage so far, `exposed` those that users saw. `seen_until` (epoch seconds)
+    is the moment up to which all is known, `stable_lately` what became of what stable was asked in the minute before
+    that, by outcome.
     """
 
     verdicts: tuple[Verdict, ...] | None
     evidence: Mapping[str, Any]
     progress: str
-    requests: tuple[int, int] = (0, 0)
+    requests: ByArm[int] = NONE_COUNTED
     exposed: int = 0
     has_data: bool = True
     seen_until: float | None = None
@@ -47,10 +48,10 @@ def no_data(held: Mapping[str, Any], reason: str) -> Observation:
     )
 
 
-def compared(evidence: Mapping[str, Any]) -> tuple[int, int]:
-    """How many requests of candidate and stable the evidence of a stage compares."""
+def compared(evidence: Mapping[str, Any]) -> ByArm[int]:
+    """How many requests the evidence of a stage compares."""
     candidate, stable = evidence.get("requests", (0, 0))
-    return int(candidate), int(stable)
+    return ByArm(int(candidate), int(stable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,7 @@ class Snapshot:
 
     Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
     None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
-    itself; `approvals` says how those of this stage stand. `requests` and `units` are those that candidate and stable
-    have had in it.
+    itself; `approvals` says how those of this stage stand. `requests` and `units` are those that it has had.
     """
 
     release: Release
@@ -72,8 +72,8 @@ class Snapshot:
     skipped_seconds: float = 0.0
     verdicts: tuple[Verdict, ...] | None = None
     progress: str = ""
-    requests: tuple[int, int] = (0, 0)
-    units: tuple[int, int] = (0, 0)
+    requests: ByArm[int] = NONE_COUNTED
+    units: ByArm[int] = NONE_COUNTED
     trip: str | None = None
     approvals: dict[ApprovalKind, ApprovalState] | None = None
 
@@ -233,7 +233,7 @@ def _two_people(release: Release) -> str:
 
 def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
     stage = snapshot.release.stage
-    had = snapshot.now, snapshot.requests[0], snapshot.units[0]
+    had = snapshot.now, snapshot.requests.candidate, snapshot.units.candidate
     reached = snapshot.deadlines.reached(*had)
     if reached is None:
         return Hold(lacking)
