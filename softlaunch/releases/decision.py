@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.arms import NONE_COUNTED, ByArm
@@ -237,26 +237,35 @@ def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
     reached = snapshot.deadlines.reached(*had)
     if reached is None:
         return Hold(lacking)
-    if stage.at_deadline is AtDeadline.EXTEND:
-        later = Deadlines.begin(stage, *had)
-        return Extend(later, f"still undecided at the deadline{reached} ({lacking}); extended to {later}")
-    if stage.at_deadline is AtDeadline.ROLL_BACK:
-        return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
-    text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
-    return _by_person(snapshot, ApprovalKind.DEADLINE, text, Outcome.INCONCLUSIVE)
+    match stage.at_deadline:
+        case AtDeadline.EXTEND:
+            later = Deadlines.begin(stage, *had)
+            return Extend(later, f"still undecided at the deadline{reached} ({lacking}); extended to {later}")
+        case AtDeadline.ROLL_BACK:
+            return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
+        case AtDeadline.ASK:
+            text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
+            return _by_person(snapshot, ApprovalKind.DEADLINE, text, Outcome.INCONCLUSIVE)
+        case _:
+            assert_never(stage.at_deadline)
 
 
 def _by_person(snapshot: Snapshot, kind: ApprovalKind, text: str, outcome: Outcome) -> Action:
     """What a person's decision leads to. Only an explicit approval moves on; silence ends like a rejection."""
     state = snapshot.approval(kind)
-    if state is None:
-        return Ask(kind, text)
-    if state is ApprovalState.PENDING:
-        return Hold(f"waits for a person: {text}")
-    if state is ApprovalState.APPROVED:
-        following = snapshot.release.next_stage
-        if following is None:
-            return End(State.PROMOTED, Outcome.PASS, "a person decided to go on")
-        return Enter(following, "a person decided to go on")
-    why = "a person refused" if state is ApprovalState.REJECTED else "nobody answered in time"
-    return _stop(snapshot, outcome, f"{why}: {text}")
+    match state:
+        case None:
+            return Ask(kind, text)
+        case ApprovalState.PENDING:
+            return Hold(f"waits for a person: {text}")
+        case ApprovalState.APPROVED:
+            following = snapshot.release.next_stage
+            if following is None:
+                return End(State.PROMOTED, Outcome.PASS, "a person decided to go on")
+            return Enter(following, "a person decided to go on")
+        case ApprovalState.REJECTED:
+            return _stop(snapshot, outcome, f"a person refused: {text}")
+        case ApprovalState.EXPIRED | ApprovalState.WITHDRAWN:
+            return _stop(snapshot, outcome, f"nobody answered in time: {text}")
+        case _:
+            assert_never(state)
