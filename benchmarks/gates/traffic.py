@@ -10,6 +10,7 @@ from scipy.stats import beta
 
 from benchmarks.gates.arrivals import Draws, Flags, Floats, Stream, Units, arrivals, is_disturbed
 from benchmarks.gates.model import MIRRORED, Scenario, Stage, stage_hours
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Observations, Window
 
@@ -255,7 +256,7 @@ class StageTraffic:
         for one, is_first in parts:
             for arm, side in zip(arms, (one.candidate, ~one.candidate), strict=True):
                 arm.update(one.observed(is_first & side))
-        split = (
+        split = ByArm(
             len(np.unique(asked.units[fresh & asked.candidate])),
             len(np.unique(asked.units[fresh & ~asked.candidate])),
         )

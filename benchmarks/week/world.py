@@ -11,6 +11,7 @@ from sqlalchemy import func, inspect, select, table
 from sqlmodel import Session
 
 from softlaunch.catalog.records import record_variant
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.evals.regression import EvalOrder, EvalProgress
@@ -71,10 +72,10 @@ class Traffic(Telemetry):
         first = np.isin(events.units, list(self.seen), invert=True)
         self.seen.update(events.units.tolist())
         candidate, stable = (_observations(events.only(first & (events.candidate == side))) for side in (True, False))
-        split = len(np.unique(candidate[Metric.ERRORS].units)), len(np.unique(stable[Metric.ERRORS].units))
+        split = ByArm(len(np.unique(candidate[Metric.ERRORS].units)), len(np.unique(stable[Metric.ERRORS].units)))
         window = Window(scope.stage.candidate_share, candidate, stable, split, events, {_RATED: ratings}, now)
         candidates = int(np.count_nonzero(events.candidate))
-        return Reading((window,), now, requests=(candidates, len(events) - candidates), exposed=candidates)
+        return Reading((window,), now, requests=ByArm(candidates, len(events) - candidates), exposed=candidates)
 
     def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:  # noqa: ARG002  (the protocol's)
         """Nobody restarts this driver."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
+N = TypeVar("N", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +13,11 @@ class ByArm(Generic[T_co]):
 
     candidate: T_co
     stable: T_co
+
+    def __add__(self: "ByArm[N]", other: "ByArm[N]") -> "ByArm[N]":
+        """Both of what was counted, each arm's with its own."""
+        return ByArm(self.candidate + other.candidate, self.stable + other.stable)
+
+
+NONE_COUNTED = ByArm(0, 0)
+"""Where nothing was counted yet, in either arm."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 Message = dict[str, Any]
 _KINDS = ("system", "developer")
@@ -20,17 +20,25 @@ class SystemRule(StrEnum):
 
 
 def join(prompt: Sequence[Message], client: Sequence[Message], rule: SystemRule) -> list[Message]:
-    """The messages to send: the prompt's, then the client's, with their system messages by the rule.
+    """The messages to send: the prompt's, then the client's, with their system messages by the rule."""
+    match rule:
+        case SystemRule.MERGE:
+            return _with_one_system_message([*prompt, *client])
+        case SystemRule.KEEP:
+            return [*prompt, *client]
+        case SystemRule.REPLACE:
+            return [*prompt, *(message for message in client if not _is_system(message))]
+        case _:
+            assert_never(rule)
+
+
+def _with_one_system_message(messages: list[Message]) -> list[Message]:
+    """The messages with all system messages merged into one at the start.
 
     Merged texts become one text with the role of the first message. Where one of them has parts that are more than
     text (an image, a mark for the cache), the one message has a list of parts. A content that is neither text nor a
     list of parts can't be merged: then everything stays as it is, for the provider to judge.
     """
-    if rule is SystemRule.REPLACE:
-        return [*prompt, *(message for message in client if not _is_system(message))]
-    messages = [*prompt, *client]
-    if rule is SystemRule.KEEP:
-        return messages
     system = [message for message in messages if _is_system(message)]
     if not system or (len(system) == 1 and system[0] is messages[0]):
         return messages

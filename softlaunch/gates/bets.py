@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import ndtri
 
+from softlaunch.core.arms import ByArm
 from softlaunch.gates.e_process import FRACTIONS, mixture, settled
 from softlaunch.gates.observations import Flags, Floats, Tally
 from softlaunch.gates.reference import ENOUGH, RECENT, Histogram, Recent, log_buckets
@@ -174,7 +175,7 @@ class Bets:
 
     weights: Mapping[str, Floats]
     log_e_values: dict[str, Floats] = field(default_factory=dict)
-    sums: dict[str, tuple[Sums, Sums]] = field(default_factory=dict)
+    sums: dict[str, ByArm[Sums]] = field(default_factory=dict)
     _evidence: float | None = None
 
     def grow(self, kind: str, growth: Floats) -> None:
@@ -184,9 +185,11 @@ class Bets:
 
     def note(self, column: str, values: Floats, candidate: Flags) -> None:
         """Take in entries for the estimates."""
-        arms = self.sums.setdefault(column, (Sums(), Sums()))
-        arms[0].add(values[candidate])
-        arms[1].add(values[~candidate])
+        if column not in self.sums:
+            self.sums[column] = ByArm(Sums(), Sums())
+        arms = self.sums[column]
+        arms.candidate.add(values[candidate])
+        arms.stable.add(values[~candidate])
 
     @property
     def log_evidence(self) -> float:
@@ -201,16 +204,17 @@ class Bets:
         logs = [self.log_e_values.get(kind, np.zeros(len(weights))) for kind, weights in self.weights.items()]
         return float(mixture(np.concatenate(logs), np.concatenate(list(self.weights.values()))))
 
-    def means(self, column: str) -> tuple[Sums, Sums]:
-        """The candidate's and stable's sums of a column."""
-        return self.sums.get(column, (Sums(), Sums()))
+    def means(self, column: str) -> ByArm[Sums]:
+        """The sums of a column."""
+        return self.sums.get(column) or ByArm(Sums(), Sums())
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
             "wealth": {kind: log.tolist() for kind, log in self.log_e_values.items()},
             "sums": {
-                column: [[arm.count, arm.total, arm.squares] for arm in arms] for column, arms in self.sums.items()
+                column: [[arm.count, arm.total, arm.squares] for arm in (arms.candidate, arms.stable)]
+                for column, arms in self.sums.items()
             },
         }
 
@@ -220,5 +224,5 @@ class Bets:
         return cls(
             weights,
             {kind: np.array(log) for kind, log in state["wealth"].items()},
-            {column: (Sums(*arms[0]), Sums(*arms[1])) for column, arms in state["sums"].items()},
+            {column: ByArm(Sums(*candidate), Sums(*stable)) for column, (candidate, stable) in state["sums"].items()},
         )

@@ -117,10 +117,11 @@ class ShareChannels:
 
     def harm(self, bets: Bets) -> tuple[float, float]:
         """Difference of the means."""
-        candidate, stable = bets.means("harm")
-        if not (candidate.count and stable.count):
+        of = bets.means("harm")
+        if not (of.candidate.count and of.stable.count):
             return 0.0, np.inf
-        return candidate.mean - stable.mean, float(np.sqrt(candidate.variance_of_mean + stable.variance_of_mean))
+        error = np.sqrt(of.candidate.variance_of_mean + of.stable.variance_of_mean)
+        return of.candidate.mean - of.stable.mean, float(error)
 
     def is_slower(self, bets: Bets) -> bool:  # noqa: ARG002
         """A share has no percentiles to speak of."""
@@ -205,15 +206,16 @@ class MagnitudeChannels:
 
     def harm(self, bets: Bets) -> tuple[float, float]:
         """Relative change of the geometric mean."""
-        candidate, stable = bets.means("log")
-        if not (candidate.count and stable.count):
+        of = bets.means("log")
+        if not (of.candidate.count and of.stable.count):
             return 0.0, np.inf
-        change = float(np.exp(min(candidate.mean - stable.mean, 500.0)))
-        return change - 1, change * float(np.sqrt(candidate.variance_of_mean + stable.variance_of_mean))
+        change = float(np.exp(min(of.candidate.mean - of.stable.mean, 500.0)))
+        error = np.sqrt(of.candidate.variance_of_mean + of.stable.variance_of_mean)
+        return change - 1, change * float(error)
 
     def is_slower(self, bets: Bets) -> bool:
         """Whether more of the candidate's requests are beyond the moved edge than of stable's beyond the edge."""
-        candidate, stable = bets.means("beyond")[0], bets.means("slowest 5 %")[1]
+        candidate, stable = bets.means("beyond").candidate, bets.means("slowest 5 %").stable
         return bool(candidate.count and stable.count and candidate.mean > stable.mean)
 
     def dump(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.verdict import Interval, Outcome, Per, Verdict
 from softlaunch.gates.aim import aimed_fractions, units_left
 from softlaunch.gates.e_process import (
@@ -57,14 +58,14 @@ class Gate:
     aimed: Floats = field(default_factory=lambda: np.zeros(len(STEPS)))
     events: dict[str, Floats] = field(default_factory=dict)
     waiting: dict[str, tuple[float, float, float, float]] = field(default_factory=dict)
-    counts: tuple[int, int] = (0, 0)
+    counts: ByArm[int] = NONE_COUNTED
     bet_fractions: Floats | None = None
     bet_fractions_due: float = 0.0
     spread: Floats | None = None
     growth: Floats | None = None
     units: float = 0.0
     calm: Recent = field(default_factory=lambda: Recent(memory=MEMORY))
-    heard: tuple[float, float] = (0.0, 0.0)
+    heard: ByArm[float] = field(default_factory=lambda: ByArm(0.0, 0.0))
 
     @classmethod
     def begin(cls, rule: GateRule, history: Window | None = None) -> Self:
@@ -94,7 +95,7 @@ class Gate:
         learn(self.scale, stable)
         self.bet_fractions_due -= stable.units
         self.units += candidate.units + stable.units
-        self.counts = (self.counts[0] + candidate.requests, self.counts[1] + stable.requests)
+        self.counts += ByArm(candidate.requests, stable.requests)
 
     def _share(self, split: float, candidate: float, stable: float) -> float | None:
         """The probability that a unit of this window is the candidate's; None where it can't be told.
@@ -104,9 +105,9 @@ class Gate:
         """
         if not self.rule.metric.is_rated:
             return split if fits_share(candidate, stable, split) else None
-        known = sum(self.heard)
-        share = (self.heard[0] + _PRIOR * split) / (known + _PRIOR)
-        self.heard = self.heard[0] + candidate, self.heard[1] + stable
+        known = self.heard.candidate + self.heard.stable
+        share = (self.heard.candidate + _PRIOR * split) / (known + _PRIOR)
+        self.heard += ByArm(candidate, stable)
         return share if known >= _ENOUGH_HEARD else None
 
     def _bet(self, candidate: Tally, stable: Tally, share: float, left: float | None) -> None:
@@ -219,7 +220,7 @@ class Gate:
         evidence; `contradicted` says which plain figure speaks against a pass, whatever the evidence says.
         """
         outcome, reason = self._conclude(self._shown_harm if harmed is None else harmed, contradicted)
-        candidate_value, stable_value = self.scale.values()
+        values = self.scale.values()
         return Verdict(
             gate=self.rule.metric.value,
             outcome=outcome,
@@ -228,17 +229,18 @@ class Gate:
             harm=next(iter(self.scale.harms().values()), None),
             interval=self.interval,
             margin=self.rule.margin,
-            candidate_count=self.counts[0],
-            stable_count=self.counts[1],
-            candidate_value=candidate_value,
-            stable_value=stable_value,
+            candidate_count=self.counts.candidate,
+            stable_count=self.counts.stable,
+            candidate_value=values.candidate,
+            stable_value=values.stable,
             per=self.rule.per,
         )
 
     def _conclude(self, harmed: str, contradicted: str) -> tuple[Outcome, str]:
         if harmed:
             return Outcome.FAIL, harmed
-        empty = [arm for arm, count in zip(("candidate", "stable"), self.counts, strict=True) if not count]
+        counts = {"candidate": self.counts.candidate, "stable": self.counts.stable}
+        empty = [arm for arm, count in counts.items() if not count]
         if empty:
             return Outcome.INCONCLUSIVE, f"no {self._lacking} from {' and '.join(empty)}"
         if contradicted or self._looks_too_bad:
@@ -288,10 +290,10 @@ class Gate:
             "calm": self.calm.dump(),
             "events": {kind: log.tolist() for kind, log in self.events.items()},
             "waiting": {kind: list(counts) for kind, counts in self.waiting.items()},
-            "counts": list(self.counts),
+            "counts": [self.counts.candidate, self.counts.stable],
             "stakes": None if self.bet_fractions is None else self.bet_fractions.tolist(),
             "stakes_due": self.bet_fractions_due,
-            "heard": list(self.heard),
+            "heard": [self.heard.candidate, self.heard.stable],
             "scale": self.scale.dump(),
         }
 
@@ -310,10 +312,10 @@ class Gate:
             calm=Recent.load(state.get("calm", ()), MEMORY),
             events={kind: np.array(log) for kind, log in state["events"].items()},
             waiting={kind: (a, b, c, d) for kind, (a, b, c, d) in state["waiting"].items()},
-            counts=(state["counts"][0], state["counts"][1]),
+            counts=ByArm(*state["counts"]),
             bet_fractions=None if state["stakes"] is None else np.array(state["stakes"]),
             bet_fractions_due=state["stakes_due"],
-            heard=(state.get("heard", (0.0, 0.0))[0], state.get("heard", (0.0, 0.0))[1]),
+            heard=ByArm(*state.get("heard", (0.0, 0.0))),
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Met, Outcome, Per, Verdict
 from softlaunch.gates.adjustments import Adjustments
@@ -43,14 +44,14 @@ class GateSet:
     gates: tuple[Gate, ...]
     returning: Returning | None = None
     plain: PlainFigures = field(default_factory=PlainFigures)
-    split: tuple[int, int] = (0, 0)
+    split: ByArm[int] = NONE_COUNTED
     dropped: int = 0
     blockers: Mapping[Metric, str] = field(default_factory=dict)
     began: float | None = None
     until: float = -math.inf
     adjustments: Adjustments = field(default_factory=Adjustments)
     sessions: SessionStreams = field(default_factory=SessionStreams)
-    logged: tuple[int, int] = (0, 0)
+    logged: ByArm[int] = NONE_COUNTED
     no_sessions: str = ""
 
     @classmethod
@@ -89,7 +90,7 @@ class GateSet:
     def update(self, window: Window) -> None:
         """Fold one window into every gate."""
         if window.split is not None:
-            self.split = (self.split[0] + window.split[0], self.split[1] + window.split[1])
+            self.split += window.split
         evidence = window if self.returning is None else self.returning.update(self.adjustments.adjust(window))
         progress = self.progress
         for gate in self.gates:
@@ -109,21 +110,21 @@ class GateSet:
         reached = (
             (stage.deadline, seconds),
             (stage.deadline_requests, self._candidate_requests()),
-            (stage.deadline_units, self.split[0]),
+            (stage.deadline_units, self.split.candidate),
         )
         return max((seen / limit for limit, seen in reached if limit), default=None)
 
     def _candidate_requests(self) -> int:
         """Requests of the candidate that were compared."""
-        counted = (self.plain.arms[metric][0].requests for metric in self.plain.arms)
-        return max(*counted, self.logged[0], 0)
+        counted = (arms.candidate.requests for arms in self.plain.arms.values())
+        return max(*counted, self.logged.candidate, 0)
 
     def _add_plain(self, window: Window) -> None:
         """Take in what people met, request by request or as the gates count it."""
         sessions = self.sessions.take(window)
         if sessions and window.requests is not None:
             candidate = int(window.requests.candidate.sum())
-            self.logged = self.logged[0] + candidate, self.logged[1] + len(window.requests) - candidate
+            self.logged += ByArm(candidate, len(window.requests) - candidate)
         for gate in self.gates:
             metric, counted = gate.rule.metric, sessions.get(Stream.of(gate.rule))
             events = window.ratings.get(metric) if metric.is_rated else window.requests
@@ -170,14 +171,14 @@ class GateSet:
                 gate.judge(), outcome=Outcome.INCONCLUSIVE, reason=f"can't count{gate.rule.per.words}: {why}"
             )
         met = self.plain.met(metric, self._users(metric))
-        verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, *met))
-        return replace(verdict, candidate_met=met[0], stable_met=met[1])
+        verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, met))
+        return replace(verdict, candidate_met=met.candidate, stable_met=met.stable)
 
-    def _users(self, metric: Metric) -> tuple[int, int]:
+    def _users(self, metric: Metric) -> ByArm[int]:
         if not metric.is_rated or self.returning is None:
             return self.split
         candidate, stable = self.returning.evidence_of(metric).heard[Way.VISIT]
-        return round(candidate), round(stable)
+        return ByArm(round(candidate), round(stable))
 
     def log_evidence_of_harm(self, metric: Metric) -> float:
         """Log of a gate's largest e-value against "no harm", each less the price of its part of the gate's budget.
@@ -202,12 +203,12 @@ class GateSet:
         average, accepted = gate.show(found.harm), gate.show_margin(rule.material)
         return f"worse by {average} on average{found.way.words_per(rule.per)}, more than the acceptable {accepted}"
 
-    def _contradicted(self, gate: Gate, candidate: Met | None, stable: Met | None) -> str:
+    def _contradicted(self, gate: Gate, met: ByArm[Met | None]) -> str:
         """Which plain figure speaks against a pass; empty where none does."""
         rule = gate.rule
-        if candidate is None or stable is None or self.returning is None:
+        if met.candidate is None or met.stable is None or self.returning is None:
             return ""
-        for where, harm in harm_met(rule.metric, candidate, stable).items():
+        for where, harm in harm_met(rule.metric, met.candidate, met.stable).items():
             if harm > rule.margin:
                 return f"looks worse by {gate.show(harm)} {where} over all {rule.per.counted}, not yet sure"
         lately = self.returning.evidence_of(rule.metric).contradicts(rule.metric, rule.margin)
@@ -220,9 +221,9 @@ class GateSet:
 
     def _validity_error(self) -> str | None:
         """Why the traffic can't be trusted, in words; None when it can."""
-        counted = [(sum(gate.counts), self.plain.requests(gate.rule.metric)) for gate in self.gates]
-        logged = max((max(counts) for counts in counted), default=0)
-        logged = max(logged, sum(self.logged))
+        judged = (gate.counts.candidate + gate.counts.stable for gate in self.gates)
+        met = (self.plain.requests(gate.rule.metric) for gate in self.gates)
+        logged = max(*judged, *met, self.logged.candidate + self.logged.stable, 0)
         if self.dropped > _TOLERATED_DROPS * (logged + self.dropped):
             return f"the request log lost {self.dropped} requests in this stage"
         return split_error(self.split, self.stage.candidate_share)
@@ -231,13 +232,13 @@ class GateSet:
         """The gate set's state as JSON values."""
         return {
             "dropped": self.dropped,
-            "split": list(self.split),
+            "split": [self.split.candidate, self.split.stable],
             "between": None if self.began is None else [self.began, self.until],
             "obstacles": {metric.value: why for metric, why in self.blockers.items()},
             "gates": {gate.rule.metric.value: gate.dump() for gate in self.gates},
             "returning": None if self.returning is None else self.returning.dump(),
             "plain": self.plain.dump(),
-            **({"logged": list(self.logged)} if self.sessions.by_stream else {}),
+            **({"logged": [self.logged.candidate, self.logged.stable]} if self.sessions.by_stream else {}),
         }
 
     @classmethod
@@ -260,13 +261,13 @@ class GateSet:
             ),
             None if returning is None else Returning.load(returning, known, SessionStreams.of(known, policy.session)),
             PlainFigures.load(state.get("plain", {})),
-            (state["split"][0], state["split"][1]),
+            ByArm(*state["split"]),
             state["dropped"],
             {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
             began,
             until,
             sessions=SessionStreams() if returning is None else SessionStreams.of(known, policy.session),
-            logged=(state.get("logged", (0, 0))[0], state.get("logged", (0, 0))[1]),
+            logged=ByArm(*state.get("logged", (0, 0))),
         )
 
 
@@ -276,12 +277,11 @@ def _adjusted(adjustments: Adjustments, policy: Policy, past: Events, history: W
     return adjustments.for_history(policy.gates, past, began).adjust(history)
 
 
-def split_error(split: tuple[int, int], share: float) -> str | None:
+def split_error(split: ByArm[int], share: float) -> str | None:
     """Why units that fell on candidate and stable can't have been split by this share; None when they can."""
-    candidate, stable = split
-    if split_evidence(candidate, stable, share) < -math.log(_SPLIT_ALPHA):
+    if split_evidence(split.candidate, split.stable, share) < -math.log(_SPLIT_ALPHA):
         return None
-    observed = 100 * candidate / (candidate + stable)
+    observed = 100 * split.candidate / (split.candidate + split.stable)
     return f"{observed:.3g} % of the users fell on the candidate instead of {100 * share:.3g} %: the split is off"
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.policy.gating import Adjustment
 
@@ -103,8 +104,8 @@ class Window:
 
     Windows are folded in order of time and never overlap. `candidate_share` is the probability in (0, 1) that an
     observation belonged to the candidate. `candidate` and `stable` are observations of units that were first seen in
-    this window. `split` counts these units, candidate's and stable's, where the gateway assigned them; None where both
-    arms answered the same requests.
+    this window. `split` counts these units where the gateway assigned them; None where both arms answered the same
+    requests.
 
     `requests` are all requests of the window, of units seen before too, and `ratings` all ratings and scores, per
     metric, by the time from which they count, soon after they arrived; both are complete up to `until` (epoch
@@ -115,7 +116,7 @@ class Window:
     candidate_share: float
     candidate: Mapping[Metric, Observations] = field(default_factory=dict)
     stable: Mapping[Metric, Observations] = field(default_factory=dict)
-    split: tuple[int, int] | None = None
+    split: ByArm[int] | None = None
     requests: Events | None = None
     ratings: Mapping[Metric, Events] = field(default_factory=dict)
     until: float = -np.inf
@@ -124,13 +125,12 @@ class Window:
         """The same window as seen by two gateways together. Both must have served by the same split."""
         if self.candidate_share != other.candidate_share:
             raise ValueError(f"windows of different splits: {self.candidate_share} and {other.candidate_share}")
-        known = self.split or (0, 0), other.split or (0, 0)
         unsplit = self.split is None and other.split is None
         return Window(
             self.candidate_share,
             _merged(self.candidate, other.candidate),
             _merged(self.stable, other.stable),
-            None if unsplit else (known[0][0] + known[1][0], known[0][1] + known[1][1]),
+            None if unsplit else (self.split or NONE_COUNTED) + (other.split or NONE_COUNTED),
             self._requests_with(other),
             {
                 metric: self.ratings.get(metric, NO_EVENTS).together(other.ratings.get(metric, NO_EVENTS))

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import LATELY_MINUTES, Met
 from softlaunch.gates.observations import Events, Flags, Floats, Units
@@ -106,7 +107,7 @@ class Plain:
 class PlainFigures:
     """Both arms' plain figures of every metric of a stage."""
 
-    arms: dict[Metric, tuple[Plain, Plain]] = field(default_factory=dict)
+    arms: dict[Metric, ByArm[Plain]] = field(default_factory=dict)
 
     def add(self, metric: Metric, events: Events) -> None:
         """Take in events: the metric's column."""
@@ -115,45 +116,45 @@ class PlainFigures:
             return
         arms = self.arms.setdefault(metric, _arms(metric))
         measured = ~np.isnan(column)
-        for plain, of_arm in zip(arms, (events.candidate, ~events.candidate), strict=True):
+        for plain, of_arm in ((arms.candidate, events.candidate), (arms.stable, ~events.candidate)):
             chosen: Flags = measured & of_arm
             plain.add(events.at[chosen], column[chosen])
 
     def forget(self, now: float) -> None:
         """Let time go by up to `now` (epoch seconds), whether anything came or not."""
         for arms in self.arms.values():
-            for plain in arms:
-                plain.forget(now)
+            arms.candidate.forget(now)
+            arms.stable.forget(now)
 
     def requests(self, metric: Metric) -> int:
         """In how many requests of both arms a metric was measured."""
-        return sum(plain.requests for plain in self.arms.get(metric, ()))
+        arms = self.arms.get(metric)
+        return 0 if arms is None else arms.candidate.requests + arms.stable.requests
 
-    def met(self, metric: Metric, users: tuple[int, int]) -> tuple[Met | None, Met | None]:
+    def met(self, metric: Metric, users: ByArm[int]) -> ByArm[Met | None]:
         """What the candidate's and stable's users met; None where nothing is known of a metric."""
-        if metric not in self.arms:
-            return None, None
-        candidate, stable = self.arms[metric]
-        return candidate.met(users[0]), stable.met(users[1])
+        arms = self.arms.get(metric)
+        if arms is None:
+            return ByArm(None, None)
+        return ByArm(arms.candidate.met(users.candidate), arms.stable.met(users.stable))
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
-        return {metric.value: [arm.dump() for arm in arms] for metric, arms in self.arms.items()}
+        return {metric.value: [arms.candidate.dump(), arms.stable.dump()] for metric, arms in self.arms.items()}
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> Self:
         """What was dumped."""
         figures = cls()
-        for name, arms in state.items():
-            metric = Metric(name)
-            figures.arms[metric] = _arms(metric)
-            for plain, held in zip(figures.arms[metric], arms, strict=True):
-                plain.fill(held)
+        for name, (candidate, stable) in state.items():
+            arms = figures.arms[Metric(name)] = _arms(Metric(name))
+            arms.candidate.fill(candidate)
+            arms.stable.fill(stable)
         return figures
 
 
-def _arms(metric: Metric) -> tuple[Plain, Plain]:
-    return Plain(is_magnitude=metric.is_relative), Plain(is_magnitude=metric.is_relative)
+def _arms(metric: Metric) -> ByArm[Plain]:
+    return ByArm(Plain(is_magnitude=metric.is_relative), Plain(is_magnitude=metric.is_relative))
 
 
 def harm_met(metric: Metric, candidate: Met, stable: Met) -> dict[str, float]:

@@ -91,7 +91,7 @@ class Returning:
         candidate, stable, sessions = {}, {}, self.sessions.take(window)
         for stream, one in self.evidence.items():
             for metric, visits in one.update(_events(window, stream, sessions), window.until).items():
-                candidate[metric], stable[metric] = visits
+                candidate[metric], stable[metric] = visits.candidate, visits.stable
         return Window(window.candidate_share, candidate, stable)
 
     def remember(self, windows: Iterable[Window]) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.e_process import Side
 from softlaunch.gates.observations import Floats, Observations, Tally
@@ -79,7 +80,7 @@ class Scale(Protocol):
         """Take in both arms' values for the estimates."""
         ...
 
-    def values(self) -> tuple[float | None, float | None]:
+    def values(self) -> ByArm[float | None]:
         """Candidate's and stable's typical value in the metric's own unit."""
         ...
 
@@ -178,11 +179,11 @@ class ShareScale:
             usual = float((held.index / LEVELS) @ held.weight / held.units)
             self.unrest.add(units * (self.lately.mean - usual) ** 2, units)
 
-    def values(self) -> tuple[float | None, float | None]:
+    def values(self) -> ByArm[float | None]:
         """Means of both arms."""
         means = [harm / units if units else None for units, harm in (self.sums[:2], self.sums[2:])]
         shown = [None if mean is None else 1 - mean if self.flipped else mean for mean in means]
-        return shown[0], shown[1]
+        return ByArm(shown[0], shown[1])
 
     def harms(self) -> dict[str, float]:
         """Difference of the means."""
@@ -258,9 +259,9 @@ class MagnitudeScale:
         self.candidate.add(candidate)
         self.stable.add(stable)
 
-    def values(self) -> tuple[float | None, float | None]:
+    def values(self) -> ByArm[float | None]:
         """Medians of both arms."""
-        return _value(self.candidate.quantile(0.5)), _value(self.stable.quantile(0.5))
+        return ByArm(_value(self.candidate.quantile(0.5)), _value(self.stable.quantile(0.5)))
 
     def harms(self) -> dict[str, float]:
         """Relative changes of the median and of the 95th percentile."""

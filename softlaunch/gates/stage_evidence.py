@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.bets import Bets, Known
 from softlaunch.gates.channels import MagnitudeChannels, ShareChannels, make_channels
@@ -85,10 +86,10 @@ class StageEvidence:
     def first_visits(self, history: Events) -> dict[Metric, Observations]:
         """Stable's visits of before the stage, one observation each."""
         over = Visits(self.rule, self.columns).take(self._by_unit(history), math.inf)
-        return {metric: observed[1] for metric, observed in self._observed_visits(over).items()}
+        return {metric: observed.stable for metric, observed in self._observed_visits(over).items()}
 
-    def update(self, events: Events, now: float) -> dict[Metric, tuple[Observations, Observations]]:
-        """Fold in everything up to `now`; returns the first visits that are over, the candidate's and stable's."""
+    def update(self, events: Events, now: float) -> dict[Metric, ByArm[Observations]]:
+        """Fold in everything up to `now`; returns the first visits that are over."""
         seen = self._by_unit(events)
         booked = {
             Way.FIRST: self.first.visits.take(seen, now),
@@ -115,12 +116,12 @@ class StageEvidence:
                 if not taught.knows_tails:
                     self.begun[metric] = values
 
-    def _observed_visits(self, over: Entries) -> dict[Metric, tuple[Observations, Observations]]:
+    def _observed_visits(self, over: Entries) -> dict[Metric, ByArm[Observations]]:
         units, arm = np.arange(len(over)), over.candidate
         found = {}
         for metric in self.channels:
             values = self._values(metric, over)
-            found[metric] = Observations.of(units[arm], values[arm]), Observations.of(units[~arm], values[~arm])
+            found[metric] = ByArm(Observations.of(units[arm], values[arm]), Observations.of(units[~arm], values[~arm]))
         return found
 
     def remember(self, events: Events, now: float) -> None:
@@ -222,7 +223,7 @@ class StageEvidence:
         for bets in (self.short.bets[metric], self.short.last.get(metric)):
             if bets is None:
                 continue
-            candidates = bets.means(self.channels[metric].names[0])[0].count
+            candidates = bets.means(self.channels[metric].names[0]).candidate.count
             harm, error = self.channels[metric].harm(bets)
             if candidates >= ENOUGH_CANDIDATES and harm - error > margin:
                 return harm

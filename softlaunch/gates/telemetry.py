@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gates.observations import Window
 from softlaunch.ledger.outcomes import Counts
@@ -32,15 +33,15 @@ class Scope:
 class Reading:
     """What happened between two moments, complete.
 
-    `until` (epoch seconds) is where the next reading begins. `exposed` counts the requests that the candidate
-    answered to users. `stable_lately` counts what became of everything that stable was asked in the minute before, by
-    outcome. `problem` says in words why nothing could be read although time passed.
+    `until` (epoch seconds) is where the next reading begins. `requests` are the compared ones, and `exposed` counts
+    those that the candidate answered to users. `stable_lately` counts what became of everything that stable was asked
+    in the minute before, by outcome. `problem` says in words why nothing could be read although time passed.
     """
 
     windows: tuple[Window, ...]
     until: float
     dropped: int = 0
-    requests: tuple[int, int] = (0, 0)
+    requests: ByArm[int] = NONE_COUNTED
     exposed: int = 0
     problem: str | None = None
     stable_lately: Counts = field(default_factory=dict)

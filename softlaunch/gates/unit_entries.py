@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, assert_never
 
 from scipy.special import zeta
 
@@ -35,9 +35,15 @@ class Way(StrEnum):
     @property
     def words(self) -> str:
         """Whose harm it is, for a reason."""
-        return {Way.FIRST: " in users' first requests", Way.VISIT: " in users' first visits"}.get(
-            self, " lately, in users who came back"
-        )
+        match self:
+            case Way.FIRST:
+                return " in users' first requests"
+            case Way.VISIT:
+                return " in users' first visits"
+            case Way.ROUND | Way.LONG:
+                return " lately, in users who came back"
+            case _:
+                assert_never(self)
 
     def words_per(self, per: Per) -> str:
         """The same of a gate that counts these: first visits are of one session, or of one period."""

@@ -1,6 +1,6 @@
 """Asking endpoints for the usage of streams that clients didn't ask for, where endpoints take it."""
 
-from typing import Any
+from typing import Any, assert_never
 
 from softlaunch.core.request_outcome import GIVEN, RequestOutcome
 from softlaunch.core.variant import ModelVersion, StreamUsage
@@ -43,9 +43,15 @@ class UsageAsking:
         self._remember(model, takes=False)
 
     def _wanted(self, model: ModelVersion) -> bool:
-        if model.stream_usage is StreamUsage.AUTO:
-            return self._takes.get(_key(model), True)
-        return model.stream_usage is StreamUsage.ALWAYS
+        match model.stream_usage:
+            case StreamUsage.AUTO:
+                return self._takes.get(_key(model), True)
+            case StreamUsage.ALWAYS:
+                return True
+            case StreamUsage.NEVER:
+                return False
+            case _:
+                assert_never(model.stream_usage)
 
     def _remember(self, model: ModelVersion, *, takes: bool) -> None:
         if len(self._takes) >= _MOST_REMEMBERED:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, func, select
 from sqlmodel import Session, col
 
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.request_outcome import ARM_FAILURES, GIVEN, RequestOutcome
 from softlaunch.policy.release import Stage, StageKind
 from softlaunch.policy.route import Arm
@@ -19,13 +20,13 @@ Counts = Mapping[RequestOutcome, int]
 class StageOutcomes:
     """What became of a stage's requests in both arms, by outcome; outcomes that never were are left out.
 
-    `excused` counts those that were refused for what they ask and that the other arm couldn't answer either, the
-    candidate's and stable's. They are among the others.
+    `excused` counts those that were refused for what they ask and that the other arm couldn't answer either.
+    They are among the others.
     """
 
     candidate: Counts = field(default_factory=dict)
     stable: Counts = field(default_factory=dict)
-    excused: tuple[int, int] = (0, 0)
+    excused: ByArm[int] = NONE_COUNTED
 
     @property
     def rows(self) -> list[tuple[RequestOutcome, int, int]]:
@@ -56,7 +57,7 @@ def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> 
     for arm, outcome, is_excused, count in session.execute(found).tuples():
         counted[arm][RequestOutcome(outcome)] += count
         excused[arm] += count if is_excused else 0
-    return StageOutcomes(counted[candidate], counted[stable], (excused[candidate], excused[stable]))
+    return StageOutcomes(counted[candidate], counted[stable], ByArm(excused[candidate], excused[stable]))
 
 
 def stable_since(session: Session, app: str, release_id: str | None, stage: int, since: float) -> Counts:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Interval, Met, Outcome, Per, Role, Verdict
 from softlaunch.policy.release import Stage
 from softlaunch.policy.stage_limits import Deadlines
@@ -54,10 +55,10 @@ class StageRecord:
         return Deadlines(self.deadline_at, self.deadline_requests, self.deadline_units)
 
 
-def units_in(evidence: Mapping[str, Any]) -> tuple[int, int]:
-    """Units of candidate and stable that a stage has met, by its evidence; none where copies are compared."""
+def units_in(evidence: Mapping[str, Any]) -> ByArm[int]:
+    """Units that a stage has met, by its evidence; none where copies are compared."""
     candidate, stable = evidence.get("panel", {}).get("split", (0, 0))
-    return int(candidate), int(stable)
+    return ByArm(int(candidate), int(stable))
 
 
 def read_stages(session: Session, release_id: str) -> tuple[StageRecord, ...]:

@@ -1,7 +1,7 @@
 """Metrics of what an answer took: its length, its time and its price, each within a limit or not."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Self, assert_never
 
 from pydantic import Field, field_serializer, model_validator
 
@@ -43,9 +43,15 @@ class Length(Metric):
         return Score(float(fits), f"{length} {self.unit}")
 
     def _length(self, sample: Sample) -> int | None:
-        if self.unit is LengthUnit.TOKENS:
-            return sample.output_tokens
-        return len(sample.answer.split() if self.unit is LengthUnit.WORDS else sample.answer)
+        match self.unit:
+            case LengthUnit.WORDS:
+                return len(sample.answer.split())
+            case LengthUnit.CHARACTERS:
+                return len(sample.answer)
+            case LengthUnit.TOKENS:
+                return sample.output_tokens
+            case _:
+                assert_never(self.unit)
 
 
 class Latency(Metric):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
@@ -219,9 +220,13 @@ def emergency_plan(policy: Policy) -> tuple[Stage, ...]:
 
 def stages_of(kind: Kind, policy: Policy, *, emergency: bool = False) -> tuple[Stage, ...]:
     """The stages of a release or of a test."""
-    if kind is Kind.AB_TEST:
-        return trial_plan(policy)
-    return emergency_plan(policy) if emergency else plan(policy)
+    match kind:
+        case Kind.RELEASE:
+            return emergency_plan(policy) if emergency else plan(policy)
+        case Kind.AB_TEST:
+            return trial_plan(policy)
+        case _:
+            assert_never(kind)
 
 
 @dataclass(frozen=True, slots=True)

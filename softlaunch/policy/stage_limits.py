@@ -4,10 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self
 
+from softlaunch.core.arms import ByArm
 from softlaunch.policy.release import Stage
-
-Counts = tuple[int, int]
-"""Of candidate and stable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +45,17 @@ class Deadlines:
         return ", ".join([*parts[:-2], " or ".join(parts[-2:])])
 
 
-def lacking_numbers(stage: Stage, requests: Counts, units: Counts) -> str | None:
+def lacking_numbers(stage: Stage, requests: ByArm[int], units: ByArm[int]) -> str | None:
     """Which minimum number a stage still lacks, in words; None when it lacks none."""
-    if min(requests) < stage.minimum_requests:
-        return f"{min(requests)} of at least {stage.minimum_requests} requests in the smaller arm"
-    if min(units) < stage.minimum_units:
-        return f"{min(units)} of at least {stage.minimum_units} units in the smaller arm"
+    for had, least, what in ((requests, stage.minimum_requests, "requests"), (units, stage.minimum_units, "units")):
+        if in_smaller_arm(had) < least:
+            return f"{in_smaller_arm(had)} of at least {least} {what} in the smaller arm"
     return None
+
+
+def in_smaller_arm(counts: ByArm[int]) -> int:
+    """What the arm has that has less of it."""
+    return min(counts.candidate, counts.stable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +68,22 @@ class Limit:
 
 
 def limits(
-    stage: Stage, deadlines: Deadlines, begun: datetime, seconds: float, had: tuple[Counts, Counts]
+    stage: Stage, deadlines: Deadlines, begun: datetime, seconds: float, requests: ByArm[int], units: ByArm[int]
 ) -> list[Limit]:
     """Every minimum and every deadline of a stage, that was watched for so long since it had `begun`.
 
-    `had` are its requests and units. Minimum numbers are the smaller arm's, deadlines the candidate's.
+    `requests` and `units` are those it has had. Minimum numbers are the smaller arm's, deadlines the candidate's.
     """
-    requests, units = had
     found = [
         Limit("minimum_time", seconds, stage.minimum_time),
-        Limit("minimum_requests", min(requests), stage.minimum_requests),
+        Limit("minimum_requests", in_smaller_arm(requests), stage.minimum_requests),
     ]
     if stage.minimum_units:
-        found.append(Limit("minimum_units", min(units), stage.minimum_units))
+        found.append(Limit("minimum_units", in_smaller_arm(units), stage.minimum_units))
     if deadlines.at is not None:
         found.append(Limit("deadline", seconds, (deadlines.at - begun).total_seconds()))
     if deadlines.requests is not None:
-        found.append(Limit("deadline_requests", requests[0], deadlines.requests))
+        found.append(Limit("deadline_requests", requests.candidate, deadlines.requests))
     if deadlines.units is not None:
-        found.append(Limit("deadline_units", units[0], deadlines.units))
+        found.append(Limit("deadline_units", units.candidate, deadlines.units))
     return found

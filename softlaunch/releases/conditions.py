@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from softlaunch.core.approvals import ApprovalState
+from softlaunch.core.arms import ByArm
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.request_outcome import GOOD, UNUSABLE
 from softlaunch.gates.gate_set import split_error
 from softlaunch.ledger.outcomes import Counts
+from softlaunch.ledger.stages import units_in
 from softlaunch.policy.release import StageKind
 from softlaunch.releases.decision import Observation, Snapshot
 
@@ -58,15 +60,15 @@ def _no_data(snapshot: Snapshot, observation: Observation) -> Condition:
         f"{release.title}: {release.stage.name} {why}. The stage holds." if why else "data comes again",
         {
             "stage": release.stage.name,
-            "candidate_requests": observation.requests[0],
-            "stable_requests": observation.requests[1],
+            "candidate_requests": observation.requests.candidate,
+            "stable_requests": observation.requests.stable,
         },
     )
 
 
-def _silent_side(requests: tuple[int, int], share: float) -> str:
+def _silent_side(requests: ByArm[int], share: float) -> str:
     """The side that nothing came from although the other one lets expect it; both, where there was nothing at all."""
-    candidate, stable = requests
+    candidate, stable = requests.candidate, requests.stable
     if not candidate and not stable:
         return "either side"
     if not candidate and stable * share / (1 - share) >= _ENOUGH_EXPECTED:
@@ -75,17 +77,17 @@ def _silent_side(requests: tuple[int, int], share: float) -> str:
 
 
 def _split_off(snapshot: Snapshot, observation: Observation) -> Condition | None:
-    release, gates = snapshot.release, observation.evidence.get("panel")
-    if gates is None:
+    release = snapshot.release
+    if observation.evidence.get("panel") is None:
         return None
-    candidate, stable = gates["split"]
-    error = split_error((candidate, stable), release.stage.candidate_share)
+    split = units_in(observation.evidence)
+    error = split_error(split, release.stage.candidate_share)
     return Condition(
         IncidentKind.SPLIT_OFF,
         f"{release.id}:split_off:{release.position}",
         error is not None,
         f"{release.title}: {release.stage.name}: {error or 'the split is as intended'}. The stage holds.",
-        {"stage": release.stage.name, "candidate_users": candidate, "stable_users": stable},
+        {"stage": release.stage.name, "candidate_users": split.candidate, "stable_users": split.stable},
     )
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.ledger.outcomes import Counts
@@ -19,15 +20,15 @@ from softlaunch.policy.stages import AtDeadline
 class Observation:
     """What was observed of a stage. `evidence` replaces what the stage had; `has_data` is false when nothing was seen.
 
-    `requests` are the compared ones of candidate and stable in this stage so far, `exposed` those that users saw.
-    `seen_until` (epoch seconds) is the moment up to which all is known, `stable_lately` what became of what stable was
-    asked in the minute before that, by outcome.
+    `requests` are the compared ones in this stage so far, `exposed` those that users saw. `seen_until` (epoch seconds)
+    is the moment up to which all is known, `stable_lately` what became of what stable was asked in the minute before
+    that, by outcome.
     """
 
     verdicts: tuple[Verdict, ...] | None
     evidence: Mapping[str, Any]
     progress: str
-    requests: tuple[int, int] = (0, 0)
+    requests: ByArm[int] = NONE_COUNTED
     exposed: int = 0
     has_data: bool = True
     seen_until: float | None = None
@@ -47,10 +48,10 @@ def no_data(held: Mapping[str, Any], reason: str) -> Observation:
     )
 
 
-def compared(evidence: Mapping[str, Any]) -> tuple[int, int]:
-    """How many requests of candidate and stable the evidence of a stage compares."""
+def compared(evidence: Mapping[str, Any]) -> ByArm[int]:
+    """How many requests the evidence of a stage compares."""
     candidate, stable = evidence.get("requests", (0, 0))
-    return int(candidate), int(stable)
+    return ByArm(int(candidate), int(stable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,7 @@ class Snapshot:
 
     Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
     None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
-    itself; `approvals` says how those of this stage stand. `requests` and `units` are those that candidate and stable
-    have had in it.
+    itself; `approvals` says how those of this stage stand. `requests` and `units` are those that it has had.
     """
 
     release: Release
@@ -72,8 +72,8 @@ class Snapshot:
     skipped_seconds: float = 0.0
     verdicts: tuple[Verdict, ...] | None = None
     progress: str = ""
-    requests: tuple[int, int] = (0, 0)
-    units: tuple[int, int] = (0, 0)
+    requests: ByArm[int] = NONE_COUNTED
+    units: ByArm[int] = NONE_COUNTED
     trip: str | None = None
     approvals: dict[ApprovalKind, ApprovalState] | None = None
 
@@ -233,30 +233,39 @@ def _two_people(release: Release) -> str:
 
 def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
     stage = snapshot.release.stage
-    had = snapshot.now, snapshot.requests[0], snapshot.units[0]
+    had = snapshot.now, snapshot.requests.candidate, snapshot.units.candidate
     reached = snapshot.deadlines.reached(*had)
     if reached is None:
         return Hold(lacking)
-    if stage.at_deadline is AtDeadline.EXTEND:
-        later = Deadlines.begin(stage, *had)
-        return Extend(later, f"still undecided at the deadline{reached} ({lacking}); extended to {later}")
-    if stage.at_deadline is AtDeadline.ROLL_BACK:
-        return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
-    text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
-    return _by_person(snapshot, ApprovalKind.DEADLINE, text, Outcome.INCONCLUSIVE)
+    match stage.at_deadline:
+        case AtDeadline.EXTEND:
+            later = Deadlines.begin(stage, *had)
+            return Extend(later, f"still undecided at the deadline{reached} ({lacking}); extended to {later}")
+        case AtDeadline.ROLL_BACK:
+            return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
+        case AtDeadline.ASK:
+            text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
+            return _by_person(snapshot, ApprovalKind.DEADLINE, text, Outcome.INCONCLUSIVE)
+        case _:
+            assert_never(stage.at_deadline)
 
 
 def _by_person(snapshot: Snapshot, kind: ApprovalKind, text: str, outcome: Outcome) -> Action:
     """What a person's decision leads to. Only an explicit approval moves on; silence ends like a rejection."""
     state = snapshot.approval(kind)
-    if state is None:
-        return Ask(kind, text)
-    if state is ApprovalState.PENDING:
-        return Hold(f"waits for a person: {text}")
-    if state is ApprovalState.APPROVED:
-        following = snapshot.release.next_stage
-        if following is None:
-            return End(State.PROMOTED, Outcome.PASS, "a person decided to go on")
-        return Enter(following, "a person decided to go on")
-    why = "a person refused" if state is ApprovalState.REJECTED else "nobody answered in time"
-    return _stop(snapshot, outcome, f"{why}: {text}")
+    match state:
+        case None:
+            return Ask(kind, text)
+        case ApprovalState.PENDING:
+            return Hold(f"waits for a person: {text}")
+        case ApprovalState.APPROVED:
+            following = snapshot.release.next_stage
+            if following is None:
+                return End(State.PROMOTED, Outcome.PASS, "a person decided to go on")
+            return Enter(following, "a person decided to go on")
+        case ApprovalState.REJECTED:
+            return _stop(snapshot, outcome, f"a person refused: {text}")
+        case ApprovalState.EXPIRED | ApprovalState.WITHDRAWN:
+            return _stop(snapshot, outcome, f"nobody answered in time: {text}")
+        case _:
+            assert_never(state)

@@ -11,6 +11,7 @@ from typing import Protocol, assert_never
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.ledger.approvals import Approval, read_approval_states, request_approval, withdraw_approvals
@@ -104,7 +105,7 @@ class Progress:
     stage: str
     message: str
     verdicts: tuple[Verdict, ...]
-    requests: tuple[int, int]
+    requests: ByArm[int]
     exposed: int
     changed: bool
     next_position: int
@@ -207,7 +208,7 @@ def _finished(release: Release) -> Progress:
         stage=release.stage.name,
         message=release.reason,
         verdicts=(),
-        requests=(0, 0),
+        requests=NONE_COUNTED,
         exposed=0,
         changed=True,
         next_position=release.position,

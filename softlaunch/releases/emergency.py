@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import orjson
 from sqlmodel import Session
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.endpoint import EndpointError
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.incident_kinds import ANSWERS, IncidentKind
@@ -200,7 +201,7 @@ class EmergencyStrategy:
             (verdict,),
             evidence,
             verdict.reason,
-            (together.count, 0),
+            ByArm(together.count, 0),
             users.count,
             seen_until=now.timestamp(),
             stable_lately=lately,

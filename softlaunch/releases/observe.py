@@ -126,20 +126,19 @@ def _entered(release: Release, record: StageRecord) -> float:
 
 def _seen(held: Mapping[str, Any], gates: GateSet, reading: Reading, copies: Mapping[str, Any]) -> Observation:
     """An observation with data, after the gates have taken it in; what was held before grows by it."""
-    counts = compared(held)
-    requests = (counts[0] + reading.requests[0], counts[1] + reading.requests[1])
+    requests = compared(held) + reading.requests
     exposed = held.get("exposed", 0) + reading.exposed
     evidence = {
         "panel": gates.dump(),
         "until": reading.until,
-        "requests": list(requests),
+        "requests": [requests.candidate, requests.stable],
         "exposed": exposed,
         **copies,
     }
     return Observation(
         gates.verdicts(),
         evidence,
-        f"{requests[0]} candidate and {requests[1]} stable requests compared",
+        f"{requests.candidate} candidate and {requests.stable} stable requests compared",
         requests,
         exposed,
         seen_until=reading.until,

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.ledger.approvals import Approval, pending_approvals
 from softlaunch.ledger.exposure import Exposure, read_exposure
@@ -23,9 +24,18 @@ from softlaunch.ledger.stages import (
     units_in,
 )
 from softlaunch.policy.release import Release, Stage, StageKind
-from softlaunch.policy.stage_limits import Limit, limits
+from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
+from softlaunch.releases.decision import compared
 from softlaunch.shadow.state import state_in
 from softlaunch.store.tables import ReleaseRow, TransitionRow
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How many calls of an eval are done, of how many."""
+
+    done: int
+    planned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +47,18 @@ class StageView:
     verdicts: tuple[Verdict, ...]
 
     @property
-    def requests(self) -> tuple[int, int]:
-        """Compared requests of candidate and stable; calls done and planned for an eval."""
-        held = self.record.evidence
-        if self.stage.kind is StageKind.EVAL:
-            return held.get("done", 0), held.get("planned", 0)
-        candidate, stable = held.get("requests", (0, 0))
-        return candidate, stable
+    def requests(self) -> ByArm[int]:
+        """Compared requests; none in an eval."""
+        return compared(self.record.evidence)
 
     @property
-    def units(self) -> tuple[int, int]:
-        """Units of candidate and stable; none where copies are compared."""
+    def calls(self) -> Calls:
+        """The calls of an eval; none in any other stage."""
+        return Calls(self.record.evidence.get("done", 0), self.record.evidence.get("planned", 0))
+
+    @property
+    def units(self) -> ByArm[int]:
+        """Units; none where copies are compared."""
         return units_in(self.record.evidence)
 
     @property
@@ -60,7 +71,7 @@ class StageView:
             return []
         begun = entered + timedelta(seconds=self.record.skipped_seconds)
         seconds = (looked - begun).total_seconds()
-        return limits(self.stage, self.record.deadlines, begun, seconds, (self.requests, self.units))
+        return limits(self.stage, self.record.deadlines, begun, seconds, self.requests, self.units)
 
     def share_done(self, now: datetime) -> float:
         """How much of what the stage waits for is there, in [0, 1]; 1 once it is over.
@@ -71,17 +82,16 @@ class StageView:
         entered, ended = self.record.entered_at, self.record.ended_at
         if entered is None or ended is not None:
             return 0.0 if entered is None else 1.0
-        done, of = self.requests
         if self.stage.kind is StageKind.EVAL:
-            return min(1.0, done / of) if of else 0.0
+            return min(1.0, self.calls.done / self.calls.planned) if self.calls.planned else 0.0
         required = [one.outcome is Outcome.PASS for one in self.verdicts if one.role is Role.REQUIRED]
         shares = [
             (now - entered).total_seconds() / max(self.stage.minimum_time, 1.0),
-            done / max(self.stage.minimum_requests, 1),
+            self.requests.candidate / max(self.stage.minimum_requests, 1),
             sum(required) / max(len(required), 1),
         ]
         if self.stage.minimum_units:
-            shares.append(min(self.units) / self.stage.minimum_units)
+            shares.append(in_smaller_arm(self.units) / self.stage.minimum_units)
         return sum(min(1.0, max(0.0, share)) for share in shares) / len(shares)
 
 
@@ -197,7 +207,7 @@ def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
         "stage": view.release.stage.name,
         "candidate": {outcome.value: candidate for outcome, candidate, _ in seen.rows if candidate},
         "stable": {outcome.value: stable for outcome, _, stable in seen.rows if stable},
-        "excused": {"candidate": seen.excused[0], "stable": seen.excused[1]},
+        "excused": {"candidate": seen.excused.candidate, "stable": seen.excused.stable},
     }
 
 
@@ -208,14 +218,10 @@ def _limits_json(view: StageView) -> Mapping[str, Any]:
 
 
 def _stage_json(view: StageView) -> Mapping[str, Any]:
-    done, of = view.requests
     counted = (
-        {"calls_done": done, "calls_planned": of}
+        {"calls_done": view.calls.done, "calls_planned": view.calls.planned}
         if view.stage.kind is StageKind.EVAL
-        else {
-            "candidate_requests": done,
-            "stable_requests": of,
-        }
+        else {"candidate_requests": view.requests.candidate, "stable_requests": view.requests.stable}
     )
     return {
         "name": view.stage.name,

@@ -85,10 +85,10 @@ def verdict_facts(verdict: Verdict) -> list[tuple[str, str]]:
 
 def show_counts(view: StageView) -> str:
     """`120 of 360 calls`, or `34 candidate, 3,312 stable`."""
-    first, second = view.requests
     if view.stage.kind is StageKind.EVAL:
-        return f"{first:,} of {second:,} calls" if second else "-"
-    return f"{first:,} candidate, {second:,} stable" if first or second else "-"
+        return f"{view.calls.done:,} of {view.calls.planned:,} calls" if view.calls.planned else "-"
+    candidate, stable = view.requests.candidate, view.requests.stable
+    return f"{candidate:,} candidate, {stable:,} stable" if candidate or stable else "-"
 
 
 def show_limits(view: StageView) -> str:
@@ -119,8 +119,9 @@ def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:
     if outcomes.is_plain:
         return []
     rows = [(outcome.value, f"{candidate:,}", f"{stable:,}") for outcome, candidate, stable in outcomes.rows]
-    if any(outcomes.excused):
-        rows.append(("excused of these", f"{outcomes.excused[0]:,}", f"{outcomes.excused[1]:,}"))
+    excused = outcomes.excused
+    if excused.candidate or excused.stable:
+        rows.append(("excused of these", f"{excused.candidate:,}", f"{excused.stable:,}"))
     return rows
 
 

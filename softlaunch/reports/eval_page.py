@@ -116,9 +116,10 @@ class _Row:
         return " ".join([self.direction, *(name for name, is_so in more.items() if is_so), voted])
 
     @property
-    def answers(self) -> tuple[Markup, Markup]:
+    def answers(self) -> ByArm[Markup]:
         """Both answers with the words marked in which they differ."""
-        return mark_words(self.case.stable.answer or "", self.case.candidate.answer or "")
+        stable, candidate = mark_words(self.case.stable.answer or "", self.case.candidate.answer or "")
+        return ByArm(candidate=candidate, stable=stable)
 
 
 def render_eval(

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, Self, assert_never
 
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 from softlaunch.simulator.faults import EVERY_MODEL, ActiveFault, Fault, FaultBoard, FaultKind
@@ -167,20 +167,29 @@ class Provider:
             if not _concerns(fault.kind, stream=request.stream) or self._rng.random() >= fault.rate:
                 continue
             served.stats.faults[fault.kind.value] += 1
-            if fault.kind is FaultKind.SPIKE:
-                factor *= fault.factor
-            elif fault.kind is FaultKind.ERRORS:
-                latency_s = response.latency_s * _ERROR_LATENCY_SHARE
-                response = Refusal(fault.status, "a rehearsed burst of errors", "rehearsed", latency_s)
-            else:
-                spoiling = active
+            match fault.kind:
+                case FaultKind.SPIKE:
+                    factor *= fault.factor
+                case FaultKind.ERRORS:
+                    latency_s = response.latency_s * _ERROR_LATENCY_SHARE
+                    response = Refusal(fault.status, "a rehearsed burst of errors", "rehearsed", latency_s)
+                case FaultKind.HANG | FaultKind.MALFORMED_STREAM | FaultKind.MALFORMED_JSON | FaultKind.CUT:
+                    spoiling = active
+                case _:
+                    assert_never(fault.kind)
         return PlannedResponse(_slowed(response, factor), spoiling)
 
 
 def _concerns(kind: FaultKind, *, stream: bool) -> bool:
-    if kind is FaultKind.MALFORMED_STREAM:
-        return stream
-    return kind is not FaultKind.MALFORMED_JSON or not stream
+    match kind:
+        case FaultKind.MALFORMED_STREAM:
+            return stream
+        case FaultKind.MALFORMED_JSON:
+            return not stream
+        case FaultKind.SPIKE | FaultKind.ERRORS | FaultKind.HANG | FaultKind.CUT:
+            return True
+        case _:
+            assert_never(kind)
 
 
 def _slowed(response: Answer | Refusal, factor: float) -> Answer | Refusal:

@@ -6,6 +6,7 @@ from bisect import bisect
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
+from typing import assert_never
 
 
 class RatingKind(StrEnum):
@@ -65,14 +66,18 @@ def rate(
     A right answer in a quarter of their patience pleases about nine in ten, a wrong one about one in six; waiting
     `patience_s` seconds costs as much as three quarters of the difference between the two.
     """
-    if kind is RatingKind.NONE:
-        return None
     waited = min(latency_s / patience_s, 3.0)
     satisfaction = (3.0 if right else -1.0) - 3.0 * waited + person.mood
-    if kind is RatingKind.THUMBS:
-        return Rating(up=rng.random() < _logistic(satisfaction))
-    noisy = _logistic(satisfaction + rng.gauss(0, 0.8))
-    return Rating(stars=1 + min(4, int(noisy * 5)))
+    match kind:
+        case RatingKind.THUMBS:
+            return Rating(up=rng.random() < _logistic(satisfaction))
+        case RatingKind.STARS:
+            noisy = _logistic(satisfaction + rng.gauss(0, 0.8))
+            return Rating(stars=1 + min(4, int(noisy * 5)))
+        case RatingKind.NONE:
+            return None
+        case _:
+            assert_never(kind)
 
 
 def _logistic(value: float) -> float:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, TelemetryError
@@ -94,7 +95,7 @@ def _read(session: Session, scope: Scope, after: float, until: float) -> Reading
         windows=tuple(_windows(scope, batch, said, (after, until))),
         until=until,
         dropped=dropped(session, scope.app, after, until),
-        requests=(candidates, len(batch) - candidates),
+        requests=ByArm(candidates, len(batch) - candidates),
         exposed=exposed(session, scope, after, until),
         stable_lately=stable_since(session, scope.app, scope.release_id, scope.stage.position, until - _LATELY_SECONDS),
     )
@@ -119,7 +120,7 @@ def _windows(scope: Scope, batch: Batch, said: Sequence[Ratings], read: tuple[fl
         yield (
             replace(
                 seen,
-                split=(len(np.unique(candidate.units)), len(np.unique(stable.units))),
+                split=ByArm(len(np.unique(candidate.units)), len(np.unique(stable.units))),
                 requests=part.events(),
                 ratings={metric: events[number] for metric, events in pieces.items()},
             )

@@ -112,7 +112,8 @@ def test_units_that_came_back_are_in_requests_and_not_among_the_first() -> None:
     """`candidate` and `stable` hold who is new in the stage; `requests` and `ratings` hold everyone."""
     looks = _looks(SAME)
     assert min(len(_of(look.window)) for look in looks) > 500
-    assert sum(sum(look.window.split or ()) for look in looks) == 300
+    splits = [look.window.split for look in looks if look.window.split is not None]
+    assert sum(split.candidate + split.stable for split in splits) == 300
     assert not len(looks[-1].window.candidate[Metric.ERRORS])
     assert not len(looks[-1].window.stable[Metric.QUALITY])
     assert len(looks[-1].window.ratings[Metric.QUALITY]) == len(_of(looks[-1].window))

@@ -139,7 +139,7 @@ def test_nothing_is_bet_before_enough_is_known(metric: Metric) -> None:
     values, arm = np.array([0.5, 0.25] * 30), np.array([True, False] * 30)
     bets = placed(make_channels(metric, MARGIN), values, arm, np.array([0.5] * 49))
     assert (bets.log_evidence, bets.log_e_values) == (0.0, {})
-    assert bets.means(make_channels(metric, MARGIN).names[0])[0].count == 30
+    assert bets.means(make_channels(metric, MARGIN).names[0]).candidate.count == 30
 
 
 @pytest.mark.parametrize("metric", Metric)

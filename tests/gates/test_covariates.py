@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.adjustments import Adjustments
@@ -73,7 +74,7 @@ class Askers:
         """The window of a look."""
         events = self.events(begin, LOOK_SECONDS)
         of_candidate = int(events.candidate.sum())
-        split = None if self.regulars else (of_candidate, len(events) - of_candidate)
+        split = None if self.regulars else ByArm(of_candidate, len(events) - of_candidate)
         return Window(0.1, split=split, requests=events, until=begin + LOOK_SECONDS)
 
     def begin(self, policy: Policy) -> GateSet:

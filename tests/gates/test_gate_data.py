@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome
 from softlaunch.gates.e_process import event_growth
@@ -160,4 +161,4 @@ def test_repeated_requests_of_a_unit_count_once_in_a_window() -> None:
     once.update(Window(0.5, {Metric.ERRORS: errors}, stable))
     often.update(Window(0.5, {Metric.ERRORS: repeated}, stable))
     assert once.log_evidence_of_harm == pytest.approx(often.log_evidence_of_harm)
-    assert often.counts == (200, 20)
+    assert often.counts == ByArm(200, 20)

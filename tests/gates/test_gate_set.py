@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.gates.gate_set import GateSet
@@ -46,7 +47,7 @@ def harmed(panel: GateSet, **e_values: float) -> GateSet:
         metric = gate.rule.metric
         if metric.value in e_values:
             gate.scale.note(gate.scale.tally(bad[metric]), gate.scale.tally(good[metric]))
-            gate.counts = (200, 200)
+            gate.counts = ByArm(200, 200)
             gate.above[:] = np.log(e_values[metric.value])
     return panel
 
@@ -259,7 +260,7 @@ def test_releases_with_harm_are_rolled_back() -> None:
 
 def split_so(panel: GateSet, candidate: int, stable: int) -> GateSet:
     """The panel after a window that assigned so many units."""
-    panel.update(Window(0.5, {}, {}, (candidate, stable)))
+    panel.update(Window(0.5, {}, {}, ByArm(candidate, stable)))
     return panel
 
 
@@ -283,9 +284,9 @@ def test_a_split_by_chance_is_no_error() -> None:
         on_candidate = int(rng.binomial(200, 0.5))
         split_so(panel, on_candidate, 200 - on_candidate)
         assert panel.verdicts()[0].outcome is Outcome.PASS
-    assert sum(panel.split) == 50 * 200
+    assert panel.split.candidate + panel.split.stable == 50 * 200
     panel.update(Window(0.5))
-    assert sum(panel.split) == 50 * 200
+    assert panel.split.candidate + panel.split.stable == 50 * 200
 
 
 def through_gateways(window: Window) -> Window:
@@ -322,7 +323,7 @@ def test_a_stored_panel_keeps_its_evidence_and_the_split() -> None:
     panel = split_so(harmed(GateSet.begin(POLICY, HALF), errors=300, satisfaction=7), 30, 40)
     again = GateSet.load(POLICY, HALF, json.loads(json.dumps(panel.dump())))
     assert again.dump() == panel.dump()
-    assert again.split == (30, 40)
+    assert again.split == ByArm(30, 40)
     for metric, e_value in ((Metric.ERRORS, 300), (Metric.SATISFACTION, 7), (Metric.COST, 1)):
         assert again.log_evidence_of_harm(metric) == pytest.approx(np.log(e_value), abs=1e-6)
 

@@ -118,7 +118,7 @@ def test_a_fine_candidate_passes() -> None:
 def test_what_people_met_blocks_a_pass_that_first_visits_allow() -> None:
     """The evidence of first visits was all there before; then every request became slower by half."""
     panel = settled()
-    harmed = panel.plain.arms[Metric.LATENCY][0]
+    harmed = panel.plain.arms[Metric.LATENCY].candidate
     harmed.add(np.full(20_000, 499.0), np.full(20_000, 1200.0))
     verdict = panel.verdicts()[LATENCY]
     assert verdict.outcome is Outcome.INCONCLUSIVE

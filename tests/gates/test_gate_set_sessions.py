@@ -120,7 +120,7 @@ def test_a_session_that_people_met_blocks_a_pass() -> None:
     panel = begin(policy(per_session("errors", "10 points")), guests)
     for window in guests.stage(600.0):
         panel.update(window)
-    panel.plain.arms[Metric.ERRORS][0].add(np.full(20_000, 599.0), np.full(20_000, 1.0))
+    panel.plain.arms[Metric.ERRORS].candidate.add(np.full(20_000, 599.0), np.full(20_000, 1.0))
     assert "over all sessions, not yet sure" in panel.verdicts()[0].reason
 
 

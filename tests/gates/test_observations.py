@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import NO_EVENTS, NONE, Observations, Tally, Window
 
@@ -70,18 +71,18 @@ def test_nothing_tallies_to_nothing() -> None:
 
 def test_windows_of_two_gateways_add_up() -> None:
     """Values of both are there, also those of a metric or an arm that only one has seen; units of the split add up."""
-    one = Window(0.1, {Metric.ERRORS: seen([1], [0.0])}, {Metric.ERRORS: seen([2, 3], [0.0, 1.0])}, (1, 2))
-    other = Window(0.1, {}, {Metric.ERRORS: seen([4], [1.0]), Metric.COST: seen([4], [2e-5])}, (0, 1))
+    one = Window(0.1, {Metric.ERRORS: seen([1], [0.0])}, {Metric.ERRORS: seen([2, 3], [0.0, 1.0])}, ByArm(1, 2))
+    other = Window(0.1, {}, {Metric.ERRORS: seen([4], [1.0]), Metric.COST: seen([4], [2e-5])}, ByArm(0, 1))
     both = one.merge(other)
     assert both.candidate[Metric.ERRORS].units.tolist() == [1]
     assert both.stable[Metric.ERRORS].units.tolist() == [2, 3, 4]
     assert both.stable[Metric.COST].values.tolist() == [2e-5]
-    assert both.split == (1, 3)
+    assert both.split == ByArm(1, 3)
 
 
 def test_a_window_without_a_split_leaves_the_others() -> None:
     """Copies have no split; where neither has one there is none."""
-    assert Window(0.5, split=(3, 4)).merge(Window(0.5)).split == (3, 4)
+    assert Window(0.5, split=ByArm(3, 4)).merge(Window(0.5)).split == ByArm(3, 4)
     assert Window(0.5).merge(Window(0.5)).split is None
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.split import takes_candidate
 from softlaunch.core.verdict import Outcome
@@ -151,7 +152,7 @@ class FewUsers:
         events = self.events(begin, LOOK_SECONDS)
         fresh = np.isin(self.users, events.units) & ~self.seen
         self.seen |= fresh
-        split = (int(np.count_nonzero(fresh & self.candidates)), int(np.count_nonzero(fresh & ~self.candidates)))
+        split = ByArm(int(np.count_nonzero(fresh & self.candidates)), int(np.count_nonzero(fresh & ~self.candidates)))
         return Window(0.1, split=split, requests=events, until=begin + LOOK_SECONDS)
 
     def begin(self, policy: Policy) -> GateSet:

@@ -5,13 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import LATELY_MINUTES, Met
 from softlaunch.gates.observations import NO_EVENTS, Events, Floats
 from softlaunch.gates.plain_figures import PlainFigures, harm_met
 
 SHARES = [metric for metric in Metric if not metric.is_relative]
-USERS = (7, 70)
+USERS = ByArm(7, 70)
 
 
 def requests(metric: Metric, values: Floats, at: Floats | None = None) -> Events:
@@ -32,10 +33,10 @@ def figures_of(metric: Metric, events: Events, looks: int = 7) -> PlainFigures:
 
 def met(figures: PlainFigures, metric: Metric) -> tuple[Met, Met]:
     """Both arms' figures."""
-    candidate, stable = figures.met(metric, USERS)
-    assert candidate is not None
-    assert stable is not None
-    return candidate, stable
+    found = figures.met(metric, USERS)
+    assert found.candidate is not None
+    assert found.stable is not None
+    return found.candidate, found.stable
 
 
 @pytest.mark.parametrize("metric", SHARES)
@@ -47,7 +48,7 @@ def test_a_share_is_the_mean_over_requests(metric: Metric, tolerance: float) -> 
     values[rng.random(3000) < 0.2] = np.nan
     events = requests(metric, values)
     for one, of_arm, users in zip(
-        met(figures_of(metric, events), metric), (events.candidate, ~events.candidate), USERS, strict=True
+        met(figures_of(metric, events), metric), (events.candidate, ~events.candidate), (7, 70), strict=True
     ):
         measured = values[of_arm & ~np.isnan(values)]
         lately = values[of_arm & ~np.isnan(values) & (events.at >= 2940 - 60 * LATELY_MINUTES)]
@@ -95,13 +96,13 @@ def test_nothing_is_lately_once_nothing_has_come_for_long() -> None:
 
 def test_a_metric_that_was_never_measured_has_no_figures() -> None:
     """Nor has an arm that met nothing, which is not the same as zero."""
-    assert PlainFigures().met(Metric.COST, USERS) == (None, None)
+    assert PlainFigures().met(Metric.COST, USERS) == ByArm(None, None)
     figures = PlainFigures()
     figures.add(Metric.COST, requests(Metric.COST, np.full(50, np.nan)))
     candidate, _ = met(figures, Metric.COST)
     assert (candidate.requests, candidate.value, candidate.slow, candidate.lately) == (0, None, None, None)
     figures.add(Metric.ERRORS, requests(Metric.COST, np.zeros(50)))
-    assert figures.met(Metric.ERRORS, USERS) == (None, None)
+    assert figures.met(Metric.ERRORS, USERS) == ByArm(None, None)
 
 
 @pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.LATENCY])

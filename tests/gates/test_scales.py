@@ -59,7 +59,7 @@ def test_an_arm_without_values_has_no_harm(metric: Metric) -> None:
         scale = noted(metric, candidate, stable)
         assert scale.harms() == {}
         known = scale.values()
-        assert (known[0] is None, known[1] is None) == (not len(candidate), not len(stable))
+        assert (known.candidate is None, known.stable is None) == (not len(candidate), not len(stable))
 
 
 def test_the_tail_of_a_latency_is_estimated_too() -> None:
@@ -74,9 +74,9 @@ def test_the_tail_of_a_latency_is_estimated_too() -> None:
 @pytest.mark.parametrize("metric", Metric)
 def test_values_are_shown_in_the_metrics_own_unit(metric: Metric) -> None:
     """A quality of 0.9 is shown as that, not as a harm of 0.1."""
-    candidate, stable = noted(metric, seen(0.9), seen(0.4)).values()
-    assert candidate == pytest.approx(0.9, rel=0.01)
-    assert stable == pytest.approx(0.4, rel=0.01)
+    shown = noted(metric, seen(0.9), seen(0.4)).values()
+    assert shown.candidate == pytest.approx(0.9, rel=0.01)
+    assert shown.stable == pytest.approx(0.4, rel=0.01)
 
 
 @pytest.mark.parametrize("metric", Metric)

@@ -175,8 +175,8 @@ def test_first_visits_are_handed_on_for_passing() -> None:
     book = begin(people)
     seen = [book.update(window.requests, window.until) for window in people.stage(300.0) if window.requests]
     for metric in MARGINS:
-        candidate = np.concatenate([one[metric][0].values for one in seen])
-        stable = np.concatenate([one[metric][1].values for one in seen])
+        candidate = np.concatenate([one[metric].candidate.values for one in seen])
+        stable = np.concatenate([one[metric].stable.values for one in seen])
         assert (len(candidate), len(stable)) == (people.candidates.sum(), (~people.candidates).sum())
     assert np.median(stable) == pytest.approx(800, rel=0.15)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes, stable_since
 from softlaunch.policy.release import plan
@@ -42,7 +43,7 @@ def test_every_request_of_a_stage_counts_in_the_order_of_the_outcomes(database: 
         (RequestOutcome.FILTERED, 1, 0),
         (RequestOutcome.REQUEST_AT_FAULT, 1, 2),
     ]
-    assert seen.excused == (1, 1)
+    assert seen.excused == ByArm(1, 1)
     assert not seen.is_plain
 
 

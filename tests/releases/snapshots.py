@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, State
@@ -29,7 +30,7 @@ def seen(release: Release | None = None, *verdicts: Verdict, **known: Any) -> Sn
         "entered_at": NOON,
         "deadline_at": NOON + timedelta(minutes=10),
         "verdicts": verdicts or PASSED,
-        "requests": (500, 500),
+        "requests": ByArm(500, 500),
     }
     return Snapshot(release or at(), **{**usual, **known})
 

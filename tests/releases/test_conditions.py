@@ -7,6 +7,7 @@ import pytest
 from sqlmodel import select
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.arms import ByArm
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.policy.release import State
 from softlaunch.releases.conditions import examine
@@ -18,9 +19,10 @@ from tests.support.builders import ANNA, APP, NOON, Scene, make_policy, make_rel
 
 ENTERED = NOON - timedelta(hours=1)
 SEEN = NOON.timestamp() - 3
+BUSY = ByArm(500, 500)
 
 
-def present(requests: tuple[int, int] = (500, 500), **parts: Any) -> list[IncidentKind]:
+def present(requests: ByArm[int] = BUSY, **parts: Any) -> list[IncidentKind]:
     """The kinds that a step at 50 % opens."""
     plain: dict[str, Any] = {"seen_until": SEEN, "stable_lately": {"answered": 99, "connect": 1}}
     split = parts.pop("split", (250, 250))
@@ -39,12 +41,12 @@ def present(requests: tuple[int, int] = (500, 500), **parts: Any) -> list[Incide
         pytest.param({"seen_until": NOON.timestamp() - 299}, [], id="blind for less than the policy says"),
         pytest.param({"seen_until": NOON.timestamp() - 300}, [IncidentKind.NO_DATA], id="blind for long"),
         pytest.param({"seen_until": None}, [IncidentKind.NO_DATA], id="never seen anything"),
-        pytest.param({"requests": (0, 0)}, [IncidentKind.NO_DATA], id="no traffic at all"),
-        pytest.param({"requests": (0, 11)}, [IncidentKind.NO_DATA], id="a candidate that nobody meets"),
-        pytest.param({"requests": (11, 0)}, [IncidentKind.NO_DATA], id="a stable that nobody meets"),
-        pytest.param({"requests": (0, 5)}, [], id="too little traffic to expect anybody"),
+        pytest.param({"requests": ByArm(0, 0)}, [IncidentKind.NO_DATA], id="no traffic at all"),
+        pytest.param({"requests": ByArm(0, 11)}, [IncidentKind.NO_DATA], id="a candidate that nobody meets"),
+        pytest.param({"requests": ByArm(11, 0)}, [IncidentKind.NO_DATA], id="a stable that nobody meets"),
+        pytest.param({"requests": ByArm(0, 5)}, [], id="too little traffic to expect anybody"),
         pytest.param(
-            {"requests": (0, 0), "snapshot": {"entered_at": NOON - timedelta(seconds=30)}, "seen_until": SEEN},
+            {"requests": ByArm(0, 0), "snapshot": {"entered_at": NOON - timedelta(seconds=30)}, "seen_until": SEEN},
             [],
             id="a stage that has just begun",
         ),

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Role, Verdict
 from softlaunch.policy.release import State
 from softlaunch.releases.decision import Action, Ask, End, Enter, Hold, Snapshot, decide
@@ -67,7 +68,7 @@ HARM = [
     pytest.param(
         seen(at(), make_verdict(ERROR, "errors"), FAILED), State.ROLLED_BACK, "latency", id="a fail beside an error"
     ),
-    pytest.param(seen(at(), FAILED, requests=(1, 1), now=NOON), State.ROLLED_BACK, "latency", id="a fail at once"),
+    pytest.param(seen(at(), FAILED, requests=ByArm(1, 1), now=NOON), State.ROLLED_BACK, "latency", id="a fail at once"),
 ]
 
 
@@ -93,8 +94,8 @@ NOT_YET = [
     ),
     pytest.param(seen(at(), make_verdict(PASS, "cost", Role.GUARD)), "no required gate", id="only a guard passes"),
     pytest.param(seen(at(), make_verdict(PASS, "cost", Role.MUTED)), "no required gate", id="only a muted gate passes"),
-    pytest.param(seen(at(), *PASSED, requests=(19, 500)), "19 of at least 20", id="too few of the candidate's"),
-    pytest.param(seen(at(), *PASSED, requests=(500, 19)), "19 of at least 20", id="too few of stable's"),
+    pytest.param(seen(at(), *PASSED, requests=ByArm(19, 500)), "19 of at least 20", id="too few of the candidate's"),
+    pytest.param(seen(at(), *PASSED, requests=ByArm(500, 19)), "19 of at least 20", id="too few of stable's"),
     pytest.param(
         seen(at(), *PASSED, now=NOON + timedelta(seconds=3)), "2 s of the minimum time", id="before the minimum time"
     ),
@@ -180,17 +181,17 @@ def test_an_answer_to_another_question_is_no_approval() -> None:
 @pytest.mark.parametrize(
     ("units", "expected"),
     [
-        pytest.param((49, 900), "49 of at least 50 units in the smaller arm", id="too few of the candidate's"),
-        pytest.param((900, 49), "49 of at least 50 units in the smaller arm", id="too few of stable's"),
-        pytest.param((0, 0), "0 of at least 50 units", id="nobody knows how many"),
-        pytest.param((50, 50), None, id="enough"),
+        pytest.param(ByArm(49, 900), "49 of at least 50 units in the smaller arm", id="too few of the candidate's"),
+        pytest.param(ByArm(900, 49), "49 of at least 50 units in the smaller arm", id="too few of stable's"),
+        pytest.param(ByArm(0, 0), "0 of at least 50 units", id="nobody knows how many"),
+        pytest.param(ByArm(50, 50), None, id="enough"),
     ],
 )
-def test_a_stage_waits_for_its_units(units: tuple[int, int], expected: str | None) -> None:
+def test_a_stage_waits_for_its_units(units: ByArm[int], expected: str | None) -> None:
     """Many requests of few users don't pass a stage that asks for users."""
     first, *others = (stage.model_dump() for stage in make_policy().stages)
     policy = make_policy(stages=[{**first, "minimum_units": 50}, *others])
-    action = decide(seen(at(FIRST, policy), *PASSED, requests=(9000, 9000), units=units))
+    action = decide(seen(at(FIRST, policy), *PASSED, requests=ByArm(9000, 9000), units=units))
     if expected is None:
         assert isinstance(action, Enter)
     else:
@@ -200,7 +201,7 @@ def test_a_stage_waits_for_its_units(units: tuple[int, int], expected: str | Non
 
 def test_minimum_numbers_and_times_are_enough_themselves() -> None:
     """At exactly as many requests, and after exactly as long, a stage that passes is over."""
-    assert isinstance(decide(seen(at(), *PASSED, requests=(20, 20), now=NOON + timedelta(seconds=5))), Enter)
+    assert isinstance(decide(seen(at(), *PASSED, requests=ByArm(20, 20), now=NOON + timedelta(seconds=5))), Enter)
 
 
 def test_an_eval_under_way_holds_with_its_progress() -> None:
@@ -210,4 +211,4 @@ def test_an_eval_under_way_holds_with_its_progress() -> None:
 
 def test_an_eval_is_not_held_to_times_and_requests_of_live_stages() -> None:
     """An eval that passed at once moves on at once."""
-    assert isinstance(decide(seen(at(0), now=NOON, requests=(0, 0), deadline_at=None)), Enter)
+    assert isinstance(decide(seen(at(0), now=NOON, requests=ByArm(0, 0), deadline_at=None)), Enter)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
+from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.policy.release import State
 from softlaunch.policy.stage_limits import Deadlines
@@ -92,8 +93,8 @@ def test_a_deadline_in_numbers_may_come_before_the_moment(deadlines: dict[str, i
     """Whichever comes first ends the stage's time, and the reason says which."""
     base: dict[str, Any] = {
         "now": NOON + timedelta(minutes=1),
-        "requests": (500, 4500),
-        "units": (200, 1800),
+        "requests": ByArm(500, 4500),
+        "units": ByArm(200, 1800),
         **deadlines,
     }
     action = decide(undecided("roll_back", **base))
@@ -102,7 +103,7 @@ def test_a_deadline_in_numbers_may_come_before_the_moment(deadlines: dict[str, i
     asked = decide(undecided("ask", **base))
     assert isinstance(asked, Ask)
     assert f"is undecided at its deadline {which}. latency" in asked.text
-    one_less = {**base, "requests": (499, 4500), "units": (199, 1800)}
+    one_less = {**base, "requests": ByArm(499, 4500), "units": ByArm(199, 1800)}
     assert isinstance(decide(undecided("roll_back", **one_less)), Hold)
 
 
@@ -112,7 +113,12 @@ def test_an_extended_stage_gets_as_much_of_everything_again() -> None:
     stage = {**release.policy.stages[0].model_dump(), "deadline_units": 200, "deadline_requests": 5000}
     others = [stage.model_dump() for stage in release.policy.stages[1:]]
     policy = make_policy(stages=[{**stage, "at_deadline": "extend"}, *others])
-    late = {"now": NOON + timedelta(minutes=1), "requests": (700, 6300), "units": (205, 1800), "deadline_units": 200}
+    late = {
+        "now": NOON + timedelta(minutes=1),
+        "requests": ByArm(700, 6300),
+        "units": ByArm(205, 1800),
+        "deadline_units": 200,
+    }
     action = decide(seen(at(FIRST, policy), UNSURE, **late))
     assert isinstance(action, Extend)
     assert action.deadlines == Deadlines(NOON + timedelta(minutes=1, seconds=600), 5700, 405)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.notify.links import Links
@@ -115,7 +116,7 @@ def test_what_became_of_requests_is_told_where_not_all_were_answered() -> None:
     became = StageOutcomes(
         {RequestOutcome.ANSWERED: 1200, RequestOutcome.FILTERED: 31, RequestOutcome.REQUEST_AT_FAULT: 2},
         {RequestOutcome.ANSWERED: 1190, RequestOutcome.REQUEST_AT_FAULT: 3},
-        (2, 3),
+        ByArm(2, 3),
     )
     view = replace(rolled_back(), outcomes=became)
     text = release_markdown(view, LINKS)

@@ -18,6 +18,7 @@ from softlaunch.cli.ab_output import show_trial
 from softlaunch.cli.live import render
 from softlaunch.cli.output import console
 from softlaunch.cli.verdicts import verdict_table
+from softlaunch.core.arms import ByArm
 from softlaunch.core.formatting import show_pair
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Met, Per, Verdict
@@ -261,8 +262,8 @@ class LoggedTelemetry(ScriptedTelemetry):
         window = super().history(app, stable_digest, before, rows)
         return replace(window, requests=self._requests(window, before - 3600, before), until=before)
 
-    def _split(self, window: Window) -> tuple[int, int]:
-        return len(window.candidate[Metric.ERRORS]), len(window.stable[Metric.ERRORS])
+    def _split(self, window: Window) -> ByArm[int]:
+        return ByArm(len(window.candidate[Metric.ERRORS]), len(window.stable[Metric.ERRORS]))
 
     def _requests(self, window: Window, after: float, now: float) -> Events:
         sides = [window.candidate, window.stable] if window.candidate else [window.stable]
@@ -305,7 +306,7 @@ def test_a_stage_that_a_person_ended_stays_as_it_was_last_seen(database: Databas
     policy = make_policy(stages=[{"weight_percent": 50, "minimum_time": 300}, {"weight_percent": 100}])
     scene = Scene.opened(database, policy, telemetry=LoggedTelemetry())
     scene.drive_to(2)
-    scene.drive_until(lambda _: sum(view_of(scene).stages[2].requests) > 1000)
+    scene.drive_until(lambda _: view_of(scene).stages[2].requests.candidate > 500)
     before = view_of(scene).stages[2]
     with database.begin() as session:
         roll_back(session, APP, ANNA, "users complain", scene.clock())
@@ -313,4 +314,4 @@ def test_a_stage_that_a_person_ended_stays_as_it_was_last_seen(database: Databas
     assert after.record.state == "rolled_back"
     assert after.verdicts == before.verdicts
     assert after.verdicts[0].candidate_met is not None
-    assert after.verdicts[0].candidate_met.requests == after.requests[0] > 0
+    assert after.verdicts[0].candidate_met.requests == after.requests.candidate > 0

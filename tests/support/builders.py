@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from softlaunch.ab.strategy import TrialStrategy
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.catalog.records import record_variant
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
@@ -232,8 +233,8 @@ class ScriptedTelemetry(Telemetry):
         seen = traffic(
             stage.candidate_share, self.count, self.rng, self.harms.get(stage.position), stable_cost=self.stable_cost
         )
-        requests = len(seen.candidate[Metric.ERRORS]), len(seen.stable[Metric.ERRORS])
-        exposed = requests[0] if stage.weight_percent else 0
+        requests = ByArm(len(seen.candidate[Metric.ERRORS]), len(seen.stable[Metric.ERRORS]))
+        exposed = requests.candidate if stage.weight_percent else 0
         return Reading((seen,), now, dropped=self.dropped, requests=requests, exposed=exposed)
 
     def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:

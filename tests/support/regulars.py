@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Units, Window
 
@@ -107,7 +108,7 @@ def windows(events: Events, edges: Sequence[float] | Floats, share: float) -> li
         cut.append(
             Window(
                 share,
-                split=(int(fresh.sum()), int((~fresh).sum())),
+                split=ByArm(int(fresh.sum()), int((~fresh).sum())),
                 requests=requests,
                 ratings={metric: _between(one, early, late) for metric, one in said.items()},
                 until=float(late),

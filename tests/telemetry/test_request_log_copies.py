@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.telemetry import Scope
 from softlaunch.store.database import Database
@@ -77,16 +78,16 @@ def test_copies_are_compared_with_the_requests_they_are_copies_of(
     (window,) = reading.windows
     user, copy = (window.stable, window.candidate) if shown == "stable" else (window.candidate, window.stable)
     assert (values(user, Metric.LATENCY), values(copy, Metric.LATENCY)) == ([100.0], [200.0])
-    assert (window.candidate_share, reading.requests, reading.exposed) == (0.5, (1, 1), exposed)
+    assert (window.candidate_share, reading.requests, reading.exposed) == (0.5, ByArm(1, 1), exposed)
 
 
 def test_a_pair_is_not_torn_apart_by_a_windows_edge(database: Database) -> None:
     """Both sides are read when the copy is due."""
     log(database, *pair(1, "shadow", 1, {"started_at": T + 2.8}, {"started_at": T + 3.2}), complete_until=T + 3)
-    assert read(database, SHADOW).requests == (0, 0)
+    assert read(database, SHADOW).requests == ByArm(0, 0)
     with database.begin() as session:
         session.get_one(GatewayRow, "gateway-1").complete_until = T + 4
-    assert read(database, SHADOW, after=T + 3).requests == (1, 1)
+    assert read(database, SHADOW, after=T + 3).requests == ByArm(1, 1)
 
 
 def test_a_pair_stays_together_when_missed_time_is_judged_in_pieces(database: Database) -> None:

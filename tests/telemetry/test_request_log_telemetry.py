@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.store.database import Database
@@ -28,7 +29,7 @@ def test_requests_fall_on_their_arms_with_every_metric(database: Database) -> No
     assert values(window.candidate, Metric.ERRORS) == [0, 1]
     assert values(window.candidate, Metric.COST) == [2e-5]
     assert values(window.stable, Metric.LATENCY) == [100.0]
-    assert (reading.requests, reading.exposed, reading.until, reading.problem) == ((2, 1), 2, T + 5, None)
+    assert (reading.requests, reading.exposed, reading.until, reading.problem) == (ByArm(2, 1), 2, T + 5, None)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_requests_fall_on_their_arms_with_every_metric(database: Database) -> No
 def test_only_what_belongs_to_the_stage_is_read(database: Database, elsewhere: dict[str, Any]) -> None:
     """Other traffic is no evidence."""
     log(database, request(1), request(2, **elsewhere))
-    assert read(database).requests == (0, 1)
+    assert read(database).requests == ByArm(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +152,12 @@ def test_a_unit_is_evidence_once_a_stage(database: Database) -> None:
     )
     first = read(database, now=T + 30)
     assert [values(window.stable, Metric.LATENCY) for window in first.windows] == [[100.0, 200.0], [300.0]]
-    assert [window.split for window in first.windows] == [(0, 1), (1, 1)]
-    assert first.requests == (1, 4)
+    assert [window.split for window in first.windows] == [ByArm(0, 1), ByArm(1, 1)]
+    assert first.requests == ByArm(1, 4)
     go_on(database, T + 40)
     second = read(database, after=first.until, now=T + 40)
     assert [values(window.stable, Metric.LATENCY) for window in second.windows] == [[500.0]]
-    assert second.requests == (0, 2)
+    assert second.requests == ByArm(0, 2)
 
 
 def test_a_unit_whose_candidate_was_not_allowed_is_new_when_it_is(database: Database) -> None:
@@ -184,7 +185,7 @@ def test_windows_hold_everything_that_users_did(database: Database) -> None:
     assert told(first.requests, Metric.LATENCY) == [(T + 1, 7, "stable", 100.0)]
     assert told(first.requests, Metric.ERRORS) == [(T + 1, 7, "stable", 0.0), (T + 2, 9, "candidate", 1.0)]
     assert told(later.requests, Metric.LATENCY) == [(T + 15, 7, "stable", 300.0)]
-    assert (values(later.stable, Metric.LATENCY), later.split) == ([], (0, 0))
+    assert (values(later.stable, Metric.LATENCY), later.split) == ([], ByArm(0, 0))
     go_on(database, T + 40)
     (again,) = read(database, after=T + 30, now=T + 40).windows
     assert told(again.requests, Metric.LATENCY) == [(T + 31, 9, "candidate", 400.0)]

@@ -1,5 +1,6 @@
 """How far a request log is complete, and what is read of it when."""
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DropRow, GatewayRow
@@ -11,9 +12,9 @@ def test_nothing_is_read_beyond_the_watermark(database: Database) -> None:
     """What began later may have slower neighbours that aren't logged yet; the next reading begins just there."""
     log(database, request(1, started_at=T + 2.9), request(2, started_at=T + 3), complete_until=T + 3)
     first = read(database)
-    assert (first.requests, first.until) == ((0, 1), T + 3)
+    assert (first.requests, first.until) == (ByArm(0, 1), T + 3)
     second = read(database, after=first.until)
-    assert (second.requests, second.until) == ((0, 0), T + 3)
+    assert (second.requests, second.until) == (ByArm(0, 0), T + 3)
 
 
 def test_the_slowest_live_gateway_sets_the_watermark(database: Database) -> None:
@@ -32,7 +33,7 @@ def test_consecutive_readings_count_every_request_once(database: Database) -> No
         with database.begin() as session:
             session.get_one(GatewayRow, "gateway-1").complete_until = complete
         reading = read(database, after=until)
-        until, counted = reading.until, counted + sum(reading.requests)
+        until, counted = reading.until, counted + reading.requests.candidate + reading.requests.stable
     assert counted == 40
 
 
@@ -40,7 +41,7 @@ def test_a_watermark_that_went_back_reads_nothing_again(database: Database) -> N
     """A gateway that comes late doesn't make the past count twice."""
     log(database, request(1), complete_until=T + 2)
     reading = read(database, after=T + 4)
-    assert (reading.until, reading.requests) == (T + 4, (0, 0))
+    assert (reading.until, reading.requests) == (T + 4, ByArm(0, 0))
 
 
 def test_without_a_gateway_to_hear_the_reading_says_so(database: Database) -> None:
@@ -75,7 +76,7 @@ def test_time_that_was_missed_is_judged_in_pieces(database: Database) -> None:
     )
     reading = read(database, now=T + 60)
     assert [len(window.stable[Metric.ERRORS]) for window in reading.windows] == [3, 2, 3, 2]
-    assert reading.requests == (0, 10)
+    assert reading.requests == ByArm(0, 10)
 
 
 def test_requests_that_could_not_be_logged_are_counted(database: Database) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.measured import Measured, Rates
 from softlaunch.forecast.replay.rows import Flags, Rows
@@ -38,12 +39,12 @@ class StageCount:
         known = {metric: column for metric, column in rows.values.items() if metric in self.metrics}
         self._measure(rows, known)
         counted = {metric: self._counted(metric, column, rows, asking) for metric, column in known.items()}
-        split = (_units(rows, asking & rows.candidate), _units(rows, asking & ~rows.candidate)) if is_split else None
+        split = ByArm(_units(rows, asking & rows.candidate), _units(rows, asking & ~rows.candidate))
         candidate, stable = (_observed(rows, arm, counted) for arm in (rows.candidate, ~rows.candidate))
         at = np.maximum(rows.ts, self.until)  # what came late happened, for the gates, when it came
         self.until = max(self.until, float(at.max(initial=-np.inf)))
         requests, ratings = _events(rows, at, known)
-        return Window(share, candidate, stable, split, requests, ratings, self.until)
+        return Window(share, candidate, stable, split if is_split else None, requests, ratings, self.until)
 
     def rates(self, metric: Metric) -> Rates | None:
         """Of how many requests of each arm a metric is known; None where that can't be said."""

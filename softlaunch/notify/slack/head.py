@@ -8,7 +8,7 @@ from softlaunch.core.visible import one_line
 from softlaunch.ledger.stages import StageState
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import HEADER, bar, button, buttons, clip, context, escape, link, section, words
-from softlaunch.policy.release import StageKind, State
+from softlaunch.policy.release import State
 from softlaunch.releases.views import ReleaseView, StageView
 from softlaunch.releases.wording import LATELY, evidence_unit, has_met, show_exposure
 
@@ -68,12 +68,12 @@ def _progress(view: ReleaseView) -> str:
 def _stage_line(stage: StageView) -> str:
     mark = _STAGES.get(stage.record.state, "✘")
     name = f"*{escape(stage.stage.name)}*" if stage.record.state is StageState.RUNNING else escape(stage.stage.name)
-    first, second = stage.requests
-    if not (first or second):
-        return f"{mark} {name}"
-    if stage.stage.kind is StageKind.EVAL:
-        return f"{mark} {name} - {first:,} of {second:,} calls"
-    return f"{mark} {name} - {first:,} vs {second:,} requests"
+    calls, requests = stage.calls, stage.requests
+    if calls.done or calls.planned:
+        return f"{mark} {name} - {calls.done:,} of {calls.planned:,} calls"
+    if requests.candidate or requests.stable:
+        return f"{mark} {name} - {requests.candidate:,} vs {requests.stable:,} requests"
+    return f"{mark} {name}"
 
 
 def _judged(view: ReleaseView) -> StageView | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from softlaunch.catalog.records import check_app
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import NotFoundError
 from softlaunch.core.variant import Variant
 from softlaunch.evals.calls.recorded_answers import read_answers
@@ -31,8 +32,7 @@ class Reviewed:
 
     run_id: str
     app: str
-    stable_label: str
-    candidate_label: str
+    labels: ByArm[str]
     report: EvalReport
     reasons: dict[str, Sequence[JudgeReason]]
     notes: str
@@ -48,13 +48,13 @@ def read_reviewed(database: Database, named: str) -> Reviewed:
         said = read_judgements(session, run.id)
         answers = with_scores(suite.cases, read_answers(session, run.id), metrics, said)
         report = compare(suite.cases, answers, policy.eval, metrics=metric_plans(session, policy.eval, suite.cases))
-        stable, candidate = (_label(session, digest) for digest in (run.stable_digest, run.candidate_digest))
+        labels = ByArm(_label(session, run.candidate_digest), _label(session, run.stable_digest))
     reasons: dict[str, list[JudgeReason]] = defaultdict(list)
     for key, score in said.items():
         if score.reason:
             reasons[key.answer.case_id].append(JudgeReason(key.metric, key.answer.arm.value, score.value, score.reason))
     changed = "" if suite.digest == run.suite_digest else "The golden set has changed since this eval was run."
-    return Reviewed(run.id, run.app, stable, candidate, report, dict(reasons), changed)
+    return Reviewed(run.id, run.app, labels, report, dict(reasons), changed)
 
 
 def _find(session: Session, named: str) -> EvalRunRow:

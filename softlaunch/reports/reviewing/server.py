@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from softlaunch.core.arms import ByArm
 from softlaunch.evals.judges.votes import EvalLabel, Vote, put_label, read_labels, remove_label
 from softlaunch.reports.eval_page import PageExtras, render_eval
 from softlaunch.reports.reviewing.reviewed import Reviewed
@@ -102,7 +101,7 @@ def reviewed_page(reviewed: Reviewed, extras: PageExtras) -> str:
     return render_eval(
         reviewed.report,
         f"{reviewed.app}, eval {reviewed.run_id}",
-        ByArm(candidate=reviewed.candidate_label, stable=reviewed.stable_label),
+        reviewed.labels,
         notes=reviewed.notes,
         extras=extras,
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.counting import StageCount
 from softlaunch.forecast.replay.rows import Rows
@@ -79,7 +80,7 @@ def test_requests_that_name_no_unit_are_units_of_their_own() -> None:
     """Each of them is somebody else."""
     window = counted((0, "stable", None, NONE), (1, "candidate", None, NONE), (2, "stable", 7, NONE))
     assert [unit for _, unit, _ in told(window.requests)] == [-1, -2, 7]
-    assert window.split == (1, 2)
+    assert window.split == ByArm(1, 2)
 
 
 def test_a_unit_belongs_to_the_arm_on_which_it_is_first_seen() -> None:
@@ -89,7 +90,7 @@ def test_a_unit_belongs_to_the_arm_on_which_it_is_first_seen() -> None:
         rows((1, "candidate", 7, 0.1), (0, "stable", 7, 0.9), (1, "candidate", 8, 0.5)), 0.5, is_split=True
     )
     assert told(first.requests) == [(0, 7, False), (1, 8, True)]
-    assert (first.split, first.stable[Metric.QUALITY].values.tolist()) == ((1, 1), [0.9])
+    assert (first.split, first.stable[Metric.QUALITY].values.tolist()) == (ByArm(1, 1), [0.9])
     later = count.window(
         rows((2, "candidate", 7, 0.1), (3, "stable", 7, 0.8), (4, "stable", 8, 0.2)), 0.5, is_split=True
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.counting import StageCount
 from softlaunch.forecast.replay.rows import Rows, SamplesError
@@ -125,8 +126,8 @@ def test_a_window_says_how_many_units_are_met_for_the_first_time() -> None:
     """Named ones once each, and every request that tells no unit."""
     rows = replace(at(0, 0, 0, 0, 0), units=np.array([1, 1, 2, 3, 4]), named=np.array([True, True, True, False, False]))
     count = StageCount({Metric.LATENCY})
-    assert count.window(rows, 0.5, is_split=True).split == (0, 4)
-    assert count.window(rows, 0.5, is_split=True).split == (0, 2)
+    assert count.window(rows, 0.5, is_split=True).split == ByArm(0, 4)
+    assert count.window(rows, 0.5, is_split=True).split == ByArm(0, 2)
     assert count.window(rows, 0.5, is_split=False).split is None
 
 

@@ -8,6 +8,7 @@ import pytest
 from sqlmodel import Session
 from starlette.testclient import TestClient
 
+from softlaunch.core.arms import ByArm
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.labels import read_labels as read_label_file
@@ -40,7 +41,7 @@ def reviewed() -> Reviewed:
         for arm in EvalArm
     ]
     report = compare(cases, answers, EvalPolicy(golden_set="golden.jsonl"))
-    return Reviewed("run-1", "bot", "old", "new", report, {}, "")
+    return Reviewed("run-1", "bot", ByArm(candidate="new", stable="old"), report, {}, "")
 
 
 def client(database: Database, reviewer: str = "anna", host: str = "127.0.0.1") -> TestClient:
