@@ -6,9 +6,10 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from softlaunch import __version__
-from softlaunch.gateway.completions import Completions
+from softlaunch.gateway.answering import Answering
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.encodings import decompress
 from softlaunch.gateway.feedback import parse_feedback
@@ -16,9 +17,11 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.paths import Paths, normal
+from softlaunch.gateway.protocols.protocol import LlmProtocol
+from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, sealed
-from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse_chat, retry_after
+from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse, retry_after
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.units import check_unit
 from softlaunch.gateway.upstream import Upstream
@@ -30,6 +33,7 @@ from softlaunch.gateway.wire import (
     RefusedError,
     Scope,
     Send,
+    error_body,
     read_object,
     send_answer,
     send_json,
@@ -80,13 +84,13 @@ class Gateway:
         self._limits = limits
         self._cors = access.cors
         self._metrics = Metrics(parts.table, parts.log)
-        self._completions = Completions(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
+        self._answering = Answering(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
         self._in_flight = 0
         self._room = BodyRoom(limits)
         self._created = int(time.time())
         self._paths: Paths[Endpoint] = Paths(
             {
-                ("POST", "/v1/chat/completions"): self._chat,
+                **{("POST", f"/v1{one.path}"): partial(self._ask, one) for one in PROTOCOLS},
                 ("POST", _FEEDBACK): self._feedback,
                 ("GET", _MODELS): self._models,
                 ("GET", "/healthz"): self._health,
@@ -101,10 +105,11 @@ class Gateway:
         elif scope["type"] == "http":
             headers = one_of_each(scope["headers"])
             send = self._cors.wrap(send, headers)
+            path = normal(scope["path"])
             try:
-                await self._serve(scope["method"], normal(scope["path"]), headers, receive, send)
+                await self._serve(scope["method"], path, headers, receive, send)
             except RefusedError as refusal:
-                await send_answer(send, refusal.status, refusal.body, refusal.headers)
+                await send_answer(send, refusal.status, _error_of(path, refusal), refusal.headers)
             except ClientGoneError:
                 pass
 
@@ -124,17 +129,17 @@ class Gateway:
             find_app_route(self._table, app)
             await send_json(send, self._model(app))
 
-    async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _ask(self, protocol: LlmProtocol, headers: Headers, receive: Receive, send: Send) -> None:
         self._check_load()
         with BodyReader(receive, self._limits, self._room) as body:
-            request = parse_chat(await self._read(body, headers), headers)
+            request = parse(protocol, await self._read(body, headers), headers)
             app_route = find_app_route(self._table, request.app)
             check_unit(request, app_route.route.serving.unit, self._environment)
             request = sealed(request, app_route.route.serving.salt, key_of(headers, self._keys.clients))
             self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
             self._in_flight += 1
             try:
-                await self._completions.answer(request, app_route, receive, send)
+                await self._answering.answer(request, app_route, receive, send)
             finally:
                 self._in_flight -= 1
 
@@ -197,11 +202,20 @@ class Gateway:
         await self._upstream.open()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await self._completions.mirrors.close()
+        await self._answering.mirrors.close()
         await self._upstream.close()
         await asyncio.to_thread(self._table.stop)
         await asyncio.to_thread(self._log.stop)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+_BY_PATH: Mapping[str, LlmProtocol] = {f"/v1{one.path}": one for one in PROTOCOLS}
+
+
+def _error_of(path: str, refusal: RefusedError) -> bytes:
+    """A refusal in the words of the path's protocol."""
+    protocol = _BY_PATH.get(path)
+    return error_body(refusal.fault) if protocol is None else protocol.error(refusal.status, refusal.fault)
 
 
 def _declared(headers: Headers) -> int | None:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import orjson
-
 from softlaunch.gateway.forwarding import joined
 from softlaunch.gateway.upstream import Answer
 from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send, send_answer
@@ -24,11 +22,12 @@ class ClientSink:
     """Sends to one client; one that stops reading for `stall_seconds` counts as gone.
 
     A stream is opened by its first token, or by a comment where that takes longer than the heartbeat. Opened so, it can
-    still be answered by another arm, and a failure comes as an event.
+    still be answered by another arm, and a failure comes as an event, which `as_event` makes of its document.
     """
 
-    def __init__(self, send: Send, headers: Headers, stall_seconds: float) -> None:
+    def __init__(self, send: Send, headers: Headers, stall_seconds: float, as_event: Callable[[bytes], bytes]) -> None:
         self._send = send
+        self._as_event = as_event
         self._stall_seconds = stall_seconds
         self._heartbeat: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -84,7 +83,7 @@ class ClientSink:
         if answer.streamed:
             await self._send({"type": "http.response.body", "body": answer.body})
         elif self.opened:
-            await self._send({"type": "http.response.body", "body": _as_event(answer.body)})
+            await self._send({"type": "http.response.body", "body": self._as_event(answer.body)})
         else:
             await send_answer(
                 self._send, answer.status, answer.body, [*answer.headers, *joined(self.headers, answer.passed)]
@@ -100,15 +99,6 @@ class ClientSink:
                 await self._send({"type": "http.response.body", "body": content, "more_body": True})
         except TimeoutError:
             raise ClientGoneError from None
-
-
-def _as_event(body: bytes) -> bytes:
-    """An error's document, or a provider's words of any kind, as one event of a stream."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = {"error": {"message": body.decode(errors="replace"), "type": "upstream_error"}}
-    return b"data: " + orjson.dumps(document) + b"\n\n"
 
 
 _UNWATCHED_SECONDS = 0.05  # an answer that is there by then needs no watching, which costs a task

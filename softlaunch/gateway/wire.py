@@ -1,6 +1,7 @@
 """ASGI by hand: reading bounded bodies, sending answers, and errors in OpenAI's shape."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Self
 
 import orjson
@@ -22,8 +23,18 @@ _BYTES_PER_VALUE = 64
 _BYTES_PER_OBJECT = 240
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error of the gateway's own: words for people, and what programs go by, in OpenAI's terms."""
+
+    message: str
+    kind: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+
+
 class RefusedError(SoftlaunchError):
-    """A request that is answered with an error of the gateway's own."""
+    """A request that is answered with an error of the gateway's own, in the words of the client's protocol."""
 
     def __init__(
         self,
@@ -38,16 +49,17 @@ class RefusedError(SoftlaunchError):
         super().__init__(message)
         self.status = status
         self.headers = JSON + (headers or [])
-        self.body = error_body(message, kind=kind, code=code, param=param)
+        self.fault = Fault(message, kind, code, param)
 
 
 class ClientGoneError(Exception):
     """The client closed its connection, or stopped reading."""
 
 
-def error_body(message: str, *, kind: str, code: str | None = None, param: str | None = None) -> bytes:
+def error_body(fault: Fault) -> bytes:
     """An error as OpenAI's clients understand it."""
-    return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    error = {"message": fault.message, "type": fault.kind, "param": fault.param, "code": fault.code}
+    return orjson.dumps({"error": error})
 
 
 async def send_answer(send: Send, status: int, body: bytes, headers: Headers) -> None:
@@ -163,6 +175,11 @@ def _check_depth(body: bytes, value: dict[str, Any]) -> None:
     except orjson.JSONEncodeError:
         text = "the request can't be passed on: it is nested deeper than about 250 levels"
         raise RefusedError(400, text, code="invalid_json") from None
+
+
+def bad_parameter(param: str, what: str) -> RefusedError:
+    """The refusal of a request for one of its parameters."""
+    return RefusedError(400, f"'{param}' {what}", param=param, code="invalid_value")
 
 
 def clipped(text: str) -> str:

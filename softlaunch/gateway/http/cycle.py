@@ -6,12 +6,12 @@ import logging
 import re
 from typing import Protocol
 
-from softlaunch.gateway.wire import Message, Scope, error_body
+from softlaunch.gateway.wire import Fault, Message, Scope, error_body
 
 _LOGGER = logging.getLogger(__name__)
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # in a header's value; a line break there would be a new header
 _NO_BODY = frozenset({204, 304})
-_FAILED = error_body("the gateway failed at this request; its log says why", kind="server_error", code="internal_error")
+_FAILED = error_body(Fault("the gateway failed at this request; its log says why", "server_error", "internal_error"))
 
 
 def status_line(status: int) -> bytes:
