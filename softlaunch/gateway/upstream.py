@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import aiohttp
 import orjson
 from multidict import CIMultiDict
 
@@ -21,6 +20,14 @@ from softlaunch.gateway.prompt_bodies import request_body
 from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
 from softlaunch.gateway.protocols.event_stream import EventStream
 from softlaunch.gateway.protocols.protocol import LlmProtocol, StreamLimits
+from softlaunch.gateway.provider.answer import HttpAnswer
+from softlaunch.gateway.provider.errors import (
+    AnswerTooLargeError,
+    BrokenOffError,
+    ConnectTimeoutError,
+    InvalidHttpError,
+    ProviderCallError,
+)
 from softlaunch.gateway.refusals import ProviderError, classify, read_error
 from softlaunch.gateway.usage_asking import UsageAsking
 from softlaunch.gateway.wire import JSON, Fault, Headers
@@ -125,7 +132,7 @@ class Upstream:
 
     async def open(self) -> None:
         """Make the pool; needs a running loop."""
-        self._connections = Connections.open()
+        self._connections = Connections()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -195,13 +202,14 @@ class _Exchange:
             self._answer.fail(502, RequestOutcome.MALFORMED, str(error))
         except ReportedError as reported:
             self._refuse(200, reported.error, reported.body)
-        except aiohttp.ConnectionTimeoutError:
-            self._answer.fail(502, RequestOutcome.CONNECT, f"no connection within {self._call.limits.connect:g} s")
-        except aiohttp.ClientPayloadError:
+        except ConnectTimeoutError as error:
+            self._answer.fail(502, RequestOutcome.CONNECT, str(error))
+        except BrokenOffError:
             self._answer.fail(502, RequestOutcome.CUT, "the provider's answer broke off")
-        except (aiohttp.ClientError, OSError) as error:
-            broken = RequestOutcome.CUT if self._answer.streamed else RequestOutcome.CONNECT
-            self._answer.fail(502, broken, f"the provider can't be reached ({type(error).__name__})")
+        except InvalidHttpError as error:
+            self._answer.fail(502, RequestOutcome.MALFORMED, str(error))
+        except ProviderCallError as error:
+            self._answer.fail(502, RequestOutcome.CONNECT, f"the provider can't be reached ({error})")
         self._answer.latency_ms = self._over_ms or self._elapsed_ms()
 
     async def _run(self, way: Way, headers: CIMultiDict[str], content: bytes, deadlines: Deadlines) -> None:
@@ -234,7 +242,7 @@ class _Exchange:
         }.get(limit.outcome, "no whole answer within")
         self._answer.fail(504, limit.outcome, f"{what} {limit.seconds:g} s")
 
-    async def _read(self, response: aiohttp.ClientResponse) -> None:
+    async def _read(self, response: HttpAnswer) -> None:
         body = await self._whole(response)
         self._over_ms = self._elapsed_ms()
         answer = self._answer
@@ -243,7 +251,7 @@ class _Exchange:
         answer.outcome, answer.finish_reason = whole.outcome, whole.finish_reason
         answer.text = whole.text if self._call.keep_text else ""
 
-    async def _read_no_stream(self, response: aiohttp.ClientResponse) -> None:
+    async def _read_no_stream(self, response: HttpAnswer) -> None:
         """A single document where a stream was asked for: an error that says so, or none that a client could read."""
         document = _document(await self._whole(response))
         reported = read_error(document)
@@ -251,15 +259,12 @@ class _Exchange:
             raise ReportedError(reported, document)
         raise MalformedAnswerError("the provider was asked for a stream and sent a single document")
 
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > self._limits.answer_bytes:
-                raise MalformedAnswerError(f"the provider's answer is larger than {self._limits.answer_bytes} bytes")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    async def _whole(self, response: HttpAnswer) -> bytes:
+        try:
+            return await response.whole(self._limits.answer_bytes)
+        except AnswerTooLargeError:
+            text = f"the provider's answer is larger than {self._limits.answer_bytes} bytes"
+            raise MalformedAnswerError(text) from None
 
     def _refuse(self, status: int, error: ProviderError | None, body: bytes) -> None:
         """An error of the provider's: the client gets its words where they are meant for it."""
@@ -275,12 +280,12 @@ class _Exchange:
             return
         answer.status, answer.outcome, answer.body = refusal.status, refusal.outcome, body
 
-    async def _stream(self, response: aiohttp.ClientResponse, deadlines: Deadlines) -> None:
+    async def _stream(self, response: HttpAnswer, deadlines: Deadlines) -> None:
         limits = StreamLimits(self._limits.event_bytes, self._call.keep_text)
         reader = self._call.protocol.stream(self._answer.facts, self._call.body, limits)
         try:
             await self._read_events(response, reader, deadlines)
-        except (aiohttp.ClientError, OSError, MalformedAnswerError):
+        except (ProviderCallError, MalformedAnswerError):
             if not reader.finished:  # what breaks after the answer was over changes nothing
                 raise
         finally:
@@ -291,8 +296,8 @@ class _Exchange:
         if not reader.whole and not reader.finished:
             self._break_off(reader)
 
-    async def _read_events(self, response: aiohttp.ClientResponse, reader: EventStream, deadlines: Deadlines) -> None:
-        async for chunk in response.content.iter_any():
+    async def _read_events(self, response: HttpAnswer, reader: EventStream, deadlines: Deadlines) -> None:
+        async for chunk in response:
             await self._pass_on(reader.feed(chunk), reader, deadlines)
             reader.check()
             if reader.ended or reader.failed:
