@@ -12,6 +12,7 @@ from softlaunch.gateway.choice import Choice, choose
 from softlaunch.gateway.client_sink import ClientSink, ClientWatch
 from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.forwarding import own_headers, without_idempotency_key
+from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
@@ -20,7 +21,7 @@ from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.units import Units, occasion_of
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
-from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send
+from softlaunch.gateway.wire import ClientGoneError, Headers
 from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord, TextRecord
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.route import Arm, Route
@@ -80,7 +81,7 @@ class Answering:
         self._units = Units(metrics)
         self.mirrors = Mirrors(limits)
 
-    async def answer(self, request: AppRequest, app_route: AppRoute, receive: Receive, send: Send) -> None:
+    async def answer(self, request: AppRequest, app_route: AppRoute, cycle: HttpCycle) -> None:
         """Answer one request and log it; the user's answer waits for nothing but its provider."""
         route = app_route.route
         unit = self._units.of(request, route.serving.unit)
@@ -93,11 +94,11 @@ class Answering:
             request, app_route, route, choice, weight_percent, token, started_at, time.perf_counter()
         )
         headers = self._headers(context, choice.arm, choice.variant)
-        sink = ClientSink(send, headers, route.serving.gateway.idle, request.protocol.error_event)
+        sink = ClientSink(cycle, headers, route.serving.gateway.idle, request.protocol.error_event)
         try:
             if request.streamed:
                 sink.keep_alive(route.serving.gateway.heartbeat)
-            if await self._answer(context, sink, receive):
+            if await self._answer(context, sink, cycle):
                 self._mirror(context)
         finally:
             await sink.quiet()
@@ -107,10 +108,10 @@ class Answering:
     def _headers(self, context: RequestContext, arm: Arm, variant: Variant) -> Headers:
         return own_headers(context.request.request_id, variant.short, arm if self._show_arm else None)
 
-    async def _answer(self, context: RequestContext, sink: ClientSink, receive: Receive) -> bool:
+    async def _answer(self, context: RequestContext, sink: ClientSink, cycle: HttpCycle) -> bool:
         """Whether the client got an answer; a row is logged in any case."""
         try:
-            async with ClientWatch(receive, lambda: sink.is_over):
+            with ClientWatch(cycle, lambda: sink.is_over):
                 shown, fell_back = await self._ask(context, sink)
         except ClientGoneError:
             left = context.first or _abandoned(context)

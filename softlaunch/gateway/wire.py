@@ -1,6 +1,6 @@
-"""ASGI by hand: reading bounded bodies, sending answers, and errors in OpenAI's shape."""
+"""Reading bounded bodies, and errors of the gateway's own."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -9,10 +9,8 @@ import orjson
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.limits import Limits
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Parts = Callable[[], Awaitable[bytes]]
+"""The pieces of a body, one after the other, and empty at its end. Raises ClientGoneError."""
 Headers = list[tuple[bytes, bytes]]
 
 JSON: Headers = [(b"content-type", b"application/json")]
@@ -62,18 +60,6 @@ def error_body(fault: Fault) -> bytes:
     return orjson.dumps({"error": error})
 
 
-async def send_answer(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    """A whole answer."""
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def send_json(send: Send, value: object, status: int = 200) -> None:
-    """A JSON document."""
-    await send_answer(send, status, orjson.dumps(value), JSON)
-
-
 class BodyRoom:
     """The memory that all bodies of requests may take together, in bytes."""
 
@@ -97,8 +83,8 @@ class BodyRoom:
 class BodyReader:
     """The body of one request; as a context manager it gives back the room that the body took."""
 
-    def __init__(self, receive: Receive, limits: Limits, room: BodyRoom) -> None:
-        self._receive = receive
+    def __init__(self, parts: Parts, limits: Limits, room: BodyRoom) -> None:
+        self._parts = parts
         self._limits = limits
         self._room = room
         self._taken = 0
@@ -116,17 +102,12 @@ class BodyReader:
             raise too_large(limits)
         parts: list[bytes] = []
         size = 0
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+        while part := await self._parts():
+            parts.append(part)
+            size += len(part)
             if size > limits.body_bytes:
                 raise too_large(limits)
-            self._take(len(parts[-1]))
-            more = message.get("more_body", False)
+            self._take(len(part))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def hold(self, content: bytes) -> bytes:
