@@ -60,8 +60,15 @@ class Usage:
         """With what a later chunk of the same answer tells; what it doesn't tell stays."""
         if later is None:
             return self
+        if self is NO_USAGE:
+            return later
         told = {one.name: getattr(later, one.name) for one in fields(later)}
         return replace(self, **{name: tokens for name, tokens in told.items() if tokens is not None})
+
+
+NO_USAGE = Usage()
+"""What is known before anything was told."""
+_PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 
 
 def read_usage(document: _Document) -> Usage | None:
@@ -88,6 +95,10 @@ def _told(document: _Document) -> Iterator[_Document]:
 def _read(told: _Document) -> Usage | None:
     if not told:
         return None
+    if told.keys() <= _PLAIN:  # what most answers of most endpoints tell, at a tenth of the time
+        usage = Usage(_count(told.get("prompt_tokens")), _count(told.get("completion_tokens")))
+        if usage.input_tokens:
+            return usage
     inputs, outputs = _details(told, _INPUT_DETAILS), _details(told, _OUTPUT_DETAILS)
     usage = Usage(
         input_tokens=_first(told, "prompt_tokens", "input_tokens"),

@@ -1,13 +1,13 @@
 """What every protocol's answers have in common: facts about who gave them, and what became of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.core.usage import Usage, read_usage
+from softlaunch.core.usage import NO_USAGE, Usage, read_usage
 from softlaunch.gateway.refusals import ProviderError
 
 _LONGEST_NAME = 200
@@ -42,7 +42,7 @@ class Facts:
 
     resolved_model: str | None = None
     fingerprint: str | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
 
     def note(self, answer: Mapping[str, Any]) -> None:
         """Take what an answer, or one piece of it, says."""
