@@ -45,24 +45,24 @@ def api_url(endpoint: str, path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """Where chat completions of an endpoint are asked, and the proxy on the way, None where there is none."""
+    """Where an endpoint is asked, and the proxy on the way, None where there is none."""
 
     url: str
     proxy: str | None
 
 
-def way_to(model: ModelVersion) -> Way:
-    """The way to a model's chat completions. Raises EndpointError, which names the model and not its endpoint."""
+def way_to(model: ModelVersion, path: str = _COMPLETIONS) -> Way:
+    """The way to a path of a model's API. Raises EndpointError, which names the model and not its endpoint."""
     try:
-        return _way(model.endpoint)
+        return _way(model.endpoint, path)
     except ValueError:
         text = f"the endpoint of model {model.name} is no URL such as https://api.example.com/v1; mend models.yaml"
         raise EndpointError(text) from None
 
 
 @lru_cache(maxsize=1024)
-def _way(endpoint: str) -> Way:
-    url = completions_url(endpoint)
+def _way(endpoint: str, path: str) -> Way:
+    url = api_url(endpoint, path)
     return Way(url, proxy_for(url))
 
 

@@ -67,8 +67,11 @@ def _rates(model: ModelVersion, input_tokens: int, *, has_parts: bool = True) ->
     else:
         published = _published_rates(model.provider, model.model, input_tokens) if has_parts else None
         rates = _in_proportion(own_input, own_output, published)
-    own = {"cached": model.cached_input_usd_per_million, "cache_write": model.cache_write_usd_per_million}
-    return rates and rates._replace(**{kind: price for kind, price in own.items() if price is not None})
+    cached, cache_write = model.cached_input_usd_per_million, model.cache_write_usd_per_million
+    if rates is None or (cached is None and cache_write is None):
+        return rates
+    own = {"cached": cached, "cache_write": cache_write}
+    return rates._replace(**{kind: price for kind, price in own.items() if price is not None})
 
 
 def _in_proportion(own_input: float, own_output: float, published: _Rates | None) -> _Rates:

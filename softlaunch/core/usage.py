@@ -60,8 +60,15 @@ class Usage:
         """With the counts of a later chunk of the same answer; those that it lacks stay."""
         if later is None:
             return self
+        if self is NO_USAGE:
+            return later
         counts = {one.name: getattr(later, one.name) for one in fields(later)}
         return replace(self, **{name: tokens for name, tokens in counts.items() if tokens is not None})
+
+
+NO_USAGE = Usage()
+"""What is known before anything was told."""
+_PLAIN = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 
 
 def read_usage(document: _Document) -> Usage | None:
@@ -88,6 +95,12 @@ def _usage_documents(document: _Document) -> Iterator[_Document]:
 def _read(raw: _Document) -> Usage | None:
     if not raw:
         return None
+    if not raw:
+        return None
+    if raw.keys() <= _PLAIN:  # what most answers of most endpoints carry, at a tenth of the time
+        usage = Usage(_count(raw.get("prompt_tokens")), _count(raw.get("completion_tokens")))
+        if usage.input_tokens:
+            return usage
     inputs, outputs = _details(raw, _INPUT_DETAILS), _details(raw, _OUTPUT_DETAILS)
     usage = Usage(
         input_tokens=_first(raw, "prompt_tokens", "input_tokens"),

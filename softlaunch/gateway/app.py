@@ -1,46 +1,43 @@
-"""The gateway as an ASGI application: which path leads where, who may call, and how much at once."""
+"""The gateway behind its HTTP server: which path leads where, who may call, and how much at once."""
 
 import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import orjson
 
 from softlaunch import __version__
-from softlaunch.gateway.completions import Completions
+from softlaunch.gateway.answering import Answering
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.encodings import decompress
 from softlaunch.gateway.feedback import parse_feedback
+from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.paths import Paths, normal
+from softlaunch.gateway.protocols.protocol import LlmProtocol
+from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, sealed
-from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse_chat, retry_after
+from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse, retry_after
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.units import check_unit
 from softlaunch.gateway.upstream import Upstream
-from softlaunch.gateway.wire import (
-    BodyReader,
-    BodyRoom,
-    ClientGoneError,
-    Receive,
-    RefusedError,
-    Scope,
-    Send,
-    read_object,
-    send_answer,
-    send_json,
-)
+from softlaunch.gateway.wire import JSON, BodyReader, BodyRoom, ClientGoneError, RefusedError, error_body, read_object
 
 _LOGGER = logging.getLogger(__name__)
 _TEXT = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 _MODELS = "/v1/models"
 _FEEDBACK = "/v1/feedback"
 Headers = Mapping[bytes, bytes]
-Endpoint = Callable[[Headers, Receive, Send], Awaitable[None]]
+Endpoint = Callable[[Headers, HttpCycle], Awaitable[None]]
+LifespanMessage = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ class Access:
 
 
 class Gateway:
-    """An ASGI 3 application."""
+    """What answers the requests of one server."""
 
     def __init__(self, parts: Parts, access: Access, limits: Limits) -> None:
         self._table = parts.table
@@ -80,13 +77,13 @@ class Gateway:
         self._limits = limits
         self._cors = access.cors
         self._metrics = Metrics(parts.table, parts.log)
-        self._completions = Completions(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
+        self._answering = Answering(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
         self._in_flight = 0
         self._room = BodyRoom(limits)
         self._created = int(time.time())
         self._paths: Paths[Endpoint] = Paths(
             {
-                ("POST", "/v1/chat/completions"): self._chat,
+                **{("POST", f"/v1{one.path}"): partial(self._ask, one) for one in PROTOCOLS},
                 ("POST", _FEEDBACK): self._feedback,
                 ("GET", _MODELS): self._models,
                 ("GET", "/healthz"): self._health,
@@ -94,47 +91,67 @@ class Gateway:
             }
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or live through a lifespan."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-        elif scope["type"] == "http":
-            headers = one_of_each(scope["headers"])
-            send = self._cors.wrap(send, headers)
-            try:
-                await self._serve(scope["method"], normal(scope["path"]), headers, receive, send)
-            except RefusedError as refusal:
-                await send_answer(send, refusal.status, refusal.body, refusal.headers)
-            except ClientGoneError:
-                pass
+    async def __call__(
+        self,
+        scope: LifespanMessage,
+        receive: Callable[[], Awaitable[LifespanMessage]],
+        send: Callable[[LifespanMessage], Awaitable[None]],
+    ) -> None:
+        """Live through a lifespan of ASGI's; requests come by `handle`."""
+        if scope["type"] != "lifespan":
+            raise RuntimeError("requests are handed to the gateway by its own HTTP server")
+        await receive()
+        await asyncio.to_thread(self._table.start)
+        self._log.start()
+        await self._upstream.open()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._answering.mirrors.close()
+        await self._upstream.close()
+        await asyncio.to_thread(self._table.stop)
+        await asyncio.to_thread(self._log.stop)
+        await send({"type": "lifespan.shutdown.complete"})
 
-    async def _serve(self, method: str, path: str, headers: Headers, receive: Receive, send: Send) -> None:
+    async def handle(self, cycle: HttpCycle) -> None:
+        """Answer one request."""
+        headers = one_of_each(cycle.head.headers)
+        cycle.added = self._cors.headers(headers)
+        path = normal(cycle.head.path)
+        try:
+            await self._serve(cycle.head.method, path, headers, cycle)
+        except RefusedError as refusal:
+            await cycle.respond(refusal.status, refusal.headers, _error_of(path, refusal))
+        except ClientGoneError:
+            pass
+
+    async def _serve(self, method: str, path: str, headers: Headers, cycle: HttpCycle) -> None:
         app = path.removeprefix(_MODELS + "/") if path.startswith(_MODELS + "/") else None
         known = path if app is None else _MODELS
         if method == "OPTIONS" and self._paths.allowed(known):  # browsers ask it without a key
             allowed = self._paths.allowed(known)
-            await send_answer(send, 200, b"", [(b"allow", allowed), *self._cors.preflight(headers, allowed)])
+            told = [(b"allow", allowed), *self._cors.preflight(headers, allowed)]
+            await cycle.respond(200, told, b"")
             return
         if path.startswith("/v1/"):
             check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
         endpoint = self._paths.find(method, known)
         if app is None:
-            await endpoint(headers, receive, send)
+            await endpoint(headers, cycle)
         else:
             find_app_route(self._table, app)
-            await send_json(send, self._model(app))
+            await _send_json(cycle, self._model(app))
 
-    async def _chat(self, headers: Headers, receive: Receive, send: Send) -> None:
+    async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle) -> None:
         self._check_load()
-        with BodyReader(receive, self._limits, self._room) as body:
-            request = parse_chat(await self._read(body, headers), headers)
+        with BodyReader(cycle.part, self._limits, self._room) as body:
+            request = parse(protocol, await self._read(body, headers), headers)
             app_route = find_app_route(self._table, request.app)
             check_unit(request, app_route.route.serving.unit, self._environment)
             request = sealed(request, app_route.route.serving.salt, key_of(headers, self._keys.clients))
             self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
             self._in_flight += 1
             try:
-                await self._completions.answer(request, app_route, receive, send)
+                await self._answering.answer(request, app_route, cycle)
             finally:
                 self._in_flight -= 1
 
@@ -143,8 +160,8 @@ class Gateway:
             text = f"the gateway has {self._in_flight} requests under way and takes no more now; try again"
             raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(1))
 
-    async def _feedback(self, headers: Headers, receive: Receive, send: Send) -> None:
-        with BodyReader(receive, self._limits, self._room) as reader:
+    async def _feedback(self, headers: Headers, cycle: HttpCycle) -> None:
+        with BodyReader(cycle.part, self._limits, self._room) as reader:
             body = read_object(await self._read(reader, headers))
         records = parse_feedback(body, self._log.now())
         await self._ratings.check(records, key_of(headers, self._keys.clients), self._log.now())
@@ -153,16 +170,16 @@ class Gateway:
             self._ratings.give_back(records)
             text = "the request log is full; try again later"
             raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(5))
-        await send_json(send, {"request_id": records[0].request_id, "status": "accepted"}, status=202)
+        await _send_json(cycle, {"request_id": records[0].request_id, "status": "accepted"}, status=202)
 
     async def _read(self, reader: BodyReader, headers: Headers) -> bytes:
         """A body as it will be parsed: unpacked, and counted as what it then takes."""
         content = await reader.read(_declared(headers))
         return reader.hold(decompress(content, headers.get(b"content-encoding", b""), self._limits))
 
-    async def _models(self, headers: Headers, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def _models(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
         apps = sorted(self._table.all())
-        await send_json(send, {"object": "list", "data": [self._model(app) for app in apps]})
+        await _send_json(cycle, {"object": "list", "data": [self._model(app) for app in apps]})
 
     def _model(self, app: str) -> dict[str, str | int]:
         return {"id": app, "object": "model", "created": self._created, "owned_by": "softlaunch"}
@@ -172,7 +189,7 @@ class Gateway:
         """What is wrong with the ledger as the routes' reader or the log's writer met it; empty where nothing is."""
         return self._table.problem or self._log.problem
 
-    async def _health(self, headers: Headers, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def _health(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
         age = self._table.seconds_since_read
         ready = self._table.has_been_read
         state = {
@@ -184,24 +201,24 @@ class Gateway:
             "route_age_seconds": round(age, 3) if ready else None,
             "log_waiting": self._log.waiting,
         }
-        await send_json(send, state, status=200 if ready else 503)
+        await _send_json(cycle, state, status=200 if ready else 503)
 
-    async def _expose(self, headers: Headers, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def _expose(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
         self._metrics.in_flight.set(self._in_flight)
-        await send_answer(send, 200, self._metrics.text(), _TEXT)
+        await cycle.respond(200, _TEXT, self._metrics.text())
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        await asyncio.to_thread(self._table.start)
-        self._log.start()
-        await self._upstream.open()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self._completions.mirrors.close()
-        await self._upstream.close()
-        await asyncio.to_thread(self._table.stop)
-        await asyncio.to_thread(self._log.stop)
-        await send({"type": "lifespan.shutdown.complete"})
+
+_BY_PATH: Mapping[str, LlmProtocol] = {f"/v1{one.path}": one for one in PROTOCOLS}
+
+
+def _error_of(path: str, refusal: RefusedError) -> bytes:
+    """A refusal in the words of the path's protocol."""
+    protocol = _BY_PATH.get(path)
+    return error_body(refusal.fault) if protocol is None else protocol.error(refusal.status, refusal.fault)
+
+
+async def _send_json(cycle: HttpCycle, value: object, status: int = 200) -> None:
+    await cycle.respond(status, JSON, orjson.dumps(value))
 
 
 def _declared(headers: Headers) -> int | None:

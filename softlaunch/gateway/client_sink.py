@@ -6,11 +6,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import orjson
-
 from softlaunch.gateway.forwarding import joined
+from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.upstream import Answer
-from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send, send_answer
+from softlaunch.gateway.wire import ClientGoneError, Headers
 
 _STREAM: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -24,11 +23,14 @@ class ClientSink:
     """Sends to one client; one that stops reading for `stall_seconds` counts as gone.
 
     A stream is opened by its first token, or by a comment where that takes longer than the heartbeat. Opened so, it can
-    still be answered by another arm, and a failure comes as an event.
+    still be answered by another arm, and a failure comes as an event, which `as_event` makes of its document.
     """
 
-    def __init__(self, send: Send, headers: Headers, stall_seconds: float) -> None:
-        self._send = send
+    def __init__(
+        self, cycle: HttpCycle, headers: Headers, stall_seconds: float, as_event: Callable[[bytes], bytes]
+    ) -> None:
+        self._cycle = cycle
+        self._as_event = as_event
         self._stall_seconds = stall_seconds
         self._heartbeat: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -82,13 +84,12 @@ class ClientSink:
         """Send what remains of the answer."""
         await self.quiet()
         if answer.streamed:
-            await self._send({"type": "http.response.body", "body": answer.body})
+            await self._cycle.write(answer.body, more=False)
         elif self.opened:
-            await self._send({"type": "http.response.body", "body": _as_event(answer.body)})
+            await self._cycle.write(self._as_event(answer.body), more=False)
         else:
-            await send_answer(
-                self._send, answer.status, answer.body, [*answer.headers, *joined(self.headers, answer.passed)]
-            )
+            headers = [*answer.headers, *joined(self.headers, answer.passed)]
+            await self._cycle.respond(answer.status, headers, answer.body)
 
     async def _write(self, content: bytes) -> None:
         try:
@@ -96,22 +97,10 @@ class ClientSink:
                 if not self.opened:
                     self.opened = True
                     headers = [*_STREAM, *joined(self.headers, self.passed)]
-                    await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-                await self._send({"type": "http.response.body", "body": content, "more_body": True})
+                    await self._cycle.start(200, headers)
+                await self._cycle.write(content)
         except TimeoutError:
             raise ClientGoneError from None
-
-
-def _as_event(body: bytes) -> bytes:
-    """An error's document, or a provider's words of any kind, as one event of a stream."""
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        document = {"error": {"message": body.decode(errors="replace"), "type": "upstream_error"}}
-    return b"data: " + orjson.dumps(document) + b"\n\n"
-
-
-_UNWATCHED_SECONDS = 0.05  # an answer that is there by then needs no watching, which costs a task
 
 
 class ClientWatch:
@@ -120,37 +109,28 @@ class ClientWatch:
     A client that leaves when `has_all` says that it has its whole answer isn't gone: what runs may end by itself.
     """
 
-    def __init__(self, receive: Receive, has_all: Callable[[], bool]) -> None:
-        self._receive = receive
+    def __init__(self, cycle: HttpCycle, has_all: Callable[[], bool]) -> None:
+        self._cycle = cycle
         self._has_all = has_all
-        self._over = self._gone = False
-        self._watch: asyncio.Task[None] | None = None
+        self._gone = False
 
-    async def __aenter__(self) -> Self:
+    def __enter__(self) -> Self:
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a client is watched from within a task")
         self._watched = task
-        self._timer = asyncio.get_running_loop().call_later(_UNWATCHED_SECONDS, self._begin)
+        self._cycle.when_gone(self._leave)
         return self
 
-    async def __aexit__(
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over = True
-        self._timer.cancel()
-        if self._watch is not None and not self._watch.done():
-            self._watch.cancel()
+        self._cycle.when_gone(None)
         if self._gone:
             self._watched.uncancel()
             raise ClientGoneError from None
 
-    def _begin(self) -> None:
-        self._watch = asyncio.get_running_loop().create_task(self._wait())
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if not self._over and not self._has_all():
+    def _leave(self) -> None:
+        if not self._gone and not self._has_all():
             self._gone = True
             self._watched.cancel()

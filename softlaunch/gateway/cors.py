@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.model_headers import is_header_value
-from softlaunch.gateway.wire import Headers, Message, Send
+from softlaunch.gateway.wire import Headers
 
 ANY = "*"
 _ORIGIN = re.compile(r"(?i)[a-z][a-z0-9+.-]*://[^/\s,?#]+")
@@ -62,16 +62,3 @@ class Cors:
         wanted = request.get(b"access-control-request-headers", b"")
         allowed = [(b"access-control-allow-headers", wanted)] if is_header_value(wanted.decode("latin-1")) else []
         return [*allowed, (b"access-control-allow-methods", methods), (b"access-control-max-age", _HOURS_24)]
-
-    def wrap(self, send: Send, request: Mapping[bytes, bytes]) -> Send:
-        """A way to send that adds these headers; the same one where there are none."""
-        told = self.headers(request)
-        if not told:
-            return send
-
-        async def send_with(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message["headers"], *told]}
-            await send(message)
-
-        return send_with

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from softlaunch.core.prompt_templates import QUICK_WORK
+from softlaunch.core.prompt_templates import QUICK_WORK, WHOLE_WORK
 from softlaunch.core.variant import HeavyTemplateError, TemplateVariablesError, Variant
+from softlaunch.gateway.protocols.protocol import LlmProtocol
 
 LONGEST_WAIT_SECONDS = 10.0
 """How long a request waits for its prompt to be rendered."""
@@ -14,17 +15,17 @@ _beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="render")
 """One thread: two would only take the interpreter from each other, and from the loop."""
 
 
-async def request_body(variant: Variant, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The body to send, as `Variant.request_body` makes it, without holding up the loop.
+async def request_body(protocol: LlmProtocol, variant: Variant, request: Mapping[str, Any]) -> dict[str, Any]:
+    """The body to send, as the protocol makes it, without holding up the loop.
 
     What takes few milliseconds is rendered at once; what takes more, in one thread for all, one after the other.
     Raises TemplateVariablesError, also where that thread has so much to do that the request waits ten seconds.
     """
     try:
-        return variant.request_body(request, QUICK_WORK)
+        return protocol.request_body(variant, request, QUICK_WORK)
     except HeavyTemplateError:
         pass
-    waiting = asyncio.get_running_loop().run_in_executor(_beside, variant.request_body, request)
+    waiting = asyncio.get_running_loop().run_in_executor(_beside, protocol.request_body, variant, request, WHOLE_WORK)
     try:
         return await asyncio.wait_for(waiting, LONGEST_WAIT_SECONDS)
     except TimeoutError as error:

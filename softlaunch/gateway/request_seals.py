@@ -10,10 +10,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
-from softlaunch.gateway.requests import ChatRequest
+from softlaunch.gateway.requests import AppRequest
 
 _SEAL_BYTES = 5
 _SEAL = 2 * _SEAL_BYTES
@@ -39,9 +39,10 @@ class Keys:
         return self.feedback or self.clients
 
 
-def sealed(request: ChatRequest, salt: str, key: bytes) -> ChatRequest:
+def sealed(request: AppRequest, salt: str, key: bytes) -> AppRequest:
     """The request with its seal behind its id; `key` is the one that asked, empty at an open gateway."""
-    return replace(request, request_id=request.request_id + _seal(request.request_id, salt, key))
+    request_id = request.request_id + _seal(request.request_id, salt, key)
+    return AppRequest(request.protocol, request_id, request.app, request.body, request.headers, request.size)
 
 
 def is_sealed(request_id: str, salt: str, keys: Sequence[bytes]) -> bool:

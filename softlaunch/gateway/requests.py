@@ -8,41 +8,44 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.table import AppRoute, RouteTable
-from softlaunch.gateway.wire import Headers, RefusedError, clipped, read_object
+from softlaunch.gateway.wire import Headers, RefusedError, bad_parameter, clipped, read_object
 
 _RANDOM_DIGITS = 11
 _DRAWN_AT_ONCE = 256
-_ANSWERERS = ("assistant", "tool", "function")
 _LISTS = frozenset({b"tracestate", b"baggage", b"content-encoding", b"access-control-request-headers"})
 
 
 @dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A chat completion asked of an app. `size` is the body's, in bytes; `headers` have lower-case names."""
+class AppRequest:
+    """What a client asks of an app. `size` is the body's, in bytes; `headers` have lower-case names."""
 
+    protocol: LlmProtocol
     request_id: str
     app: str
     body: Mapping[str, Any]
     headers: Mapping[bytes, bytes]
     size: int
 
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is to come piece by piece."""
+        return self.body.get("stream") is True
 
-def parse_chat(content: bytes, headers: Mapping[bytes, bytes]) -> ChatRequest:
+
+def parse(protocol: LlmProtocol, content: bytes, headers: Mapping[bytes, bytes]) -> AppRequest:
     """Raises RefusedError with 400 and the name of the parameter at fault."""
     body = read_object(content)
     app = body.get("model")
     if not isinstance(app, str) or not app:
-        raise _bad("model", "must name an app")
-    messages = body.get("messages")
-    if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
-        raise _bad("messages", "must be a list of at least one message object")
+        raise bad_parameter("model", "must name an app")
     if not isinstance(body.get("stream"), bool | None):
-        raise _bad("stream", "must be true or false")
-    for name in ("variables", "stream_options"):
-        if not isinstance(body.get(name), dict | None):
-            raise _bad(name, "must be an object")
-    return ChatRequest(request_id_for(app), app, body, headers, len(content))
+        raise bad_parameter("stream", "must be true or false")
+    if not isinstance(body.get("variables"), dict | None):
+        raise bad_parameter("variables", "must be an object")
+    protocol.check(body)
+    return AppRequest(protocol, request_id_for(app), app, body, headers, len(content))
 
 
 def request_id_for(app: str) -> str:
@@ -115,48 +118,6 @@ def check_key(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> None:
         raise RefusedError(401, text, code="invalid_api_key", headers=[(b"www-authenticate", b"Bearer")])
 
 
-def question_of(body: Mapping[str, Any]) -> str:
-    """The text of the last user message, empty where there is none."""
-    for message in reversed(body["messages"]):
-        if message.get("role") == "user":
-            content = message.get("content")
-            if isinstance(content, str):
-                return content
-            parts = content if isinstance(content, list) else []
-            texts = [part.get("text") for part in parts if isinstance(part, dict)]
-            return "\n".join(text for text in texts if isinstance(text, str))
-    return ""
-
-
-def size_before_answers(body: Mapping[str, Any]) -> int:
-    """How many characters of text a request brought that no answer can have changed.
-
-    They are those of its messages up to the first one by the assistant or a tool, and of its variables: what a
-    conversation began with, whichever arm has answered in it since.
-    """
-    size = 0
-    for message in body["messages"]:
-        if message.get("role") in _ANSWERERS:
-            break
-        content = message.get("content")
-        size += len(content) if isinstance(content, str) else _text_size(content)
-    variables = body.get("variables")
-    if variables:
-        size += sum(len(value) for value in variables.values() if isinstance(value, str))
-    return size
-
-
-def _text_size(content: object) -> int:
-    """Characters in the texts of a message's parts; images and sounds have none."""
-    parts = content if isinstance(content, list) else []
-    texts = [part.get("text") for part in parts if isinstance(part, dict)]
-    return sum(len(text) for text in texts if isinstance(text, str))
-
-
 def retry_after(seconds: int) -> Headers:
     """The header that tells a client when to come back."""
     return [(b"retry-after", str(seconds).encode())]
-
-
-def _bad(param: str, what: str) -> RefusedError:
-    return RefusedError(400, f"'{param}' {what}", param=param, code="invalid_value")

@@ -94,10 +94,11 @@ def build_server(
     listener = _bind(options.host, options.port)
     name, port = listener.getsockname()[:2]
     address = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    gateway = build_app(database, options, address, environment)
     config = uvicorn.Config(
-        build_app(database, options, address, environment),
+        gateway,
         loop="uvloop",
-        http=http_protocol(Connections(options.limits, options.trusted_proxies)),
+        http=http_protocol(Connections(options.limits, options.trusted_proxies), gateway.handle),
         ws="none",
         interface="asgi3",
         lifespan="on",

@@ -11,31 +11,28 @@ import hmac
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import orjson
 
 from softlaunch.gateway.metrics import Metrics
-from softlaunch.gateway.requests import ChatRequest
+from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.wire import RefusedError
 from softlaunch.policy.units import UnitPolicy, UnitSource
 
 _LOGGER = logging.getLogger(__name__)
 _ENOUGH = 100
-_Body = Mapping[str, Any]
-_Headers = Mapping[bytes, bytes]
 
 
-def unit_of(body: _Body, headers: _Headers, policy: UnitPolicy, request_id: str) -> str:
+def unit_of(request: AppRequest, policy: UnitPolicy) -> str:
     """Whom the request is for, as the policy tells units apart; the request itself when it names nobody."""
     for source in (policy.source, *_ORDER):
-        named = _SOURCES[source](body, headers, policy)
+        named = _SOURCES[source](request, policy)
         if named:
             return named
-    return request_id
+    return request.request_id
 
 
-def occasion_of(request: ChatRequest, unit: str, policy: UnitPolicy, now: float) -> str | None:
+def occasion_of(request: AppRequest, unit: str, policy: UnitPolicy, now: float) -> str | None:
     """On which occasion a unit asks, where its arm is drawn afresh on each; None where it isn't.
 
     That is the number of the epoch of epoch seconds `now`, the same in every gateway, or the conversation. A request
@@ -45,7 +42,7 @@ def occasion_of(request: ChatRequest, unit: str, policy: UnitPolicy, now: float)
         return None
     if isinstance(policy.redraw, float):
         return str(int(now // policy.redraw))
-    return _of_conversation(request.body, request.headers, policy) or None
+    return _of_conversation(request, policy) or None
 
 
 class Units:
@@ -56,9 +53,9 @@ class Units:
         self._seen: Counter[str] = Counter()
         self._unnamed: Counter[str] = Counter()
 
-    def of(self, request: ChatRequest, policy: UnitPolicy) -> str:
+    def of(self, request: AppRequest, policy: UnitPolicy) -> str:
         """Whom a request is for; counts it."""
-        unit = unit_of(request.body, request.headers, policy, request.request_id)
+        unit = unit_of(request, policy)
         self._seen[request.app] += 1
         if unit == request.request_id:
             self._metrics.unnamed(request.app)
@@ -74,30 +71,29 @@ class Units:
         return unit
 
 
-def _field(name: str) -> Callable[[_Body, _Headers, UnitPolicy], str]:
-    return lambda body, headers, policy: _text(body.get(name))  # noqa: ARG005
+def _field(name: str) -> Callable[[AppRequest, UnitPolicy], str]:
+    return lambda request, policy: _text(request.body.get(name))  # noqa: ARG005
 
 
-def _of_metadata(body: _Body, headers: _Headers, policy: UnitPolicy) -> str:  # noqa: ARG001
-    metadata = body.get("metadata")
+def _of_metadata(request: AppRequest, policy: UnitPolicy) -> str:  # noqa: ARG001
+    metadata = request.body.get("metadata")
     return _text(metadata.get("user_id")) if isinstance(metadata, dict) else ""
 
 
-def _of_header(body: _Body, headers: _Headers, policy: UnitPolicy) -> str:  # noqa: ARG001
-    return _text(headers.get(policy.header.lower().encode(), b"").decode("latin-1"))
+def _of_header(request: AppRequest, policy: UnitPolicy) -> str:
+    return _text(request.headers.get(policy.header.lower().encode(), b"").decode("latin-1"))
 
 
-def _of_conversation(body: _Body, headers: _Headers, policy: UnitPolicy) -> str:  # noqa: ARG001
-    """The hash of the first user message; of none that is nested deeper than what can be passed on."""
-    for message in body["messages"]:
-        if message.get("role") == "user":
-            content = message.get("content")
-            try:
-                said = repr(content).encode() if isinstance(content, str) else orjson.dumps(content, option=_SORTED)
-            except orjson.JSONEncodeError:
-                return ""
-            return hashlib.blake2b(said, digest_size=16).hexdigest()
-    return ""
+def _of_conversation(request: AppRequest, policy: UnitPolicy) -> str:  # noqa: ARG001
+    """The hash of what the first user said; of nothing that is nested deeper than what can be passed on."""
+    content = request.protocol.conversation(request.body)
+    if content is None:
+        return ""
+    try:
+        said = repr(content).encode() if isinstance(content, str) else orjson.dumps(content, option=_SORTED)
+    except orjson.JSONEncodeError:
+        return ""
+    return hashlib.blake2b(said, digest_size=16).hexdigest()
 
 
 def _text(value: object) -> str:
@@ -112,7 +108,7 @@ _ORDER = (
     UnitSource.METADATA,
     UnitSource.PROMPT_CACHE_KEY,
 )
-_SOURCES: Mapping[UnitSource, Callable[[_Body, _Headers, UnitPolicy], str]] = {
+_SOURCES: Mapping[UnitSource, Callable[[AppRequest, UnitPolicy], str]] = {
     UnitSource.USER: _field("user"),
     UnitSource.HEADER: _of_header,
     UnitSource.CONVERSATION: _of_conversation,
@@ -131,7 +127,7 @@ def sign_unit(unit: str | bytes, secret: str) -> str:
     return hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
 
 
-def check_unit(request: ChatRequest, policy: UnitPolicy, environment: Mapping[str, str]) -> None:
+def check_unit(request: AppRequest, policy: UnitPolicy, environment: Mapping[str, str]) -> None:
     """Raises RefusedError unless the policy asks for no signature, or the unit has the right one."""
     if policy.signed_by is None:
         return
@@ -139,7 +135,7 @@ def check_unit(request: ChatRequest, policy: UnitPolicy, environment: Mapping[st
     if not secret:
         text = f"this app's units are signed: set {policy.signed_by} in the gateway's environment"
         raise RefusedError(503, text, kind="server_error", code="unit_secret_missing")
-    unit = unit_of(request.body, request.headers, policy, request.request_id)
+    unit = unit_of(request, policy)
     given = request.headers.get(SIGNATURE, b"").strip().lower()
     if not any(hmac.compare_digest(given, sign_unit(signed, secret).encode()) for signed in _as_sent(unit)):
         text = (

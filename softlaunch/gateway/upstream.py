@@ -6,23 +6,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import aiohttp
 import orjson
 from multidict import CIMultiDict
 
 from softlaunch.core.endpoint import EndpointError, Way, way_to
 from softlaunch.core.request_outcome import GIVEN, RequestOutcome
 from softlaunch.core.variant import TemplateVariablesError, Variant
-from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError, read_completion
 from softlaunch.gateway.connections import Connections
 from softlaunch.gateway.deadlines import Deadlines, LimitReachedError, TimeLimits
 from softlaunch.gateway.forwarding import content_type_of, request_headers, response_headers, without_repetition_key
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.prompt_bodies import request_body
+from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
+from softlaunch.gateway.protocols.event_stream import EventStream
+from softlaunch.gateway.protocols.protocol import LlmProtocol, StreamLimits
+from softlaunch.gateway.provider.answer import HttpAnswer
+from softlaunch.gateway.provider.errors import (
+    AnswerTooLargeError,
+    BrokenOffError,
+    ConnectTimeoutError,
+    InvalidHttpError,
+    ProviderCallError,
+)
 from softlaunch.gateway.refusals import ProviderError, classify, read_error
-from softlaunch.gateway.streams import StreamReader
 from softlaunch.gateway.usage_asking import UsageAsking
-from softlaunch.gateway.wire import JSON, Headers, error_body
+from softlaunch.gateway.wire import JSON, Fault, Headers
 
 _GRACE_SECONDS = 5.0
 """How long usage and the protocol's end may follow an answer that is over."""
@@ -63,11 +71,17 @@ class NoSink:
 class Call:
     """A client's request body and headers for one variant; `keep_text` asks for the answer's text."""
 
+    protocol: LlmProtocol
     variant: Variant
     body: Mapping[str, Any]
     limits: TimeLimits
     keep_text: bool = False
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the answer is asked for piece by piece."""
+        return self.body.get("stream") is True
 
 
 @dataclass(slots=True)
@@ -80,6 +94,7 @@ class Answer:
     counts how often the provider was asked.
     """
 
+    protocol: LlmProtocol
     status: int = 200
     outcome: RequestOutcome = RequestOutcome.ANSWERED
     body: bytes = b""
@@ -101,9 +116,9 @@ class Answer:
     def fail(self, status: int, outcome: RequestOutcome, message: str, kind: str = "upstream_error") -> None:
         """Turn into a failure; a stream that has begun ends with an error event."""
         self.outcome = outcome
-        body = error_body(message, kind=kind, code=outcome)
+        body = self.protocol.error(status, Fault(message, kind, outcome))
         self.status = self.status if self.streamed else status
-        self.body = b"data: " + body + b"\n\n" if self.streamed else body
+        self.body = self.protocol.error_event(body) if self.streamed else body
 
 
 class Upstream:
@@ -117,7 +132,7 @@ class Upstream:
 
     async def open(self) -> None:
         """Make the pool; needs a running loop."""
-        self._connections = Connections.open()
+        self._connections = Connections()
 
     async def close(self) -> None:
         """Close every connection."""
@@ -128,14 +143,14 @@ class Upstream:
         """One answer; raises nothing for what a provider, a template or a missing key does."""
         if self._connections is None:
             raise RuntimeError("open the upstream before asking it")
-        answer = Answer()
+        answer = Answer(call.protocol)
         model = call.variant.model
         try:
-            body = await request_body(call.variant, call.body)
-            added = self._usage.add_to(body, model)
+            body = await request_body(call.protocol, call.variant, call.body)
+            added = call.protocol.asks_for_usage and self._usage.add_to(body, model)
             content = orjson.dumps(body)
             headers = request_headers(model, call.headers, self._environment)
-            way = way_to(model)
+            way = way_to(model, call.protocol.path)
         except TemplateVariablesError as error:
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, str(error), kind="invalid_request_error")
         except orjson.JSONEncodeError as error:  # nested deeper than what may be written, though not than what is read
@@ -157,7 +172,7 @@ class Upstream:
         """Without what the endpoint may have refused: the client never asked for it."""
         if self._connections is None:
             return refused
-        answer = Answer(attempts=refused.attempts)
+        answer = Answer(call.protocol, attempts=refused.attempts)
         exchange = _Exchange(self._connections, self._limits, call, answer, sink)
         await exchange.run(how[0], without_repetition_key(how[1]), content)
         if answer.given:
@@ -178,28 +193,26 @@ class _Exchange:
         self._over_ms: float | None = None
 
     async def run(self, way: Way, headers: CIMultiDict[str], content: bytes) -> None:
-        streamed = self._call.body.get("stream") is True
         try:
-            with Deadlines(self._call.limits, streamed=streamed) as deadlines:
-                await self._run(way, headers, content, deadlines, streamed=streamed)
+            with Deadlines(self._call.limits, streamed=self._call.streamed) as deadlines:
+                await self._run(way, headers, content, deadlines)
         except LimitReachedError as limit:
             self._reach(limit)
         except MalformedAnswerError as error:
             self._answer.fail(502, RequestOutcome.MALFORMED, str(error))
         except ReportedError as reported:
             self._refuse(200, reported.error, reported.body)
-        except aiohttp.ConnectionTimeoutError:
-            self._answer.fail(502, RequestOutcome.CONNECT, f"no connection within {self._call.limits.connect:g} s")
-        except aiohttp.ClientPayloadError:
+        except ConnectTimeoutError as error:
+            self._answer.fail(502, RequestOutcome.CONNECT, str(error))
+        except BrokenOffError:
             self._answer.fail(502, RequestOutcome.CUT, "the provider's answer broke off")
-        except (aiohttp.ClientError, OSError) as error:
-            broken = RequestOutcome.CUT if self._answer.streamed else RequestOutcome.CONNECT
-            self._answer.fail(502, broken, f"the provider can't be reached ({type(error).__name__})")
+        except InvalidHttpError as error:
+            self._answer.fail(502, RequestOutcome.MALFORMED, str(error))
+        except ProviderCallError as error:
+            self._answer.fail(502, RequestOutcome.CONNECT, f"the provider can't be reached ({error})")
         self._answer.latency_ms = self._over_ms or self._elapsed_ms()
 
-    async def _run(
-        self, way: Way, headers: CIMultiDict[str], content: bytes, deadlines: Deadlines, *, streamed: bool
-    ) -> None:
+    async def _run(self, way: Way, headers: CIMultiDict[str], content: bytes, deadlines: Deadlines) -> None:
         response = await self._connections.post(way, headers, content, self._call.limits.connect, self._count)
         self._sink.passed = self._answer.passed = response_headers(response.raw_headers)
         try:
@@ -207,7 +220,7 @@ class _Exchange:
                 body = await self._whole(response)
                 self._answer.headers = [(b"content-type", content_type_of(response.raw_headers))]
                 self._refuse(response.status, read_error(_document(body)), body)
-            elif not streamed:
+            elif not self._call.streamed:
                 await self._read(response)
             elif response.content_type == "application/json":
                 await self._read_no_stream(response)
@@ -229,16 +242,16 @@ class _Exchange:
         }.get(limit.outcome, "no whole answer within")
         self._answer.fail(504, limit.outcome, f"{what} {limit.seconds:g} s")
 
-    async def _read(self, response: aiohttp.ClientResponse) -> None:
+    async def _read(self, response: HttpAnswer) -> None:
         body = await self._whole(response)
         self._over_ms = self._elapsed_ms()
         answer = self._answer
-        completion = read_completion(body, answer.facts, Asked.of(self._call.body))
+        whole = self._call.protocol.read(body, answer.facts, self._call.body)
         answer.body = body
-        answer.outcome, answer.finish_reason = completion.outcome, completion.finish_reason
-        answer.text = completion.text if self._call.keep_text else ""
+        answer.outcome, answer.finish_reason = whole.outcome, whole.finish_reason
+        answer.text = whole.text if self._call.keep_text else ""
 
-    async def _read_no_stream(self, response: aiohttp.ClientResponse) -> None:
+    async def _read_no_stream(self, response: HttpAnswer) -> None:
         """A single document where a stream was asked for: an error that says so, or none that a client could read."""
         document = _document(await self._whole(response))
         reported = read_error(document)
@@ -246,15 +259,12 @@ class _Exchange:
             raise ReportedError(reported, document)
         raise MalformedAnswerError("the provider was asked for a stream and sent a single document")
 
-    async def _whole(self, response: aiohttp.ClientResponse) -> bytes:
-        parts: list[bytes] = []
-        size = 0
-        async for part in response.content.iter_any():
-            parts.append(part)
-            size += len(part)
-            if size > self._limits.answer_bytes:
-                raise MalformedAnswerError(f"the provider's answer is larger than {self._limits.answer_bytes} bytes")
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+    async def _whole(self, response: HttpAnswer) -> bytes:
+        try:
+            return await response.whole(self._limits.answer_bytes)
+        except AnswerTooLargeError:
+            text = f"the provider's answer is larger than {self._limits.answer_bytes} bytes"
+            raise MalformedAnswerError(text) from None
 
     def _refuse(self, status: int, error: ProviderError | None, body: bytes) -> None:
         """An error of the provider's: the client gets its words where they are meant for it."""
@@ -270,13 +280,12 @@ class _Exchange:
             return
         answer.status, answer.outcome, answer.body = refusal.status, refusal.outcome, body
 
-    async def _stream(self, response: aiohttp.ClientResponse, deadlines: Deadlines) -> None:
-        reader = StreamReader(
-            Asked.of(self._call.body), self._limits.event_bytes, self._call.keep_text, self._answer.facts
-        )
+    async def _stream(self, response: HttpAnswer, deadlines: Deadlines) -> None:
+        limits = StreamLimits(self._limits.event_bytes, self._call.keep_text)
+        reader = self._call.protocol.stream(self._answer.facts, self._call.body, limits)
         try:
             await self._read_events(response, reader, deadlines)
-        except (aiohttp.ClientError, OSError, MalformedAnswerError):
+        except (ProviderCallError, MalformedAnswerError):
             if not reader.finished:  # what breaks after the answer was over changes nothing
                 raise
         finally:
@@ -287,8 +296,8 @@ class _Exchange:
         if not reader.whole and not reader.finished:
             self._break_off(reader)
 
-    async def _read_events(self, response: aiohttp.ClientResponse, reader: StreamReader, deadlines: Deadlines) -> None:
-        async for chunk in response.content.iter_any():
+    async def _read_events(self, response: HttpAnswer, reader: EventStream, deadlines: Deadlines) -> None:
+        async for chunk in response:
             await self._pass_on(reader.feed(chunk), reader, deadlines)
             reader.check()
             if reader.ended or reader.failed:
@@ -296,13 +305,13 @@ class _Exchange:
         else:
             await self._pass_on(reader.close(), reader, deadlines)
 
-    def _break_off(self, reader: StreamReader) -> None:
+    def _break_off(self, reader: EventStream) -> None:
         if reader.failed:  # the client has had the provider's own error event
             self._answer.outcome = RequestOutcome.CUT
         else:
             self._answer.fail(502, RequestOutcome.CUT, "the provider's stream ended before its answer did")
 
-    async def _pass_on(self, events: bytes, reader: StreamReader, deadlines: Deadlines) -> None:
+    async def _pass_on(self, events: bytes, reader: EventStream, deadlines: Deadlines) -> None:
         if reader.token_seen:
             deadlines.piece()
             if self._answer.first_token_ms is None:

@@ -1,6 +1,7 @@
-"""ASGI by hand: reading bounded bodies, sending answers, and errors in OpenAI's shape."""
+"""Reading bounded bodies, and errors of the gateway's own."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Self
 
 import orjson
@@ -8,10 +9,8 @@ import orjson
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.limits import Limits
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Parts = Callable[[], Awaitable[bytes]]
+"""The pieces of a body, one after the other, and empty at its end. Raises ClientGoneError."""
 Headers = list[tuple[bytes, bytes]]
 
 JSON: Headers = [(b"content-type", b"application/json")]
@@ -22,8 +21,18 @@ _BYTES_PER_VALUE = 64
 _BYTES_PER_OBJECT = 240
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error of the gateway's own: words for people, and what programs go by, in OpenAI's terms."""
+
+    message: str
+    kind: str = "invalid_request_error"
+    code: str | None = None
+    param: str | None = None
+
+
 class RefusedError(SoftlaunchError):
-    """A request that is answered with an error of the gateway's own."""
+    """A request that is answered with an error of the gateway's own, in the words of the client's protocol."""
 
     def __init__(
         self,
@@ -38,28 +47,17 @@ class RefusedError(SoftlaunchError):
         super().__init__(message)
         self.status = status
         self.headers = JSON + (headers or [])
-        self.body = error_body(message, kind=kind, code=code, param=param)
+        self.fault = Fault(message, kind, code, param)
 
 
 class ClientGoneError(Exception):
     """The client closed its connection, or stopped reading."""
 
 
-def error_body(message: str, *, kind: str, code: str | None = None, param: str | None = None) -> bytes:
+def error_body(fault: Fault) -> bytes:
     """An error as OpenAI's clients understand it."""
-    return orjson.dumps({"error": {"message": message, "type": kind, "param": param, "code": code}})
-
-
-async def send_answer(send: Send, status: int, body: bytes, headers: Headers) -> None:
-    """A whole answer."""
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def send_json(send: Send, value: object, status: int = 200) -> None:
-    """A JSON document."""
-    await send_answer(send, status, orjson.dumps(value), JSON)
+    error = {"message": fault.message, "type": fault.kind, "param": fault.param, "code": fault.code}
+    return orjson.dumps({"error": error})
 
 
 class BodyRoom:
@@ -85,8 +83,8 @@ class BodyRoom:
 class BodyReader:
     """The body of one request; as a context manager it gives back the room that the body took."""
 
-    def __init__(self, receive: Receive, limits: Limits, room: BodyRoom) -> None:
-        self._receive = receive
+    def __init__(self, parts: Parts, limits: Limits, room: BodyRoom) -> None:
+        self._parts = parts
         self._limits = limits
         self._room = room
         self._taken = 0
@@ -104,17 +102,12 @@ class BodyReader:
             raise too_large(limits)
         parts: list[bytes] = []
         size = 0
-        more = True
-        while more:
-            message = await self._receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGoneError
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+        while part := await self._parts():
+            parts.append(part)
+            size += len(part)
             if size > limits.body_bytes:
                 raise too_large(limits)
-            self._take(len(parts[-1]))
-            more = message.get("more_body", False)
+            self._take(len(part))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def hold(self, content: bytes) -> bytes:
@@ -163,6 +156,11 @@ def _check_depth(body: bytes, value: dict[str, Any]) -> None:
     except orjson.JSONEncodeError:
         text = "the request can't be passed on: it is nested deeper than about 250 levels"
         raise RefusedError(400, text, code="invalid_json") from None
+
+
+def bad_parameter(param: str, what: str) -> RefusedError:
+    """The refusal of a request for one of its parameters."""
+    return RefusedError(400, f"'{param}' {what}", param=param, code="invalid_value")
 
 
 def clipped(text: str) -> str:

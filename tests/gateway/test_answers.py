@@ -6,7 +6,8 @@ import orjson
 import pytest
 
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError, read_completion, text_of
+from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
+from softlaunch.gateway.protocols.chat.answers import Asked, read_completion, text_of
 
 WITHOUT_CHOICES = [b"", b"<html>", b"[]", b"{}", b'{"choices": []}', b'{"choices": {}}', b'{"choices": [7]}']
 MIXED = b'{"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}, "x"]}'

@@ -10,6 +10,7 @@ import pytest
 from softlaunch.core.variant import TemplateVariablesError, Variant
 from softlaunch.gateway import prompt_bodies
 from softlaunch.gateway.prompt_bodies import request_body
+from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from tests.support.builders import make_variant
 
 _NESTED = "{% for i in range(n) %}{% for j in range(n) %}x{% endfor %}{% endfor %}"
@@ -18,7 +19,9 @@ _NESTED = "{% for i in range(n) %}{% for j in range(n) %}x{% endfor %}{% endfor 
 async def _longest_pause(variant: Variant, request: Mapping[str, Any]) -> tuple[float, Any]:
     """The longest time in which the loop did nothing else, in seconds, and the body, or the error."""
     begun = time.perf_counter()
-    building = asyncio.gather(*(request_body(variant, request) for _ in range(4)), return_exceptions=True)
+    building = asyncio.gather(
+        *(request_body(ChatCompletions(), variant, request) for _ in range(4)), return_exceptions=True
+    )
     longest = 0.0
     while not building.done():
         await asyncio.sleep(0.001)
@@ -50,7 +53,7 @@ def test_an_ordinary_prompt_is_rendered_at_once() -> None:
         for _ in range(8):
             asyncio.get_running_loop().run_in_executor(prompt_bodies._beside, time.sleep, 0.05)
         return await asyncio.wait_for(
-            request_body(make_variant(prompt="You help {{ n }}."), {"variables": {"n": 1}}), 0.2
+            request_body(ChatCompletions(), make_variant(prompt="You help {{ n }}."), {"variables": {"n": 1}}), 0.2
         )
 
     assert asyncio.run(both())["messages"] == [{"role": "system", "content": "You help 1."}]
@@ -62,7 +65,7 @@ def test_waiting_for_the_thread_ends(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def behind() -> None:
         asyncio.get_running_loop().run_in_executor(prompt_bodies._beside, time.sleep, 0.3)
-        await request_body(make_variant(prompt=_NESTED), {"variables": {"n": 150}})
+        await request_body(ChatCompletions(), make_variant(prompt=_NESTED), {"variables": {"n": 150}})
 
     with pytest.raises(TemplateVariablesError, match=r"prompt support@1\.0\.0 waited 0.05 s to be rendered"):
         asyncio.run(behind())

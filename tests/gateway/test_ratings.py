@@ -7,8 +7,9 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from softlaunch.gateway.request_seals import asked_at, is_sealed, key_of, sealed
-from softlaunch.gateway.requests import ChatRequest, app_of, request_id_for
+from softlaunch.gateway.requests import AppRequest, app_of, request_id_for
 from softlaunch.store.tables import RequestRow
 from tests.gateway.worlds import APP, QUICK, World, running_world
 from tests.support.servers import FakeModels, running_gateway, wait_until
@@ -142,7 +143,7 @@ def test_a_request_whose_row_was_lost_is_not_rated(world: World) -> None:
 def test_seals_hold_for_their_app_and_key() -> None:
     """Nothing of an id can be changed, and its beginning is its time."""
     before = time.time()
-    request = ChatRequest(request_id_for("bot"), "bot", {}, {}, 0)
+    request = AppRequest(ChatCompletions(), request_id_for("bot"), "bot", {}, {}, 0)
     request_id = sealed(request, "salt", b"key").request_id
     assert app_of(request_id) == "bot"
     assert len(request_id) == len("bot-") + 32

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from softlaunch.gateway.requests import size_before_answers
+from softlaunch.gateway.protocols.chat.requests import size_before_answers
 from tests.gateway.worlds import World, running_world, variant
 from tests.support.servers import FakeModels
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.usage import Usage
-from softlaunch.gateway.answers import Asked, Facts, MalformedAnswerError, ReportedError
-from softlaunch.gateway.streams import StreamReader
+from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
+from softlaunch.gateway.protocols.chat.answers import Asked
+from softlaunch.gateway.protocols.chat.stream import ChatStream
 from tests.support.servers import stream_events
 
 USAGE = Asked(usage=True)
@@ -24,7 +25,7 @@ WITHOUT_USAGE = b"".join(event for event in EVENTS if b'"usage"' not in event)
 def test_a_stream_is_read_alike_however_it_is_cut(*, cuts: list[int], crlf: bool) -> None:
     """Pieces of any size give the same events, the same facts and the same text."""
     stream = STREAM.replace(b"\n", b"\r\n") if crlf else STREAM
-    reader = StreamReader(keep_text=True)
+    reader = ChatStream(keep_text=True)
     edges = [0, *sorted(cuts), len(stream)]
     passed = b"".join(reader.feed(stream[start:end]) for start, end in pairwise(edges))
     passed += reader.close()
@@ -36,12 +37,12 @@ def test_a_stream_is_read_alike_however_it_is_cut(*, cuts: list[int], crlf: bool
 
 def test_usage_is_passed_on_to_those_who_asked() -> None:
     """The last chunk, with usage and without choices, is left out only where the client didn't ask for it."""
-    assert StreamReader(USAGE).feed(STREAM) == STREAM
+    assert ChatStream(asked=USAGE).feed(STREAM) == STREAM
 
 
 def test_the_first_token_is_not_the_role() -> None:
     """The opening chunk only says who speaks."""
-    reader = StreamReader()
+    reader = ChatStream()
     reader.feed(EVENTS[0])
     assert not reader.token_seen
     reader.feed(EVENTS[1])
@@ -69,7 +70,7 @@ def test_the_first_token_is_not_the_role() -> None:
 )
 def test_a_stream_is_whole_when_its_choices_have_finished(*, stream: bytes, whole: bool) -> None:
     """Each choice's own end, or the protocol's, makes it whole."""
-    reader = StreamReader(USAGE)
+    reader = ChatStream(asked=USAGE)
     reader.feed(stream)
     reader.close()
     assert reader.whole is whole
@@ -90,12 +91,12 @@ def test_a_stream_is_whole_when_its_choices_have_finished(*, stream: bytes, whol
 def test_a_broken_event_is_malformed(event: bytes) -> None:
     """What no client could read isn't passed on."""
     with pytest.raises(MalformedAnswerError):
-        StreamReader(USAGE, longest_event=1000).feed(event)
+        ChatStream(asked=USAGE, longest_event=1000).feed(event)
 
 
 def test_what_was_good_before_a_broken_event_is_passed_on() -> None:
     """Also where a busy network brings both in one piece; what stands behind the broken event is not."""
-    reader = StreamReader(USAGE)
+    reader = ChatStream(asked=USAGE)
     reader.feed(EVENTS[0] + EVENTS[1])
     reader.check()
     assert reader.feed(EVENTS[1] + b"data: {broken\n\n" + EVENTS[2]) == EVENTS[1]
@@ -105,7 +106,7 @@ def test_what_was_good_before_a_broken_event_is_passed_on() -> None:
 
 def test_what_comes_before_the_first_token_is_held_back() -> None:
     """As long as nothing was passed on, stable can still answer instead; then it all goes in order."""
-    reader = StreamReader(USAGE)
+    reader = ChatStream(asked=USAGE)
     assert reader.feed(b": alive\n\n" + EVENTS[0]) == b""
     assert reader.pings == b": alive\n\n"
     assert reader.feed(EVENTS[1] + b": alive\n\n") == EVENTS[0] + EVENTS[1] + b": alive\n\n"
@@ -124,7 +125,7 @@ def test_what_comes_before_the_first_token_is_held_back() -> None:
 )
 def test_a_sign_of_life_is_no_fault(sign: bytes) -> None:
     """In whatever form providers send it; clients get it as a comment, which each of them can read."""
-    reader = StreamReader(USAGE)
+    reader = ChatStream(asked=USAGE)
     passed = reader.feed(EVENTS[0] + EVENTS[1] + sign + b"".join(EVENTS[2:]))
     assert passed.startswith(EVENTS[0] + EVENTS[1] + b": ")
     assert reader.outcome() is RequestOutcome.ANSWERED
@@ -132,7 +133,7 @@ def test_a_sign_of_life_is_no_fault(sign: bytes) -> None:
 
 def test_an_answer_is_over_when_every_choice_has_finished() -> None:
     """Not before the second of two has begun, and not only at the protocol's end."""
-    reader = StreamReader(Asked(choices=2))
+    reader = ChatStream(asked=Asked(choices=2))
     reader.feed(b"".join(EVENTS[:5]))
     assert not reader.finished
     reader.feed(b'data: {"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n')
@@ -141,7 +142,7 @@ def test_an_answer_is_over_when_every_choice_has_finished() -> None:
 
 def test_nothing_follows_the_protocols_end() -> None:
     """What a provider says after it reaches nobody."""
-    reader = StreamReader(USAGE)
+    reader = ChatStream(asked=USAGE)
     assert reader.feed(STREAM + b'data: {"error": {"message": "too late"}}\n\n') == STREAM
     assert (reader.ended, reader.failed) == (True, False)
 
@@ -158,14 +159,14 @@ def test_nothing_follows_the_protocols_end() -> None:
 )
 def test_an_error_before_the_first_token_stands_for_the_answer(event: bytes) -> None:
     """Also behind the role: nothing was passed on yet."""
-    reader = StreamReader(USAGE)
+    reader = ChatStream(asked=USAGE)
     with pytest.raises(ReportedError):
         reader.feed(EVENTS[0] + event)
 
 
 def test_an_error_in_the_midst_is_passed_on_and_breaks_the_answer() -> None:
     """The client gets the provider's own event, and what comes after it is nobody's."""
-    reader = StreamReader(USAGE)
+    reader = ChatStream(asked=USAGE)
     fault = b'data: {"error": {"message": "x"}}\n\n'
     assert reader.feed(b"".join(EVENTS[:2]) + fault + EVENTS[2]) == b"".join(EVENTS[:2]) + fault
     assert (reader.failed, reader.whole, reader.finished) == (True, False, False)
@@ -197,14 +198,14 @@ def call(arguments: str) -> dict[str, Any]:
 )
 def test_what_became_of_a_streamed_answer(*, events: list[bytes], json: bool, outcome: str) -> None:
     """The same as of a whole one."""
-    reader = StreamReader(Asked(json=json))
+    reader = ChatStream(asked=Asked(json=json))
     reader.feed(b"".join(events))
     assert (reader.finished, reader.outcome()) == (True, outcome)
 
 
 def test_a_long_event_in_many_pieces_comes_through() -> None:
     """A picture in an answer is one event of megabytes."""
-    reader = StreamReader(Asked())
+    reader = ChatStream(asked=Asked())
     event = chunk(content="x" * 3_000_000)
     passed = b"".join(reader.feed(event[start : start + 10_000]) for start in range(0, len(event), 10_000))
     assert passed == event

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from softlaunch.core.split import unit_hash
-from softlaunch.gateway.requests import ChatRequest
+from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
+from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.units import occasion_of, unit_of
 from softlaunch.ledger.exposure import read_exposure
 from softlaunch.policy.units import UnitPolicy, UnitSource
@@ -59,15 +60,15 @@ def without(*names: str) -> dict[str, Any]:
 )
 def test_unit_of(source: str, body: dict[str, Any], headers: dict[bytes, bytes], unit: str) -> None:
     """A unit is whom the policy's source names, then the other ones; a request that names nobody is its own."""
-    assert unit_of(body, headers, UnitPolicy(source=UnitSource(source)), "req") == unit
+    assert unit_of(request(body, headers), UnitPolicy(source=UnitSource(source))) == unit
 
 
 def test_a_conversation_stays_one_unit_as_it_grows() -> None:
     """The first user message identifies a conversation, not what was said later."""
     policy = UnitPolicy(source=UnitSource.CONVERSATION)
-    assert unit_of(BODY, {}, policy, "a") == unit_of(LATER, {}, policy, "b")
+    assert unit_of(request(BODY, request_id="a"), policy) == unit_of(request(LATER, request_id="b"), policy)
     other = {"messages": [{"role": "user", "content": "Something else"}]}
-    assert unit_of(BODY, {}, policy, "a") != unit_of(other, {}, policy, "a")
+    assert unit_of(request(BODY, request_id="a"), policy) != unit_of(request(other, request_id="a"), policy)
 
 
 def test_a_conversation_of_parts() -> None:
@@ -75,16 +76,16 @@ def test_a_conversation_of_parts() -> None:
     policy = UnitPolicy(source=UnitSource.CONVERSATION)
 
     def unit(content: Any) -> str:
-        return unit_of({"messages": [{"role": "user", "content": content}]}, {}, policy, "req")
+        return unit_of(request({"messages": [{"role": "user", "content": content}]}), policy)
 
     hello, bye = {"type": "text", "text": "Hello"}, {"type": "text", "text": "Bye"}
     assert unit([hello]) == unit([{"text": "Hello", "type": "text"}])
     assert len({unit([hello]), unit([bye]), unit([hello, bye]), unit("Hello"), unit(None)}) == 5
 
 
-def request(body: dict[str, Any]) -> ChatRequest:
+def request(body: dict[str, Any], headers: dict[bytes, bytes] | None = None, request_id: str = "req") -> AppRequest:
     """A request that was read."""
-    return ChatRequest(app=APP, request_id="req", body=body, headers={}, size=0)
+    return AppRequest(ChatCompletions(), request_id, APP, body, headers or {}, 0)
 
 
 def test_an_epoch_is_the_same_for_everybody() -> None:
@@ -111,7 +112,7 @@ def test_a_conversation_of_any_depth(depth: int) -> None:
     """What is nested too deeply to be passed on is no conversation, and no error either."""
     content = orjson.loads("[" * depth + "]" * depth) if depth < 1000 else nested(depth)
     body = {"messages": [{"role": "user", "content": content}]}
-    unit = unit_of(body, {}, UnitPolicy(source=UnitSource.CONVERSATION), "req")
+    unit = unit_of(request(body), UnitPolicy(source=UnitSource.CONVERSATION))
     assert (unit == "req") is (depth > 254)
 
 

@@ -122,8 +122,13 @@ class HttpConnection(asyncio.Protocol):
         """Bytes of answers that the client hasn't taken, in this process and in the kernel."""
         return self.transport.get_write_buffer_size() + _in_kernel(self.transport.get_extra_info("socket"))
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether the client has taken most of what it was sent."""
+        return self._writable is None
+
     async def writable(self) -> None:
-        """Return when the client has taken most of what it was sent."""
+        """Return when it has."""
         if self._writable is not None:
             await self._writable.wait()
 

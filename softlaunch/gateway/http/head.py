@@ -6,7 +6,7 @@ from urllib.parse import unquote
 import httptools
 
 from softlaunch.gateway.http.cycle import status_line
-from softlaunch.gateway.wire import error_body
+from softlaunch.gateway.wire import Fault, error_body
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -72,7 +72,7 @@ def size_of_head(url: bytes, headers: RawHeaders) -> int:
 
 def refusal(status: int, message: str, *, code: str = "invalid_http", headers: bytes = b"") -> bytes:
     """A whole answer, after which the connection is closed."""
-    body = error_body(message, kind="server_error" if status >= 500 else "invalid_request_error", code=code)
+    body = error_body(Fault(message, "server_error" if status >= 500 else "invalid_request_error", code))
     head = b"content-type: application/json\r\n%bcontent-length: %d\r\nconnection: close\r\n\r\n" % (headers, len(body))
     return status_line(status) + head + body
 

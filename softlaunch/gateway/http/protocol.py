@@ -14,9 +14,10 @@ import httptools
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from softlaunch.gateway.http.asgi import asgi_handler
 from softlaunch.gateway.http.connection import HttpConnection
 from softlaunch.gateway.http.connections import Connections
-from softlaunch.gateway.http.cycle import HttpCycle
+from softlaunch.gateway.http.cycle import Handler, Head, HttpCycle
 from softlaunch.gateway.http.head import (
     RefusedHeadError,
     check_framing,
@@ -25,7 +26,6 @@ from softlaunch.gateway.http.head import (
     size_of_head,
     without_upgrade,
 )
-from softlaunch.gateway.wire import Scope
 
 _BUFFERED = 65_536  # bytes of a body that wait for the application before reading pauses
 _PIPELINED = 64  # requests sent before the first of them was answered
@@ -36,6 +36,8 @@ _CHUNK_OVERHEAD = 8  # bytes on the wire for one of a chunked body: a chunk of o
 class HttpProtocol(HttpConnection):
     """One connection's requests, answered one after the other in the order in which they came."""
 
+    handler: Handler | None = None
+
     def __init__(
         self,
         config: Config,
@@ -44,6 +46,7 @@ class HttpProtocol(HttpConnection):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._handler: Handler | None = self.handler
         self._parser = self._new_parser()
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
@@ -164,7 +167,7 @@ class HttpProtocol(HttpConnection):
         version = self._parser.get_http_version()
         expects_continue = check_framing(self._headers, version)
         keep_alive = version == "1.1" and self._parser.should_keep_alive()
-        cycle = HttpCycle(self, self._scope(version), keep_alive=keep_alive, expects_continue=expects_continue)
+        cycle = HttpCycle(self, self._head(version), keep_alive=keep_alive, expects_continue=expects_continue)
         self._reading = cycle
         if self._active is None:
             self._start(cycle)
@@ -233,27 +236,17 @@ class HttpProtocol(HttpConnection):
         if self.received > allowed:
             raise RefusedHeadError(400, "more bytes about the body's chunks than of the body")
 
-    def _scope(self, version: str) -> Scope:
+    def _head(self, version: str) -> Head:
         path, raw_path, query = read_target(self._url)
-        return {
-            "type": "http",
-            "asgi": {"version": "3.0", "spec_version": "2.3"},
-            "http_version": version,
-            "server": _pair(self._name),
-            "client": _pair(self._peer),
-            "scheme": "http",
-            "root_path": "",
-            "method": self._parser.get_method().decode("ascii"),
-            "path": path,
-            "raw_path": raw_path,
-            "query_string": query,
-            "headers": self._headers,
-        }
+        return Head(self._parser.get_method().decode("ascii"), path, raw_path, query, version, self._headers)
 
     def _start(self, cycle: HttpCycle) -> None:
         self._active = cycle
         self.deadline = math.inf
-        task = self.loop.create_task(cycle.run(self.app))
+        handler = self._handler
+        if handler is None:
+            handler = self._handler = asgi_handler(self.app, _pair(self._name), _pair(self._peer))
+        task = self.loop.create_task(cycle.run(handler))
         self.state.tasks.add(task)
         task.add_done_callback(self.state.tasks.discard)
 
@@ -279,9 +272,13 @@ class HttpProtocol(HttpConnection):
         return RefusedHeadError(431, f"the request's head is larger than {self.limits.head_bytes} bytes; send less")
 
 
-def http_protocol(connections: Connections) -> type[HttpProtocol]:
-    """The protocol of a server with these connections; uvicorn takes a class."""
-    return type("BoundHttpProtocol", (HttpProtocol,), {"connections": connections})
+def http_protocol(connections: Connections, handler: Handler | None = None) -> type[HttpProtocol]:
+    """The protocol of a server with these connections; uvicorn takes a class.
+
+    Requests are answered by the handler, or without one by the server's ASGI application.
+    """
+    bound = {"connections": connections, "handler": None if handler is None else staticmethod(handler)}
+    return type("BoundHttpProtocol", (HttpProtocol,), bound)
 
 
 def _pair(name: object) -> tuple[str, int] | None:

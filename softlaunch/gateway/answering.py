@@ -1,4 +1,4 @@
-"""Answering a chat completion: choose the arm, ask, fall back, log, copy."""
+"""Answering a request: choose the arm, ask, fall back, log, copy."""
 
 import math
 import time
@@ -12,15 +12,16 @@ from softlaunch.gateway.choice import Choice, choose
 from softlaunch.gateway.client_sink import ClientSink, ClientWatch
 from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.forwarding import own_headers, without_idempotency_key
+from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
-from softlaunch.gateway.requests import ChatRequest, question_of, size_before_answers
+from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.units import Units, occasion_of
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
-from softlaunch.gateway.wire import ClientGoneError, Headers, Receive, Send
+from softlaunch.gateway.wire import ClientGoneError, Headers
 from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord, TextRecord
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.route import Arm, Route
@@ -37,7 +38,7 @@ class RequestContext:
     was really in force: zero while the candidate isn't allowed, whatever the route says.
     """
 
-    request: ChatRequest
+    request: AppRequest
     app_route: AppRoute
     route: Route
     choice: Choice
@@ -54,7 +55,9 @@ class RequestContext:
         serving = self.route.serving
         is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
         headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
-        return Call(variant, self.request.body, time_limits(serving.gateway), serving.texts.keep, headers)
+        return Call(
+            self.request.protocol, variant, self.request.body, time_limits(serving.gateway), serving.texts.keep, headers
+        )
 
     @property
     def other(self) -> Variant | None:
@@ -64,8 +67,8 @@ class RequestContext:
         return self.route.candidate if self.weight_percent > 0 else None
 
 
-class Completions:
-    """The handler of chat completions."""
+class Answering:
+    """The handler of requests to models."""
 
     def __init__(
         self, upstream: Upstream, log: LogSink, metrics: Metrics, limits: Limits, *, show_arm: bool = False
@@ -78,7 +81,7 @@ class Completions:
         self._units = Units(metrics)
         self.mirrors = Mirrors(limits)
 
-    async def answer(self, request: ChatRequest, app_route: AppRoute, receive: Receive, send: Send) -> None:
+    async def answer(self, request: AppRequest, app_route: AppRoute, cycle: HttpCycle) -> None:
         """Answer one request and log it; the user's answer waits for nothing but its provider."""
         route = app_route.route
         unit = self._units.of(request, route.serving.unit)
@@ -90,11 +93,12 @@ class Completions:
         context = RequestContext(
             request, app_route, route, choice, weight_percent, token, started_at, time.perf_counter()
         )
-        sink = ClientSink(send, self._headers(context, choice.arm, choice.variant), route.serving.gateway.idle)
+        headers = self._headers(context, choice.arm, choice.variant)
+        sink = ClientSink(cycle, headers, route.serving.gateway.idle, request.protocol.error_event)
         try:
-            if request.body.get("stream") is True:
+            if request.streamed:
                 sink.keep_alive(route.serving.gateway.heartbeat)
-            if await self._answer(context, sink, receive):
+            if await self._answer(context, sink, cycle):
                 self._mirror(context)
         finally:
             await sink.quiet()
@@ -104,10 +108,10 @@ class Completions:
     def _headers(self, context: RequestContext, arm: Arm, variant: Variant) -> Headers:
         return own_headers(context.request.request_id, variant.short, arm if self._show_arm else None)
 
-    async def _answer(self, context: RequestContext, sink: ClientSink, receive: Receive) -> bool:
+    async def _answer(self, context: RequestContext, sink: ClientSink, cycle: HttpCycle) -> bool:
         """Whether the client got an answer; a row is logged in any case."""
         try:
-            async with ClientWatch(receive, lambda: sink.is_over):
+            with ClientWatch(cycle, lambda: sink.is_over):
                 shown, fell_back = await self._ask(context, sink)
         except ClientGoneError:
             left = context.first or _abandoned(context)
@@ -237,7 +241,10 @@ class Completions:
         texts = context.route.serving.texts
         if texts.keep and answer.given:
             expires_at = row.started_at + texts.retention
-            question, text = (part.replace("\x00", "") for part in (question_of(context.request.body), answer.text))
+            question, text = (
+                part.replace("\x00", "")
+                for part in (context.request.protocol.question(context.request.body), answer.text)
+            )
             self._log.put(TextRecord(row.request_id, row.arm, row.app, question, text, expires_at))
 
 
@@ -270,19 +277,19 @@ def _row(
         cost_usd=cost_usd(choice.variant.model, facts.usage),
         resolved_model=facts.resolved_model,
         fingerprint=facts.fingerprint,
-        streamed=request.body.get("stream") is True,
+        streamed=request.streamed,
         fell_back=fell_back,
         excused=excused,
         finish_reason=answer.finish_reason,
         attempts=answer.attempts,
-        request_size=size_before_answers(request.body),
+        request_size=request.protocol.size_before_answers(request.body),
     )
 
 
 def _abandoned(context: RequestContext) -> Answer:
     """What is left of a request whose client went away; 499 is nginx's status for it."""
     elapsed_ms = (time.perf_counter() - context.began) * 1000
-    return Answer(status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)
+    return Answer(context.request.protocol, status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)
 
 
 @lru_cache(maxsize=1024)

@@ -1,21 +1,12 @@
-"""Reading a streamed completion as it comes: what is passed on, when it is over, and what became of it."""
+"""Reading a streamed answer as it comes: what is passed on, what is held back, and when it is over."""
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.gateway.answers import (
-    Asked,
-    ChoiceSeen,
-    Facts,
-    MalformedAnswerError,
-    ReportedError,
-    finish_reason_of,
-    outcome_of,
-)
+from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
 from softlaunch.gateway.refusals import read_error
 from softlaunch.gateway.sse import EventSplitter, EventTooLongError, data_of, is_field, lines_of
 
@@ -25,15 +16,14 @@ _MOST_HELD = 64
 
 
 @dataclass(slots=True)
-class StreamReader:
-    """Server-sent events of a streamed completion, taken apart as they come and put back as they were.
+class EventStream(ABC):
+    """Server-sent events of one streamed answer, taken apart as they come and put back as they were.
 
     What comes before the first token (the role, filters of the prompt) is held back until there is one, so that a
-    failure up to then can still be answered by another. `pings` are signs of life of that time. The final chunk that
-    only carries usage is left out unless the client asked for it.
+    failure up to then can still be answered by another. `pings` are signs of life of that time. What the events mean is
+    the protocol's: it says in `_take_document` what it read, and when the answer is over.
     """
 
-    asked: Asked = field(default_factory=Asked)
     longest_event: int = 64 * 1024 * 1024
     keep_text: bool = False
     facts: Facts = field(default_factory=Facts)
@@ -45,8 +35,6 @@ class StreamReader:
     pings: bytes = b""
     texts: list[str] = field(default_factory=list)
     _splitter: EventSplitter = field(init=False)
-    _choices: dict[int, ChoiceSeen] = field(default_factory=dict)
-    _unfinished: set[int] = field(default_factory=set)
     _held: list[bytes] = field(default_factory=list)
     _begun: bool = False
     _broken: MalformedAnswerError | None = None
@@ -57,8 +45,9 @@ class StreamReader:
     def feed(self, chunk: bytes) -> bytes:
         """Whole events to pass on, possibly none.
 
-        Raises MalformedAnswerError at an event that is no chunk and ReportedError at an error before the first token.
-        One that came in a piece with good ones is kept for `check`, so that these are passed on however events arrive.
+        Raises MalformedAnswerError at an event that isn't the protocol's and ReportedError at an error before the first
+        token. One that came in a piece with good ones is kept for `check`, so that these are passed on however events
+        arrive.
         """
         passed: list[bytes] = []
         try:
@@ -94,24 +83,32 @@ class StreamReader:
         return b"".join(passed)
 
     @property
+    @abstractmethod
+    def has_answer(self) -> bool:
+        """Whether anything of an answer has been seen."""
+
+    @property
+    @abstractmethod
     def finished(self) -> bool:
-        """Whether every choice that was asked for has finished: the client has its whole answer."""
-        return bool(self._choices) and not self._unfinished and len(self._choices) >= self.asked.choices
+        """Whether everything that was asked for has come: the client has its whole answer."""
 
     @property
+    @abstractmethod
     def whole(self) -> bool:
-        """Whether this answer has an end: each choice that began has finished, or the protocol's end was seen."""
-        return bool(self._choices) and not self.failed and (self.ended or not self._unfinished)
+        """Whether this answer has an end: what began has finished, or the protocol's end was seen."""
 
     @property
+    @abstractmethod
     def finish_reason(self) -> str | None:
-        """Why the first choice ended."""
-        first = self._choices.get(min(self._choices, default=0))
-        return first.finish_reason if first is not None else None
+        """Why the answer ended."""
 
+    @abstractmethod
     def outcome(self) -> RequestOutcome:
         """What became of a whole answer."""
-        return outcome_of(self._choices.values(), json_wanted=self.asked.json)
+
+    @abstractmethod
+    def _take_document(self, event: bytes, content: bytes, passed: list[bytes]) -> None:
+        """An event with data that is neither a sign of life nor the mark of the end."""
 
     def _take(self, event: bytes, passed: list[bytes]) -> None:
         content = data_of(event)
@@ -122,13 +119,13 @@ class StreamReader:
         elif content in _SIGNS_OF_LIFE or content.startswith(b":"):
             self._take_ping(b": ping\n\n", passed)
         else:
-            self._take_chunk(event, _parsed(content), passed)
+            self._take_document(event, content, passed)
 
     def _take_other(self, event: bytes, passed: list[bytes]) -> None:
         """An event without data: a comment, a name, an id; or something that is no event at all."""
         for line in lines_of(event):
-            if line.startswith(b"{") and read_error(_parsed(line)) is not None:
-                self._report(event, _parsed(line), passed)
+            if line.startswith(b"{") and read_error(parsed(line)) is not None:
+                self._report(event, parsed(line), passed)
                 return
             if not is_field(line):
                 raise MalformedAnswerError("the provider was asked for server-sent events and sent something else")
@@ -142,7 +139,7 @@ class StreamReader:
             self.pings = event
 
     def _end(self, event: bytes, passed: list[bytes]) -> None:
-        if not self._choices:
+        if not self.has_answer:
             raise MalformedAnswerError("the provider's stream ended without a choice")
         self.ended = True
         self._begin(passed)
@@ -152,27 +149,6 @@ class StreamReader:
         self._begun = True
         passed.extend(self._held)
         self._held = []
-
-    def _take_chunk(self, event: bytes, chunk: object, passed: list[bytes]) -> None:
-        if isinstance(chunk, list) or (isinstance(chunk, dict) and not chunk.get("choices")):
-            if isinstance(chunk, dict) and chunk.get("type") == "ping":
-                self._take_ping(b": ping\n\n", passed)
-                return
-            if read_error(chunk) is not None:
-                self._report(event, chunk, passed)
-                return
-        if not isinstance(chunk, dict):
-            raise MalformedAnswerError("the provider's stream has an event that is no object")
-        self.facts.note(chunk)
-        choices = chunk.get("choices")
-        if not choices:
-            if self.asked.usage or not chunk.get("usage"):
-                self._pass_or_hold(event, passed)
-            return
-        if self._read_choices(choices) or chunk.get("error"):
-            self._report(event, {"error": _error_in(chunk)}, passed)
-            return
-        self._pass_or_hold(event, passed)
 
     def _pass_or_hold(self, event: bytes, passed: list[bytes]) -> None:
         if not self._begun and (self.token_seen or self.finished or len(self._held) >= _MOST_HELD):
@@ -193,45 +169,10 @@ class StreamReader:
         self.failed = True
         passed.append(event if data_of(event) is not None else b"data: " + orjson.dumps(document) + b"\n\n")
 
-    def _read_choices(self, choices: object) -> bool:
-        """Whether one of them says that it failed."""
-        if not isinstance(choices, list) or not all(isinstance(choice, dict) for choice in choices):
-            raise MalformedAnswerError("the provider's stream has a chunk whose choices are no list of objects")
-        failed = False
-        for choice in choices:
-            index = choice["index"] if isinstance(choice.get("index"), int) else 0
-            seen = self._choices.get(index)
-            if seen is None:
-                seen = self._choices[index] = ChoiceSeen()
-                self._unfinished.add(index)
-            delta = choice.get("delta") or choice.get("message")  # some send the last piece as a whole message
-            if isinstance(delta, dict):
-                self._read_delta(delta, seen)
-            reason = finish_reason_of(choice)
-            if reason is not None:
-                seen.finish_reason = reason
-                if reason == "error":
-                    failed = True
-                else:
-                    self._unfinished.discard(index)
-        return failed
 
-    def _read_delta(self, delta: Mapping[str, Any], seen: ChoiceSeen) -> None:
-        if not self.token_seen:
-            self.token_seen = any(value for key, value in delta.items() if key != "role")
-        seen.take(delta, keep_content=self.asked.json)
-        content = delta.get("content")
-        if self.keep_text and isinstance(content, str):
-            self.texts.append(content)
-
-
-def _parsed(content: bytes) -> object:
+def parsed(content: bytes) -> object:
+    """The JSON of an event. Raises MalformedAnswerError."""
     try:
         return orjson.loads(content)
     except orjson.JSONDecodeError as error:
         raise MalformedAnswerError(f"the provider's stream has an event that is no JSON: {error}") from error
-
-
-def _error_in(chunk: Mapping[str, Any]) -> object:
-    of_choices = (choice.get("error") for choice in chunk["choices"])
-    return chunk.get("error") or next(filter(None, of_choices), None) or {"message": "the model failed"}

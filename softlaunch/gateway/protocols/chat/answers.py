@@ -1,4 +1,4 @@
-"""Reading a provider's answers: what they cost and who gave them, and what became of each choice."""
+"""Reading chat completions: what became of each choice, and of the answer."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -7,50 +7,20 @@ from typing import Any
 import orjson
 
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.core.usage import Usage, read_usage
-from softlaunch.gateway.refusals import ProviderError, read_error
-
-_LONGEST_NAME = 200
-_LONGEST_CHECKED = 4 * 1024 * 1024
-_RANKS = (
-    RequestOutcome.ANSWERED,
-    RequestOutcome.TRUNCATED,
-    RequestOutcome.INVALID,
-    RequestOutcome.EMPTY,
-    RequestOutcome.FILTERED,
+from softlaunch.gateway.protocols.answer import (
+    Facts,
+    MalformedAnswerError,
+    ReportedError,
+    WholeAnswer,
+    best_of,
+    is_json,
+    is_json_object,
+    name_of,
 )
+from softlaunch.gateway.refusals import read_error
+
+_LONGEST_CHECKED = 4 * 1024 * 1024
 _WORDS = frozenset({"text", "thinking", "reasoning"})
-
-
-class MalformedAnswerError(ValueError):
-    """A provider's answer that is no chat completion."""
-
-
-class ReportedError(Exception):
-    """An error that a provider reports in place of an answer, with a success as HTTP's status."""
-
-    def __init__(self, error: ProviderError | None, document: object) -> None:
-        super().__init__("the provider reported an error in place of an answer")
-        self.error = error
-        try:
-            self.body = orjson.dumps(document)
-        except orjson.JSONEncodeError:  # nested deeper than what may be written
-            self.body = orjson.dumps({"error": {"message": "the provider reported an error that can't be shown"}})
-
-
-@dataclass(slots=True)
-class Facts:
-    """What an answer says about itself; None where it doesn't."""
-
-    resolved_model: str | None = None
-    fingerprint: str | None = None
-    usage: Usage = field(default_factory=Usage)
-
-    def note(self, answer: Mapping[str, Any]) -> None:
-        """Take what a completion, or one chunk of it, says."""
-        self.resolved_model = _name(answer.get("model")) or self.resolved_model
-        self.fingerprint = _name(answer.get("system_fingerprint")) or self.fingerprint
-        self.usage = self.usage.updated(read_usage(answer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,26 +103,17 @@ class ChoiceSeen:
         return RequestOutcome.TRUNCATED if self.finish_reason == "length" else RequestOutcome.ANSWERED
 
     def _is_invalid(self, *, json_wanted: bool) -> bool:
-        if any(not _is_object("".join(parts)) for parts in self.arguments.values()):
+        if any(not is_json_object("".join(parts)) for parts in self.arguments.values()):
             return True
-        return json_wanted and self.says and not (self.refuses or self.calls) and not _is_json("".join(self.content))
+        return json_wanted and self.says and not (self.refuses or self.calls) and not is_json("".join(self.content))
 
 
 def outcome_of(choices: Iterable[ChoiceSeen], *, json_wanted: bool) -> RequestOutcome:
     """What became of an answer: the best of its choices, since a user can take that one."""
-    return min((choice.outcome(json_wanted=json_wanted) for choice in choices), key=_RANKS.index)
+    return best_of(choice.outcome(json_wanted=json_wanted) for choice in choices)
 
 
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """A whole answer as it was read; `text` is that of the first choice, empty where it has none."""
-
-    outcome: RequestOutcome
-    finish_reason: str | None
-    text: str
-
-
-def read_completion(body: bytes, facts: Facts, asked: Asked) -> Completion:
+def read_completion(body: bytes, facts: Facts, asked: Asked) -> WholeAnswer:
     """A whole completion; fills `facts`. Raises MalformedAnswerError, and ReportedError for an error document."""
     try:
         answer = orjson.loads(body)
@@ -166,7 +127,7 @@ def read_completion(body: bytes, facts: Facts, asked: Asked) -> Completion:
         raise MalformedAnswerError("the provider's answer has no choices")
     facts.note(answer)
     seen = [_read_choice(choice, answer, keep_content=asked.json) for choice in choices]
-    return Completion(outcome_of(seen, json_wanted=asked.json), seen[0].finish_reason, text_of(answer))
+    return WholeAnswer(outcome_of(seen, json_wanted=asked.json), seen[0].finish_reason, text_of(answer))
 
 
 def _read_choice(choice: object, answer: Mapping[str, Any], *, keep_content: bool) -> ChoiceSeen:
@@ -188,7 +149,7 @@ def _read_choice(choice: object, answer: Mapping[str, Any], *, keep_content: boo
 def finish_reason_of(choice: Mapping[str, Any]) -> str | None:
     """Why a choice ended, None while it hasn't: a short name, whatever the provider wrote."""
     reason = choice.get("finish_reason")
-    return None if not reason else _name(reason) or "unknown"
+    return None if not reason else name_of(reason) or "unknown"
 
 
 def text_of(answer: Mapping[str, Any]) -> str:
@@ -210,21 +171,3 @@ def _shows_something(content: object) -> bool:
     """Whether a content in parts has one that isn't text: a picture, a sound."""
     parts = content if isinstance(content, list) else []
     return any(isinstance(part, dict) and part.get("type") not in _WORDS for part in parts)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return False
-    return True
-
-
-def _is_object(arguments: str) -> bool:
-    """Whether a tool call's arguments are a JSON object; nothing at all stands for no arguments."""
-    stripped = arguments.strip()
-    return not stripped or (stripped.startswith("{") and _is_json(stripped))
-
-
-def _name(value: object) -> str | None:
-    return value[:_LONGEST_NAME].replace("\x00", "") if isinstance(value, str) else None

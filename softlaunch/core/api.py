@@ -1,0 +1,10 @@
+"""The APIs that applications speak to models."""
+
+from enum import StrEnum
+
+
+class Api(StrEnum):
+    """One API of an endpoint: what a request and its answer look like."""
+
+    CHAT = "chat"
+    """OpenAI's chat completions, which nearly every endpoint speaks."""

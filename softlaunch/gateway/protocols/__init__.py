@@ -1,0 +1,1 @@
+"""The APIs that applications speak, each in a folder of its own, behind one interface."""

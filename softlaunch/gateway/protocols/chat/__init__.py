@@ -1,0 +1,1 @@
+"""OpenAI's chat completions, as nearly every endpoint speaks them."""

@@ -1,0 +1,66 @@
+"""Chat completions as one of the gateway's protocols."""
+
+from typing import Any
+
+import orjson
+
+from softlaunch.core.api import Api
+from softlaunch.core.variant import Variant
+from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
+from softlaunch.gateway.protocols.chat.answers import Asked, read_completion
+from softlaunch.gateway.protocols.chat.requests import first_of_user, question_of, size_before_answers
+from softlaunch.gateway.protocols.chat.stream import ChatStream
+from softlaunch.gateway.protocols.protocol import Body, StreamLimits
+from softlaunch.gateway.wire import Fault, bad_parameter, error_body
+
+
+class ChatCompletions:
+    """OpenAI's chat completions."""
+
+    api = Api.CHAT
+    path = "/chat/completions"
+    asks_for_usage = True
+
+    def check(self, body: Body) -> None:
+        """Messages there must be; what else is wrong the endpoint says."""
+        messages = body.get("messages")
+        if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
+            raise bad_parameter("messages", "must be a list of at least one message object")
+        if not isinstance(body.get("stream_options"), dict | None):
+            raise bad_parameter("stream_options", "must be an object")
+
+    def conversation(self, body: Body) -> object:
+        """The content of the first user's message."""
+        return first_of_user(body)
+
+    def question(self, body: Body) -> str:
+        """The text of the last user's message."""
+        return question_of(body)
+
+    def size_before_answers(self, body: Body) -> int:
+        """The characters of the messages up to the first one by the assistant or a tool, and of the variables."""
+        return size_before_answers(body)
+
+    def request_body(self, variant: Variant, body: Body, work: int) -> dict[str, Any]:
+        """The prompt's messages go before the client's."""
+        return variant.request_body(body, work)
+
+    def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
+        """A whole completion."""
+        return read_completion(content, facts, Asked.of(asked))
+
+    def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> ChatStream:
+        """A completion in chunks."""
+        return ChatStream(limits.longest_event, limits.keep_text, facts, asked=Asked.of(asked))
+
+    def error(self, status: int, fault: Fault) -> bytes:  # noqa: ARG002
+        """OpenAI's document."""
+        return error_body(fault)
+
+    def error_event(self, document: bytes) -> bytes:
+        """A chunk that is an error; a provider's words of another kind become one."""
+        try:
+            error = orjson.loads(document)
+        except orjson.JSONDecodeError:
+            error = {"error": {"message": document.decode(errors="replace"), "type": "upstream_error"}}
+        return b"data: " + orjson.dumps(error) + b"\n\n"

@@ -1,0 +1,6 @@
+"""The protocols that the gateway speaks."""
+
+from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
+from softlaunch.gateway.protocols.protocol import LlmProtocol
+
+PROTOCOLS: tuple[LlmProtocol, ...] = (ChatCompletions(),)

@@ -1,0 +1,29 @@
+"""How a call to a provider can fail before there is an answer of its protocol."""
+
+
+class ProviderCallError(Exception):
+    """The provider couldn't be asked, or its answer didn't come."""
+
+
+class UnreachableError(ProviderCallError):
+    """No connection could be made, or it was gone before an answer began."""
+
+
+class ConnectTimeoutError(UnreachableError):
+    """No connection could be made in time."""
+
+
+class DroppedError(UnreachableError):
+    """The provider closed the connection before its answer began."""
+
+
+class BrokenOffError(ProviderCallError):
+    """The provider's answer broke off."""
+
+
+class InvalidHttpError(ProviderCallError):
+    """What the provider sent is no HTTP/1.1."""
+
+
+class AnswerTooLargeError(ProviderCallError):
+    """The answer is larger than what may be held."""

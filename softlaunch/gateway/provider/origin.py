@@ -1,0 +1,63 @@
+"""Where a request goes: the origin that connections are kept for, and the first lines of the request."""
+
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from urllib.parse import unquote
+
+from yarl import URL
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A host, its port, and whether TLS is spoken there."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A URL as a request names it: its origin, and the head that its requests begin with, apart from the method."""
+
+    origin: Origin
+    line: bytes
+    """`/v1/chat/completions HTTP/1.1` and the header `Host`, each with its line end."""
+    authorization: str | None
+    """From a user's name in the URL; None where there is none."""
+
+
+@lru_cache(maxsize=1024)
+def target_of(url: str) -> Target:
+    """Raises ValueError for what is no URL of an HTTP server."""
+    parsed = URL(url)
+    host, scheme = parsed.raw_host, parsed.scheme
+    if not host or scheme not in _PORTS:
+        raise ValueError(f"no URL of an HTTP server: {url}")
+    port = parsed.port or _PORTS[scheme]
+    named = f"[{host}]" if ":" in host else host
+    where = named if port == _PORTS[scheme] else f"{named}:{port}"
+    line = f"{parsed.raw_path_qs} HTTP/1.1\r\nhost: {where}\r\n".encode("ascii")
+    user = None
+    if parsed.raw_user:
+        pair = f"{unquote(parsed.raw_user)}:{unquote(parsed.raw_password or '')}"
+        user = f"Basic {b64encode(pair.encode()).decode()}"
+    return Target(Origin(host, port, scheme == "https"), line, user)
+
+
+def request_bytes(method: bytes, target: Target, headers: Iterable[tuple[str, str]], content: bytes) -> bytes:
+    """A whole request. Header values are printable ASCII, as `is_header_value` has it."""
+    lines = [method, b" ", target.line]
+    names_user = False
+    for name, value in headers:
+        lines.append(f"{name}: {value}\r\n".encode("ascii"))
+        names_user = names_user or name.lower() == "authorization"
+    if target.authorization is not None and not names_user:
+        lines.append(f"authorization: {target.authorization}\r\n".encode("ascii"))
+    lines.append(b"content-length: %d\r\n\r\n" % len(content))
+    lines.append(content)
+    return b"".join(lines)
