@@ -14,9 +14,9 @@ MLFLOW := 3.17.2
 CLIENTS := tests/gateway/clients
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
 # worker waiting for a few that start whole stacks.
-SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
-# The long tests start whole stacks, and on two cores two of them beside each other can run out of time. What failed so
-# is run again alone; it is told both times, and what fails twice has failed.
+SPREAD := --dist loadfile --no-loadscope-reorder
+# The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
+# beside the others is run again alone; it is reported both times, and what fails twice has failed.
 LONG := "long or chaos"
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
@@ -29,10 +29,10 @@ demo: $(VENV)/.runtime ## watch three releases on this machine: one promoted, on
 	@$(BIN)/softlaunch demo
 
 test: $(VENV)/.dev ## run the test suite
-	@$(BIN)/pytest $(SPREAD)
+	@$(BIN)/pytest -n 2 $(SPREAD)
 
 test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
-	@$(BIN)/pytest $(SPREAD) -m $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
+	@$(BIN)/pytest -n 4 $(SPREAD) -m $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
 		$(BIN)/pytest -m $(LONG) --last-failed --last-failed-no-failures none; }
 
 mutants: $(VENV)/.dev ## see what tests miss: SEED=1 COUNT=50 MODULES=softlaunch/gateway TESTS=tests/gateway

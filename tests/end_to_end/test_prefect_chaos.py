@@ -33,6 +33,7 @@ for app in sys.argv[1:]:
 """
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # drivers are killed on both ledgers
 def test_releases_go_on_when_flows_and_the_worker_are_killed(
     database_url: str, prefect_environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -114,6 +115,7 @@ def kill_driver(playing: Arena, app: str) -> None:
     playing.note_death(app, time.time())
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # drivers are killed on both ledgers
 def test_a_release_goes_on_when_the_prefect_server_is_gone_for_good(database_url: str, tmp_path: Path) -> None:
     """Killed in the canary: the flow ends when it can tell Prefect nothing more, and plain reconcile goes on."""
     (tmp_path / "prefect").mkdir()

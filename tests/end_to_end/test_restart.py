@@ -30,6 +30,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # drivers are killed on both ledgers
 def test_a_release_goes_on_when_the_machine_restarts(database_url: str, tmp_path: Path) -> None:
     """Every process dies in the canary; the next `softlaunch up` finds the release in the ledger and ends it right."""
     home = tmp_path / "home"

@@ -89,4 +89,4 @@ def test_an_equal_candidate_leaves_the_shadow(playing: tuple[Installation, Endpo
     (preference,) = (verdict for verdict in view.stages[1].verdicts if verdict.gate == "preference")
     assert preference.outcome is not Outcome.FAIL
     assert preference.candidate_value == 0.5
-    assert "stable's own, asked again" in show_shadow(view, view.stages[1])
+    assert "stable's own second answers" in show_shadow(view, view.stages[1])

@@ -176,13 +176,14 @@ from softlaunch.flows.release import release, resume_release
 from softlaunch.flows.rollback import rollback
 from softlaunch.ab.opening import TrialRequest
 from softlaunch.releases.opening import Changes, ReleaseRequest
-from softlaunch.approvals.requests import Decision, DecisionRequest, RollbackRequest
+from softlaunch.approvals.requests import DecisionRequest, RollbackRequest
+from softlaunch.core.approvals import ApprovalChoice
 asked = [
     (release, ReleaseRequest(app="boot", changes=Changes(model="second"))),
     (release, ReleaseRequest(app="bot", changes=Changes(variant="best"))),
     (resume_release, "bot-4711"),
     (rollback, RollbackRequest(app="boot", reason="it is slow")),
-    (decide_approval, DecisionRequest(app="bot", decision=Decision.APPROVE, actor="anna")),
+    (decide_approval, DecisionRequest(app="bot", decision=ApprovalChoice.APPROVE, actor="anna")),
     (ab_test, TrialRequest(app="bot", changes=Changes(model="best"))),
     (prompt_drift, "boot"),
     (drift_next_step, "bot"),
