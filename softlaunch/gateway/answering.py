@@ -11,7 +11,7 @@ from softlaunch.core.variant import Variant
 from softlaunch.gateway.choice import Choice, choose
 from softlaunch.gateway.client_sink import ClientSink, ClientWatch
 from softlaunch.gateway.deadlines import TimeLimits
-from softlaunch.gateway.forwarding import own_headers, without_idempotency_key
+from softlaunch.gateway.forwarding import joined, own_headers, without_idempotency_key
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
@@ -19,7 +19,7 @@ from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
-from softlaunch.gateway.units import Units, occasion_of
+from softlaunch.gateway.units import Units, occasion_of, unit_of
 from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
 from softlaunch.gateway.wire import ClientGoneError, Headers
 from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord, TextRecord
@@ -104,6 +104,26 @@ class Answering:
             await sink.quiet()
             if not context.awaits_second_answer:
                 self._close(context)
+
+    async def pass_on(self, request: AppRequest, app_route: AppRoute, cycle: HttpCycle) -> None:
+        """Answer a request that asks no model: by the arm that would, or by stable; neither logged nor judged."""
+        route = app_route.route
+        unit = unit_of(request, route.serving.unit)
+        occasion = occasion_of(request, unit, route.serving.unit, self._log.now())
+        allowed = app_route.candidate_allowed()
+        choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
+        limits = time_limits(route.serving.gateway)
+        with ClientWatch(cycle, lambda: False):
+            answer = await self._upstream.ask(
+                Call(request.protocol, choice.variant, request.body, limits, headers=request.headers), NoSink()
+            )
+            if not answer.given and choice.variant is not route.stable and route.serving.gateway.fallback:
+                headers = without_idempotency_key(request.headers)
+                answer = await self._upstream.ask(
+                    Call(request.protocol, route.stable, request.body, limits, headers=headers), NoSink()
+                )
+        own = own_headers(request.request_id, choice.variant.short, choice.arm if self._show_arm else None)
+        await cycle.respond(answer.status, [*answer.headers, *joined(own, answer.passed)], answer.body)
 
     def _headers(self, context: RequestContext, arm: Arm, variant: Variant) -> Headers:
         return own_headers(context.request.request_id, variant.short, arm if self._show_arm else None)

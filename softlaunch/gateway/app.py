@@ -20,6 +20,7 @@ from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
+from softlaunch.gateway.model_list import ModelList
 from softlaunch.gateway.paths import Paths, normal
 from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.protocols.registry import PROTOCOLS
@@ -80,7 +81,7 @@ class Gateway:
         self._answering = Answering(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
         self._in_flight = 0
         self._room = BodyRoom(limits)
-        self._created = int(time.time())
+        self._catalogue = ModelList(int(time.time()))
         self._paths: Paths[Endpoint] = Paths(
             {
                 **{("POST", f"/v1{one.path}"): partial(self._ask, one) for one in PROTOCOLS},
@@ -139,7 +140,7 @@ class Gateway:
             await endpoint(headers, cycle)
         else:
             find_app_route(self._table, app)
-            await _send_json(cycle, self._model(app))
+            await _send_json(cycle, self._catalogue.model(app, headers))
 
     async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle) -> None:
         self._check_load()
@@ -151,7 +152,8 @@ class Gateway:
             self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
             self._in_flight += 1
             try:
-                await self._answering.answer(request, app_route, cycle)
+                answer = self._answering.answer if protocol.is_judged else self._answering.pass_on
+                await answer(request, app_route, cycle)
             finally:
                 self._in_flight -= 1
 
@@ -177,12 +179,8 @@ class Gateway:
         content = await reader.read(_declared(headers))
         return reader.hold(decompress(content, headers.get(b"content-encoding", b""), self._limits))
 
-    async def _models(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
-        apps = sorted(self._table.all())
-        await _send_json(cycle, {"object": "list", "data": [self._model(app) for app in apps]})
-
-    def _model(self, app: str) -> dict[str, str | int]:
-        return {"id": app, "object": "model", "created": self._created, "owned_by": "softlaunch"}
+    async def _models(self, headers: Headers, cycle: HttpCycle) -> None:
+        await _send_json(cycle, self._catalogue.models(sorted(self._table.all()), headers))
 
     @property
     def trouble(self) -> str:

@@ -19,6 +19,7 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.prompt_bodies import request_body
 from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
 from softlaunch.gateway.protocols.event_stream import EventStream
+from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
 from softlaunch.gateway.protocols.protocol import LlmProtocol, StreamLimits
 from softlaunch.gateway.provider.answer import HttpAnswer
 from softlaunch.gateway.provider.errors import (
@@ -149,14 +150,14 @@ class Upstream:
             body = await request_body(call.protocol, call.variant, call.body)
             added = call.protocol.asks_for_usage and self._usage.add_to(body, model)
             content = orjson.dumps(body)
-            headers = request_headers(model, call.headers, self._environment)
+            headers = request_headers(model, call.headers, self._environment, call.protocol.api)
             way = way_to(model, call.protocol.path)
         except TemplateVariablesError as error:
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, str(error), kind="invalid_request_error")
         except orjson.JSONEncodeError as error:  # nested deeper than what may be written, though not than what is read
             message = f"the request can't be passed on: {error}"
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, message, kind="invalid_request_error")
-        except EndpointError as error:
+        except (EndpointError, UnsuitableVariantError) as error:
             answer.fail(502, RequestOutcome.PROVIDER_FAILED, str(error))
         else:
             exchange = _Exchange(self._connections, self._limits, call, answer, sink)

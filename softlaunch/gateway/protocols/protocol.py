@@ -34,6 +34,9 @@ class LlmProtocol(Protocol):
     asks_for_usage: bool
     """Whether a stream tells its usage only where `stream_options.include_usage` asks for it."""
 
+    is_judged: bool
+    """Whether its requests are logged, copied and judged; those that ask no model are only passed on."""
+
     def check(self, body: Body) -> None:
         """Refuse a request that no endpoint could answer. Raises RefusedError with the parameter at fault."""
 

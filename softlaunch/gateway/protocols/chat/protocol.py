@@ -19,6 +19,7 @@ class ChatCompletions:
 
     api = Api.CHAT
     path = "/chat/completions"
+    is_judged = True
     asks_for_usage = True
 
     def check(self, body: Body) -> None:
