@@ -27,7 +27,9 @@ from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, sealed
 from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse, retry_after
+from softlaunch.gateway.stored_answers import PREFIX, StoredAnswers
 from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.units import check_unit
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import JSON, BodyReader, BodyRoom, ClientGoneError, RefusedError, error_body, read_object
@@ -78,7 +80,9 @@ class Gateway:
         self._limits = limits
         self._cors = access.cors
         self._metrics = Metrics(parts.table, parts.log)
-        self._answering = Answering(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
+        threads = Threads(parts.table)
+        self._answering = Answering(parts.upstream, parts.log, self._metrics, threads, limits, show_arm=access.show_arm)
+        self._stored = StoredAnswers(parts.table, threads, parts.upstream, limits.answer_bytes)
         self._in_flight = 0
         self._room = BodyRoom(limits)
         self._catalogue = ModelList(int(time.time()))
@@ -128,13 +132,16 @@ class Gateway:
     async def _serve(self, method: str, path: str, headers: Headers, cycle: HttpCycle) -> None:
         app = path.removeprefix(_MODELS + "/") if path.startswith(_MODELS + "/") else None
         known = path if app is None else _MODELS
-        if method == "OPTIONS" and self._paths.allowed(known):  # browsers ask it without a key
-            allowed = self._paths.allowed(known)
+        allowed = self._stored.allowed(path) if path.startswith(PREFIX) else self._paths.allowed(known)
+        if method == "OPTIONS" and allowed:  # browsers ask it without a key
             told = [(b"allow", allowed), *self._cors.preflight(headers, allowed)]
             await cycle.respond(200, told, b"")
             return
         if path.startswith("/v1/"):
             check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
+        if path.startswith(PREFIX):
+            await self._stored.serve(cycle, path, headers, key_of(headers, self._keys.clients))
+            return
         endpoint = self._paths.find(method, known)
         if app is None:
             await endpoint(headers, cycle)

@@ -44,6 +44,8 @@ class Facts:
     resolved_model: str | None = None
     fingerprint: str | None = None
     usage: Usage = NO_USAGE
+    answer_id: str | None = None
+    """Its id, where it can be continued by it."""
 
     def note(self, answer: Mapping[str, Any]) -> None:
         """Take what an answer, or one piece of it, says."""
@@ -54,11 +56,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class WholeAnswer:
-    """An answer as it was read; `text` is that of the first choice, empty where it has none."""
+    """An answer as it was read; `text` is that of the first choice, empty where it has none.
+
+    One that `is_pending` is still being worked on, and has to be asked for by its id.
+    """
 
     outcome: RequestOutcome
     finish_reason: str | None
     text: str
+    is_pending: bool = False
 
 
 def best_of(outcomes: Iterable[RequestOutcome]) -> RequestOutcome:

@@ -46,6 +46,17 @@ class ChatCompletions:
         """The prompt's messages go before the client's."""
         return variant.request_body(body, work)
 
+    def thread(self, body: Body) -> None:
+        """Nothing is kept: each request brings its conversation."""
+
+    def continuing(self, body: Body, own: str) -> Body:  # noqa: ARG002
+        """Nothing is continued."""
+        return body
+
+    def keeps_thread(self, body: Body) -> bool:  # noqa: ARG002
+        """Nothing is kept."""
+        return False
+
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole completion."""
         return read_completion(content, facts, Asked.of(asked))

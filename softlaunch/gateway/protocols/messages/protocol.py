@@ -60,6 +60,17 @@ class Messages:
         """The prompt goes into `system`, and before the client's messages."""
         return request_body(variant, body, work)
 
+    def thread(self, body: Body) -> None:
+        """Nothing is kept: each request brings its conversation."""
+
+    def continuing(self, body: Body, own: str) -> Body:  # noqa: ARG002
+        """Nothing is continued."""
+        return body
+
+    def keeps_thread(self, body: Body) -> bool:  # noqa: ARG002
+        """Nothing is kept."""
+        return False
+
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole message."""
         return read_message(content, facts, json_wanted=wants_json(asked))
