@@ -60,7 +60,7 @@ def gateway(
     arm_header: _ArmHeader = None,
     log_level: _LogLevel = "info",
 ) -> None:
-    """Serve OpenAI-compatible requests.
+    """Serve requests as OpenAI's and Anthropic's clients send them.
 
     The ledger says how they are split between stable and candidate.
     """

@@ -18,7 +18,7 @@ _LISTED = {
     "approve": ("decisions", "Approve what a release or a cleanup is waiting for."),
     "reject": ("decisions", "Reject what a release or a cleanup is waiting for."),
     "slack": ("slack", "Handle clicks in Slack, and send notifications."),
-    "gateway": ("gateway", "Serve OpenAI-compatible requests."),
+    "gateway": ("gateway", "Serve requests as OpenAI's and Anthropic's clients send them."),
     "deploy": ("deploy", "Deploy the flows to Prefect."),
     "review": ("review", "Review an eval: compare its answers side by side, and vote."),
     "demo": ("demo.command", "Watch three real releases on this machine."),

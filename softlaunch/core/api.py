@@ -8,3 +8,11 @@ class Api(StrEnum):
 
     CHAT = "chat"
     """OpenAI's chat completions, which nearly every endpoint speaks."""
+    RESPONSES = "responses"
+    """OpenAI's Responses."""
+    MESSAGES = "messages"
+    """Anthropic's Messages."""
+    COMPLETIONS = "completions"
+    """OpenAI's completions of before chats."""
+    EMBEDDINGS = "embeddings"
+    """OpenAI's embeddings."""

@@ -7,11 +7,13 @@ from functools import lru_cache
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
+from softlaunch.core.api import Api
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.model_headers import FromEnvironment, is_header_value
 from softlaunch.core.variant import ModelVersion
 
 _COMPLETIONS = "/chat/completions"
+_ANTHROPIC = "anthropic"
 
 
 class EndpointError(SoftlaunchError):
@@ -66,14 +68,18 @@ def _way(endpoint: str, path: str) -> Way:
     return Way(url, proxy_for(url))
 
 
-def model_headers(model: ModelVersion, environment: Mapping[str, str]) -> dict[str, str]:
-    """What a model's requests carry: its key as `Authorization: Bearer`, and its own headers.
+def model_headers(model: ModelVersion, environment: Mapping[str, str], api: Api = Api.CHAT) -> dict[str, str]:
+    """What a model's requests carry: its key, and its own headers.
 
-    Raises MissingKeyError.
+    The key goes as `Authorization: Bearer`, and to Anthropic's own API as `x-api-key`. Raises MissingKeyError.
     """
     headers = {name: _value(model, value, environment) for name, value in model.headers.items()}
     if model.api_key_env is not None:
-        headers["Authorization"] = f"Bearer {_value(model, FromEnvironment(env=model.api_key_env), environment)}"
+        key = _value(model, FromEnvironment(env=model.api_key_env), environment)
+        if api is Api.MESSAGES and model.provider == _ANTHROPIC:
+            headers["x-api-key"] = key
+        else:
+            headers["Authorization"] = f"Bearer {key}"
     return headers
 
 

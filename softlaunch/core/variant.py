@@ -107,6 +107,13 @@ class PromptVersion(Content):
     ) -> list[Message]:
         """Messages to send: the rendered prompt, then the client's, and their system messages as `system` says.
 
+        Raises what `render_own` raises.
+        """
+        return join(self.render_own(variables, work), client_messages, self.system)
+
+    def render_own(self, variables: Mapping[str, Any], work: int = WHOLE_WORK) -> list[Message]:
+        """The prompt's own messages.
+
         Raises TemplateVariablesError when a variable without a default is missing, and HeavyTemplateError when it
         takes more than `work` (see `prompt_templates.budget`).
         """
@@ -116,12 +123,11 @@ class PromptVersion(Content):
             raise TemplateVariablesError(f"prompt {self.label} needs a value for: {', '.join(missing)}")
         try:
             budget = Budget(work)
-            own = [{"role": part.role, "content": rendered(part.content, given, budget)} for part in self.messages]
+            return [{"role": part.role, "content": rendered(part.content, given, budget)} for part in self.messages]
         except TooHeavyError as error:
             raise HeavyTemplateError(f"prompt {self.label} can't be rendered: {error}") from error
         except Exception as error:  # a template runs expressions, so it can raise nearly anything
             raise TemplateVariablesError(f"prompt {self.label} can't be rendered: {error}") from error
-        return join(own, client_messages, self.system)
 
 
 class StreamUsage(StrEnum):

@@ -1,79 +1,48 @@
 """Answering a request: choose the arm, ask, fall back, log, copy."""
 
-import math
 import time
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 
-from softlaunch.core.prices import cost_usd
 from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE, RequestOutcome
 from softlaunch.core.variant import Variant
-from softlaunch.gateway.choice import Choice, choose
+from softlaunch.gateway.calls import Answer, Call, NoSink
+from softlaunch.gateway.choice import choose
 from softlaunch.gateway.client_sink import ClientSink, ClientWatch
-from softlaunch.gateway.deadlines import TimeLimits
-from softlaunch.gateway.forwarding import own_headers, without_idempotency_key
+from softlaunch.gateway.forwarding import joined, own_headers, without_idempotency_key
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
+from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of, time_limits
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
-from softlaunch.gateway.units import Units, occasion_of
-from softlaunch.gateway.upstream import Answer, Call, NoSink, Upstream
+from softlaunch.gateway.threads import Threads
+from softlaunch.gateway.units import Units, occasion_of, unit_of
+from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import ClientGoneError, Headers
-from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord, TextRecord
-from softlaunch.policy.gateway import GatewayPolicy
-from softlaunch.policy.route import Arm, Route
+from softlaunch.ledger.request_log import BreakerTripRecord, TextRecord
+from softlaunch.policy.route import Arm
 
 _SECOND_ANSWER_SECONDS = 30.0
 """How long the other arm may take to say whether a refused request was at fault; the log waits for it."""
-
-
-@dataclass(slots=True)
-class RequestContext:
-    """A request under way: what was asked, the route and the arm in force when it came, and the log's token for it.
-
-    The route is frozen here: a change while the request runs concerns the next one. `weight_percent` is the weight that
-    was really in force: zero while the candidate isn't allowed, whatever the route says.
-    """
-
-    request: AppRequest
-    app_route: AppRoute
-    route: Route
-    choice: Choice
-    weight_percent: float
-    token: int
-    started_at: float
-    began: float
-    first: Answer | None = None
-    recorded: bool = False
-    awaits_second_answer: bool = False
-
-    def call(self, variant: Variant) -> Call:
-        """The request as a call to a variant."""
-        serving = self.route.serving
-        is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
-        headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
-        return Call(
-            self.request.protocol, variant, self.request.body, time_limits(serving.gateway), serving.texts.keep, headers
-        )
-
-    @property
-    def other(self) -> Variant | None:
-        """The variant that the other arm of a split would have answered with, where there is one."""
-        if self.choice.arm is Arm.CANDIDATE:
-            return self.route.stable
-        return self.route.candidate if self.weight_percent > 0 else None
 
 
 class Answering:
     """The handler of requests to models."""
 
     def __init__(
-        self, upstream: Upstream, log: LogSink, metrics: Metrics, limits: Limits, *, show_arm: bool = False
+        self,
+        upstream: Upstream,
+        log: LogSink,
+        metrics: Metrics,
+        threads: Threads,
+        limits: Limits,
+        *,
+        show_arm: bool = False,
     ) -> None:
         self._upstream = upstream
+        self._threads = threads
         self._log = log
         self._metrics = metrics
         self._limits = limits
@@ -84,6 +53,8 @@ class Answering:
     async def answer(self, request: AppRequest, app_route: AppRoute, cycle: HttpCycle) -> None:
         """Answer one request and log it; the user's answer waits for nothing but its provider."""
         route = app_route.route
+        known = request.protocol.thread(request.body)
+        pinned = None if known is None else await self._threads.find(known, app_route, request.key)
         unit = self._units.of(request, route.serving.unit)
         allowed = app_route.candidate_allowed()
         occasion = occasion_of(request, unit, route.serving.unit, self._log.now())
@@ -93,6 +64,9 @@ class Answering:
         context = RequestContext(
             request, app_route, route, choice, weight_percent, token, started_at, time.perf_counter()
         )
+        if pinned is not None or request.protocol.keeps_thread(request.body):
+            context = in_thread(context, known, pinned)
+        choice = context.choice
         headers = self._headers(context, choice.arm, choice.variant)
         sink = ClientSink(cycle, headers, route.serving.gateway.idle, request.protocol.error_event)
         try:
@@ -102,8 +76,28 @@ class Answering:
                 self._mirror(context)
         finally:
             await sink.quiet()
-            if not context.awaits_second_answer:
+            if not context.recorded_later:
                 self._close(context)
+
+    async def pass_on(self, request: AppRequest, app_route: AppRoute, cycle: HttpCycle) -> None:
+        """Answer a request that asks no model: by the arm that would, or by stable; neither logged nor judged."""
+        route = app_route.route
+        unit = unit_of(request, route.serving.unit)
+        occasion = occasion_of(request, unit, route.serving.unit, self._log.now())
+        allowed = app_route.candidate_allowed()
+        choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
+        limits = time_limits(route.serving.gateway)
+        with ClientWatch(cycle, lambda: False):
+            answer = await self._upstream.ask(
+                Call(request.protocol, choice.variant, request.body, limits, headers=request.headers), NoSink()
+            )
+            if not answer.given and choice.variant is not route.stable and route.serving.gateway.fallback:
+                headers = without_idempotency_key(request.headers)
+                answer = await self._upstream.ask(
+                    Call(request.protocol, route.stable, request.body, limits, headers=headers), NoSink()
+                )
+        own = own_headers(request.request_id, choice.variant.short, choice.arm if self._show_arm else None)
+        await cycle.respond(answer.status, [*answer.headers, *joined(own, answer.passed)], answer.body)
 
     def _headers(self, context: RequestContext, arm: Arm, variant: Variant) -> Headers:
         return own_headers(context.request.request_id, variant.short, arm if self._show_arm else None)
@@ -114,12 +108,15 @@ class Answering:
             with ClientWatch(cycle, lambda: sink.is_over):
                 shown, fell_back = await self._ask(context, sink)
         except ClientGoneError:
-            left = context.first or _abandoned(context)
+            left = context.first or abandoned(context)
             self._record(context, left, excused=left.outcome is RequestOutcome.REQUEST_AT_FAULT)
             return False
         answer = context.first or shown
         if answer.outcome is RequestOutcome.REQUEST_AT_FAULT and not answer.streamed:
             self._attribute_fault(context, answer, shown, fell_back=fell_back)
+        elif answer.is_pending and self._has_room(context):
+            context.recorded_later = True
+            self.mirrors.start(self._await_pending(context, answer), context.request.size)
         else:
             self._record(context, answer, fell_back=fell_back)
         await sink.finish(shown)
@@ -138,7 +135,7 @@ class Answering:
             return answer, False
         fell_back = False
         shown = context.first = answer
-        if not answer.given and not answer.streamed and route.serving.gateway.fallback:
+        if not (answer.given or answer.streamed or context.pinned) and route.serving.gateway.fallback:
             sink.headers = self._headers(context, Arm.STABLE, route.stable)
             shown = await self._upstream.ask(context.call(route.stable), sink)
             fell_back = shown.given or shown.streamed
@@ -157,14 +154,24 @@ class Answering:
         if decided or other is None or not self._may_be_asked(context):
             self._record(context, answer, fell_back=fell_back, excused=not fell_back)
             return
-        context.awaits_second_answer = True
+        context.recorded_later = True
         self.mirrors.start(self._ask_other_arm(context, answer, other), context.request.size)
 
     def _may_be_asked(self, context: RequestContext) -> bool:
+        return self._has_room(context) and context.app_route.candidate_allowed()
+
+    def _has_room(self, context: RequestContext) -> bool:
         has_room = self.mirrors.has_room(context.request.size)
         if not has_room:
             self._metrics.mirror_dropped(context.request.app)
-        return has_room and context.app_route.candidate_allowed()
+        return has_room
+
+    async def _await_pending(self, context: RequestContext, answer: Answer) -> None:
+        """The row of an answer that its provider works on in the background: its own latency, usage and outcome."""
+        try:
+            self._record(context, await self._upstream.follow(context.call(context.choice.variant), answer))
+        finally:
+            self._close(context)
 
     async def _ask_other_arm(self, context: RequestContext, answer: Answer, other: Variant) -> None:
         try:
@@ -235,7 +242,7 @@ class Answering:
     ) -> None:
         self._metrics.answered(context.request.app, context.choice.arm, answer)
         gateway_id = self._log.gateway_id
-        row = _row(context, answer, gateway_id, fell_back=fell_back, mirrored=mirrored, excused=excused)
+        row = row_of(context, answer, gateway_id, fell_back=fell_back, mirrored=mirrored, excused=excused)
         self._log.put(row)
         context.recorded = True
         texts = context.route.serving.texts
@@ -246,59 +253,3 @@ class Answering:
                 for part in (context.request.protocol.question(context.request.body), answer.text)
             )
             self._log.put(TextRecord(row.request_id, row.arm, row.app, question, text, expires_at))
-
-
-def _row(
-    context: RequestContext, answer: Answer, gateway_id: str, *, fell_back: bool, mirrored: bool, excused: bool
-) -> RequestRecord:
-    """The row of a request and its answer in the log."""
-    request, route, choice, facts = context.request, context.route, context.choice, answer.facts
-    return RequestRecord(
-        request_id=request.request_id,
-        gateway_id=gateway_id,
-        app=request.app,
-        release_id=route.release_id,
-        stage=route.stage,
-        route_revision=route.revision,
-        weight_percent=context.weight_percent,
-        arm=choice.arm,
-        mirrored=mirrored,
-        variant_digest=choice.variant.digest,
-        unit=choice.unit,
-        named_unit=choice.named_unit,
-        started_at=context.started_at,
-        status=answer.status,
-        outcome=answer.outcome,
-        latency_ms=answer.latency_ms,
-        first_token_ms=answer.first_token_ms,
-        input_tokens=facts.usage.input_tokens,
-        output_tokens=facts.usage.output_tokens,
-        cached_tokens=facts.usage.cached_tokens,
-        cost_usd=cost_usd(choice.variant.model, facts.usage),
-        resolved_model=facts.resolved_model,
-        fingerprint=facts.fingerprint,
-        streamed=request.streamed,
-        fell_back=fell_back,
-        excused=excused,
-        finish_reason=answer.finish_reason,
-        attempts=answer.attempts,
-        request_size=request.protocol.size_before_answers(request.body),
-    )
-
-
-def _abandoned(context: RequestContext) -> Answer:
-    """What is left of a request whose client went away; 499 is nginx's status for it."""
-    elapsed_ms = (time.perf_counter() - context.began) * 1000
-    return Answer(context.request.protocol, status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)
-
-
-@lru_cache(maxsize=1024)
-def time_limits(policy: GatewayPolicy) -> TimeLimits:
-    """The limits of a policy; an older one's single limit bounds them all."""
-    most = policy.timeout or math.inf
-    return TimeLimits(
-        connect=min(policy.connect, most),
-        first_token=min(policy.first_token, most),
-        idle=min(policy.idle, most),
-        total=min(policy.total, most),
-    )

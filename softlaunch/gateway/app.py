@@ -20,13 +20,16 @@ from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
+from softlaunch.gateway.model_list import ModelList
 from softlaunch.gateway.paths import Paths, normal
 from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, sealed
 from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse, retry_after
+from softlaunch.gateway.stored_answers import PREFIX, StoredAnswers
 from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.units import check_unit
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import JSON, BodyReader, BodyRoom, ClientGoneError, RefusedError, error_body, read_object
@@ -77,10 +80,12 @@ class Gateway:
         self._limits = limits
         self._cors = access.cors
         self._metrics = Metrics(parts.table, parts.log)
-        self._answering = Answering(parts.upstream, parts.log, self._metrics, limits, show_arm=access.show_arm)
+        threads = Threads(parts.table)
+        self._answering = Answering(parts.upstream, parts.log, self._metrics, threads, limits, show_arm=access.show_arm)
+        self._stored = StoredAnswers(parts.table, threads, parts.upstream, limits.answer_bytes)
         self._in_flight = 0
         self._room = BodyRoom(limits)
-        self._created = int(time.time())
+        self._catalogue = ModelList(int(time.time()))
         self._paths: Paths[Endpoint] = Paths(
             {
                 **{("POST", f"/v1{one.path}"): partial(self._ask, one) for one in PROTOCOLS},
@@ -127,19 +132,22 @@ class Gateway:
     async def _serve(self, method: str, path: str, headers: Headers, cycle: HttpCycle) -> None:
         app = path.removeprefix(_MODELS + "/") if path.startswith(_MODELS + "/") else None
         known = path if app is None else _MODELS
-        if method == "OPTIONS" and self._paths.allowed(known):  # browsers ask it without a key
-            allowed = self._paths.allowed(known)
+        allowed = self._stored.allowed(path) if path.startswith(PREFIX) else self._paths.allowed(known)
+        if method == "OPTIONS" and allowed:  # browsers ask it without a key
             told = [(b"allow", allowed), *self._cors.preflight(headers, allowed)]
             await cycle.respond(200, told, b"")
             return
         if path.startswith("/v1/"):
             check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
+        if path.startswith(PREFIX):
+            await self._stored.serve(cycle, path, headers, key_of(headers, self._keys.clients))
+            return
         endpoint = self._paths.find(method, known)
         if app is None:
             await endpoint(headers, cycle)
         else:
             find_app_route(self._table, app)
-            await _send_json(cycle, self._model(app))
+            await _send_json(cycle, self._catalogue.model(app, headers))
 
     async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle) -> None:
         self._check_load()
@@ -151,7 +159,8 @@ class Gateway:
             self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
             self._in_flight += 1
             try:
-                await self._answering.answer(request, app_route, cycle)
+                answer = self._answering.answer if protocol.is_judged else self._answering.pass_on
+                await answer(request, app_route, cycle)
             finally:
                 self._in_flight -= 1
 
@@ -177,12 +186,8 @@ class Gateway:
         content = await reader.read(_declared(headers))
         return reader.hold(decompress(content, headers.get(b"content-encoding", b""), self._limits))
 
-    async def _models(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
-        apps = sorted(self._table.all())
-        await _send_json(cycle, {"object": "list", "data": [self._model(app) for app in apps]})
-
-    def _model(self, app: str) -> dict[str, str | int]:
-        return {"id": app, "object": "model", "created": self._created, "owned_by": "softlaunch"}
+    async def _models(self, headers: Headers, cycle: HttpCycle) -> None:
+        await _send_json(cycle, self._catalogue.models(sorted(self._table.all()), headers))
 
     @property
     def trouble(self) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from softlaunch.gateway.calls import Answer
 from softlaunch.gateway.forwarding import joined
 from softlaunch.gateway.http.cycle import HttpCycle
-from softlaunch.gateway.upstream import Answer
 from softlaunch.gateway.wire import ClientGoneError, Headers
 
 _STREAM: Headers = [

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from multidict import CIMultiDict
 
@@ -9,8 +10,16 @@ from softlaunch.core.endpoint import Way
 from softlaunch.gateway.provider.answer import HttpAnswer, ProviderAnswer
 from softlaunch.gateway.provider.origin import request_bytes, target_of
 from softlaunch.gateway.provider.pool import ProviderPool
-from softlaunch.gateway.provider.proxied import ProxiedAnswer, ProxiedCalls
+from softlaunch.gateway.provider.proxied import ProxiedAnswer, ProxiedCalls, ProxiedRequest
 from softlaunch.gateway.provider.unpacked import UnpackedAnswer, unpacker_of
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a request carries."""
+
+    headers: CIMultiDict[str]
+    content: bytes
 
 
 class Connections:
@@ -26,15 +35,17 @@ class Connections:
         if self._proxied is not None:
             await self._proxied.close()
 
-    async def post(
-        self, way: Way, headers: CIMultiDict[str], content: bytes, connect_seconds: float, count: Callable[[], None]
+    async def call(
+        self, method: str, way: Way, sent: Sent, connect_seconds: float, count: Callable[[], None] = lambda: None
     ) -> HttpAnswer:
         """The head of an answer; each attempt is counted. Raises ProviderCallError."""
         if way.proxy is not None:
             self._proxied = self._proxied or ProxiedCalls()
-            return await self._proxied.ask(way.url, way.proxy, headers.items(), content, connect_seconds, count)
+            count()
+            asked = ProxiedRequest(method, way.url, sent.headers.items(), sent.content)
+            return await self._proxied.ask(asked, way.proxy, connect_seconds)
         target = target_of(way.url)
-        request = request_bytes(b"POST", target, headers.items(), content)
+        request = request_bytes(method.encode(), target, sent.headers.items(), sent.content)
         answer = await self._pool.ask(target, request, connect_seconds, count)
         unpack = unpacker_of(answer.raw_headers)
         return answer if unpack is None else UnpackedAnswer(answer, unpack)

@@ -3,7 +3,7 @@
 | up | |
 | --- | --- |
 | `traceparent`, `tracestate`, `baggage` | traces go on |
-| `OpenAI-*` | organization, project, beta features |
+| `OpenAI-*`, `Anthropic-*` | organization, project, version of the API, beta features |
 | `X-Request-ID`, `X-Client-Request-Id` | the client's name for its request |
 | `X-Stainless-Retry-Count` | how often the client's SDK has tried already |
 | `Idempotency-Key` | with the first call for a client, and no other: a fallback and a copy ask something else |
@@ -26,6 +26,7 @@ from collections.abc import Iterable, Mapping
 from multidict import CIMultiDict
 
 from softlaunch import __version__
+from softlaunch.core.api import Api
 from softlaunch.core.endpoint import model_headers
 from softlaunch.core.model_headers import is_header_value
 from softlaunch.core.variant import ModelVersion
@@ -35,7 +36,7 @@ IDEMPOTENCY_KEY = b"idempotency-key"
 _UP = frozenset(
     {b"traceparent", b"tracestate", b"baggage", b"x-request-id", b"x-client-request-id", b"x-stainless-retry-count"}
 )
-_UP_PREFIXES = (b"openai-",)
+_UP_PREFIXES = (b"openai-", b"anthropic-")
 _DOWN = frozenset(
     b"""retry-after retry-after-ms x-should-retry x-request-id request-id apim-request-id x-amzn-requestid
     x-generation-id cf-ray openai-processing-ms openai-version""".split()
@@ -50,9 +51,9 @@ _OURS = {
 
 
 def request_headers(
-    model: ModelVersion, client: Mapping[bytes, bytes], environment: Mapping[str, str]
+    model: ModelVersion, client: Mapping[bytes, bytes], environment: Mapping[str, str], api: Api = Api.CHAT
 ) -> CIMultiDict[str]:
-    """The headers of a call to a model; `client` are the request's own, with lower-case names.
+    """The headers of a call to a model's API; `client` are the request's own, with lower-case names.
 
     Raises MissingKeyError where the environment lacks what the model version names.
     """
@@ -62,7 +63,7 @@ def request_headers(
             text = _text(value)
             if text:
                 headers[name.decode("ascii", "replace")] = text
-    headers.update(model_headers(model, environment))
+    headers.update(model_headers(model, environment, api))
     return headers
 
 

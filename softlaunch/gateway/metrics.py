@@ -8,9 +8,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.gateway.calls import Answer
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.table import RouteTable
-from softlaunch.gateway.upstream import Answer
 from softlaunch.policy.route import Arm
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)

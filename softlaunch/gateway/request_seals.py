@@ -41,14 +41,19 @@ class Keys:
 
 def sealed(request: AppRequest, salt: str, key: bytes) -> AppRequest:
     """The request with its seal behind its id; `key` is the one that asked, empty at an open gateway."""
-    request_id = request.request_id + _seal(request.request_id, salt, key)
-    return AppRequest(request.protocol, request_id, request.app, request.body, request.headers, request.size)
+    request_id = request.request_id + seal_of(request.request_id, salt, key)
+    return AppRequest(request.protocol, request_id, request.app, request.body, request.headers, request.size, key)
 
 
 def is_sealed(request_id: str, salt: str, keys: Sequence[bytes]) -> bool:
     """Whether the id was given out for an app with this salt, to one of the keys."""
     bare, seal = request_id[:-_SEAL], request_id[-_SEAL:]
-    return any(hmac.compare_digest(_seal(bare, salt, key), seal) for key in keys)
+    return any(hmac.compare_digest(seal_of(bare, salt, key), seal) for key in keys)
+
+
+def is_sealed_by(seal: str, bare: str, salt: str, key: bytes) -> bool:
+    """Whether this is the seal of a text."""
+    return hmac.compare_digest(seal_of(bare, salt, key), seal)
 
 
 def asked_at(request_id: str) -> float | None:
@@ -69,7 +74,8 @@ def key_of(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> bytes:
     return b""
 
 
-def _seal(bare: str, salt: str, key: bytes) -> str:
+def seal_of(bare: str, salt: str, key: bytes) -> str:
+    """Ten hexadecimal digits that only who has the salt and the key can make of a text."""
     return hashlib.blake2b(bare.encode(), digest_size=_SEAL_BYTES, key=_secret(salt, key)).hexdigest()
 
 

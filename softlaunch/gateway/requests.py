@@ -27,6 +27,8 @@ class AppRequest:
     body: Mapping[str, Any]
     headers: Mapping[bytes, bytes]
     size: int
+    key: bytes = b""
+    """The key of the gateway's that asked, empty at an open gateway."""
 
     @property
     def streamed(self) -> bool:

@@ -12,7 +12,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.breaker import Breaker
 from softlaunch.gateway.lease import Lease
-from softlaunch.ledger.routes import Pulse, UnreadableRouteError, read_named_pulses, read_route
+from softlaunch.ledger.routes import Pulse, UnreadableRouteError, read_named_pulses, read_route, read_variant
 from softlaunch.policy.route import Route
 from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
@@ -89,6 +89,18 @@ class RouteTable:
     def all(self) -> dict[str, AppRoute]:
         """Everything served now, by app; not to be changed."""
         return self._served
+
+    def remembered(self, short: str) -> Variant | None:
+        """The variant whose digest begins so, where this gateway has seen it in a route."""
+        return next((variant for variant in list(self._variants.values()) if variant.short == short), None)
+
+    def look_up(self, app: str, short: str) -> Variant | None:
+        """The same, from the ledger; None where it has none, or can't be read. It waits for the database."""
+        try:
+            return read_variant(self._database, app, short, self._variants)
+        except (SoftlaunchError, SQLAlchemyError) as error:
+            _LOGGER.warning("variant %s of %s can't be looked up: %s", short, app, describe_fault(error))
+            return None
 
     def revisions(self) -> dict[str, int]:
         """The revision of each app's route that this gateway acts by."""

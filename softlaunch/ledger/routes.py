@@ -82,6 +82,17 @@ def read_route(database: Database, app: str, variants: MutableMapping[str, Varia
         return None if row is None else _route(session, row, {} if variants is None else variants)
 
 
+def read_variant(database: Database, app: str, short: str, variants: MutableMapping[str, Variant]) -> Variant | None:
+    """The recorded variant whose digest begins with these hexadecimal digits, None where there is none.
+
+    `variants` caches variants by digest. Raises UnreadableRouteError.
+    """
+    with database.read() as session:
+        digests = session.exec(select(VariantRow.digest).where(col(VariantRow.digest).startswith(short)).limit(1))
+        digest = digests.first()
+        return None if digest is None else _variant(session, app, digest, variants)
+
+
 def read_routes(database: Database) -> dict[str, Route]:
     """Every app's route in one consistent state. Raises UnreadableRouteError."""
     variants: dict[str, Variant] = {}

@@ -22,6 +22,15 @@ class UnitSource(StrEnum):
     PROMPT_CACHE_KEY = "prompt_cache_key"
 
 
+class OldThreads(StrEnum):
+    """What becomes of a conversation that a provider keeps, when the variant that it began on serves no more."""
+
+    CONTINUE = "continue"
+    """It goes on there: its provider still has it, and nobody else has."""
+    END = "end"
+    """Its next request is refused with 409, and the client begins a new one."""
+
+
 class UnitPolicy(Part):
     """How the gateway distinguishes units; a request that names none is a unit of its own."""
 
@@ -45,6 +54,11 @@ class UnitPolicy(Part):
 
     Left out, a unit keeps its arm for as long as the release lasts. A few hundred users can't show that a candidate is
     fine unless each of them meets both sides; with it what gates count as a unit is a unit in one epoch.
+    """
+
+    threads: OldThreads = OldThreads.CONTINUE
+    """Conversations that a provider keeps (`previous_response_id`) stay on the variant that they began on. When that
+    serves no more, after a rollback or a promotion, they continue there, or end.
     """
 
     @model_validator(mode="after")

@@ -181,6 +181,10 @@ class HttpCycle:
         if not more:
             self._end()
 
+    def abort(self) -> None:
+        """End the connection: the answer that has begun won't become whole."""
+        self._peer.drop()
+
     def _take(self) -> bytes:
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._parts.clear()

@@ -1,7 +1,7 @@
 """What every protocol's answers have in common: facts about who gave them, and what became of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -11,6 +11,7 @@ from softlaunch.core.usage import NO_USAGE, Usage, read_usage
 from softlaunch.gateway.refusals import ProviderError
 
 _LONGEST_NAME = 200
+_LONGEST_CHECKED = 4 * 1024 * 1024
 _RANKS = (
     RequestOutcome.ANSWERED,
     RequestOutcome.TRUNCATED,
@@ -43,6 +44,8 @@ class Facts:
     resolved_model: str | None = None
     fingerprint: str | None = None
     usage: Usage = NO_USAGE
+    answer_id: str | None = None
+    """Its id, where it can be continued by it."""
 
     def note(self, answer: Mapping[str, Any]) -> None:
         """Take what an answer, or one piece of it, says."""
@@ -53,11 +56,15 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class WholeAnswer:
-    """An answer as it was read; `text` is that of the first choice, empty where it has none."""
+    """An answer as it was read; `text` is that of the first choice, empty where it has none.
+
+    One that `is_pending` is still being worked on, and has to be asked for by its id.
+    """
 
     outcome: RequestOutcome
     finish_reason: str | None
     text: str
+    is_pending: bool = False
 
 
 def best_of(outcomes: Iterable[RequestOutcome]) -> RequestOutcome:
@@ -70,7 +77,57 @@ def name_of(value: object) -> str | None:
     return value[:_LONGEST_NAME].replace("\x00", "") if isinstance(value, str) else None
 
 
-def is_json(text: str) -> bool:
+@dataclass(slots=True)
+class Seen:
+    """What has been seen of one answer: whether it says anything, its tool calls' arguments, and how it ended."""
+
+    says: bool = False
+    refuses: bool = False
+    calls: bool = False
+    finish_reason: str | None = None
+    end: RequestOutcome = RequestOutcome.ANSWERED
+    """FILTERED or TRUNCATED where the provider said that it ended so."""
+    content: list[str] = field(default_factory=list)
+    arguments: dict[object, list[str]] = field(default_factory=dict)
+    _size: int = 0
+
+    def add_text(self, text: str, *, keep: bool) -> None:
+        """A piece of its text, which is kept where it has to be checked."""
+        if text and not text.isspace():
+            self.says = True
+        if keep and text:
+            self._keep(self.content, text)
+
+    def add_arguments(self, call: object, text: object) -> None:
+        """A piece of the arguments of one of its calls of tools, as JSON; anything else is no arguments."""
+        self.calls = True
+        kept = self.arguments.setdefault(call, [])
+        if isinstance(text, str):
+            self._keep(kept, text)
+
+    def outcome(self, *, json_wanted: bool) -> RequestOutcome:
+        """What became of it, once it is over."""
+        if self.end is RequestOutcome.FILTERED:
+            return RequestOutcome.FILTERED
+        if not (self.says or self.refuses or self.calls):
+            return RequestOutcome.EMPTY
+        if self._size <= _LONGEST_CHECKED and self._is_invalid(json_wanted=json_wanted):
+            return RequestOutcome.INVALID
+        return self.end
+
+    def _keep(self, parts: list[str], text: str) -> None:
+        """Keep text to be parsed, as far as a check of it is bounded."""
+        self._size += len(text)
+        if self._size <= _LONGEST_CHECKED:
+            parts.append(text)
+
+    def _is_invalid(self, *, json_wanted: bool) -> bool:
+        if any(not _is_json_object("".join(parts)) for parts in self.arguments.values()):
+            return True
+        return json_wanted and self.says and not (self.refuses or self.calls) and not _is_json("".join(self.content))
+
+
+def _is_json(text: str) -> bool:
     """Whether a text is a JSON document."""
     try:
         orjson.loads(text)
@@ -79,7 +136,7 @@ def is_json(text: str) -> bool:
     return True
 
 
-def is_json_object(text: str) -> bool:
+def _is_json_object(text: str) -> bool:
     """Whether a tool call's arguments are a JSON object; nothing at all stands for no arguments."""
     stripped = text.strip()
-    return not stripped or (stripped.startswith("{") and is_json(stripped))
+    return not stripped or (stripped.startswith("{") and _is_json(stripped))

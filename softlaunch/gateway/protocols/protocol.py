@@ -34,6 +34,9 @@ class LlmProtocol(Protocol):
     asks_for_usage: bool
     """Whether a stream tells its usage only where `stream_options.include_usage` asks for it."""
 
+    is_judged: bool
+    """Whether its requests are logged, copied and judged; those that ask no model are only passed on."""
+
     def check(self, body: Body) -> None:
         """Refuse a request that no endpoint could answer. Raises RefusedError with the parameter at fault."""
 
@@ -54,6 +57,15 @@ class LlmProtocol(Protocol):
 
         Raises TemplateVariablesError, and HeavyTemplateError where rendering takes more than `work`.
         """
+
+    def thread(self, body: Body) -> str | None:
+        """The id of the answer that a request continues, None where it continues none that its provider keeps."""
+
+    def continuing(self, body: Body, own: str) -> Body:
+        """The request with its provider's own id of what it continues."""
+
+    def keeps_thread(self, body: Body) -> bool:
+        """Whether the answer can be continued by its id."""
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole answer to a client's body; fills `facts`.

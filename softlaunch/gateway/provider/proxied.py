@@ -1,6 +1,7 @@
 """Calls through a proxy, which aiohttp makes: tunnels, the proxy's own credentials, TLS within."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self, cast
 
@@ -14,6 +15,16 @@ from softlaunch.gateway.provider.errors import (
     ProviderCallError,
     UnreachableError,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedRequest:
+    """What is asked."""
+
+    method: str
+    url: str
+    headers: Iterable[tuple[str, str]]
+    content: bytes
 
 
 class ProxiedAnswer:
@@ -68,22 +79,14 @@ class ProxiedCalls:
         """Close every connection."""
         await self._session.close()
 
-    async def ask(
-        self,
-        url: str,
-        proxy: str,
-        headers: Iterable[tuple[str, str]],
-        content: bytes,
-        connect_seconds: float,
-        count: Callable[[], None],
-    ) -> ProxiedAnswer:
+    async def ask(self, asked: ProxiedRequest, proxy: str, connect_seconds: float) -> ProxiedAnswer:
         """The head of an answer. Raises ProviderCallError."""
-        count()
         try:
-            response = await self._session.post(
-                url,
-                data=content,
-                headers=CIMultiDict(headers),
+            response = await self._session.request(
+                asked.method,
+                asked.url,
+                data=asked.content,
+                headers=CIMultiDict(asked.headers),
                 allow_redirects=False,
                 timeout=_timeout(connect_seconds),
                 proxy=proxy,

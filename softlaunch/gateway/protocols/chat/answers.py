@@ -1,7 +1,7 @@
 """Reading chat completions: what became of each choice, and of the answer."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -11,15 +11,13 @@ from softlaunch.gateway.protocols.answer import (
     Facts,
     MalformedAnswerError,
     ReportedError,
+    Seen,
     WholeAnswer,
     best_of,
-    is_json,
-    is_json_object,
     name_of,
 )
 from softlaunch.gateway.refusals import read_error
 
-_LONGEST_CHECKED = 4 * 1024 * 1024
 _WORDS = frozenset({"text", "thinking", "reasoning"})
 
 
@@ -45,26 +43,19 @@ class Asked:
         )
 
 
-@dataclass(slots=True)
-class ChoiceSeen:
-    """What has been seen of one choice: whether it says anything, its tool calls' arguments, and why it ended."""
+_ENDS = {"content_filter": RequestOutcome.FILTERED, "length": RequestOutcome.TRUNCATED}
 
-    says: bool = False
-    refuses: bool = False
-    calls: bool = False
-    finish_reason: str | None = None
-    content: list[str] = field(default_factory=list)
-    arguments: dict[int, list[str]] = field(default_factory=dict)
-    _size: int = 0
+
+class ChoiceSeen(Seen):
+    """What has been seen of one choice."""
 
     def take(self, message: Mapping[str, Any], *, keep_content: bool) -> None:
         """A message, or a piece of one."""
         content = message.get("content")
         if content:
             text = content if isinstance(content, str) else _text_of_parts(content)
-            self.says = self.says or bool(text and not text.isspace()) or _shows_something(content)
-            if keep_content and text:
-                self._keep(self.content, text)
+            self.says = self.says or _shows_something(content)
+            self.add_text(text, keep=keep_content)
         if message.get("refusal"):
             self.refuses = True
         if message.get("audio"):
@@ -72,40 +63,21 @@ class ChoiceSeen:
         if message.get("tool_calls") or message.get("function_call"):
             self._take_calls(message)
 
+    def finish(self, reason: str) -> None:
+        """It ended, and why."""
+        self.finish_reason = reason
+        self.end = _ENDS.get(reason, RequestOutcome.ANSWERED)
+
     def _take_calls(self, message: Mapping[str, Any]) -> None:
         legacy = message.get("function_call")
         calls = message.get("tool_calls") if isinstance(message.get("tool_calls"), list) else []
         for place, call in enumerate([*(calls or []), *([{"function": legacy}] if legacy else [])]):
             if not isinstance(call, dict):
                 continue
-            self.calls = True
             index = call.get("index")
-            kept = self.arguments.setdefault(index if isinstance(index, int) else place, [])
             function = call.get("function")
             arguments = function.get("arguments") if isinstance(function, dict) else None
-            if isinstance(arguments, str):
-                self._keep(kept, arguments)
-
-    def _keep(self, parts: list[str], text: str) -> None:
-        """Keep text to be parsed, as far as a check of it is bounded."""
-        self._size += len(text)
-        if self._size <= _LONGEST_CHECKED:
-            parts.append(text)
-
-    def outcome(self, *, json_wanted: bool) -> RequestOutcome:
-        """What became of this choice, once it is over."""
-        if self.finish_reason == "content_filter":
-            return RequestOutcome.FILTERED
-        if not (self.says or self.refuses or self.calls):
-            return RequestOutcome.EMPTY
-        if self._size <= _LONGEST_CHECKED and self._is_invalid(json_wanted=json_wanted):
-            return RequestOutcome.INVALID
-        return RequestOutcome.TRUNCATED if self.finish_reason == "length" else RequestOutcome.ANSWERED
-
-    def _is_invalid(self, *, json_wanted: bool) -> bool:
-        if any(not is_json_object("".join(parts)) for parts in self.arguments.values()):
-            return True
-        return json_wanted and self.says and not (self.refuses or self.calls) and not is_json("".join(self.content))
+            self.add_arguments(index if isinstance(index, int) else place, arguments)
 
 
 def outcome_of(choices: Iterable[ChoiceSeen], *, json_wanted: bool) -> RequestOutcome:
@@ -137,7 +109,9 @@ def _read_choice(choice: object, answer: Mapping[str, Any], *, keep_content: boo
     if finish_reason == "error" or isinstance(choice.get("error"), dict):
         document = {"error": choice.get("error") or answer.get("error") or {"message": "the model failed"}}
         raise ReportedError(read_error(document), document)
-    seen = ChoiceSeen(finish_reason=finish_reason)
+    seen = ChoiceSeen()
+    if finish_reason is not None:
+        seen.finish(finish_reason)
     message = choice.get("message")
     if isinstance(message, dict):
         seen.take(message, keep_content=keep_content)

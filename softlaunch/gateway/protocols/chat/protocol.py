@@ -19,6 +19,7 @@ class ChatCompletions:
 
     api = Api.CHAT
     path = "/chat/completions"
+    is_judged = True
     asks_for_usage = True
 
     def check(self, body: Body) -> None:
@@ -44,6 +45,17 @@ class ChatCompletions:
     def request_body(self, variant: Variant, body: Body, work: int) -> dict[str, Any]:
         """The prompt's messages go before the client's."""
         return variant.request_body(body, work)
+
+    def thread(self, body: Body) -> None:
+        """Nothing is kept: each request brings its conversation."""
+
+    def continuing(self, body: Body, own: str) -> Body:  # noqa: ARG002
+        """Nothing is continued."""
+        return body
+
+    def keeps_thread(self, body: Body) -> bool:  # noqa: ARG002
+        """Nothing is kept."""
+        return False
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole completion."""

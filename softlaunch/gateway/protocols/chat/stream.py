@@ -82,7 +82,7 @@ class ChatStream(EventStream):
                 self._read_delta(delta, seen)
             reason = finish_reason_of(choice)
             if reason is not None:
-                seen.finish_reason = reason
+                seen.finish(reason)
                 if reason == "error":
                     failed = True
                 else:

@@ -1,0 +1,1 @@
+"""Anthropic's Messages, which its own clients and coding agents speak."""

@@ -1,0 +1,1 @@
+"""OpenAI's Responses, which its newer clients and agents ask for first."""

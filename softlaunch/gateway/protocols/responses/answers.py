@@ -1,0 +1,168 @@
+"""Reading answers of the Responses API, whole and in events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, Seen, WholeAnswer, name_of
+from softlaunch.gateway.protocols.event_stream import EventStream, parsed
+from softlaunch.gateway.refusals import classify, read_error
+
+_ENDS = {"max_output_tokens": RequestOutcome.TRUNCATED, "content_filter": RequestOutcome.FILTERED}
+_SILENT = frozenset({"reasoning", "compaction"})
+_CALLS = frozenset({"function_call"})
+PENDING = frozenset({"queued", "in_progress"})
+_FAILED = "failed"
+_DELTA = ".delta"
+
+
+@dataclass(slots=True)
+class ResponseSeen(Seen):
+    """What has been seen of one response."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def take_items(self, items: object, *, keep_content: bool) -> None:
+        """Its output, whole."""
+        for place, item in enumerate(items if isinstance(items, list) else []):
+            if isinstance(item, dict):
+                self.take_item(place, item, keep_content=keep_content)
+
+    def take_item(self, place: object, item: Mapping[str, Any], *, keep_content: bool) -> None:
+        """One item of its output, whole."""
+        kind = item.get("type")
+        if kind == "message":
+            parts = item.get("content")
+            for part in parts if isinstance(parts, list) else []:
+                if isinstance(part, dict):
+                    self._take_part(part, keep_content=keep_content)
+        elif kind in _CALLS:
+            self.arguments.pop(place, None)
+            self.add_arguments(place, item.get("arguments"))
+        elif kind not in _SILENT:
+            self.says = True
+
+    def finish(self, response: Mapping[str, Any]) -> None:
+        """It ended, and how."""
+        details = response.get("incomplete_details")
+        reason = details.get("reason") if isinstance(details, dict) else None
+        self.finish_reason = name_of(reason) or name_of(response.get("status")) or "completed"
+        self.end = _ENDS.get(self.finish_reason, RequestOutcome.ANSWERED)
+
+    def _take_part(self, part: Mapping[str, Any], *, keep_content: bool) -> None:
+        text = part.get("text")
+        if part.get("type") == "refusal":
+            self.refuses = True
+        elif isinstance(text, str):
+            self.texts.append(text)
+            self.add_text(text, keep=keep_content)
+        else:
+            self.says = True
+
+
+def read_response(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAnswer:
+    """A whole response; fills `facts`.
+
+    One that failed is passed on as it is, and its outcome is that of its error. Raises MalformedAnswerError, and
+    ReportedError for an error document.
+    """
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
+    if not isinstance(answer, dict) or not isinstance(answer.get("output"), list):
+        reported = read_error(answer)
+        if reported is not None:
+            raise ReportedError(reported, answer)
+        raise MalformedAnswerError("the provider's answer is no response")
+    note(facts, answer)
+    seen = ResponseSeen()
+    seen.take_items(answer["output"], keep_content=json_wanted)
+    seen.finish(answer)
+    status = answer.get("status")
+    outcome = classify(200, read_error(answer)).outcome if status == _FAILED else seen.outcome(json_wanted=json_wanted)
+    if status in PENDING:
+        return WholeAnswer(RequestOutcome.ANSWERED, None, "", is_pending=True)
+    return WholeAnswer(outcome, seen.finish_reason, "".join(seen.texts))
+
+
+def note(facts: Facts, response: Mapping[str, Any]) -> None:
+    """Take what a response says of itself, its id too."""
+    facts.note(response)
+    facts.answer_id = name_of(response.get("id")) or facts.answer_id
+
+
+@dataclass(slots=True)
+class ResponseStream(EventStream):
+    """The events of a response."""
+
+    json_wanted: bool = False
+    _seen: ResponseSeen = field(default_factory=ResponseSeen)
+    _started: bool = False
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the response has begun."""
+        return self._started
+
+    @property
+    def finished(self) -> bool:
+        """Whether the response is completed, or as complete as it gets."""
+        return self._seen.finish_reason is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has finished."""
+        return self._started and not self.failed and self.finished
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the response ended."""
+        return self._seen.finish_reason
+
+    def outcome(self) -> RequestOutcome:
+        """What became of the response."""
+        return self._seen.outcome(json_wanted=self.json_wanted)
+
+    def _take_document(self, event: bytes, content: bytes, passed: list[bytes]) -> None:
+        document = parsed(content)
+        if not isinstance(document, dict):
+            raise MalformedAnswerError("the provider's stream has an event that is no object")
+        kind = document.get("type")
+        if kind in ("ping", "keepalive"):
+            self._take_ping(event if self._begun else b": ping\n\n", passed)
+            return
+        response = document.get("response")
+        if isinstance(response, dict):
+            note(self.facts, response)
+        if kind in {"error", "response.failed"} or (kind is None and read_error(document) is not None):
+            self._report(event, {"error": _error_in(document)}, passed)
+            return
+        self._note(str(kind), document, response if isinstance(response, dict) else {})
+        self._pass_or_hold(event, passed)
+        self.ended = self.finished
+
+    def _note(self, kind: str, document: Mapping[str, Any], response: Mapping[str, Any]) -> None:
+        self._started = self._started or kind.startswith("response.")
+        if kind in ("response.completed", "response.incomplete"):
+            self._seen.take_items(response.get("output"), keep_content=self.json_wanted)
+            self._seen.finish(response)
+        elif kind == "response.output_item.done":
+            item = document.get("item")
+            if isinstance(item, dict):
+                self._seen.take_item(document.get("output_index"), item, keep_content=False)
+        elif kind.endswith(_DELTA):
+            delta = document.get("delta")
+            self.token_seen = self.token_seen or bool(delta)
+            if kind == "response.output_text.delta" and self.keep_text and isinstance(delta, str):
+                self.texts.append(delta)
+
+
+def _error_in(document: Mapping[str, Any]) -> object:
+    response = document.get("response")
+    if isinstance(response, dict):
+        return response.get("error") or {"message": "the response failed"}
+    return document.get("error") or {name: document.get(name) for name in ("message", "code", "param")}

@@ -1,0 +1,156 @@
+"""A request under way, and the row that the log gets of it."""
+
+import math
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from softlaunch.core.prices import cost_usd
+from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.variant import Variant
+from softlaunch.gateway.calls import Answer, Call
+from softlaunch.gateway.choice import Choice
+from softlaunch.gateway.deadlines import TimeLimits
+from softlaunch.gateway.forwarding import without_idempotency_key
+from softlaunch.gateway.requests import AppRequest
+from softlaunch.gateway.table import AppRoute
+from softlaunch.gateway.threads import Marking, Pinned
+from softlaunch.ledger.request_log import RequestRecord
+from softlaunch.policy.gateway import GatewayPolicy
+from softlaunch.policy.route import Arm, Route
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """A request under way: what was asked, the route and the arm in force when it came, and the log's token for it.
+
+    The route is frozen here: a change while the request runs concerns the next one. `weight_percent` is the weight that
+    was really in force: zero while the candidate isn't allowed, whatever the route says.
+    """
+
+    request: AppRequest
+    app_route: AppRoute
+    route: Route
+    choice: Choice
+    weight_percent: float
+    token: int
+    started_at: float
+    began: float
+    pinned: bool = False
+    """Whether nobody but its variant can answer: its provider has what it continues."""
+    in_evidence: bool = True
+    """Whether the split chose its arm; where a thread did, the request says nothing about the split's arms."""
+    marking: Marking | None = None
+    first: Answer | None = None
+    recorded: bool = False
+    recorded_later: bool = False
+    """Its row waits for another answer."""
+
+    def call(self, variant: Variant) -> Call:
+        """The request as a call to a variant."""
+        serving = self.route.serving
+        is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
+        headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
+        return Call(
+            self.request.protocol,
+            variant,
+            self.request.body,
+            time_limits(serving.gateway),
+            serving.texts.keep,
+            headers,
+            None if self.marking is None else self.marking.of(variant).apply,
+        )
+
+    @property
+    def other(self) -> Variant | None:
+        """The variant that the other arm of a split would have answered with, where there is one."""
+        if self.pinned:
+            return None
+        if self.choice.arm is Arm.CANDIDATE:
+            return self.route.stable
+        return self.route.candidate if self.weight_percent > 0 else None
+
+
+def in_thread(context: RequestContext, known: str | None, pinned: Pinned | None) -> RequestContext:
+    """A request whose answer its provider keeps, or that continues one.
+
+    What is continued is answered by the variant that has it, and by nobody else: no fallback, no copies. Where that
+    isn't the variant that the split would have chosen, the request is no evidence about the split's arms.
+    """
+    request, route = context.request, context.route
+    ids = {} if known is None or pinned is None or pinned.own == known else {pinned.own: known}
+    context.marking = Marking(
+        request.app,
+        route.serving.salt,
+        request.key,
+        context.choice.variant.short,
+        ids,
+        keeps=request.protocol.keeps_thread(request.body),
+    )
+    if pinned is None:
+        return context
+    context.pinned = True
+    context.request = replace(request, body=request.protocol.continuing(request.body, pinned.own))
+    choice = replace(context.choice, copies=())
+    if pinned.variant.digest != choice.variant.digest:
+        arm = Arm.CANDIDATE if pinned.variant is route.candidate else Arm.STABLE
+        choice = replace(choice, arm=arm, variant=pinned.variant)
+        context.in_evidence, context.weight_percent = False, 0.0
+    context.choice = choice
+    return context
+
+
+def row_of(
+    context: RequestContext, answer: Answer, gateway_id: str, *, fell_back: bool, mirrored: bool, excused: bool
+) -> RequestRecord:
+    """The row of a request and its answer in the log."""
+    request, route, choice, facts = context.request, context.route, context.choice, answer.facts
+    return RequestRecord(
+        request_id=request.request_id,
+        gateway_id=gateway_id,
+        app=request.app,
+        release_id=route.release_id if context.in_evidence else None,
+        stage=route.stage,
+        route_revision=route.revision,
+        weight_percent=context.weight_percent,
+        arm=choice.arm,
+        mirrored=mirrored,
+        variant_digest=choice.variant.digest,
+        unit=choice.unit,
+        named_unit=choice.named_unit,
+        started_at=context.started_at,
+        status=answer.status,
+        outcome=answer.outcome,
+        latency_ms=answer.latency_ms,
+        first_token_ms=answer.first_token_ms,
+        input_tokens=facts.usage.input_tokens,
+        output_tokens=facts.usage.output_tokens,
+        cached_tokens=facts.usage.cached_tokens,
+        cost_usd=cost_usd(choice.variant.model, facts.usage),
+        resolved_model=facts.resolved_model,
+        fingerprint=facts.fingerprint,
+        streamed=request.streamed,
+        fell_back=fell_back,
+        excused=excused,
+        finish_reason=answer.finish_reason,
+        attempts=answer.attempts,
+        request_size=request.protocol.size_before_answers(request.body),
+    )
+
+
+def abandoned(context: RequestContext) -> Answer:
+    """What is left of a request whose client went away; 499 is nginx's status for it."""
+    elapsed_ms = (time.perf_counter() - context.began) * 1000
+    return Answer(context.request.protocol, status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)
+
+
+@lru_cache(maxsize=1024)
+def time_limits(policy: GatewayPolicy) -> TimeLimits:
+    """The limits of a policy; an older one's single limit bounds them all."""
+    most = policy.timeout or math.inf
+    return TimeLimits(
+        connect=min(policy.connect, most),
+        first_token=min(policy.first_token, most),
+        idle=min(policy.idle, most),
+        total=min(policy.total, most),
+    )
