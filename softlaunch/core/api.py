@@ -12,7 +12,3 @@ class Api(StrEnum):
     """OpenAI's Responses."""
     MESSAGES = "messages"
     """Anthropic's Messages."""
-    COMPLETIONS = "completions"
-    """OpenAI's completions of before chats."""
-    EMBEDDINGS = "embeddings"
-    """OpenAI's embeddings."""

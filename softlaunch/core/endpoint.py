@@ -13,6 +13,7 @@ from softlaunch.core.model_headers import FromEnvironment, is_header_value
 from softlaunch.core.variant import ModelVersion
 
 _COMPLETIONS = "/chat/completions"
+_NAMED = (_COMPLETIONS, "/responses", "/messages")
 _ANTHROPIC = "anthropic"
 
 
@@ -28,21 +29,20 @@ class MissingKeyError(EndpointError):
         self.variable = variable
 
 
-def completions_url(endpoint: str) -> str:
-    """Where chat completions of an endpoint are asked: its path with `/chat/completions`, its query as it is.
+def api_url(endpoint: str, path: str = _COMPLETIONS) -> str:
+    """An endpoint's URL for a path of its API such as `/embeddings`; the endpoint's query goes with the path's own.
 
-    An endpoint that names that path already, as Azure's portal shows it, stays. Raises ValueError for what is no URL.
+    An endpoint that names a path of the API already, as Azure's portal shows it, is taken without that. Raises
+    ValueError for what is no URL.
     """
-    return api_url(endpoint, _COMPLETIONS)
-
-
-def api_url(endpoint: str, path: str) -> str:
-    """An endpoint's URL for a path of its API such as `/embeddings`. Raises ValueError for what is no URL."""
     parts = urlsplit(endpoint.strip())
     if not parts.hostname or parts.port == 0:
         raise ValueError("an endpoint needs a host, and a port from 1 to 65535 if any")
-    base = parts.path.rstrip("/").removesuffix(_COMPLETIONS)
-    return urlunsplit((parts.scheme, parts.netloc, base + path, parts.query, ""))
+    base = parts.path.rstrip("/")
+    for named in _NAMED:
+        base = base.removesuffix(named)
+    path, _, query = path.partition("?")
+    return urlunsplit((parts.scheme, parts.netloc, base + path, "&".join(filter(None, (parts.query, query))), ""))
 
 
 @dataclass(frozen=True, slots=True)

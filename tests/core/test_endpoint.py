@@ -9,7 +9,6 @@ from softlaunch.core.endpoint import (
     EndpointError,
     MissingKeyError,
     api_url,
-    completions_url,
     model_headers,
     proxy_for,
     way_to,
@@ -45,9 +44,9 @@ def model(**fields: Any) -> ModelVersion:
         pytest.param("https://x?key=1", f"https://x{CHAT}?key=1", id="a query without a path"),
     ],
 )
-def test_completions_url(endpoint: str, url: str) -> None:
+def test_where_chat_completions_are_asked(endpoint: str, url: str) -> None:
     """The path grows, the query stays as it is written."""
-    assert completions_url(endpoint) == url
+    assert api_url(endpoint) == url
 
 
 def test_other_paths_of_an_api() -> None:
@@ -55,6 +54,15 @@ def test_other_paths_of_an_api() -> None:
     assert api_url("https://x/openai/deployments/e?api-version=1", "/embeddings") == (
         "https://x/openai/deployments/e/embeddings?api-version=1"
     )
+
+
+def test_a_path_with_a_query_of_its_own() -> None:
+    """Both queries are sent."""
+    assert (
+        api_url("https://x/v1?api-version=1", "/responses/r?include=a")
+        == "https://x/v1/responses/r?api-version=1&include=a"
+    )
+    assert api_url("https://x/v1/responses", "/messages") == "https://x/v1/messages"
 
 
 @pytest.mark.parametrize(
