@@ -17,7 +17,7 @@ CLIENTS := tests/gateway/clients
 SPREAD := --dist loadfile --no-loadscope-reorder
 # The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
 # beside the others is run again alone; it is reported both times, and what fails twice has failed.
-LONG := "long or chaos"
+LONG := --timeout 600 -m "long or chaos"
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c '$(SUPPORTED)' 2>/dev/null && { echo $$one; break; }; done)
@@ -32,8 +32,8 @@ test: $(VENV)/.dev ## run the test suite
 	@$(BIN)/pytest -n 2 $(SPREAD)
 
 test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
-	@$(BIN)/pytest -n 4 $(SPREAD) -m $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
-		$(BIN)/pytest -m $(LONG) --last-failed --last-failed-no-failures none; }
+	@$(BIN)/pytest -n 4 $(SPREAD) $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
+		$(BIN)/pytest $(LONG) --last-failed --last-failed-no-failures none; }
 
 mutants: $(VENV)/.dev ## see what tests miss: SEED=1 COUNT=50 MODULES=softlaunch/gateway TESTS=tests/gateway
 	@nice $(BIN)/python -m benchmarks.mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \

@@ -286,7 +286,6 @@ def test_a_prompt_does_not_change_what_a_user_asked() -> None:
 def test_a_fine_candidate_is_not_taken_back(regulars: int, adjust_for: tuple[str, ...]) -> None:
     """At looks without end, evidence of 20 comes in at most one in twenty releases, less what its price takes off."""
     policy = make_policy(*adjust_for)
-    highest = [highest_evidence(Askers(1000 + seed, regulars=regulars), policy, 10) for seed in range(200)]
-    assert (
-        np.count_nonzero(np.array(highest) >= np.log(20)) <= 18
-    )  # 5 % are 10; more than 18 come by chance in 6 of 1,000
+    highest = [highest_evidence(Askers(1000 + seed, regulars=regulars), policy, 10) for seed in range(100)]
+    # 5 % are 5; more than 11 come by chance in 4 of 1,000
+    assert np.count_nonzero(np.array(highest) >= np.log(20)) <= 11
