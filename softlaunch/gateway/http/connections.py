@@ -54,7 +54,7 @@ class Connections:
         """Connections of `trusted_proxies` are many clients', and are bounded together only."""
         self.limits = limits
         self._trusted = tuple(trusted_proxies)
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, None] = {}  # in the order in which they came, which decides between equals
         self._of_address: Counter[str] = Counter()
         self._total = 0
         self._turned_away = 0
@@ -107,13 +107,13 @@ class Connections:
 
     def watch(self, connection: Connection, loop: asyncio.AbstractEventLoop) -> None:
         """Look at its deadline from now on."""
-        self._open.add(connection)
+        self._open[connection] = None
         if self._timer is None:
             self._timer = loop.call_later(self._pause(), self._sweep, loop)
 
     def forget(self, connection: Connection) -> None:
         """It is closed."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         self.reads_again(connection)
 
     def reads_slowly(self, connection: Connection, now: float) -> Sequence[Connection]:
