@@ -160,6 +160,7 @@ class LogSink:
         self.dropped_total[app] += 1
 
     def _run(self) -> None:
+        self._try_to_write()  # whoever asks which gateways run hears of this one from the beginning
         while not self._stop.wait(_BATCH_SECONDS):
             if self._queue or self._drops or time.monotonic() - self._wrote_at >= self._limits.heartbeat_seconds:
                 self._try_to_write()
