@@ -8,6 +8,7 @@ from multidict import CIMultiDict
 
 from softlaunch.core.endpoint import Way
 from softlaunch.gateway.provider.answer import HttpAnswer, ProviderAnswer
+from softlaunch.gateway.provider.errors import UnreachableError
 from softlaunch.gateway.provider.origin import request_bytes, target_of
 from softlaunch.gateway.provider.pool import ProviderPool
 from softlaunch.gateway.provider.proxied import ProxiedAnswer, ProxiedCalls, ProxiedRequest
@@ -44,7 +45,10 @@ class Connections:
             count()
             asked = ProxiedRequest(method, way.url, sent.headers.items(), sent.content)
             return await self._proxied.ask(asked, way.proxy, connect_seconds)
-        target = target_of(way.url)
+        try:
+            target = target_of(way.url)
+        except ValueError as error:
+            raise UnreachableError("its address is no URL of an HTTP server") from error
         request = request_bytes(method.encode(), target, sent.headers.items(), sent.content)
         answer = await self._pool.ask(target, request, connect_seconds, count)
         unpack = unpacker_of(answer.raw_headers)

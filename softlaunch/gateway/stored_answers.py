@@ -1,7 +1,7 @@
 """Answers that providers keep: read, deleted and cancelled where they are, by the id that the client knows."""
 
 from collections.abc import Mapping
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import orjson
 
@@ -18,7 +18,7 @@ from softlaunch.gateway.sse import EventSplitter, EventTooLongError
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.threads import Marking, Threads, mark_of, unknown_thread
 from softlaunch.gateway.upstream import Upstream
-from softlaunch.gateway.wire import Headers, RefusedError
+from softlaunch.gateway.wire import Headers, RefusedError, clipped
 
 PREFIX = "/v1/responses/"
 _PATHS: Mapping[tuple[str, str], str] = {
@@ -51,8 +51,13 @@ class StoredAnswers:
         below = _PATHS.get((cycle.head.method, rest))
         if below is None:
             allowed = self.allowed(path)
-            told: Headers = [(b"allow", allowed)] if allowed else []
-            raise RefusedError(405 if allowed else 404, f"there is no {path}", code="unknown_url", headers=told)
+            allow: Headers = [(b"allow", allowed)] if allowed else []
+            raise RefusedError(
+                405 if allowed else 404,
+                f"there is no {cycle.head.method} {clipped(path)}",
+                code="unknown_url",
+                headers=allow,
+            )
         mark = mark_of(known)
         if mark is None:
             raise unknown_thread(known)
@@ -101,7 +106,7 @@ class StoredAnswers:
 
 def _parts(path: str) -> tuple[str, str]:
     known, slash, rest = path.removeprefix(PREFIX).partition("/")
-    return unquote(known), slash + rest
+    return known, slash + rest
 
 
 def _with_known_ids(content: bytes, marking: Marking) -> bytes:

@@ -21,14 +21,14 @@ from softlaunch.gateway.prompt_bodies import request_body
 from softlaunch.gateway.protocols.answer import MalformedAnswerError, ReportedError, WholeAnswer
 from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
 from softlaunch.gateway.provider.answer import HttpAnswer
-from softlaunch.gateway.provider.errors import (
-    ProviderCallError,
-)
+from softlaunch.gateway.provider.errors import AnswerTooLargeError, ProviderCallError
 from softlaunch.gateway.refusals import classify
 from softlaunch.gateway.usage_asking import UsageAsking
 
 _FIRST_POLL_SECONDS, _LONGEST_POLL_SECONDS = 0.5, 5.0
 """How often an answer in the background is asked for."""
+_MOST_FAILED_POLLS = 5
+"""How often in a row that may fail: a provider that is asked too often, or is away for a moment, still works on it."""
 
 
 class Upstream:
@@ -120,18 +120,32 @@ class Upstream:
         return answer
 
     async def _poll(self, call: Call, path: str, asked: StoredCall, answer: Answer) -> WholeAnswer:
-        pause = _FIRST_POLL_SECONDS
+        pause, failed = _FIRST_POLL_SECONDS, 0
         while True:
             await asyncio.sleep(pause)
-            response = await self.stored("GET", call.variant, path, asked)
+            pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
             try:
-                content = await response.whole(self._limits.answer_bytes)
-            finally:
-                self.done(response, over=True)
-            whole = call.protocol.read(content, answer.facts, call.body)
+                whole = await self._read_stored(call, path, asked, answer)
+            except (ProviderCallError, ReportedError, MalformedAnswerError):
+                failed += 1
+                if failed >= _MOST_FAILED_POLLS:
+                    raise
+                continue
+            failed = 0
             if not whole.is_pending:
                 return whole
-            pause = min(pause * 1.5, _LONGEST_POLL_SECONDS)
+
+    async def _read_stored(self, call: Call, path: str, asked: StoredCall, answer: Answer) -> WholeAnswer:
+        response = await self.stored("GET", call.variant, path, asked)
+        over = False
+        try:
+            content = await response.whole(self._limits.answer_bytes)
+            over = True
+        except AnswerTooLargeError:
+            raise MalformedAnswerError("the provider's answer is too large") from None
+        finally:
+            self.done(response, over=over)
+        return call.protocol.read(content, answer.facts, call.body)
 
     async def _ask_again(
         self, call: Call, sink: Sink, refused: Answer, how: tuple[Way, CIMultiDict[str]], content: bytes

@@ -9,7 +9,7 @@ import orjson
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.limits import Limits
 
-Parts = Callable[[], Awaitable[bytes]]
+NextPart = Callable[[], Awaitable[bytes]]
 """The pieces of a body, one after the other, and empty at its end. Raises ClientGoneError."""
 Headers = list[tuple[bytes, bytes]]
 
@@ -83,7 +83,7 @@ class BodyRoom:
 class BodyReader:
     """The body of one request; as a context manager it gives back the room that the body took."""
 
-    def __init__(self, parts: Parts, limits: Limits, room: BodyRoom) -> None:
+    def __init__(self, parts: NextPart, limits: Limits, room: BodyRoom) -> None:
         self._parts = parts
         self._limits = limits
         self._room = room

@@ -2,17 +2,19 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import orjson
 
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
+from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, Seen
 from softlaunch.gateway.refusals import read_error
 from softlaunch.gateway.sse import EventSplitter, EventTooLongError, data_of, is_field, lines_of
 
 _DONE = b"[DONE]"
 _SIGNS_OF_LIFE = frozenset({b"", b"ping", b'"ping"', b"keepalive", b"keep-alive", b"{}", b"[]", b"null", b'""'})
 _MOST_HELD = 64
+SeenT = TypeVar("SeenT", bound=Seen)
 
 
 @dataclass(slots=True)
@@ -168,6 +170,39 @@ class EventStream(ABC):
             raise ReportedError(read_error(document), document)
         self.failed = True
         passed.append(event if data_of(event) is not None else b"data: " + orjson.dumps(document) + b"\n\n")
+
+
+@dataclass(slots=True)
+class SingleAnswerStream(EventStream, Generic[SeenT]):
+    """A stream of one answer, which says itself when it has finished."""
+
+    json_wanted: bool = False
+    _seen: SeenT = field(init=False)
+    _started: bool = False
+
+    @property
+    def has_answer(self) -> bool:
+        """Whether the answer has begun."""
+        return self._started
+
+    @property
+    def finished(self) -> bool:
+        """Whether it said why it ended: nothing of it follows."""
+        return self._seen.finish_reason is not None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has finished, or the protocol's end was seen."""
+        return self._started and not self.failed and (self.ended or self.finished)
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended."""
+        return self._seen.finish_reason
+
+    def outcome(self) -> RequestOutcome:
+        """What became of the answer."""
+        return self._seen.outcome(json_wanted=self.json_wanted)
 
 
 def parsed(content: bytes) -> object:

@@ -12,7 +12,6 @@ from softlaunch.gateway.provider.origin import Origin
 
 _HEAD_BYTES = 64 * 1024
 _FRAMED = frozenset({b"content-length", b"transfer-encoding"})
-_SWITCHING = 101
 
 
 class ProviderConnection(asyncio.Protocol):
@@ -45,6 +44,8 @@ class ProviderConnection(asyncio.Protocol):
         Raises DroppedError where the connection ended before, and InvalidHttpError. Whoever is cancelled here closes
         the connection: what comes next on it would be the answer to this request.
         """
+        if not self.is_open:  # it ended between its being made and this
+            raise DroppedError("the connection ended")
         self._waiter = self._loop.create_future()
         self._headers, self._head_bytes = [], 0
         self._transport.write(request)

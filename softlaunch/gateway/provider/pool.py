@@ -102,7 +102,7 @@ class ProviderPool:
                 return await self._open_one(origin)
         except TimeoutError as error:
             raise ConnectTimeoutError(f"no connection within {seconds:g} s") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # no host has a name such as `a..b`
             raise UnreachableError(type(error).__name__) from error
 
     async def _open_one(self, origin: Origin) -> ProviderConnection:
@@ -116,7 +116,8 @@ class ProviderPool:
             ssl=await self._tls_context() if origin.tls else None,
             server_hostname=origin.host if origin.tls else None,
         )
-        self._open.add(connection)
+        if connection.is_open:
+            self._open.add(connection)
         return connection
 
     async def _tls_context(self) -> ssl.SSLContext:

@@ -92,9 +92,10 @@ class _Brotli:
         self._decoder = brotli.Decompressor()
 
     def __call__(self, part: bytes) -> Iterator[bytes]:
-        yield self._decoder.process(part, output_buffer_limit=_PIECE)
-        while not self._decoder.can_accept_more_data():
-            yield self._decoder.process(b"", output_buffer_limit=_PIECE)
+        piece = self._decoder.process(part, output_buffer_limit=_PIECE)
+        while piece:  # it holds output back where there is much, and says so by nothing but more output
+            yield piece
+            piece = self._decoder.process(b"", output_buffer_limit=_PIECE)
 
 
 class _Zstd:

@@ -197,6 +197,13 @@ def test_what_became_of_a_response(change: dict[str, Any], outcome: RequestOutco
     assert facts == Facts("gpt-test-2026-01-01", None, usage, ID)
 
 
+def test_a_failure_that_speaks_of_our_account() -> None:
+    """Its words aren't the client's business."""
+    error = {"code": "insufficient_quota", "message": "You exceeded your current quota, check your plan and billing."}
+    with pytest.raises(ReportedError):
+        read_response(orjson.dumps({**RESPONSE, "status": "failed", "error": error}), Facts(), json_wanted=False)
+
+
 def test_one_that_is_still_worked_on() -> None:
     """It has no outcome yet."""
     queued = {**RESPONSE, "status": "queued", "output": [], "usage": None}

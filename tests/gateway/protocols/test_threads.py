@@ -236,6 +236,25 @@ def test_a_response_in_the_background_that_fails(world: World, provider: Recorde
     assert world.row_of(ask(world, background=True)).outcome == "provider_failed"
 
 
+def test_a_provider_that_is_away_for_a_moment(world: World, provider: RecordedProvider) -> None:
+    """It still works on the answer: one poll that fails is no failure of the arm."""
+    provider.answer_with(response("resp_later", status="queued", output=[]), model="stable")
+    provider.answer_with({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}, status=429)
+    answer = ask(world, background=True)
+    wait_until(lambda: len(provider.asked) >= 2, "the gateway asks how far it is")
+    provider.answer_with(response("resp_later"))
+    assert world.row_of(answer).outcome == "answered"
+
+
+def test_an_endpoint_whose_host_can_not_be(ledger_url: str, models: FakeModels) -> None:
+    """The client gets an error of its protocol, and the log a row."""
+    stable = variant("stable", "http://exa mple/v1")
+    with running_world(ledger_url, models, stable=stable) as world:
+        answer = ask(world)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (502, "connect")
+        assert world.row_of(answer).outcome == "connect"
+
+
 def test_a_stored_stream_is_read_event_by_event(world: World, provider: RecordedProvider) -> None:
     """With the client's id."""
     thread = ask(world).json()["id"]

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from softlaunch.gateway.provider.connection import ProviderConnection
 from softlaunch.gateway.provider.errors import ConnectTimeoutError, DroppedError, UnreachableError
-from softlaunch.gateway.provider.origin import request_bytes, target_of
+from softlaunch.gateway.provider.origin import Origin, request_bytes, target_of
 from softlaunch.gateway.provider.pool import ProviderPool
 from tests.gateway.provider.scripted import provider, read_request, saying
 
@@ -153,6 +154,35 @@ def test_where_nobody_listens() -> None:
             pool.close()
 
     with pytest.raises(UnreachableError, match="ConnectionRefusedError"):
+        asyncio.run(run())
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".example"])
+def test_a_host_that_can_not_be(host: str) -> None:
+    """A name that no resolver takes is a host that can't be reached."""
+
+    async def run() -> None:
+        pool = ProviderPool(asyncio.get_running_loop())
+        try:
+            await pool.ask(target_of(f"http://{host}/"), b"", 5.0, lambda: None)
+        finally:
+            pool.close()
+
+    with pytest.raises(UnreachableError):
+        asyncio.run(run())
+
+
+def test_a_connection_that_ended_before_it_was_used() -> None:
+    """Nobody waits on it."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        connection = ProviderConnection(Origin("h", 80, tls=False), loop, lambda _: None)
+        connection.connection_made(asyncio.Transport())
+        connection.connection_lost(None)
+        await asyncio.wait_for(connection.ask(b"x"), 5)
+
+    with pytest.raises(DroppedError):
         asyncio.run(run())
 
 

@@ -10,16 +10,15 @@ from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.chat.answers import Asked, read_completion
 from softlaunch.gateway.protocols.chat.requests import first_of_user, question_of, size_before_answers
 from softlaunch.gateway.protocols.chat.stream import ChatStream
-from softlaunch.gateway.protocols.protocol import Body, StreamLimits
-from softlaunch.gateway.wire import Fault, bad_parameter, error_body
+from softlaunch.gateway.protocols.protocol import Body, LlmProtocol, StreamLimits
+from softlaunch.gateway.wire import bad_parameter
 
 
-class ChatCompletions:
+class ChatCompletions(LlmProtocol):
     """OpenAI's chat completions."""
 
     api = Api.CHAT
     path = "/chat/completions"
-    is_judged = True
     asks_for_usage = True
 
     def check(self, body: Body) -> None:
@@ -46,17 +45,6 @@ class ChatCompletions:
         """The prompt's messages go before the client's."""
         return variant.request_body(body, work)
 
-    def thread(self, body: Body) -> None:
-        """Nothing is kept: each request brings its conversation."""
-
-    def continuing(self, body: Body, own: str) -> Body:  # noqa: ARG002
-        """Nothing is continued."""
-        return body
-
-    def keeps_thread(self, body: Body) -> bool:  # noqa: ARG002
-        """Nothing is kept."""
-        return False
-
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole completion."""
         return read_completion(content, facts, Asked.of(asked))
@@ -64,10 +52,6 @@ class ChatCompletions:
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> ChatStream:
         """A completion in chunks."""
         return ChatStream(limits.longest_event, limits.keep_text, facts, asked=Asked.of(asked))
-
-    def error(self, status: int, fault: Fault) -> bytes:  # noqa: ARG002
-        """OpenAI's document."""
-        return error_body(fault)
 
     def error_event(self, document: bytes) -> bytes:
         """A chunk that is an error; a provider's words of another kind become one."""

@@ -15,7 +15,7 @@ from softlaunch.gateway.protocols.answer import (
     WholeAnswer,
     name_of,
 )
-from softlaunch.gateway.protocols.event_stream import EventStream, parsed
+from softlaunch.gateway.protocols.event_stream import SingleAnswerStream, parsed
 from softlaunch.gateway.refusals import read_error
 
 _ENDS = {
@@ -72,36 +72,10 @@ def read_message(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAns
 
 
 @dataclass(slots=True)
-class MessageStream(EventStream):
+class MessageStream(SingleAnswerStream[MessageSeen]):
     """The events of a message."""
 
-    json_wanted: bool = False
     _seen: MessageSeen = field(default_factory=MessageSeen)
-    _started: bool = False
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether the message has begun."""
-        return self._started
-
-    @property
-    def finished(self) -> bool:
-        """Whether the message said why it stopped: nothing of it follows."""
-        return self._seen.finish_reason is not None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it has finished, or the protocol's end was seen."""
-        return self._started and not self.failed and (self.ended or self.finished)
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the message ended."""
-        return self._seen.finish_reason
-
-    def outcome(self) -> RequestOutcome:
-        """What became of the message."""
-        return self._seen.outcome(json_wanted=self.json_wanted)
 
     def _take_document(self, event: bytes, content: bytes, passed: list[bytes]) -> None:
         document = parsed(content)

@@ -15,7 +15,7 @@ from softlaunch.gateway.protocols.messages.requests import (
     size_before_answers,
     wants_json,
 )
-from softlaunch.gateway.protocols.protocol import Body, StreamLimits
+from softlaunch.gateway.protocols.protocol import Body, LlmProtocol, StreamLimits
 from softlaunch.gateway.wire import Fault, bad_parameter
 
 _KINDS = {
@@ -30,13 +30,11 @@ _KINDS = {
 }
 
 
-class Messages:
+class Messages(LlmProtocol):
     """Anthropic's Messages."""
 
     api = Api.MESSAGES
     path = "/messages"
-    is_judged = True
-    asks_for_usage = False
 
     def check(self, body: Body) -> None:
         """Messages there must be; what else is wrong the endpoint says."""
@@ -59,17 +57,6 @@ class Messages:
     def request_body(self, variant: Variant, body: Body, work: int) -> dict[str, Any]:
         """The prompt goes into `system`, and before the client's messages."""
         return request_body(variant, body, work)
-
-    def thread(self, body: Body) -> None:
-        """Nothing is kept: each request brings its conversation."""
-
-    def continuing(self, body: Body, own: str) -> Body:  # noqa: ARG002
-        """Nothing is continued."""
-        return body
-
-    def keeps_thread(self, body: Body) -> bool:  # noqa: ARG002
-        """Nothing is kept."""
-        return False
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole message."""

@@ -8,13 +8,13 @@ import orjson
 
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, Seen, WholeAnswer, name_of
-from softlaunch.gateway.protocols.event_stream import EventStream, parsed
+from softlaunch.gateway.protocols.event_stream import SingleAnswerStream, parsed
 from softlaunch.gateway.refusals import classify, read_error
 
 _ENDS = {"max_output_tokens": RequestOutcome.TRUNCATED, "content_filter": RequestOutcome.FILTERED}
 _SILENT = frozenset({"reasoning", "compaction"})
 _CALLS = frozenset({"function_call"})
-PENDING = frozenset({"queued", "in_progress"})
+_PENDING = frozenset({"queued", "in_progress"})
 _FAILED = "failed"
 _DELTA = ".delta"
 
@@ -67,7 +67,7 @@ def read_response(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAn
     """A whole response; fills `facts`.
 
     One that failed is passed on as it is, and its outcome is that of its error. Raises MalformedAnswerError, and
-    ReportedError for an error document.
+    ReportedError for an error document and for a failure whose words speak of our account.
     """
     try:
         answer = orjson.loads(content)
@@ -82,11 +82,20 @@ def read_response(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAn
     seen = ResponseSeen()
     seen.take_items(answer["output"], keep_content=json_wanted)
     seen.finish(answer)
-    status = answer.get("status")
-    outcome = classify(200, read_error(answer)).outcome if status == _FAILED else seen.outcome(json_wanted=json_wanted)
-    if status in PENDING:
+    text = "".join(seen.texts)
+    if answer.get("status") in _PENDING:
         return WholeAnswer(RequestOutcome.ANSWERED, None, "", is_pending=True)
-    return WholeAnswer(outcome, seen.finish_reason, "".join(seen.texts))
+    if answer.get("status") == _FAILED:
+        return WholeAnswer(_outcome_of_failed(answer), seen.finish_reason, text)
+    return WholeAnswer(seen.outcome(json_wanted=json_wanted), seen.finish_reason, text)
+
+
+def _outcome_of_failed(answer: Mapping[str, Any]) -> RequestOutcome:
+    error = read_error(answer)
+    refusal = classify(200, error)
+    if not refusal.shown:
+        raise ReportedError(error, {"error": answer.get("error")})
+    return refusal.outcome
 
 
 def note(facts: Facts, response: Mapping[str, Any]) -> None:
@@ -96,36 +105,10 @@ def note(facts: Facts, response: Mapping[str, Any]) -> None:
 
 
 @dataclass(slots=True)
-class ResponseStream(EventStream):
+class ResponseStream(SingleAnswerStream[ResponseSeen]):
     """The events of a response."""
 
-    json_wanted: bool = False
     _seen: ResponseSeen = field(default_factory=ResponseSeen)
-    _started: bool = False
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether the response has begun."""
-        return self._started
-
-    @property
-    def finished(self) -> bool:
-        """Whether the response is completed, or as complete as it gets."""
-        return self._seen.finish_reason is not None
-
-    @property
-    def whole(self) -> bool:
-        """Whether it has finished."""
-        return self._started and not self.failed and self.finished
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why the response ended."""
-        return self._seen.finish_reason
-
-    def outcome(self) -> RequestOutcome:
-        """What became of the response."""
-        return self._seen.outcome(json_wanted=self.json_wanted)
 
     def _take_document(self, event: bytes, content: bytes, passed: list[bytes]) -> None:
         document = parsed(content)

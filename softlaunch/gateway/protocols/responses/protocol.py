@@ -7,7 +7,7 @@ import orjson
 from softlaunch.core.api import Api
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
-from softlaunch.gateway.protocols.protocol import Body, StreamLimits
+from softlaunch.gateway.protocols.protocol import Body, LlmProtocol, StreamLimits
 from softlaunch.gateway.protocols.responses.answers import ResponseStream, read_response
 from softlaunch.gateway.protocols.responses.requests import (
     first_of_user,
@@ -16,16 +16,14 @@ from softlaunch.gateway.protocols.responses.requests import (
     size_before_answers,
     wants_json,
 )
-from softlaunch.gateway.wire import Fault, bad_parameter, error_body
+from softlaunch.gateway.wire import bad_parameter
 
 
-class Responses:
+class Responses(LlmProtocol):
     """OpenAI's Responses."""
 
     api = Api.RESPONSES
     path = "/responses"
-    is_judged = True
-    asks_for_usage = False
 
     def check(self, body: Body) -> None:
         """The input is text or a list of items; what else is wrong the endpoint says."""
@@ -69,10 +67,6 @@ class Responses:
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> ResponseStream:
         """A response in events."""
         return ResponseStream(limits.longest_event, limits.keep_text, facts, json_wanted=wants_json(asked))
-
-    def error(self, status: int, fault: Fault) -> bytes:  # noqa: ARG002
-        """OpenAI's document."""
-        return error_body(fault)
 
     def error_event(self, document: bytes) -> bytes:
         """An event named `error`; a provider's words of another kind become one."""
