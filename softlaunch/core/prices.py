@@ -45,6 +45,8 @@ def is_priced(model: ModelVersion) -> bool:
 
 
 def _spent(rates: _Rates, usage: Usage, input_tokens: int, output_tokens: int) -> float:
+    if not usage.has_parts:
+        return (input_tokens * rates.input + output_tokens * rates.output) / _MILLION
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     heard, said = usage.input_audio_tokens or 0, usage.output_audio_tokens or 0
     reasoning = usage.reasoning_tokens or 0
@@ -74,6 +76,7 @@ def _rates(model: ModelVersion, input_tokens: int, *, has_parts: bool = True) ->
     return rates._replace(**{kind: price for kind, price in own.items() if price is not None})
 
 
+@lru_cache(maxsize=1024)
 def _in_proportion(own_input: float, own_output: float, published: _Rates | None) -> _Rates:
     if published is None:
         return _Rates(own_input, own_output, own_input, own_input, own_input, own_output, own_output)

@@ -118,8 +118,8 @@ class PromptVersion(Content):
         takes more than `work` (see `prompt_templates.budget`).
         """
         given = {**self.defaults, **variables}
-        missing = sorted(self.variables - given.keys())
-        if missing:
+        if not self.variables <= given.keys():
+            missing = sorted(self.variables - given.keys())
             raise TemplateVariablesError(f"prompt {self.label} needs a value for: {', '.join(missing)}")
         try:
             budget = Budget(work)
@@ -237,9 +237,11 @@ class Variant(Content):
         the client's, and of two the newer one. Raises
         TemplateVariablesError, and HeavyTemplateError where rendering takes more than `work`.
         """
-        body = {key: value for key, value in request.items() if key != "variables"}
-        for limit in _unused_limits(self.sampling.parameters, body):
-            body.pop(limit, None)
+        body = dict(request)
+        body.pop("variables", None)
+        if LENGTH_LIMITS[0] in body or LENGTH_LIMITS[1] in body:
+            for limit in _unused_limits(self.sampling.parameters, body):
+                body.pop(limit, None)
         body.update(self.sampling.parameters)
         body["model"] = self.model.model
         body["messages"] = self.prompt.render(request.get("messages", ()), request.get("variables") or {}, work)

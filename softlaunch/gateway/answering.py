@@ -8,7 +8,7 @@ from softlaunch.core.variant import Variant
 from softlaunch.gateway.calls import Answer, Call, NoSink
 from softlaunch.gateway.choice import choose
 from softlaunch.gateway.client_sink import ClientSink, ClientWatch
-from softlaunch.gateway.forwarding import joined, own_headers, without_idempotency_key
+from softlaunch.gateway.forwarding import Told, without_idempotency_key
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
@@ -20,9 +20,9 @@ from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.units import Units, occasion_of, unit_of
 from softlaunch.gateway.upstream import Upstream
-from softlaunch.gateway.wire import ClientGoneError, Headers
+from softlaunch.gateway.wire import ClientGoneError
 from softlaunch.ledger.request_log import BreakerTripRecord, TextRecord
-from softlaunch.policy.route import Arm
+from softlaunch.policy.route import Arm, Route
 
 _SECOND_ANSWER_SECONDS = 30.0
 """How long the other arm may take to say whether a refused request was at fault; the log waits for it."""
@@ -57,7 +57,7 @@ class Answering:
         pinned = None if known is None else await self._threads.find(known, app_route, request.key)
         unit = self._units.of(request, route.serving.unit)
         allowed = app_route.candidate_allowed()
-        occasion = occasion_of(request, unit, route.serving.unit, self._log.now())
+        occasion = self._occasion(request, unit, route)
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
         token, started_at = self._log.begin(request.app)
         weight_percent = route.weight_percent if allowed else 0.0
@@ -67,15 +67,16 @@ class Answering:
         if pinned is not None or request.protocol.keeps_thread(request.body):
             context = in_thread(context, known, pinned)
         choice = context.choice
-        headers = self._headers(context, choice.arm, choice.variant)
-        sink = ClientSink(cycle, headers, route.serving.gateway.idle, request.protocol.error_event)
+        told = self._told(request, choice.arm, choice.variant)
+        sink = ClientSink(cycle, told, route.serving.gateway.idle, request.protocol.error_event)
         try:
             if request.streamed:
                 sink.keep_alive(route.serving.gateway.heartbeat)
             if await self._answer(context, sink, cycle):
                 self._mirror(context)
         finally:
-            await sink.quiet()
+            if request.streamed:
+                await sink.quiet()
             if not context.recorded_later:
                 self._close(context)
 
@@ -83,7 +84,7 @@ class Answering:
         """Answer a request that asks no model: by the arm that would, or by stable; neither logged nor judged."""
         route = app_route.route
         unit = unit_of(request, route.serving.unit)
-        occasion = occasion_of(request, unit, route.serving.unit, self._log.now())
+        occasion = self._occasion(request, unit, route)
         allowed = app_route.candidate_allowed()
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
         limits = time_limits(route.serving.gateway)
@@ -96,11 +97,15 @@ class Answering:
                 answer = await self._upstream.ask(
                     Call(request.protocol, route.stable, request.body, limits, headers=headers), NoSink()
                 )
-        own = own_headers(request.request_id, choice.variant.short, choice.arm if self._show_arm else None)
-        await cycle.respond(answer.status, [*answer.headers, *joined(own, answer.passed)], answer.body)
+        lines = self._told(request, choice.arm, choice.variant).lines(answer.passed)
+        await cycle.respond(answer.status, [*answer.headers, *answer.passed], answer.body, lines)
 
-    def _headers(self, context: RequestContext, arm: Arm, variant: Variant) -> Headers:
-        return own_headers(context.request.request_id, variant.short, arm if self._show_arm else None)
+    def _occasion(self, request: AppRequest, unit: str, route: Route) -> str | None:
+        policy = route.serving.unit
+        return None if policy.redraw is None else occasion_of(request, unit, policy, self._log.now())
+
+    def _told(self, request: AppRequest, arm: Arm, variant: Variant) -> Told:
+        return Told(request.request_id, variant.short, arm if self._show_arm else None)
 
     async def _answer(self, context: RequestContext, sink: ClientSink, cycle: HttpCycle) -> bool:
         """Whether the client got an answer; a row is logged in any case."""
@@ -136,7 +141,7 @@ class Answering:
         fell_back = False
         shown = context.first = answer
         if not (answer.given or answer.streamed or context.pinned) and route.serving.gateway.fallback:
-            sink.headers = self._headers(context, Arm.STABLE, route.stable)
+            sink.told = self._told(context.request, Arm.STABLE, route.stable)
             shown = await self._upstream.ask(context.call(route.stable), sink)
             fell_back = shown.given or shown.streamed
             self._note_outcome(context, shown, candidate=False)

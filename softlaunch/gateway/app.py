@@ -25,7 +25,7 @@ from softlaunch.gateway.paths import Paths, normal
 from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.ratings import Ratings
-from softlaunch.gateway.request_seals import Keys, key_of, sealed
+from softlaunch.gateway.request_seals import Keys, key_of, seal
 from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse, retry_after
 from softlaunch.gateway.stored_answers import PREFIX, StoredAnswers
 from softlaunch.gateway.table import RouteTable
@@ -132,11 +132,12 @@ class Gateway:
     async def _serve(self, method: str, path: str, headers: Headers, cycle: HttpCycle) -> None:
         app = path.removeprefix(_MODELS + "/") if path.startswith(_MODELS + "/") else None
         known = path if app is None else _MODELS
-        allowed = self._stored.allowed(path) if path.startswith(PREFIX) else self._paths.allowed(known)
-        if method == "OPTIONS" and allowed:  # browsers ask it without a key
-            told = [(b"allow", allowed), *self._cors.preflight(headers, allowed)]
-            await cycle.respond(200, told, b"")
-            return
+        if method == "OPTIONS":  # browsers ask it without a key
+            allowed = self._stored.allowed(path) if path.startswith(PREFIX) else self._paths.allowed(known)
+            if allowed:
+                told = [(b"allow", allowed), *self._cors.preflight(headers, allowed)]
+                await cycle.respond(200, told, b"")
+                return
         if path.startswith("/v1/"):
             check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
         if path.startswith(PREFIX):
@@ -152,10 +153,15 @@ class Gateway:
     async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle) -> None:
         self._check_load()
         with BodyReader(cycle.part, self._limits, self._room) as body:
-            request = parse(protocol, await self._read(body, headers), headers)
+            content = cycle.ready()
+            if content is None:
+                content = await self._read(body, headers)
+            else:
+                content = self._taken(body, body.take(content), headers)
+            request = parse(protocol, content, headers)
             app_route = find_app_route(self._table, request.app)
             check_unit(request, app_route.route.serving.unit, self._environment)
-            request = sealed(request, app_route.route.serving.salt, key_of(headers, self._keys.clients))
+            seal(request, app_route.route.serving.salt, key_of(headers, self._keys.clients))
             self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
             self._in_flight += 1
             try:
@@ -183,8 +189,11 @@ class Gateway:
 
     async def _read(self, reader: BodyReader, headers: Headers) -> bytes:
         """A body as it will be parsed: unpacked, and counted as what it then takes."""
-        content = await reader.read(_declared(headers))
-        return reader.hold(decompress(content, headers.get(b"content-encoding", b""), self._limits))
+        return self._taken(reader, await reader.read(_declared(headers)), headers)
+
+    def _taken(self, reader: BodyReader, content: bytes, headers: Headers) -> bytes:
+        encoding = headers.get(b"content-encoding")
+        return reader.hold(decompress(content, encoding, self._limits) if encoding else content)
 
     async def _models(self, headers: Headers, cycle: HttpCycle) -> None:
         await _send_json(cycle, self._catalogue.models(sorted(self._table.all()), headers))

@@ -44,9 +44,12 @@ class NoSink:
         """Do nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """A client's request body and headers for one variant; `keep_text` asks for the answer's text."""
+    """A client's request body and headers for one variant; `keep_text` asks for the answer's text.
+
+    Not to be changed; frozen it would take four times as long to make.
+    """
 
     protocol: LlmProtocol
     variant: Variant

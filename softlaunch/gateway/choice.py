@@ -10,7 +10,7 @@ from softlaunch.policy.route import Arm, Route
 _FRACTIONS = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Choice:
     """The arm that answers, its variant, the unit's pseudonym, and the copies to make (shadow, control).
 

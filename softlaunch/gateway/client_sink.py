@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from softlaunch.gateway.calls import Answer
-from softlaunch.gateway.forwarding import joined
+from softlaunch.gateway.forwarding import Told
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.wire import ClientGoneError, Headers
 
@@ -26,15 +26,13 @@ class ClientSink:
     still be answered by another arm, and a failure comes as an event, which `as_event` makes of its document.
     """
 
-    def __init__(
-        self, cycle: HttpCycle, headers: Headers, stall_seconds: float, as_event: Callable[[bytes], bytes]
-    ) -> None:
+    def __init__(self, cycle: HttpCycle, told: Told, stall_seconds: float, as_event: Callable[[bytes], bytes]) -> None:
         self._cycle = cycle
         self._as_event = as_event
         self._stall_seconds = stall_seconds
         self._heartbeat: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self.headers = headers
+        self.told = told
         self.passed: Headers = []
         self.opened = False
         self.is_over = False
@@ -82,22 +80,22 @@ class ClientSink:
 
     async def finish(self, answer: Answer) -> None:
         """Send what remains of the answer."""
-        await self.quiet()
+        if self._timer is not None or self._heartbeat is not None:
+            await self.quiet()
         if answer.streamed:
             await self._cycle.write(answer.body, more=False)
         elif self.opened:
             await self._cycle.write(self._as_event(answer.body), more=False)
         else:
-            headers = [*answer.headers, *joined(self.headers, answer.passed)]
-            await self._cycle.respond(answer.status, headers, answer.body)
+            headers = [*answer.headers, *answer.passed]
+            await self._cycle.respond(answer.status, headers, answer.body, self.told.lines(answer.passed))
 
     async def _write(self, content: bytes) -> None:
         try:
             async with asyncio.timeout(self._stall_seconds):
                 if not self.opened:
                     self.opened = True
-                    headers = [*_STREAM, *joined(self.headers, self.passed)]
-                    await self._cycle.start(200, headers)
+                    await self._cycle.start(200, [*_STREAM, *self.passed], self.told.lines(self.passed))
                 await self._cycle.write(content)
         except TimeoutError:
             raise ClientGoneError from None

@@ -1,10 +1,8 @@
 """Connections to providers: our own client's, and aiohttp's where a proxy stands between."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from multidict import CIMultiDict
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from softlaunch.core.endpoint import Way
 from softlaunch.gateway.provider.answer import HttpAnswer, ProviderAnswer
@@ -15,11 +13,10 @@ from softlaunch.gateway.provider.proxied import ProxiedAnswer, ProxiedCalls, Pro
 from softlaunch.gateway.provider.unpacked import UnpackedAnswer, unpacker_of
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What a request carries."""
+class Sent(NamedTuple):
+    """What a request carries; names of headers are in lower case."""
 
-    headers: CIMultiDict[str]
+    headers: Mapping[str, str]
     content: bytes
 
 
@@ -49,7 +46,7 @@ class Connections:
             target = target_of(way.url)
         except ValueError as error:
             raise UnreachableError("its address is no URL of an HTTP server") from error
-        request = request_bytes(method.encode(), target, sent.headers.items(), sent.content)
+        request = request_bytes(method, target, sent.headers, sent.content)
         answer = await self._pool.ask(target, request, connect_seconds, count)
         unpack = unpacker_of(answer.raw_headers)
         return answer if unpack is None else UnpackedAnswer(answer, unpack)

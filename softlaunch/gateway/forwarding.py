@@ -22,8 +22,7 @@ A provider's `x-request-id` takes the place of the gateway's, because its suppor
 """
 
 from collections.abc import Iterable, Mapping
-
-from multidict import CIMultiDict
+from dataclasses import dataclass
 
 from softlaunch import __version__
 from softlaunch.core.api import Api
@@ -34,7 +33,7 @@ from softlaunch.gateway.wire import Headers
 
 IDEMPOTENCY_KEY = b"idempotency-key"
 _UP = frozenset(
-    {b"traceparent", b"tracestate", b"baggage", b"x-request-id", b"x-client-request-id", b"x-stainless-retry-count"}
+    b"traceparent tracestate baggage x-request-id x-client-request-id x-stainless-retry-count idempotency-key".split()
 )
 _UP_PREFIXES = (b"openai-", b"anthropic-")
 _DOWN = frozenset(
@@ -43,40 +42,41 @@ _DOWN = frozenset(
 )
 _DOWN_PREFIXES = (b"x-ratelimit-", b"ratelimit", b"anthropic-ratelimit-")
 _OURS = {
-    "Content-Type": "application/json",
-    "Accept": "*/*",
-    "Accept-Encoding": "identity",  # so that a stream's events aren't held back in a compressor
-    "User-Agent": f"softlaunch/{__version__}",
+    "content-type": "application/json",
+    "accept": "*/*",
+    "accept-encoding": "identity",  # so that a stream's events aren't held back in a compressor
+    "user-agent": f"softlaunch/{__version__}",
 }
 
 
 def request_headers(
     model: ModelVersion, client: Mapping[bytes, bytes], environment: Mapping[str, str], api: Api = Api.CHAT
-) -> CIMultiDict[str]:
-    """The headers of a call to a model's API; `client` are the request's own, with lower-case names.
+) -> dict[str, str]:
+    """The headers of a call to a model's API, by lower-case names as those of `client` are, the request's own.
 
     Raises MissingKeyError where the environment lacks what the model version names.
     """
-    headers = CIMultiDict(_OURS)
-    for name, value in client.items():
-        if name in _UP or name == IDEMPOTENCY_KEY or name.startswith(_UP_PREFIXES):
-            text = _text(value)
+    headers = _OURS.copy()
+    for name in client:
+        if name in _UP or name.startswith(_UP_PREFIXES):
+            text = _text(client[name])
             if text:
                 headers[name.decode("ascii", "replace")] = text
-    headers.update(model_headers(model, environment, api))
+    for own, value in model_headers(model, environment, api).items():
+        headers[own.lower()] = value
     return headers
 
 
 def without_idempotency_key(client: Mapping[bytes, bytes]) -> Mapping[bytes, bytes]:
     """The client's headers for a call that isn't the first one shown to it."""
+    if IDEMPOTENCY_KEY not in client:
+        return client
     return {name: value for name, value in client.items() if name != IDEMPOTENCY_KEY}
 
 
-def without_repetition_key(sent: CIMultiDict[str]) -> CIMultiDict[str]:
+def without_repetition_key(sent: Mapping[str, str]) -> dict[str, str]:
     """The headers of a call for another one with another body."""
-    again = sent.copy()
-    again.popall(IDEMPOTENCY_KEY.decode(), None)
-    return again
+    return {name: value for name, value in sent.items() if name != IDEMPOTENCY_KEY.decode()}
 
 
 def response_headers(provider: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -89,21 +89,24 @@ def response_headers(provider: Iterable[tuple[bytes, bytes]]) -> Headers:
     return list(passed.items())
 
 
-def own_headers(request_id: str, variant: str, arm: str | None) -> Headers:
-    """Who answers, and the id to give feedback for; the arm only where it is told."""
-    told_arm = [] if arm is None else [(b"x-softlaunch-arm", arm.encode())]
-    return [
-        (b"x-softlaunch-request-id", request_id.encode()),
-        (b"x-softlaunch-variant", variant.encode()),
-        *told_arm,
-        (b"x-request-id", request_id.encode()),
-    ]
+@dataclass(slots=True)
+class Told:
+    """What an answer says about itself: the id to give feedback for, who answers, and the arm where that is told."""
+
+    request_id: str
+    variant: str
+    arm: str | None
+
+    def lines(self, passed: Headers) -> bytes:
+        """The headers, written out; the id isn't `x-request-id` too where the provider's headers have one."""
+        arm = "" if self.arm is None else f"x-softlaunch-arm: {self.arm}\r\n"
+        own_id = "" if _names_request(passed) else f"x-request-id: {self.request_id}\r\n"
+        told = f"x-softlaunch-request-id: {self.request_id}\r\nx-softlaunch-variant: {self.variant}\r\n{arm}{own_id}"
+        return told.encode("ascii")
 
 
-def joined(own: Headers, passed: Headers) -> Headers:
-    """The gateway's headers and the provider's; of a name that both have, the provider's."""
-    names = {name for name, _ in passed}
-    return [*(header for header in own if header[0] not in names), *passed]
+def _names_request(passed: Headers) -> bool:
+    return bool(passed) and any(name == b"x-request-id" for name, _ in passed)
 
 
 def content_type_of(provider: Iterable[tuple[bytes, bytes]]) -> bytes:

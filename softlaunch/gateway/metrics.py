@@ -1,11 +1,14 @@
 """What a gateway counts about itself, for Prometheus."""
 
+from bisect import bisect_left
+from collections import Counter as Counts
 from collections.abc import Iterator
-from functools import lru_cache
+from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.calls import Answer
@@ -21,19 +24,8 @@ class Metrics:
 
     def __init__(self, table: RouteTable, log: LogSink) -> None:
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "softlaunch_requests",
-            "Answers of an arm, by what became of them; a copy's arm is shadow or control.",
-            ["app", "arm", "status", "outcome"],
-            registry=self._registry,
-        )
-        self._latency = Histogram(
-            "softlaunch_request_seconds",
-            "Time until an arm's answer was complete.",
-            ["app", "arm"],
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
+        self._answers = _Answers()
+        self._registry.register(self._answers)
         self.in_flight = Gauge("softlaunch_in_flight", "Users' requests under way.", registry=self._registry)
         self._mirrors_dropped = Counter(
             "softlaunch_shadow_dropped",
@@ -54,13 +46,10 @@ class Metrics:
             registry=self._registry,
         )
         self._registry.register(_State(table, log))
-        self._of_arm = lru_cache(maxsize=4096)(self._children)
 
     def answered(self, app: str, arm: Arm, answer: Answer) -> None:
         """Count an answer of an arm."""
-        requests, latency = self._of_arm(app, arm, answer.status // 100, answer.outcome)
-        requests.inc()
-        latency.observe(answer.latency_ms / 1000)
+        self._answers.add(app, arm, answer)
         if answer.attempts > 1:
             self._retries.labels(app, arm).inc(answer.attempts - 1)
 
@@ -76,8 +65,44 @@ class Metrics:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
 
-    def _children(self, app: str, arm: Arm, status_class: int, outcome: RequestOutcome) -> tuple[Counter, Histogram]:
-        return self._requests.labels(app, arm, f"{status_class}xx", outcome), self._latency.labels(app, arm)
+
+class _Answers(Collector):
+    """Answers of arms: counted in plain numbers, which costs the request path a tenth of what the library's do.
+
+    Used from the event loop alone, which also answers who asks for them.
+    """
+
+    def __init__(self) -> None:
+        self._counts: Counts[tuple[str, Arm, int, RequestOutcome]] = Counts()
+        self._latencies: dict[tuple[str, Arm], list[int]] = {}
+        self._seconds: dict[tuple[str, Arm], float] = {}
+
+    def add(self, app: str, arm: Arm, answer: Answer) -> None:
+        self._counts[app, arm, answer.status // 100, answer.outcome] += 1
+        seconds, of_arm = answer.latency_ms / 1000, (app, arm)
+        buckets = self._latencies.get(of_arm)
+        if buckets is None:
+            buckets = self._latencies[of_arm] = [0] * (len(_SECONDS) + 1)
+            self._seconds[of_arm] = 0.0
+        buckets[bisect_left(_SECONDS, seconds)] += 1
+        self._seconds[of_arm] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "softlaunch_requests",
+            "Answers of an arm, by what became of them; a copy's arm is shadow or control.",
+            labels=["app", "arm", "status", "outcome"],
+        )
+        for (app, arm, status, outcome), count in self._counts.items():
+            requests.add_metric([app, arm, f"{status}xx", outcome], count)
+        yield requests
+        latency = HistogramMetricFamily(
+            "softlaunch_request_seconds", "Time until an arm's answer was complete.", labels=["app", "arm"]
+        )
+        for (app, arm), buckets in self._latencies.items():
+            upper = [*map(floatToGoString, _SECONDS), "+Inf"]
+            latency.add_metric([app, arm], list(zip(upper, accumulate(buckets), strict=True)), self._seconds[app, arm])
+        yield latency
 
 
 class _State(Collector):

@@ -1,9 +1,9 @@
 """One call to a variant's endpoint under way: read as an answer, or as one of the known failures."""
 
 import time
+from collections.abc import Mapping
 
 import orjson
-from multidict import CIMultiDict
 
 from softlaunch.core.endpoint import Way
 from softlaunch.core.request_outcome import RequestOutcome
@@ -42,7 +42,7 @@ class ModelCall:
         self._began = time.perf_counter()
         self._over_ms: float | None = None
 
-    async def run(self, way: Way, headers: CIMultiDict[str], content: bytes) -> None:
+    async def run(self, way: Way, headers: Mapping[str, str], content: bytes) -> None:
         """Ask, and read what comes; raises nothing for what a provider does."""
         try:
             with Deadlines(self._call.limits, streamed=self._call.streamed) as deadlines:
@@ -63,7 +63,7 @@ class ModelCall:
             self._answer.fail(502, RequestOutcome.CONNECT, f"the provider can't be reached ({error})")
         self._answer.latency_ms = self._over_ms or self._elapsed_ms()
 
-    async def _run(self, way: Way, headers: CIMultiDict[str], content: bytes, deadlines: Deadlines) -> None:
+    async def _run(self, way: Way, headers: Mapping[str, str], content: bytes, deadlines: Deadlines) -> None:
         response = await self._connections.call(
             "POST", way, Sent(headers, content), self._call.limits.connect, self._count
         )

@@ -11,7 +11,7 @@ _SLASHES = re.compile("/{2,}")
 
 def normal(path: str) -> str:
     """A path as the gateway knows it: clients with a base URL that ends in a slash write others."""
-    return _SLASHES.sub("/", path).rstrip("/") or "/"
+    return (_SLASHES.sub("/", path) if "//" in path else path).rstrip("/") or "/"
 
 
 class Paths(dict[tuple[str, str], Endpoint]):

@@ -39,10 +39,10 @@ class Keys:
         return self.feedback or self.clients
 
 
-def sealed(request: AppRequest, salt: str, key: bytes) -> AppRequest:
-    """The request with its seal behind its id; `key` is the one that asked, empty at an open gateway."""
-    request_id = request.request_id + seal_of(request.request_id, salt, key)
-    return AppRequest(request.protocol, request_id, request.app, request.body, request.headers, request.size, key)
+def seal(request: AppRequest, salt: str, key: bytes) -> None:
+    """Put its seal behind a request's id; `key` is the one that asked, empty at an open gateway."""
+    request.request_id += seal_of(request.request_id, salt, key)
+    request.key = key
 
 
 def is_sealed(request_id: str, salt: str, keys: Sequence[bytes]) -> bool:

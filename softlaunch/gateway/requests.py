@@ -4,7 +4,7 @@ import hmac
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,12 @@ _DRAWN_AT_ONCE = 256
 _LISTS = frozenset({b"tracestate", b"baggage", b"content-encoding", b"access-control-request-headers"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class AppRequest:
-    """What a client asks of an app. `size` is the body's, in bytes; `headers` have lower-case names."""
+    """What a client asks of an app. `size` is the body's, in bytes; `headers` have lower-case names.
+
+    Not to be changed once it is sealed.
+    """
 
     protocol: LlmProtocol
     request_id: str
@@ -96,8 +99,11 @@ def find_app_route(table: RouteTable, app: str) -> AppRoute:
     )
 
 
-def one_of_each(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def one_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """A request's headers by lower-case name; lists that may be sent in parts are put together, of others the last."""
+    named = dict(headers)
+    if len(named) == len(headers):
+        return named
     found: dict[bytes, bytes] = {}
     for name, value in headers:
         found[name] = b", ".join([found[name], value]) if name in _LISTS and name in found else value

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 import orjson
-from multidict import CIMultiDict
 
 from softlaunch.core.endpoint import EndpointError, Way, way_to
 from softlaunch.core.request_outcome import RequestOutcome
@@ -148,7 +147,7 @@ class Upstream:
         return call.protocol.read(content, answer.facts, call.body)
 
     async def _ask_again(
-        self, call: Call, sink: Sink, refused: Answer, how: tuple[Way, CIMultiDict[str]], content: bytes
+        self, call: Call, sink: Sink, refused: Answer, how: tuple[Way, Mapping[str, str]], content: bytes
     ) -> Answer:
         """Without what the endpoint may have refused: the client never asked for it."""
         if self._connections is None:

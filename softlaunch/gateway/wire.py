@@ -110,6 +110,13 @@ class BodyReader:
             self._take(len(part))
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def take(self, content: bytes) -> bytes:
+        """A whole body that came already, counted as `read` counts. Raises RefusedError (413, 503)."""
+        if len(content) > self._limits.body_bytes:
+            raise too_large(self._limits)
+        self._take(len(content))
+        return content
+
     def hold(self, content: bytes) -> bytes:
         """The body as it will be parsed, unpacked if it came packed. Raises RefusedError with 503, as `read` does."""
         self._take(max(0, len(content) - self._taken) + _parsed_size(content))

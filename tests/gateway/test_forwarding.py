@@ -8,7 +8,7 @@ import pytest
 from multidict import CIMultiDict
 
 from softlaunch.core.variant import ModelVersion
-from softlaunch.gateway.forwarding import content_type_of, joined, own_headers, request_headers, response_headers
+from softlaunch.gateway.forwarding import Told, content_type_of, request_headers, response_headers
 from tests.gateway.worlds import APP, World, running_world, variant
 from tests.support.servers import FakeModels
 
@@ -59,7 +59,8 @@ def test_the_models_headers_win() -> None:
         {**MODEL.model_dump(), "api_key_env": "K", "headers": {"OpenAI-Organization": "ours", "user-agent": "us"}}
     )
     sent = request_headers(asked, {b"openai-organization": b"theirs"}, {"K": "key"})
-    assert (sent.getall("openai-organization"), sent.getall("user-agent")) == (["ours"], ["us"])
+    assert (sent["openai-organization"], sent["user-agent"]) == ("ours", "us")
+    assert {name.lower() for name in sent} == set(sent)
     assert sent["authorization"] == "Bearer key"
 
 
@@ -106,16 +107,11 @@ def test_raw_bytes_do_not_come_down(value: bytes) -> None:
 
 def test_whose_request_id_it_is() -> None:
     """The provider's stays the provider's; ours is there by its own name in any case."""
-    own = own_headers("bot-1", "abc", None)
-    assert own == [
-        (b"x-softlaunch-request-id", b"bot-1"),
-        (b"x-softlaunch-variant", b"abc"),
-        (b"x-request-id", b"bot-1"),
-    ]
-    assert joined(own, []) == own
-    theirs = (b"x-request-id", b"req_1")
-    assert joined(own, [theirs]) == [*own[:2], theirs]
-    assert (b"x-softlaunch-arm", b"stable") in own_headers("bot-1", "abc", "stable")
+    told = Told("bot-1", "abc", None)
+    always = b"x-softlaunch-request-id: bot-1\r\nx-softlaunch-variant: abc\r\n"
+    assert told.lines([]) == always + b"x-request-id: bot-1\r\n"
+    assert told.lines([(b"x-request-id", b"req_1")]) == always
+    assert b"x-softlaunch-arm: stable\r\n" in Told("bot-1", "abc", "stable").lines([])
 
 
 UP = {"traceparent": TRACE.decode(), "Idempotency-Key": "k1", "OpenAI-Organization": "org-1"}

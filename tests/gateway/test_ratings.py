@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 
 from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
-from softlaunch.gateway.request_seals import asked_at, is_sealed, key_of, sealed
+from softlaunch.gateway.request_seals import asked_at, is_sealed, key_of, seal
 from softlaunch.gateway.requests import AppRequest, app_of, request_id_for
 from softlaunch.store.tables import RequestRow
 from tests.gateway.worlds import APP, QUICK, World, running_world
@@ -144,7 +144,8 @@ def test_seals_hold_for_their_app_and_key() -> None:
     """Nothing of an id can be changed, and its beginning is its time."""
     before = time.time()
     request = AppRequest(ChatCompletions(), request_id_for("bot"), "bot", {}, {}, 0)
-    request_id = sealed(request, "salt", b"key").request_id
+    seal(request, "salt", b"key")
+    request_id = request.request_id
     assert app_of(request_id) == "bot"
     assert len(request_id) == len("bot-") + 32
     assert before - 0.01 <= (asked_at(request_id) or 0) <= time.time() + 0.01

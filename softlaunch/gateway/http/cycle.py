@@ -28,9 +28,9 @@ def status_line(status: int) -> bytes:
 _STATUS_LINES = {status: status_line(status) for status in range(100, 600)}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Head:
-    """A request's head; header names are in lower case."""
+    """A request's head; header names are in lower case. Not to be changed."""
 
     method: str
     path: str
@@ -142,6 +142,12 @@ class HttpCycle:
             await self._wait()
         raise ClientGoneError
 
+    def ready(self) -> bytes | None:
+        """The whole body, where it has come already and nothing of it was handed out."""
+        if self.more_body or self.gone or self.started:
+            return None
+        return self._take() if self._parts else b""
+
     def when_gone(self, callback: Callable[[], None] | None) -> None:
         """Call this as soon as the client is gone before its answer is complete; None calls nothing any more."""
         self._when_gone = callback
@@ -154,22 +160,25 @@ class HttpCycle:
             self._peer.want_body()
             await self._wait()
 
-    async def respond(self, status: int, headers: Headers, body: bytes) -> None:
-        """A whole answer."""
+    async def respond(self, status: int, headers: Headers, body: bytes, lines: bytes = b"") -> None:
+        """A whole answer; `lines` are more headers, written out and known to be sendable."""
         if not self._peer.is_writable:
             await self._peer.writable()
         if self.gone or self.complete:
             return
-        head = self._begin(status, headers, len(body))
+        head = self._begin(status, headers, len(body), lines)
         self._peer.write(head if self._bodiless else head + body)
         self._end()
 
-    async def start(self, status: int, headers: Headers) -> None:
-        """The head of an answer whose body follows; of unknown length unless a header says it."""
+    async def start(self, status: int, headers: Headers, lines: bytes = b"") -> None:
+        """The head of an answer whose body follows; of unknown length unless a header says it.
+
+        `lines` are more headers, as in `respond`.
+        """
         if not self._peer.is_writable:
             await self._peer.writable()
         if not (self.gone or self.complete):
-            self._peer.write(self._begin(status, headers, None))
+            self._peer.write(self._begin(status, headers, None, lines))
 
     async def write(self, body: bytes, *, more: bool = True) -> None:
         """A piece of the body, the last one unless there are `more`."""
@@ -192,12 +201,12 @@ class HttpCycle:
         self._peer.want_body()
         return body
 
-    def _begin(self, status: int, headers: Headers, length: int | None) -> bytes:
+    def _begin(self, status: int, headers: Headers, length: int | None, written: bytes) -> bytes:
         self.started = True
         self._bodiless = self._bodiless or status in _NO_BODY
         if self.more_body:
             self.keep_alive = False
-        lines = [_STATUS_LINES[status]]
+        lines = [_STATUS_LINES[status], written]
         measured = length is not None
         for name, value in (*headers, *self.added) if self.added else headers:
             if name == b"connection":

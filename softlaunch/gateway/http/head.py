@@ -1,6 +1,7 @@
 """Heads of requests: what of them could be read in two ways is refused, and an upgrade that is offered is declined."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from urllib.parse import unquote
 
 import httptools
@@ -11,7 +12,9 @@ from softlaunch.gateway.wire import Fault, error_body
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 _VERSIONS = ("1.0", "1.1")
-_FRAMING = frozenset({b"host", b"transfer-encoding", b"expect"})
+_UNUSUAL = frozenset({b"transfer-encoding", b"expect"})
+_FRAMING = _UNUSUAL | {b"host"}
+_USUAL_TARGET = 128  # bytes; longer ones aren't remembered
 _OFFER = frozenset({b"upgrade", b"http2-settings"})
 
 
@@ -31,6 +34,9 @@ def check_framing(headers: RawHeaders, version: str) -> bool:
     """
     if version not in _VERSIONS:
         raise RefusedHeadError(505, "send HTTP/1.1")
+    names = {name for name, _ in headers}
+    if len(names) == len(headers) and names.isdisjoint(_UNUSUAL):
+        return False
     of_framing = [(name, value.strip().lower()) for name, value in headers if name in _FRAMING]
     if sum(name == b"host" for name, _ in of_framing) > 1:
         raise RefusedHeadError(400, "a request names its Host once")
@@ -44,6 +50,10 @@ def check_framing(headers: RawHeaders, version: str) -> bool:
 
 def read_target(url: bytes) -> tuple[str, bytes, bytes]:
     """Path, raw path and query of a request's target. Raises RefusedHeadError."""
+    return _usual_target(url) if len(url) <= _USUAL_TARGET else _target(url)
+
+
+def _target(url: bytes) -> tuple[str, bytes, bytes]:
     try:
         target = httptools.parse_url(url)
         raw_path = target.path or b"/"
@@ -51,6 +61,9 @@ def read_target(url: bytes) -> tuple[str, bytes, bytes]:
     except (httptools.HttpParserError, UnicodeDecodeError):
         raise RefusedHeadError(400, "the request's target is no URL") from None
     return unquote(path) if "%" in path else path, raw_path, target.query or b""
+
+
+_usual_target = lru_cache(maxsize=1024)(_target)
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: RawHeaders) -> bytes:

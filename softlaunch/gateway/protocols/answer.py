@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -54,8 +54,7 @@ class Facts:
         self.usage = self.usage.updated(read_usage(answer))
 
 
-@dataclass(frozen=True, slots=True)
-class WholeAnswer:
+class WholeAnswer(NamedTuple):
     """An answer as it was read; `text` is that of the first choice, empty where it has none.
 
     One that `is_pending` is still being worked on, and has to be asked for by its id.
@@ -74,7 +73,9 @@ def best_of(outcomes: Iterable[RequestOutcome]) -> RequestOutcome:
 
 def name_of(value: object) -> str | None:
     """A short name as a provider writes it, None where it is none."""
-    return value[:_LONGEST_NAME].replace("\x00", "") if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    return value[:_LONGEST_NAME].replace("\x00", "") if len(value) > _LONGEST_NAME or "\x00" in value else value
 
 
 @dataclass(slots=True)

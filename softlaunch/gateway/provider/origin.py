@@ -1,7 +1,7 @@
 """Where a request goes: the origin that connections are kept for, and the first lines of the request."""
 
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
@@ -25,7 +25,7 @@ class Target:
     """A URL as a request names it: its origin, and the head that its requests begin with, apart from the method."""
 
     origin: Origin
-    line: bytes
+    line: str
     """`/v1/chat/completions HTTP/1.1` and the header `Host`, each with its line end."""
     authorization: str | None
     """From a user's name in the URL; None where there is none."""
@@ -41,7 +41,7 @@ def target_of(url: str) -> Target:
     port = parsed.port or _PORTS[scheme]
     named = f"[{host}]" if ":" in host else host
     where = named if port == _PORTS[scheme] else f"{named}:{port}"
-    line = f"{parsed.raw_path_qs} HTTP/1.1\r\nhost: {where}\r\n".encode("ascii")
+    line = f"{parsed.raw_path_qs} HTTP/1.1\r\nhost: {where}\r\n"
     user = None
     if parsed.raw_user:
         pair = f"{unquote(parsed.raw_user)}:{unquote(parsed.raw_password or '')}"
@@ -49,15 +49,10 @@ def target_of(url: str) -> Target:
     return Target(Origin(host, port, scheme == "https"), line, user)
 
 
-def request_bytes(method: bytes, target: Target, headers: Iterable[tuple[str, str]], content: bytes) -> bytes:
-    """A whole request. Header values are printable ASCII, as `is_header_value` has it."""
-    lines = [method, b" ", target.line]
-    names_user = False
-    for name, value in headers:
-        lines.append(f"{name}: {value}\r\n".encode("ascii"))
-        names_user = names_user or name.lower() == "authorization"
-    if target.authorization is not None and not names_user:
-        lines.append(f"authorization: {target.authorization}\r\n".encode("ascii"))
-    lines.append(b"content-length: %d\r\n\r\n" % len(content))
-    lines.append(content)
-    return b"".join(lines)
+def request_bytes(method: str, target: Target, headers: Mapping[str, str], content: bytes) -> bytes:
+    """A whole request. Header names are in lower case, and values printable ASCII as `is_header_value` has it."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    if target.authorization is not None and "authorization" not in headers:
+        lines.append(f"authorization: {target.authorization}\r\n")
+    head = f"{method} {target.line}{''.join(lines)}content-length: {len(content)}\r\n\r\n"
+    return head.encode("ascii") + content

@@ -25,7 +25,7 @@ class Scripted:
     async def ask(self, content: bytes = b"{}", *, connect_seconds: float = 5.0) -> ProviderAnswer:
         """Ask it once."""
         target = target_of(f"http://127.0.0.1:{self.port}/v1/x")
-        request = request_bytes(b"POST", target, [("content-type", "application/json")], content)
+        request = request_bytes("POST", target, {"content-type": "application/json"}, content)
         return await self.pool.ask(target, request, connect_seconds, self._count)
 
     async def ask_whole(self) -> bytes:

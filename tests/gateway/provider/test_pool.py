@@ -204,13 +204,13 @@ def test_a_connection_that_is_never_made() -> None:
 @pytest.mark.parametrize(
     ("url", "line"),
     [
-        ("http://h/v1/x", b"/v1/x HTTP/1.1\r\nhost: h\r\n"),
-        ("https://h:443/v1/x?api-version=1", b"/v1/x?api-version=1 HTTP/1.1\r\nhost: h\r\n"),
-        ("http://[::1]:8080/a b", b"/a%20b HTTP/1.1\r\nhost: [::1]:8080\r\n"),
-        ("http://bücher.example/ü", b"/%C3%BC HTTP/1.1\r\nhost: xn--bcher-kva.example\r\n"),
+        ("http://h/v1/x", "/v1/x HTTP/1.1\r\nhost: h\r\n"),
+        ("https://h:443/v1/x?api-version=1", "/v1/x?api-version=1 HTTP/1.1\r\nhost: h\r\n"),
+        ("http://[::1]:8080/a b", "/a%20b HTTP/1.1\r\nhost: [::1]:8080\r\n"),
+        ("http://bücher.example/ü", "/%C3%BC HTTP/1.1\r\nhost: xn--bcher-kva.example\r\n"),
     ],
 )
-def test_how_a_url_is_asked(url: str, line: bytes) -> None:
+def test_how_a_url_is_asked(url: str, line: str) -> None:
     """Path and query as they are, the host with its port where that isn't the scheme's."""
     assert target_of(url).line == line
 
@@ -218,5 +218,5 @@ def test_how_a_url_is_asked(url: str, line: bytes) -> None:
 def test_who_is_named_in_a_url() -> None:
     """Goes as the header Authorization, unless there is one."""
     target = target_of("http://me:secret@h/")
-    assert b"authorization: Basic bWU6c2VjcmV0\r\n" in request_bytes(b"POST", target, [], b"")
-    assert b"Basic" not in request_bytes(b"POST", target, [("Authorization", "Bearer k")], b"")
+    assert b"authorization: Basic bWU6c2VjcmV0\r\n" in request_bytes("POST", target, {}, b"")
+    assert b"Basic" not in request_bytes("POST", target, {"authorization": "Bearer k"}, b"")

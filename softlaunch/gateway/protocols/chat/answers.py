@@ -32,10 +32,10 @@ class Asked:
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> "Asked":
         """From a client's request body, whatever nonsense that holds."""
-        count = body.get("n")
-        wanted = body.get("response_format")
+        count, wanted, options = body.get("n"), body.get("response_format"), body.get("stream_options")
+        if count is None and wanted is None and options is None:
+            return PLAIN
         kind = wanted.get("type") if isinstance(wanted, dict) else None
-        options = body.get("stream_options")
         return cls(
             count if isinstance(count, int) and count > 1 else 1,
             kind in ("json_object", "json_schema"),
@@ -43,6 +43,8 @@ class Asked:
         )
 
 
+PLAIN = Asked()
+"""One answer in words."""
 _ENDS = {"content_filter": RequestOutcome.FILTERED, "length": RequestOutcome.TRUNCATED}
 
 
@@ -98,8 +100,23 @@ def read_completion(body: bytes, facts: Facts, asked: Asked) -> WholeAnswer:
             raise ReportedError(reported, answer)
         raise MalformedAnswerError("the provider's answer has no choices")
     facts.note(answer)
+    if len(choices) == 1 and not asked.json:
+        text = _plain_text(choices[0])
+        if text is not None:
+            return WholeAnswer(RequestOutcome.ANSWERED, "stop", text)
     seen = [_read_choice(choice, answer, keep_content=asked.json) for choice in choices]
     return WholeAnswer(outcome_of(seen, json_wanted=asked.json), seen[0].finish_reason, text_of(answer))
+
+
+def _plain_text(choice: object) -> str | None:
+    """The text of a choice that is text and nothing else, as most are; None for others, which `_read_choice` reads."""
+    if not isinstance(choice, dict) or choice.get("finish_reason") != "stop" or "error" in choice:
+        return None
+    message = choice.get("message")
+    if not isinstance(message, dict) or message.get("tool_calls") or message.get("function_call"):
+        return None
+    content = message.get("content")
+    return content if isinstance(content, str) and content and not content.isspace() else None
 
 
 def _read_choice(choice: object, answer: Mapping[str, Any], *, keep_content: bool) -> ChoiceSeen:
