@@ -7,6 +7,8 @@ from enum import StrEnum
 class RequestOutcome(StrEnum):
     """What became of one request, for both arms by the same rule: the column `requests.outcome`."""
 
+    __hash__ = str.__hash__  # equal to its text, and without a call of Python's for each look into a table
+
     ANSWERED = "answered"
     """Text, a refusal in words or tool calls, whole and in the form that was asked for."""
     TRUNCATED = "truncated"

@@ -14,7 +14,7 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
-from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of, time_limits
+from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.threads import Threads
@@ -87,7 +87,7 @@ class Answering:
         occasion = self._occasion(request, unit, route)
         allowed = app_route.candidate_allowed()
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
-        limits = time_limits(route.serving.gateway)
+        limits = app_route.limits
         with ClientWatch(cycle, lambda: False):
             answer = await self._upstream.ask(
                 Call(request.protocol, choice.variant, request.body, limits, headers=request.headers), NoSink()

@@ -63,8 +63,9 @@ class Breaker:
         counts, newest = self._counts, self._slices[-1]
         counts[arm] += 1
         newest[arm + 1] += 1
-        counts[arm + 1] += failed
-        newest[arm + 2] += failed
+        if failed:
+            counts[arm + 1] += 1
+            newest[arm + 2] += 1
         while self._slices[0][0] < number - _SLICES:
             _, *past = self._slices.popleft()
             for place, count in enumerate(past):

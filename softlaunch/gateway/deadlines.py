@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.policy.gateway import GatewayPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,17 @@ class TimeLimits:
     first_token: float
     idle: float
     total: float
+
+    @classmethod
+    def of(cls, policy: GatewayPolicy) -> Self:
+        """Those of a policy; an older one's single limit bounds them all."""
+        most = policy.timeout or math.inf
+        return cls(
+            connect=min(policy.connect, most),
+            first_token=min(policy.first_token, most),
+            idle=min(policy.idle, most),
+            total=min(policy.total, most),
+        )
 
 
 class LimitReachedError(Exception):
@@ -47,7 +59,7 @@ class Deadlines:
         self._reached: LimitReachedError | None = None
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("limits hold within a task")
         self._task = task

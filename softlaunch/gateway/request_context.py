@@ -1,22 +1,18 @@
 """A request under way, and the row that the log gets of it."""
 
-import math
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 from softlaunch.core.prices import cost_usd
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.calls import Answer, Call
 from softlaunch.gateway.choice import Choice
-from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.forwarding import without_idempotency_key
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.threads import Marking, Pinned
 from softlaunch.ledger.request_log import RequestRecord
-from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.route import Arm, Route
 
 
@@ -55,7 +51,7 @@ class RequestContext:
             self.request.protocol,
             variant,
             self.request.body,
-            time_limits(serving.gateway),
+            self.app_route.limits,
             serving.texts.keep,
             headers,
             None if self.marking is None else self.marking.of(variant).apply,
@@ -142,15 +138,3 @@ def abandoned(context: RequestContext) -> Answer:
     """What is left of a request whose client went away; 499 is nginx's status for it."""
     elapsed_ms = (time.perf_counter() - context.began) * 1000
     return Answer(context.request.protocol, status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)
-
-
-@lru_cache(maxsize=1024)
-def time_limits(policy: GatewayPolicy) -> TimeLimits:
-    """The limits of a policy; an older one's single limit bounds them all."""
-    most = policy.timeout or math.inf
-    return TimeLimits(
-        connect=min(policy.connect, most),
-        first_token=min(policy.first_token, most),
-        idle=min(policy.idle, most),
-        total=min(policy.total, most),
-    )

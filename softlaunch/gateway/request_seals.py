@@ -64,6 +64,8 @@ def asked_at(request_id: str) -> float | None:
 
 def key_of(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> bytes:
     """Which of the keys a request carries; empty for none of them."""
+    if not keys:
+        return b""
     for carrier in _CARRIERS:
         given = headers.get(carrier)
         if given is not None:

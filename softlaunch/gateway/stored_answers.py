@@ -12,7 +12,6 @@ from softlaunch.gateway.forwarding import content_type_of, response_headers
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.provider.answer import HttpAnswer
 from softlaunch.gateway.provider.errors import AnswerTooLargeError, ProviderCallError
-from softlaunch.gateway.request_context import time_limits
 from softlaunch.gateway.requests import find_app_route
 from softlaunch.gateway.sse import EventSplitter, EventTooLongError
 from softlaunch.gateway.table import RouteTable
@@ -66,7 +65,7 @@ class StoredAnswers:
         serving = app_route.route.serving
         marking = Marking(mark.app, serving.salt, key, mark.short, {pinned.own: known})
         query = f"?{cycle.head.query.decode('latin-1')}" if cycle.head.query else ""
-        asked = StoredCall(Api.RESPONSES, headers, time_limits(serving.gateway).connect)
+        asked = StoredCall(Api.RESPONSES, headers, app_route.limits.connect)
         try:
             upstream = f"/responses/{quote(pinned.own, safe='')}{below}{query}"
             answer = await self._upstream.stored(cycle.head.method, pinned.variant, upstream, asked)

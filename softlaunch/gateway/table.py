@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.breaker import Breaker
+from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.lease import Lease
 from softlaunch.ledger.routes import Pulse, UnreadableRouteError, read_named_pulses, read_route, read_variant
 from softlaunch.policy.route import Route
@@ -27,6 +28,7 @@ class AppRoute:
         self.route = route
         self.lease = lease
         self.breaker = Breaker()
+        self.limits = TimeLimits.of(route.serving.gateway)
         self.in_force = True
         self._clock = clock
 

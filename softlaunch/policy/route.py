@@ -21,6 +21,8 @@ class Arm(StrEnum):
     SHADOW = "shadow"
     CONTROL = "control"
 
+    __hash__ = str.__hash__  # equal to its text, and without a call of Python's for each look into a table
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:

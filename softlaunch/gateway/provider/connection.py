@@ -12,6 +12,7 @@ from softlaunch.gateway.provider.origin import Origin
 
 _HEAD_BYTES = 64 * 1024
 _FRAMED = frozenset({b"content-length", b"transfer-encoding"})
+_BODILESS = frozenset({204, 304})
 
 
 class ProviderConnection(asyncio.Protocol):
@@ -133,7 +134,7 @@ class ProviderConnection(asyncio.Protocol):
         self._interim = status < 200
         if self._interim or self._waiter is None:
             return
-        self._until_close = not any(name.lower() in _FRAMED for name, _ in self._headers) and status not in {204, 304}
+        self._until_close = status not in _BODILESS and not _is_framed(self._headers)
         self._answer = ProviderAnswer(self, self._loop, status, self._headers)
         waiter, self._waiter = self._waiter, None
         if not waiter.done():
@@ -164,3 +165,11 @@ class ProviderConnection(asyncio.Protocol):
         if answer is not None:
             answer.fail(BrokenOffError(str(error)))
         self.drop()
+
+
+def _is_framed(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a head says where its body ends."""
+    for name, _ in headers:
+        if name.lower() in _FRAMED:
+            return True
+    return False

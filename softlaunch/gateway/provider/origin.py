@@ -2,8 +2,8 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote
 
 from yarl import URL
@@ -11,8 +11,7 @@ from yarl import URL
 _PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """A host, its port, and whether TLS is spoken there."""
 
     host: str
@@ -20,8 +19,7 @@ class Origin:
     tls: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A URL as a request names it: its origin, and the head that its requests begin with, apart from the method."""
 
     origin: Origin
