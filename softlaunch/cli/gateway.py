@@ -47,6 +47,14 @@ _ArmHeader = Annotated[
         help="Send clients their arm in x-softlaunch-arm; SOFTLAUNCH_ARM_HEADER, else not.",
     ),
 ]
+_Processes = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that share the port, each a gateway of its own; SOFTLAUNCH_GATEWAY_PROCESSES, else 1.",
+        min=1,
+        max=64,
+    ),
+]
 _LogLevel = Annotated[str, typer.Option(help="critical, error, warning, info, debug or trace.")]
 
 
@@ -58,13 +66,14 @@ def gateway(
     max_event_mb: _MaxEventMb = None,
     cors_origin: _CorsOrigins = None,
     arm_header: _ArmHeader = None,
+    processes: _Processes = None,
     log_level: _LogLevel = "info",
 ) -> None:
     """Serve requests as OpenAI's and Anthropic's clients send them.
 
     The ledger says how they are split between stable and candidate.
     """
-    from softlaunch.gateway.server import serve
+    from softlaunch.gateway.server import serve, serve_by_processes
     from softlaunch.store.migrate import open_database
 
     given = {
@@ -74,6 +83,7 @@ def gateway(
         "max_answer_mb": max_answer_mb,
         "max_event_mb": max_event_mb,
         "arm_header": arm_header,
+        "gateway_processes": processes,
     }
     settings = Settings()
     settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
@@ -81,7 +91,11 @@ def gateway(
     if options.host not in _LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")
     try:
-        serve(open_database(settings.ledger_url), options)
+        if settings.gateway_processes > 1:
+            open_database(settings.ledger_url).close()  # migrated once, and not by all of them
+            serve_by_processes(lambda: open_database(settings.ledger_url), options, settings.gateway_processes)
+        else:
+            serve(open_database(settings.ledger_url), options)
     except OSError as error:
         raise SoftlaunchError(f"can't listen on {options.host}:{options.port}: {error.strerror}") from error
 

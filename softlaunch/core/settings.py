@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     )
     gateway_host: str = "127.0.0.1"
     gateway_port: int = 8800
+    gateway_processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="processes of `softlaunch gateway` that share its port, each a gateway with limits of its own",
+    )
     gateway_connections: int = Field(
         default=8192, ge=16, description="connections of clients at once; fewer where the process may open fewer files"
     )

@@ -27,6 +27,7 @@ from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, seal
 from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse, retry_after
+from softlaunch.gateway.siblings import Siblings
 from softlaunch.gateway.stored_answers import PREFIX, StoredAnswers
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.threads import Threads
@@ -51,6 +52,8 @@ class Parts:
     log: LogSink
     upstream: Upstream
     ratings: Ratings
+    siblings: Siblings | None = None
+    """The other processes of the same command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Gateway:
         self._log = parts.log
         self._upstream = parts.upstream
         self._ratings = parts.ratings
+        self._siblings = parts.siblings
         self._environment = access.environment
         self._keys = access.keys
         self._limits = limits
@@ -109,8 +113,12 @@ class Gateway:
         await asyncio.to_thread(self._table.start)
         self._log.start()
         await self._upstream.open()
+        if self._siblings is not None:
+            await self._siblings.open(self._counts)
         await send({"type": "lifespan.startup.complete"})
         await receive()
+        if self._siblings is not None:
+            await self._siblings.close()
         await self._answering.mirrors.close()
         await self._upstream.close()
         await asyncio.to_thread(self._table.stop)
@@ -218,8 +226,12 @@ class Gateway:
         await _send_json(cycle, state, status=200 if ready else 503)
 
     async def _expose(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
+        counts = self._counts()
+        await cycle.respond(200, _TEXT, counts if self._siblings is None else await self._siblings.text(counts))
+
+    def _counts(self) -> bytes:
         self._metrics.in_flight.set(self._in_flight)
-        await cycle.respond(200, _TEXT, self._metrics.text())
+        return self._metrics.text()
 
 
 _BY_PATH: Mapping[str, LlmProtocol] = {f"/v1{one.path}": one for one in PROTOCOLS}

@@ -6,8 +6,9 @@ import os
 import resource
 import secrets
 import socket
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,8 +21,10 @@ from softlaunch.gateway.http.connections import Connections, Network
 from softlaunch.gateway.http.protocol import http_protocol
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import Identity, LogSink
+from softlaunch.gateway.processes import Processes
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys
+from softlaunch.gateway.siblings import Siblings
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.tally import LossAccount
 from softlaunch.gateway.upstream import Upstream
@@ -49,6 +52,8 @@ class GatewayOptions:
     limits: Limits = field(default_factory=Limits)
     cors: Cors = field(default_factory=Cors)
     show_arm: bool = False
+    process: tuple[Path, int, int] | None = None
+    """Of one of several processes on a port: the folder that they meet in, its number, and how many they are."""
     home: Path | None = None
     """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
@@ -73,7 +78,8 @@ def build_app(
     upstream = Upstream(limits, environment)
     secrets_of_units = os.environ if environment is None else environment
     access = Access(keys, secrets_of_units, options.cors, options.show_arm)
-    return Gateway(Parts(table, log, upstream, ratings), access, limits)
+    siblings = None if options.process is None else Siblings(*options.process)
+    return Gateway(Parts(table, log, upstream, ratings, siblings), access, limits)
 
 
 def _counters(database: Database, folder: Path | None, gateway_id: str, address: str) -> CounterFile | None:
@@ -91,7 +97,7 @@ def build_server(
     database: Database, options: GatewayOptions, environment: Mapping[str, str] | None = None
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server, and its bound socket: `server.run(sockets=[socket])` serves until it is stopped."""
-    listener = _bind(options.host, options.port)
+    listener = _bind(options.host, options.port, shared=options.process is not None)
     name, port = listener.getsockname()[:2]
     address = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
     gateway = build_app(database, options, address, environment)
@@ -125,6 +131,24 @@ def serve(database: Database, options: GatewayOptions) -> None:
         database.close()
 
 
+def serve_by_processes(open_ledger: Callable[[], Database], options: GatewayOptions, count: int) -> None:
+    """The same by several processes on one port, each with the ledger that it opens itself; see `processes`.
+
+    Raises OSError where the port can't be had, and ProcessesFailedError.
+    """
+    holder = _bind(options.host, options.port, shared=True)  # it never listens: the port is ours as long as it is bound
+    port = holder.getsockname()[1]
+    with tempfile.TemporaryDirectory(prefix="softlaunch-gateway-") as folder:
+
+        def run(place: int) -> None:
+            serve(open_ledger(), replace(options, port=port, process=(Path(folder), place, count)))
+
+        gc.collect()
+        gc.freeze()
+        Processes(count, run).keep()
+    holder.close()
+
+
 def _raise_file_limit() -> int:
     """The files that may be open: every connection is one, and a shell's usual limit is a gateway's at half load."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -142,9 +166,12 @@ def _encoded(keys: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(key.encode() for key in keys)
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    """A socket on a port, `shared` with other processes that say so too; port 0 takes a free one. Raises OSError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     listener.bind((host, port))
     return listener

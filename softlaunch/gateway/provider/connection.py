@@ -169,7 +169,4 @@ class ProviderConnection(asyncio.Protocol):
 
 def _is_framed(headers: list[tuple[bytes, bytes]]) -> bool:
     """Whether a head says where its body ends."""
-    for name, _ in headers:
-        if name.lower() in _FRAMED:
-            return True
-    return False
+    return any(name.lower() in _FRAMED for name, _ in headers)
