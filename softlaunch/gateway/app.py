@@ -70,6 +70,27 @@ class Access:
     show_arm: bool = False
 
 
+class UnderWay:
+    """How many requests are under way; as a context manager it counts one more. Raises RefusedError beyond `most`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.count = 0
+
+    def __enter__(self) -> None:
+        self.check()
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.count -= 1
+
+    def check(self) -> None:
+        """Refuse where there is no room for one more."""
+        if self.count >= self._most:
+            text = f"the gateway has {self.count} requests under way and takes no more now; try again"
+            raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(1))
+
+
 class Gateway:
     """What answers the requests of one server."""
 
@@ -87,7 +108,7 @@ class Gateway:
         threads = Threads(parts.table)
         self._answering = Answering(parts.upstream, parts.log, self._metrics, threads, limits, show_arm=access.show_arm)
         self._stored = StoredAnswers(parts.table, threads, parts.upstream, limits.answer_bytes)
-        self._in_flight = 0
+        self._under_way = UnderWay(limits.requests)
         self._room = BodyRoom(limits)
         self._catalogue = ModelList(int(time.time()))
         self._paths: Paths[Endpoint] = Paths(
@@ -149,7 +170,8 @@ class Gateway:
         if path.startswith("/v1/"):
             check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
         if path.startswith(PREFIX):
-            await self._stored.serve(cycle, path, headers, key_of(headers, self._keys.clients))
+            with self._under_way:
+                await self._stored.serve(cycle, path, headers, key_of(headers, self._keys.clients))
             return
         endpoint = self._paths.find(method, known)
         if app is None:
@@ -159,7 +181,7 @@ class Gateway:
             await _send_json(cycle, self._catalogue.model(app, headers))
 
     async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle) -> None:
-        self._check_load()
+        self._under_way.check()
         with BodyReader(cycle.part, self._limits, self._room) as body:
             content = cycle.ready()
             if content is None:
@@ -170,18 +192,9 @@ class Gateway:
             app_route = find_app_route(self._table, request.app)
             check_unit(request, app_route.route.serving.unit, self._environment)
             seal(request, app_route.route.serving.salt, key_of(headers, self._keys.clients))
-            self._check_load()  # others came meanwhile; a body that hardly comes holds no place among them
-            self._in_flight += 1
-            try:
+            with self._under_way:  # others came meanwhile; a body that hardly comes holds no place among them
                 answer = self._answering.answer if protocol.is_judged else self._answering.pass_on
                 await answer(request, app_route, cycle)
-            finally:
-                self._in_flight -= 1
-
-    def _check_load(self) -> None:
-        if self._in_flight >= self._limits.requests:
-            text = f"the gateway has {self._in_flight} requests under way and takes no more now; try again"
-            raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(1))
 
     async def _feedback(self, headers: Headers, cycle: HttpCycle) -> None:
         with BodyReader(cycle.part, self._limits, self._room) as reader:
@@ -230,7 +243,7 @@ class Gateway:
         await cycle.respond(200, _TEXT, counts if self._siblings is None else await self._siblings.text(counts))
 
     def _counts(self) -> bytes:
-        self._metrics.in_flight.set(self._in_flight)
+        self._metrics.in_flight.set(self._under_way.count)
         return self._metrics.text()
 
 

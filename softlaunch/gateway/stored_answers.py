@@ -8,6 +8,8 @@ import orjson
 from softlaunch.core.api import Api
 from softlaunch.core.endpoint import EndpointError
 from softlaunch.gateway.calls import StoredCall
+from softlaunch.gateway.client_sink import ClientWatch
+from softlaunch.gateway.deadlines import Deadlines, LimitReachedError
 from softlaunch.gateway.forwarding import content_type_of, response_headers
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.provider.answer import HttpAnswer
@@ -65,23 +67,32 @@ class StoredAnswers:
         serving = app_route.route.serving
         marking = Marking(mark.app, serving.salt, key, mark.short, {pinned.own: known})
         query = f"?{cycle.head.query.decode('latin-1')}" if cycle.head.query else ""
-        asked = StoredCall(Api.RESPONSES, headers, app_route.limits.connect)
+        upstream = f"/responses/{quote(pinned.own, safe='')}{below}{query}"
+        limits = app_route.limits
+        asked = StoredCall(Api.RESPONSES, headers, limits.connect)
         try:
-            upstream = f"/responses/{quote(pinned.own, safe='')}{below}{query}"
-            answer = await self._upstream.stored(cycle.head.method, pinned.variant, upstream, asked)
-            await self._pass_on(answer, marking, cycle)
+            with ClientWatch(cycle, lambda: False), Deadlines(limits, streamed=False) as deadlines:
+                answer = await self._upstream.stored(cycle.head.method, pinned.variant, upstream, asked)
+                await self._pass_on(answer, marking, cycle, deadlines)
         except (EndpointError, ProviderCallError) as error:
             text = f"the provider that keeps this response can't be asked: {error}"
             raise RefusedError(502, text, kind="upstream_error", code="connect") from None
+        except LimitReachedError as limit:
+            if cycle.started:
+                cycle.abort()  # so that the client sees that it isn't whole
+                return
+            text = f"the provider that keeps this response hasn't answered within {limit.seconds:g} s"
+            raise RefusedError(504, text, kind="upstream_error", code=limit.outcome) from None
 
-    async def _pass_on(self, answer: HttpAnswer, marking: Marking, cycle: HttpCycle) -> None:
+    async def _pass_on(self, answer: HttpAnswer, marking: Marking, cycle: HttpCycle, deadlines: Deadlines) -> None:
         over = False
         passed = [(b"content-type", content_type_of(answer.raw_headers)), *response_headers(answer.raw_headers)]
         try:
             if answer.content_type == "text/event-stream":
-                await self._pass_events(answer, marking, cycle, passed)
+                await self._pass_events(answer, marking, cycle, passed, deadlines)
             else:
                 content = await answer.whole(self._most_bytes)
+                deadlines.pause()
                 await cycle.respond(answer.status, passed, _with_known_ids(content, marking))
             over = True
         except AnswerTooLargeError:
@@ -90,13 +101,18 @@ class StoredAnswers:
         finally:
             self._upstream.done(answer, over=over)
 
-    async def _pass_events(self, answer: HttpAnswer, marking: Marking, cycle: HttpCycle, passed: Headers) -> None:
+    async def _pass_events(
+        self, answer: HttpAnswer, marking: Marking, cycle: HttpCycle, passed: Headers, deadlines: Deadlines
+    ) -> None:
         splitter = EventSplitter(_EVENT_BYTES)
         await cycle.start(answer.status, passed)
         try:
             async for piece in answer:
+                deadlines.piece()
+                deadlines.pause()
                 for event in splitter.feed(piece):
                     await cycle.write(marking.apply(event, None))
+                deadlines.resume()
         except (ProviderCallError, EventTooLongError):
             cycle.abort()  # so that the client sees that it isn't whole
             return

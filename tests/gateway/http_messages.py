@@ -1,12 +1,17 @@
 """Pieces of HTTP that tests send to the gateway, and the tight limits that they meet."""
 
 import orjson
+import pytest
 
 from softlaunch.gateway.limits import Limits
 from tests.gateway.worlds import APP
 
 KEY = "first-key"
 CHAT = "/v1/chat/completions"
+RESPONSES = "/v1/responses"
+MESSAGES = "/v1/messages"
+STORED = f"{RESPONSES}/resp_1_sl{'0' * 22}-{APP}"
+"""The path of a response that nobody gave."""
 QUICK = Limits(
     head_seconds=1.0,
     head_bytes=4096,
@@ -20,7 +25,10 @@ QUICK = Limits(
     route_poll_seconds=0.05,
     heartbeat_seconds=0.1,
 )
-BODY = orjson.dumps({"model": APP, "messages": [{"role": "user", "content": "Hi"}]})
+OTHER_APIS = [pytest.param(path, marks=pytest.mark.long) for path in (RESPONSES, MESSAGES)]
+_HI = [{"role": "user", "content": "Hi"}]
+BODY = orjson.dumps({"model": APP, "messages": _HI, "input": _HI})
+"""A request of any API: what it doesn't know is passed on."""
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 """A request behind which the gateway closes, so that nobody waits to see that nothing else comes."""
@@ -32,6 +40,11 @@ WEBSOCKET = {
     "Sec-WebSocket-Version": "13",
 }
 CHUNKED = {"Transfer-Encoding": "chunked"}
+
+
+def aimed(request: bytes, path: str) -> bytes:
+    """A request at chat completions, at another path."""
+    return request.replace(CHAT.encode(), path.encode())
 
 
 def chunks(*parts: bytes) -> bytes:

@@ -8,19 +8,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import orjson
 
+from tests.gateway.http_messages import CHAT, aimed
 from tests.gateway.raw_client import address_of, post
 from tests.gateway.worlds import APP
-from tests.support.servers import completion
+from tests.support.servers import document
 
-QUESTION = orjson.dumps({"model": APP, "messages": [{"role": "user", "content": "Tell me everything"}]})
+_ASKED = [{"role": "user", "content": "Tell me everything"}]
+QUESTION = orjson.dumps({"model": APP, "messages": _ASKED, "input": _ASKED})
 
 
 @contextmanager
 def large_answers(size: int) -> Iterator[str]:
     """The endpoint of a provider whose every answer has about so many bytes."""
-    answer = completion("stable")
-    answer["choices"][0]["message"]["content"] = "a" * size
-    content = orjson.dumps(answer)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -28,6 +27,7 @@ def large_answers(size: int) -> Iterator[str]:
         def do_POST(self) -> None:
             """Answer whatever is asked."""
             self.rfile.read(int(self.headers["Content-Length"]))
+            content = orjson.dumps({**document(self.path, "stable"), "x": "a" * size})
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
@@ -47,13 +47,13 @@ def large_answers(size: int) -> Iterator[str]:
             thread.join()
 
 
-def slow_reader(url: str) -> socket.socket:
-    """A client that asks, and takes nothing beyond a small buffer of what it is answered."""
+def slow_reader(url: str, path: str = CHAT) -> socket.socket:
+    """A client that asks at this path, and takes nothing beyond a small buffer of what it is answered."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(10)
     connection.connect(address_of(url))
-    connection.sendall(post(QUESTION))
+    connection.sendall(aimed(post(QUESTION), path))
     return connection
 
 

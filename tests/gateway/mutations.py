@@ -1,6 +1,8 @@
 """Requests with faults in them, drawn from a seed: bytes changed, lines doubled, values of other kinds."""
 
 import random
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import orjson
 
@@ -20,6 +22,34 @@ _CHAT = {
     "temperature": 0.5,
     "max_tokens": 10,
     "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
+    "metadata": {"user_id": "ann"},
+    "variables": {"name": "Ann"},
+}
+_RESPONSE = {
+    "model": APP,
+    "instructions": "Be kind.",
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}],
+    "previous_response_id": "resp_1",
+    "user": "ann",
+    "stream": False,
+    "temperature": 0.5,
+    "max_output_tokens": 10,
+    "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+    "reasoning": {"effort": "low"},
+    "text": {"format": {"type": "text"}},
+    "metadata": {"user_id": "ann"},
+    "variables": {"name": "Ann"},
+}
+_MESSAGE = {
+    "model": APP,
+    "system": [{"type": "text", "text": "Be kind.", "cache_control": {"type": "ephemeral"}}],
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}],
+    "stream": False,
+    "temperature": 0.5,
+    "max_tokens": 10,
+    "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+    "thinking": {"type": "disabled"},
+    "output_config": {"format": {"type": "text"}},
     "metadata": {"user_id": "ann"},
     "variables": {"name": "Ann"},
 }
@@ -59,12 +89,34 @@ _LINES = [
 ]  # fmt: skip
 
 
-def mutated(seed: int) -> bytes:
+@dataclass(frozen=True)
+class Target:
+    """What faults are put into: requests of these lines, with this body where they have one."""
+
+    lines: tuple[str, ...]
+    body: Mapping[str, object] | None
+    nested: str = "messages"
+    """The field of the body that holds the conversation."""
+
+
+CHAT = Target(("POST /v1/chat/completions HTTP/1.1",), _CHAT)
+RESPONSES = Target(("POST /v1/responses HTTP/1.1",), _RESPONSE, "input")
+MESSAGES = Target(("POST /v1/messages HTTP/1.1", "POST /v1/messages/count_tokens HTTP/1.1"), _MESSAGE)
+
+
+def stored(known: str) -> Target:
+    """The endpoints below the response that clients know by this id."""
+    below = ("GET {}", "GET {}?stream=true", "GET {}/input_items?limit=%ff&after=a", "POST {}/cancel", "DELETE {}")
+    return Target(tuple(f"{line.format(f'/v1/responses/{known}')} HTTP/1.1" for line in below), None)
+
+
+def mutated(seed: int, target: Target = CHAT) -> bytes:
     """A request with up to four faults; the same seed makes the same one."""
     draw = random.Random(seed)
     feedback = draw.random() < 0.15
-    body = _mutated_body(draw, dict(_FEEDBACK if feedback else _CHAT))
-    line = f"POST /v1/{'feedback' if feedback else 'chat/completions'} HTTP/1.1"
+    line = "POST /v1/feedback HTTP/1.1" if feedback else draw.choice(target.lines)
+    given = _FEEDBACK if feedback else target.body
+    body = b"" if given is None else _mutated_body(draw, dict(given), target.nested)
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     if draw.random() < 0.9:
         headers.insert(0, ("Authorization", f"Bearer {KEY}"))
@@ -78,13 +130,13 @@ def mutated(seed: int) -> bytes:
     return _mutated_bytes(draw, head(headers, line) + body)
 
 
-def _mutated_body(draw: random.Random, body: dict[str, object]) -> bytes:
+def _mutated_body(draw: random.Random, body: dict[str, object], nested: str) -> bytes:
     for _ in range(draw.choice((0, 1, 1, 2, 3))):
-        name = draw.choice([*body, "messages", "x"])
+        name = draw.choice([*body, nested, "x"])
         if draw.random() < 0.2:
             body.pop(name, None)
-        elif name == "messages" and draw.random() < 0.7:
-            body[name] = [{draw.choice(("role", "content", "tool_calls", "")): draw.choice(_VALUES)}]
+        elif name == nested and draw.random() < 0.7:
+            body[name] = [{draw.choice(("role", "content", "tool_calls", "type", "")): draw.choice(_VALUES)}]
         else:
             body[name] = draw.choice(_VALUES)
     content = orjson.dumps(body)

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -21,10 +22,13 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.policy.route import Serving
 from softlaunch.store.migrate import open_database
 from tests.gateway.large_answers import large_answers, slow_reader
-from tests.gateway.mutations import KEY, mutated
+from tests.gateway.mutations import CHAT, KEY, MESSAGES, RESPONSES, Target, mutated, stored
+from tests.gateway.protocols.recorded_provider import recorded_provider
+from tests.gateway.protocols.test_messages import ANSWER as MESSAGE
+from tests.gateway.protocols.test_responses import RESPONSE
 from tests.gateway.raw_client import address_of, head, say
-from tests.gateway.worlds import APP, record, running_world, variant
-from tests.support.servers import FakeModels, wait_until
+from tests.gateway.worlds import APP, World, record, running_world, variant
+from tests.support.servers import FakeModels, completion, wait_until
 
 MIB = 1024 * 1024
 TIGHT = Limits(head_seconds=0.5, body_seconds=0.5, linger_seconds=0.3, idle_seconds=0.2, route_poll_seconds=0.05)
@@ -32,25 +36,74 @@ QUESTION = {"model": APP, "messages": [{"role": "user", "content": "Hi"}]}
 BEARER = {"Authorization": f"Bearer {KEY}"}
 
 
-@pytest.mark.parametrize(
+@dataclass(frozen=True)
+class Attacked:
+    """An API under attack: its requests, what its provider answers, and a good request."""
+
+    target: Target
+    path: str
+    answer: Mapping[str, object]
+    good: Mapping[str, object]
+
+
+CHAT_API = Attacked(CHAT, "/v1/chat/completions", completion("stable"), QUESTION)
+RESPONSES_API = Attacked(RESPONSES, "/v1/responses", RESPONSE, {"model": APP, "input": "Hi"})
+MESSAGES_API = Attacked(MESSAGES, "/v1/messages", {**MESSAGE, "input_tokens": 7}, QUESTION)
+each_api = pytest.mark.parametrize(
+    "api",
+    [
+        pytest.param(CHAT_API, id="chat"),
+        pytest.param(RESPONSES_API, id="responses"),
+        pytest.param(MESSAGES_API, id="messages"),
+    ],
+)
+each_count = pytest.mark.parametrize(
     "count", [pytest.param(300, id="some"), pytest.param(10_000, id="many", marks=pytest.mark.long)]
 )
-def test_mutated_requests(ledger_url: str, models: FakeModels, caplog: pytest.LogCaptureFixture, count: int) -> None:
-    """Each is answered, or its connection closed; none gets a 500, and none leaves a traceback."""
+
+
+@contextmanager
+def under_attack(ledger_url: str, models: FakeModels, api: Attacked) -> Iterator[World]:
+    """A gateway with tight limits and a key, whose provider answers every request of the API."""
+    with recorded_provider() as provider:
+        provider.answer_with(api.answer)
+        stable = variant("stable", provider.endpoint)
+        with running_world(ledger_url, models, stable=stable, client_keys=[KEY], limits=TIGHT) as world:
+            yield world
+
+
+def check_mutated(world: World, target: Target, count: int, caplog: pytest.LogCaptureFixture) -> None:
+    """Each request is answered, or its connection closed; none gets a 500, and none leaves a traceback."""
     seeds = range(20_261_128, 20_261_128 + count)
-    with (
-        caplog.at_level(logging.WARNING),
-        running_world(ledger_url, models, client_keys=[KEY], limits=TIGHT) as world,
-        ThreadPoolExecutor(32) as threads,
-    ):
-        heard = threads.map(lambda seed: (seed, say(world.url, mutated(seed), seconds=2).statuses), seeds)
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(32) as threads:
+        heard = threads.map(lambda seed: (seed, say(world.url, mutated(seed, target), seconds=2).statuses), seeds)
         found = dict(heard)
-        healthy = world.client.post("/v1/chat/completions", json=QUESTION, headers=BEARER)
     assert {seed: statuses for seed, statuses in found.items() if 500 in statuses} == {}
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
     counted = Counter(status for statuses in found.values() for status in statuses)
     assert set(counted) >= {200, 400, 401, 404}
-    assert healthy.status_code == 200
+
+
+@each_api
+@each_count
+def test_mutated_requests(
+    ledger_url: str, models: FakeModels, caplog: pytest.LogCaptureFixture, api: Attacked, count: int
+) -> None:
+    """None does any harm, and a good one is answered afterwards."""
+    with under_attack(ledger_url, models, api) as world:
+        check_mutated(world, api.target, count, caplog)
+        assert world.client.post(api.path, json=api.good, headers=BEARER).status_code == 200
+
+
+@each_count
+def test_mutated_requests_for_stored_answers(
+    ledger_url: str, models: FakeModels, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    """The same, for a response that a provider keeps."""
+    with under_attack(ledger_url, models, RESPONSES_API) as world:
+        known = world.client.post("/v1/responses", json=RESPONSES_API.good, headers=BEARER).json()["id"]
+        check_mutated(world, stored(known), count, caplog)
+        assert world.client.get(f"/v1/responses/{known}", headers=BEARER).status_code == 200
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.http.connections import Connections, address_of, parse_networks
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.server import affordable
+from tests.gateway.http_messages import CHAT, MESSAGES, RESPONSES
 from tests.gateway.large_answers import is_dropped, large_answers, slow_reader
 from tests.gateway.raw_client import hear, post, say
 from tests.gateway.worlds import World, running_world, variant
@@ -100,10 +101,11 @@ def talkative(ledger_url: str, models: FakeModels, request: pytest.FixtureReques
 @pytest.mark.parametrize(
     "talkative", [Limits(stall_seconds=0.5, answer_rate=20_000, route_poll_seconds=0.05)], indirect=True
 )
-def test_who_reads_nothing_is_dropped(talkative: World) -> None:
+@pytest.mark.parametrize("path", [CHAT, RESPONSES, MESSAGES])
+def test_who_reads_nothing_is_dropped(talkative: World, path: str) -> None:
     """An answer isn't kept for ever for somebody who doesn't take it; one that is taken slowly arrives whole."""
-    idle = slow_reader(talkative.url)
-    slow = slow_reader(talkative.url)
+    idle = slow_reader(talkative.url, path)
+    slow = slow_reader(talkative.url, path)
     got = 0
     slow.settimeout(5)
     while got < 6 * MIB:

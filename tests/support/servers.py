@@ -97,7 +97,7 @@ class FakeModels:
         return sum(body["model"] == model for body in self.bodies)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Answer a chat completion, or fail it as commanded."""
+        """Answer a request of any API, or fail it as commanded; streams are chat completions."""
         body = orjson.loads(await request.read())
         model = body["model"]
         self.bodies.append(body)
@@ -127,7 +127,7 @@ class FakeModels:
         return (
             await self._stream(request, body, fault)
             if body.get("stream") and fault != "document"
-            else web.json_response(completion(body["model"]), headers=self.answer_headers)
+            else web.json_response(document(request.path, body["model"]), headers=self.answer_headers)
         )
 
     def _packed(self, body: dict[str, Any]) -> web.Response:
@@ -200,6 +200,43 @@ def completion(model: str) -> dict[str, Any]:
     }
 
 
+def response(model: str) -> dict[str, Any]:
+    """A whole answer of the Responses API."""
+    part = {"type": "output_text", "text": f"I am {model}.", "annotations": []}
+    message = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [part]}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1700000000,
+        "status": "completed",
+        "model": f"{model}-resolved",
+        "output": [message],
+        "usage": {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110},
+    }
+
+
+def message(model: str) -> dict[str, Any]:
+    """A whole answer of the Messages API."""
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": f"{model}-resolved",
+        "content": [{"type": "text", "text": f"I am {model}."}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 100, "output_tokens": 10},
+    }
+
+
+_DOCUMENTS = {"/v1/chat/completions": completion, "/v1/responses": response, "/v1/messages": message}
+
+
+def document(path: str, model: str) -> dict[str, Any]:
+    """A whole answer to a request at this path."""
+    return _DOCUMENTS[path](model)
+
+
 def wordless(model: str, finish_reason: str) -> dict[str, Any]:
     """A whole answer that says nothing."""
     answer = completion(model)
@@ -231,7 +268,8 @@ def running_models(given: FakeModels | None = None) -> Iterator[FakeModels]:
     models = given or FakeModels()
     loop = asyncio.new_event_loop()
     application = web.Application(client_max_size=64 * 1024 * 1024)
-    application.router.add_post("/v1/chat/completions", models.answer)
+    for path in _DOCUMENTS:
+        application.router.add_post(path, models.answer)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
 
     async def start() -> None:

@@ -29,11 +29,17 @@ class Asked:
 
 @dataclass
 class RecordedProvider:
-    """Answers by the model that a request names, or by `""`: a status, a media type and bytes."""
+    """Answers by the model that a request names, or by `""`: a status, a media type and bytes.
+
+    One that is `silent` answers nothing, and one that `stalls` never ends its answers.
+    """
 
     url: str = ""
     answers: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    silent: bool = False
+    stalls: bool = False
+    under_way: int = 0
 
     @property
     def endpoint(self) -> str:
@@ -48,13 +54,28 @@ class RecordedProvider:
         """Answer with a stream of events from now on."""
         self.answers[model] = (200, "text/event-stream; charset=utf-8", content)
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request."""
+        self.under_way += 1
+        try:
+            return await self._answer(request)
+        finally:
+            self.under_way -= 1
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         asked = Asked(request.method, request.path_qs, dict(request.headers), await request.read())
         self.asked.append(asked)
         model = asked.body.get("model", "") if asked.content else ""
         status, kind, content = self.answers.get(model) or self.answers[""]
-        return web.Response(status=status, body=content, headers={"Content-Type": kind})
+        if self.silent:
+            await asyncio.sleep(3600)
+        if not self.stalls:
+            return web.Response(status=status, body=content, headers={"Content-Type": kind})
+        response = web.StreamResponse(status=status, headers={"Content-Type": kind})
+        await response.prepare(request)
+        await response.write(content)
+        await asyncio.sleep(3600)
+        return response
 
 
 @contextmanager
@@ -64,7 +85,7 @@ def recorded_provider() -> Iterator[RecordedProvider]:
     loop = asyncio.new_event_loop()
     application = web.Application(client_max_size=64 * 1024 * 1024)
     application.router.add_route("*", "/{path:.*}", made.handle)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
 
     async def start() -> None:
         await runner.setup()
