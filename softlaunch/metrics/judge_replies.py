@@ -6,8 +6,14 @@ from enum import StrEnum
 
 import orjson
 
-_GRADE = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
-_VERDICT = re.compile(r"\[\[\s*([ABC])\s*\]\]")
+from softlaunch.metrics.fences import without_thoughts
+
+_GRADE = r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]"
+_VERDICT = r"\[\[\s*([ABC])\s*\]\]"
+_LABEL = (
+    r"(?:(?:my|the|final|overall|rating|grade|score|verdict|decision|judge?ment|winner|preference|is|so|thus|therefore)"
+    r"\b[\s:=,*_-]*)*"
+)
 
 
 class Preferred(StrEnum):
@@ -28,16 +34,28 @@ class Claim:
 
 
 def read_grade(text: str, scale: int) -> float | None:
-    """The last grade in double brackets, from 1 to `scale`; None where there is none, or one beyond the scale."""
-    found = _GRADE.findall(text)
-    grade = float(found[-1]) if found else None
+    """The grade in double brackets, from 1 to `scale`; None where there is none, or one beyond the scale.
+
+    It is read from the line that holds it and nothing else but a label ("Rating: [[7]]"), else from the end of a line.
+    Brackets within a sentence or in quotes are what an answer or a judge talks about. Two that differ are none.
+    """
+    found = _said(_GRADE, text)
+    grade = None if found is None else float(found)
     return grade if grade is not None and 1 <= grade <= scale else None
 
 
 def read_preference(text: str) -> Preferred | None:
-    """The last verdict in double brackets; None where there is none."""
-    found = _VERDICT.findall(text)
-    return Preferred(found[-1]) if found else None
+    """The verdict in double brackets, found like a grade; None where there is none, or there are two."""
+    found = _said(_VERDICT, text)
+    return None if found is None else Preferred(found)
+
+
+def _said(pattern: str, text: str) -> str | None:
+    lines = without_thoughts(text).splitlines()
+    alone = [found[1] for line in lines if (found := re.fullmatch(rf"(?i:[\s*_#-]*{_LABEL}){pattern}[\s.*_!]*", line))]
+    ending = [found[1] for line in lines if (found := re.search(rf"(?:^|[^\"'“”‘’`«]){pattern}[\s.*_!)]*$", line))]
+    distinct = dict.fromkeys(alone or ending)
+    return next(iter(distinct)) if len(distinct) == 1 else None
 
 
 def read_claims(text: str) -> tuple[Claim, ...] | None:
@@ -58,5 +76,5 @@ def _is_claim(value: object) -> bool:
 
 def reason_in(text: str, longest: int = 600) -> str:
     """What a judge said besides its grade or verdict, shortened."""
-    said = " ".join(_VERDICT.sub("", _GRADE.sub("", text)).split())
+    said = " ".join(re.sub(f"{_GRADE}|{_VERDICT}", "", text).split())
     return said if len(said) <= longest else said[: longest - 1] + "…"

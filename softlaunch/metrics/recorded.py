@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from softlaunch.metrics.folding import normalise
 from softlaunch.metrics.interface import Metric, Sample, Score
 
 _LONGEST = 60  # characters of a value that an objection shows
@@ -21,7 +22,7 @@ class Recorded(Metric):
     highest: Annotated[float, Field(allow_inf_nan=False)] = 1.0
     """The number that means 1; smaller than `lowest` where less is better."""
     right: str | None = None
-    """A text: the score is 1 where the column contains it, whatever its case, and 0 elsewhere."""
+    """A text: the score is 1 where the column contains it, as the metric `contains` has it, and 0 elsewhere."""
 
     @model_validator(mode="after")
     def _has_a_range(self) -> Self:
@@ -35,7 +36,7 @@ class Recorded(Metric):
         if value is None or (isinstance(value, str) and not value.strip()):
             return Score(None, f"the column {self.column} is empty or absent")
         if self.right is not None:
-            return Score(float(self.right.casefold() in str(value).casefold()))
+            return Score(float(normalise(self.right) in normalise(str(value))))
         number = _number(value)
         share = math.nan if number is None else (number - self.lowest) / (self.highest - self.lowest)
         if not 0 <= share <= 1:

@@ -18,7 +18,7 @@ from softlaunch.metrics.measured import Cost, Latency, Length
 from softlaunch.metrics.recorded import Preference, Recorded
 from softlaunch.metrics.refusal import Refusal
 from softlaunch.metrics.similarity import Similarity
-from softlaunch.metrics.structure import JsonSchema, ToolCalled
+from softlaunch.metrics.structure import JsonSchema, ToolCalled, ToolCalls
 from softlaunch.metrics.text import Contains, Exact, Numeric, Regex
 
 ENTRY_POINTS = "softlaunch.metrics"
@@ -31,6 +31,7 @@ _OWN: tuple[type[AnyMetric], ...] = (
     Numeric,
     JsonSchema,
     ToolCalled,
+    ToolCalls,
     Similarity,
     Refusal,
     Length,

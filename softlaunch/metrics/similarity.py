@@ -7,8 +7,8 @@ from pydantic import Field
 from rapidfuzz import fuzz
 
 from softlaunch.core.bounded import OURS
+from softlaunch.metrics.folding import normalise
 from softlaunch.metrics.interface import Metric, Sample, Score
-from softlaunch.metrics.text import normalise
 
 _QUICK = 100_000_000  # pairs of letters: a hundredth of a second
 

@@ -5,12 +5,13 @@ from typing import Annotated, Any, ClassVar
 import orjson
 from pydantic import BeforeValidator, Field, model_validator
 
+from softlaunch.metrics.fences import Strip, json_texts, json_within
 from softlaunch.metrics.interface import Metric, Sample, Score
 from softlaunch.metrics.schemas import misfit, schema_objection
-from softlaunch.metrics.text import Strip, stripped
 
 _DEEPEST = "depth limit"  # how the parser calls values that are nested more than a thousand levels deep
 _LONGEST_SHOWN = 500
+_NO_JSON = "no JSON"
 
 
 def _from_json(value: object) -> object:
@@ -31,7 +32,9 @@ class JsonSchema(Metric):
     contract: JsonObject = Field(default_factory=dict)
     """The schema; left out, any JSON will do."""
     strip: Strip = Strip.FENCES
-    """fences: read only what stands between ``` fences, where an answer has any; none: the whole answer."""
+    """fences: read what stands between ``` or ~~~ fences, and after a model's thoughts; none: the whole answer."""
+    prose: bool = False
+    """true: an object or a list anywhere in the text will do, whatever stands around it."""
 
     @model_validator(mode="after")
     def _is_a_schema(self) -> "JsonSchema":
@@ -42,11 +45,24 @@ class JsonSchema(Metric):
 
     def score(self, sample: Sample) -> Score:
         """1 where it fits; else 0, with the first place where it doesn't. Raises BeyondLimitsError."""
+        found = [self._fits(text) for text in json_texts(sample.answer, self.strip)]
+        if self.prose and not any(score.value for score in found):
+            within = [self._judged(value) for value in json_within(sample.answer)]
+            found = sorted(within, key=lambda score: -(score.value or 0.0)) or found
+        read = next((score for score in found if not score.reason.startswith(_NO_JSON)), None)
+        return read or found[0]
+
+    def _fits(self, text: str) -> Score:
         try:
-            value = orjson.loads(stripped(sample.answer, self.strip))
+            value = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            known = _DEEPEST not in str(error).casefold()
-            return Score(0.0 if known else None, f"{'no JSON' if known else 'JSON that nobody reads'}: {error}")
+            if _DEEPEST in str(error).casefold():
+                return Score(None, f"JSON that nobody reads: {error}")
+            end = "" if text.rstrip().endswith(("}", "]")) or not text.lstrip().startswith(("{", "[")) else ", cut off"
+            return Score(0.0, f"{_NO_JSON}{end}: {error}")
+        return self._judged(value)
+
+    def _judged(self, value: object) -> Score:
         wrong = misfit(self.contract, value) if self.contract else None
         return Score(1.0) if wrong is None else Score(0.0, _short(wrong))
 
@@ -73,6 +89,38 @@ class ToolCalled(Metric):
             return Score(1.0)
         called = ", ".join(f"{call.name}({_shown(call.arguments)})" for call in sample.tool_calls)
         return Score(0.0, f"called {called}" if called else "called nothing")
+
+
+class ToolCalls(Metric):
+    """The answer calls tools as it should: these in this order, only these, and never those."""
+
+    name: ClassVar = "tool_calls"
+    order: tuple[str, ...] = ()
+    """Functions that must be called in this order; others may be called in between."""
+    only: tuple[str, ...] = ()
+    """The functions that may be called at all; left out: any."""
+    never: tuple[str, ...] = ()
+    """Functions that must not be called."""
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> "ToolCalls":
+        if not (self.order or self.only or self.never):
+            raise ValueError("give it functions under order, only or never")
+        contradicted = {*self.order} & {*self.never} or ({*self.order} - {*self.only} if self.only else set())
+        if contradicted:
+            raise ValueError(f"order wants {min(contradicted)}, which may not be called")
+        return self
+
+    def score(self, sample: Sample) -> Score:
+        """1 where everything holds, else 0 with the first that doesn't; without any call only `order` is missed."""
+        called = [call.name for call in sample.tool_calls]
+        listed = ", ".join(called) or "nothing"
+        wrong = next((name for name in called if name in self.never or (self.only and name not in self.only)), None)
+        if wrong is not None:
+            return Score(0.0, f"called {wrong}, which it must not")
+        rest = iter(called)
+        missed = next((name for name in self.order if name not in rest), None)
+        return Score(1.0) if missed is None else Score(0.0, _short(f"{missed} is not called in its turn: {listed}"))
 
 
 def _holds(found: object, wanted: object) -> bool:

@@ -1,34 +1,18 @@
 """Metrics that read the answer's text: exact, contains, regex and numeric."""
 
-import re
 from abc import abstractmethod
-from enum import StrEnum
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from softlaunch.metrics.fences import Strip, stripped
+from softlaunch.metrics.folding import normalise
 from softlaunch.metrics.interface import Metric, Sample, Score
+from softlaunch.metrics.numbers import AUTO, Locale, is_number, readings
 from softlaunch.metrics.patterns import found_in, pattern_objection
 
-_NUMBER = re.compile(
-    r"""
-    (?:(?<![\w.])[-+\u2212])?                  # a sign; in "3-4" and "gpt-4" the dash is none
-    (?:\d{1,3}(?:,\d{3})+(?!\d)|\d+|(?=\.\d))  # 1,000,000 or 1000000, or .5
-    (?:\.\d+)?
-    (?:[eE][-+]?\d+)?
-    """,
-    re.VERBOSE,
-)
-_FENCED = re.compile(r"^[ \t]*```[^\n]*\n(.*?)^[ \t]*```", re.DOTALL | re.MULTILINE)
 _ROUNDING = 1e-9
 _LONGEST_SHOWN = 80
-
-
-class Strip(StrEnum):
-    """What is taken off an answer before it is read."""
-
-    NONE = "none"
-    FENCES = "fences"
 
 
 class TextMetric(Metric):
@@ -57,30 +41,19 @@ class TextMetric(Metric):
         objection = self._objection(expected)
         if expected is None or objection:
             return Score(None, f"nothing to compare with: expected {objection}")
-        return Score(float(self._is_right(stripped(sample.answer, self.strip), expected, sample)))
+        return self._judged(stripped(sample.answer, self.strip), expected, sample)
 
     @abstractmethod
     def _objection(self, expected: str | float | None) -> str | None:
         """What this metric wants to be expected instead, or None."""
 
     @abstractmethod
-    def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:
+    def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:
         """Whether an answer is what was expected."""
 
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
-
-
-def normalise(text: str) -> str:
-    """The text without differences of case, and with every run of whitespace as one space, none at the ends."""
-    return " ".join(text.casefold().split())
-
-
-def stripped(answer: str, strip: Strip) -> str:
-    """The answer as a metric reads it; fenced blocks are joined by a newline."""
-    blocks = _FENCED.findall(answer) if strip is Strip.FENCES else []
-    return "\n".join(block.removesuffix("\n") for block in blocks) if blocks else answer
 
 
 class _Words(TextMetric):
@@ -92,21 +65,21 @@ class _Words(TextMetric):
 
 
 class Exact(_Words):
-    """The whole answer is the expected text, up to case and whitespace."""
+    """The whole answer is the expected text, up to case, whitespace, quotes, dashes and Unicode's normal forms."""
 
     name: ClassVar = "exact"
 
-    def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:  # noqa: ARG002
-        return normalise(answer) == normalise(str(expected))
+    def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:  # noqa: ARG002
+        return Score(float(normalise(answer) == normalise(str(expected))))
 
 
 class Contains(_Words):
-    """The expected text is somewhere in the answer, up to case and whitespace; `no` is in `not`, too."""
+    """The expected text is somewhere in the answer, up to what `exact` ignores, too; `no` is in `not`."""
 
     name: ClassVar = "contains"
 
-    def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:  # noqa: ARG002
-        return normalise(str(expected)) in normalise(answer)
+    def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:  # noqa: ARG002
+        return Score(float(normalise(str(expected)) in normalise(answer)))
 
 
 class Regex(TextMetric):
@@ -120,30 +93,42 @@ class Regex(TextMetric):
             return "a regular expression that is not empty"
         return pattern_objection(expected)
 
-    def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:  # noqa: ARG002
-        return found_in(str(expected), answer)
+    def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:  # noqa: ARG002
+        return Score(float(found_in(str(expected), answer)))
 
 
 class Numeric(TextMetric):
-    """The last number of the answer is within a tolerance of the expected one; an answer without a number is wrong."""
+    """The last number of the answer is within a tolerance of the expected one; an answer without a number is wrong.
+
+    Numbers are read as people write them: 1,234.56 and 1.234,56, 12 500, 1'234.50, 1,00,000. One that can mean two
+    things, such as 1.234, is read as English has it; where only its other meaning would be right, it is unscored.
+    """
 
     name: ClassVar = "numeric"
     tolerance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """How far off still counts as right, in the number's own unit; left out: what the case says, or 0."""
+    locale: Locale = AUTO
+    """How numbers are written in answers: en, de, fr, de-CH, en-IN and others; auto: by the form of each number."""
 
     def _objection(self, expected: str | float | None) -> str | None:
         """A JSON number, or a text that is one."""
-        return None if _NUMBER.fullmatch(str(expected).strip()) else "a number"
+        return None if self._wanted(expected) is not None else "a number"
 
-    def _is_right(self, answer: str, expected: str | float, sample: Sample) -> bool:
-        found, wanted = last_number(answer), last_number(str(expected))
-        if found is None or wanted is None:
-            return False
+    def _wanted(self, expected: str | float | None) -> float | None:
+        """What is expected: a number as files have it or, in a text, as the locale has it."""
+        if isinstance(expected, int | float):
+            return float(expected)
+        text = str(expected).strip()
+        locale = self.locale if is_number(text, self.locale) else AUTO
+        return readings(text, locale)[0] if is_number(text, locale) else None
+
+    def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:
+        found, wanted = readings(answer, self.locale), self._wanted(expected)
+        if not found or wanted is None:
+            return Score(0.0, "the answer has no number")
         tolerance = sample.tolerance if self.tolerance is None else self.tolerance
-        return abs(found - wanted) <= tolerance + _ROUNDING * max(1.0, abs(wanted))
-
-
-def last_number(text: str) -> float | None:
-    """The last number written in a text: signs, thousands commas, decimals and exponents are understood."""
-    found = [match[0] for match in _NUMBER.finditer(text)]
-    return float(found[-1].replace(",", "").replace("\u2212", "-")) if found else None
+        near = [abs(one - wanted) <= tolerance + _ROUNDING * max(1.0, abs(wanted)) for one in found]
+        if near[0] or not any(near):
+            return Score(float(near[0]))
+        meanings = " or ".join(f"{one:.15g}" for one in found)
+        return Score(None, f"the answer's number can mean {meanings}; say how numbers are written, as in locale=de")

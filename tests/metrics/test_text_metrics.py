@@ -3,7 +3,7 @@
 import pytest
 
 from softlaunch.metrics import Metric, Sample, last_number, parse_metric
-from softlaunch.metrics.text import Strip, stripped
+from softlaunch.metrics.fences import Strip, stripped
 
 
 def score(answer: str, expected: str | float | None, spec: str) -> float | None:
@@ -37,7 +37,7 @@ def test_text_metrics(answer: str, expected: str, metric: str, right: bool) -> N
     [
         pytest.param("First 3, then 4, so 12.", 12.0, id="the last one"),
         pytest.param("about 1,234,567.5 USD", 1234567.5, id="thousands commas"),
-        pytest.param("one of 1,2", 2.0, id="a list is no thousands"),
+        pytest.param("one of 1, 2", 2.0, id="a list is no thousands"),
         pytest.param("it is -5", -5.0, id="minus"),
         pytest.param("it is \u22125", -5.0, id="typographic minus"),
         pytest.param("between 3-4", 4.0, id="a dash between numbers"),
