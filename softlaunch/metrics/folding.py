@@ -17,12 +17,15 @@ _FOLDED: Mapping[int, str | None] = {
 }
 
 
-def normalise(text: str) -> str:
-    """The text as it is compared: without differences of case, of normal form (NFKC), of quotes and dashes.
+def normalise(text: str, *, case: bool = False) -> str:
+    """The text as it is compared: without differences of normal form (NFKC), quotes, dashes and, usually, case.
 
     Characters that have no width are taken out, and every run of whitespace is one space, none at the ends.
     """
     if text.isascii():
-        return " ".join(text.replace("`", "'").casefold().split())
-    folded = unicodedata.normalize("NFKC", text.translate(_FOLDED)).casefold()
-    return " ".join(unicodedata.normalize("NFKC", folded).translate(_FOLDED).split())
+        text = text.replace("`", "'")
+        return " ".join((text if case else text.casefold()).split())
+    folded = unicodedata.normalize("NFKC", text.translate(_FOLDED))
+    if not case:
+        folded = unicodedata.normalize("NFKC", folded.casefold())
+    return " ".join(folded.translate(_FOLDED).split())

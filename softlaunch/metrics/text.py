@@ -59,6 +59,9 @@ def _short(text: str) -> str:
 class _Words(TextMetric):
     """Shared by the metrics that compare normalised text."""
 
+    case: bool = False
+    """true: upper and lower case are different letters."""
+
     def _objection(self, expected: str | float | None) -> str | None:
         """Only a text with at least one visible character says anything."""
         return None if isinstance(expected, str) and normalise(expected) else "a text that is not empty"
@@ -70,7 +73,7 @@ class Exact(_Words):
     name: ClassVar = "exact"
 
     def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:  # noqa: ARG002
-        return Score(float(normalise(answer) == normalise(str(expected))))
+        return Score(float(normalise(answer, case=self.case) == normalise(str(expected), case=self.case)))
 
 
 class Contains(_Words):
@@ -79,7 +82,7 @@ class Contains(_Words):
     name: ClassVar = "contains"
 
     def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:  # noqa: ARG002
-        return Score(float(normalise(str(expected)) in normalise(answer)))
+        return Score(float(normalise(str(expected), case=self.case) in normalise(answer, case=self.case)))
 
 
 class Regex(TextMetric):

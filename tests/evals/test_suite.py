@@ -65,7 +65,7 @@ def test_the_digest_is_that_of_the_content(tmp_path: Path) -> None:
     [
         pytest.param(b"{not json", "'{not json': not valid JSON", id="no JSON"),
         pytest.param(b"[1]", "[1]: expected a JSON object", id="no object"),
-        pytest.param(b'{"id": "\xff"}', "not valid JSON", id="no UTF-8"),
+        pytest.param(b'{"id": "\xff"}', "not UTF-8 text (the byte 0xff is not UTF-8)", id="no UTF-8"),
         pytest.param({"id": "b", "question": "?"}, "expected: is missing", id="nothing expected"),
         pytest.param({**GOOD, "id": "b", "expectd": 1}, "expectd: 1: unknown key; a case has id,", id="unknown key"),
         pytest.param({**GOOD, "id": 7}, "id: 7: expected a valid string", id="id is a number"),

@@ -33,7 +33,7 @@ def test_promptfoo_tests_become_cases_with_their_assertions_as_metrics(tmp_path:
     path.write_text(PROMPTFOO)
     (greets, rome), notes = import_cases(path, Source.PROMPTFOO)
     assert (greets.id, greets.question) == ("greets", "Say hello")
-    assert [metric.key for metric in greets.own_metrics] == ["contains:expected=hello", "latency:limit=1.5 s"]
+    assert [metric.key for metric in greets.own_metrics] == ["contains:expected=hello,case=true", "latency:limit=1.5 s"]
     assert rome.variables == {"city": "Rome", "day": "Monday"}
     assert [metric.name for metric in rome.own_metrics] == ["rubric", "json_schema"]
     assert notes == ("line 4: the assertion 'javascript' is left out: there is no metric like it",)
@@ -67,10 +67,10 @@ def test_what_a_whole_configuration_says_is_taken_over(tmp_path: Path) -> None:
     assert one.variables == {"tone": "kind", "body": "Hello"}
     keys = [metric.key for metric in one.own_metrics]
     assert keys[:4] == [
-        "exact:expected=47.5",
+        "exact:expected=47.5,case=true",
         r"regex:expected=30\ days|a\ month",
-        "contains:expected=days",
-        "contains:expected=return",
+        "contains:expected=days,case=true",
+        "contains:expected=return,case=true",
     ]
     assert keys[-1] == "latency:limit=3 s"
     lacks = one.own_metrics[4]
@@ -86,6 +86,111 @@ def test_what_a_whole_configuration_says_is_taken_over(tmp_path: Path) -> None:
     )
 
 
+LOSSES = """
+scenarios: []
+defaultTest:
+  threshold: 0.8
+  assert: [{type: latency, threshold: 3000}]
+tests:
+  - description: a transform
+    vars: {question: "How many legs has a spider?"}
+    options: {disableDefaultAsserts: true}
+    assert:
+      - {type: equals, value: "8", transform: "JSON.parse(output).legs"}
+      - {type: contains, value: eight, weight: 3}
+      - {type: contains, value: eight, weight: 0}
+      - {type: llm-rubric, value: Is it kind, threshold: 0.7, provider: "openai:x"}
+      - {type: is-json, value: "file://schema.json"}
+    metadata: {team: a}
+  - description: all of it
+    vars: {question: "Legs?"}
+    options: {transform: output.trim()}
+"""
+
+
+def test_what_of_promptfoo_is_not_taken_over_is_said(tmp_path: Path) -> None:
+    """Nothing changes its meaning silently: it is left out, or the note says what is lost."""
+    path = tmp_path / "promptfooconfig.yaml"
+    path.write_text(LOSSES)
+    (one, other), notes = import_cases(path, Source.PROMPTFOO)
+    assert [metric.key for metric in one.own_metrics] == [
+        "contains:expected=eight,case=true",
+        "rubric:criterion=Is it kind",
+    ]
+    assert not other.own_metrics
+    said = [note.partition(": ")[2] for note in notes]
+    assert said == [
+        "scenarios is not taken over",
+        *said[1:3],
+        "the assertion 'equals' is left out: its transform 'JSON.parse(output).legs' can't be run here",
+        "weight 3 of the assertion 'contains' is not taken over: a case's metrics count alike",
+        "the assertion 'contains' is left out: its weight is 0, so it counts for nothing",
+        "threshold 0.7 of the assertion 'llm-rubric' is not taken over",
+        "provider 'openai:x' of the assertion 'llm-rubric' is not taken over",
+        "the assertion 'is-json' is left out: 'file://schema.json' is not read",
+        "threshold 0.8 is not taken over: a case's score is the mean of its metrics",
+        "the assertion 'latency' is left out: its transform 'output.trim()' can't be run here",
+    ]
+    assert sorted(said[1:3]) == [
+        "metadata {'team': 'a'} is not taken over",
+        "threshold 0.8 is not taken over: a case's score is the mean of its metrics",
+    ]
+
+
+TEMPLATES = """
+tests:
+  - description: a variable
+    vars: {question: Greet the person, name: Eve, plz: 1067}
+    assert:
+      - {type: contains, value: "{{name}}"}
+      - {type: contains-all, value: ["dear {{ name }}", "{{plz}}"]}
+      - {type: contains, value: "{{ name | upper }}"}
+      - {type: contains, value: "{{env.HOME}}"}
+      - {type: contains, value: "{{unknown}}"}
+"""
+
+
+def test_variables_in_promptfoos_values_are_filled_in(tmp_path: Path) -> None:
+    """An answer is compared with Eve, never with a template; what isn't simply a variable is left out and named."""
+    path = tmp_path / "promptfooconfig.yaml"
+    path.write_text(TEMPLATES)
+    (case,), notes = import_cases(path, Source.PROMPTFOO)
+    assert [getattr(metric, "expected", None) for metric in case.own_metrics] == ["Eve", "dear Eve", "1067"]
+    assert [note.partition(": ")[2] for note in notes] == [
+        f"the assertion 'contains' is left out: its value has {template}, which is no variable of the test"
+        for template in ("{{ name | upper }}", "{{env.HOME}}", "{{unknown}}")
+    ]
+
+
+def test_promptfoos_case_and_prose_are_taken_over(tmp_path: Path) -> None:
+    """There `contains` minds case and `icontains` doesn't, and JSON may stand within prose."""
+    path = tmp_path / "promptfooconfig.yaml"
+    path.write_text(
+        "tests:\n- vars: {question: q}\n  assert: [{type: contains, value: Hi}, {type: icontains, value: Hi}, "
+        "{type: contains-json, value: {required: [temp]}}]\n"
+    )
+    (case,), notes = import_cases(path, Source.PROMPTFOO)
+    minding, ignoring, prose = case.own_metrics
+    score = lambda metric, text: accuracy(Case(id="x", question="q", metrics=(metric,)), Sample(answer=text)).value  # noqa: E731
+    assert [score(metric, "hi there") for metric in (minding, ignoring)] == [0.0, 1.0]
+    assert score(minding, "Well, Hi") == 1.0
+    assert score(prose, 'Sure! {"temp": 20}, and have a nice day.') == 1.0
+    assert score(prose, 'Sure! {"rain": 20}.') == 0.0
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [pytest.param(Source.ALPACA_EVAL, "x.jsonl", id="JSON lines"), pytest.param(Source.CSV, "x.csv", id="CSV")],
+)
+def test_another_encoding_is_refused_with_the_way_to_convert_it(tmp_path: Path, source: Source, name: str) -> None:
+    """An umlaut never becomes a question mark."""
+    path = tmp_path / name
+    path.write_bytes('{"instruction": "Wie groß?", "output": "4 €"}\n'.encode("cp1252"))
+    with pytest.raises(SuiteError, match="iconv -f WINDOWS-1252 -t UTF-8"):
+        import_cases(path, source)
+
+
 def test_promptfoos_csv_writes_assertions_in_cells(tmp_path: Path) -> None:
     """A type and a value, or what the answer must equal."""
     path = tmp_path / "tests.csv"
@@ -96,7 +201,7 @@ def test_promptfoos_csv_writes_assertions_in_cells(tmp_path: Path) -> None:
     (hours, sure, long), notes = import_cases(path, Source.PROMPTFOO)
     assert (hours.id, hours.question) == ("hours", "Open?")
     assert [metric.name for metric in hours.own_metrics] == ["contains", "rubric"]
-    assert [metric.key for metric in sure.own_metrics] == ["exact:expected=yes"]
+    assert [metric.key for metric in sure.own_metrics] == ["exact:expected=yes,case=true"]
     assert not long.own_metrics
     assert notes == ("line 4: the assertion 'javascript' is left out: there is no metric like it",)
 

@@ -1,24 +1,25 @@
-"""Promptfoo's tests as cases: those of a configuration, of a file that is the list of them, or of its CSV."""
+"""Promptfoo's tests: those of a configuration, of a file that is the list of them, or of its CSV."""
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from softlaunch.core.documents import LONGEST_GOLDEN_SET, LONGEST_YAML, failure, parse, read_text, table_rows
+from softlaunch.evals.suites.promptfoo_assertions import Test, shown, written_assertion
 from softlaunch.evals.suites.suite import SuiteError
 
-Test = Mapping[str, Any]
-Note = Callable[[str], None]
-_TYPED = re.compile(r"(?P<type>[a-z][a-z-]*)(?:\((?P<threshold>[\d.]+)\))?:\s*(?P<value>.*)", re.DOTALL)
-_ALIASES = {"grade": "llm-rubric", "fn": "javascript", "eval": "javascript", "model-graded-closedqa": "llm-rubric"}
-_FOREIGN = frozenset({"javascript", "python", "similar", "factuality", "webhook", "levenshtein"})
+NoteAt = Callable[[int, str], None]
+_TAKEN = frozenset({"description", "vars", "assert"})
+_NOT_TESTS = frozenset({"prompts", "providers", "targets", "description", "tests", "defaultTest", "outputPath"})
+"""Keys of a configuration that say nothing of what a right answer is, or that are read."""
 
 
-def tests_in(path: Path) -> Iterator[tuple[int, Test]]:
-    """Each test with its line, what `defaultTest` says of all of them included. Raises SuiteError."""
+def tests_in(path: Path, note: NoteAt) -> Iterator[tuple[int, Test]]:
+    """Each test with its line, what `defaultTest` says of all of them included; what is not taken over is noted.
+
+    Raises SuiteError.
+    """
     if path.suffix.lower() == ".csv":
-        yield from _rows(path)
+        yield from _rows(path, note)
         return
     document = parse(path, read_text(path, LONGEST_YAML))
     if document.problems:
@@ -36,10 +37,28 @@ def tests_in(path: Path) -> Iterator[tuple[int, Test]]:
         raise SuiteError(f"{path}: tests: expected a list of tests with vars and assert")
     default = config.get("defaultTest")
     _check_form(path, document.line(("defaultTest",)), default if isinstance(default, dict) else {})
+    for key in config.keys() - _NOT_TESTS if around else ():
+        note(document.line((key,)), f"{key} is not taken over")
+    if isinstance(default, str):
+        note(document.line(("defaultTest",)), f"defaultTest: {shown(default)} is not read")
     for position, test in enumerate(listed):
         line = document.line((*around, position))
         _check_form(path, line, test)
-        yield line, _with_defaults(test, default)
+        whole = _with_defaults(test, default)
+        _note_losses(line, whole, note)
+        yield line, whole
+
+
+def _note_losses(line: int, test: Test, note: NoteAt) -> None:
+    """Say what of a test itself is not taken over."""
+    options = test.get("options")
+    for key, value in (options if isinstance(options, dict) else {}).items():
+        if key not in {"disableDefaultAsserts", "transform"} or (key == "transform" and not test.get("assert")):
+            note(line, f"options.{key} {shown(value)} is not taken over")
+    if test.get("threshold") is not None:
+        note(line, f"threshold {shown(test['threshold'])} is not taken over: a case's score is the mean of its metrics")
+    for key in test.keys() - _TAKEN - {"options", "threshold"}:
+        note(line, f"{key} {shown(test[key])} is not taken over")
 
 
 def _check_form(path: Path, line: int, test: Test) -> None:
@@ -52,117 +71,24 @@ def _check_form(path: Path, line: int, test: Test) -> None:
 def _with_defaults(test: Test, default: object) -> Test:
     if not isinstance(default, dict):
         return test
-    variables = {**(default.get("vars") or {}), **(test.get("vars") or {})}
-    return {**test, "vars": variables, "assert": [*(test.get("assert") or []), *(default.get("assert") or [])]}
+    options = {**(default.get("options") or {}), **(test.get("options") or {})}
+    alike = [] if options.get("disableDefaultAsserts") else default.get("assert") or []
+    return {
+        **default,
+        **test,
+        "vars": {**(default.get("vars") or {}), **(test.get("vars") or {})},
+        "assert": [*(test.get("assert") or []), *alike],
+        "options": options,
+    }
 
 
-def _rows(path: Path) -> Iterator[tuple[int, Test]]:
+def _rows(path: Path, note: NoteAt) -> Iterator[tuple[int, Test]]:
     """A column for each variable, and `__expected`, `__expected1`, ... for what is asserted: `contains: 30 days`."""
     for line, row in table_rows(path, read_text(path, LONGEST_GOLDEN_SET)):
         filled = {name: value for name, value in row.items() if name and value}
-        asserted = [_written(filled[name]) for name in sorted(filled) if name.startswith("__expected")]
+        asserted = [written_assertion(filled[name]) for name in sorted(filled) if name.startswith("__expected")]
         variables = {name: value for name, value in filled.items() if not name.startswith("__")}
+        for name in filled.keys() - variables.keys() - {"__description"}:
+            if not name.startswith("__expected"):
+                note(line, f"{name} {shown(filled[name])} is not taken over")
         yield line, {"description": filled.get("__description"), "vars": variables, "assert": asserted}
-
-
-def _written(text: str) -> Test:
-    """An assertion as a cell has it; a text without a type is equal to the answer."""
-    found = _TYPED.fullmatch(text.strip())
-    kind = _ALIASES.get(found["type"], found["type"]) if found else ""
-    if found is None or not (kind in _FOREIGN or kind.removeprefix("not-") in _METRICS or kind in _SEVERAL):
-        return {"type": "equals", "value": text.strip()}
-    return {"type": kind, "value": found["value"], "threshold": found["threshold"]}
-
-
-def metrics_of(test: Test, note: Note) -> list[dict[str, Any]]:
-    """A test's assertions as metrics; what there is no metric for is noted and left out."""
-    return [metric for one in test.get("assert") or [] for metric in _metrics(one, note)]
-
-
-def _metrics(assertion: object, note: Note) -> Sequence[dict[str, Any]]:
-    fields = assertion if isinstance(assertion, dict) else {}
-    kind = _ALIASES.get(str(fields.get("type", "")), str(fields.get("type", "")))
-    if kind in _SEVERAL and (texts := _texts(fields.get("value"))):
-        return _SEVERAL[kind](texts)
-    make = _METRICS.get(kind)
-    metric = make(fields) if make else None
-    if metric is None:
-        why = "its value is no text" if make or kind in _SEVERAL else "there is no metric like it"
-        note(f"the assertion {kind or assertion!r} is left out: {why}")
-        return ()
-    return (metric,)
-
-
-def _text(value: object) -> str | None:
-    """A text, or a number or truth as JSON writes it; None for anything else."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, str | int | float) and str(value) else None
-
-
-def _texts(value: object) -> list[str]:
-    """The texts of a list, or of a CSV's cell, which separates them by commas."""
-    listed = value if isinstance(value, list) else str(value or "").split(",")
-    return [text.strip() for one in listed if (text := _text(one)) and text.strip()]
-
-
-def _expecting(name: str) -> Callable[[Test], dict[str, Any] | None]:
-    def make(assertion: Test) -> dict[str, Any] | None:
-        text = _text(assertion.get("value"))
-        return None if text is None else {"metric": name, "expected": text}
-
-    return make
-
-
-def _matching(pattern: str) -> Callable[[Test], dict[str, Any] | None]:
-    """The value, taken literally, in the place of {}."""
-
-    def make(assertion: Test) -> dict[str, Any] | None:
-        text = _text(assertion.get("value"))
-        return None if text is None else {"metric": "regex", "expected": pattern.replace("{}", re.escape(text))}
-
-    return make
-
-
-def _limit(name: str, parameter: str, unit: float) -> Callable[[Test], dict[str, Any] | None]:
-    def make(assertion: Test) -> dict[str, Any] | None:
-        try:
-            return {"metric": name, parameter: float(str(assertion.get("threshold"))) * unit}
-        except ValueError:
-            return {"metric": name, parameter: assertion.get("threshold")}  # refused with its value where it is checked
-
-    return make
-
-
-_LACKING = r"(?s)\A(?=.)(?!.*{})"  # an empty answer lacks everything, and is none
-_METRICS: Mapping[str, Callable[[Test], dict[str, Any] | None]] = {
-    "equals": _expecting("exact"),
-    "contains": _expecting("contains"),
-    "icontains": _expecting("contains"),
-    "regex": _expecting("regex"),
-    "starts-with": _matching("^{}"),
-    "not-contains": _matching(_LACKING),
-    "not-icontains": _matching(f"(?i){_LACKING}"),
-    "is-json": lambda assertion: {"metric": "json_schema", "contract": assertion.get("value") or {}, "strip": "none"},
-    "contains-json": lambda assertion: {"metric": "json_schema", "contract": assertion.get("value") or {}},
-    "is-refusal": lambda assertion: {"metric": "refusal", "wanted": True},  # noqa: ARG005  (it has no value)
-    "latency": _limit("latency", "limit", 0.001),
-    "cost": _limit("cost", "limit_usd", 1.0),
-    "llm-rubric": lambda assertion: {"metric": "rubric", "criterion": assertion.get("value")},
-}
-
-
-def _any_of(flags: str) -> Callable[[list[str]], list[dict[str, Any]]]:
-    return lambda texts: [{"metric": "regex", "expected": flags + "|".join(map(re.escape, texts))}]
-
-
-def _all_of(texts: list[str]) -> list[dict[str, Any]]:
-    return [{"metric": "contains", "expected": text} for text in texts]
-
-
-_SEVERAL: Mapping[str, Callable[[list[str]], list[dict[str, Any]]]] = {
-    "contains-any": _any_of(""),
-    "icontains-any": _any_of("(?i)"),
-    "contains-all": _all_of,
-    "icontains-all": _all_of,
-}

@@ -22,6 +22,7 @@ from softlaunch.core.documents import (
 )
 from softlaunch.core.documents import read_bytes as read_document
 from softlaunch.core.documents.check import UNFORESEEN, check, unforeseen
+from softlaunch.core.documents.files import decode_as_written
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.visible import one_line
 from softlaunch.evals.suites.case import CASE_PROBLEM, Case
@@ -120,7 +121,9 @@ def read_bytes(path: Path, longest: int = LONGEST_GOLDEN_SET) -> bytes:
 
 def _from_lines(path: Path) -> Suite:
     gathering, header = Gathering(path), SuiteHeader()
-    for position, (number, line) in enumerate(lines_of(read_bytes(path))):
+    whole = read_bytes(path)
+    decode_as_written(path, whole)  # another encoding is refused as such, with the way to convert it
+    for position, (number, line) in enumerate(lines_of(whole)):
         try:
             content = parse_json(line)
         except ValueError as error:

@@ -10,8 +10,10 @@ from typing import Any
 import orjson
 
 from softlaunch.core.documents import DocumentError, decode, delimiter_of, parse_json, table_rows
+from softlaunch.core.documents.files import decode_as_written
 from softlaunch.evals.suites.case import Case
-from softlaunch.evals.suites.promptfoo import metrics_of, tests_in
+from softlaunch.evals.suites.promptfoo import tests_in
+from softlaunch.evals.suites.promptfoo_assertions import metrics_of
 from softlaunch.evals.suites.suite import Gathering, SuiteError, lines_of, read_bytes
 
 KNOWN_WRONG_REFERENCES = frozenset({104, 105, 109, 111, 113, 114, 120, 122, 124, 125, 126, 128, 130})
@@ -151,7 +153,7 @@ def _from_alpaca_eval(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _F
 def _from_promptfoo(path: Path, notes: Notes, mapped: Mapping[str, str]) -> _Found:  # noqa: ARG001  (see `import_cases`)
     """The tests of a promptfoo configuration; two of one description are distinguished by what they hold."""
     seen = set[str]()
-    for line, test in tests_in(path):
+    for line, test in tests_in(path, notes.add):
         variables = test.get("vars") or {}
         for name, value in variables.items():
             if isinstance(value, list) or str(value).startswith("file://"):
@@ -174,6 +176,7 @@ _READERS: Mapping[Source, Callable[[Path, Notes, Mapping[str, str]], _Found]] = 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     content = read_bytes(path)
+    decode_as_written(path, content)  # another encoding is refused as such, with the way to convert it
     if content.lstrip()[:1] == b"[":
         rows = list(enumerate(_json(path, 1, content), start=1))
     else:
