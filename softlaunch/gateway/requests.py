@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.table import AppRoute, RouteTable
 from softlaunch.gateway.wire import Headers, RefusedError, bad_parameter, clipped, read_object
 
+_FLAG, _OBJECT = (bool, NoneType), (dict, NoneType)
 _RANDOM_DIGITS = 11
 _DRAWN_AT_ONCE = 256
 _LISTS = frozenset({b"tracestate", b"baggage", b"content-encoding", b"access-control-request-headers"})
@@ -45,9 +47,9 @@ def parse(protocol: LlmProtocol, content: bytes, headers: Mapping[bytes, bytes])
     app = body.get("model")
     if not isinstance(app, str) or not app:
         raise bad_parameter("model", "must name an app")
-    if not isinstance(body.get("stream"), bool | None):
+    if not isinstance(body.get("stream"), _FLAG):
         raise bad_parameter("stream", "must be true or false")
-    if not isinstance(body.get("variables"), dict | None):
+    if not isinstance(body.get("variables"), _OBJECT):
         raise bad_parameter("variables", "must be an object")
     protocol.check(body)
     return AppRequest(protocol, request_id_for(app), app, body, headers, len(content))

@@ -75,6 +75,8 @@ class HttpCycle:
         self._peer = peer
         self.head = head
         self.keep_alive = keep_alive
+        self.task: asyncio.Task[None] | None = None
+        """What answers it."""
         self.added: Headers = []
         """Headers that go with whatever answer there is."""
         self._expects_continue = expects_continue
@@ -109,8 +111,11 @@ class HttpCycle:
         if self._when_gone is not None and not self.complete:
             self._when_gone()
 
-    async def run(self, handler: "Handler") -> None:
-        """Let the handler answer; whatever it does, the client gets an answer or a closed connection."""
+    async def run(self, handler: "Handler", at_end: Callable[[asyncio.Task[None]], object]) -> None:
+        """Let the handler answer; whatever it does, the client gets an answer or a closed connection.
+
+        `at_end` is called with the task that this runs in, at its end.
+        """
         try:
             await handler(self)
         except asyncio.CancelledError:  # the server stops and waits no longer
@@ -122,6 +127,9 @@ class HttpCycle:
         else:
             if not self.complete and not self.gone:
                 self._peer.drop()
+        finally:
+            if self.task is not None:
+                at_end(self.task)
 
     # The handler's side
 

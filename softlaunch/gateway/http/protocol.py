@@ -246,9 +246,9 @@ class HttpProtocol(HttpConnection):
         handler = self._handler
         if handler is None:
             handler = self._handler = asgi_handler(self.app, _pair(self._name), _pair(self._peer))
-        task = self.loop.create_task(cycle.run(handler))
+        task = self.loop.create_task(cycle.run(handler, self.state.tasks.discard))
         self.state.tasks.add(task)
-        task.add_done_callback(self.state.tasks.discard)
+        cycle.task = task
 
     def _refuse(self, status: int, message: str, code: str = "invalid_http") -> None:
         """Answer what can't be understood, when everything before it has been answered; then close."""
