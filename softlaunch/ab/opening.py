@@ -20,6 +20,7 @@ from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
+from softlaunch.releases.apis import check_candidate
 from softlaunch.releases.opening import Changes, NothingChangesError, serve_by, serving_variant
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, ScoreRow
@@ -70,6 +71,7 @@ def open_trial(database: Database, request: TrialRequest, planned: float | None,
                 f"{request.app} already serves {a.label}; name what B has otherwise (--prompt, --model, ...), or test "
                 "what serves against itself (--allow-same)"
             )
+        check_candidate(session, policy, a, b)
         frozen = policy.model_copy(update={"ab": _frozen(session, policy, request.duration or planned, now)})
         actor = Actor(request.actor, request.origin)
         opening = Opening(request.app, a.digest, b.digest, frozen, str(Path(policy_path).resolve()), Kind.AB_TEST)

@@ -46,8 +46,8 @@ def check(
     from softlaunch.evals.suites.suite import load_suite
 
     policy, retired = load_policy(file), retired_keys(file)
-    golden_set = golden_set_path(policy, file)
-    cases = len(load_suite(golden_set).cases)
+    golden_set = None if policy.eval.golden_set is None else golden_set_path(policy, file)
+    cases = 0 if golden_set is None else len(load_suite(golden_set).cases)
     found = ask_endpoints(load_models(file.parent / MODELS_FILE)) if ask else ()
     if as_json:
         document = {**_document(policy, file, golden_set, cases), "retired": [key for _, key in retired]}
@@ -64,18 +64,17 @@ def check(
         raise typer.Exit(Exit.FAILED)
 
 
-def _show(policy: Policy, file: Path, golden_set: Path, cases: int) -> None:
+def _show(policy: Policy, file: Path, golden_set: Path | None, cases: int) -> None:
     rows = [(one.key, one.value, "default" if one.is_default else "") for one in settings(policy)]
     print_table(f"Policy of {policy.app}", ("setting", "value", ""), rows)
-    console.print(
-        f"\n{file} is sound; {golden_set} has {cases} case{'' if cases == 1 else 's'}.", highlight=False, soft_wrap=True
-    )
+    counted = f"{golden_set} has {cases} case{'' if cases == 1 else 's'}" if golden_set else "it has no golden set"
+    console.print(f"\n{file} is sound; {counted}.", highlight=False, soft_wrap=True)
 
 
-def _document(policy: Policy, file: Path, golden_set: Path, cases: int) -> dict[str, Any]:
+def _document(policy: Policy, file: Path, golden_set: Path | None, cases: int) -> dict[str, Any]:
     return {
         "file": str(file),
-        "golden_set": {"file": str(golden_set), "cases": cases},
+        "golden_set": None if golden_set is None else {"file": str(golden_set), "cases": cases},
         "policy": policy.model_dump(mode="json"),
         "defaults": [one.key for one in settings(policy) if one.is_default],
     }

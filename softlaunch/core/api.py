@@ -12,3 +12,7 @@ class Api(StrEnum):
     """OpenAI's Responses."""
     MESSAGES = "messages"
     """Anthropic's Messages."""
+    EMBEDDINGS = "embeddings"
+    """OpenAI's embeddings: vectors in place of texts."""
+    COMPLETIONS = "completions"
+    """OpenAI's completions of before chats: a text goes on."""

@@ -13,7 +13,7 @@ from softlaunch.core.model_headers import FromEnvironment, is_header_value
 from softlaunch.core.variant import ModelVersion
 
 _COMPLETIONS = "/chat/completions"
-_NAMED = (_COMPLETIONS, "/responses", "/messages")
+_NAMED = (_COMPLETIONS, "/completions", "/responses", "/messages", "/embeddings")
 _ANTHROPIC = "anthropic"
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from softlaunch.core.api import Api
 from softlaunch.core.usage import Usage
 from softlaunch.core.variant import ModelVersion
 
@@ -31,17 +32,19 @@ def cost_usd(model: ModelVersion, usage: Usage) -> float | None:
 
     Tokens of a kind that has no price of its own cost what other tokens of their direction do. A model version that
     brings prices for input and output, and none for what a cache had or was given, or for audio and reasoning, pays for
-    these in the proportion of the published prices of its model id, and the full price where there are none.
+    these in the proportion of the published prices of its model id, and the full price where there are none. Where
+    nothing was put out, as with embeddings, the input's price is enough.
     """
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
-    rates = _rates(model, usage.input_tokens, has_parts=usage.has_parts)
+    rates = _rates(model, usage.input_tokens, has_parts=usage.has_parts, has_output=usage.output_tokens > 0)
     return None if rates is None else _spent(rates, usage, usage.input_tokens, usage.output_tokens)
 
 
 def is_priced(model: ModelVersion) -> bool:
     """Whether the cost of this model's answers can be known."""
-    return _rates(model, 1, has_parts=False) is not None
+    puts_out = model.apis != (Api.EMBEDDINGS,)
+    return _rates(model, 1, has_parts=False, has_output=puts_out) is not None
 
 
 def _spent(rates: _Rates, usage: Usage, input_tokens: int, output_tokens: int) -> float:
@@ -62,8 +65,10 @@ def _spent(rates: _Rates, usage: Usage, input_tokens: int, output_tokens: int) -
     return spent / _MILLION
 
 
-def _rates(model: ModelVersion, input_tokens: int, *, has_parts: bool = True) -> _Rates | None:
+def _rates(model: ModelVersion, input_tokens: int, *, has_parts: bool = True, has_output: bool = True) -> _Rates | None:
     own_input, own_output = model.input_usd_per_million, model.output_usd_per_million
+    if own_output is None and not has_output:
+        own_output = 0.0
     if own_input is None or own_output is None:
         rates = _published_rates(model.provider, model.model, input_tokens)
     else:

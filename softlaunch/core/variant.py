@@ -12,6 +12,7 @@ import orjson
 from jinja2 import TemplateSyntaxError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from softlaunch.core.api import Api
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.model_headers import ModelHeaders
 from softlaunch.core.prompt_templates import WHOLE_WORK, Budget, TooHeavyError, compiled, rendered, variables_of
@@ -19,6 +20,12 @@ from softlaunch.core.system_messages import Message, SystemRule, join
 
 SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+_OF_OPENAI = frozenset({Api.CHAT, Api.RESPONSES, Api.EMBEDDINGS, Api.COMPLETIONS})
+_OF_PROVIDERS: Mapping[str, frozenset[Api]] = {
+    "anthropic": frozenset({Api.MESSAGES, Api.CHAT}),  # chat by its layer for OpenAI's clients
+    "azure": _OF_OPENAI,
+    "openai": _OF_OPENAI,
+}
 LENGTH_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
@@ -146,7 +153,8 @@ class ModelVersion(Content):
     `endpoint` is the base URL up to and including `/v1`, or up to the deployment where that has no version (classic
     Azure); its query goes with every request. `api_key_env` names the environment variable that holds the key; the key
     itself is never part of a model version. Prices left out are looked up by model id, and a cost that nobody knows
-    stays unknown.
+    stays unknown. `apis` are those that it serves: chat, responses, messages, embeddings, completions. Left out, they
+    are its provider's; one that isn't known is taken to serve what it is asked for.
     """
 
     name: Name
@@ -160,6 +168,13 @@ class ModelVersion(Content):
     cache_write_usd_per_million: Usd | None = Field(default=None, exclude_if=_is_unset)
     headers: ModelHeaders = Field(default_factory=dict, exclude_if=_is_unset)
     stream_usage: StreamUsage = Field(default=StreamUsage.AUTO, exclude_if=lambda mode: mode is StreamUsage.AUTO)
+
+    apis: Annotated[tuple[Api, ...], Field(min_length=1)] | None = Field(default=None, exclude_if=_is_unset)
+
+    @property
+    def served_apis(self) -> frozenset[Api]:
+        """The APIs that it serves, by its own word or as its provider does."""
+        return _OF_PROVIDERS.get(self.provider, frozenset(Api)) if self.apis is None else frozenset(self.apis)
 
     @model_validator(mode="after")
     def _has_one_key(self) -> Self:
@@ -253,6 +268,11 @@ def _unused_limits(sampling: Mapping[str, Any], request: Mapping[str, Any]) -> t
     if any(sampling.get(limit) is not None for limit in LENGTH_LIMITS):
         return LENGTH_LIMITS
     return LENGTH_LIMITS[:1] if request.get(LENGTH_LIMITS[1]) is not None else LENGTH_LIMITS[1:]
+
+
+def embeds_alike(one: Variant, other: Variant) -> bool:
+    """Whether the vectors of two variants may be compared: those of one model id may."""
+    return one.model.model == other.model.model
 
 
 def differences(before: Variant, after: Variant) -> tuple[str, str]:

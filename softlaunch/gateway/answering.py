@@ -56,7 +56,9 @@ class Answering:
         known = request.protocol.thread(request.body)
         pinned = None if known is None else await self._threads.find(known, app_route, request.key)
         unit = self._units.of(request, route.serving.unit)
-        allowed = app_route.candidate_allowed()
+        allowed = app_route.candidate_allowed(request.protocol.api)
+        if request.protocol.api not in app_route.candidate_apis:
+            self._metrics.kept_on_stable(request.app, request.protocol.api)
         occasion = self._occasion(request, unit, route)
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
         token, started_at = self._log.begin(request.app)
@@ -85,7 +87,7 @@ class Answering:
         route = app_route.route
         unit = unit_of(request, route.serving.unit)
         occasion = self._occasion(request, unit, route)
-        allowed = app_route.candidate_allowed()
+        allowed = app_route.candidate_allowed(request.protocol.api)
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
         limits = app_route.limits
         with ClientWatch(cycle, lambda: False):
@@ -251,7 +253,7 @@ class Answering:
         self._log.put(row)
         context.recorded = True
         texts = context.route.serving.texts
-        if texts.keep and answer.given:
+        if texts.keep and answer.given and context.request.protocol.has_texts:
             expires_at = row.started_at + texts.retention
             question, text = (
                 part.replace("\x00", "")

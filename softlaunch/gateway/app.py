@@ -26,7 +26,7 @@ from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.ratings import Ratings
 from softlaunch.gateway.request_seals import Keys, key_of, seal
-from softlaunch.gateway.requests import check_key, find_app_route, one_of_each, parse, retry_after
+from softlaunch.gateway.requests import check_key, check_served, find_app_route, one_of_each, parse, retry_after
 from softlaunch.gateway.siblings import Siblings
 from softlaunch.gateway.stored_answers import PREFIX, StoredAnswers
 from softlaunch.gateway.table import RouteTable
@@ -190,6 +190,7 @@ class Gateway:
                 content = self._taken(body, body.take(content), headers)
             request = parse(protocol, content, headers)
             app_route = find_app_route(self._table, request.app)
+            check_served(protocol.api, app_route)
             check_unit(request, app_route.route.serving.unit, self._environment)
             seal(request, app_route.route.serving.salt, key_of(headers, self._keys.clients))
             with self._under_way:  # others came meanwhile; a body that hardly comes holds no place among them

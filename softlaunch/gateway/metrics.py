@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from softlaunch.core.api import Api
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.calls import Answer
 from softlaunch.gateway.log import LogSink
@@ -39,6 +40,12 @@ class Metrics:
             ["app"],
             registry=self._registry,
         )
+        self._kept = Counter(
+            "softlaunch_requests_kept_on_stable",
+            "Users' requests in a release whose candidate doesn't serve their API, or has other embeddings.",
+            ["app", "api"],
+            registry=self._registry,
+        )
         self._retries = Counter(
             "softlaunch_retries",
             "Requests that were sent to the provider again.",
@@ -60,6 +67,10 @@ class Metrics:
     def unnamed(self, app: str) -> None:
         """Count a request that names no unit."""
         self._unnamed.labels(app).inc()
+
+    def kept_on_stable(self, app: str, api: Api) -> None:
+        """Count a request that the candidate can't take."""
+        self._kept.labels(app, api).inc()
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""

@@ -131,6 +131,7 @@ def row_of(
         finish_reason=answer.finish_reason,
         attempts=answer.attempts,
         request_size=request.protocol.size_before_answers(request.body),
+        api=request.protocol.api,
     )
 
 

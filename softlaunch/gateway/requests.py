@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
+from softlaunch.core.api import Api
 from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.table import AppRoute, RouteTable
 from softlaunch.gateway.wire import Headers, RefusedError, bad_parameter, clipped, read_object
@@ -99,6 +100,19 @@ def find_app_route(table: RouteTable, app: str) -> AppRoute:
     raise RefusedError(
         404, f"there is no app {clipped(app)!r}; known apps: {known}", param="model", code="model_not_found"
     )
+
+
+def check_served(api: Api, app_route: AppRoute) -> None:
+    """Raises RefusedError with 404 where the app's model doesn't serve the API that is asked for."""
+    if api in app_route.stable_apis:
+        return
+    route = app_route.route
+    known = ", ".join(sorted(app_route.stable_apis))
+    text = (
+        f"app {route.app} can't be asked by the API {api}: its model {route.stable.model.name} serves {known}. Ask it "
+        "by one of these; where its endpoint does serve that, say so under 'apis' in models.yaml"
+    )
+    raise RefusedError(404, text, param="model", code="unsupported_api")
 
 
 def one_of_each(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

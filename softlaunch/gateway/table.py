@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from softlaunch.core.api import Api
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.core.variant import Variant
+from softlaunch.core.variant import Variant, embeds_alike
 from softlaunch.gateway.breaker import Breaker
 from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.lease import Lease
@@ -27,6 +28,8 @@ class AppRoute:
     def __init__(self, route: Route, lease: Lease, clock: Callable[[], float]) -> None:
         self.route = route
         self.lease = lease
+        self.stable_apis = route.stable.model.served_apis
+        self.candidate_apis = _apis_of_candidate(route)
         self.breaker = Breaker()
         self.limits = TimeLimits.of(route.serving.gateway)
         self.in_force = True
@@ -36,9 +39,23 @@ class AppRoute:
         """Whether somebody was seen to watch the candidate within the lease."""
         return self.lease.holds(self.route.lease_seconds, self._clock())
 
-    def candidate_allowed(self) -> bool:
-        """Whether the candidate may get requests or copies right now."""
-        return self.route.candidate is not None and self.in_force and not self.breaker.tripped and self.lease_holds()
+    def candidate_allowed(self, api: Api | None = None) -> bool:
+        """Whether the candidate may get requests or copies right now; with an API, those of it."""
+        suits = api is None or api in self.candidate_apis
+        in_force = self.route.candidate is not None and self.in_force and not self.breaker.tripped
+        return suits and in_force and self.lease_holds()
+
+
+def _apis_of_candidate(route: Route) -> frozenset[Api]:
+    """Which requests a candidate can take: vectors of another model than stable's don't mix with those that are kept.
+
+    All of them where there is none.
+    """
+    if route.candidate is None:
+        return frozenset(Api)
+    apis = route.candidate.model.served_apis
+    takes_any = route.serving.gateway.mixed_embeddings
+    return apis if takes_any or embeds_alike(route.stable, route.candidate) else apis - {Api.EMBEDDINGS}
 
 
 class RouteTable:

@@ -47,6 +47,7 @@ class RequestRecord(NamedTuple):
     cached_tokens: int | None = None
     named_unit: int | None = None
     request_size: int | None = None
+    api: str | None = None
 
 
 class TextRecord(NamedTuple):

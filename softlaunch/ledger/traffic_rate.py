@@ -7,6 +7,8 @@ import numpy as np
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
+from softlaunch.core.api import Api
+from softlaunch.core.request_outcome import GIVEN
 from softlaunch.core.split import unit_hash
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import AppRow, FeedbackRow, RequestRow, ScoreRow
@@ -84,6 +86,21 @@ def read_unnamed(session: Session, app: str) -> float:
         .limit(_ASKED_FOR_NAMES)
     ).all()
     return _unnamed(session, app, [(row.unit, row.request_id) for row in rows]) if rows else 0.0
+
+
+def read_apis(session: Session, app: str) -> frozenset[Api]:
+    """The APIs by which an app's newest 500 requests of users were answered; empty without any.
+
+    What an older gateway served was a chat.
+    """
+    rows = session.execute(
+        select(col(RequestRow.api))
+        .where(col(RequestRow.app) == app, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
+        .where(col(RequestRow.outcome).in_(GIVEN))
+        .order_by(col(RequestRow.id).desc())
+        .limit(_ASKED_FOR_NAMES)
+    ).scalars()
+    return frozenset(Api(api or Api.CHAT) for api in rows)
 
 
 def _unnamed(session: Session, app: str, requests: Sequence[tuple[int, str]]) -> float:

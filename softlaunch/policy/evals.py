@@ -101,8 +101,11 @@ class OnInconclusive(StrEnum):
 class EvalPolicy(Part):
     """The regression eval on the golden set, candidate and stable on the same cases."""
 
-    golden_set: Annotated[str, Field(min_length=1)]
-    """JSON lines, one case a line; the path is relative to the policy file."""
+    golden_set: Annotated[str, Field(min_length=1)] | None
+    """JSON lines, one case a line; the path is relative to the policy file.
+
+    null leaves the regression eval out, for an app of embeddings, whose answers are no texts.
+    """
     repeats: Annotated[int, Field(ge=1, le=100)] = 3
     """How often each case is asked at first, because answers vary."""
     maximum_repeats: Annotated[int, Field(ge=1, le=100)] = 6

@@ -36,6 +36,11 @@ class GatewayPolicy(Part):
     """After so long without a first token a stream is opened towards the client, and kept alive by comments."""
     fallback: bool = True
     """Answer from stable when the candidate failed before its first byte. The failure still counts against it."""
+    mixed_embeddings: bool = False
+    """Whether the app can take vectors of two models at once, because it keeps them apart or compares none of them.
+
+    Left out, embeddings stay on stable while a candidate has another model, and such a release is refused.
+    """
     breaker: BreakerPolicy = BreakerPolicy()
     lease: Annotated[Duration, Field(ge=2, le=300)] = 10.0
     """How long a gateway may send traffic to a candidate without hearing that somebody still watches."""

@@ -42,6 +42,8 @@ def golden_set_path(policy: Policy, policy_path: Path, *app_folders: Path) -> Pa
     `SOFTLAUNCH_GOLDEN_SET_FOLDERS` allows: a policy that somebody sent must not have another file of this machine read,
     asked of a model or quoted. Raises PolicyError.
     """
+    if policy.eval.golden_set is None:
+        raise PolicyError(f"{policy_path}: eval.golden_set: there is none, so nothing can be evaluated; name one")
     written = policy_path.parent / policy.eval.golden_set
     allowed = (policy_path.parent, *app_folders, *Settings().allowed_golden_set_folders)
     try:
@@ -56,6 +58,11 @@ def golden_set_path(policy: Policy, policy_path: Path, *app_folders: Path) -> Pa
             f"evals: SOFTLAUNCH_GOLDEN_SET_FOLDERS={written.parent.resolve()}"
         )
     return written
+
+
+def folder_of_golden_set(policy: Policy, policy_path: Path) -> Path:
+    """The folder in which the golden set of a frozen policy was checked: the policy file's where it has none."""
+    return (policy_path.parent / (policy.eval.golden_set or "-")).parent
 
 
 def _spelled_out(document: Document) -> Document:

@@ -9,7 +9,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
 from softlaunch.policy.model import Policy
-from softlaunch.policy.stages import AtDeadline
+from softlaunch.policy.stages import AtDeadline, StagePolicy
 
 
 class State(StrEnum):
@@ -39,7 +39,7 @@ class State(StrEnum):
 
 _LIVE = frozenset({State.PENDING, State.EVALUATING, State.SHADOWING, State.CANARY, State.TESTING})
 _LEGAL = {
-    State.PENDING: frozenset({State.EVALUATING, State.TESTING, State.ABORTED}),
+    State.PENDING: frozenset({State.EVALUATING, State.SHADOWING, State.CANARY, State.TESTING, State.ABORTED}),
     State.EVALUATING: frozenset({State.SHADOWING, State.CANARY, State.REJECTED, State.ABORTED}),
     State.SHADOWING: frozenset({State.CANARY, State.REJECTED, State.ABORTED}),
     State.CANARY: frozenset({State.CANARY, State.PROMOTED, State.ROLLED_BACK, State.ABORTED}),
@@ -130,12 +130,13 @@ class Stage:
 
 def plan(policy: Policy) -> tuple[Stage, ...]:
     """The stages of a release under a policy: eval, shadow unless left out, then the canary's weights."""
-    stages = [Stage(0, StageKind.EVAL, "regression eval")]
+    evaluated = policy.eval.golden_set is not None
+    stages = [Stage(0, StageKind.EVAL, "regression eval")] if evaluated else []
     if policy.shadow is not None:
         shadow = policy.shadow
         stages.append(
             Stage(
-                position=1,
+                position=len(stages),
                 kind=StageKind.SHADOW,
                 name="shadow",
                 shadow_percent=shadow.sample_percent,
@@ -148,26 +149,27 @@ def plan(policy: Policy) -> tuple[Stage, ...]:
                 margin_factor=shadow.margin_factor,
             )
         )
-    for step in policy.stages:
-        stages.append(
-            Stage(
-                position=len(stages),
-                kind=StageKind.CANARY,
-                name=f"canary {step.weight_percent:g} %",
-                weight_percent=step.weight_percent,
-                control_percent=policy.control_percent if step.weight_percent == 100 else 0.0,
-                minimum_time=step.minimum_time,
-                minimum_requests=step.minimum_requests,
-                minimum_units=step.minimum_units or 0,
-                deadline=step.deadline,
-                deadline_requests=step.deadline_requests,
-                deadline_units=step.deadline_units,
-                at_deadline=step.at_deadline,
-                approval=step.approval,
-                margin_factor=step.widened,
-            )
-        )
+    stages += [_canary(policy, step, position) for position, step in enumerate(policy.stages, start=len(stages))]
     return tuple(stages)
+
+
+def _canary(policy: Policy, step: StagePolicy, position: int) -> Stage:
+    return Stage(
+        position=position,
+        kind=StageKind.CANARY,
+        name=f"canary {step.weight_percent:g} %",
+        weight_percent=step.weight_percent,
+        control_percent=policy.control_percent if step.weight_percent == 100 else 0.0,
+        minimum_time=step.minimum_time,
+        minimum_requests=step.minimum_requests,
+        minimum_units=step.minimum_units or 0,
+        deadline=step.deadline,
+        deadline_requests=step.deadline_requests,
+        deadline_units=step.deadline_units,
+        at_deadline=step.at_deadline,
+        approval=step.approval,
+        margin_factor=step.widened,
+    )
 
 
 def trial_plan(policy: Policy) -> tuple[Stage, ...]:

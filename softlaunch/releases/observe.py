@@ -14,7 +14,7 @@ from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.telemetry import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.ledger.stages import StageRecord
-from softlaunch.policy.load import golden_set_path
+from softlaunch.policy.load import folder_of_golden_set, golden_set_path
 from softlaunch.policy.release import Release, StageKind
 from softlaunch.releases.decision import Action, Observation, Snapshot, compared, decide, no_data
 from softlaunch.releases.held_gates import HeldGates, Rereading, longer_history, past_of
@@ -152,7 +152,7 @@ def eval_order(release: Release) -> EvalOrder:
     Raises PolicyError where the golden set, which was checked when the release was opened, has become a link.
     """
     policy_path = Path(release.policy_path)
-    checked = (policy_path.parent / release.policy.eval.golden_set).parent
+    checked = folder_of_golden_set(release.policy, policy_path)
     return EvalOrder(
         run_id=release.id,
         app=release.app,

@@ -24,6 +24,7 @@ from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.policy.route import Serving
+from softlaunch.releases.apis import check_candidate, check_evaluation
 from softlaunch.releases.emergency import check_stable
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
@@ -227,7 +228,9 @@ def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
     same = request.allow_same and request.changes == Changes()
     candidate = stable if same else preview_candidate(session, request.app, stable, request.changes.change)
     _check_differs(policy, stable, candidate, allow_same=request.allow_same)
+    check_candidate(session, policy, stable, candidate)
     if not request.emergency:
+        check_evaluation(session, policy, policy_path, stable, candidate)
         _check(policy, policy_path, Path(app.policy_path), stable, candidate)
         _check_named(session, policy, policy_path)
     return _Frozen(policy, policy_path, stable, candidate)
@@ -303,7 +306,8 @@ def _check_differs(policy: Policy, stable: Variant, candidate: Variant, *, allow
 
 def _check(policy: Policy, policy_path: Path, app_path: Path, stable: Variant, candidate: Variant) -> None:
     """What would make a release fail later is said now."""
-    load_suite(golden_set_path(policy, policy_path, app_path.parent))
+    if policy.eval.golden_set is not None:
+        load_suite(golden_set_path(policy, policy_path, app_path.parent))
     waits_for_cost = any(gate.metric is Metric.COST and gate.role is Role.REQUIRED for gate in policy.gates)
     unpriced = sorted({variant.model.name for variant in (stable, candidate) if not is_priced(variant.model)})
     if waits_for_cost and unpriced:

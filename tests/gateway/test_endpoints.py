@@ -230,7 +230,7 @@ def test_a_body_that_never_comes_is_given_up(guarded: World) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", CHAT, 405), ("POST", "/nowhere", 404), ("GET", "/v1/embeddings", 404)],
+    [("GET", CHAT, 405), ("POST", "/nowhere", 404), ("GET", "/v1/images/generations", 404)],
 )
 def test_unknown_paths_name_the_known(world: World, method: str, path: str, status: int) -> None:
     """A wrong path or verb is answered with the list of right ones."""

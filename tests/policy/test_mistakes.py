@@ -33,6 +33,11 @@ from tests.policy.policy_files import HEAD, complaints
             id="a stage without users",
         ),
         pytest.param(
+            HEAD + "gateway: {mixed_embeddings: sometimes}",
+            "line 3: gateway.mixed_embeddings: found 'sometimes', expected true or false",
+            id="a word where yes or no belongs",
+        ),
+        pytest.param(
             HEAD + "control_percent: yes",
             "line 3: control_percent: found True, expected a number",
             id="a truth where a number belongs",

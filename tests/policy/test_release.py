@@ -11,6 +11,8 @@ from tests.support.builders import make_policy, make_release
 
 LEGAL = {
     (State.PENDING, State.EVALUATING),
+    (State.PENDING, State.SHADOWING),
+    (State.PENDING, State.CANARY),
     (State.PENDING, State.TESTING),
     (State.PENDING, State.ABORTED),
     (State.TESTING, State.CONCLUDED),
@@ -73,6 +75,14 @@ def test_the_default_plan_is_eval_shadow_and_four_weights() -> None:
     assert [stage.kind for stage in stages] == [StageKind.EVAL, StageKind.SHADOW, *[StageKind.CANARY] * 4]
     assert [stage.weight_percent for stage in stages] == [0, 0, 1, 5, 50, 100]
     assert [stage.margin_factor for stage in stages[2:]] == [4, 2, 1, 1]
+
+
+def test_without_a_golden_set_the_plan_begins_behind_the_eval() -> None:
+    """With the shadow, or with the first weight."""
+    stages = plan(Policy.model_validate({"app": "a", "eval": {"golden_set": None}}))
+    assert [(stage.position, stage.kind) for stage in stages[:2]] == [(0, StageKind.SHADOW), (1, StageKind.CANARY)]
+    stages = plan(Policy.model_validate({"app": "a", "eval": {"golden_set": None}, "shadow": None}))
+    assert [(stage.position, stage.kind) for stage in stages[:1]] == [(0, StageKind.CANARY)]
 
 
 def test_by_default_nothing_is_said_in_units() -> None:

@@ -30,6 +30,15 @@ def test_a_harmless_candidate_is_promoted_through_every_stage(database: Database
         assert [stage.state for stage in read_stages(session, scene.release_id)] == ["passed"] * 5
 
 
+def test_without_a_golden_set_a_release_begins_with_its_shadow(database: Database) -> None:
+    """As one of embeddings does; everything behind it is as ever."""
+    scene = Scene.opened(database, make_policy(eval={"golden_set": None}))
+    release = scene.drive_to_end()
+    assert (release.state, release.outcome) == (State.PROMOTED, Outcome.PASS)
+    behind = [("shadowing", 0), ("canary", 1), ("canary", 2), ("canary", 3), ("promoted", 3)]
+    assert steps_of(database, scene.release_id)[-5:] == behind
+
+
 def test_gateways_are_told_the_split_of_each_stage(database: Database) -> None:
     """No candidate during the eval, copies in shadow, then the plan's weights, with the policy's lease."""
     scene = Scene.opened(database, make_policy(gateway={"lease": 4}))

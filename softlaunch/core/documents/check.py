@@ -100,8 +100,9 @@ def _problem(document: Document, details: ErrorDetails, kind: Any, shorthands: S
 
 def _missing(kind: Any, keys: Keys) -> str:
     around = _type_at(kind, keys[:-1])
-    described = descriptions(around).get(str(keys[-1])) if _is_model(around) else None
-    return f"is missing: {described.rstrip('.')}" if described else "is missing"
+    described = descriptions(around).get(str(keys[-1]), "") if _is_model(around) else ""
+    first = described.partition("\n\n")[0].rstrip(".")
+    return f"is missing: {first}" if first else "is missing"
 
 
 def _found_and_expected(found: object, details: ErrorDetails) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from softlaunch.core.api import Api
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
@@ -36,6 +38,8 @@ class LlmProtocol(ABC):
     """Whether a stream tells its usage only where `stream_options.include_usage` asks for it."""
     is_judged = True
     """Whether its requests are logged, copied and judged; those that ask no model are only passed on."""
+    has_texts = True
+    """Whether its answers are texts, which may be kept and compared."""
 
     @abstractmethod
     def check(self, body: Body) -> None:
@@ -75,9 +79,16 @@ class LlmProtocol(ABC):
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> EventStream:
         """The reader of a streamed answer to a client's body."""
 
-    @abstractmethod
     def error_event(self, document: bytes) -> bytes:
-        """An error's document, the provider's or one of `error`, as an event of a stream."""
+        """An error's document, the provider's or one of `error`, as an event of a stream.
+
+        It is a chunk that is an error, as OpenAI's clients read it; a provider's words of another kind become one.
+        """
+        try:
+            error = orjson.loads(document)
+        except orjson.JSONDecodeError:
+            error = {"error": {"message": document.decode(errors="replace"), "type": "upstream_error"}}
+        return b"data: " + orjson.dumps(error) + b"\n\n"
 
     def error(self, status: int, fault: Fault) -> bytes:  # noqa: ARG002
         """The document of an error, as clients of this API understand it; OpenAI's unless it says otherwise."""

@@ -19,7 +19,7 @@ from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.releases import read_release
-from softlaunch.policy.load import golden_set_path
+from softlaunch.policy.load import folder_of_golden_set, golden_set_path
 from softlaunch.policy.model import Policy
 from softlaunch.reports.eval_page import JudgeReason
 from softlaunch.store.database import Database
@@ -43,7 +43,7 @@ def read_reviewed(database: Database, named: str) -> Reviewed:
     with database.read() as session:
         run = _find(session, named)
         policy, path = _policy(session, run)
-        suite = load_suite(golden_set_path(policy, path, (path.parent / policy.eval.golden_set).parent))
+        suite = load_suite(golden_set_path(policy, path, folder_of_golden_set(policy, path)))
         metrics = [metric.parsed for metric in policy.eval.metrics]
         said = read_judgements(session, run.id)
         answers = with_scores(suite.cases, read_answers(session, run.id), metrics, said)

@@ -64,7 +64,7 @@ class RequestRow(SQLModel, table=True):
 
     `request_size` and `streamed` were known before an arm answered: how many characters of text the client's messages
     held before the first answer among them, and its variables (null where an older gateway served), and whether it
-    asked for a stream.
+    asked for a stream. `api` is which of `softlaunch.core.api` it spoke, null where an older gateway served.
     """
 
     __tablename__ = "requests"
@@ -110,6 +110,7 @@ class RequestRow(SQLModel, table=True):
     cached_tokens: int | None = None
     named_unit: int | None = Field(default=None, sa_type=BigInteger)
     request_size: int | None = None
+    api: str | None = None
 
 
 class TextRow(SQLModel, table=True):

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import orjson
-
 from softlaunch.core.api import Api
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
@@ -52,11 +50,3 @@ class ChatCompletions(LlmProtocol):
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> ChatStream:
         """A completion in chunks."""
         return ChatStream(limits.longest_event, limits.keep_text, facts, asked=Asked.of(asked))
-
-    def error_event(self, document: bytes) -> bytes:
-        """A chunk that is an error; a provider's words of another kind become one."""
-        try:
-            error = orjson.loads(document)
-        except orjson.JSONDecodeError:
-            error = {"error": {"message": document.decode(errors="replace"), "type": "upstream_error"}}
-        return b"data: " + orjson.dumps(error) + b"\n\n"

@@ -77,9 +77,9 @@ class ChatStream(EventStream):
             if seen is None:
                 seen = self._choices[index] = ChoiceSeen()
                 self._unfinished.add(index)
-            delta = choice.get("delta") or choice.get("message")  # some send the last piece as a whole message
-            if isinstance(delta, dict):
-                self._read_delta(delta, seen)
+            piece = self._piece_of(choice)
+            if isinstance(piece, dict):
+                self._read_delta(piece, seen)
             reason = finish_reason_of(choice)
             if reason is not None:
                 seen.finish(reason)
@@ -88,6 +88,10 @@ class ChatStream(EventStream):
                 else:
                     self._unfinished.discard(index)
         return failed
+
+    def _piece_of(self, choice: Mapping[str, Any]) -> object:
+        """What of a message a choice brings; some send the last piece as a whole message."""
+        return choice.get("delta") or choice.get("message")
 
     def _read_delta(self, delta: Mapping[str, Any], seen: ChoiceSeen) -> None:
         if not self.token_seen:
