@@ -1,6 +1,7 @@
 """How a model's endpoint is called, by the gateway as by evals: its URL, its own headers, the proxy on the way."""
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,8 +14,16 @@ from softlaunch.core.model_headers import FromEnvironment, is_header_value
 from softlaunch.core.variant import ModelVersion
 
 _COMPLETIONS = "/chat/completions"
-_NAMED = (_COMPLETIONS, "/completions", "/responses", "/messages", "/embeddings")
-_ANTHROPIC = "anthropic"
+_PATHS: Mapping[Api, str] = {
+    Api.CHAT: _COMPLETIONS,
+    Api.COMPLETIONS: "/completions",
+    Api.RESPONSES: "/responses",
+    Api.MESSAGES: "/messages",
+    Api.EMBEDDINGS: "/embeddings",
+}
+_ANTHROPIC, _AZURE = "anthropic", "azure"
+_TOKEN = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
+"""A token that an identity service signs, such as Entra, and no key."""
 
 
 class EndpointError(SoftlaunchError):
@@ -39,10 +48,15 @@ def api_url(endpoint: str, path: str = _COMPLETIONS) -> str:
     if not parts.hostname or parts.port == 0:
         raise ValueError("an endpoint needs a host, and a port from 1 to 65535 if any")
     base = parts.path.rstrip("/")
-    for named in _NAMED:
+    for named in _PATHS.values():
         base = base.removesuffix(named)
     path, _, query = path.partition("?")
     return urlunsplit((parts.scheme, parts.netloc, base + path, "&".join(filter(None, (parts.query, query))), ""))
+
+
+def path_of(api: Api) -> str:
+    """Where an API is asked, behind an endpoint's base URL."""
+    return _PATHS[api]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +85,16 @@ def _way(endpoint: str, path: str) -> Way:
 def model_headers(model: ModelVersion, environment: Mapping[str, str], api: Api = Api.CHAT) -> dict[str, str]:
     """What a model's requests carry: its key, and its own headers.
 
-    The key goes as `Authorization: Bearer`, and to Anthropic's own API as `x-api-key`. Raises MissingKeyError.
+    The key goes as `Authorization: Bearer`, to Anthropic's own API as `x-api-key`, and to Azure as `api-key` unless it
+    is a token of Entra. Raises MissingKeyError.
     """
     headers = {name: _value(model, value, environment) for name, value in model.headers.items()}
     if model.api_key_env is not None:
         key = _value(model, FromEnvironment(env=model.api_key_env), environment)
         if api is Api.MESSAGES and model.provider == _ANTHROPIC:
             headers["x-api-key"] = key
+        elif model.provider == _AZURE and not _TOKEN.fullmatch(key):
+            headers["api-key"] = key
         else:
             headers["Authorization"] = f"Bearer {key}"
     return headers

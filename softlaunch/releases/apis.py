@@ -68,6 +68,15 @@ def check_evaluation(session: Session, policy: Policy, path: Path, stable: Varia
         )
 
 
+def check_probed(session: Session, policy: Policy, stable: Variant, candidate: Variant) -> None:
+    """Raise UnsuitedCandidateError where the candidate of an emergency release can't be asked before users are."""
+    if asked_apis(session, policy.app, stable) == _ONLY_EMBEDDINGS or not is_evaluated(candidate.model):
+        raise UnsuitedCandidateError(
+            f"an emergency release first asks its candidate for chat completions or Messages, and {policy.app} isn't "
+            f"asked for these; go back to a version that served well ('softlaunch rollback {policy.app} --to ...')"
+        )
+
+
 def asked_apis(session: Session, app: str, stable: Variant) -> frozenset[Api]:
     """By which APIs an app is asked: its newest requests say so, or else the only one that its model serves."""
     return read_apis(session, app) or (stable.model.served_apis if len(stable.model.served_apis) == 1 else frozenset())

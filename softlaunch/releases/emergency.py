@@ -23,7 +23,9 @@ from softlaunch.core.variant import ModelVersion, TemplateVariablesError, Varian
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.evals.calls.endpoint import AttemptError, Target, attempt, open_session
 from softlaunch.evals.calls.probe import Probed, probe
+from softlaunch.evals.calls.speaking import body_of
 from softlaunch.evals.suites.suite import load_suite
+from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
 from softlaunch.ledger.answer_counts import Answers, answers_in_stage, answers_of_stable
 from softlaunch.ledger.notices import open_keys
 from softlaunch.ledger.outcomes import variant_since
@@ -159,11 +161,11 @@ async def _ask_all(variant: Variant, requests: Sequence[Request]) -> list[str | 
 
         async def ask(request: Request) -> str | None:
             try:
-                body = orjson.dumps(variant.request_body(request))
+                body = orjson.dumps(body_of(variant, request))
                 reply = await attempt(session, Target.of(variant.model), body)
             except AttemptError as error:
                 return f"its endpoint: {error.code}"
-            except (EndpointError, TemplateVariablesError) as error:
+            except (EndpointError, TemplateVariablesError, UnsuitableVariantError) as error:
                 return str(error)
             return None if reply.text.strip() else "an empty answer"
 

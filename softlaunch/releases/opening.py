@@ -24,7 +24,7 @@ from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.policy.route import Serving
-from softlaunch.releases.apis import check_candidate, check_evaluation
+from softlaunch.releases.apis import check_candidate, check_evaluation, check_probed
 from softlaunch.releases.emergency import check_stable
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
@@ -233,6 +233,8 @@ def _freeze(session: Session, app: AppRow, request: ReleaseRequest) -> _Frozen:
         check_evaluation(session, policy, policy_path, stable, candidate)
         _check(policy, policy_path, Path(app.policy_path), stable, candidate)
         _check_named(session, policy, policy_path)
+    else:
+        check_probed(session, policy, stable, candidate)
     return _Frozen(policy, policy_path, stable, candidate)
 
 

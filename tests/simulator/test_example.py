@@ -7,7 +7,7 @@ import pytest
 from softlaunch.catalog.model_files import load_models, load_variants
 from softlaunch.catalog.prompt_files import load_prompts
 from softlaunch.evals.suites.suite import load_suite
-from softlaunch.policy.load import load_policy
+from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.simulator.cases import is_right, key_of, read_cases
 from softlaunch.simulator.knowledge import Knowledge
 from softlaunch.simulator.models import ProfileModel
@@ -22,7 +22,7 @@ def test_golden_set_and_policy_are_sound() -> None:
     """The files are those that a release reads."""
     policy = load_policy(EXAMPLE / "softlaunch.yaml")
     assert policy.app == "support-bot"
-    assert len(load_suite(EXAMPLE / policy.eval.golden_set).cases) == 62
+    assert len(load_suite(golden_set_path(policy, EXAMPLE / "softlaunch.yaml")).cases) == 62
 
 
 def test_users_ask_other_questions_than_the_golden_set() -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import orjson
 
 from softlaunch.core.endpoint import EndpointError
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.prices import cost_usd
 from softlaunch.core.variant import TemplateVariablesError, Variant
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, Status
@@ -18,10 +19,12 @@ from softlaunch.evals.calls.budget import Budget
 from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.calls.endpoint import AttemptError, Reply, Target, attempt
 from softlaunch.evals.calls.retry import Retries, parse_retry_after
+from softlaunch.evals.calls.speaking import body_of
 from softlaunch.evals.calls.throttle import Throttle
 from softlaunch.evals.calls.tool_calls import tool_calls_in
 from softlaunch.evals.suites.scoring import accuracy
 from softlaunch.evals.suites.suite import Case
+from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
 from softlaunch.metrics import ACCURACY
 
 
@@ -70,10 +73,10 @@ class Client:
     async def answer(self, call: Call) -> EvalAnswer | None:
         """The call's outcome; None where the deadline or the budget ended it before there was one."""
         try:
-            body = orjson.dumps(call.variant.request_body(call.case.request))
+            body = orjson.dumps(body_of(call.variant, call.case.request))
             target, throttle = self._target(call.variant)
-        except (TemplateVariablesError, EndpointError) as error:
-            return _unscored(call, "template" if isinstance(error, TemplateVariablesError) else "bad_endpoint")
+        except (TemplateVariablesError, EndpointError, UnsuitableVariantError) as error:
+            return _unscored(call, _code_of(error))
         failures, limits, limited_since = 0, 0, None
         while await throttle.turn(self._until) and self._budget.begin_attempt():
             try:
@@ -131,6 +134,12 @@ def _scored(call: Call, reply: Reply) -> EvalAnswer:
         resolved_model=reply.resolved_model,
         fingerprint=reply.fingerprint,
     )
+
+
+def _code_of(error: SoftlaunchError) -> str:
+    if isinstance(error, UnsuitableVariantError):
+        return "unsuitable"
+    return "template" if isinstance(error, TemplateVariablesError) else "bad_endpoint"
 
 
 def _unscored(call: Call, code: str) -> EvalAnswer:

@@ -9,10 +9,12 @@ from typing import Any
 import aiohttp
 import orjson
 
-from softlaunch.core.endpoint import Way, model_headers, way_to
-from softlaunch.core.usage import Usage, read_usage
+from softlaunch.core.api import Api
+from softlaunch.core.endpoint import Way, model_headers, path_of, way_to
+from softlaunch.core.usage import Usage
 from softlaunch.core.variant import ModelVersion
-from softlaunch.evals.calls.tool_calls import tool_calls_of, write_tool_calls
+from softlaunch.evals.calls.speaking import MESSAGES_VERSION, api_of, read_chat, read_message
+from softlaunch.evals.calls.tool_calls import write_tool_calls
 
 _OK = 200
 _TOO_MANY_REQUESTS = 429
@@ -53,16 +55,19 @@ class AttemptError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a model's requests go and what they carry, worked out once."""
+    """Where a model's requests go, by which API, and what they carry, worked out once."""
 
     way: Way
     headers: Mapping[str, str] = field(repr=False)
+    api: Api = Api.CHAT
 
     @classmethod
-    def of(cls, model: ModelVersion) -> "Target":
-        """The endpoint of a model. Raises EndpointError, MissingKeyError among it."""
-        headers = {"Content-Type": "application/json", **model_headers(model, os.environ)}
-        return cls(way_to(model), headers)
+    def of(cls, model: ModelVersion, api: Api | None = None) -> "Target":
+        """The endpoint of a model, by the API that evals ask it by. Raises EndpointError, MissingKeyError among it."""
+        asked = api or api_of(model)
+        version = dict([MESSAGES_VERSION]) if asked is Api.MESSAGES else {}
+        headers = {"Content-Type": "application/json", **version, **model_headers(model, os.environ, asked)}
+        return cls(way_to(model, path_of(asked)), headers, asked)
 
 
 def open_session(concurrency: int, timeout_seconds: float) -> aiohttp.ClientSession:
@@ -94,7 +99,7 @@ async def attempt(session: aiohttp.ClientSession, target: Target, body: bytes) -
     if response.status != _OK:
         again = response.status == _TOO_MANY_REQUESTS or response.status >= _SERVER_ERROR
         raise AttemptError(f"http_{response.status}", again=again, headers=response.headers)
-    return _read(content, latency_ms, response.headers)
+    return _read(content, target.api, latency_ms, response.headers)
 
 
 async def _content(response: aiohttp.ClientResponse) -> bytes:
@@ -108,24 +113,18 @@ async def _content(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _read(content: bytes, latency_ms: float, headers: Mapping[str, str]) -> Reply:
-    """A chat completion's first choice; an answer that only calls tools has these as its text."""
+def _read(content: bytes, api: Api, latency_ms: float, headers: Mapping[str, str]) -> Reply:
+    """An answer, of several choices the first; one that only calls tools has these as its text."""
     try:
-        completion = orjson.loads(content)
-        message = completion["choices"][0]["message"]
-        text = message.get("content")
-        usage = read_usage(completion) or Usage()
-        named = completion.get("model"), completion.get("system_fingerprint")
-        if isinstance(text, list):
-            text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
+        answer = orjson.loads(content)
+        said = read_message(answer) if api is Api.MESSAGES else read_chat(answer)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise AttemptError("bad_answer") from error
-    if not isinstance(text, str | None):
+    if not isinstance(said.text, str | None):
         raise AttemptError("bad_answer")
-    calls = () if text else tool_calls_of(message)
-    text = write_tool_calls(calls) if calls else text
-    names = _name(named[0]), _name(named[1])
-    return Reply(_without_nul(text or ""), usage, latency_ms, headers, *names)
+    text = said.text or (write_tool_calls(said.calls) if said.calls else "")
+    names = _name(said.resolved_model), _name(said.fingerprint)
+    return Reply(_without_nul(text), said.usage, latency_ms, headers, *names)
 
 
 def _name(value: Any) -> str | None:

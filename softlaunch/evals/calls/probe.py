@@ -3,7 +3,7 @@
 import asyncio
 import re
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from softlaunch.core.api import Api
 from softlaunch.core.endpoint import EndpointError, MissingKeyError
 from softlaunch.core.model_headers import FromEnvironment
 from softlaunch.core.variant import ModelVersion
@@ -72,9 +73,37 @@ async def _ask(session: aiohttp.ClientSession, model: ModelVersion, seconds: flo
     return Probed(model.name, shown_endpoint(model), problem, perf_counter() - began)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How an API is asked for next to nothing, and the list that an answer of it has."""
+
+    api: Api
+    body: Mapping[str, Any]
+    answer: str
+    name: str
+
+
+_MESSAGES = [{"role": "user", "content": _QUESTION}]
+_KINDS = {
+    kind.api: kind
+    for kind in (
+        _Kind(Api.CHAT, {"messages": _MESSAGES, "max_tokens": 1}, "choices", "chat completion"),
+        _Kind(Api.MESSAGES, {"messages": _MESSAGES, "max_tokens": 1}, "content", "message"),
+        _Kind(Api.RESPONSES, {"input": _QUESTION, "store": False}, "output", "response"),
+        _Kind(Api.COMPLETIONS, {"prompt": _QUESTION, "max_tokens": 1}, "choices", "completion"),
+        _Kind(Api.EMBEDDINGS, {"input": _QUESTION}, "data", "embedding"),
+    )
+}
+
+
+def _kind_of(model: ModelVersion) -> _Kind:
+    return next(kind for api, kind in _KINDS.items() if api in model.served_apis)
+
+
 async def _post(session: aiohttp.ClientSession, model: ModelVersion) -> str | None:
-    target = Target.of(model)
-    body = {"model": model.model, "messages": [{"role": "user", "content": _QUESTION}], "max_tokens": 1}
+    asked = _kind_of(model)
+    target = Target.of(model, asked.api)
+    body = {"model": model.model, **asked.body}
     posted = session.post(
         target.way.url,
         data=orjson.dumps(body),
@@ -106,7 +135,7 @@ def judge_answer(model: ModelVersion, status: int, content: bytes, location: str
     quoted = f" ({words})" if words else ""
     match status:
         case _ if 200 <= status < 300:
-            problem = _judge_document(document, quoted)
+            problem = _judge_document(document, quoted, _kind_of(model))
         case _ if 300 <= status < 400:
             problem = f"redirects to {_cut(location) or 'somewhere'}; name that address"
         case 401 | 403:
@@ -120,7 +149,7 @@ def judge_answer(model: ModelVersion, status: int, content: bytes, location: str
         case 404 | 400 | 422 if _UNKNOWN_MODEL.search(words) or (status == 404 and document and not words):
             problem = f"answers {status}, it doesn't know the model {model.model}{quoted}"
         case 404:
-            problem = f"answers 404: no model {model.model}, or no chat completions there; {_BASE}{quoted}"
+            problem = f"answers 404: no model {model.model}, or no {_kind_of(model).name}s there; {_BASE}{quoted}"
         case 400 | 422 if document is not None:
             problem = None
         case _:
@@ -128,20 +157,20 @@ def judge_answer(model: ModelVersion, status: int, content: bytes, location: str
     return problem
 
 
-def _judge_document(document: Any, quoted: str) -> str | None:
+def _judge_document(document: Any, quoted: str, asked: _Kind) -> str | None:
     if document is None:
         return f"answers with something that isn't JSON; {_BASE}{quoted}"
-    if isinstance(document, dict) and isinstance(document.get("choices"), list):
+    if isinstance(document, dict) and isinstance(document.get(asked.answer), list):
         return None
     if isinstance(document, dict) and document.get("error"):
         return f"answers 200 with an error{quoted}"
-    return f"answers with JSON that is no chat completion; {_BASE}"
+    return f"answers with JSON that is no {asked.name}; {_BASE}"
 
 
 def _judge_failure(status: int, quoted: str) -> str:
     known = {
         402: "the account has no balance",
-        405: f"it takes no chat completions; {_BASE}",
+        405: f"it takes no such requests; {_BASE}",
         408: "it was too slow for itself",
         429: "the rate limit or the quota is used up",
     }
