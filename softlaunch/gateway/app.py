@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from softlaunch import __version__
+from softlaunch.gateway import azure
 from softlaunch.gateway.answering import Answering
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.encodings import decompress
@@ -33,7 +34,17 @@ from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.units import check_unit
 from softlaunch.gateway.upstream import Upstream
-from softlaunch.gateway.wire import JSON, BodyReader, BodyRoom, ClientGoneError, RefusedError, error_body, read_object
+from softlaunch.gateway.wire import (
+    JSON,
+    BodyReader,
+    BodyRoom,
+    ClientGoneError,
+    Fault,
+    RefusedError,
+    clipped,
+    error_body,
+    read_object,
+)
 
 _LOGGER = logging.getLogger(__name__)
 _TEXT = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
@@ -151,14 +162,20 @@ class Gateway:
         headers = one_of_each(cycle.head.headers)
         cycle.added = self._cors.headers(headers)
         path = normal(cycle.head.path)
+        place = azure.place_of(path) if path.startswith(azure.PREFIX) else None
         try:
-            await self._serve(cycle.head.method, path, headers, cycle)
+            if place is None:
+                await self._serve(cycle.head.method, path, headers, cycle)
+            else:
+                await self._serve(cycle.head.method, place.path, headers, cycle, place.deployment)
         except RefusedError as refusal:
-            await cycle.respond(refusal.status, refusal.headers, _error_of(path, refusal))
+            fault = refusal.fault if place is None else azure.fault_of(refusal.fault)
+            content = _error_of(path if place is None else place.path, refusal.status, fault)
+            await cycle.respond(refusal.status, refusal.headers, content)
         except ClientGoneError:
             pass
 
-    async def _serve(self, method: str, path: str, headers: Headers, cycle: HttpCycle) -> None:
+    async def _serve(self, method: str, path: str, headers: Headers, cycle: HttpCycle, deployment: str = "") -> None:
         app = path.removeprefix(_MODELS + "/") if path.startswith(_MODELS + "/") else None
         known = path if app is None else _MODELS
         if method == "OPTIONS":  # browsers ask it without a key
@@ -174,13 +191,15 @@ class Gateway:
                 await self._stored.serve(cycle, path, headers, key_of(headers, self._keys.clients))
             return
         endpoint = self._paths.find(method, known)
-        if app is None:
+        if deployment:
+            await self._ask(_protocol_of(path), headers, cycle, deployment)
+        elif app is None:
             await endpoint(headers, cycle)
         else:
             find_app_route(self._table, app)
             await _send_json(cycle, self._catalogue.model(app, headers))
 
-    async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle) -> None:
+    async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle, deployment: str = "") -> None:
         self._under_way.check()
         with BodyReader(cycle.part, self._limits, self._room) as body:
             content = cycle.ready()
@@ -188,7 +207,7 @@ class Gateway:
                 content = await self._read(body, headers)
             else:
                 content = self._taken(body, body.take(content), headers)
-            request = parse(protocol, content, headers)
+            request = parse(protocol, content, headers, deployment)
             app_route = find_app_route(self._table, request.app)
             check_served(protocol.api, app_route)
             check_unit(request, app_route.route.serving.unit, self._environment)
@@ -251,10 +270,19 @@ class Gateway:
 _BY_PATH: Mapping[str, LlmProtocol] = {f"/v1{one.path}": one for one in PROTOCOLS}
 
 
-def _error_of(path: str, refusal: RefusedError) -> bytes:
-    """A refusal in the words of the path's protocol."""
+def _protocol_of(path: str) -> LlmProtocol:
+    """What a deployment is asked by. Raises RefusedError for what is asked of the gateway as a whole."""
     protocol = _BY_PATH.get(path)
-    return error_body(refusal.fault) if protocol is None else protocol.error(refusal.status, refusal.fault)
+    if protocol is None:
+        text = f"a deployment has no {clipped(path)}; ask for it below /openai"
+        raise RefusedError(404, text, code="unknown_url")
+    return protocol
+
+
+def _error_of(path: str, status: int, fault: Fault) -> bytes:
+    """A fault in the words of the path's protocol."""
+    protocol = _BY_PATH.get(path)
+    return error_body(fault) if protocol is None else protocol.error(status, fault)
 
 
 async def _send_json(cycle: HttpCycle, value: object, status: int = 200) -> None:

@@ -42,10 +42,13 @@ class AppRequest:
         return self.body.get("stream") is True
 
 
-def parse(protocol: LlmProtocol, content: bytes, headers: Mapping[bytes, bytes]) -> AppRequest:
-    """Raises RefusedError with 400 and the name of the parameter at fault."""
+def parse(protocol: LlmProtocol, content: bytes, headers: Mapping[bytes, bytes], deployment: str = "") -> AppRequest:
+    """A request of the app that the body names as its model, or that the path names as a deployment.
+
+    Raises RefusedError with 400 and the name of the parameter at fault.
+    """
     body = read_object(content)
-    app = body.get("model")
+    app = deployment or body.get("model")
     if not isinstance(app, str) or not app:
         raise bad_parameter("model", "must name an app")
     if not isinstance(body.get("stream"), _FLAG):

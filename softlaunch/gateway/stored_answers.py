@@ -7,6 +7,7 @@ import orjson
 
 from softlaunch.core.api import Api
 from softlaunch.core.endpoint import EndpointError
+from softlaunch.gateway.azure import without_version
 from softlaunch.gateway.calls import StoredCall
 from softlaunch.gateway.client_sink import ClientWatch
 from softlaunch.gateway.deadlines import Deadlines, LimitReachedError
@@ -66,7 +67,8 @@ class StoredAnswers:
         pinned = await self._threads.find(known, app_route, key, for_reading=True)
         serving = app_route.route.serving
         marking = Marking(mark.app, serving.salt, key, mark.short, {pinned.own: known})
-        query = f"?{cycle.head.query.decode('latin-1')}" if cycle.head.query else ""
+        asked_query = without_version(cycle.head.query)
+        query = f"?{asked_query.decode('latin-1')}" if asked_query else ""
         upstream = f"/responses/{quote(pinned.own, safe='')}{below}{query}"
         limits = app_route.limits
         asked = StoredCall(Api.RESPONSES, headers, limits.connect)

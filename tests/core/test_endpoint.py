@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from softlaunch.core.api import Api
 from softlaunch.core.endpoint import (
     EndpointError,
     MissingKeyError,
     api_url,
     model_headers,
+    path_of,
     proxy_for,
     way_to,
 )
@@ -129,6 +131,29 @@ def test_headers_that_are_refused(headers: dict[str, Any], said: str) -> None:
     """What would leak, break the framing, or mean nothing shows when the file is read."""
     with pytest.raises(ValidationError, match=said):
         model(headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("key", "sent"),
+    [
+        pytest.param("0123abc", {"api-key": "0123abc"}, id="a key"),
+        pytest.param("eyJ0.eyJh.c2ln", {"Authorization": "Bearer eyJ0.eyJh.c2ln"}, id="a token of Entra"),
+    ],
+)
+@pytest.mark.parametrize("api", list(Api))
+def test_azures_key(api: Api, key: str, sent: dict[str, str]) -> None:
+    """Its own header for a key; a bearer is a token there."""
+    asked = ModelVersion(name="m", provider="azure", model="m", endpoint="https://x/openai/v1", api_key_env="KEY")
+    assert model_headers(asked, {"KEY": key}, api) == sent
+
+
+@pytest.mark.parametrize("api", list(Api))
+def test_azures_endpoint_up_to_a_deployment(api: Api) -> None:
+    """Works for every API, whichever of them the portal showed."""
+    for shown in ("", "/chat/completions", "/embeddings", path_of(api)):
+        endpoint = f"https://x.openai.azure.com/openai/deployments/d{shown}?api-version=2024-10-21"
+        wanted = f"https://x.openai.azure.com/openai/deployments/d{path_of(api)}?api-version=2024-10-21"
+        assert api_url(endpoint, path_of(api)) == wanted
 
 
 def test_one_key_only() -> None:
