@@ -14,6 +14,7 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
+from softlaunch.gateway.pinning import Pinning
 from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
@@ -48,6 +49,7 @@ class Answering:
         self._limits = limits
         self._show_arm = show_arm
         self._units = Units(metrics)
+        self._pinning = Pinning(threads.pins, log)
         self.mirrors = Mirrors(limits)
 
     async def answer(self, request: AppRequest, app_route: AppRoute, cycle: HttpCycle) -> None:
@@ -66,6 +68,8 @@ class Answering:
         context = RequestContext(
             request, app_route, route, choice, weight_percent, token, started_at, time.perf_counter()
         )
+        if route.serving.unit.pin is not None and pinned is None:
+            self._pinning.place(context)
         if pinned is not None or request.protocol.keeps_thread(request.body):
             context = in_thread(context, known, pinned)
         choice = context.choice
@@ -137,7 +141,7 @@ class Answering:
         """
         choice, route = context.choice, context.route
         answer = await self._upstream.ask(context.call(choice.variant), sink)
-        if choice.arm is not Arm.CANDIDATE:
+        if choice.arm is not Arm.CANDIDATE and choice.variant is route.stable:
             self._note_outcome(context, answer, candidate=False)
             return answer, False
         fell_back = False

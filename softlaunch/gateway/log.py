@@ -14,6 +14,7 @@ from softlaunch.ledger.request_log import (
     HEARD_SECONDS,
     BreakerTripRecord,
     Heartbeat,
+    PinRecord,
     Record,
     RequestRecord,
     TextRecord,
@@ -146,7 +147,8 @@ class LogSink:
                 return
             self._text_bytes += size
         elif full and not isinstance(record, BreakerTripRecord):
-            self._count_drop(record.app)
+            if not isinstance(record, PinRecord):
+                self._count_drop(record.app)
             return
         if isinstance(record, RequestRecord):
             self._tally.ended(record.app)

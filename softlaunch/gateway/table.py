@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,6 +15,8 @@ from softlaunch.core.variant import Variant, embeds_alike
 from softlaunch.gateway.breaker import Breaker
 from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.lease import Lease
+from softlaunch.gateway.pins import Pins
+from softlaunch.ledger.pins import read_retired
 from softlaunch.ledger.routes import Pulse, UnreadableRouteError, read_named_pulses, read_route, read_variant
 from softlaunch.policy.route import Route
 from softlaunch.store.database import Database
@@ -25,8 +28,16 @@ _LOGGER = logging.getLogger(__name__)
 class AppRoute:
     """An app as this gateway serves it: its route, whether its watcher lives, and the breaker of its candidate."""
 
-    def __init__(self, route: Route, lease: Lease, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        route: Route,
+        lease: Lease,
+        clock: Callable[[], float],
+        retired: Mapping[str, Variant] = MappingProxyType({}),
+    ) -> None:
         self.route = route
+        self.retired = retired
+        """Variants that promotions have replaced, by digest, where conversations stay on them."""
         self.lease = lease
         self.stable_apis = route.stable.model.served_apis
         self.candidate_apis = _apis_of_candidate(route)
@@ -78,6 +89,7 @@ class RouteTable:
         self._read_at: float | None = None
         self._warned = ""
         self.problem = ""
+        self.pins = Pins()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="softlaunch-routes", daemon=True)
 
@@ -154,6 +166,8 @@ class RouteTable:
             if known is not None:
                 known.lease.look(pulse.beat, known.route.lease_seconds, now)
                 served[app] = known
+        if any(one.route.serving.unit.pin is not None for one in served.values()):
+            self.pins.read(self._database, time.time())
         return served
 
     def _recognise(self, ledger_id: str | None, pulses: Mapping[str, Pulse]) -> None:
@@ -180,10 +194,17 @@ class RouteTable:
             route = read_route(self._database, app, self._variants)
         except UnreadableRouteError as error:
             self._warn_once(f"the route of {app} can't be used; its last known stable variant serves alone", error)
-            return known and AppRoute(replace(known.route, candidate=None), known.lease, self._clock)
+            return known and AppRoute(replace(known.route, candidate=None), known.lease, self._clock, known.retired)
         if route is None:
             return None
-        return AppRoute(route, known.lease if known else Lease(), self._clock)
+        retired = self._retired(app) if route.serving.unit.pin is not None else {}
+        return AppRoute(route, known.lease if known else Lease(), self._clock, retired)
+
+    def _retired(self, app: str) -> dict[str, Variant]:
+        with self._database.read() as session:
+            digests = read_retired(session, app)
+        found = (read_variant(self._database, app, digest, self._variants) for digest in digests)
+        return {variant.digest: variant for variant in found if variant is not None}
 
     def _warn_once(self, message: str, error: Exception) -> None:
         """Log a message once, until it changes. Only an unforeseen error gets a traceback."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.pins import Pins
 from softlaunch.gateway.request_seals import is_sealed_by, seal_of
 from softlaunch.gateway.table import AppRoute, RouteTable
 from softlaunch.gateway.wire import RefusedError
@@ -88,6 +89,11 @@ class Threads:
 
     def __init__(self, table: RouteTable) -> None:
         self._table = table
+
+    @property
+    def pins(self) -> Pins:
+        """Where conversations began that only their policy keeps in one place."""
+        return self._table.pins
 
     async def find(self, known: str, app_route: AppRoute, key: bytes, *, for_reading: bool = False) -> Pinned:
         """Where a request belongs that continues the answer with this id.

@@ -2,8 +2,8 @@
 
 The policy's own source is asked first, then the others in this order: the body's `user`, the policy's header (by
 default `x-user-id`), `safety_identifier`, `metadata.user_id`, `prompt_cache_key`. The first text that isn't blank is
-the unit. The conversation is asked only where the policy says so. A request that names nobody is a unit of its own: its
-user may meet another arm with each question.
+the unit. Sessions and conversations are asked only where the policy says so. A request that names nobody is a unit of
+its own: its user may meet another arm with each question.
 """
 
 import hashlib
@@ -45,6 +45,12 @@ def occasion_of(request: AppRequest, unit: str, policy: UnitPolicy, now: float) 
     return _of_conversation(request, policy) or None
 
 
+def names_thread(request: AppRequest, policy: UnitPolicy) -> bool:
+    """Whether the request's unit is a conversation by the policy's own word, and not somebody named in its place."""
+    source = UnitSource.CONVERSATION if policy.redraw is not None else policy.source
+    return bool(_SOURCES[source](request, policy))
+
+
 class Units:
     """The units of a gateway's requests, and a hint in its log, once for each app, where most requests name nobody."""
 
@@ -75,9 +81,12 @@ def _field(name: str) -> Callable[[AppRequest, UnitPolicy], str]:
     return lambda request, policy: _text(request.body.get(name))  # noqa: ARG005
 
 
-def _of_metadata(request: AppRequest, policy: UnitPolicy) -> str:  # noqa: ARG001
-    metadata = request.body.get("metadata")
-    return _text(metadata.get("user_id")) if isinstance(metadata, dict) else ""
+def _of_metadata(name: str) -> Callable[[AppRequest, UnitPolicy], str]:
+    def read(request: AppRequest, policy: UnitPolicy) -> str:  # noqa: ARG001
+        metadata = request.body.get("metadata")
+        return _text(metadata.get(name)) if isinstance(metadata, dict) else ""
+
+    return read
 
 
 def _of_header(request: AppRequest, policy: UnitPolicy) -> str:
@@ -85,8 +94,12 @@ def _of_header(request: AppRequest, policy: UnitPolicy) -> str:
 
 
 def _of_conversation(request: AppRequest, policy: UnitPolicy) -> str:  # noqa: ARG001
-    """The hash of what the first user said; of nothing that is nested deeper than what can be passed on."""
-    content = request.protocol.conversation(request.body)
+    """The hash of the conversation's own name, or of what the first user said.
+
+    Of nothing that is nested deeper than what can be passed on.
+    """
+    named = request.body.get("conversation")
+    content = (named.get("id") if isinstance(named, dict) else named) or request.protocol.conversation(request.body)
     if content is None:
         return ""
     try:
@@ -113,7 +126,8 @@ _SOURCES: Mapping[UnitSource, Callable[[AppRequest, UnitPolicy], str]] = {
     UnitSource.HEADER: _of_header,
     UnitSource.CONVERSATION: _of_conversation,
     UnitSource.SAFETY_IDENTIFIER: _field("safety_identifier"),
-    UnitSource.METADATA: _of_metadata,
+    UnitSource.METADATA: _of_metadata("user_id"),
+    UnitSource.SESSION: _of_metadata("session_id"),
     UnitSource.PROMPT_CACHE_KEY: _field("prompt_cache_key"),
 }
 

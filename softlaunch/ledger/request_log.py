@@ -12,7 +12,16 @@ from sqlmodel import Session, SQLModel, col, select
 
 from softlaunch.ledger.losses import Cause, take_back
 from softlaunch.store.database import Database
-from softlaunch.store.tables import BreakerTripRow, DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow, TextRow
+from softlaunch.store.tables import (
+    BreakerTripRow,
+    DropRow,
+    FeedbackRow,
+    GatewayRow,
+    PinRow,
+    RequestRow,
+    ScoreRow,
+    TextRow,
+)
 
 
 class RequestRecord(NamedTuple):
@@ -93,7 +102,18 @@ class BreakerTripRecord(NamedTuple):
     tripped_at: float
 
 
-Record = RequestRecord | TextRecord | FeedbackRecord | ScoreRecord | BreakerTripRecord
+class PinRecord(NamedTuple):
+    """One row of `pins`; `expires_at` in epoch seconds."""
+
+    app: str
+    unit: int
+    variant_digest: str
+    release_id: str | None
+    stage: int
+    expires_at: float
+
+
+Record = RequestRecord | TextRecord | FeedbackRecord | ScoreRecord | BreakerTripRecord | PinRecord
 
 _TABLES: Mapping[type[Record], type[SQLModel]] = {
     RequestRecord: RequestRow,
@@ -101,6 +121,7 @@ _TABLES: Mapping[type[Record], type[SQLModel]] = {
     FeedbackRecord: FeedbackRow,
     ScoreRecord: ScoreRow,
     BreakerTripRecord: BreakerTripRow,
+    PinRecord: PinRow,
 }
 HEARD_SECONDS = 5.0
 """A gateway that was silent for longer is not waited for by those who read the log."""

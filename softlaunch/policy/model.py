@@ -20,7 +20,7 @@ from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy
-from softlaunch.policy.units import SessionPolicy, UnitPolicy, UnitSource, why_not_counted
+from softlaunch.policy.units import SessionPolicy, UnitPolicy, why_not_counted
 
 
 class TextPolicy(Part):
@@ -148,9 +148,8 @@ class Policy(Part):
 
     def _have_a_past(self) -> None:
         """Raise KeyedError where a gate is adjusted for the past of units that begin afresh all the time."""
-        lasting = self.unit.redraw is None and self.unit.source is not UnitSource.CONVERSATION
         for position, gate in enumerate(self.gates):
-            if Adjustment.OWN_PAST in gate.adjust_for and not lasting:
+            if Adjustment.OWN_PAST in gate.adjust_for and not self.unit.names_users:
                 raise KeyedError(
                     "units that are drawn afresh or are conversations have no past; let unit.source name users and "
                     "leave unit.redraw out, or leave own_past out",

@@ -19,7 +19,17 @@ class UnitSource(StrEnum):
     CONVERSATION = "conversation"
     SAFETY_IDENTIFIER = "safety_identifier"
     METADATA = "metadata.user_id"
+    SESSION = "metadata.session_id"
     PROMPT_CACHE_KEY = "prompt_cache_key"
+
+
+_OF_CONVERSATIONS = frozenset({UnitSource.CONVERSATION, UnitSource.SESSION})
+
+
+class Pin(StrEnum):
+    """What keeps the variant that it began on, whatever the split says meanwhile."""
+
+    THREAD = "thread"
 
 
 class OldThreads(StrEnum):
@@ -36,7 +46,8 @@ class UnitPolicy(Part):
 
     source: UnitSource = UnitSource.USER
     """Where the name stands: user, safety_identifier, prompt_cache_key or metadata.user_id of the body, or a header.
-    conversation: the hash of the first user message.
+    metadata.session_id: a session, by that of the body. conversation: the `conversation` that the body names, or the
+    hash of the first user message.
 
     Where a request has none there: user, the header, safety_identifier, metadata.user_id, prompt_cache_key, in turn.
     """
@@ -61,9 +72,34 @@ class UnitPolicy(Part):
     serves no more, after a rollback or a promotion, they continue there, or end.
     """
 
+    pin: Pin | None = None
+    """thread: a conversation stays on the variant that it began on while the split moves on, also when that is
+    replaced by a promotion. A rollback ends it at once.
+
+    Units must be conversations then: by the source, or by `redraw: conversation`.
+    """
+    pin_limit: Annotated[Duration, Field(ge=1)] = 7 * 86400.0
+    """After so long a conversation goes by the split again."""
+
+    @property
+    def names_users(self) -> bool:
+        """Whether a unit is somebody who comes back, and not a conversation, nor somebody for some time."""
+        return self.redraw is None and self.source not in _OF_CONVERSATIONS
+
+    @model_validator(mode="after")
+    def _has_threads(self) -> Self:
+        by_source = self.source in {*_OF_CONVERSATIONS, UnitSource.HEADER} and self.redraw is None
+        if self.pin is not None and not (by_source or self.redraw == CONVERSATION):
+            raise KeyedError(
+                "units are no conversations; let the source be metadata.session_id, conversation or the header of a "
+                "session, or set redraw to conversation",
+                "pin",
+            )
+        return self
+
     @model_validator(mode="after")
     def _has_conversations(self) -> Self:
-        if self.redraw == CONVERSATION and self.source is UnitSource.CONVERSATION:
+        if self.redraw == CONVERSATION and self.source in _OF_CONVERSATIONS:
             raise KeyedError("each conversation is a unit already, whose arm is its own; leave redraw out", "redraw")
         return self
 
@@ -98,8 +134,7 @@ class SessionPolicy(Part):
 
 def why_not_counted(per: Per, unit: UnitPolicy, session: SessionPolicy) -> str:
     """Why units aren't what a gate counts, in words with what to change; empty where they can be."""
-    lasting = unit.redraw is None and unit.source is not UnitSource.CONVERSATION
-    if per is Per.USER and not lasting:
+    if per is Per.USER and not unit.names_users:
         return (
             "units that are drawn afresh or are conversations are no users; use session, or let unit.source name users "
             "and leave unit.redraw out"

@@ -12,6 +12,7 @@ from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.integrations.archives.interface import Archive
 from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.notices import Incident, Message, notify, open_incident
+from softlaunch.ledger.pins import forget_pins
 from softlaunch.ledger.releases import Actor
 from softlaunch.retention.approval import (
     ApprovalNeededError,
@@ -155,6 +156,7 @@ class RegistryCleanup:
         except SoftlaunchError as error:
             self._open_incident(error)
             raise
+        forget_pins(self.database, self.clock().timestamp())
         ended = Done(done, delete_expired_texts(self.database, self.clock()))
         with self.database.begin() as session:
             notify(session, Message("", None, f"Registry cleanup: {ended.sentence}"), self.clock())

@@ -9,7 +9,7 @@ import pytest
 from softlaunch.core.split import unit_hash
 from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from softlaunch.gateway.requests import AppRequest
-from softlaunch.gateway.units import occasion_of, unit_of
+from softlaunch.gateway.units import names_thread, occasion_of, unit_of
 from softlaunch.ledger.exposure import read_exposure
 from softlaunch.policy.units import UnitPolicy, UnitSource
 from tests.gateway.worlds import APP, World, running_world
@@ -54,6 +54,8 @@ def without(*names: str) -> dict[str, Any]:
         pytest.param("safety_identifier", NAMED, BOB, "safe-1", id="the policy's source first"),
         pytest.param("metadata.user_id", NAMED, BOB, "meta-1", id="the same for metadata"),
         pytest.param("prompt_cache_key", NAMED, BOB, "key-1", id="the same for the cache's key"),
+        pytest.param("metadata.session_id", {"metadata": {"session_id": "s-1"}}, BOB, "s-1", id="a session"),
+        pytest.param("metadata.session_id", NAMED, {}, "ann", id="no session: what else the body says"),
         pytest.param("conversation", {"messages": [{"role": "system"}]}, {}, "req", id="a conversation without a user"),
         pytest.param("conversation", {**BODY, "messages": [{}]}, {}, "ann", id="the same, with a user's name"),
     ],
@@ -69,6 +71,32 @@ def test_a_conversation_stays_one_unit_as_it_grows() -> None:
     assert unit_of(request(BODY, request_id="a"), policy) == unit_of(request(LATER, request_id="b"), policy)
     other = {"messages": [{"role": "user", "content": "Something else"}]}
     assert unit_of(request(BODY, request_id="a"), policy) != unit_of(request(other, request_id="a"), policy)
+
+
+@pytest.mark.parametrize("named", ["conv_1", {"id": "conv_1"}])
+def test_a_conversation_that_has_a_name(named: object) -> None:
+    """It is one whatever is said in it, written in either way, by any API."""
+    policy = UnitPolicy(source=UnitSource.CONVERSATION)
+    words = ({"messages": SAID}, {"messages": [{"role": "user", "content": "Other"}]})
+    asked = [AppRequest(ChatCompletions(), "req", "a", {**body, "conversation": named}, {}, 1) for body in words]
+    (unit,) = {unit_of(request, policy) for request in asked}
+    plain = AppRequest(ChatCompletions(), "req", "a", {"messages": SAID, "conversation": "conv_1"}, {}, 1)
+    assert unit == unit_of(plain, policy) != "req"
+
+
+@pytest.mark.parametrize(
+    ("policy", "body", "named"),
+    [
+        pytest.param({"source": "metadata.session_id"}, {"metadata": {"session_id": "s"}}, True, id="a session"),
+        pytest.param({"source": "metadata.session_id"}, BODY, False, id="a user in its place"),
+        pytest.param({"redraw": "conversation"}, BODY, True, id="a user's conversation"),
+        pytest.param({"redraw": "conversation"}, {"user": "ann", "messages": [{}]}, False, id="a user without one"),
+    ],
+)
+def test_which_requests_have_a_thread(policy: dict[str, Any], body: dict[str, Any], *, named: bool) -> None:
+    """Only those that say so in the way of the policy."""
+    request = AppRequest(ChatCompletions(), "req", "a", {"messages": SAID, **body}, {}, 1)
+    assert names_thread(request, UnitPolicy.model_validate({**policy, "pin": "thread"})) is named
 
 
 def test_a_conversation_of_parts() -> None:

@@ -132,6 +132,28 @@ from tests.policy.policy_files import HEAD, complaints
             id="a session that is over before it can be",
         ),
         pytest.param(
+            HEAD + "unit: {pin: thread}",
+            "line 3: unit.pin: units are no conversations; let the source be metadata.session_id, conversation or the "
+            "header of a session, or set redraw to conversation",
+            id="threads where units are users",
+        ),
+        pytest.param(
+            HEAD + "unit: {pin: user, source: conversation}",
+            "line 3: unit.pin: found 'user', expected 'thread'",
+            id="a pin that there is not",
+        ),
+        pytest.param(
+            HEAD + "unit: {pin: thread, source: conversation, pin_limit: 0 s}",
+            "line 3: unit.pin_limit: found '0 s', expected greater than or equal to 1",
+            id="a pin for no time",
+        ),
+        pytest.param(
+            HEAD + "unit: {source: metadata.session_id}\ngates: [{metric: errors, margin: 1 point, per: user}]",
+            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; use session, or let "
+            "unit.source name users and leave unit.redraw out",
+            id="sessions where users are counted",
+        ),
+        pytest.param(
             HEAD + "unit: {redraw: often}",
             "line 3: unit.redraw: expected a duration such as '90 s', '15 min', '2 h' or '7 d', or 'conversation', not "
             "'often'",

@@ -113,6 +113,22 @@ class RequestRow(SQLModel, table=True):
     api: str | None = None
 
 
+class PinRow(SQLModel, table=True):
+    """A conversation began on a variant, and stays there until `expires_at` (epoch seconds) where its policy pins.
+
+    Of several rows of one unit the newest counts. `release_id` and `stage` say under which split it began.
+    """
+
+    __tablename__ = "pins"
+    id: int | None = row_number()
+    app: str
+    unit: int = Field(sa_type=BigInteger)
+    variant_digest: str
+    release_id: str | None = None
+    stage: int = 0
+    expires_at: float = Field(index=True)
+
+
 class TextRow(SQLModel, table=True):
     """The texts of a request, kept only where the app's policy says so, and deleted after `expires_at`."""
 
