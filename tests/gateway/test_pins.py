@@ -165,9 +165,12 @@ def test_what_one_gateway_begins_another_goes_on_with(world: World, ledger_url: 
         ask(world, AMONG_THE_NEXT)
         wait_until(lambda: pins_in(world.database) == 1, "it is written")
         world.split(50.0, stage=3)
+        revision = world.ask_database("select revision from routes")[0][0]
+        told = (f'softlaunch_route_revision{{app="{APP}"}} {revision}.0', f'softlaunch_lease_holds{{app="{APP}"}} 1.0')
         wait_until(
-            lambda: model_of(ask(world, sessions(50.0, 40.0), there)) == "candidate", "the other has the new split"
+            lambda: all(line in there.get("/metrics").text for line in told), "the other serves by the new split"
         )
+        assert model_of(ask(world, OTHER, there)) == "candidate"
         assert model_of(ask(world, AMONG_THE_NEXT, there)) == "stable"
 
 
