@@ -110,7 +110,7 @@ def check_served(api: Api, app_route: AppRoute) -> None:
     if api in app_route.stable_apis:
         return
     route = app_route.route
-    known = ", ".join(sorted(app_route.stable_apis))
+    known = ", ".join(app_route.stable_apis)
     text = (
         f"app {route.app} can't be asked by the API {api}: its model {route.stable.model.name} serves {known}. Ask it "
         "by one of these; where its endpoint does serve that, say so under 'apis' in models.yaml"
