@@ -203,3 +203,40 @@ def message_events(draw: st.DrawFn) -> Streamed:
             named=True,
         )
     )
+
+
+# Completions and embeddings
+
+_TEXT_HEAD = {"id": "cmpl-1", "object": "text_completion", "created": 1700000000, "model": "base-test"}
+
+
+def _text(text: str, finish_reason: str | None = None) -> Document:
+    return {**_TEXT_HEAD, "choices": [{"text": text, "index": 0, "logprobs": None, "finish_reason": finish_reason}]}
+
+
+@st.composite
+def text_completion(draw: st.DrawFn) -> bytes:
+    """A whole completion."""
+    document = {**_text(draw(WORDS), draw(_FINISHES)), "usage": _CHAT_USAGE}
+    return draw(SPELLINGS).write(draw(spread(st.just(document))))
+
+
+@st.composite
+def text_chunks(draw: st.DrawFn) -> Streamed:
+    """A streamed completion up to its end."""
+    middle = [_text(piece) for piece in draw(st.lists(WORDS, max_size=2))]
+    token, end = _text(draw(_SOME_TEXT)), _text("", draw(_FINISHES))
+    return draw(_streamed([_text("")], token, middle, [end], named=False))
+
+
+@st.composite
+def embeddings(draw: st.DrawFn) -> bytes:
+    """Vectors, as numbers or in base64."""
+    vector = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=4) | st.just("AACAPgAAAL8=")
+    data = [
+        {"object": "embedding", "index": place, "embedding": one}
+        for place, one in enumerate(draw(st.lists(vector, min_size=1, max_size=3)))
+    ]
+    usage = {"prompt_tokens": 8, "total_tokens": 8}
+    document = {"object": "list", "data": data, "model": "embedder-test", "usage": usage}
+    return draw(SPELLINGS).write(draw(spread(st.just(document))))

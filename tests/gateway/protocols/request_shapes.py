@@ -173,3 +173,34 @@ MESSAGES = _request(
         "context_management": _document(edits=st.just([{"type": "clear_tool_uses_20250919"}])),
     },
 )
+
+# Completions and embeddings
+
+_TOKENS = st.lists(st.integers(0, 200_000), min_size=1, max_size=4)
+COMPLETIONS = _request(
+    {"prompt": WORDS | st.lists(WORDS, min_size=1, max_size=3)},
+    {
+        **{name: one for name, one in _COMMON.items() if name != "metadata"},
+        "suffix": WORDS,
+        "echo": st.booleans(),
+        "logprobs": st.integers(0, 5),
+        "logit_bias": st.dictionaries(st.integers(0, 99).map(str), st.integers(-100, 100), max_size=2),
+        "max_tokens": st.integers(1, 2**31),
+        "stream_options": st.fixed_dictionaries({}, optional={"include_usage": st.booleans()}),
+        "user": WORDS,
+    },
+)
+EMBEDDINGS = _request(
+    {
+        "input": WORDS.filter(bool)
+        | st.lists(WORDS, min_size=1, max_size=3)
+        | _TOKENS
+        | st.lists(_TOKENS, min_size=1, max_size=3)
+    },
+    {
+        "dimensions": st.integers(1, 4096),
+        "encoding_format": st.sampled_from(["float", "base64"]),
+        "input_type": st.just("query"),
+        "user": WORDS,
+    },
+)
