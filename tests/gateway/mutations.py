@@ -53,6 +53,27 @@ _MESSAGE = {
     "metadata": {"user_id": "ann"},
     "variables": {"name": "Ann"},
 }
+_TEXT = {
+    "model": APP,
+    "prompt": ["Hi", "Ho"],
+    "user": "ann",
+    "stream": False,
+    "stream_options": {"include_usage": True},
+    "temperature": 0.5,
+    "max_tokens": 10,
+    "n": 1,
+    "logit_bias": {"1": 2},
+    "variables": {"name": "Ann"},
+}
+_VECTORS = {
+    "model": APP,
+    "input": [[1, 2], [3]],
+    "user": "ann",
+    "dimensions": 2,
+    "encoding_format": "float",
+    "metadata": {"session_id": "s"},
+    "variables": {"name": "Ann"},
+}
 _FEEDBACK = {"request_id": f"{APP}-{'0' * 32}", "thumbs": "up"}
 _VALUES: list[object] = [
     None, True, False, 0, -1, 2**63, 2**64 - 1, 1.5, -1e308, "", "x", "\x00", "é" * 50, "\u202e", "a" * 5000,
@@ -102,6 +123,9 @@ class Target:
 CHAT = Target(("POST /v1/chat/completions HTTP/1.1",), _CHAT)
 RESPONSES = Target(("POST /v1/responses HTTP/1.1",), _RESPONSE, "input")
 MESSAGES = Target(("POST /v1/messages HTTP/1.1", "POST /v1/messages/count_tokens HTTP/1.1"), _MESSAGE)
+_OF_AZURE = f"POST /openai/deployments/{APP}/{{}}?api-version=2024-10-21 HTTP/1.1"
+COMPLETIONS = Target(("POST /v1/completions HTTP/1.1", _OF_AZURE.format("completions")), _TEXT, "prompt")
+EMBEDDINGS = Target(("POST /v1/embeddings HTTP/1.1", _OF_AZURE.format("embeddings")), _VECTORS, "input")
 
 
 def stored(known: str) -> Target:

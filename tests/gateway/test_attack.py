@@ -22,7 +22,7 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.policy.route import Serving
 from softlaunch.store.migrate import open_database
 from tests.gateway.large_answers import large_answers, slow_reader
-from tests.gateway.mutations import CHAT, KEY, MESSAGES, RESPONSES, Target, mutated, stored
+from tests.gateway.mutations import CHAT, COMPLETIONS, EMBEDDINGS, KEY, MESSAGES, RESPONSES, Target, mutated, stored
 from tests.gateway.protocols.recorded_provider import recorded_provider
 from tests.gateway.protocols.test_messages import ANSWER as MESSAGE
 from tests.gateway.protocols.test_responses import RESPONSE
@@ -49,12 +49,18 @@ class Attacked:
 CHAT_API = Attacked(CHAT, "/v1/chat/completions", completion("stable"), QUESTION)
 RESPONSES_API = Attacked(RESPONSES, "/v1/responses", RESPONSE, {"model": APP, "input": "Hi"})
 MESSAGES_API = Attacked(MESSAGES, "/v1/messages", {**MESSAGE, "input_tokens": 7}, QUESTION)
+TEXT = {"choices": [{"index": 0, "text": " there.", "finish_reason": "stop"}]}
+COMPLETIONS_API = Attacked(COMPLETIONS, "/v1/completions", TEXT, {"model": APP, "prompt": "Hi"})
+VECTORS = {"data": [{"index": 0, "embedding": [0.5]}], "usage": {"prompt_tokens": 1}}
+EMBEDDINGS_API = Attacked(EMBEDDINGS, "/v1/embeddings", VECTORS, {"model": APP, "input": "Hi"})
 each_api = pytest.mark.parametrize(
     "api",
     [
         pytest.param(CHAT_API, id="chat"),
         pytest.param(RESPONSES_API, id="responses"),
         pytest.param(MESSAGES_API, id="messages"),
+        pytest.param(COMPLETIONS_API, id="completions"),
+        pytest.param(EMBEDDINGS_API, id="embeddings"),
     ],
 )
 each_count = pytest.mark.parametrize(
