@@ -9,10 +9,10 @@ from sqlmodel import Session, col, select
 
 from softlaunch.catalog.apps import resolve_candidate
 from softlaunch.catalog.records import check_app
+from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric, Source
 from softlaunch.core.quantities import Duration
-from softlaunch.core.variant import Name
 from softlaunch.ledger.notices import Message, notify
 from softlaunch.ledger.releases import Actor, Opening, Origin, ReleaseLockedError, find_live, held_by
 from softlaunch.ledger.releases import open_release as open_in_ledger

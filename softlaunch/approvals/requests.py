@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from softlaunch.core.approvals import ApprovalChoice
-from softlaunch.core.variant import Name
+from softlaunch.core.content import Name
 from softlaunch.ledger.releases import Actor, Origin
 
 

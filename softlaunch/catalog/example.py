@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.resources import find_resource
-from softlaunch.core.variant import Name
 
 EXAMPLE = "support-bot"
 

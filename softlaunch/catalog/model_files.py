@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from softlaunch.catalog.aliases import RELEASED
 from softlaunch.catalog.prompt_files import PromptFile
+from softlaunch.core.content import Name
 from softlaunch.core.documents import Document, DocumentError, Problem, failure, parse, read_text
 from softlaunch.core.documents.check import check
-from softlaunch.core.variant import ModelVersion, Name, Sampling, Variant
+from softlaunch.core.variant import ModelVersion, Sampling, Variant
 
 
 class ModelFileError(DocumentError):

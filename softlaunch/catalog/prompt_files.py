@@ -17,6 +17,7 @@ from jinja2 import TemplateSyntaxError
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from softlaunch.catalog.versions import Bump, bumped, precedence
+from softlaunch.core.content import SEMANTIC_VERSION
 from softlaunch.core.documents import (
     LONGEST_DOCUMENT,
     Document,
@@ -31,7 +32,7 @@ from softlaunch.core.documents.check import check
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.prompt_templates import compiled
 from softlaunch.core.system_messages import SystemRule
-from softlaunch.core.variant import SEMANTIC_VERSION, HeavyTemplateError, PromptVersion, TemplateVariablesError
+from softlaunch.core.variant import HeavyTemplateError, PromptVersion, TemplateVariablesError
 
 _FENCE = "---"
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)^---\s*$\n?", re.DOTALL | re.MULTILINE)

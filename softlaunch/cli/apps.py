@@ -13,8 +13,8 @@ from softlaunch.cli.actor import who
 from softlaunch.cli.endpoints import NO_PROBE, ask_also, to_json
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, print_json, print_text
+from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.core.variant import Name
 
 _DIR = typer.Argument(Path(), help="The app's folder.", show_default="this folder")
 

@@ -18,8 +18,9 @@ from softlaunch.cli.ledger import ledger as open_ledger
 from softlaunch.cli.model_registry import mirror_aliases, registered, watch_models
 from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
+from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.core.variant import Name, Variant
+from softlaunch.core.variant import Variant
 
 _APP = typer.Option(None, "--app", metavar="NAME", help="Only this app; needed where several apps are recorded.")
 

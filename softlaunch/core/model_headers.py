@@ -38,7 +38,12 @@ def is_header_value(text: str) -> bool:
     return _VALUE.fullmatch(text) is not None
 
 
-def _check(headers: Any) -> Any:
+def is_secret(name: str, value: str) -> bool:
+    """Whether a header looks like one that must never be recorded."""
+    return bool(_SECRET_NAME.fullmatch(name) or _SECRET_VALUE.match(value))
+
+
+def check_headers(headers: Any) -> Any:
     """Object to what can't be sent or mustn't be recorded, by the header's name, and never with its value."""
     if not isinstance(headers, Mapping):
         return headers
@@ -69,10 +74,10 @@ def _objection_to_value(name: str, value: object) -> str:
         return "" if is_one else "expected a text, or {env: NAME_OF_A_VARIABLE}"
     if not isinstance(value, str):
         return "expected a text in quotes, or {env: NAME_OF_A_VARIABLE}"
-    if _SECRET_NAME.fullmatch(name) or _SECRET_VALUE.match(value):
+    if is_secret(name, value):
         return "a secret, and this file is recorded: put it into a variable and write {env: NAME_OF_THE_VARIABLE}"
     return "" if is_header_value(value) else "expected printable ASCII on one line"
 
 
-ModelHeaders = Annotated[Mapping[str, HeaderValue], BeforeValidator(_check)]
+ModelHeaders = Annotated[Mapping[str, HeaderValue], BeforeValidator(check_headers)]
 """Headers by name; a value is a text, or `{env: VARIABLE}`, which every secret must be."""

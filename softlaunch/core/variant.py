@@ -1,25 +1,24 @@
-"""Variants: prompt version + model version + sampling parameters, identified by the digest of their content."""
+"""Variants: prompt version + model version + sampling + parameters, identified by the digest of their content."""
 
-import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-import orjson
 from jinja2 import TemplateSyntaxError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from softlaunch.core.api import Api
+from softlaunch.core.chat_parameters import put_in
+from softlaunch.core.content import Content, Name, SemanticVersion, is_unset
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.model_headers import ModelHeaders
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.prompt_templates import WHOLE_WORK, Budget, TooHeavyError, compiled, rendered, variables_of
 from softlaunch.core.system_messages import Message, SystemRule, join
 
-SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?")
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+MOST_FALLBACKS = 5
 _OF_OPENAI = frozenset({Api.CHAT, Api.RESPONSES, Api.EMBEDDINGS, Api.COMPLETIONS})
 _OF_PROVIDERS: Mapping[str, frozenset[Api]] = {
     "anthropic": frozenset({Api.MESSAGES, Api.CHAT}),  # chat by its layer for OpenAI's clients
@@ -37,38 +36,7 @@ class HeavyTemplateError(TemplateVariablesError):
     """Rendering a prompt would take more work or space than was allowed."""
 
 
-def _check_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is not a name: use lower-case letters, digits, '.', '_' and '-' (at most 63)")
-    return name
-
-
-def _check_semantic_version(version: str) -> str:
-    if not SEMANTIC_VERSION.fullmatch(version):
-        raise ValueError(f"{version!r} is not a semantic version such as 1.4.0")
-    return version
-
-
-def _is_unset(value: object) -> bool:
-    """A field that came later is left out of the content where it isn't used: what was recorded keeps its digest."""
-    return value is None or value == {}
-
-
-Name = Annotated[str, AfterValidator(_check_name)]
-SemanticVersion = Annotated[str, AfterValidator(_check_semantic_version)]
 Usd = Annotated[float, Field(ge=0)]
-
-
-class Content(BaseModel):
-    """An immutable value whose identity is the SHA-256 digest of its canonical JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    @cached_property
-    def digest(self) -> str:
-        """Hexadecimal SHA-256 of the content, 64 characters; equal content has an equal digest everywhere."""
-        canonical = orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
-        return hashlib.sha256(canonical).hexdigest()
 
 
 class PromptMessage(Content):
@@ -164,12 +132,12 @@ class ModelVersion(Content):
     api_key_env: str | None = None
     input_usd_per_million: Usd | None = None
     output_usd_per_million: Usd | None = None
-    cached_input_usd_per_million: Usd | None = Field(default=None, exclude_if=_is_unset)
-    cache_write_usd_per_million: Usd | None = Field(default=None, exclude_if=_is_unset)
-    headers: ModelHeaders = Field(default_factory=dict, exclude_if=_is_unset)
+    cached_input_usd_per_million: Usd | None = Field(default=None, exclude_if=is_unset)
+    cache_write_usd_per_million: Usd | None = Field(default=None, exclude_if=is_unset)
+    headers: ModelHeaders = Field(default_factory=dict, exclude_if=is_unset)
     stream_usage: StreamUsage = Field(default=StreamUsage.AUTO, exclude_if=lambda mode: mode is StreamUsage.AUTO)
 
-    apis: Annotated[tuple[Api, ...], Field(min_length=1)] | None = Field(default=None, exclude_if=_is_unset)
+    apis: Annotated[tuple[Api, ...], Field(min_length=1)] | None = Field(default=None, exclude_if=is_unset)
 
     @property
     def served_apis(self) -> frozenset[Api]:
@@ -197,7 +165,7 @@ class Sampling(Content):
     )
     max_completion_tokens: Annotated[int, Field(gt=0)] | None = Field(
         default=None,
-        exclude_if=_is_unset,
+        exclude_if=is_unset,
         title="Longest answer, reasoning included",
         description="In tokens; for models that refuse max_tokens. Set one of the two.",
         examples=[2048],
@@ -224,11 +192,26 @@ class Sampling(Content):
 
 
 class Variant(Content):
-    """What is released: one prompt version on one model version with one set of sampling parameters."""
+    """What is released: one prompt version on one model version, with sampling and parameters.
+
+    `fallbacks` are asked in order where the model gives no answer. They get the same request.
+    """
 
     prompt: PromptVersion
     model: ModelVersion
     sampling: Sampling = Sampling()
+    parameters: Parameters | None = Field(default=None, exclude_if=is_unset)
+    fallbacks: Annotated[tuple[ModelVersion, ...], Field(max_length=MOST_FALLBACKS)] = Field(
+        default=(), exclude_if=is_unset
+    )
+
+    @model_validator(mode="after")
+    def _models_differ(self) -> Self:
+        names = [self.model.name, *(model.name for model in self.fallbacks)]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"model {twice} is named twice; a fallback is another model than those before it")
+        return self
 
     @property
     def short(self) -> str:
@@ -237,16 +220,32 @@ class Variant(Content):
 
     @property
     def label(self) -> str:
-        """A name for people: `support@1.4.0 on gpt-4-0613, temperature 0.2`."""
+        """A name for people: `support@1.4.0 on gpt-4-0613, temperature 0.2, with tools@1.1.0`."""
         settings = self.sampling.model_dump(exclude_none=True)
-        return ", ".join(
-            [f"{self.prompt.label} on {self.model.name}", *(f"{key} {value}" for key, value in settings.items())]
+        named = [f"{self.prompt.label} on {self.model.name}", *(f"{key} {value}" for key, value in settings.items())]
+        if self.parameters is not None:
+            named.append(f"with {self.parameters.label}")
+        if self.fallbacks:
+            named.append(f"falling back to {' and '.join(model.name for model in self.fallbacks)}")
+        return ", ".join(named)
+
+    @property
+    def extra_headers(self) -> Mapping[str, str]:
+        """Headers that its requests carry besides those of the model."""
+        return {} if self.parameters is None else self.parameters.extra_headers
+
+    @cached_property
+    def in_place(self) -> tuple["Variant", ...]:
+        """The same variant on each of its fallbacks, in their order; none of these is recorded."""
+        return tuple(
+            Variant(prompt=self.prompt, model=model, sampling=self.sampling, parameters=self.parameters)
+            for model in self.fallbacks
         )
 
     def request_body(self, request: Mapping[str, Any], work: int = WHOLE_WORK) -> dict[str, Any]:
         """The chat-completion body to send to the endpoint for a client's request body.
 
-        The variant decides model and messages, and the sampling parameters that it sets; everything else the client
+        The variant decides model and messages, and the sampling and parameters that it sets; everything else the client
         asked for is kept. `variables` feeds the prompt's templates and isn't forwarded. Of `max_tokens` and
         `max_completion_tokens` one is sent: the variant's, in the variant's spelling, with which it was evaluated; else
         the client's, and of two the newer one. Raises
@@ -258,6 +257,8 @@ class Variant(Content):
             for limit in _unused_limits(self.sampling.parameters, body):
                 body.pop(limit, None)
         body.update(self.sampling.parameters)
+        if self.parameters is not None:
+            body = put_in(body, self.parameters)
         body["model"] = self.model.model
         body["messages"] = self.prompt.render(request.get("messages", ()), request.get("variables") or {}, work)
         return body
@@ -294,4 +295,6 @@ def differences(before: Variant, after: Variant) -> tuple[str, str]:
 def _parts(variant: Variant) -> tuple[str, ...]:
     settings = variant.sampling.model_dump(exclude_none=True)
     shown = ", ".join(f"{key} {value}" for key, value in settings.items()) or "sampling of the endpoint"
-    return variant.prompt.label, variant.model.name, shown
+    parameters = "no parameters" if variant.parameters is None else variant.parameters.label
+    fallbacks = " and ".join(model.name for model in variant.fallbacks)
+    return variant.prompt.label, variant.model.name, shown, parameters, f"fallbacks {fallbacks or 'none'}"

@@ -111,7 +111,10 @@ class Answering:
         return None if policy.redraw is None else occasion_of(request, unit, policy, self._log.now())
 
     def _told(self, request: AppRequest, arm: Arm, variant: Variant) -> Told:
-        return Told(request.request_id, variant.short, arm if self._show_arm else None)
+        told = Told(request.request_id, variant.short, arm if self._show_arm else None)
+        if variant.parameters is not None:
+            told.settings = variant.parameters.settings_header
+        return told
 
     async def _answer(self, context: RequestContext, sink: ClientSink, cycle: HttpCycle) -> bool:
         """Whether the client got an answer; a row is logged in any case."""

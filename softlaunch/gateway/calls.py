@@ -61,6 +61,12 @@ class Call:
     """What makes of whole documents and events, and of the answer's id, those that go to the client."""
 
     @property
+    def asked(self) -> Mapping[str, Any]:
+        """The body that the answer is read by: what the client and the variant's parameters ask for."""
+        parameters = self.variant.parameters
+        return self.body if parameters is None else self.protocol.with_parameters(self.body, parameters)
+
+    @property
     def streamed(self) -> bool:
         """Whether the answer is asked for piece by piece."""
         return self.body.get("stream") is True

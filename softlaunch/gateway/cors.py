@@ -16,6 +16,7 @@ _EXPOSED = b", ".join(
         b"x-softlaunch-request-id",
         b"x-softlaunch-variant",
         b"x-softlaunch-arm",
+        b"x-softlaunch-settings",
         b"x-request-id",
         b"retry-after",
         b"retry-after-ms",

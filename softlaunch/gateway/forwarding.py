@@ -91,17 +91,23 @@ def response_headers(provider: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 @dataclass(slots=True)
 class Told:
-    """What an answer says about itself: the id to give feedback for, who answers, and the arm where that is told."""
+    """What an answer says about itself: the id to give feedback for, who answers, and the arm where that is told.
+
+    `settings` are the app's own of the variant that answers, as JSON in ASCII; empty where it has none.
+    """
 
     request_id: str
     variant: str
     arm: str | None
+    settings: str = ""
 
     def lines(self, passed: Headers) -> bytes:
         """The headers, written out; the id isn't `x-request-id` too where the provider's headers have one."""
         arm = "" if self.arm is None else f"x-softlaunch-arm: {self.arm}\r\n"
         own_id = "" if _names_request(passed) else f"x-request-id: {self.request_id}\r\n"
         told = f"x-softlaunch-request-id: {self.request_id}\r\nx-softlaunch-variant: {self.variant}\r\n{arm}{own_id}"
+        if self.settings:
+            told += f"x-softlaunch-settings: {self.settings}\r\n"
         return told.encode("ascii")
 
 

@@ -99,7 +99,7 @@ class ModelCall:
         body = await self._whole(response)
         self._over_ms = self._elapsed_ms()
         answer = self._answer
-        whole = self._call.protocol.read(body, answer.facts, self._call.body)
+        whole = self._call.protocol.read(body, answer.facts, self._call.asked)
         rewrite = self._call.rewrite
         answer.body = body if rewrite is None else rewrite(body, answer.facts.answer_id)
         answer.is_pending = whole.is_pending
@@ -137,7 +137,7 @@ class ModelCall:
 
     async def _stream(self, response: HttpAnswer, deadlines: Deadlines) -> None:
         limits = StreamLimits(self._limits.event_bytes, self._call.keep_text)
-        reader = self._call.protocol.stream(self._answer.facts, self._call.body, limits)
+        reader = self._call.protocol.stream(self._answer.facts, self._call.asked, limits)
         try:
             await self._read_events(response, reader, deadlines)
         except (ProviderCallError, MalformedAnswerError):

@@ -59,6 +59,8 @@ class Upstream:
             added = call.protocol.asks_for_usage and self._usage.add_to(body, model)
             content = orjson.dumps(body)
             headers = request_headers(model, call.headers, self._environment, call.protocol.api)
+            if call.variant.parameters is not None:
+                headers.update(call.variant.extra_headers)
             way = way_to(model, call.protocol.path)
         except TemplateVariablesError as error:
             answer.fail(400, RequestOutcome.REQUEST_AT_FAULT, str(error), kind="invalid_request_error")
@@ -144,7 +146,7 @@ class Upstream:
             raise MalformedAnswerError("the provider's answer is too large") from None
         finally:
             self.done(response, over=over)
-        return call.protocol.read(content, answer.facts, call.body)
+        return call.protocol.read(content, answer.facts, call.asked)
 
     async def _ask_again(
         self, call: Call, sink: Sink, refused: Answer, how: tuple[Way, Mapping[str, str]], content: bytes

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from softlaunch.core.content import Name
 from softlaunch.core.documents import KeyedError
 from softlaunch.core.quantities import Duration, Margin, MarginKind
-from softlaunch.core.variant import Name
 from softlaunch.core.verdict import Role
 from softlaunch.policy.part import Part
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from softlaunch.core.content import Name
 from softlaunch.core.documents import KeyedError
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Duration, written_duration
-from softlaunch.core.variant import Name
 from softlaunch.core.verdict import Per, Role
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy

@@ -162,7 +162,7 @@ async def _ask_all(variant: Variant, requests: Sequence[Request]) -> list[str | 
         async def ask(request: Request) -> str | None:
             try:
                 body = orjson.dumps(body_of(variant, request))
-                reply = await attempt(session, Target.of(variant.model), body)
+                reply = await attempt(session, Target.of(variant.model, variant.extra_headers), body)
             except AttemptError as error:
                 return f"its endpoint: {error.code}"
             except (EndpointError, TemplateVariablesError, UnsuitableVariantError) as error:

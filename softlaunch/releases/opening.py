@@ -9,10 +9,11 @@ from sqlmodel import Session
 
 from softlaunch.catalog.apps import Change, preview_candidate
 from softlaunch.catalog.records import check_app, record_variant
+from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.prices import is_priced
-from softlaunch.core.variant import Name, Sampling, Variant, differences
+from softlaunch.core.variant import Sampling, Variant, differences
 from softlaunch.core.verdict import Per, Role
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.notices import Message, notify

@@ -7,9 +7,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from softlaunch.core.content import Name
 from softlaunch.core.documents import Problem, failure, parse, read_text
 from softlaunch.core.documents.check import check
-from softlaunch.core.variant import Name
 from softlaunch.simulator.faults import Fault
 
 _Z95 = 1.6448536269514722  # the normal distribution's 95 % point

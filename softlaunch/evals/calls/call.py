@@ -102,7 +102,7 @@ class Client:
         """Where a variant is called, and what holds all calls to that endpoint."""
         target = self._targets.get(variant.digest)
         if target is None:
-            target = self._targets[variant.digest] = Target.of(variant.model)
+            target = self._targets[variant.digest] = Target.of(variant.model, variant.extra_headers)
         return target, self._throttles.setdefault(target.way.url, Throttle(self._rng))
 
     def _pause(self, failures: int, headers: Mapping[str, str]) -> float:

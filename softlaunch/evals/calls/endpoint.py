@@ -16,6 +16,7 @@ from softlaunch.core.variant import ModelVersion
 from softlaunch.evals.calls.speaking import MESSAGES_VERSION, api_of, read_chat, read_message
 from softlaunch.evals.calls.tool_calls import write_tool_calls
 
+NO_HEADERS: Mapping[str, str] = {}
 _OK = 200
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
@@ -62,11 +63,17 @@ class Target:
     api: Api = Api.CHAT
 
     @classmethod
-    def of(cls, model: ModelVersion, api: Api | None = None) -> "Target":
-        """The endpoint of a model, by the API that evals ask it by. Raises EndpointError, MissingKeyError among it."""
+    def of(
+        cls, model: ModelVersion, extra_headers: Mapping[str, str] = NO_HEADERS, api: Api | None = None
+    ) -> "Target":
+        """The endpoint of a model, by the API that evals ask it by, with a variant's own headers.
+
+        Raises EndpointError, MissingKeyError among it.
+        """
         asked = api or api_of(model)
         version = dict([MESSAGES_VERSION]) if asked is Api.MESSAGES else {}
-        headers = {"Content-Type": "application/json", **version, **model_headers(model, os.environ, asked)}
+        keyed = model_headers(model, os.environ, asked)
+        headers = {"Content-Type": "application/json", **version, **keyed, **extra_headers}
         return cls(way_to(model, path_of(asked)), headers, asked)
 
 

@@ -102,7 +102,7 @@ def _kind_of(model: ModelVersion) -> _Kind:
 
 async def _post(session: aiohttp.ClientSession, model: ModelVersion) -> str | None:
     asked = _kind_of(model)
-    target = Target.of(model, asked.api)
+    target = Target.of(model, api=asked.api)
     body = {"model": model.model, **asked.body}
     posted = session.post(
         target.way.url,

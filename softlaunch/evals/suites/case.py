@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, FiniteFloat, StrictStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from softlaunch.core.content import Content
 from softlaunch.core.system_messages import Message
-from softlaunch.core.variant import Content
 from softlaunch.metrics import AnyMetric, MetricSpec, Sample
 from softlaunch.metrics.text import Contains, Numeric
 

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from softlaunch.core.api import Api
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.event_stream import EventStream
@@ -66,6 +67,13 @@ class LlmProtocol(ABC):
 
         Raises TemplateVariablesError, and HeavyTemplateError where rendering takes more than `work`; and
         UnsuitableVariantError.
+        """
+
+    @abstractmethod
+    def with_parameters(self, body: Body, parameters: Parameters) -> Body:
+        """A client's body with what a variant's parameters set in it: the body that an answer is read by.
+
+        Raises UnsuitableVariantError.
         """
 
     @abstractmethod

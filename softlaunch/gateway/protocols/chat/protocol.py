@@ -3,6 +3,8 @@
 from typing import Any
 
 from softlaunch.core.api import Api
+from softlaunch.core.chat_parameters import put_in
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.chat.answers import Asked, read_completion
@@ -42,6 +44,10 @@ class ChatCompletions(LlmProtocol):
     def request_body(self, variant: Variant, body: Body, work: int) -> dict[str, Any]:
         """The prompt's messages go before the client's."""
         return variant.request_body(body, work)
+
+    def with_parameters(self, body: Body, parameters: Parameters) -> Body:
+        """Tools, format and effort in this API's own shapes."""
+        return put_in(body, parameters)
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole completion."""

@@ -12,6 +12,8 @@ from softlaunch.gateway.protocols.protocol import Body
 from softlaunch.gateway.refusals import read_error
 
 _OF_ANSWERS = ("temperature", "top_p", "stop_sequences", "max_tokens")
+_COUNT = frozenset({"thinking", "output_config", "cache_control", "mcp_servers", "context_management"})
+"""What a variant's `extra_body` may hold that counts: it becomes part of the input."""
 
 
 class CountTokens(Messages):
@@ -23,7 +25,10 @@ class CountTokens(Messages):
     def request_body(self, variant: Variant, body: Body, work: int) -> dict[str, Any]:
         """A message's body, without what only an answer has."""
         counted = super().request_body(variant, body, work)
-        for name in _OF_ANSWERS:
+        extra = (
+            () if variant.parameters is None else (name for name in variant.parameters.extra_body if name not in _COUNT)
+        )
+        for name in (*_OF_ANSWERS, *extra):
             if name not in body:
                 counted.pop(name, None)
         return counted

@@ -5,9 +5,11 @@ from typing import Any
 import orjson
 
 from softlaunch.core.api import Api
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.messages.answers import MessageStream, read_message
+from softlaunch.gateway.protocols.messages.parameters import put_in
 from softlaunch.gateway.protocols.messages.requests import (
     first_of_user,
     question_of,
@@ -57,6 +59,10 @@ class Messages(LlmProtocol):
     def request_body(self, variant: Variant, body: Body, work: int) -> dict[str, Any]:
         """The prompt goes into `system`, and before the client's messages."""
         return request_body(variant, body, work)
+
+    def with_parameters(self, body: Body, parameters: Parameters) -> Body:
+        """Tools, format and effort in this API's own shapes."""
+        return put_in(body, parameters)
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole message."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from softlaunch.core.system_messages import SystemRule
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.protocols.messages.parameters import put_in
 from softlaunch.gateway.protocols.parameters import lengths, parameters_of
 
 _SYSTEM = ("system", "developer")
@@ -26,6 +27,8 @@ def request_body(variant: Variant, request: Body, work: int) -> dict[str, Any]:
     """
     body = {key: value for key, value in request.items() if key != "variables"}
     body.update(parameters_of(variant, _NAMES, "Messages"))
+    if variant.parameters is not None:
+        body = put_in(body, variant.parameters)
     body["model"] = variant.model.model
     own = variant.prompt.render_own(request.get("variables") or {}, work)
     texts = [message["content"] for message in own if message["role"] in _SYSTEM and message["content"]]

@@ -5,10 +5,12 @@ from typing import Any
 import orjson
 
 from softlaunch.core.api import Api
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.protocol import Body, LlmProtocol, StreamLimits
 from softlaunch.gateway.protocols.responses.answers import ResponseStream, read_response
+from softlaunch.gateway.protocols.responses.parameters import put_in
 from softlaunch.gateway.protocols.responses.requests import (
     first_of_user,
     question_of,
@@ -59,6 +61,10 @@ class Responses(LlmProtocol):
     def keeps_thread(self, body: Body) -> bool:
         """Unless the client said `store: false`, its provider keeps the response, to be continued."""
         return body.get("store") is not False
+
+    def with_parameters(self, body: Body, parameters: Parameters) -> Body:
+        """Tools, format and effort in this API's own shapes."""
+        return put_in(body, parameters)
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole response."""

@@ -6,6 +6,7 @@ from typing import Any
 from softlaunch.core.system_messages import SystemRule
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.parameters import lengths, parameters_of
+from softlaunch.gateway.protocols.responses.parameters import put_in
 
 _SYSTEM = ("system", "developer")
 _NAMES = {"temperature": "temperature", "top_p": "top_p", **lengths("max_output_tokens")}
@@ -22,6 +23,8 @@ def request_body(variant: Variant, request: Body, work: int) -> dict[str, Any]:
     """
     body = {key: value for key, value in request.items() if key != "variables"}
     body.update(parameters_of(variant, _NAMES, "Responses"))
+    if variant.parameters is not None:
+        body = put_in(body, variant.parameters)
     body["model"] = variant.model.model
     own = variant.prompt.render_own(request.get("variables") or {}, work)
     if variant.prompt.system is SystemRule.REPLACE:
