@@ -15,7 +15,8 @@ from pathlib import Path
 from softlaunch.catalog.apps import apply
 from softlaunch.catalog.example import make_app
 from softlaunch.core.clock import utc_now
-from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.store.migrate import open_database
 
 APP = "shop"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
-from softlaunch.catalog.apps import resolve_candidate
+from softlaunch.catalog.candidates import resolve_candidate
 from softlaunch.catalog.records import check_app
 from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
@@ -21,7 +21,8 @@ from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.releases.apis import check_candidate
-from softlaunch.releases.opening import Changes, NothingChangesError, serve_by, serving_variant
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import NothingChangesError, serve_by, serving_variant
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, ScoreRow
 

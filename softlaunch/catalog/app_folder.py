@@ -1,9 +1,10 @@
-"""An app's folder: softlaunch.yaml, prompts/, models.yaml and variants.yaml, read as one frozen value."""
+"""An app's folder, read as one frozen value: softlaunch.yaml, prompts/, models.yaml, parameters/ and variants.yaml."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 from softlaunch.catalog.model_files import load_models, load_variants
+from softlaunch.catalog.parameter_files import ParameterFile, load_all_parameters
 from softlaunch.catalog.prompt_files import PromptFile, load_prompts
 from softlaunch.core.documents import DocumentError
 from softlaunch.core.variant import ModelVersion, Variant
@@ -14,6 +15,7 @@ POLICY_FILE = "softlaunch.yaml"
 MODELS_FILE = "models.yaml"
 VARIANTS_FILE = "variants.yaml"
 PROMPTS_FOLDER = "prompts"
+PARAMETERS_FOLDER = "parameters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,7 @@ class AppFolder:
     policy: Policy
     prompts: tuple[PromptFile, ...]
     models: tuple[ModelVersion, ...]
+    parameters: tuple[ParameterFile, ...]
     variants: dict[str, Variant]
     stable: str
 
@@ -47,5 +50,6 @@ def read_app(folder: Path) -> AppFolder:
     policy = load_policy(folder / POLICY_FILE)
     prompts = load_prompts(folder / PROMPTS_FOLDER)
     models = load_models(folder / MODELS_FILE)
-    stable, variants = load_variants(folder / VARIANTS_FILE, prompts, models)
-    return AppFolder(folder, policy, prompts, models, variants, stable)
+    parameters = load_all_parameters(folder / PARAMETERS_FOLDER)
+    stable, variants = load_variants(folder / VARIANTS_FILE, prompts, models, parameters)
+    return AppFolder(folder, policy, prompts, models, parameters, variants, stable)

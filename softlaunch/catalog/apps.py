@@ -1,13 +1,12 @@
-"""Bringing an app's files into the ledger, and making the candidates that a release takes."""
+"""Bringing an app's files into the ledger."""
 
 import secrets
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
@@ -16,17 +15,12 @@ from softlaunch.catalog.aliases import BASELINE, PRODUCTION, MovedBy, move_alias
 from softlaunch.catalog.app_folder import AppFolder, read_app
 from softlaunch.catalog.repair import may_replace, repair_model
 from softlaunch.core.clock import utc_now
-from softlaunch.core.errors import SoftlaunchError
-from softlaunch.core.variant import LENGTH_LIMITS, ModelVersion, PromptVersion, Sampling, Variant
+from softlaunch.core.variant import ModelVersion, Variant
 from softlaunch.ledger.releases import find_live
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ModelRow, RouteRow, VariantRow
-
-
-class CandidateError(SoftlaunchError):
-    """What was asked for makes no candidate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +32,7 @@ class Applied:
     production: str
     prompts: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
     variants: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     policy_changed: bool = False
@@ -47,21 +42,8 @@ class Applied:
     @property
     def changed(self) -> bool:
         """Whether anything was written."""
-        return bool(self.created or self.prompts or self.models or self.variants or self.aliases or self.policy_changed)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """How a candidate differs from the variant it is made from; `variant` names a whole one instead.
-
-    `prompt` is `name@version`, or only the version of the same prompt; `model` a recorded model's name; `sampling`
-    the parameters to change, None for those to leave out.
-    """
-
-    prompt: str | None = None
-    model: str | None = None
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    variant: str | None = None
+        recorded = (*self.prompts, *self.models, *self.parameters, *self.variants)
+        return bool(self.created or recorded or self.aliases or self.policy_changed)
 
 
 def apply(
@@ -110,6 +92,11 @@ def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent
     repaired = [one.name for one in files.models if repair_model(session, one, source, silent, now)]
     prompts = [one for one in files.prompts if records.record_prompt(session, one.prompt, str(one.path), now)]
     models = [one for one in files.models if records.record_model(session, one, str(files.models_path), now)]
+    parameters = [
+        one.parameters.label
+        for one in files.parameters
+        if records.record_parameters(session, one.parameters, str(one.path), now)
+    ]
     variants = [name for name, one in files.variants.items() if records.record_variant(session, one, now)]
     created, policy_changed = _record_app(session, files, now)
     aliases = _name_variants(session, files, actor, now)
@@ -122,6 +109,7 @@ def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent
         production=production,
         prompts=tuple(one.prompt.label for one in prompts),
         models=tuple(one.name for one in files.models if one in models or one.name in repaired),
+        parameters=tuple(parameters),
         variants=tuple(variants),
         aliases=tuple(aliases),
         policy_changed=policy_changed,
@@ -217,50 +205,3 @@ def _serving(session: Session, files: AppFolder) -> dict[str, Any]:
     policy = files.policy
     salt = records.check_app(session, policy.app).salt
     return serving_to_json(Serving(salt, policy.unit, policy.gateway, policy.texts))
-
-
-def resolve_candidate(session: Session, app: str, base: Variant, change: Change, now: datetime) -> Variant:
-    """The variant that a change makes of another one, recorded. Raises as `preview_candidate`."""
-    candidate = preview_candidate(session, app, base, change)
-    records.record_variant(session, candidate, now)
-    return candidate
-
-
-def preview_candidate(session: Session, app: str, base: Variant, change: Change) -> Variant:
-    """The variant that a change makes of another one; nothing is written.
-
-    Raises NotFoundError for an unknown prompt, model or variant, and CandidateError when nothing is changed, when a
-    whole variant is changed at the same time, or when a sampling parameter is unknown or impossible.
-    """
-    if change.variant is not None:
-        if change.prompt or change.model or change.sampling:
-            raise CandidateError("give a whole variant, or changes to the one in production, not both")
-        return records.get_variant(session, app, change.variant)
-    if not (change.prompt or change.model or change.sampling):
-        raise CandidateError("name the candidate: a variant, or another prompt, model or sampling parameter")
-    return Variant(
-        prompt=_prompt(session, base, change.prompt),
-        model=records.get_model(session, change.model) if change.model else base.model,
-        sampling=_sampling(base, change.sampling),
-    )
-
-
-def _prompt(session: Session, base: Variant, reference: str | None) -> PromptVersion:
-    if reference is None:
-        return base.prompt
-    return records.get_prompt(session, reference if "@" in reference else f"{base.prompt.name}@{reference}")
-
-
-def _kept(sampling: Sampling, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What changes leave: a limit of the length in one spelling takes the place of one in the other."""
-    settings = sampling.model_dump()
-    limited = any(changes.get(limit) is not None for limit in LENGTH_LIMITS)
-    return {name: value for name, value in settings.items() if not (limited and name in LENGTH_LIMITS)}
-
-
-def _sampling(base: Variant, changes: Mapping[str, Any]) -> Sampling:
-    try:
-        return Sampling.model_validate({**_kept(base.sampling, changes), **changes})
-    except ValidationError as error:
-        message = "; ".join(f"{one['loc'][0]}={one['input']}: {one['msg']}" for one in error.errors())
-        raise CandidateError(f"{message}; sampling parameters: {', '.join(Sampling.model_fields)}") from error

@@ -1,17 +1,22 @@
 """Model versions and named variants as files: models.yaml and variants.yaml."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from softlaunch.catalog.aliases import RELEASED
+from softlaunch.catalog.parameter_files import ParameterFile
 from softlaunch.catalog.prompt_files import PromptFile
 from softlaunch.core.content import Name
-from softlaunch.core.documents import Document, DocumentError, Problem, failure, parse, read_text
+from softlaunch.core.documents import Document, DocumentError, KeyedError, Problem, failure, parse, read_text
 from softlaunch.core.documents.check import check
-from softlaunch.core.variant import ModelVersion, Sampling, Variant
+from softlaunch.core.parameters import Parameters
+from softlaunch.core.variant import MOST_FALLBACKS, ModelVersion, PromptVersion, Sampling, Variant
+
+_NO_PARAMETERS = "none yet; write them as parameters/<name>/v1.0.0.yaml"
 
 
 class ModelFileError(DocumentError):
@@ -19,13 +24,25 @@ class ModelFileError(DocumentError):
 
 
 class VariantEntry(BaseModel):
-    """One named variant as written: references to a prompt version and a model version, and sampling parameters."""
+    """One named variant as written: a prompt version, a model version, and what it has besides, by reference.
+
+    `parameters` is the `name@version` of a file below parameters/, `fallbacks` are names of further models.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt: str
     model: str
     sampling: Sampling = Sampling()
+    parameters: str | None = None
+    fallbacks: Annotated[tuple[str, ...], Field(max_length=MOST_FALLBACKS)] = ()
+
+    @model_validator(mode="after")
+    def _models_differ(self) -> Self:
+        for position, name in enumerate(self.fallbacks):
+            if name in (self.model, *self.fallbacks[:position]):
+                raise KeyedError("this model is asked before already; leave it out", "fallbacks", position)
+        return self
 
 
 class VariantsFile(BaseModel):
@@ -55,27 +72,50 @@ def load_models(path: Path) -> tuple[ModelVersion, ...]:
 
 
 def load_variants(
-    path: Path, prompts: tuple[PromptFile, ...], models: tuple[ModelVersion, ...]
+    path: Path,
+    prompts: tuple[PromptFile, ...],
+    models: tuple[ModelVersion, ...],
+    parameters: tuple[ParameterFile, ...] = (),
 ) -> tuple[str, dict[str, Variant]]:
     """The name of the variant that serves at first, and all named variants. Raises ModelFileError."""
+    known = _Parts(
+        {one.prompt.label: one.prompt for one in prompts},
+        {model.name: model for model in models},
+        {one.parameters.label: one.parameters for one in parameters},
+    )
     try:
         document = parse(path, read_text(path))
         file = check(document, VariantsFile)
-        known_prompts = {one.prompt.label: one.prompt for one in prompts}
-        known_models = {model.name: model for model in models}
         problems = [
-            *_unknown(document, file, "prompt", list(known_prompts)),
-            *_unknown(document, file, "model", list(known_models)),
+            *_unknown(document, file, "prompt", list(known.prompts)),
+            *_unknown(document, file, "model", list(known.models)),
+            *_unknown(document, file, "parameters", list(known.parameters)),
+            *_unknown_fallbacks(document, file, list(known.models)),
             *_misnamed(document, file),
         ]
         if problems:
             raise failure(path, problems)
     except DocumentError as error:
         raise ModelFileError(str(error)) from error
-    return file.stable, {
-        name: Variant(prompt=known_prompts[entry.prompt], model=known_models[entry.model], sampling=entry.sampling)
-        for name, entry in file.variants.items()
-    }
+    return file.stable, {name: known.variant(entry) for name, entry in file.variants.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What variants are put together from, by the names that entries refer to."""
+
+    prompts: Mapping[str, PromptVersion]
+    models: Mapping[str, ModelVersion]
+    parameters: Mapping[str, Parameters]
+
+    def variant(self, entry: VariantEntry) -> Variant:
+        return Variant(
+            prompt=self.prompts[entry.prompt],
+            model=self.models[entry.model],
+            sampling=entry.sampling,
+            parameters=None if entry.parameters is None else self.parameters[entry.parameters],
+            fallbacks=tuple(self.models[name] for name in entry.fallbacks),
+        )
 
 
 def _unknown(document: Document, file: VariantsFile, key: str, known: list[str]) -> list[Problem]:
@@ -83,10 +123,23 @@ def _unknown(document: Document, file: VariantsFile, key: str, known: list[str])
         Problem(
             document.line(("variants", name, key)),
             f"variants.{name}.{key}",
-            f"found {getattr(entry, key)!r}, expected one of: {', '.join(sorted(known))}",
+            f"found {found!r}, expected one of: {', '.join(sorted(known)) or _NO_PARAMETERS}",
         )
         for name, entry in file.variants.items()
-        if getattr(entry, key) not in known
+        if (found := getattr(entry, key)) is not None and found not in known
+    ]
+
+
+def _unknown_fallbacks(document: Document, file: VariantsFile, known: list[str]) -> list[Problem]:
+    return [
+        Problem(
+            document.line(("variants", name, "fallbacks", position)),
+            f"variants.{name}.fallbacks[{position}]",
+            f"found {model!r}, expected one of: {', '.join(sorted(known))}",
+        )
+        for name, entry in file.variants.items()
+        for position, model in enumerate(entry.fallbacks)
+        if model not in known
     ]
 
 

@@ -9,8 +9,9 @@ from sqlmodel import Session, col, select
 from softlaunch.catalog.aliases import read_alias
 from softlaunch.catalog.versions import precedence
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
-from softlaunch.store.tables import AliasRow, AppRow, ArchivedRow, ModelRow, PromptRow, VariantRow
+from softlaunch.store.tables import AliasRow, AppRow, ArchivedRow, ModelRow, ParametersRow, PromptRow, VariantRow
 
 SHORTEST_PREFIX = 6
 _FULL_DIGEST = 64
@@ -60,6 +61,31 @@ def record_prompt(session: Session, prompt: PromptVersion, source: str, now: dat
     return False
 
 
+def record_parameters(session: Session, parameters: Parameters, source: str, now: datetime) -> bool:
+    """Record a version of parameters; False when exactly this is recorded. Raises ImmutableError."""
+    row = session.get(ParametersRow, (parameters.name, parameters.version))
+    if row is None:
+        _check_archived(session, "parameters", parameters.label, parameters.digest, source)
+        session.add(
+            ParametersRow(
+                name=parameters.name,
+                version=parameters.version,
+                digest=parameters.digest,
+                content=parameters.model_dump(mode="json"),
+                source=source,
+                recorded_at=now,
+            )
+        )
+        session.flush()
+        return True
+    if row.digest != parameters.digest:
+        raise ImmutableError(
+            f"{parameters.label} was recorded on {row.recorded_at:%Y-%m-%d} with other content, and versions never "
+            f"change: undo the edit in {source}, or save it as a new version"
+        )
+    return False
+
+
 def record_model(session: Session, model: ModelVersion, source: str, now: datetime) -> bool:
     """Record a model version; False when exactly this is recorded. Raises ImmutableError."""
     row = session.get(ModelRow, model.name)
@@ -105,6 +131,8 @@ def record_variant(session: Session, variant: Variant, now: datetime) -> bool:
         prompt_name=variant.prompt.name,
         prompt_version=variant.prompt.version,
         model_name=variant.model.name,
+        parameters=None if variant.parameters is None else variant.parameters.label,
+        fallbacks=[model.name for model in variant.fallbacks] or None,
         content=variant.model_dump(mode="json"),
         recorded_at=now,
     )
@@ -130,6 +158,23 @@ def get_prompt(session: Session, reference: str) -> PromptVersion:
         known = ", ".join(f"{one.name}@{one.version}" for one in list_prompts(session))
         raise NotFoundError(f"no prompt {reference!r} is recorded; recorded: {known or _NOTHING}")
     return PromptVersion.model_validate(row.content)
+
+
+def list_parameters(session: Session) -> list[ParametersRow]:
+    """Every recorded version of parameters, by name and precedence of its version."""
+    rows = session.exec(select(ParametersRow)).all()
+    return sorted(rows, key=lambda row: (row.name, precedence(row.version)))
+
+
+def get_parameters(session: Session, reference: str) -> Parameters:
+    """The parameters written as `name@version`. Raises NotFoundError."""
+    name, _, version = reference.partition("@")
+    row = session.get(ParametersRow, (name, version)) if version else None
+    if row is None:
+        known = ", ".join(f"{one.name}@{one.version}" for one in list_parameters(session))
+        said = known or "none yet; write them as parameters/<name>/v1.0.0.yaml and run 'softlaunch apply'"
+        raise NotFoundError(f"no parameters {reference!r} are recorded; recorded: {said}")
+    return Parameters.model_validate(row.content)
 
 
 def list_models(session: Session) -> list[ModelRow]:

@@ -9,6 +9,7 @@ import typer
 from softlaunch.cli import traffic_options
 from softlaunch.cli.ab_pairs import compare
 from softlaunch.cli.actor import who
+from softlaunch.cli.candidate_options import FALLBACK_OPTION, PARAMETERS_OPTION, changes_of
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from softlaunch.ab.opening import TrialRequest
     from softlaunch.ab.views import TrialView
     from softlaunch.core.quantities import Margin
-    from softlaunch.releases.opening import Changes
+    from softlaunch.releases.changes import Changes
     from softlaunch.store.database import Database
 
 
@@ -82,6 +83,8 @@ def start(
     prompt: Annotated[str | None, typer.Option(help="B has this prompt version, such as support@1.1.0.")] = None,
     model: Annotated[str | None, typer.Option(help="B has this recorded model version.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="B has this sampling temperature.")] = None,
+    parameters: str | None = PARAMETERS_OPTION,
+    fallback: list[str] = FALLBACK_OPTION,
     duration: Annotated[
         str | None, typer.Option(help="The planned duration, such as '14 d'; left out: as the plan says.")
     ] = None,
@@ -96,10 +99,9 @@ def start(
     begun; otherwise this process drives it until it is over.
     """
     from softlaunch.core.variant import Sampling
-    from softlaunch.releases.opening import Changes
 
     sampling = Sampling(temperature=temperature)
-    changes = Changes(variant=variant, prompt=prompt, model=model, sampling=sampling)
+    changes = changes_of(variant, prompt, model, sampling, parameters, fallback)
     trial_id = _begin(_request(app, changes, duration, policy, allow_same=allow_same), without_prefect=without_prefect)
     trial = _read(app, trial_id)
     _show(trial, json)
@@ -233,7 +235,8 @@ def promote(
     from softlaunch.cli.release import finish
     from softlaunch.cli.starting import start_release
     from softlaunch.core.errors import SoftlaunchError
-    from softlaunch.releases.opening import Changes, ReleaseRequest
+    from softlaunch.releases.changes import Changes
+    from softlaunch.releases.opening import ReleaseRequest
 
     trial = _read(app)
     release = trial.view.release

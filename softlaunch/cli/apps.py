@@ -72,7 +72,7 @@ def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool 
 
 def _print_applied(applied: Applied) -> None:
     print_text(f"{applied.app} is {'new' if applied.created else 'up to date'} in the ledger.")
-    for kind in ("prompts", "models", "variants"):
+    for kind in ("prompts", "models", "parameters", "variants"):
         recorded: tuple[str, ...] = getattr(applied, kind)
         if recorded:
             print_text(f"  recorded {kind}: {', '.join(recorded)}")

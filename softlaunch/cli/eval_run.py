@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from softlaunch.cli.candidate_options import PARAMETERS_OPTION
 from softlaunch.cli.comparisons import exit_code, show_comparison
 from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_text
 from softlaunch.core.clock import utc_now
@@ -13,7 +14,7 @@ from softlaunch.core.quantities import parse_duration
 from softlaunch.evals.statistics.document import to_document
 
 if TYPE_CHECKING:
-    from softlaunch.catalog.apps import Change
+    from softlaunch.catalog.candidates import Change
     from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
     from softlaunch.evals.standalone import Wanted
 
@@ -28,6 +29,7 @@ def run_eval(
     prompt: Annotated[str | None, typer.Option(help="A prompt version, such as support@1.1.0.")] = None,
     model: Annotated[str | None, typer.Option(help="A recorded model version.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Sampling temperature.")] = None,
+    parameters: str | None = PARAMETERS_OPTION,
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="How often each case is asked at first.")] = None,
     maximum_repeats: Annotated[int | None, typer.Option(min=1, help="How often where that is inconclusive.")] = None,
@@ -44,10 +46,10 @@ def run_eval(
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """
-    from softlaunch.catalog.apps import Change
+    from softlaunch.catalog.candidates import Change
 
     sampling = {} if temperature is None else {"temperature": temperature}
-    change = Change(prompt=prompt, model=model, sampling=sampling, variant=variant)
+    change = Change(prompt=prompt, model=model, sampling=sampling, variant=variant, parameters=parameters)
     given = {
         "repeats": repeats,
         "maximum_repeats": max(repeats, maximum_repeats or repeats) if repeats else maximum_repeats,
@@ -64,7 +66,7 @@ def run_eval(
 
 
 def _wanted(app: str, change: "Change", policy: Path | None) -> "Wanted":
-    from softlaunch.catalog.apps import Change
+    from softlaunch.catalog.candidates import Change
     from softlaunch.evals.standalone import Wanted
     from softlaunch.policy.load import load_policy
 

@@ -10,27 +10,25 @@ import click
 import typer
 
 from softlaunch.catalog import records
-from softlaunch.catalog.prompt_changes import PartDiff, diff_prompts, read_log
+from softlaunch.catalog.prompt_changes import diff_prompts, read_log
 from softlaunch.catalog.prompt_files import write_next
 from softlaunch.catalog.prompt_sync import Prompts, check_history, check_merge, check_staged, sync
 from softlaunch.catalog.served import Served, served_between
 from softlaunch.catalog.versions import Bump
 from softlaunch.cli.actor import who
+from softlaunch.cli.diffs import show_parts
 from softlaunch.cli.ledger import ledger as open_ledger
 from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.system_messages import SystemRule
 from softlaunch.core.variant import PromptVersion
-from softlaunch.core.word_diff import Op, Piece
 
 _REPO = typer.Argument(Path(), metavar="[REPO]", help="A checkout or bare repository.", show_default="this folder")
 _FOLDER = typer.Option("prompts", "--folder", metavar="DIR", help="The folder of prompts, below REPO.")
 _AT = typer.Option("HEAD", "--at", metavar="REV", help="The branch, tag or commit to read.")
 _SINCE = typer.Option(None, "--since", metavar="REV", help="Check only what came after this commit.")
 _VERSION = typer.Argument(metavar="NAME@VERSION", help="A prompt version.")
-_STYLES = {Op.SAME: "", Op.REMOVED: "red strike", Op.ADDED: "green"}
-_MARKS = {Op.SAME: ("", ""), Op.REMOVED: ("[-", "-]"), Op.ADDED: ("{+", "+}")}
 
 
 class PromptCommandError(SoftlaunchError):
@@ -96,8 +94,7 @@ def diff(
         print_json({"from": old.label, "to": new_one.label, "parts": [asdict(part) for part in parts]})
         return
     print_text(f"{old.label} -> {new_one.label}" + ("" if parts else ": the same text and metadata"))
-    for part in parts:
-        _show_part(part)
+    show_parts(parts)
 
 
 def log(
@@ -226,19 +223,6 @@ def _served(one: Served) -> dict[str, Any]:
         "until": None if one.until is None else f"{one.until:%Y-%m-%d %H:%M:%S}",
         "by": one.release_id or one.who,
     }
-
-
-def _show_part(part: PartDiff) -> None:
-    print_text(f"\n## {part.part}")
-    for piece in part.pieces:
-        console.print(_marked(piece), style=_STYLES[piece.op], end="", highlight=False, markup=False, soft_wrap=True)
-    print_text("")
-
-
-def _marked(piece: Piece) -> str:
-    """A piece as colours show it; with marks around it where there are none."""
-    before, after = _MARKS[piece.op]
-    return piece.text if console.is_terminal and not console.no_color else f"{before}{piece.text}{after}"
 
 
 def _print_rows(rows: list[dict[str, Any]], nothing: str, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -11,15 +12,19 @@ from sqlmodel import Session
 
 from softlaunch.catalog import records
 from softlaunch.catalog.aliases import RELEASED, MovedBy, move_alias
-from softlaunch.catalog.apps import Change, resolve_candidate
+from softlaunch.catalog.candidates import Change, resolve_candidate
 from softlaunch.catalog.floating_models import is_pinned
+from softlaunch.catalog.variant_changes import diff_variants, shown_parameters, written
 from softlaunch.cli.actor import who
+from softlaunch.cli.candidate_options import FALLBACK_OPTION, PARAMETERS_OPTION, fallbacks_of
+from softlaunch.cli.diffs import show_parts
 from softlaunch.cli.ledger import ledger as open_ledger
 from softlaunch.cli.model_registry import mirror_aliases, registered, watch_models
 from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
 from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 
 _APP = typer.Option(None, "--app", metavar="NAME", help="Only this app; needed where several apps are recorded.")
@@ -41,9 +46,11 @@ def register(app: typer.Typer) -> None:
     models.command("registered")(registered)
     models.command("mirror")(mirror_aliases)
     models.command("watch")(watch_models)
-    variants = typer.Typer(help="Manage variants: prompt, model and sampling parameters.", no_args_is_help=True)
+    what = "Manage variants: prompt, model, sampling, parameters and fallback models."
+    variants = typer.Typer(help=what, no_args_is_help=True)
     variants.command("list")(list_variants)
     variants.command("show")(show_variant)
+    variants.command("diff")(diff)
     variants.command("add")(add_variant)
     for name, group in (("models", models), ("variants", variants)):
         app.add_typer(group, name=name)
@@ -112,10 +119,31 @@ def show_variant(
     app: str | None = _APP,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show one variant: its prompt, model and sampling parameters."""
+    """Show one variant: its prompt, model, sampling, parameters and fallback models."""
     with _session() as session:
         variant = records.get_variant(session, _only_app(session, app), reference)
     _print_variant(variant, as_json=as_json)
+
+
+def diff(
+    before: str = typer.Argument(metavar="A", help="A variant: a name, an alias, or six characters of the digest."),
+    after: str = typer.Argument(metavar="B", help="Another one."),
+    app: str | None = _APP,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Show what differs between two variants: texts word by word, and everything else by its keys."""
+    with _session() as session:
+        owner = _only_app(session, app)
+        old, new = (records.get_variant(session, owner, reference) for reference in (before, after))
+    parts = diff_variants(old, new)
+    if as_json:
+        print_json({"from": old.digest, "to": new.digest, "parts": [asdict(part) for part in parts]})
+        return
+    print_text(
+        f"{old.short} {old.label}\n-> {new.short} {new.label}"
+        + (": the same variant" if old.digest == new.digest else "")
+    )
+    show_parts(parts)
 
 
 def add_variant(
@@ -127,13 +155,21 @@ def add_variant(
     sampling: list[str] = typer.Option(
         [], "--set", metavar="KEY=VALUE", help="A sampling parameter; no value unsets it."
     ),
+    parameters: str | None = PARAMETERS_OPTION,
+    fallback: list[str] = FALLBACK_OPTION,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Record a variant made from another one, and give it a name."""
     _check_name(name)
     with _session(writes=True) as session:
         owner = _only_app(session, app)
-        change = Change(prompt=prompt, model=model, sampling=dict(_pair(text) for text in sampling))
+        change = Change(
+            prompt=prompt,
+            model=model,
+            sampling=dict(_pair(text) for text in sampling),
+            parameters=parameters,
+            fallbacks=fallbacks_of(fallback),
+        )
         found = records.get_variant(session, owner, base)
         variant = resolve_candidate(session, owner, found, change, utc_now())
         move_alias(session, owner, name, variant.digest, MovedBy(str(who())), utc_now())
@@ -182,8 +218,15 @@ def _print_variant(variant: Variant, *, as_json: bool) -> None:
         ("prompt", variant.prompt.label),
         ("model", f"{variant.model.name} ({variant.model.provider} {variant.model.model}, {variant.model.endpoint})"),
         *sampling.items(),
+        *(() if variant.parameters is None else _parameter_rows(variant.parameters)),
+        *((f"fallback {number}", model.name) for number, model in enumerate(variant.fallbacks, start=1)),
     ]
     print_table(f"Variant {variant.short}: {variant.label}", ("key", "value"), rows)
+
+
+def _parameter_rows(parameters: Parameters) -> list[tuple[str, Any]]:
+    content = shown_parameters(parameters)
+    return [("parameters", parameters.label), *((key, written(value)) for key, value in content.items())]
 
 
 def _print_rows(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.actor import who
+from softlaunch.cli.candidate_options import FALLBACK_OPTION, PARAMETERS_OPTION, changes_of
 from softlaunch.cli.decisions import show_ended
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
@@ -51,6 +52,8 @@ def start(
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Sampling temperature.")] = None,
     top_p: Annotated[float | None, typer.Option(min=0.001, max=1, help="Nucleus sampling.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
+    parameters: str | None = PARAMETERS_OPTION,
+    fallback: list[str] = FALLBACK_OPTION,
     policy: Annotated[Path | None, typer.Option(help="Another policy file, for this release only.")] = None,
     allow_same: Annotated[bool, typer.Option(help="Release the variant that already serves, as a rehearsal.")] = False,
     emergency: Annotated[bool, typer.Option(help="Stable doesn't answer: release fast, without a comparison.")] = False,
@@ -59,7 +62,7 @@ def start(
     without_prefect: Annotated[bool, typer.Option(help="Drive the release in this process, without Prefect.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Release a candidate: stable with another prompt, model or sampling, or a recorded variant.
+    """Release a candidate: stable with another prompt, model, sampling or parameters, or a recorded variant.
 
     Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
     runs in this process. Starting the same release again resumes it, unless a driver is alive.
@@ -67,13 +70,13 @@ def start(
     --emergency replaces a stable variant whose provider is down: the candidate must answer some probes, takes over in
     two short steps, and is judged by its own answers alone. It is refused while stable answers.
     """
-    from softlaunch.releases.opening import Changes, ReleaseRequest
+    from softlaunch.releases.opening import ReleaseRequest
 
     _show_what_it_takes(app, policy, emergency=emergency, quiet=json)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     request = ReleaseRequest(
         app=app,
-        changes=Changes(variant=variant, prompt=prompt, model=model, sampling=sampling),
+        changes=changes_of(variant, prompt, model, sampling, parameters, fallback),
         policy_file=None if policy is None else str(policy.resolve()),
         allow_same=allow_same,
         emergency=emergency,

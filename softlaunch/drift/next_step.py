@@ -11,7 +11,8 @@ from softlaunch.drift.check import freeze_baseline, read_subject
 from softlaunch.drift.judgement import Step
 from softlaunch.drift.runs import DriftRun, latest_check
 from softlaunch.ledger.releases import Actor
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest
 from softlaunch.store.database import Database
 
 

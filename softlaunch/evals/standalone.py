@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlmodel import Session, col, select
 
-from softlaunch.catalog.apps import Change, resolve_candidate
+from softlaunch.catalog.candidates import Change, resolve_candidate
 from softlaunch.catalog.records import check_app
 from softlaunch.core.variant import Variant
 from softlaunch.evals.regression import EvalOrder, RegressionEval

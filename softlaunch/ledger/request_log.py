@@ -57,6 +57,7 @@ class RequestRecord(NamedTuple):
     named_unit: int | None = None
     request_size: int | None = None
     api: str | None = None
+    answered_by: str | None = None
 
 
 class TextRecord(NamedTuple):

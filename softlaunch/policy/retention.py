@@ -39,6 +39,7 @@ class RetentionPolicy(Part):
     """
 
     prompts: VersionRetention = VersionRetention()
+    parameters: VersionRetention = VersionRetention()
     models: VersionRetention = VersionRetention()
     variants: VersionRetention = VersionRetention()
     evals: Duration = 180 * _DAY
@@ -59,6 +60,7 @@ def combine(policies: Sequence[RetentionPolicy]) -> RetentionPolicy:
         return RetentionPolicy()
     return RetentionPolicy(
         prompts=_longest([policy.prompts for policy in policies]),
+        parameters=_longest([policy.parameters for policy in policies]),
         models=_longest([policy.models for policy in policies]),
         variants=_longest([policy.variants for policy in policies]),
         evals=max(policy.evals for policy in policies),

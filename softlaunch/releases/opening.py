@@ -7,13 +7,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel import Session
 
-from softlaunch.catalog.apps import Change, preview_candidate
+from softlaunch.catalog.candidates import preview_candidate
 from softlaunch.catalog.records import check_app, record_variant
 from softlaunch.core.content import Name
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.prices import is_priced
-from softlaunch.core.variant import Sampling, Variant, differences
+from softlaunch.core.variant import Variant, differences
 from softlaunch.core.verdict import Per, Role
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.notices import Message, notify
@@ -26,6 +26,7 @@ from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.policy.route import Serving
 from softlaunch.releases.apis import check_candidate, check_evaluation, check_probed
+from softlaunch.releases.changes import Changes
 from softlaunch.releases.emergency import check_stable
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
@@ -47,46 +48,6 @@ class UnnamedError(SoftlaunchError):
 
 class NoEmergencyError(SoftlaunchError):
     """An emergency release was asked for, and stable isn't known to fail."""
-
-
-class Changes(BaseModel):
-    """What the candidate has other than what serves now: a recorded variant, or another prompt, model or sampling."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    variant: str | None = Field(
-        default=None,
-        title="Variant",
-        description="A recorded variant, by name, alias or digest, such as improved; the rest stays empty then.",
-        examples=["improved"],
-    )
-    prompt: str | None = Field(
-        default=None,
-        title="Prompt",
-        description="Another prompt version, such as support@1.1.0.",
-        examples=["support@1.1.0"],
-    )
-    model: str | None = Field(
-        default=None,
-        title="Model",
-        description="Another model version, by its name in models.yaml, such as gpt-4-1106.",
-        examples=["gpt-4-1106"],
-    )
-    sampling: Sampling = Field(
-        default=Sampling(), title="Sampling", description="Sampling parameters to set; the others stay as they are."
-    )
-
-    def __str__(self) -> str:
-        """`support@1.1.0, temperature 0.2`, for run names."""
-        settings = self.sampling.model_dump(exclude_none=True)
-        named = [part for part in (self.variant, self.prompt, self.model) if part]
-        return ", ".join([*named, *(f"{key} {value}" for key, value in settings.items())]) or "nothing"
-
-    @property
-    def change(self) -> Change:
-        """The same for the registry."""
-        settings = self.sampling.model_dump(exclude_none=True)
-        return Change(prompt=self.prompt, model=self.model, sampling=settings, variant=self.variant)
 
 
 class ReleaseRequest(BaseModel):

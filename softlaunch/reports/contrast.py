@@ -7,6 +7,7 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from urllib.parse import urlsplit
 
+from softlaunch.catalog.variant_changes import shown_parameters, written
 from softlaunch.core.variant import PromptMessage, Variant
 
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
@@ -37,16 +38,18 @@ class Row:
 
 
 def contrast(stable: Variant, candidate: Variant) -> tuple[Row, ...]:
-    """The prompt's messages, the model and the sampling parameters of two variants, in this order.
+    """The prompt's messages, the model, sampling, parameters and fallback models of two variants, in this order.
 
     Endpoints are shown without credentials and queries that may be in them.
     """
     messages = zip_longest(stable.prompt.messages, candidate.prompt.messages)
     before, after = _settings(stable), _settings(candidate)
+    former, latter = _parameters(stable), _parameters(candidate)
     return (
         _row("prompt", stable.prompt.label, candidate.prompt.label),
         *(_message_row(number, *pair) for number, pair in enumerate(messages, start=1)),
         *(_row(name, before.get(name), after.get(name)) for name in dict.fromkeys([*before, *after])),
+        *(_text_row(name, former.get(name), latter.get(name)) for name in dict.fromkeys([*former, *latter])),
     )
 
 
@@ -69,7 +72,20 @@ def _settings(variant: Variant) -> Mapping[str, str]:
         "endpoint": _without_secrets(model.endpoint),
         **{name: f"${price:g} per million tokens" for name, price in prices.items() if price is not None},
         **{name: str(value) for name, value in variant.sampling.model_dump(exclude_none=True).items()},
+        **({} if variant.parameters is None else {"parameters": variant.parameters.label}),
+        **{f"fallback {number}": model.name for number, model in enumerate(variant.fallbacks, start=1)},
     }
+
+
+def _parameters(variant: Variant) -> Mapping[str, str]:
+    """Each of the parameters as text, JSON on lines of its own."""
+    if variant.parameters is None:
+        return {}
+    return {name: written(value) for name, value in shown_parameters(variant.parameters).items()}
+
+
+def _text_row(part: str, stable: str | None, candidate: str | None) -> Row:
+    return Row(part, *_differences(stable, candidate), is_text=True)
 
 
 def _without_secrets(endpoint: str) -> str:

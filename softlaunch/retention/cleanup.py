@@ -186,7 +186,12 @@ def _rules(session: Session, kind: Kind) -> Rules:
 
 def _of_kind(retention: RetentionPolicy, kind: Kind) -> VersionRetention:
     by_age = {Kind.EVALS: retention.evals, Kind.REQUESTS: retention.requests}
-    versions = {Kind.PROMPTS: retention.prompts, Kind.MODELS: retention.models, Kind.VARIANTS: retention.variants}
+    versions = {
+        Kind.PROMPTS: retention.prompts,
+        Kind.PARAMETERS: retention.parameters,
+        Kind.MODELS: retention.models,
+        Kind.VARIANTS: retention.variants,
+    }
     return versions[kind] if kind in versions else VersionRetention(age=by_age[kind], keep_newest=0)
 
 
@@ -194,6 +199,7 @@ def _used(uses: Uses, kind: Kind) -> dict[str, str]:
     """What is in use, by key."""
     return {
         Kind.PROMPTS: uses.prompts,
+        Kind.PARAMETERS: uses.parameters,
         Kind.MODELS: uses.models,
         Kind.VARIANTS: uses.variants,
         Kind.EVALS: uses.evals,

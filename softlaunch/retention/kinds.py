@@ -19,6 +19,7 @@ from softlaunch.store.tables import (
     EvalAnswerRow,
     EvalRunRow,
     ModelRow,
+    ParametersRow,
     PromptRow,
     TagRow,
     UtcDateTime,
@@ -114,12 +115,14 @@ class RowStore(ItemStore):
         session.connection().execute(delete(self.table).where(self.where(keys)))
 
 
-class PromptStore(RowStore):
-    """Prompt versions, `name@version`."""
+class NamedVersionStore(RowStore):
+    """Versions of prompts or parameters, `name@version`."""
 
-    def __init__(self) -> None:
-        names = (col(PromptRow.name), col(PromptRow.recorded_at), col(PromptRow.version))
-        super().__init__(Kind.PROMPTS, PromptRow, names, _length(PromptRow.content))
+    def __init__(self, kind: Kind, table: type[PromptRow] | type[ParametersRow]) -> None:
+        super().__init__(
+            kind, table, (col(table.name), col(table.recorded_at), col(table.version)), _length(table.content)
+        )
+        self._key = (col(table.name), col(table.version))
 
     def key(self, *names: str) -> str:
         """`name@version`."""
@@ -127,7 +130,7 @@ class PromptStore(RowStore):
 
     def where(self, keys: Sequence[str]) -> ColumnElement[bool]:
         """By both parts of the primary key."""
-        return tuple_(col(PromptRow.name), col(PromptRow.version)).in_([tuple(key.split("@", 1)) for key in keys])
+        return tuple_(*self._key).in_([tuple(key.split("@", 1)) for key in keys])
 
 
 class EvalStore(RowStore):
@@ -156,9 +159,10 @@ class EvalStore(RowStore):
 
 
 def version_stores() -> tuple[ItemStore, ...]:
-    """Prompts, models, variants and evals."""
+    """Prompts, parameters, models, variants and evals."""
     return (
-        PromptStore(),
+        NamedVersionStore(Kind.PROMPTS, PromptRow),
+        NamedVersionStore(Kind.PARAMETERS, ParametersRow),
         RowStore(Kind.MODELS, ModelRow, (col(ModelRow.recorded_at), col(ModelRow.name)), _length(ModelRow.content)),
         RowStore(
             Kind.VARIANTS,

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     """What a cleanup looks at."""
 
     PROMPTS = "prompts"
+    PARAMETERS = "parameters"
     MODELS = "models"
     VARIANTS = "variants"
     EVALS = "evals"

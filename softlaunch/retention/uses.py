@@ -15,6 +15,7 @@ class Uses:
     """Keys in use, and by what (`production of my-bot`)."""
 
     prompts: dict[str, str]
+    parameters: dict[str, str]
     models: dict[str, str]
     variants: dict[str, str]
     evals: dict[str, str]
@@ -35,23 +36,29 @@ def read_uses(session: Session, recent_releases: int) -> Uses:
     drift_runs = list(_drift_runs(session))
     compared = [(variant, reason) for _, variant, reason, in_force in drift_runs if in_force]
     serving = _first([*_pointed(session), *_released(session, releases), *compared])
-    prompts: dict[str, str] = {}
-    models: dict[str, str] = {}
-    for digest, name, version, model in session.execute(
-        select(
-            col(VariantRow.digest),
-            col(VariantRow.prompt_name),
-            col(VariantRow.prompt_version),
-            col(VariantRow.model_name),
-        )
-    ).yield_per(1000):
-        if digest in serving:
-            prompts.setdefault(f"{name}@{version}", serving[digest])
-            models.setdefault(model, serving[digest])
+    prompts, parameters, models = _parts(session, serving)
     references = {id_: reason for id_, _, reason, in_force in drift_runs if in_force}
     evals = {**dict(_evals(session, releases, serving)), **references}
     referenced = [(variant, reason) for _, variant, reason, _ in drift_runs]
-    return Uses(prompts, models, _first([*serving.items(), *_served(session), *referenced]), evals)
+    return Uses(prompts, parameters, models, _first([*serving.items(), *_served(session), *referenced]), evals)
+
+
+def _parts(session: Session, serving: dict[str, str]) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """The prompts, parameters and models, fallback models among them, that serving variants are put together from."""
+    prompts: dict[str, str] = {}
+    parameters: dict[str, str] = {}
+    models: dict[str, str] = {}
+    columns = (VariantRow.prompt_name, VariantRow.prompt_version, VariantRow.model_name)
+    query = select(col(VariantRow.digest), *map(col, columns), col(VariantRow.parameters), col(VariantRow.fallbacks))
+    for digest, name, version, model, own, fallbacks in session.execute(query).yield_per(1000):
+        if digest not in serving:
+            continue
+        prompts.setdefault(f"{name}@{version}", serving[digest])
+        if own is not None:
+            parameters.setdefault(own, serving[digest])
+        for one in (model, *(fallbacks or ())):
+            models.setdefault(one, serving[digest])
+    return prompts, parameters, models
 
 
 def _first(found: Iterable[tuple[str, str]]) -> dict[str, str]:

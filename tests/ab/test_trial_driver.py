@@ -13,9 +13,10 @@ from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.releases import Actor, FencedError, ReleaseLockedError, find_latest
 from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.release import State
+from softlaunch.releases.changes import Changes
 from softlaunch.releases.driver import DRIVER_TTL, Driver
 from softlaunch.releases.ending import abort, roll_back
-from softlaunch.releases.opening import Changes, NothingChangesError
+from softlaunch.releases.opening import NothingChangesError
 from softlaunch.releases.orphans import Remedy
 from softlaunch.releases.reconcile import Reconciler
 from softlaunch.store.database import Database

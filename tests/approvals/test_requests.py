@@ -6,7 +6,8 @@ from pydantic import ValidationError
 from softlaunch.approvals.requests import DecisionRequest
 from softlaunch.core.approvals import ApprovalChoice, ApprovalState
 from softlaunch.core.errors import NotFoundError
-from softlaunch.releases.opening import Changes, ReleaseRequest, describe
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest, describe
 from softlaunch.store.database import Database
 from tests.support.builders import APP, CANDIDATE, STABLE, record_app
 

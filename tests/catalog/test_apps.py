@@ -9,7 +9,8 @@ from sqlmodel import Session, col, select
 
 from softlaunch.catalog import records
 from softlaunch.catalog.aliases import MovedBy, move_alias
-from softlaunch.catalog.apps import Applied, CandidateError, Change, apply, resolve_candidate
+from softlaunch.catalog.apps import Applied, apply
+from softlaunch.catalog.candidates import CandidateError, Change, resolve_candidate
 from softlaunch.catalog.records import ImmutableError
 from softlaunch.core.documents import DocumentError
 from softlaunch.core.errors import NotFoundError

@@ -104,6 +104,21 @@ def test_a_mistake_in_models_is_named(tmp_path: Path, text: str, said: str) -> N
             id="too hot",
         ),
         pytest.param(
+            "stable: a\nvariants:\n  a: {prompt: support@1.0.0, model: steady, parameters: support@1.0.0}",
+            "variants.a.parameters: found 'support@1.0.0', expected one of: none yet; write them as parameters/",
+            id="parameters that aren't there",
+        ),
+        pytest.param(
+            "stable: a\nvariants:\n  a:\n    prompt: support@1.0.0\n    model: steady\n    fallbacks: [cheap, dear]",
+            "line 6: variants.a.fallbacks[1]: found 'dear', expected one of: cheap, steady",
+            id="a fallback that isn't there",
+        ),
+        pytest.param(
+            "stable: a\nvariants:\n  a:\n    prompt: support@1.0.0\n    model: steady\n    fallbacks: [steady]",
+            "line 6: variants.a.fallbacks[0]: this model is asked before already; leave it out",
+            id="a fallback to itself",
+        ),
+        pytest.param(
             "stable: a\nvariants: {}",
             "line 2: variants: found an empty mapping, expected at least one",
             id="no variants",

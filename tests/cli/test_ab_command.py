@@ -108,7 +108,7 @@ def test_a_test_is_started_watched_and_stopped(softlaunch: Run, bot: str, tmp_pa
 
 def _open(folder: Path) -> None:
     from softlaunch.ab.opening import TrialRequest, open_trial
-    from softlaunch.releases.opening import Changes
+    from softlaunch.releases.changes import Changes
 
     database = Database(f"sqlite:///{folder / 'ledger.db'}")
     request = TrialRequest(app="bot", changes=Changes(prompt="support@1.1.0"), actor="anna", origin="test")

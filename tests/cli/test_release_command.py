@@ -8,7 +8,8 @@ import pytest
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.starting import OWN_SERVER
 from softlaunch.core.clock import utc_now
-from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.store.database import Database
 from tests.support.commands import Run
 

@@ -7,7 +7,8 @@ import pytest
 
 from softlaunch.cli import starting
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest
 from softlaunch.store.database import Database
 from tests.support.builders import APP
 from tests.support.drift_scenes import make_app

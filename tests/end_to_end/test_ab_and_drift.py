@@ -32,7 +32,7 @@ CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(n
 TEST = """
 from softlaunch.flows.ab_test import ab_test
 from softlaunch.ab.opening import TrialRequest
-from softlaunch.releases.opening import Changes
+from softlaunch.releases.changes import Changes
 ab_test(TrialRequest(app="bot", changes=Changes(model="worse"), duration=20, actor="test", origin="test"))
 """
 CHECK = """

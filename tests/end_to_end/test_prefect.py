@@ -25,7 +25,8 @@ LEASE_SECONDS = 3.0  # and a busy machine may take several more to notice
 CASES = [Case(id=f"c{number}", question=f"What is {number} + 1?", expected=str(number + 1)) for number in range(200)]
 RELEASE = """
 from softlaunch.flows.release import release
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.opening import ReleaseRequest
+from softlaunch.releases.changes import Changes
 release(ReleaseRequest(app="bot", changes=Changes(model="second"), actor="test", origin="test"))
 """
 

@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.chaos, pytest.mark.prefect, pytest.mark.timeout(900)]
 APPS = ["app-1", "app-2", "app-3"]
 RELEASE = """
 from softlaunch.flows.release import release
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.opening import ReleaseRequest
+from softlaunch.releases.changes import Changes
 release(ReleaseRequest(app="app-1", changes=Changes(model="second"), actor="chaos", origin="test"))
 """
 START = """

@@ -26,7 +26,8 @@ LOOKS = 150
 A_FEW_HUNDRED = 300
 RELEASE = """
 from softlaunch.flows.release import release
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.opening import ReleaseRequest
+from softlaunch.releases.changes import Changes
 release(ReleaseRequest(app="bot", changes=Changes(model="second"), actor="test", origin="test"))
 """
 

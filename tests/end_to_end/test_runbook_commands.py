@@ -20,9 +20,10 @@ from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.notices import Incident, open_incident
 from softlaunch.ledger.releases import Actor, read_release
 from softlaunch.policy.release import State
+from softlaunch.releases.changes import Changes
 from softlaunch.releases.decision import End
 from softlaunch.releases.ending import end_release
-from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.simulator.cases import read_cases
 from softlaunch.store.database import Database
 from tests.support.builders import Clock, Scene

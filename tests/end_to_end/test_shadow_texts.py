@@ -11,8 +11,9 @@ import pytest
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome
 from softlaunch.policy.release import State
+from softlaunch.releases.changes import Changes
 from softlaunch.releases.controller import Controller
-from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.simulator.cases import Case
 from softlaunch.wiring import build_driver

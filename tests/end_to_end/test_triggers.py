@@ -175,7 +175,8 @@ from softlaunch.flows.prompt_drift import drift_next_step, prompt_drift
 from softlaunch.flows.release import release, resume_release
 from softlaunch.flows.rollback import rollback
 from softlaunch.ab.opening import TrialRequest
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.opening import ReleaseRequest
+from softlaunch.releases.changes import Changes
 from softlaunch.approvals.requests import DecisionRequest, RollbackRequest
 from softlaunch.core.approvals import ApprovalChoice
 asked = [
@@ -232,7 +233,8 @@ WATCHED = {"weight_percent": 50, "minimum_time": "1 h", "minimum_requests": 20, 
 RELEASE = """
 import sys
 from softlaunch.flows.release import release
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.opening import ReleaseRequest
+from softlaunch.releases.changes import Changes
 release(ReleaseRequest(app="bot", changes=Changes(model=sys.argv[1]), policy_file=sys.argv[2], origin="a process"))
 """
 

@@ -23,9 +23,10 @@ from softlaunch.notify.links import Links
 from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, StageKind, State
+from softlaunch.releases.changes import Changes
 from softlaunch.releases.driver import Driver
 from softlaunch.releases.emergency import CandidateProbes, EmergencyStrategy, check_stable, judge
-from softlaunch.releases.opening import Changes, NoEmergencyError, ReleaseRequest, open_release
+from softlaunch.releases.opening import NoEmergencyError, ReleaseRequest, open_release
 from softlaunch.releases.views import read_view, to_json
 from softlaunch.reports.history import read_history
 from softlaunch.reports.markdown import release_markdown

@@ -8,7 +8,8 @@ import pytest
 
 from softlaunch.core.split import unit_hash
 from softlaunch.policy.model import Policy
-from softlaunch.releases.opening import Changes, ReleaseRequest, UnnamedError, check_request
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest, UnnamedError, check_request
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow
 from tests.support.builders import APP, CANDIDATE, NOON, make_policy, record_app, request_row

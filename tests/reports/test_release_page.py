@@ -8,7 +8,8 @@ from math import inf, nan
 import pytest
 
 from softlaunch.core.approvals import ApprovalKind
-from softlaunch.core.variant import Sampling
+from softlaunch.core.parameters import Parameters
+from softlaunch.core.variant import Sampling, Variant
 from softlaunch.core.verdict import Interval, Outcome, Verdict
 from softlaunch.ledger.approvals import Approval
 from softlaunch.policy.release import State
@@ -180,6 +181,25 @@ def test_differences_of_the_variants_are_marked() -> None:
     page = render_release(make_view())
     assert "<mark> and friendly</mark>" in page
     assert "hunter2" not in page
+
+
+def test_other_parameters_and_fallback_models_are_shown() -> None:
+    """A release of tools shows which words of which tool changed, and what hasn't."""
+    tool = {"name": "find_order", "description": "Finds an order."}
+    longer = {"name": "find_order", "description": "Finds an order by number."}
+    parameters = [
+        Parameters.model_validate({"name": "support", "version": version, "tools": [one], "settings": {"top_k": 5}})
+        for version, one in (("1.0.0", tool), ("1.1.0", longer))
+    ]
+    spare = CANDIDATE.model.model_copy(update={"name": "spare"})
+    before, after = (
+        Variant(prompt=STABLE.prompt, model=STABLE.model, parameters=one, fallbacks=fallbacks)
+        for one, fallbacks in zip(parameters, ((), (spare,)), strict=True)
+    )
+    rows = {row.part: row for row in contrast(before, after)}
+    assert [part for part, row in rows.items() if row.differs] == ["parameters", "fallback 1", "tools.find_order"]
+    assert [piece.text for piece in rows["tools.find_order"].candidate if piece.differs] == [" by number"]
+    assert "top_k" in "".join(piece.text for piece in rows["settings"].candidate)
 
 
 def test_very_long_prompts_are_compared_as_a_whole() -> None:

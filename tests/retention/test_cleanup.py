@@ -9,24 +9,35 @@ import pytest
 from sqlmodel import select
 
 from softlaunch.catalog.aliases import PRODUCTION, MovedBy, move_alias
-from softlaunch.catalog.records import ImmutableError, record_prompt
+from softlaunch.catalog.records import (
+    ImmutableError,
+    get_parameters,
+    record_model,
+    record_parameters,
+    record_prompt,
+    record_variant,
+)
 from softlaunch.core.errors import ConflictError, NotFoundError
+from softlaunch.core.parameters import Parameters
+from softlaunch.core.variant import Variant
 from softlaunch.integrations.archives.folder import FolderArchive
 from softlaunch.integrations.archives.interface import ArchiveError
 from softlaunch.retention.cleanup import Order, clean
-from softlaunch.retention.kinds import EvalStore, PromptStore, tag, untag, version_stores
+from softlaunch.retention.kinds import EvalStore, NamedVersionStore, tag, untag, version_stores
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
-from softlaunch.store.tables import AppRow, EvalAnswerRow, IncidentRow, NoticeRow, TextRow
+from softlaunch.store.tables import AppRow, EvalAnswerRow, IncidentRow, NoticeRow, PromptRow, TextRow
 from tests.support.builders import APP, CANDIDATE, STABLE, make_policy, open_in
 from tests.support.cleanup_scene import DAY, Registry, a_model, a_prompt, make_registry
+
+_PROMPTS = NamedVersionStore(Kind.PROMPTS, PromptRow)
 
 
 @pytest.fixture
 def registry(database: Database, tmp_path: Path) -> Registry:
     """A registry where everything unused goes after 180 days, whatever its number."""
     made = make_registry(database, tmp_path / "archive")
-    keep(made, prompts={"keep_newest": 0}, models={"keep_newest": 0}, variants={"keep_newest": 0})
+    keep(made, **{kind: {"keep_newest": 0} for kind in ("prompts", "parameters", "models", "variants")})
     return made
 
 
@@ -152,7 +163,7 @@ def test_what_is_used_meanwhile_is_kept(registry: Registry) -> None:
 
     archive = FolderArchive(registry.folder)
     order = Order(registry.plan().fingerprints, registry.now, "anna")
-    done = clean(registry.database, PromptStore(), archive, order, registry.now, meanwhile)
+    done = clean(registry.database, _PROMPTS, archive, order, registry.now, meanwhile)
     assert (done.deleted, done.kept) == (1, 2)
     assert {"support@1.2.0", "support@1.3.0"} <= registry.keys(Kind.PROMPTS)
 
@@ -222,7 +233,14 @@ def test_nothing_comes_into_use_while_it_is_deleted(registry: Registry) -> None:
             seen.append(moved.wait(0.5))
 
     order = Order(registry.plan().fingerprints, registry.now, "anna")
-    clean(registry.database, PromptStore(), FolderArchive(registry.folder), order, registry.now, meanwhile)
+    clean(
+        registry.database,
+        _PROMPTS,
+        FolderArchive(registry.folder),
+        order,
+        registry.now,
+        meanwhile,
+    )
     mover.join(30)
     assert (seen, moved.is_set()) == ([False], True)
 
@@ -327,3 +345,32 @@ def test_texts_are_deleted_for_good_when_their_time_is_over(registry: Registry) 
     assert registry.clean().texts == 1
     with registry.database.read() as session:
         assert [row.request_id for row in session.exec(select(TextRow))] == ["1"]
+
+
+def test_parameters_and_fallback_models_go_and_stay_as_prompts_do(registry: Registry) -> None:
+    """What production sends or falls back to stays; what nothing uses goes, and comes back as it was."""
+    when = registry.now - 200 * DAY
+    used, unused = (a_version(version) for version in ("1.0.0", "1.1.0"))
+    spare, idle = a_model("spare"), a_model("idle")
+    serving = Variant(prompt=a_prompt("9.0.0"), model=a_model("own"), parameters=used, fallbacks=(spare,))
+    with registry.database.begin() as session:
+        for parameters in (used, unused):
+            record_parameters(session, parameters, "test", when)
+        for model in (spare, idle):
+            record_model(session, model, "test", when)
+        record_variant(session, serving, when)
+        move_alias(session, APP, PRODUCTION, serving.digest, MovedBy("anna"), registry.now)
+    registry.clean()
+    assert registry.keys(Kind.PARAMETERS) == {"support@1.0.0"}
+    assert "spare" in registry.keys(Kind.MODELS)
+    assert "idle" not in registry.keys(Kind.MODELS)
+    with registry.database.begin() as session, pytest.raises(ImmutableError, match="was archived on"):
+        record_parameters(session, a_version("1.1.0", reasoning_effort="high"), "test", registry.now)
+    registry.put_back(Kind.PARAMETERS, "support@1.1.0")
+    with registry.database.read() as session:
+        assert get_parameters(session, "support@1.1.0") == unused
+
+
+def a_version(version: str, **fields: object) -> Parameters:
+    """Parameters with settings."""
+    return Parameters.model_validate({"name": "support", "version": version, "settings": {"top_k": 5}, **fields})

@@ -15,12 +15,21 @@ from softlaunch.retention.restore import restore
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import dump
-from softlaunch.store.tables import ArchivedRow, EvalAnswerRow, EvalRunRow, ModelRow, PromptRow, VariantRow
+from softlaunch.store.tables import (
+    ArchivedRow,
+    EvalAnswerRow,
+    EvalRunRow,
+    ModelRow,
+    ParametersRow,
+    PromptRow,
+    VariantRow,
+)
 from tests.support.builders import ANNA, APP, NOON, record_app
 
 DAY = timedelta(days=1)
 _TABLES: dict[Kind, tuple[type[SQLModel], str]] = {
     Kind.PROMPTS: (PromptRow, "version"),
+    Kind.PARAMETERS: (ParametersRow, "version"),
     Kind.MODELS: (ModelRow, "name"),
     Kind.VARIANTS: (VariantRow, "digest"),
     Kind.EVALS: (EvalRunRow, "id"),
@@ -140,5 +149,5 @@ def _contents(session: Session, kind: Kind) -> dict[str, bytes]:
         if isinstance(row, EvalRunRow):
             answers = select(EvalAnswerRow).where(EvalAnswerRow.run_id == row.id)
             rows[EvalAnswerRow] = [*session.exec(answers)]
-        found[f"{row.name}@{key}" if isinstance(row, PromptRow) else key] = dump(rows)
+        found[f"{row.name}@{key}" if isinstance(row, PromptRow | ParametersRow) else key] = dump(rows)
     return found

@@ -13,8 +13,9 @@ import yaml
 
 from softlaunch.catalog.apps import apply
 from softlaunch.core.clock import utc_now
+from softlaunch.releases.changes import Changes
 from softlaunch.releases.controller import Controller
-from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.simulator.cases import Case
 from softlaunch.simulator.traffic import Traffic, TrafficPlan

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import event
 
 from softlaunch.core.clock import utc_now
+from softlaunch.releases.changes import Changes
 from softlaunch.releases.controller import Controller
-from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.store.database import Database
 from softlaunch.wiring import build_driver
 

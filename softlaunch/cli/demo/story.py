@@ -11,7 +11,8 @@ from softlaunch.cli.ledger import ledger
 from softlaunch.cli.live import render, showing
 from softlaunch.cli.output import console
 from softlaunch.core.clock import utc_now
-from softlaunch.releases.opening import Changes, ReleaseRequest
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.store.tables import ReleaseRow
 

@@ -83,7 +83,9 @@ class ModelRegistry(ABC):
 
 def tags_of(variant: Variant) -> dict[str, str]:
     """The tags that a variant has in a registry. The semantic version is that of its prompt."""
+    parameters = {} if variant.parameters is None else {"softlaunch.parameters": variant.parameters.label}
     return {
+        **parameters,
         DIGEST_TAG: variant.digest,
         VERSION_TAG: variant.prompt.version,
         "softlaunch.prompt": variant.prompt.label,

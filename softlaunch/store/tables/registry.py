@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import JSON, BigInteger, Column, Index
 from sqlmodel import Field, SQLModel
 
 from softlaunch.store.tables.columns import as_json, moment, row_number
@@ -44,6 +44,19 @@ class PromptSyncRow(SQLModel, table=True):
     synced_by: str
 
 
+class ParametersRow(SQLModel, table=True):
+    """A recorded version of parameters; never changed."""
+
+    __tablename__ = "parameters"
+    __table_args__ = (Index("ix_parameters_age", "name", "recorded_at", "version"),)
+    name: str = Field(primary_key=True)
+    version: str = Field(primary_key=True)
+    digest: str = Field(index=True)
+    content: dict[str, Any] = as_json()
+    source: str = ""
+    recorded_at: datetime = moment()
+
+
 class ModelRow(SQLModel, table=True):
     """A recorded model version; never changed."""
 
@@ -57,7 +70,11 @@ class ModelRow(SQLModel, table=True):
 
 
 class VariantRow(SQLModel, table=True):
-    """A recorded variant, whole, so that what served can always be read again."""
+    """A recorded variant, whole, so that what served can always be read again.
+
+    `parameters` is the `name@version` of its parameters, `fallbacks` the names of its fallback models; null where it
+    has none.
+    """
 
     __tablename__ = "variants"
     __table_args__ = (Index("ix_variants_age", "recorded_at", "digest"),)
@@ -66,6 +83,8 @@ class VariantRow(SQLModel, table=True):
     prompt_name: str
     prompt_version: str
     model_name: str
+    parameters: str | None = None
+    fallbacks: list[str] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     content: dict[str, Any] = as_json()
     recorded_at: datetime = moment()
 

@@ -62,6 +62,9 @@ class RequestRow(SQLModel, table=True):
     `excused`: the request was at fault by the other arm's judgement too, or that couldn't be asked. `finish_reason` is
     the provider's own word. `attempts` counts how often the provider was asked, zero where it never was.
 
+    `answered_by` is the name of the fallback model that answered where the variant's own model gave no answer; outcome,
+    tokens, cost and latency are those of the answer that was shown, and `attempts` counts all models. Null elsewhere.
+
     `request_size` and `streamed` were known before an arm answered: how many characters of text the client's messages
     held before the first answer among them, and its variables (null where an older gateway served), and whether it
     asked for a stream. `api` is which of `softlaunch.core.api` it spoke, null where an older gateway served.
@@ -111,6 +114,7 @@ class RequestRow(SQLModel, table=True):
     named_unit: int | None = Field(default=None, sa_type=BigInteger)
     request_size: int | None = None
     api: str | None = None
+    answered_by: str | None = None
 
 
 class PinRow(SQLModel, table=True):

@@ -17,7 +17,8 @@ from softlaunch.ledger.notices import resolve_incident
 from softlaunch.ledger.releases import read_release
 from softlaunch.notify.slack.client import SlackChat
 from softlaunch.notify.slack.messages import STEPS, step_action
-from softlaunch.releases.opening import Changes, ReleaseRequest, open_release
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest, open_release
 from softlaunch.reports.history import read_history
 from softlaunch.store.database import Database
 from softlaunch.store.tables import NoticeRow, ReleaseRow, VoteRow
