@@ -52,6 +52,7 @@ def _scan(session: Session, after: int, end: int, now: datetime) -> Iterator[str
         col(RequestRow.fingerprint),
     )
     fresh = (col(RequestRow.id) > after) & (col(RequestRow.id) <= end) & col(RequestRow.resolved_model).is_not(None)
+    fresh &= col(RequestRow.answered_by).is_(None)  # a fallback model is another one, and known to be
     seen = session.execute(
         select(*groups, func.min(RequestRow.started_at).label("first")).where(fresh).group_by(*groups)
     ).all()

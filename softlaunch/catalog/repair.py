@@ -42,6 +42,8 @@ def repair_model(session: Session, model: ModelVersion, source: str, silent: Col
     ]
     if any(_was_released(session, digest) or _answered(session, digest) for digest in users):
         return False
+    if _stands_in(session, model.name):
+        return False
     if row.digest not in silent and not any(_failed(session, digest) for digest in users):
         return False
     row.digest, row.content = model.digest, model.model_dump(mode="json")
@@ -64,6 +66,17 @@ def _answered(session: Session, digest: str) -> bool:
         DailyRequestRow.variant_digest == digest, DailyRequestRow.requests > DailyRequestRow.failed
     )
     return session.exec(good).first() is not None or session.exec(days.limit(1)).first() is not None
+
+
+def _stands_in(session: Session, name: str) -> bool:
+    """Whether a model ever answered as a fallback, or is one of a variant that was released."""
+    answered = select(RequestRow.id).where(RequestRow.answered_by == name).limit(1)
+    if session.exec(answered).first() is not None:
+        return True
+    with_fallbacks = session.exec(
+        select(VariantRow.digest, VariantRow.fallbacks).where(col(VariantRow.fallbacks).is_not(None))
+    )
+    return any(name in (fallbacks or ()) and _was_released(session, digest) for digest, fallbacks in with_fallbacks)
 
 
 def _failed(session: Session, digest: str) -> bool:

@@ -64,15 +64,14 @@ def start(
 ) -> None:
     """Release a candidate: stable with another prompt, model, sampling or parameters, or a recorded variant.
 
-    Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it; otherwise the flow
-    runs in this process. Starting the same release again resumes it, unless a driver is alive.
+    Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it, else this process does.
+    Starting the same release again resumes it, unless a driver is alive.
 
     --emergency replaces a stable variant whose provider is down: the candidate must answer some probes, takes over in
     two short steps, and is judged by its own answers alone. It is refused while stable answers.
     """
     from softlaunch.releases.opening import ReleaseRequest
 
-    _show_what_it_takes(app, policy, emergency=emergency, quiet=json)
     sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
     request = ReleaseRequest(
         app=app,
@@ -82,15 +81,21 @@ def start(
         emergency=emergency,
         even_though_stable_answers=even_though_stable_answers,
         reason=reason,
-        actor=who().name,
-        origin=who().origin,
+        **_asked_by(),
     )
     _run(request, without_prefect=without_prefect, json=json)
+
+
+def _asked_by() -> dict[str, str]:
+    """Who asks, as requests hold it."""
+    return {"actor": who().name, "origin": who().origin}
 
 
 def _run(request: "ReleaseRequest", *, without_prefect: bool, json: bool) -> None:
     from softlaunch.cli.starting import start_release
 
+    policy = None if request.policy_file is None else Path(request.policy_file)
+    _show_what_it_takes(request.app, policy, emergency=request.emergency, quiet=json)
     finish(request.app, start_release(request, without_prefect=without_prefect, quiet=json), json)
 
 

@@ -234,6 +234,10 @@ class Variant(Content):
         """Headers that its requests carry besides those of the model."""
         return {} if self.parameters is None else self.parameters.extra_headers
 
+    def at(self, place: int) -> "Variant":
+        """The same variant on its fallback model of this place, counted from 1; 0 is the variant itself."""
+        return self.in_place[place - 1] if place else self
+
     @cached_property
     def in_place(self) -> tuple["Variant", ...]:
         """The same variant on each of its fallbacks, in their order; none of these is recorded."""

@@ -8,6 +8,7 @@ from softlaunch.core.variant import Variant
 from softlaunch.gateway.calls import Answer, Call, NoSink
 from softlaunch.gateway.choice import choose
 from softlaunch.gateway.client_sink import ClientSink, ClientWatch
+from softlaunch.gateway.fallback_chain import FallbackChain, limited
 from softlaunch.gateway.forwarding import Told, without_idempotency_key
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
@@ -43,6 +44,7 @@ class Answering:
         show_arm: bool = False,
     ) -> None:
         self._upstream = upstream
+        self._models = FallbackChain(upstream)
         self._threads = threads
         self._log = log
         self._metrics = metrics
@@ -143,7 +145,7 @@ class Answering:
         whether the request or the arm was at fault.
         """
         choice, route = context.choice, context.route
-        answer = await self._upstream.ask(context.call(choice.variant), sink)
+        answer = await self._models.ask(context.call(choice.variant), sink)
         if choice.arm is not Arm.CANDIDATE and choice.variant is route.stable:
             self._note_outcome(context, answer, candidate=False)
             return answer, False
@@ -151,7 +153,7 @@ class Answering:
         shown = context.first = answer
         if not (answer.given or answer.streamed or context.pinned) and route.serving.gateway.fallback:
             sink.told = self._told(context.request, Arm.STABLE, route.stable)
-            shown = await self._upstream.ask(context.call(route.stable), sink)
+            shown = await self._models.ask(context.call(route.stable), sink)
             fell_back = shown.given or shown.streamed
             self._note_outcome(context, shown, candidate=False)
         self._note_outcome(context, answer, candidate=True, stood_in_for=fell_back)
@@ -183,15 +185,13 @@ class Answering:
     async def _await_pending(self, context: RequestContext, answer: Answer) -> None:
         """The row of an answer that its provider works on in the background: its own latency, usage and outcome."""
         try:
-            self._record(context, await self._upstream.follow(context.call(context.choice.variant), answer))
+            self._record(context, await self._models.follow(context.call(context.choice.variant), answer))
         finally:
             self._close(context)
 
     async def _ask_other_arm(self, context: RequestContext, answer: Answer, other: Variant) -> None:
         try:
-            call = context.call(other)
-            limits = replace(call.limits, total=min(call.limits.total, _SECOND_ANSWER_SECONDS))
-            second = await self._upstream.ask(replace(call, limits=limits), NoSink())
+            second = await self._models.ask(limited(context.call(other), _SECOND_ANSWER_SECONDS), NoSink())
             self._record(context, answer, excused=not second.given)
         finally:
             self._close(context)
@@ -235,7 +235,7 @@ class Answering:
 
     async def _copy(self, copy: RequestContext) -> None:
         try:
-            answer = await self._upstream.ask(copy.call(copy.choice.variant), NoSink())
+            answer = await self._models.ask(copy.call(copy.choice.variant), NoSink())
             self._record(copy, answer, mirrored=True)
         finally:
             self._close(copy)

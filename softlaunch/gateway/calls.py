@@ -1,12 +1,12 @@
 """Calls to providers and their answers: what is asked, what became of it, and where a stream goes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from softlaunch.core.api import Api
 from softlaunch.core.request_outcome import GIVEN, RequestOutcome
-from softlaunch.core.variant import Variant
+from softlaunch.core.variant import ModelVersion, Variant
 from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.protocols.answer import Facts
 from softlaunch.gateway.protocols.protocol import LlmProtocol
@@ -59,6 +59,8 @@ class Call:
     headers: Mapping[bytes, bytes] = field(default_factory=dict)
     rewrite: Callable[[bytes, str | None], bytes] | None = None
     """What makes of whole documents and events, and of the answer's id, those that go to the client."""
+    fallbacks: Sequence["Call"] = ()
+    """The calls to make in its place, in order, where it brings no answer."""
 
     @property
     def asked(self) -> Mapping[str, Any]:
@@ -105,6 +107,8 @@ class Answer:
     attempts: int = 0
     facts: Facts = field(default_factory=Facts)
     text: str = ""
+    answered_by: ModelVersion | None = None
+    """The fallback model that gave it; None where the variant's own did."""
     is_pending: bool = False
     """The provider still works on it, and wants to be asked for it by its id."""
 

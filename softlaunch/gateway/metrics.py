@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Iterator
+from functools import partial
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
@@ -27,30 +28,30 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._answers = _Answers()
         self._registry.register(self._answers)
+        counter = partial(Counter, registry=self._registry)
         self.in_flight = Gauge("softlaunch_in_flight", "Users' requests under way.", registry=self._registry)
-        self._mirrors_dropped = Counter(
-            "softlaunch_shadow_dropped",
-            "Copies not made because too many were under way.",
-            ["app"],
-            registry=self._registry,
+        self._mirrors_dropped = counter(
+            "softlaunch_shadow_dropped", "Copies not made because too many were under way.", ["app"]
         )
-        self._unnamed = Counter(
+        self._unnamed = counter(
             "softlaunch_requests_unnamed",
             "Users' requests that name no unit, so that a user may meet another arm with each.",
             ["app"],
-            registry=self._registry,
         )
-        self._kept = Counter(
+        self._kept = counter(
             "softlaunch_requests_kept_on_stable",
             "Users' requests in a release whose candidate doesn't serve their API, or has other embeddings.",
             ["app", "api"],
-            registry=self._registry,
         )
-        self._retries = Counter(
+        self._retries = counter(
             "softlaunch_retries",
-            "Requests that were sent to the provider again.",
+            "Requests that were sent again, to the provider or to a fallback model.",
             ["app", "arm"],
-            registry=self._registry,
+        )
+        self._fallbacks = counter(
+            "softlaunch_fallback_model_answers",
+            "Answers that a fallback model of the arm's variant gave.",
+            ["app", "arm", "model"],
         )
         self._registry.register(_State(table, log))
 
@@ -59,6 +60,8 @@ class Metrics:
         self._answers.add(app, arm, answer)
         if answer.attempts > 1:
             self._retries.labels(app, arm).inc(answer.attempts - 1)
+        if answer.answered_by is not None:
+            self._fallbacks.labels(app, arm, answer.answered_by.name).inc()
 
     def mirror_dropped(self, app: str) -> None:
         """Count a copy that wasn't made."""

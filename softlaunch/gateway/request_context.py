@@ -34,6 +34,8 @@ class RequestContext:
     began: float
     pinned: bool = False
     """Whether nobody but its variant can answer: its provider has what it continues."""
+    place: int = 0
+    """Which of its variant's fallback models has what it continues, counted from 1; 0 is the variant's own model."""
     in_evidence: bool = True
     """Whether the split chose its arm; where a thread did, the request says nothing about the split's arms."""
     marking: Marking | None = None
@@ -43,19 +45,33 @@ class RequestContext:
     """Its row waits for another answer."""
 
     def call(self, variant: Variant) -> Call:
-        """The request as a call to a variant."""
+        """The request as a call to a variant, with the calls to its fallback models."""
         serving = self.route.serving
         is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
         headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
-        return Call(
+        call = Call(
             self.request.protocol,
-            variant,
+            variant.at(self.place) if self.place else variant,
             self.request.body,
             self.app_route.limits,
             serving.texts.keep,
             headers,
-            None if self.marking is None else self.marking.of(variant).apply,
+            None if self.marking is None else self.marking.of(variant, self.place).apply,
         )
+        return call if self.pinned or not variant.fallbacks else self._with_fallbacks(call)
+
+    def _with_fallbacks(self, call: Call) -> Call:
+        headers, marking = without_idempotency_key(call.headers), self.marking
+        fallbacks = [
+            replace(
+                call,
+                variant=fallback,
+                headers=headers,
+                rewrite=None if marking is None else marking.of(call.variant, place).apply,
+            )
+            for place, fallback in enumerate(call.variant.in_place, start=1)
+        ]
+        return replace(call, fallbacks=fallbacks)
 
     @property
     def other(self) -> Variant | None:
@@ -85,7 +101,7 @@ def in_thread(context: RequestContext, known: str | None, pinned: Pinned | None)
     )
     if pinned is None:
         return context
-    context.pinned = True
+    context.pinned, context.place = True, pinned.place
     context.request = replace(request, body=request.protocol.continuing(request.body, pinned.own))
     choice = replace(context.choice, copies=())
     if pinned.variant.digest != choice.variant.digest:
@@ -101,6 +117,7 @@ def row_of(
 ) -> RequestRecord:
     """The row of a request and its answer in the log."""
     request, route, choice, facts = context.request, context.route, context.choice, answer.facts
+    fallback = answer.answered_by or (choice.variant.at(context.place).model if context.place else None)
     return RequestRecord(
         request_id=request.request_id,
         gateway_id=gateway_id,
@@ -122,7 +139,7 @@ def row_of(
         input_tokens=facts.usage.input_tokens,
         output_tokens=facts.usage.output_tokens,
         cached_tokens=facts.usage.cached_tokens,
-        cost_usd=cost_usd(choice.variant.model, facts.usage),
+        cost_usd=cost_usd(fallback or choice.variant.model, facts.usage),
         resolved_model=facts.resolved_model,
         fingerprint=facts.fingerprint,
         streamed=request.streamed,
@@ -132,6 +149,7 @@ def row_of(
         attempts=answer.attempts,
         request_size=request.protocol.size_before_answers(request.body),
         api=request.protocol.api,
+        answered_by=None if fallback is None else fallback.name,
     )
 
 

@@ -74,7 +74,7 @@ class StoredAnswers:
         asked = StoredCall(Api.RESPONSES, headers, limits.connect)
         try:
             with ClientWatch(cycle, lambda: False), Deadlines(limits, streamed=False) as deadlines:
-                answer = await self._upstream.stored(cycle.head.method, pinned.variant, upstream, asked)
+                answer = await self._upstream.stored(cycle.head.method, pinned.asked, upstream, asked)
                 await self._pass_on(answer, marking, cycle, deadlines)
         except (EndpointError, ProviderCallError) as error:
             text = f"the provider that keeps this response can't be asked: {error}"

@@ -2,7 +2,8 @@
 
 What is kept is kept by one provider, for one account. So an answer's id goes to the client with the variant that gave
 it: `<id>_sl<12 digits of the variant><10 of seal>-<app>`. Whichever gateway gets the next request knows by that where
-it belongs, without a look-up, and nobody can make up another place. The seal is that of request ids.
+it belongs, without a look-up, and nobody can make up another place. The seal is that of request ids. Behind the digits
+stands `x1` where the variant's first fallback model has it, `x2` where its second has.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from softlaunch.gateway.wire import RefusedError
 from softlaunch.policy.units import OldThreads
 
 _MARKED = re.compile(
-    r"(?P<own>.{1,200})_sl(?P<short>[0-9a-f]{12})(?P<seal>[0-9a-f]{10})-(?P<app>[a-z0-9][a-z0-9._-]{0,62})"
+    r"(?P<own>.{1,200})_sl(?P<short>[0-9a-f]{12}(?:x[1-9])?)(?P<seal>[0-9a-f]{10})-(?P<app>[a-z0-9][a-z0-9._-]{0,62})"
 )
 _LOOK_UP_SECONDS = 5.0
 
@@ -35,10 +36,19 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """The variant that a request must be answered by, and the provider's own id of what it continues."""
+    """The variant that a request must be answered by, and the provider's own id of what it continues.
+
+    `place` is that of the fallback model that has it, counted from 1; 0 is the variant's own model.
+    """
 
     variant: Variant
     own: str
+    place: int = 0
+
+    @property
+    def asked(self) -> Variant:
+        """The variant on the model that has it."""
+        return self.variant.at(self.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +65,9 @@ class Marking:
     ids: Mapping[str, str]
     keeps: bool = True
 
-    def of(self, variant: Variant) -> "Marking":
-        """The same for another variant's answer."""
-        return replace(self, short=variant.short)
+    def of(self, variant: Variant, place: int = 0) -> "Marking":
+        """The same for another variant's answer, or that of its fallback model of this place."""
+        return replace(self, short=f"{variant.short}x{place}" if place else variant.short)
 
     def apply(self, content: bytes, answer_id: str | None) -> bytes:
         """Whole documents or events with the ids that clients know."""
@@ -105,14 +115,15 @@ class Threads:
         if mark is None:
             return Pinned(route.stable, known)
         sealed = is_sealed_by(mark.seal, f"{mark.own}_sl{mark.short}-{mark.app}", route.serving.salt, key)
-        variant = await self._variant(mark.short, app_route) if sealed and mark.app == route.app else None
-        if variant is None:
+        short, _, place = mark.short.partition("x")
+        variant = await self._variant(short, app_route) if sealed and mark.app == route.app else None
+        if variant is None or int(place or 0) > len(variant.fallbacks):
             raise unknown_thread(known)
         serves = variant is route.stable or (variant is route.candidate and app_route.candidate_allowed())
         if not (serves or for_reading) and route.serving.unit.threads is OldThreads.END:
             text = "the variant that this conversation began on doesn't serve any more; begin a new one"
             raise RefusedError(409, text, param="previous_response_id", code="thread_ended")
-        return Pinned(variant, mark.own)
+        return Pinned(variant, mark.own, int(place or 0))
 
     async def _variant(self, short: str, app_route: AppRoute) -> Variant | None:
         """In force, or looked up beside the loop: only threads of variants that serve no more wait for the ledger."""

@@ -21,12 +21,13 @@ class StageOutcomes:
     """What became of a stage's requests in both arms, by outcome; outcomes that never were are left out.
 
     `excused` counts those that were refused for what they ask and that the other arm couldn't answer either.
-    They are among the others.
+    They are among the others. `by_fallback` counts answers that a fallback model of the arm's variant gave.
     """
 
     candidate: Counts = field(default_factory=dict)
     stable: Counts = field(default_factory=dict)
     excused: ByArm[int] = NONE_COUNTED
+    by_fallback: ByArm[int] = NONE_COUNTED
 
     @property
     def rows(self) -> list[tuple[RequestOutcome, int, int]]:
@@ -36,8 +37,9 @@ class StageOutcomes:
 
     @property
     def is_plain(self) -> bool:
-        """Whether every request was simply answered."""
-        return {*self.candidate, *self.stable} <= {RequestOutcome.ANSWERED}
+        """Whether every request was simply answered, by the variants' own models."""
+        only_answered = {*self.candidate, *self.stable} <= {RequestOutcome.ANSWERED}
+        return only_answered and not (self.by_fallback.candidate or self.by_fallback.stable)
 
 
 def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> StageOutcomes:
@@ -46,18 +48,31 @@ def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> 
         return StageOutcomes()
     candidate = Arm.SHADOW if stage.kind is StageKind.SHADOW else Arm.CANDIDATE
     stable = Arm.CONTROL if stage.weight_percent == 100 else Arm.STABLE
+    groups = (
+        col(RequestRow.arm),
+        col(RequestRow.outcome),
+        col(RequestRow.excused),
+        col(RequestRow.answered_by).is_not(None),
+    )
     found = (
-        select(col(RequestRow.arm), col(RequestRow.outcome), col(RequestRow.excused), func.count())
+        select(*groups, func.count())
         .where(col(RequestRow.app) == app, col(RequestRow.release_id) == release_id)
         .where(col(RequestRow.stage) == stage.position, col(RequestRow.arm).in_([candidate, stable]))
-        .group_by(col(RequestRow.arm), col(RequestRow.outcome), col(RequestRow.excused))
+        .group_by(*groups)
     )
     counted: dict[str, Counter[RequestOutcome]] = {candidate: Counter(), stable: Counter()}
     excused: Counter[str] = Counter()
-    for arm, outcome, is_excused, count in session.execute(found).tuples():
+    by_fallback: Counter[str] = Counter()
+    for arm, outcome, is_excused, of_fallback, count in session.execute(found).tuples():
         counted[arm][RequestOutcome(outcome)] += count
         excused[arm] += count if is_excused else 0
-    return StageOutcomes(counted[candidate], counted[stable], ByArm(excused[candidate], excused[stable]))
+        by_fallback[arm] += count if of_fallback else 0
+    return StageOutcomes(
+        counted[candidate],
+        counted[stable],
+        ByArm(excused[candidate], excused[stable]),
+        ByArm(by_fallback[candidate], by_fallback[stable]),
+    )
 
 
 def stable_since(session: Session, app: str, release_id: str | None, stage: int, since: float) -> Counts:

@@ -201,13 +201,14 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
 
 
 def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
-    """What became of each arm's requests in the stage in force, and how many of them were excused."""
+    """What became of each arm's requests in the stage in force, and how many were excused or a fallback's."""
     seen = view.outcomes
     return {
         "stage": view.release.stage.name,
         "candidate": {outcome.value: candidate for outcome, candidate, _ in seen.rows if candidate},
         "stable": {outcome.value: stable for outcome, _, stable in seen.rows if stable},
         "excused": {"candidate": seen.excused.candidate, "stable": seen.excused.stable},
+        "by_fallback": {"candidate": seen.by_fallback.candidate, "stable": seen.by_fallback.stable},
     }
 
 

@@ -122,7 +122,16 @@ def outcome_rows(outcomes: StageOutcomes) -> list[tuple[str, str, str]]:
     excused = outcomes.excused
     if excused.candidate or excused.stable:
         rows.append(("excused of these", f"{excused.candidate:,}", f"{excused.stable:,}"))
+    if outcomes.by_fallback.candidate or outcomes.by_fallback.stable:
+        candidate = _part(outcomes.by_fallback.candidate, sum(outcomes.candidate.values()))
+        stable = _part(outcomes.by_fallback.stable, sum(outcomes.stable.values()))
+        rows.append(("by a fallback model", candidate, stable))
     return rows
+
+
+def _part(count: int, of: int) -> str:
+    """`12 (3.4 %)`: how many, and their share."""
+    return f"{count:,} ({show_share(count / of)})" if of else "0"
 
 
 def show_exposure(exposure: Exposure) -> str:

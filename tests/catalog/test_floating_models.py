@@ -48,6 +48,16 @@ def test_variants_are_told_apart(database: Database) -> None:
     assert _answers(database, ("better", "fp_7"), digest=CANDIDATE.digest) == []
 
 
+def test_a_fallback_model_is_no_change_of_the_variants_own(database: Database) -> None:
+    """Who answers in its place is another model, and known to be."""
+    record_app(database)
+    assert _answers(database, ("steady", "fp_1")) == []
+    with database.begin() as session:
+        session.add(request_row(variant_digest=STABLE.digest, resolved_model="spare", answered_by="spare"))
+    assert watch_resolved_models(database, NOON) == []
+    assert len(_answers(database, ("spare", None))) == 1
+
+
 @pytest.mark.parametrize(
     ("model", "pinned"),
     [

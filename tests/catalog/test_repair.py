@@ -113,3 +113,25 @@ def test_what_a_release_has_brought_to_users_is_not_replaced(
         row.state, row.live_app = state, "support-bot" if state.live else None
     _name_another_stable(app_folder)
     assert (_apply(app_folder, database).production != first.production) is replaced
+
+
+@pytest.mark.parametrize("answered", [pytest.param(True, id="answered"), pytest.param(False, id="never asked")])
+def test_a_model_that_answered_as_a_fallback_stays_as_it_is(
+    app_folder: Path, database: Database, *, answered: bool
+) -> None:
+    """What it answered was by the endpoint on record, whoever's answer it was."""
+    variants = app_folder / "variants.yaml"
+    variants.write_text(variants.read_text().replace("model: steady, s", "model: steady, fallbacks: [cheap], s"))
+    first = _apply(app_folder, database)
+    if answered:
+        _logged(database, first, answered_by="cheap")
+    path = app_folder / "models.yaml"
+    path.write_text(path.read_text().replace("name: cheap, provider: rehearsal", "name: cheap, provider: other"))
+    (spare,) = models_to_replace(app_folder, database)[:1]
+    silent = [one.digest for one in models_to_replace(app_folder, database)]
+    assert spare.name == "cheap"
+    if answered:
+        with pytest.raises(ImmutableError, match="model cheap was recorded"):
+            _apply(app_folder, database, *silent)
+    else:
+        assert "cheap" in _apply(app_folder, database, *silent).models

@@ -84,3 +84,13 @@ def test_only_what_stable_was_asked_tells_of_its_provider(database: Database) ->
     )
     with database.read() as session:
         assert stable_since(session, APP, RELEASE, HALF.position, 100.0) == {"connect": 1, "empty": 1}
+
+
+def test_answers_of_fallback_models_are_counted_beside_the_outcomes(database: Database) -> None:
+    """They are among the answered ones, and no plain ones: people see by whom."""
+    log(database, {"arm": "candidate", "answered_by": "spare"}, {"arm": "candidate"}, {})
+    with database.read() as session:
+        seen = read_outcomes(session, APP, RELEASE, HALF)
+    assert seen.by_fallback == ByArm(1, 0)
+    assert seen.candidate == {RequestOutcome.ANSWERED: 2}
+    assert not seen.is_plain

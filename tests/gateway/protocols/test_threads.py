@@ -9,6 +9,7 @@ import orjson
 import pytest
 from sqlalchemy import update
 
+from softlaunch.core.variant import Variant
 from softlaunch.gateway.threads import mark_of, marked
 from softlaunch.policy.units import OldThreads, UnitPolicy
 from softlaunch.store.tables import RouteRow
@@ -269,3 +270,49 @@ def test_beats_are_no_matter(world: World) -> None:
     with world.database.begin() as session:
         session.execute(update(RouteRow).values(revision=RouteRow.revision + 1))
     assert ask(world, previous_response_id=thread).status_code == 200
+
+
+@contextmanager
+def world_with_a_spare(url: str, models: FakeModels, provider: RecordedProvider) -> Iterator[World]:
+    """Stable has a fallback model and its own model is down."""
+    stable = variant("stable", provider.endpoint)
+    spare = variant("spare", provider.endpoint).model
+    stable = Variant(prompt=stable.prompt, model=stable.model, fallbacks=(spare,))
+    provider.answer_with({"error": {"message": "down"}}, model="stable", status=500)
+    provider.answer_with(response("resp_of_spare"), model="spare")
+    with running_world(url, models, stable=stable) as world:
+        yield world
+
+
+def test_a_conversation_that_a_fallback_began_stays_on_it(
+    ledger_url: str, models: FakeModels, provider: RecordedProvider
+) -> None:
+    """Its provider alone has it, so that the variant's own model isn't asked, even when it answers again."""
+    with world_with_a_spare(ledger_url, models, provider) as world:
+        first = ask(world)
+        known = first.json()["id"]
+        mark = mark_of(known)
+        assert mark is not None
+        assert (mark.own, mark.short) == ("resp_of_spare", f"{world.stable.short}x1")
+        provider.answer_with(response("resp_of_stable"), model="stable")
+        second = ask(world, previous_response_id=known)
+        third = ask(world, previous_response_id=second.json()["id"])
+        rows = [world.row_of(one) for one in (first, second, third)]
+        read = world.client.get(f"{PATH}/{known}")
+    assert [asked.body["model"] for asked in provider.asked if asked.content] == ["stable", "spare", "spare", "spare"]
+    assert provider.asked[2].body["previous_response_id"] == "resp_of_spare"
+    assert [(row.variant_digest, row.answered_by, row.outcome) for row in rows] == [
+        (world.stable.digest, "spare", "answered")
+    ] * 3
+    assert read.status_code == 200
+
+
+def test_a_place_that_no_fallback_has_is_unknown(
+    ledger_url: str, models: FakeModels, provider: RecordedProvider
+) -> None:
+    """The seal covers the place, and a variant has only so many."""
+    with world_with_a_spare(ledger_url, models, provider) as world:
+        known = ask(world).json()["id"]
+        assert ask(world, previous_response_id=known.replace("x1", "x2", 1)).status_code == 404
+        beyond = marked("resp_of_spare", f"{world.stable.short}x2", APP, "pepper", b"")
+        assert ask(world, previous_response_id=beyond).status_code == 404

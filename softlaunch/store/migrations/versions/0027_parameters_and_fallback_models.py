@@ -1,6 +1,6 @@
 """parameters of variants, and which fallback model answered.
 
-Revision 0024, after 0023.
+Revision 0027, after 0026.
 """
 
 import sqlalchemy as sa
