@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import orjson
+from multidict import CIMultiDict
 
 from softlaunch.core.api import Api
 from softlaunch.core.endpoint import Way, model_headers, path_of, way_to
@@ -71,9 +72,11 @@ class Target:
         Raises EndpointError, MissingKeyError among it.
         """
         asked = api or api_of(model)
-        version = dict([MESSAGES_VERSION]) if asked is Api.MESSAGES else {}
-        keyed = model_headers(model, os.environ, asked)
-        headers = {"Content-Type": "application/json", **version, **keyed, **extra_headers}
+        headers = CIMultiDict({"Content-Type": "application/json"})
+        if asked is Api.MESSAGES:
+            headers.update([MESSAGES_VERSION])
+        headers.update(model_headers(model, os.environ, asked))
+        headers.update(extra_headers)
         return cls(way_to(model, path_of(asked)), headers, asked)
 
 
