@@ -1,4 +1,4 @@
-"""Checking how prompts came about in Git: versions grow without gaps, and one that is published never changes.
+"""Checking how versions came about in Git: they grow without gaps, and one that is published never changes.
 
 A branch publishes by its own line of commits, merges included; what happens on a branch before it is merged is draft.
 """
@@ -7,15 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from softlaunch.catalog.prompt_files import PromptFileError, is_prompt, parse_prompt, version_of
+from softlaunch.catalog.version_files import PROMPTS, Version, VersionFiles
 from softlaunch.catalog.versions import objection, precedence
 from softlaunch.core.documents import DocumentError
-from softlaunch.core.variant import PromptVersion
 from softlaunch.integrations.git.repository import Commit, Repository, Tree
 
 
 class PromptHistoryError(DocumentError):
-    """Prompts in Git that break the rules; the message names commit and file of every finding."""
+    """Prompts or parameters in Git that break the rules; the message names commit and file of every finding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +66,7 @@ class History:
 
     repository: Repository
     folder: str
+    kind: VersionFiles = PROMPTS
     published: dict[str, _Published] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     _contents: dict[str, bytes] = field(default_factory=dict)
@@ -74,48 +74,48 @@ class History:
     def begin_with(self, commit: Commit) -> Tree:
         """Take the files of a commit as published, whatever came before it; returns them."""
         files = self.repository.files(commit.id, self.folder)
-        prompts = self._prompts(files)
-        self._load(prompts.values())
-        for path, blob in sorted(prompts.items()):
+        versions = self._versions_in(files)
+        self._load(versions.values())
+        for path, blob in sorted(versions.items()):
             digest = self._digest(path, blob)
             if digest is not None:
-                self.published.setdefault(_label(path), _Published(digest, path, commit=commit.id))
+                self.published.setdefault(self._label(path), _Published(digest, path, commit=commit.id))
         return files
 
     def take(self, step: Step) -> None:
         """Check one step, and remember what it published."""
-        before, after = self._prompts(step.before), self._prompts(step.after)
+        before, after = self._versions_in(step.before), self._versions_in(step.after)
         changed = {path: blob for path, blob in after.items() if before.get(path) != blob}
         self._load(changed.values())
         collided = self._merged_twice(step, after)
-        fresh: list[tuple[str, PromptVersion]] = []
+        fresh: list[tuple[str, Version]] = []
         for path, blob in sorted(changed.items()):
             try:
-                prompt = parse_prompt(Path(path), self._contents[blob], complete=True)
-            except PromptFileError as error:
+                version = self.kind.parse(Path(path), self._contents[blob], complete=True)
+            except DocumentError as error:
                 self._reject_unreadable(step, path, error)
                 continue
-            known = self.published.get(prompt.label)
-            twin = _twin(path, after)
+            known = self.published.get(version.label)
+            twin = self._twin(path, after)
             if path in collided:
                 continue
             if twin is not None:
                 problem = (
-                    f"{prompt.label} has two files, {twin} is the other one; delete one, or give it the next version"
+                    f"{version.label} has two files, {twin} is the other one; delete one, or give it the next version"
                 )
                 self._find(step, path, problem)
             elif known is None:
-                fresh.append((path, prompt))
-            elif known.digest != prompt.digest:
-                self._find(step, path, self._rewritten(prompt.label, known))
+                fresh.append((path, version))
+            elif known.digest != version.digest:
+                self._find(step, path, self._rewritten(version.label, known))
         self._publish(step, fresh)
 
-    def _publish(self, step: Step, fresh: list[tuple[str, PromptVersion]]) -> None:
-        for path, prompt in sorted(fresh, key=lambda one: (one[1].name, precedence(one[1].version))):
-            problem = objection(prompt.version, self._versions(prompt.name))
+    def _publish(self, step: Step, fresh: list[tuple[str, Version]]) -> None:
+        for path, one in sorted(fresh, key=lambda found: (found[1].name, precedence(found[1].version))):
+            problem = objection(one.version, self._versions(one.name))
             if problem is not None:
-                self._find(step, path, f"{prompt.label} can't come here: {problem}")
-            self.published[prompt.label] = _Published(prompt.digest, path, self._who(step, path))
+                self._find(step, path, f"{one.label} can't come here: {problem}")
+            self.published[one.label] = _Published(one.digest, path, self._who(step, path))
 
     def _versions(self, name: str) -> list[str]:
         labels = (label.partition("@") for label in self.published)
@@ -125,16 +125,16 @@ class History:
         """Find versions that a merged branch added while the line added another content under the same number."""
         collided = set()
         for branch in step.branches:
-            forked = {_label(path) for path in self._prompts(branch.forked)}
-            for path, blob in sorted(self._prompts(branch.merged).items()):
-                label = _label(path)
-                other = next((one for one in self._prompts(step.before) if _label(one) == label), None)
+            forked = {self._label(path) for path in self._versions_in(branch.forked)}
+            for path, blob in sorted(self._versions_in(branch.merged).items()):
+                label = self._label(path)
+                other = next((one for one in self._versions_in(step.before) if self._label(one) == label), None)
                 if label in forked or other is None:
                     continue
                 ours, theirs = self._digest(other, step.before[other]), self._digest(path, blob)
                 if ours != theirs and None not in {ours, theirs}:
                     self._find_twice(step, branch, label, (other, path))
-                    collided |= {one for one in after if _label(one) == label}
+                    collided |= {one for one in after if self._label(one) == label}
         return frozenset(collided)
 
     def _find_twice(self, step: Step, branch: Branch, label: str, files: tuple[str, str]) -> None:
@@ -167,12 +167,12 @@ class History:
             "back as it was, and save the change as the next version"
         )
 
-    def _prompts(self, tree: Tree) -> Tree:
+    def _versions_in(self, tree: Tree) -> Tree:
         return {path: blob for path, blob in tree.items() if self._is_version(path)}
 
     def _is_version(self, path: str) -> bool:
         parts = PurePosixPath(path).relative_to(self.folder).parts
-        return len(parts) == 2 and is_prompt(parts[1])
+        return len(parts) == 2 and self.kind.is_version(parts[1])
 
     def _load(self, blobs: Iterable[str]) -> None:
         """Fetch contents at once, for a program is started each time."""
@@ -182,34 +182,32 @@ class History:
         """The digest of a version as it was written, complete or not; None where it can't be read."""
         self._load([blob])
         try:
-            return parse_prompt(Path(path), self._contents[blob], complete=False).digest
-        except PromptFileError:
+            return self.kind.parse(Path(path), self._contents[blob], complete=False).digest
+        except DocumentError:
             return None
 
+    def _label(self, path: str) -> str:
+        """`name@version` of a file, or its path where it isn't named after a version."""
+        try:
+            return f"{PurePosixPath(path).parent.name}@{self.kind.version_of(PurePosixPath(path))}"
+        except DocumentError:
+            return path
 
-def _label(path: str) -> str:
-    """`name@version` of a file, or its path where it isn't named after a version."""
-    try:
-        return f"{PurePosixPath(path).parent.name}@{version_of(PurePosixPath(path))}"
-    except PromptFileError:
-        return path
-
-
-def _twin(path: str, tree: Mapping[str, str]) -> str | None:
-    """The other file of the same version."""
-    folder = PurePosixPath(path).parent
-    twins = (one for one in tree if one != path and PurePosixPath(one).parent == folder and _label(one) == _label(path))
-    return next(twins, None)
+    def _twin(self, path: str, tree: Mapping[str, str]) -> str | None:
+        """The other file of the same version."""
+        folder, label = PurePosixPath(path).parent, self._label(path)
+        others = (one for one in tree if one != path and PurePosixPath(one).parent == folder)
+        return next((one for one in others if self._label(one) == label), None)
 
 
-def raise_findings(findings: Iterable[Finding], hint: str = "") -> None:
+def raise_findings(findings: Iterable[Finding], plural: str, hint: str = "") -> None:
     """Raise PromptHistoryError with every finding, where there are any."""
     problems = list(dict.fromkeys(str(finding) for finding in findings))
     if problems:
         lines = (
             problems
             if len(problems) == 1
-            else [f"the prompts have {len(problems)} problems:", *(f"  {one}" for one in problems)]
+            else [f"the {plural} have {len(problems)} problems:", *(f"  {one}" for one in problems)]
         )
         raise PromptHistoryError("\n".join([*lines, *([hint] if hint else [])]))
 

@@ -1,17 +1,22 @@
 """`softlaunch parameters`: what variants send besides prompt, model and sampling, as versions in the ledger."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 import typer
 
 from softlaunch.catalog import records
+from softlaunch.catalog.prompt_sync import Prompts
 from softlaunch.catalog.variant_changes import diff_parameters, shown_parameters, written
+from softlaunch.catalog.version_files import PARAMETERS
 from softlaunch.cli.diffs import show_parts
+from softlaunch.cli.git_versions import AT, BASE, REPO, SINCE, STAGED, check_versions, sync_versions
 from softlaunch.cli.ledger import ledger as open_ledger
 from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
 from softlaunch.core.parameters import Parameters
 
 _VERSION = typer.Argument(metavar="NAME@VERSION", help="A version of parameters.")
+_FOLDER = typer.Option("parameters", "--folder", metavar="DIR", help="The folder of parameters, below REPO.")
 _NOTHING = "Parameters: none yet; write them as parameters/<name>/v1.0.0.yaml and run 'softlaunch apply'"
 
 
@@ -21,6 +26,8 @@ def register(app: typer.Typer) -> None:
     group.command("list")(list_parameters)
     group.command("show")(show)
     group.command("diff")(diff)
+    group.command("check")(check)
+    group.command("sync")(sync_parameters)
     app.add_typer(group, name="parameters")
 
 
@@ -69,6 +76,36 @@ def diff(
         return
     print_text(f"{old.label} -> {new.label}" + ("" if parts else ": the same"))
     show_parts(parts)
+
+
+def check(
+    repo: Path = REPO,
+    folder: str = _FOLDER,
+    revision: str = AT,
+    since: str | None = SINCE,
+    base: str | None = BASE,
+    staged: bool = STAGED,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check parameters in Git: their versions, their metadata, and that none that is published was changed.
+
+    Needs no ledger. Without --base and --staged the whole history is checked, as a sync does.
+    """
+    check_versions(Prompts.at(repo, folder, revision, PARAMETERS), since, base, staged=staged, as_json=as_json)
+
+
+def sync_parameters(
+    repo: Path = REPO,
+    folder: str = _FOLDER,
+    revision: str = AT,
+    since: str | None = SINCE,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check parameters in Git and record them in the ledger; a second run changes nothing.
+
+    Only what came after the last sync is checked.
+    """
+    sync_versions(Prompts.at(repo, folder, revision, PARAMETERS), since, as_json=as_json)
 
 
 def _read(reference: str) -> Parameters:

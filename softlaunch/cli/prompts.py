@@ -12,11 +12,12 @@ import typer
 from softlaunch.catalog import records
 from softlaunch.catalog.prompt_changes import diff_prompts, read_log
 from softlaunch.catalog.prompt_files import write_next
-from softlaunch.catalog.prompt_sync import Prompts, check_history, check_merge, check_staged, sync
+from softlaunch.catalog.prompt_sync import Prompts
 from softlaunch.catalog.served import Served, served_between
 from softlaunch.catalog.versions import Bump
 from softlaunch.cli.actor import who
 from softlaunch.cli.diffs import show_parts
+from softlaunch.cli.git_versions import AT, BASE, REPO, SINCE, STAGED, check_versions, sync_versions
 from softlaunch.cli.ledger import ledger as open_ledger
 from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table, print_text
 from softlaunch.core.clock import utc_now
@@ -24,10 +25,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.system_messages import SystemRule
 from softlaunch.core.variant import PromptVersion
 
-_REPO = typer.Argument(Path(), metavar="[REPO]", help="A checkout or bare repository.", show_default="this folder")
 _FOLDER = typer.Option("prompts", "--folder", metavar="DIR", help="The folder of prompts, below REPO.")
-_AT = typer.Option("HEAD", "--at", metavar="REV", help="The branch, tag or commit to read.")
-_SINCE = typer.Option(None, "--since", metavar="REV", help="Check only what came after this commit.")
 _VERSION = typer.Argument(metavar="NAME@VERSION", help="A prompt version.")
 
 
@@ -145,53 +143,33 @@ def new(
 
 
 def check(
-    repo: Path = _REPO,
+    repo: Path = REPO,
     folder: str = _FOLDER,
-    revision: str = _AT,
-    since: str | None = _SINCE,
-    base: str | None = typer.Option(
-        None, "--base", metavar="REV", help="Check only what merging --at into this branch would bring (for CI)."
-    ),
-    staged: bool = typer.Option(False, "--staged", help="Check only what the next commit would bring (pre-commit)."),
+    revision: str = AT,
+    since: str | None = SINCE,
+    base: str | None = BASE,
+    staged: bool = STAGED,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Check prompts in Git: their versions, their metadata, and that none that is published was changed.
 
     Needs no ledger. Without --base and --staged the whole history is checked, as a sync does.
     """
-    prompts = Prompts.at(repo, folder, revision)
-    if staged:
-        count = check_staged(prompts)
-    elif base is not None:
-        count = check_merge(prompts, base)
-    else:
-        count = len(check_history(prompts, prompts.repository.resolve(revision), since))
-    what = "changed files" if staged or base is not None else "versions"
-    if as_json:
-        print_json({"sound": True, "files": count})
-    else:
-        print_text(f"{prompts.folder} is sound: {count} {what}")
+    check_versions(Prompts.at(repo, folder, revision), since, base, staged=staged, as_json=as_json)
 
 
 def sync_prompts(
-    repo: Path = _REPO,
+    repo: Path = REPO,
     folder: str = _FOLDER,
-    revision: str = _AT,
-    since: str | None = _SINCE,
+    revision: str = AT,
+    since: str | None = SINCE,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Check prompts in Git and record them in the ledger; a second run changes nothing.
 
     Only what came after the last sync is checked.
     """
-    prompts = Prompts.at(repo, folder, revision)
-    with open_ledger() as database:
-        synced = sync(database, prompts, since, str(who()), utc_now())
-    if as_json:
-        print_json(asdict(synced))
-        return
-    new_ones = ", ".join(synced.recorded) or "nothing new"
-    print_text(f"{synced.versions} versions at commit {synced.commit[:10]}; recorded: {new_ones}")
+    sync_versions(Prompts.at(repo, folder, revision), since, as_json=as_json)
 
 
 def _read(reference: str) -> PromptVersion:

@@ -10,11 +10,14 @@ from softlaunch.catalog.apps import apply
 from softlaunch.catalog.candidates import CandidateError, Change, preview_candidate
 from softlaunch.catalog.parameter_files import ParameterFileError, load_parameters, parse_parameters
 from softlaunch.catalog.prompt_changes import PartDiff
+from softlaunch.catalog.prompt_history import PromptHistoryError
 from softlaunch.catalog.variant_changes import diff_variants
 from softlaunch.core.errors import NotFoundError
 from softlaunch.core.word_diff import Op
+from softlaunch.integrations.git.repository import GitError
 from softlaunch.store.database import Database
 from tests.support.commands import run, run_json
+from tests.support.git_prompts import PromptRepo
 
 FIRST = """\
 author: ann@example.com
@@ -207,3 +210,36 @@ def test_none_and_a_fallback_contradict_each_other(here: Path, with_tools: Path)
     run("apply", str(with_tools), "--no-probe")
     with pytest.raises(Exception, match="--fallback none stands alone"):
         run("variants", "add", "x", "--fallback", "none", "--fallback", "cheap")
+
+
+def test_parameters_in_git_are_checked_and_recorded_as_prompts_are(here: Path, tmp_path: Path) -> None:
+    """Versions grow without gaps, say who, when and why, and never change once they are published."""
+    repo = PromptRepo.make(tmp_path / "repo")
+    for name, text in (("v1.0.0", FIRST), ("v1.1.0", SECOND)):
+        repo.write_file(f"parameters/support/{name}.yaml", text)
+        repo.commit(name)
+    path = str(repo.path)
+    assert run_json("parameters", "check", path) == {"sound": True, "files": 2}
+    assert run_json("parameters", "sync", path)["recorded"] == ["support@1.0.0", "support@1.1.0"]
+    assert run_json("parameters", "sync", path)["recorded"] == []
+    assert len(run_json("parameters", "list")) == 2
+    repo.write_file("parameters/support/v1.3.0.yaml", "reasoning_effort: low\n")
+    with pytest.raises(PromptHistoryError, match="author: is missing"):
+        run("parameters", "check", path, "--staged")
+    repo.write_file("parameters/support/v1.3.0.yaml", FIRST)
+    repo.write_file("parameters/support/v1.0.0.yaml", SECOND)
+    rewritten = repo.commit("A gap, and a rewrite")
+    with pytest.raises(PromptHistoryError) as caught:
+        run("parameters", "sync", path)
+    assert "the parameters have 2 problems" in str(caught.value)
+    assert f"commit {rewritten}" in str(caught.value)
+    assert "there is a gap between 1.1.0 and 1.3.0" in str(caught.value)
+    assert "support@1.0.0 is changed here" in str(caught.value)
+
+
+def test_a_folder_without_parameters_says_so(here: Path, tmp_path: Path) -> None:
+    """Syncing the wrong folder records nothing in silence."""
+    repo = PromptRepo.make(tmp_path / "repo")
+    repo.commit("Begin", v1_0_0="text")
+    with pytest.raises(GitError, match="there are no parameters in parameters"):
+        run("parameters", "sync", str(repo.path))
