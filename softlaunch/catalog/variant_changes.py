@@ -57,10 +57,11 @@ def _by_key(part: str, before: Mapping[str, Json], after: Mapping[str, Json]) ->
         yield PartDiff(f"{part}: {key}", diff_words(written(before.get(key)), written(after.get(key))))
 
 
-def written(value: Json) -> str:
-    """A value for people: a text as it is, JSON on lines of its own where it has several; nothing for None."""
+def written(value: Json, *, on_lines: bool = True) -> str:
+    """A value for people: a text as it is, JSON on lines of its own or on one; nothing for None."""
     if value is None:
         return ""
     if isinstance(value, str):
         return value
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode()
+    indented = orjson.OPT_INDENT_2 if on_lines else 0
+    return orjson.dumps(value, option=indented | orjson.OPT_SORT_KEYS).decode()

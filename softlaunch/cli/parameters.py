@@ -58,7 +58,10 @@ def show(reference: str = _VERSION, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json({**found.model_dump(mode="json"), "digest": found.digest})
         return
-    rows = [("digest", found.digest), *((key, written(value)) for key, value in shown_parameters(found).items())]
+    rows = [
+        ("digest", found.digest),
+        *((key, written(value, on_lines=False)) for key, value in shown_parameters(found).items()),
+    ]
     print_table(f"Parameters {found.label}", ("key", "value"), rows)
 
 

@@ -226,7 +226,10 @@ def _print_variant(variant: Variant, *, as_json: bool) -> None:
 
 def _parameter_rows(parameters: Parameters) -> list[tuple[str, Any]]:
     content = shown_parameters(parameters)
-    return [("parameters", parameters.label), *((key, written(value)) for key, value in content.items())]
+    return [
+        ("parameters", parameters.label),
+        *((key, written(value, on_lines=False)) for key, value in content.items()),
+    ]
 
 
 def _print_rows(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]], *, as_json: bool) -> None:

@@ -273,11 +273,13 @@ def _check(policy: Policy, policy_path: Path, app_path: Path, stable: Variant, c
     if policy.eval.golden_set is not None:
         load_suite(golden_set_path(policy, policy_path, app_path.parent))
     waits_for_cost = any(gate.metric is Metric.COST and gate.role is Role.REQUIRED for gate in policy.gates)
-    unpriced = sorted({variant.model.name for variant in (stable, candidate) if not is_priced(variant.model)})
+    models = [model for variant in (stable, candidate) for model in (variant.model, *variant.fallbacks)]
+    unpriced = sorted({model.name for model in models if not is_priced(model)})
     if waits_for_cost and unpriced:
         raise UnpricedError(
             f"{policy_path}: the cost gate is required, but the price of {', '.join(unpriced)} is unknown, so it could "
-            "never pass; give input_usd_per_million and output_usd_per_million in models.yaml, or make the gate 'guard'"
+            "not judge what that answers; give input_usd_per_million and output_usd_per_million in models.yaml, or "
+            "make the gate 'guard'"
         )
 
 

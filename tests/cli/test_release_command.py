@@ -87,6 +87,8 @@ def test_a_required_cost_gate_needs_prices(softlaunch: Run, bot: Path) -> None:
     done = softlaunch("release", "start", "bot", "--model", "odd", "--without-prefect")
     assert done.code == Exit.USAGE
     assert "the price of odd is unknown" in done.err
+    spare = softlaunch("release", "start", "bot", "--fallback", "odd", "--without-prefect")
+    assert (spare.code, "the price of odd is unknown" in spare.err) == (Exit.USAGE, True)
 
 
 def test_an_endpoint_that_is_down_is_inconclusive_not_a_regression(softlaunch: Run, bot: Path) -> None:

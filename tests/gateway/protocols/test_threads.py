@@ -276,7 +276,7 @@ def test_beats_are_no_matter(world: World) -> None:
 def world_with_a_spare(url: str, models: FakeModels, provider: RecordedProvider) -> Iterator[World]:
     """Stable has a fallback model and its own model is down."""
     stable = variant("stable", provider.endpoint)
-    spare = variant("spare", provider.endpoint).model
+    spare = variant("spare", provider.endpoint, headers={"x-model": "spare"}).model
     stable = Variant(prompt=stable.prompt, model=stable.model, fallbacks=(spare,))
     provider.answer_with({"error": {"message": "down"}}, model="stable", status=500)
     provider.answer_with(response("resp_of_spare"), model="spare")
@@ -316,3 +316,15 @@ def test_a_place_that_no_fallback_has_is_unknown(
         assert ask(world, previous_response_id=known.replace("x1", "x2", 1)).status_code == 404
         beyond = marked("resp_of_spare", f"{world.stable.short}x2", APP, "pepper", b"")
         assert ask(world, previous_response_id=beyond).status_code == 404
+
+
+def test_a_fallback_that_works_in_the_background_is_asked_how_far_it_is(
+    ledger_url: str, models: FakeModels, provider: RecordedProvider
+) -> None:
+    """The row is its answer's; nobody else has it."""
+    with world_with_a_spare(ledger_url, models, provider) as world:
+        provider.answer_with(response("resp_later", status="queued", output=[], usage=None), model="spare")
+        provider.answer_with(response("resp_later"))
+        row = world.row_of(ask(world, background=True))
+    assert (row.outcome, row.answered_by, row.input_tokens, row.attempts) == ("answered", "spare", 100, 2)
+    assert (provider.asked[-1].method, provider.asked[-1].headers["x-model"]) == ("GET", "spare")
