@@ -117,18 +117,21 @@ def test_what_became_of_requests_is_told_where_not_all_were_answered() -> None:
         {RequestOutcome.ANSWERED: 1200, RequestOutcome.FILTERED: 31, RequestOutcome.REQUEST_AT_FAULT: 2},
         {RequestOutcome.ANSWERED: 1190, RequestOutcome.REQUEST_AT_FAULT: 3},
         ByArm(2, 3),
+        ByArm(120, 0),
     )
     view = replace(rolled_back(), outcomes=became)
     text = release_markdown(view, LINKS)
     assert "| outcome at canary 50 % | candidate | stable |" in text
     assert "| filtered | 31 | 0 |" in text
     assert "| excused of these | 2 | 3 |" in text
+    assert "| by a fallback model | 120 (9.7 %) | 0 (0.0 %) |" in text
     assert '<td data-label="outcome"><code>filtered</code></td>' in render_release(view)
     assert to_json(view)["outcomes"] == {
         "stage": "canary 50 %",
         "candidate": {"answered": 1200, "filtered": 31, "request_at_fault": 2},
         "stable": {"answered": 1190, "request_at_fault": 3},
         "excused": {"candidate": 2, "stable": 3},
+        "by_fallback": {"candidate": 120, "stable": 0},
     }
     plain = replace(view, outcomes=StageOutcomes({RequestOutcome.ANSWERED: 9}, {RequestOutcome.ANSWERED: 9}))
     assert "outcome at" not in release_markdown(plain, LINKS)
