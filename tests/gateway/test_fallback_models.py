@@ -1,12 +1,17 @@
 """Fallback models of a variant: who is asked when, what users see, and what the log and the gates are told."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.calls import Call
+from softlaunch.gateway.deadlines import TimeLimits
+from softlaunch.gateway.fallback_chain import limited
+from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from softlaunch.ledger.outcomes import read_outcomes
 from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
 from softlaunch.policy.release import Stage, StageKind
@@ -165,3 +170,20 @@ def test_the_share_of_a_fallback_is_told(canary: World) -> None:
     assert outcomes.by_fallback == ByArm(1, 0)
     assert outcomes.candidate == {RequestOutcome.ANSWERED: 2}
     assert ("by a fallback model", "1 (50.0 %)", "0") in outcome_rows(outcomes)
+
+
+def test_whose_fault_a_refusal_was_is_decided_by_what_the_other_arm_answers(canary: World) -> None:
+    """Its fallback answers what stable refused, so that the refusal is stable's own doing."""
+    canary.split(50)
+    canary.models.faults |= {"stable": "400", "candidate": "500"}
+    users = (f"user-{number}" for number in range(100))
+    refused = next(found for user in users if (found := canary.ask(user)).status_code == 400)
+    row = canary.row_of(refused)
+    assert (row.arm, row.outcome, row.excused) == ("stable", "request_at_fault", False)
+
+
+def test_all_models_of_the_other_arm_share_its_time() -> None:
+    """The log waits for them no longer than for one."""
+    call = Call(ChatCompletions(), variant("own", "http://127.0.0.1:9/v1"), {}, TimeLimits(1.0, 120.0, 60.0, 900.0))
+    within = limited(replace(call, fallbacks=[call, call]), 30.0)
+    assert [one.limits.total for one in (within, *within.fallbacks)] == [10.0, 10.0, 10.0]
