@@ -3,9 +3,10 @@
 import time
 from dataclasses import dataclass, replace
 
+from softlaunch.core.api import Api
 from softlaunch.core.prices import cost_usd
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.core.variant import Variant
+from softlaunch.core.variant import Variant, embeds_alike
 from softlaunch.gateway.calls import Answer, Call
 from softlaunch.gateway.choice import Choice
 from softlaunch.gateway.forwarding import without_idempotency_key
@@ -70,6 +71,7 @@ class RequestContext:
                 rewrite=None if marking is None else marking.of(call.variant, place).apply,
             )
             for place, fallback in enumerate(call.variant.in_place, start=1)
+            if can_stand_in(fallback, call.variant, call.protocol.api)
         ]
         return replace(call, fallbacks=fallbacks)
 
@@ -151,6 +153,12 @@ def row_of(
         api=request.protocol.api,
         answered_by=None if fallback is None else fallback.name,
     )
+
+
+def can_stand_in(fallback: Variant, variant: Variant, api: Api) -> bool:
+    """Whether a fallback model takes requests of an API; vectors of another model wouldn't mix with the variant's."""
+    serves = api in fallback.model.served_apis
+    return serves and (api is not Api.EMBEDDINGS or embeds_alike(fallback, variant))
 
 
 def abandoned(context: RequestContext) -> Answer:

@@ -9,7 +9,7 @@ from softlaunch.evals.suites.case import Case
 from softlaunch.evals.suites.scoring import accuracy
 from softlaunch.evals.suites.suite import SuiteError
 from softlaunch.evals.suites.suite_imports import Source, import_cases
-from softlaunch.metrics import Sample
+from softlaunch.metrics import AnyMetric, Sample
 
 PROMPTFOO = """
 prompts: [one.txt]
@@ -171,7 +171,10 @@ def test_promptfoos_case_and_prose_are_taken_over(tmp_path: Path) -> None:
     )
     (case,), notes = import_cases(path, Source.PROMPTFOO)
     minding, ignoring, prose = case.own_metrics
-    score = lambda metric, text: accuracy(Case(id="x", question="q", metrics=(metric,)), Sample(answer=text)).value  # noqa: E731
+
+    def score(metric: AnyMetric, text: str) -> float | None:
+        return accuracy(Case(id="x", question="q", metrics=(metric,)), Sample(answer=text)).value
+
     assert [score(metric, "hi there") for metric in (minding, ignoring)] == [0.0, 1.0]
     assert score(minding, "Well, Hi") == 1.0
     assert score(prose, 'Sure! {"temp": 20}, and have a nice day.') == 1.0

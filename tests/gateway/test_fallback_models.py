@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from softlaunch.core.api import Api
 from softlaunch.core.arms import ByArm
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.variant import Variant
@@ -12,6 +13,7 @@ from softlaunch.gateway.calls import Call
 from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.fallback_chain import limited
 from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
+from softlaunch.gateway.request_context import can_stand_in
 from softlaunch.ledger.outcomes import read_outcomes
 from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
 from softlaunch.policy.release import Stage, StageKind
@@ -187,3 +189,15 @@ def test_all_models_of_the_other_arm_share_its_time() -> None:
     call = Call(ChatCompletions(), variant("own", "http://127.0.0.1:9/v1"), {}, TimeLimits(1.0, 120.0, 60.0, 900.0))
     within = limited(replace(call, fallbacks=[call, call]), 30.0)
     assert [one.limits.total for one in (within, *within.fallbacks)] == [10.0, 10.0, 10.0]
+
+
+def test_who_may_stand_in() -> None:
+    """A model that doesn't serve the API can't, and for vectors none but the same."""
+    made = falling_back("http://127.0.0.1:1/v1", "candidate", "spare")
+    (spare,) = made.in_place
+    of_messages = spare.model_copy(update={"model": spare.model.model_copy(update={"apis": (Api.MESSAGES,)})})
+    elsewhere = made.model_copy(update={"model": made.model.model_copy(update={"endpoint": "http://127.0.0.1:2/v1"})})
+    assert can_stand_in(spare, made, Api.CHAT)
+    assert not can_stand_in(of_messages, made, Api.CHAT)
+    assert not can_stand_in(spare, made, Api.EMBEDDINGS)
+    assert can_stand_in(elsewhere, made, Api.EMBEDDINGS)

@@ -12,7 +12,8 @@ from softlaunch.catalog.records import record_variant
 from softlaunch.core.variant import Variant
 from softlaunch.policy.model import Policy
 from softlaunch.releases.apis import UnsuitedCandidateError
-from softlaunch.releases.opening import Changes, ReleaseRequest, check_request
+from softlaunch.releases.changes import Changes
+from softlaunch.releases.opening import ReleaseRequest, check_request
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow
 from tests.support.builders import APP, NOON, STABLE, make_policy, make_variant, record_app, request_row

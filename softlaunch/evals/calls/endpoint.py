@@ -64,9 +64,7 @@ class Target:
     api: Api = Api.CHAT
 
     @classmethod
-    def of(
-        cls, model: ModelVersion, extra_headers: Mapping[str, str] = NO_HEADERS, api: Api | None = None
-    ) -> "Target":
+    def of(cls, model: ModelVersion, extra_headers: Mapping[str, str] = NO_HEADERS, api: Api | None = None) -> "Target":
         """The endpoint of a model, by the API that evals ask it by, with a variant's own headers.
 
         Raises EndpointError, MissingKeyError among it.

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from softlaunch.core.api import Api
 from softlaunch.core.parameters import Parameters
+from softlaunch.core.prompt_templates import QUICK_WORK
 from softlaunch.core.variant import Variant
 from softlaunch.evals.calls.answers import CallKey, EvalArm
 from softlaunch.evals.calls.call import Call, CallOptions, Client
@@ -15,6 +17,8 @@ from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.calls.endpoint import open_session
 from softlaunch.evals.suites.case import Case
 from softlaunch.gateway.cors import Cors
+from softlaunch.gateway.protocols.completions.protocol import Completions
+from softlaunch.gateway.protocols.embeddings.protocol import Embeddings
 from softlaunch.gateway.protocols.messages.counting import CountTokens
 from softlaunch.gateway.protocols.messages.protocol import Messages
 from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
@@ -121,7 +125,9 @@ def test_messages_say_what_they_lack(fields: dict[str, Any], said: str) -> None:
         Messages().request_body(with_parameters(**fields), {"messages": []}, 1000)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS, ids=lambda one: one.path)
+@pytest.mark.parametrize(
+    "protocol", [one for one in PROTOCOLS if one.api is not Api.COMPLETIONS], ids=lambda one: one.path
+)
 def test_putting_parameters_in_twice_changes_nothing(protocol: LlmProtocol) -> None:
     """An answer is read by the body that was sent, whoever puts it together."""
     asked = {"tools": [{"type": "function", "name": "a", "function": {"name": "a"}}], "messages": [], "input": "Hi"}
@@ -208,3 +214,20 @@ def test_evals_send_what_the_gateway_sends(city_world: World) -> None:
     by_gateway, by_eval = city_world.models.bodies
     assert by_gateway == by_eval
     assert [headers["X-Team"] for headers in city_world.models.headers] == ["support", "support"]
+
+
+def test_completions_have_further_fields_and_nothing_else() -> None:
+    """Tools, formats and effort came with later APIs."""
+    assert Completions().with_parameters({"prompt": "Go"}, of(extra_body={"best_of": 2})) == {
+        "prompt": "Go",
+        "best_of": 2,
+    }
+    made = with_parameters(extra_body={"best_of": 2})
+    assert Completions().request_body(made, {"prompt": "Go"}, QUICK_WORK)["best_of"] == 2
+    with pytest.raises(UnsuitableVariantError, match="set tools, which completions don't have"):
+        Completions().with_parameters({"prompt": "Go"}, EVERYTHING)
+
+
+def test_embeddings_have_no_parameters() -> None:
+    """A field more could change the vectors."""
+    assert Embeddings().with_parameters({"input": "a"}, EVERYTHING) == {"input": "a"}

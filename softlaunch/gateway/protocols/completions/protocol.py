@@ -3,6 +3,7 @@
 from typing import Any
 
 from softlaunch.core.api import Api
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.completions.answers import TextStream, read_texts
@@ -12,6 +13,7 @@ from softlaunch.gateway.protocols.completions.requests import (
     request_body,
     size_before_answers,
     texts_of,
+    with_parameters,
 )
 from softlaunch.gateway.protocols.protocol import Body, LlmProtocol, StreamLimits
 from softlaunch.gateway.wire import bad_parameter
@@ -45,6 +47,10 @@ class Completions(LlmProtocol):
     def request_body(self, variant: Variant, body: Body, work: int) -> dict[str, Any]:
         """The variant's prompt goes before the client's, as text."""
         return request_body(variant, body, work)
+
+    def with_parameters(self, body: Body, parameters: Parameters) -> Body:
+        """The parameters' further fields; tools, formats and effort are of later APIs."""
+        return with_parameters(body, parameters)
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A whole completion."""

@@ -4,12 +4,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from softlaunch.core.json_values import merged
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import TemplateVariablesError, Variant
 from softlaunch.gateway.protocols.chat.answers import Asked
 from softlaunch.gateway.protocols.parameters import UnsuitableVariantError, lengths, parameters_of
 from softlaunch.gateway.wire import bad_parameter
 
 _SYSTEM = ("system", "developer")
+_LATER = ("tools", "tool_choice", "response_format", "reasoning_effort", "verbosity")
 _NAMES = {
     **{name: name for name in ("temperature", "top_p", "seed", "stop", "frequency_penalty", "presence_penalty")},
     **lengths("max_tokens"),
@@ -34,6 +37,8 @@ def request_body(variant: Variant, request: Body, work: int) -> dict[str, Any]:
     """
     body = {key: value for key, value in request.items() if key != "variables"}
     body.update(parameters_of(variant, _NAMES, "completions"))
+    if variant.parameters is not None:
+        body = with_parameters(body, variant.parameters)
     body["model"] = variant.model.model
     own = variant.prompt.render_own(request.get("variables") or {}, work)
     _check_roles(variant, [message["role"] for message in own])
@@ -41,6 +46,17 @@ def request_body(variant: Variant, request: Body, work: int) -> dict[str, Any]:
     if text:
         body["prompt"] = _before(text, body["prompt"], variant)
     return body
+
+
+def with_parameters(body: Body, parameters: Parameters) -> dict[str, Any]:
+    """The body with the further fields of a variant's parameters. Raises UnsuitableVariantError for all the others."""
+    lacking = next((name for name in _LATER if getattr(parameters, name)), None)
+    if lacking is not None:
+        text = (
+            f"parameters {parameters.label} set {lacking}, which completions don't have; release a variant without it"
+        )
+        raise UnsuitableVariantError(text)
+    return merged(body, parameters.extra_body)
 
 
 def _check_roles(variant: Variant, roles: list[str]) -> None:

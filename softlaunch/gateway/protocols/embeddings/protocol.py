@@ -3,6 +3,7 @@
 from typing import Any
 
 from softlaunch.core.api import Api
+from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, WholeAnswer
 from softlaunch.gateway.protocols.embeddings.answers import inputs_of, read_embeddings
@@ -42,6 +43,10 @@ class Embeddings(LlmProtocol):
         """The client's own, with the variant's model."""
         sent = {key: value for key, value in body.items() if key != "variables"}
         return {**sent, "model": variant.model.model}
+
+    def with_parameters(self, body: Body, parameters: Parameters) -> Body:  # noqa: ARG002
+        """The body as it is: a further field could change the vectors."""
+        return body
 
     def read(self, content: bytes, facts: Facts, asked: Body) -> WholeAnswer:
         """A vector for each input."""

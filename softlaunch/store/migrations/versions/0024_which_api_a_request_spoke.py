@@ -1,12 +1,12 @@
 """which api a request spoke.
 
-Revision 0025, after 0023.
+Revision 0024, after 0023.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0025'
+revision = '0024'
 down_revision = '0023'
 branch_labels = None
 depends_on = None
