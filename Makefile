@@ -12,6 +12,8 @@ LOCK_OF = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 LOCK = $(LOCK_OF) pyproject.toml
 MLFLOW := 3.17.2
 CLIENTS := tests/gateway/clients
+PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic]==2.68.0 \
+	langchain-openai==1.7.4 langchain-anthropic==1.7.10
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
 # worker waiting for a few that start whole stacks.
 SPREAD := --dist loadfile --no-loadscope-reorder
@@ -61,7 +63,7 @@ format: $(VENV)/.dev ## sort imports and format
 
 mlflow: .venv-mlflow/.done ## install the MLflow server that some of the long tests talk to (600 MB, in .venv-mlflow)
 
-clients: $(CLIENTS)/node_modules/.done ## install the clients for Node that some of the long tests talk through (45 MB)
+clients: .venv-clients/.done $(CLIENTS)/node_modules/.done ## install the clients that some of the long tests talk through (400 MB)
 
 migration: $(VENV)/.dev ## write the next schema revision from the tables: make migration MESSAGE="add a column"
 	@test -n "$(MESSAGE)" || { echo 'say what changes: make migration MESSAGE="add a column"' >&2; exit 2; }
@@ -71,9 +73,10 @@ requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade 
 	@$(LOCK) $(UPGRADE) --group build -o requirements.txt
 	@$(LOCK) $(UPGRADE) --group build --group dev --constraints requirements.txt -o requirements-dev.txt
 	@echo "mlflow==$(MLFLOW)" | $(LOCK_OF) - $(UPGRADE) -o requirements-mlflow.txt
+	@printf '%s\n' $(PYTHON_CLIENTS) | $(LOCK_OF) - $(UPGRADE) -o requirements-clients.txt
 
 clean: ## remove the environment, caches and builds (never .softlaunch, which holds a ledger)
-	@rm -rf $(VENV) .venv-mlflow $(CLIENTS)/node_modules site .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) .venv-mlflow .venv-clients $(CLIENTS)/node_modules site .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv: requirements-uv.txt
@@ -102,6 +105,12 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@echo "installing MLflow into .venv-mlflow"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-mlflow
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-mlflow/bin/python --require-hashes -r requirements-mlflow.txt
+	@touch $@
+
+.venv-clients/.done: requirements-clients.txt $(BIN)/uv
+	@echo "installing the clients for Python into .venv-clients"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-clients/bin/python --require-hashes -r requirements-clients.txt
 	@touch $@
 
 $(CLIENTS)/node_modules/.done: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -25,11 +25,14 @@ from tests.support.builders import FakeEvaluator
 
 
 @contextmanager
-def running(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Iterator[str]:
+def running(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], paths: Sequence[str] = ("/v1/chat/completions",)
+) -> Iterator[str]:
     """Serve a provider in a thread with its own event loop; yields the models' endpoint."""
     loop = asyncio.new_event_loop()
     application = web.Application()
-    application.router.add_post("/v1/chat/completions", answer)
+    for path in paths:
+        application.router.add_post(path, answer)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
 
     async def start() -> None:
@@ -62,7 +65,7 @@ def record(database: Database, endpoint: str, policy: Policy) -> Opening:
         for variant in arms:
             record_variant(session, variant, now)
         session.flush()
-        serving = serving_to_json(Serving(salt=app, gateway=policy.gateway))
+        serving = serving_to_json(Serving(salt=app, gateway=policy.gateway, unit=policy.unit))
         session.add(RouteRow(app=app, revision=1, stable_digest=arms[0].digest, serving=serving, changed_at=now))
     return Opening(app, arms[0].digest, arms[1].digest, policy, "p")
 
