@@ -28,6 +28,8 @@ from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 ENDS = (PROMOTED, ROLLED_BACK)
+_PAUSE_SECONDS = 0.3
+"""Between the turns of a program, so that sixteen of them leave the machine to the gateway and the releases, too."""
 each_package = pytest.mark.parametrize("package", PACKAGES, ids=[one.name for one in PACKAGES])
 _THREADS = [one for one in PACKAGES if one.threads]
 each_thread = pytest.mark.parametrize("package", _THREADS, ids=[one.name for one in _THREADS])
@@ -78,7 +80,7 @@ class Talker:
     def during(self, over: threading.Event) -> None:
         """Begin one conversation after the other, and go on with the old ones, until the releases are over."""
         number = 0
-        while not over.is_set():
+        while not over.wait(_PAUSE_SECONDS):
             number += 1
             for end in ENDS:
                 self.talk("during", end, f"number {number}")
