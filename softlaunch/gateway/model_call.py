@@ -183,6 +183,7 @@ class ModelCall:
             events = self._call.rewrite(events, self._answer.facts.answer_id)
         if events:
             self._answer.streamed = True
+            reader.pings = b""  # of the time before: between two tokens they would be the gateway's invention
             await self._sink.write(events)
         else:
             pings, reader.pings = reader.pings, b""

@@ -68,13 +68,21 @@ class EventSplitter:
 
     def _split(self, buffer: bytes) -> list[bytes]:
         events = []
-        start = 0
+        start = start_of_last = 0
         for blank in _BLANK_LINE.finditer(buffer):
+            start_of_last = start
             events.append(_with_one_line_end(buffer[start : blank.end()]))
             start = blank.end()
         self._rest = bytearray(buffer[start:])
         self._skip_line_feed = not self._rest and buffer.endswith(b"\r")
+        if self._skip_line_feed and events and _lacks_line_feed(buffer[start_of_last:]):
+            events[-1] = buffer[start_of_last:] + b"\n"  # which is left out when it comes
         return events
+
+
+def _lacks_line_feed(event: bytes) -> bool:
+    """Whether all of its lines end in CR LF, but the last one, of which only the CR has come."""
+    return set(_LINE_END.findall(event[:-1])) == {b"\r\n"}
 
 
 def _with_one_line_end(event: bytes) -> bytes:

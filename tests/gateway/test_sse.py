@@ -57,3 +57,12 @@ def test_an_event_without_end_is_refused() -> None:
     splitter.feed(b"data: " + b"x" * 900)
     with pytest.raises(EventTooLongError, match="1000 bytes"):
         splitter.feed(b"x" * 200)
+
+
+@given(cut=st.integers(0, 200), end=st.sampled_from([b"\n", b"\r\n", b"\r"]))
+def test_events_whose_lines_end_alike_stay_as_they_are(cut: int, end: bytes) -> None:
+    """Wherever their bytes are cut, between a CR and its LF too."""
+    events = [end.join([b"event: x", b"data: %d" % number, b"", b""]) for number in range(5)]
+    stream = b"".join(events)
+    splitter = EventSplitter(1000)
+    assert b"".join([*splitter.feed(stream[:cut]), *splitter.feed(stream[cut:]), splitter.close()]) == stream

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -31,7 +32,8 @@ class Asked:
 class RecordedProvider:
     """Answers by the model that a request names, or by `""`: a status, a media type and bytes.
 
-    One that is `silent` answers nothing, and one that `stalls` never ends its answers.
+    One that is `silent` answers nothing, one that `stalls` never ends its answers, and one with `cuts` sends them in
+    pieces that end there.
     """
 
     url: str = ""
@@ -39,6 +41,7 @@ class RecordedProvider:
     asked: list[Asked] = field(default_factory=list)
     silent: bool = False
     stalls: bool = False
+    cuts: tuple[int, ...] = ()
     under_way: int = 0
 
     @property
@@ -69,12 +72,16 @@ class RecordedProvider:
         status, kind, content = self.answers.get(model) or self.answers[""]
         if self.silent:
             await asyncio.sleep(3600)
-        if not self.stalls:
+        if not (self.stalls or self.cuts):
             return web.Response(status=status, body=content, headers={"Content-Type": kind})
         response = web.StreamResponse(status=status, headers={"Content-Type": kind})
         await response.prepare(request)
-        await response.write(content)
-        await asyncio.sleep(3600)
+        edges = [0, *self.cuts, len(content)]
+        for start, end in pairwise(edges):
+            await response.write(content[start:end])
+            await asyncio.sleep(0.02 if self.cuts else 0)
+        if self.stalls:
+            await asyncio.sleep(3600)
         return response
 
 

@@ -148,6 +148,19 @@ def test_streamed_answers(world: World, provider: RecordedProvider, protocol: Pr
     assert without_signs_of_life(heard.removesuffix(stream.tail + wanted_end)) == stream.before
 
 
+def test_a_sign_of_life_before_the_first_token_comes_no_later(world: World, provider: RecordedProvider) -> None:
+    """It isn't kept until an event comes in two pieces, and put between two tokens then."""
+    first, second = (b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % word for word in (b"Hel", b"lo"))
+    begun = b": ping\n\n" + first
+    provider.stream(begun + second + DONE)
+    provider.cuts = (len(begun), len(begun) + 9)
+    content = b'{"model": "support-bot", "messages": [{"role": "user"}], "variables": {"who": "Ann"}, "stream": true}'
+    try:
+        assert ask(world, CHAT.path, content).content == first + second + DONE
+    finally:
+        provider.cuts = ()
+
+
 @pytest.mark.parametrize(
     ("number", "sent"),
     [
