@@ -92,8 +92,8 @@ def _remarks(run: Run, count: int | None, cores: int) -> list[str]:
     if not count or cores >= count:
         return logs
     text = (
-        f"This can't show how {count} processes scale: the load has a core of its own, and only {cores} of this "
-        "machine's are left for them to share. It shows what more processes than cores cost."
+        f"This can't show how {count} processes scale: the load has a core of its own, and they share what is "
+        f"left of this machine's, {cores}. It shows what more processes than cores cost."
     )
     return [*logs, text]
 

@@ -79,7 +79,7 @@ def table(rows: Sequence[Row], missing: Mapping[str, str], *, streams: bool = Fa
 
 def _base(row: Row) -> str:
     p50, p99 = (median(getattr(one.alone, name) for one in row.rounds) for name in _QUANTILES)
-    return f"{row.name.capitalize()}, one at a time: p50 {p50:.3f} ms, p99 {p99:.3f} ms."
+    return f"{row.name[0].upper()}{row.name[1:]}, one at a time: p50 {p50:.3f} ms, p99 {p99:.3f} ms."
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -58,13 +58,13 @@ def test_a_row_has_medians_of_what_a_gateway_adds_in_each_round() -> None:
         _round(9_000, 0.6, cpu_us=150.0, peak_mb=110.4),
     ]
     own[0] = replace(own[0], busy=replace(own[0].busy, errors=1), alone=replace(own[0].alone, errors=1))
-    rows = [Row("direct", "the provider itself", direct, direct), Row("ours", "log on", own, direct)]
+    rows = [Row("direct, 4 kB", "the provider itself", direct, direct), Row("ours", "log on", own, direct)]
     heads, _, first, second, missing, _, base = table(rows, {"other": "not installed"}).splitlines()
     assert _cells(heads)[1:4] == ["req/s at 32", "added p50 ms", "added p99 ms"]
-    assert _cells(first) == ["direct", "50,000", "-", "-", "-", "-", "0", "the provider itself"]
+    assert _cells(first) == ["direct, 4 kB", "50,000", "-", "-", "-", "-", "0", "the provider itself"]
     assert _cells(second) == ["ours", "5,000", "0.40", "0.80", "200", "110", "4", "log on"]
     assert _cells(missing) == ["other", "not available", "", "", "", "", "", "not installed"]
-    assert base == "Direct, one at a time: p50 0.100 ms, p99 0.200 ms."
+    assert base == "Direct, 4 kB, one at a time: p50 0.100 ms, p99 0.200 ms."
 
 
 def test_a_gateway_that_answers_nothing_has_no_latency() -> None:
