@@ -53,6 +53,21 @@ _MESSAGES = {
     "stop_sequence": None,
     "usage": {"input_tokens": 120, "output_tokens": 12},
 }
+_VECTOR = [round(number / 7 % 1 - 0.5, 7) for number in range(1536)]
+_EMBEDDINGS = {
+    "object": "list",
+    "model": _MODEL,
+    "data": [{"object": "embedding", "index": 0, "embedding": _VECTOR}],
+    "usage": {"prompt_tokens": 12, "total_tokens": 12},
+}
+_COMPLETIONS = {
+    "id": "cmpl-1",
+    "object": "text_completion",
+    "created": 1700000000,
+    "model": _MODEL,
+    "choices": [{"index": 0, "text": _TEXT, "logprobs": None, "finish_reason": "stop"}],
+    "usage": _CHAT["usage"],
+}
 _MODELS = {
     "object": "list",
     "data": [{"id": name, "object": "model", "created": 1700000000, "owned_by": "bench"} for name in ("m", _MODEL)],
@@ -69,6 +84,8 @@ _WHOLE = {
     b"POST /v1/chat/completions": _whole(_CHAT),
     b"POST /v1/responses": _whole(_RESPONSES),
     b"POST /v1/messages": _whole(_MESSAGES),
+    b"POST /v1/embeddings": _whole(_EMBEDDINGS),
+    b"POST /v1/completions": _whole(_COMPLETIONS),
     b"GET /v1/models": _whole(_MODELS),
     b"GET /health": _whole({}),
 }

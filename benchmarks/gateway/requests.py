@@ -83,3 +83,13 @@ def messages() -> RequestKind:
     """A message in answer to one short message."""
     asked = {"max_tokens": 256, "messages": [{"role": "user", "content": _QUESTION}]}
     return RequestKind("/messages", asked, user_in_metadata=True)
+
+
+def embeddings() -> RequestKind:
+    """The embedding of one short text."""
+    return RequestKind("/embeddings", {"input": _QUESTION})
+
+
+def completions() -> RequestKind:
+    """A completion of one short text."""
+    return RequestKind("/completions", {"prompt": _QUESTION, "max_tokens": 256})

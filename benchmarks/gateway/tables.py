@@ -16,7 +16,7 @@ from benchmarks.gateway.peers import (
     TensorZero,
     VllmRouter,
 )
-from benchmarks.gateway.requests import RequestKind, chat, conversation, messages, responses
+from benchmarks.gateway.requests import RequestKind, chat, completions, conversation, embeddings, messages, responses
 
 STREAM_EVENTS = 64
 BODY_BYTES = (4_000, 100_000, 400_000)
@@ -53,7 +53,14 @@ BODIES = Table(
     tuple(Case(conversation(size), f"{size // 1000} kB") for size in BODY_BYTES),
 )
 PROTOCOLS = Table(
-    (Direct, Softlaunch), (Case(chat(), "chat"), Case(responses(), "responses"), Case(messages(), "messages"))
+    (Direct, Softlaunch),
+    (
+        Case(chat(), "chat"),
+        Case(responses(), "responses"),
+        Case(messages(), "messages"),
+        Case(embeddings(), "embeddings"),
+        Case(completions(), "completions"),
+    ),
 )
 
 

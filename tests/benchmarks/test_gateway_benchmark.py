@@ -17,11 +17,12 @@ from benchmarks.gateway.load import Load, Target, does_answer, generate
 from benchmarks.gateway.peers import Direct
 from benchmarks.gateway.provider import streamed
 from benchmarks.gateway.report import Round, Row, table
-from benchmarks.gateway.requests import RequestKind, chat, conversation, messages, responses
+from benchmarks.gateway.requests import RequestKind, chat, completions, conversation, embeddings, messages, responses
 from benchmarks.gateway.tables import Table
 from tests.support.paths import ROOT
 
 EVENTS = 8
+WHOLE = (responses(), messages(), embeddings(), completions())
 TABLES = (tables.USUAL, tables.STREAMS, tables.BODIES, tables.PROTOCOLS, tables.idle(10), tables.processes(2))
 
 
@@ -84,7 +85,11 @@ def test_a_conversation_has_the_size_that_its_row_names(size: int) -> None:
     assert turns[0]["role"] == turns[-1]["role"] == "user"
 
 
-@pytest.mark.parametrize("kind", [chat(), conversation(4000), responses(), messages()], ids=lambda kind: kind.path)
+@pytest.mark.parametrize(
+    "kind",
+    [chat(), conversation(4000), *WHOLE],
+    ids=lambda kind: kind.path,
+)
 def test_requests_differ_in_their_user(kind: RequestKind) -> None:
     """Each is a whole request, of the user of its number."""
     requests = Target(80, "/v1", "m").requests(kind)
@@ -126,7 +131,7 @@ def test_a_stream_with_events_missing_is_an_error() -> None:
     assert _answered(b"".join(shared)).is_good
 
 
-@pytest.mark.parametrize("kind", [responses(), messages()], ids=lambda kind: kind.path)
+@pytest.mark.parametrize("kind", WHOLE, ids=lambda kind: kind.path)
 def test_the_provider_answers_each_protocol_whole(provider: Target, kind: RequestKind) -> None:
     """Every answer is good."""
     found = generate(provider, kind, 2, 0.1)
