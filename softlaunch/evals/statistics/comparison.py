@@ -23,10 +23,10 @@ from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
-from softlaunch.evals.statistics.amounts import estimate_amounts
+from softlaunch.evals.statistics.amounts import AmountEstimate, estimate_amounts
 from softlaunch.evals.statistics.metric_verdicts import contradicted, finding_of, judge_metric, no_pairs, outcome_of
 from softlaunch.evals.statistics.multiplicity import holm
-from softlaunch.evals.statistics.paired import Floats, PairedEstimate, estimate
+from softlaunch.evals.statistics.paired import Floats, estimate
 from softlaunch.evals.statistics.report import EvalReport, MetricComparison, MetricPlan, concluded
 from softlaunch.evals.statistics.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, mean_value, value_of
 from softlaunch.evals.statistics.unscored import judge_unscored, judge_unscored_metric
@@ -134,18 +134,20 @@ class _Paired:
         """Whether harm is a share of stable's mean."""
         return self.margin.kind is MarginKind.RELATIVE
 
-    def estimated(self, level: float) -> PairedEstimate | None:
-        """The harm; None where amounts of zero leave nothing to be a share of."""
-        if not self.relative:
-            return estimate(self.stable, self.candidate, self.weights, margin=self.margin.value, level=level)
-        return estimate_amounts(
-            self.stable,
-            self.candidate,
-            self.weights,
-            margin=self.margin.value,
-            level=level,
-            higher_is_better=self.plan.higher_is_better,
-        )
+    def compared(self, level: float) -> AmountEstimate | None:
+        """The harm and what it is between; None where amounts of zero leave nothing to be a share of."""
+        if self.relative:
+            return estimate_amounts(
+                self.stable,
+                self.candidate,
+                self.weights,
+                margin=self.margin.value,
+                level=level,
+                higher_is_better=self.plan.higher_is_better,
+            )
+        found = estimate(self.stable, self.candidate, self.weights, margin=self.margin.value, level=level)
+        stable, candidate = (float(np.average(arm, weights=self.weights)) for arm in (self.stable, self.candidate))
+        return AmountEstimate(found, "mean", stable, candidate, (), ())
 
 
 def _pair(cases: Sequence[ComparedCase], grouped: ByCase, plan: MetricPlan, tolerance: Margin) -> _Paired | None:
@@ -164,20 +166,23 @@ def _compare_metrics(
 ) -> dict[str, MetricComparison]:
     """The metrics that have something to compare; the outcome of each takes into account how many there are."""
     paired = [_pair(cases, grouped, plan, tolerance) for plan in metrics]
-    found = [(one, estimated) for one in paired if one is not None and (estimated := one.estimated(level)) is not None]
-    p_beyond = holm({one.plan.metric: estimated.p_beyond for one, estimated in found})
+    found = [(one, compared) for one in paired if one is not None and (compared := one.compared(level)) is not None]
+    p_beyond = holm({one.plan.metric: compared.estimate.p_beyond for one, compared in found})
     return {
         one.plan.metric: MetricComparison(
             metric=one.plan.metric,
-            stable=float(np.average(one.stable, weights=one.weights)),
-            candidate=float(np.average(one.candidate, weights=one.weights)),
+            stable=compared.stable,
+            candidate=compared.candidate,
             margin=one.margin.value,
             relative=one.relative,
             higher_is_better=one.plan.higher_is_better,
-            estimate=estimated,
-            outcome=outcome_of(estimated, p_beyond[one.plan.metric], level),
-            finding=finding_of(estimated, level),
+            estimate=compared.estimate,
+            outcome=outcome_of(compared.estimate, p_beyond[one.plan.metric], level, compared.doubts),
+            finding=finding_of(compared.estimate, level),
             unscored=sum(value_of(answer, one.plan.metric) is None for own in grouped.values() for answer in own),
+            what=compared.what,
+            beside=compared.beside,
+            doubts=compared.doubts,
         )
-        for one, estimated in found
+        for one, compared in found
     }

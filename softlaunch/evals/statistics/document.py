@@ -51,6 +51,8 @@ _FIGURES = (
     "n_cases",
     "n_unscored",
     "method",
+    "compares",
+    "beside",
 )
 
 
@@ -71,6 +73,8 @@ def _metric(one: MetricComparison) -> dict[str, Any]:
         "n_cases": one.estimate.cases,
         "n_unscored": one.unscored,
         "method": one.estimate.method,
+        "compares": one.what,
+        "beside": {other.name: {"stable": other.stable, "candidate": other.candidate} for other in one.beside},
     }
 
 

@@ -1,6 +1,6 @@
 """The verdict on one metric of an eval, and what it means that metrics contradict each other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from softlaunch.core.arms import ByArm
@@ -13,11 +13,16 @@ Totals = ByArm[ArmTotals]
 """Stable's and the candidate's."""
 
 
-def outcome_of(estimated: PairedEstimate, p_beyond: float, level: float) -> Outcome:
-    """Fail and pass are claims that must be shown; `p_beyond` is adjusted for the number of metrics."""
+def outcome_of(estimated: PairedEstimate, p_beyond: float, level: float, doubts: Sequence[str] = ()) -> Outcome:
+    """Fail and pass are claims that must be shown; `p_beyond` is adjusted for the number of metrics.
+
+    What would pass although another figure is clearly worse (`doubts`) is for people to review.
+    """
     if p_beyond <= level:
         return Outcome.FAIL
-    return Outcome.PASS if estimated.p_within <= level else Outcome.INCONCLUSIVE
+    if estimated.p_within > level:
+        return Outcome.INCONCLUSIVE
+    return Outcome.REVIEW if doubts else Outcome.PASS
 
 
 def finding_of(estimated: PairedEstimate, level: float) -> Finding:
@@ -90,7 +95,9 @@ def show_amount(value: float) -> str:
 
 def _values(compared: MetricComparison) -> str:
     show = show_amount if compared.relative else _percent
-    return f"{show(compared.stable)} -> {show(compared.candidate)}"
+    beside = "".join(f", {one.name} {show(one.stable)} -> {show(one.candidate)}" for one in compared.beside)
+    what = f" ({compared.what}{beside})" if compared.relative else ""
+    return f"{show(compared.stable)} -> {show(compared.candidate)}{what}"
 
 
 def _reason(compared: MetricComparison, confidence: float) -> str:
@@ -103,15 +110,22 @@ def _reason(compared: MetricComparison, confidence: float) -> str:
         return f"{size(abs(harm))} {'worse' if harm > 0 else 'better'}"
 
     bounds = {
-        Outcome.PASS: f"at most {size(estimated.upper)} worse" if estimated.upper > 0 else "no worse",
+        Outcome.PASS: _at_most(estimated.upper, size),
+        Outcome.REVIEW: _at_most(estimated.upper, size),
         Outcome.FAIL: f"at least {size(estimated.lower)} worse",
     }.get(compared.outcome, f"anything from {change(estimated.lower)} to {change(estimated.upper)}")
     shown = "" if compared.outcome is Outcome.FAIL else f"{compared.finding}, "
     margin = Margin(MarginKind.RELATIVE if compared.relative else MarginKind.POINTS, compared.margin)
+    review = compared.outcome is Outcome.REVIEW
+    doubts = f"a person has to decide, {' and '.join(compared.doubts)}: " if review else ""
     return (
-        f"{_values(compared)}: {shown}{bounds} with {confidence * 100:g} % confidence, tolerance {margin} "
+        f"{doubts}{_values(compared)}: {shown}{bounds} with {confidence * 100:g} % confidence, tolerance {margin} "
         f"({estimated.method}; differences from {size(estimated.minimum_detectable)} on can be detected)"
     )
+
+
+def _at_most(upper: float, size: Callable[[float], str]) -> str:
+    return f"at most {size(upper)} worse" if upper > 0 else "no worse"
 
 
 def _percent(share: float) -> str:

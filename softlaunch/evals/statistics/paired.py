@@ -7,14 +7,17 @@ equal answers leaves room for the harm that so few cases could have missed.
 
 Which method is used depends on what was seen:
 
-- no case differs: exact. If the mean harm were m, all n cases would agree with probability at most (1 - m)^n; the
-  upper bound 1 - level^(1/n) is the "rule of three" (about 3/n at 5 %; Hanley & Lippman-Hand 1983).
+- every case differs by the same, or none does: exact. If the mean harm were m, all n cases would show h with
+  probability at most ((1 - m) / (1 - h))^n, so for h = 0 the upper bound is 1 - level^(1/n), the "rule of three" (about
+  3/n at 5 %; Hanley & Lippman-Hand 1983).
 - every case is simply right or wrong in each arm: the score interval for paired shares (Tango 1998, Statistics in
   Medicine 17:891, equation 10), whose test of no difference is McNemar's.
-- fewer than fifteen cases differ: a betting bound, valid for any number of cases and any bounded harm (Waudby-Smith &
-  Ramdas 2023, equation 29, with fixed bets instead of predictable ones, mixed over a few sizes).
-- else: Student's t over the cases, with Hall's correction for skewness (1992, JRSS B 54:221): a few large losses among
-  many ties would otherwise look safer than they are.
+- the differences are effectively fewer than fifteen, (sum |d|)^2 / sum d^2: a betting bound, valid for any number of
+  cases and any bounded harm (Waudby-Smith & Ramdas 2023, equation 29, with fixed bets instead of predictable ones,
+  mixed over a few sizes). Three large differences among thirty next to nothing are three.
+- else: Student's t over the cases, plain and with Hall's correction for skewness (1992, JRSS B 54:221), and of both
+  whichever claims less: without the correction a few large losses among many ties look safer than they are, and with
+  it alone chance is found too often, because the skewness of few differences is chance itself.
 """
 
 from collections.abc import Callable
@@ -28,7 +31,7 @@ Floats = NDArray[np.float64]
 
 POWER = 0.8
 FEW_DIFFERENCES = 15
-"""Cases that must differ before a mean over them is taken to be normal."""
+"""Cases that must differ, effectively, before a mean over them is taken to be normal."""
 _BETS = np.array([0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95])
 _EDGE = 1e-9
 _HALVINGS = 36
@@ -93,26 +96,44 @@ def estimate(stable: Floats, candidate: Floats, weights: Floats, *, margin: floa
     )
 
 
+def effective_differences(harm: Floats) -> float:
+    """How many equally large differences would vary as these do: (sum |d|)^2 / sum d^2, zero where there is none."""
+    squares = float(np.sum(harm**2))
+    return float(np.sum(np.abs(harm)) ** 2 / squares) if squares > _SAME**2 else 0.0
+
+
 def _bounds(harm: Floats, shares: Floats, margin: float, level: float, *, binary: bool) -> Bounds:
-    differing = int(np.count_nonzero(np.abs(harm) > _SAME))
-    if differing == 0:
-        return _none_differs(len(harm), float(shares.max()), margin, level)
+    if np.ptp(harm) <= _SAME:
+        return _all_alike(len(harm), float(harm[0]), float(shares.max()), margin, level)
     if binary:
         return _paired_shares(int((harm > 0).sum()), int((harm < 0).sum()), len(harm), margin, level)
-    if differing < FEW_DIFFERENCES:
+    if effective_differences(harm * shares) < FEW_DIFFERENCES:
         return _bets(harm * shares, float(shares.max()), margin, level)
-    return student(harm, shares, margin, level)
+    return student(harm, shares, margin, level, floor=1 / len(harm))
 
 
 def _is_binary(values: Floats) -> bool:
     return bool(np.all((values == 0) | (values == 1)))
 
 
-def _none_differs(n: int, heaviest: float, margin: float, level: float) -> Bounds:
-    """No case differs; `heaviest` is the largest weight over the mean weight, for harm could hide in heavy cases."""
-    bound = heaviest * (1 - level ** (1 / n))
-    p_within = float((1 - margin / heaviest) ** n)
-    return Bounds(-bound, bound, p_within, 1.0, f"exact bound, no difference in {n} cases")
+def _all_alike(n: int, harm: float, heaviest: float, margin: float, level: float) -> Bounds:
+    """Every case has the same harm; `heaviest` is the largest weight over the mean weight: others could be heavy."""
+    unseen = heaviest * (1 - level ** (1 / n))
+    method = f"exact bound, {'no difference' if abs(harm) <= _SAME else 'the same difference'} in {n} cases"
+    return Bounds(
+        harm - (1 + harm) * unseen,
+        harm + (1 - harm) * unseen,
+        _p_unseen(n, harm, heaviest, margin),
+        _p_unseen(n, -harm, heaviest, -margin),
+        method,
+    )
+
+
+def _p_unseen(n: int, harm: float, heaviest: float, margin: float) -> float:
+    """p-value against "the mean is `margin` or more": n cases all show `harm`, and others could lose everything."""
+    if margin <= harm:
+        return 1.0
+    return float(max(0.0, 1 - (margin - harm) / ((1 - harm) * heaviest)) ** n)
 
 
 def _paired_shares(lost: int, won: int, n: int, margin: float, level: float) -> Bounds:
@@ -189,20 +210,25 @@ def root(function: Callable[[float], float], low: float, high: float) -> float:
     return (low + high) / 2
 
 
-def student(harm: Floats, shares: Floats, margin: float, level: float) -> Bounds:
-    """Bounds by Student's t with Hall's correction; `shares` are weights with mean 1."""
+def student(harm: Floats, shares: Floats, margin: float, level: float, *, floor: float = 0.0) -> Bounds:
+    """Bounds by Student's t, plain and with Hall's correction, the wider of both; `shares` are weights with mean 1.
+
+    `floor` is the least standard error: 1/n is that of one case among n that differs by all there is.
+    """
     error, freedom = _standard_error(harm, shares)
+    error = max(error, floor)
     mean = float(np.average(harm, weights=shares))
     deviations = shares * (harm - mean)
     spread = max(float(np.mean(deviations**2)), _SAME**2)
     skew = float(np.mean(deviations**3) / spread**1.5 / np.sqrt(freedom + 1))
     quantile = -float(special.stdtrit(freedom, level))
-    statistic = _unskewed((mean - margin) / error, skew)
+    plain = (mean - margin) / error
+    corrected = _unskewed(plain, skew)
     return Bounds(
-        mean - _skewed(quantile, skew) * error,
-        mean - _skewed(-quantile, skew) * error,
-        float(special.stdtr(freedom, statistic)),
-        float(special.stdtr(freedom, -statistic)),
+        mean - max(quantile, _skewed(quantile, skew)) * error,
+        mean - min(-quantile, _skewed(-quantile, skew)) * error,
+        float(special.stdtr(freedom, max(plain, corrected))),
+        float(special.stdtr(freedom, -min(plain, corrected))),
         f"paired t over {len(harm)} cases",
     )
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from softlaunch.core.quantities import Margin
 from softlaunch.core.verdict import Interval, Outcome, Role, Verdict
+from softlaunch.evals.statistics.amounts import Beside
 from softlaunch.evals.statistics.paired import PairedEstimate
 
 _GRAVITY = (Outcome.FAIL, Outcome.ERROR, Outcome.REVIEW, Outcome.INCONCLUSIVE, Outcome.PASS)
@@ -73,9 +74,12 @@ class Finding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MetricComparison:
-    """One metric on the cases that both arms have a value for: weighted means of both arms, and the harm between them.
+    """One metric on the cases that both arms have a value for: a figure of both arms, and the harm between them.
 
-    Harm, its bounds and the margin are points of a score in [0, 1], or shares of stable's mean where `relative`.
+    The figure is the weighted mean of a score, and `what` says for an amount: the median, or the tail that decides.
+    `beside` has others that are shown, `doubts` what of them keeps a pass from being one.
+
+    Harm, its bounds and the margin are points of a score in [0, 1], or shares of stable's figure where `relative`.
     `outcome` is what the statistics show, each claim adjusted for the number of metrics; `unscored` counts calls
     without a value for this metric.
     """
@@ -90,6 +94,9 @@ class MetricComparison:
     outcome: Outcome
     finding: Finding
     unscored: int
+    what: str = "mean"
+    beside: tuple[Beside, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     @property
     def unit(self) -> float:
@@ -98,8 +105,8 @@ class MetricComparison:
 
     @property
     def difference(self) -> float:
-        """The candidate's mean minus stable's."""
-        return self.candidate - self.stable
+        """The candidate's figure minus stable's; for an amount what the bounds are bounds of."""
+        return self.estimate.harm * self.unit if self.relative else self.candidate - self.stable
 
     @property
     def bounds(self) -> Interval:
