@@ -9,7 +9,7 @@ from softlaunch.cli.exits import Exit
 from softlaunch.cli.output import JSON_OPTION, print_json, print_text
 
 if TYPE_CHECKING:
-    from softlaunch.metrics import AnyMetric
+    from softlaunch.ab.recorded import JudgedPairs
 
 
 def compare(
@@ -21,38 +21,36 @@ def compare(
 ) -> None:
     """Decide between A and B by recorded judgements of the same questions.
 
-    The rules are those of a test at its last planned end: B wins, the two are equal, or people decide. Exit codes: 0 B
-    is better, 3 A stays, 5 people decide.
-    """
-    import numpy as np
+    The rules are those of a test at its last planned end: B wins, the two are equal, or people decide. Several rows of
+    a question are repeats, and count as their mean. Questions that only one side has a judgement of are counted, and
+    decide nothing: where the winner would be another in the worst case, or something looks wrong, people decide.
 
-    from softlaunch.ab.conclusion import conclude_pairs
+    Exit codes: 0 B is better, 3 A stays, 5 people decide.
+    """
     from softlaunch.ab.document import to_json
+    from softlaunch.ab.recorded import conclude_judged, judged_pairs
     from softlaunch.core.verdict import Outcome
     from softlaunch.metrics import parse_metric
     from softlaunch.policy.ab import AbPolicy
 
-    judge = parse_metric(metric)
-    in_a, in_b = _judged(a, question, judge), _judged(b, question, judge)
-    both = sorted(in_a.keys() & in_b.keys())
-    values = [np.array([side[one] for one in both], dtype=np.float64) for side in (in_a, in_b)]
-    analysis, conclusion = conclude_pairs(values[0], values[1], AbPolicy())
+    pairs = judged_pairs(a, b, question, parse_metric(metric))
+    analysis, conclusion = conclude_judged(pairs, AbPolicy())
     if json:
-        print_json({"choice": conclusion.choice, "reason": conclusion.reason, "analysis": to_json(analysis)})
+        figures = {"choice": conclusion.choice, "reason": conclusion.reason, "analysis": to_json(analysis)}
+        print_json({**figures, **_counts(pairs)})
     else:
-        print_text(f"{len(both):,} questions. {conclusion.reason}.")
+        print_text(f"{len(pairs.questions):,} questions. {conclusion.reason}.")
+        for sentence in pairs.remarks:
+            print_text(f"{sentence}.")
     codes = {Outcome.PASS: Exit.OK, Outcome.FAIL: Exit.REJECTED}
     raise typer.Exit(codes.get(conclusion.choice.outcome, Exit.INCONCLUSIVE))
 
 
-def _judged(path: Path, question: str, metric: "AnyMetric") -> dict[str, float]:
-    """The judgement of each question in a file; rows without one are left out."""
-    from softlaunch.evals.recordings.files import RecordingError, read_rows
-    from softlaunch.evals.suites.scoring import score_with
-    from softlaunch.metrics import Sample
-
-    rows = read_rows(path)
-    if question not in rows[0]:
-        raise RecordingError(f"{path} has no column {question!r}; there are {', '.join(rows[0])}")
-    scored = {str(row[question]): score_with(metric, Sample(answer="", fields=row)).value for row in rows}
-    return {name: value for name, value in scored.items() if value is not None}
+def _counts(pairs: "JudgedPairs") -> dict[str, object]:
+    return {
+        "questions": len(pairs.questions),
+        "judged_of_a_only": len(pairs.only_a),
+        "judged_of_b_only": len(pairs.only_b),
+        "judged_of_neither": pairs.neither,
+        "remarks": list(pairs.remarks),
+    }

@@ -13,7 +13,7 @@ _MEANINGS = {
     Outcome.FAIL: "the candidate is worse than stable by more than may be tolerated.",
     Outcome.INCONCLUSIVE: "shown is neither that the candidate is good enough nor that it isn't.",
     Outcome.ERROR: "the candidate could not be judged; nothing passes without evidence.",
-    Outcome.REVIEW: "the metrics contradict each other, so a person has to review the outputs.",
+    Outcome.REVIEW: "a person has to decide, for the reasons above.",
 }
 _COLUMNS = ("metric", "verdict", "stable", "candidate", "difference", "between", "tolerance", "cases", "unscored")
 

@@ -104,20 +104,23 @@ def compare(
     ] = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Compare outputs that were recorded already, paired by id."""
+    """Compare outputs that were recorded already, paired by id.
+
+    Exit codes: 0 no drift, 5 drift or too little evidence, 2 bad input.
+    """
     from softlaunch.drift.document import to_document
     from softlaunch.drift.recorded import check_recorded
     from softlaunch.evals.recordings.files import read_rows
     from softlaunch.policy.drift import DriftPolicy
 
     rows = [row for path in recorded for row in read_rows(path)]
-    found = check_recorded(rows, then, now, metric or [], mapped or [], DriftPolicy())
+    found = check_recorded(rows, (then, now), metric or [], mapped or [], DriftPolicy())
     document = to_document(found.figures, (), found.setting, found.judgement)
     if json:
         print_json(document)
     else:
         _print_document(document)
-    raise typer.Exit(Exit.INCONCLUSIVE if document["drifted"] else Exit.OK)
+    raise typer.Exit(_exit_code(document))
 
 
 def _step(name: str | None) -> "Step | None":
@@ -143,7 +146,12 @@ def _show(run: "DriftRun", json: bool) -> None:
     else:
         _print_document(run.report)
         print_text(f"Page: {page}")
-    raise typer.Exit(Exit.INCONCLUSIVE if run.report["drifted"] else Exit.OK)
+    raise typer.Exit(_exit_code(run.report))
+
+
+def _exit_code(document: "Mapping[str, Any]") -> Exit:
+    """0 where nothing has drifted and that is known; reports of older versions don't say whether it is."""
+    return Exit.OK if document.get("clear", not document["drifted"]) else Exit.INCONCLUSIVE
 
 
 def _print_document(document: "Mapping[str, Any]") -> None:

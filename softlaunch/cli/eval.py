@@ -39,6 +39,13 @@ _Mapped = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="ROLE=COLUMN", help=f"Which column is which: {', '.join(ROLES)}."),
 ]
+_Segments = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="Judge the cases of each value of a column, too; tags are by themselves."),
+]
+_Critical = Annotated[
+    list[str] | None, typer.Option(metavar="TAG", help="A tag, or COLUMN=VALUE, whose loss is a fail.")
+]
 _OwnMargins = Annotated[list[str] | None, typer.Option(metavar="METRIC=MARGIN", help="The tolerance of one metric.")]
 
 
@@ -69,6 +76,8 @@ def compare_outputs(
     tolerance: Annotated[str, typer.Option(help="How many points a score may lose.")] = "2 points",
     relative_tolerance: Annotated[str, typer.Option(help="How much worse an amount may get.")] = "10 %",
     margin: _OwnMargins = None,
+    segment: _Segments = None,
+    critical: _Critical = None,
     confidence: Annotated[float, typer.Option(help="Of the verdict, over all metrics together.")] = 0.95,
     page: Annotated[Path | None, typer.Option(help="Write a page with the outputs side by side.")] = None,
     as_json: bool = JSON_OPTION,
@@ -81,17 +90,18 @@ def compare_outputs(
 
     Differences are candidate minus stable; both bounds hold with the stated confidence, each for itself. Pass: no
     score falls, and no amount gets worse, by more than its tolerance. Fail: one is shown to. Review: one score is
-    shown to fall and another to rise, so a person has to decide.
+    shown to fall and another to rise, a segment of the cases is lost, or something about the rows looks wrong, so a
+    person has to decide. What only one model has is counted, and never passes by itself.
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """
     margins = _margins(tolerance, relative_tolerance, margin or [])
-    policy = EvalPolicy(golden_set=str(recorded[0]), tolerance=margins.points, confidence=_checked(confidence))
+    policy = _policy(recorded[0], margins, confidence, critical or [])
     rows = read_files(recorded)
     columns = Columns.of(rows, mapped or [])
     arms = arms_of(rows, columns, stable, candidate)
     metrics = plan_metrics(metric or [], columns, [*arms.stable, *arms.candidate], margins)
-    report = compare_recorded(arms, columns, metrics, policy)
+    report = compare_recorded(arms, columns, metrics, policy, segment or [])
     compared = _Compared(stable, candidate, ", ".join(path.name for path in recorded), report)
     if page is not None:
         _write_page(page, compared)
@@ -99,10 +109,12 @@ def compare_outputs(
     raise typer.Exit(exit_code(report))
 
 
-def _checked(confidence: float) -> float:
+def _policy(recorded: Path, margins: Margins, confidence: float, critical: Sequence[str]) -> EvalPolicy:
     if not 0.5 < confidence < 1:
         raise RecordingError(f"--confidence {confidence:g}: expected a number between 0.5 and 1, such as 0.95")
-    return confidence
+    return EvalPolicy(
+        golden_set=str(recorded), tolerance=margins.points, confidence=confidence, segments=tuple(critical)
+    )
 
 
 def _write_page(page: Path, compared: _Compared) -> None:

@@ -66,7 +66,9 @@ def stats(file: _FILE, as_json: bool = JSON_OPTION) -> None:
     if as_json:
         print_json({"file": str(file), **document})
         return
-    header = {key: value for key, value in document["header"].items() if value not in {"", None}}
+    header = {
+        key: " ".join(value) if isinstance(value, list) else value for key, value in document["header"].items() if value
+    }
     print_text(f"{file}: {_count(document['cases'], 'case')}, digest {suite.digest[:12]}")
     print_text(
         ", ".join(f"{key} {value}" for key, value in header.items()) or "It has no header: owner and dates are unknown."

@@ -7,7 +7,7 @@ from enum import StrEnum
 class Outcome(StrEnum):
     """What a verdict allows: only `pass` lets a release move on.
 
-    `review` is an eval's: enough was measured, but the metrics contradict each other, so a person has to decide.
+    `review` is an eval's: metrics contradict each other, a segment is lost, or something looks wrong; a person decides.
     """
 
     PASS = "pass"  # noqa: S105  (a verdict, not a password)

@@ -17,6 +17,7 @@ def to_document(
     return {
         "summary": judgement.summary,
         "drifted": bool(judgement.alerts),
+        "clear": judgement.is_clear,
         "cause": judgement.cause.value,
         "step": judgement.step.value,
         "remarks": [

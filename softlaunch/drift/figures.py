@@ -5,13 +5,14 @@ from dataclasses import dataclass, field, replace
 
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Outcome, Role
+from softlaunch.drift.evidence import tested_together, too_weak
 from softlaunch.drift.outputs import OutputChange, change_of_outputs
 from softlaunch.evals.calls.answers import EvalAnswer, Status
 from softlaunch.evals.statistics.comparison import compare
-from softlaunch.evals.statistics.metric_verdicts import finding_of
-from softlaunch.evals.statistics.multiplicity import holm
+from softlaunch.evals.statistics.missing import missing_gate
+from softlaunch.evals.statistics.pairs import PairedMetric, pair
 from softlaunch.evals.statistics.report import ArmTotals, EvalReport, MetricComparison, MetricPlan
-from softlaunch.evals.statistics.rows import ComparedCase
+from softlaunch.evals.statistics.rows import ComparedCase, by_case
 from softlaunch.evals.statistics.unscored import first_without_value, metric_gate
 from softlaunch.metrics.refusal import refusal_in
 from softlaunch.policy.drift import DriftPolicy
@@ -28,7 +29,7 @@ class DriftFigures:
     """What was measured on the golden set. Metrics that nothing is known of are missing.
 
     The baseline is the stable arm, today the candidate. `muted` has the metrics that may not alert, with the reason;
-    `gaps` says what can't be judged, in sentences.
+    `gaps` says what can't be judged, and `weak` what so few cases can't show, in sentences.
     """
 
     quality: tuple[MetricComparison, ...]
@@ -40,6 +41,7 @@ class DriftFigures:
     cases: int
     muted: Mapping[str, str] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
 
     @property
     def counted(self) -> tuple[MetricComparison, ...]:
@@ -53,21 +55,25 @@ def measure_drift(
     quality: Sequence[MetricPlan],
     policy: DriftPolicy,
     may_lack: Margin = MAY_LACK,
+    doubts: Sequence[str] = (),
 ) -> DriftFigures:
     """Compare both runs by the machinery of the regression eval.
 
     What is shown of the metrics of quality that may alert is adjusted for their number (Holm), so that together it
-    holds with the policy's confidence; refusals, amounts and muted metrics each hold by themselves.
+    holds with the policy's confidence; refusals, amounts and muted metrics each hold by themselves. An interval has the
+    level at which its metric was tested. `doubts` are further reasons why nothing may be said to be well.
     """
     named = {plan.metric for plan in quality}
-    answered = MetricPlan(ANSWERED, policy.refusals)
-    amounts = [MetricPlan(name, policy.amounts, higher_is_better=False) for name in (LENGTH, LATENCY, COST)]
-    extra = [plan for plan in (answered, *amounts) if plan.metric not in named]
-    judged = EvalPolicy(golden_set="-", confidence=policy.confidence, maximum_unscored=may_lack)
-    report = compare(cases, [_with_outputs(answer) for answer in answers], judged, metrics=(*quality, *extra))
+    extra = [plan for plan in _of_every_answer(policy) if plan.metric not in named]
+    answers = [_with_outputs(answer) for answer in answers]
+    plans = (*quality, *extra)
+    judged = _as_eval(policy, may_lack)
+    report = compare(cases, answers, judged, metrics=plans)
     muted = {plan.metric: why for plan in quality if (why := _why_muted(plan))}
     alerting = [plan.metric for plan in quality if plan.metric not in muted]
-    by_name = _adjusted({one.metric: one for one in report.metrics}, alerting, 1 - policy.confidence)
+    paired = {plan.metric: pair(cases, by_case(answers), plan, judged.tolerance) for plan in plans}
+    by_name = _tested(report, paired, alerting, 1 - policy.confidence)
+    counted = [by_name[plan.metric] for plan in quality if plan.metric in alerting and plan.metric in by_name]
     found = {plan.metric: by_name[plan.metric] for plan in extra if plan.metric in by_name}
     return DriftFigures(
         quality=tuple(by_name[plan.metric] for plan in quality if plan.metric in by_name),
@@ -78,26 +84,40 @@ def measure_drift(
         now=report.candidate,
         cases=report.paired_cases,
         muted=muted,
-        gaps=tuple(_gaps(report, quality, may_lack, answers)),
+        gaps=(*doubts, *_gaps(report, quality, may_lack, answers)),
+        weak=tuple(too_weak(counted, {plan.metric for plan in quality if plan.role is Role.REQUIRED}, policy.margin)),
     )
+
+
+def _of_every_answer(policy: DriftPolicy) -> list[MetricPlan]:
+    """What is compared whatever a good answer is."""
+    amounts = [MetricPlan(name, policy.amounts, higher_is_better=False) for name in (LENGTH, LATENCY, COST)]
+    return [MetricPlan(ANSWERED, policy.refusals), *amounts]
+
+
+def _as_eval(policy: DriftPolicy, may_lack: Margin) -> EvalPolicy:
+    """The margin in points, for segments; metrics of the whole go by the margin itself."""
+    return EvalPolicy(
+        golden_set="-",
+        confidence=policy.confidence,
+        maximum_unscored=may_lack,
+        tolerance=Margin(MarginKind.POINTS, policy.margin.value),
+    )
+
+
+def _tested(
+    report: EvalReport, paired: Mapping[str, PairedMetric | None], alerting: Sequence[str], level: float
+) -> dict[str, MetricComparison]:
+    """The comparisons at their levels: those that may alert together, every other one by itself."""
+    found = {one.metric: one for one in report.metrics}
+    families = [[name for name in alerting if name in found], *([name] for name in found if name not in alerting)]
+    for family in families:
+        found |= tested_together({name: found[name] for name in family}, paired, level)
+    return found
 
 
 def _why_muted(plan: MetricPlan) -> str:
     return plan.withheld or ("the policy says so" if plan.role is Role.MUTED else "")
-
-
-def _adjusted(
-    compared: Mapping[str, MetricComparison], names: Sequence[str], level: float
-) -> Mapping[str, MetricComparison]:
-    """The comparisons, with what is shown of those named adjusted for how many there are."""
-    family = {name: compared[name].estimate for name in names if name in compared}
-    worse = holm({name: one.p_worse for name, one in family.items()})
-    better = holm({name: one.p_better for name, one in family.items()})
-    shown = {
-        name: finding_of(replace(one, p_worse=worse[name], p_better=better[name]), level)
-        for name, one in family.items()
-    }
-    return {name: replace(one, finding=shown.get(name, one.finding)) for name, one in compared.items()}
 
 
 def _gaps(
@@ -112,6 +132,16 @@ def _gaps(
             f"{f' ({codes})' if codes else ''}; {may_lack} may"
         )
         return
+    yield from (
+        f"{verdict.gate}: {verdict.reason}"
+        for verdict in report.verdicts
+        if verdict.outcome is Outcome.REVIEW and verdict.gate.startswith("segment ")
+    )
+    yield from (
+        verdict.reason
+        for verdict in report.verdicts
+        if verdict.outcome is Outcome.INCONCLUSIVE and verdict.gate in {missing_gate(plan.metric) for plan in quality}
+    )
     counted = [plan for plan in quality if not _why_muted(plan)]
     if not counted:
         yield f"no metric of quality may alert: {_why_muted(quality[0])}"

@@ -8,7 +8,16 @@ from typing import assert_never
 
 from softlaunch.core.quantities import MarginKind
 from softlaunch.drift.figures import DriftFigures
-from softlaunch.drift.quality import Remark, Weight, disagree, of_gaps, of_quality, of_refusals, only_better
+from softlaunch.drift.quality import (
+    Remark,
+    Weight,
+    disagree,
+    of_gaps,
+    of_quality,
+    of_refusals,
+    of_weakness,
+    only_better,
+)
 from softlaunch.drift.trend import Trend
 from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
@@ -81,16 +90,23 @@ class Judgement:
         """The remarks that a person must know of."""
         return tuple(remark for remark in self.remarks if remark.weight is Weight.ALERT)
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing has drifted, and that is known."""
+        return not self.alerts and self.cause is not Cause.UNKNOWN
+
 
 def judge_drift(figures: DriftFigures, trends: Sequence[Trend], setting: Setting, policy: DriftPolicy) -> Judgement:
     """Weigh the golden set, the outputs, who answered, live traffic and ages."""
     golden = [*of_quality(figures, policy), *of_refusals(figures, policy)]
-    gaps = of_gaps(figures)
+    gaps, weak = of_gaps(figures), of_weakness(figures)
     live = [remark for trend in trends if (remark := _falling(trend, policy)) is not None]
     rest = [*_amounts(figures), *_ages(setting, policy), *_floating(setting)]
-    remarks = (*golden, *gaps, *live, *_identity(setting), *_outputs(figures), *rest)
+    remarks = (*golden, *gaps, *weak, *live, *_identity(setting), *_outputs(figures), *rest)
     moved = bool([remark for remark in golden if remark.weight is Weight.ALERT])
-    cause = _cause(setting, disagreeing=disagree(figures, policy), golden=moved, gaps=bool(gaps), live=bool(live))
+    cause = _cause(
+        setting, disagreeing=disagree(figures, policy), golden=moved, gaps=bool(gaps or weak), live=bool(live)
+    )
     step = _step(cause, setting, better=only_better(figures) and not moved)
     return Judgement(remarks, cause, step, _summary(remarks, setting))
 
@@ -223,6 +239,7 @@ def _step(cause: Cause, setting: Setting, *, better: bool) -> Step:
 def _summary(remarks: Sequence[Remark], setting: Setting) -> str:
     alerts = [remark.sentence for remark in remarks if remark.weight is Weight.ALERT]
     since = f" against the baseline of {setting.frozen_at:%Y-%m-%d}" if setting.frozen_at else ""
+    weak = [remark.sentence for remark in remarks if remark.subject == "power"]
     if not alerts:
-        return f"nothing has drifted{since}"
+        return f"too little evidence{since}: {'; '.join(weak)}" if weak else f"nothing has drifted{since}"
     return f"{'; '.join(alerts)}{since}"

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.quantities import Margin
+from softlaunch.drift.evidence import allowed_loss
 from softlaunch.drift.figures import DriftFigures
 from softlaunch.evals.statistics.report import Finding, MetricComparison
 from softlaunch.policy.drift import DriftPolicy
@@ -37,7 +38,7 @@ def of_quality(figures: DriftFigures, policy: DriftPolicy) -> list[Remark]:
 
 def disagree(figures: DriftFigures, policy: DriftPolicy) -> bool:
     """Whether one metric is shown to have lost more than is allowed, and another to have won as much."""
-    beyond = {one.finding for one in figures.counted if abs(one.difference) > _allowed(one, policy.margin)}
+    beyond = {one.finding for one in figures.counted if abs(one.difference) > allowed_loss(one, policy.margin)}
     return {Finding.WORSE, Finding.BETTER} <= beyond
 
 
@@ -63,14 +64,14 @@ def of_gaps(figures: DriftFigures) -> list[Remark]:
     return [Remark(Weight.ALERT, "evidence", gap) for gap in figures.gaps]
 
 
+def of_weakness(figures: DriftFigures) -> list[Remark]:
+    """What so few cases can't show: no incident, and no all-clear either."""
+    return [Remark(Weight.NOTICE, "power", sentence) for sentence in figures.weak]
+
+
 def _weight(one: MetricComparison, margin: Margin) -> Weight:
-    too_much = one.finding is Finding.WORSE and one.stable - one.candidate > _allowed(one, margin)
+    too_much = one.finding is Finding.WORSE and one.stable - one.candidate > allowed_loss(one, margin)
     return Weight.ALERT if too_much else Weight.NOTICE
-
-
-def _allowed(one: MetricComparison, margin: Margin) -> float:
-    """How much of a score may be lost, as a share of one."""
-    return margin.value * (one.stable if margin.kind is MarginKind.RELATIVE else 1.0)
 
 
 def _moved(one: MetricComparison) -> str:

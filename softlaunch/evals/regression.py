@@ -185,7 +185,9 @@ class RegressionEval:
             return _State(planned, (), unjudged)
         plans = metric_plans(session, order.policy, suite.cases)
         scored = with_scores(suite.cases, answers, metrics, judgements)
-        report = compare(suite.cases, scored, order.policy, level=_level(order.policy), metrics=plans)
+        critical = dict.fromkeys((*order.policy.segments, *suite.header.segments))
+        policy = order.policy.model_copy(update={"segments": tuple(critical)})
+        report = compare(suite.cases, scored, policy, level=_level(policy), metrics=plans)
         report = with_upkeep(report, suite, self._clock())
         if halted is not None:
             report = report.with_verdict(out_of_budget(halted, planned - len(unjudged), planned))

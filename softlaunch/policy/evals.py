@@ -130,6 +130,10 @@ class EvalPolicy(Part):
     """Ask a person, or reject. Metrics that contradict each other are always for a person."""
     metrics: tuple[EvalMetricPolicy, ...] = ()
     """What is compared besides accuracy, which is the mean score of the cases' own metrics."""
+    segments: tuple[str, ...] = ()
+    """Tags of cases that are critical: where one is shown to be worse by more than the tolerance, the eval fails. Other
+    tags are for people to review. A golden set's header can name more, under `suite.segments`.
+    """
     judge: JudgePolicy | None = None
     """Who judges, where metrics ask judges."""
 

@@ -38,7 +38,7 @@ def render_drift(app: str, check_id: str, document: Document, checked_at: dateti
             report=document,
             cause=cause,
             step=step,
-            tone="fail" if document["drifted"] else "pass",
+            tone="fail" if document["drifted"] else "pass" if document.get("clear", True) else "waiting",
             title=show_title(document),
             plots=[(trend["metric"], _plot(trend)) for trend in document["trends"]],
             runbook=_RUNBOOK,

@@ -28,7 +28,7 @@ _MEANINGS = {
     Outcome.PASS: "The candidate is no worse than stable by more than the tolerance.",
     Outcome.FAIL: "The candidate is worse than stable by more than may be tolerated.",
     Outcome.INCONCLUSIVE: "The evidence shows neither that the candidate is good enough nor that it isn't.",
-    Outcome.REVIEW: "The metrics contradict each other, so a person has to review the answers.",
+    Outcome.REVIEW: "A person has to decide, for the reasons below.",
     Outcome.ERROR: "The eval could not judge the candidate. Nothing passes without evidence.",
 }
 

@@ -17,6 +17,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "latency": ("latency_ms", "latency", "latency_s"),
     "cost": ("cost_usd", "cost"),
     "error": ("error",),
+    "tags": ("tags", "tag", "segment", "category"),
 }
 """What a column can mean, and the names by which it is found where nobody maps it."""
 _NEEDED = ("model", "id")
@@ -56,6 +57,16 @@ class Columns:
     def number(self, row: Row, role: str) -> float | None:
         """The same as a number of zero or more; None where there is none."""
         return amount(self.value(row, role))
+
+    def tags(self, row: Row, more: Sequence[str] = ()) -> tuple[str, ...]:
+        """What a row's case is about: the tags of a list, or of a text that separates them by semicolons.
+
+        Further columns are tags with their names: `language=de`.
+        """
+        value = self.value(row, "tags")
+        listed = value if isinstance(value, list) else str(value if value is not None else "").split(";")
+        named = [f"{name}={row[name]}" for name in more if row.get(name) not in (None, "")]
+        return tuple(dict.fromkeys([*(str(one).strip() for one in listed if str(one).strip()), *named]))
 
     def latency_ms(self, row: Row) -> float | None:
         """The latency: milliseconds where the column's name ends in _ms, else seconds."""

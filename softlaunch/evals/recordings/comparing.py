@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from softlaunch.core.arms import ByArm
+from softlaunch.core.quantities import Margin
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.recordings.columns import Columns, amount
 from softlaunch.evals.recordings.files import RecordingError, Row
 from softlaunch.evals.recordings.metrics import PREFERENCE, RecordedMetric
+from softlaunch.evals.recordings.suspicions import suspicions
 from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.report import EvalReport, concluded
 from softlaunch.metrics import Sample
@@ -32,29 +34,50 @@ def compare_recorded(
     columns: Columns,
     metrics: Sequence[RecordedMetric],
     policy: EvalPolicy,
+    segments: Sequence[str] = (),
 ) -> EvalReport:
     """Judge the rows of stable and of the candidate, paired by id; several rows of an id are repeats.
 
-    Ids that only one of them has are left out; too many of them, and a pass is only inconclusive, because nobody knows
-    how the missing ones would have been answered. Raises RecordingError where no id is in both.
+    Ids that only one of them has are left out of the pairs, counted and bounded by the worst; too many of them, and a
+    pass is only inconclusive. What looks wrong about the rows is for people to review. `segments` are columns whose
+    values are judged like tags. Raises RecordingError where no id is in both.
     """
-    cases = cases_in_both(arms, columns)
-    everything = {columns.text(row, "id") for row in [*arms.stable, *arms.candidate]} - {None}
+    cases = cases_of(arms, columns, segments)
     report = compare(cases, answers_of(arms, columns, metrics), policy, metrics=[metric.plan for metric in metrics])
     report = _explained(report, arms, columns, metrics)
-    return _with_missing(report, len(everything) - len(cases), len(everything), policy)
+    for suspicion in suspicions(arms, columns, reads_reference=any(metric.reads_reference for metric in metrics)):
+        reason = f"a person has to decide: {suspicion.sentence}"
+        report = report.with_verdict(Verdict(suspicion.subject, Outcome.REVIEW, reason))
+    missing = missing_ids(arms, columns, policy.maximum_unscored)
+    return report if missing is None else report.with_verdict(missing)
 
 
-def cases_in_both(arms: ByArm[Sequence[Row]], columns: Columns) -> list[RecordedCase]:
-    """What was asked of both models. Raises RecordingError where that is nothing."""
+def cases_of(arms: ByArm[Sequence[Row]], columns: Columns, segments: Sequence[str] = ()) -> list[RecordedCase]:
+    """Everything that was asked. Raises RecordingError where nothing was asked of both models, or one is the other."""
     stable, candidate = ({columns.text(row, "id") for row in rows} for rows in (arms.stable, arms.candidate))
-    shared = stable & candidate - {None}
-    if not shared:
+    if not stable & candidate - {None}:
         raise RecordingError(
             f"no id is in both models' outputs (column {columns.by_role['id']}); name the column that shows which "
             "outputs answer the same question with --map id=COLUMN"
         )
-    return _cases([*arms.stable, *arms.candidate], columns, shared)
+    unknown = next((name for name in segments if name not in columns.names), None)
+    if unknown is not None:
+        raise RecordingError(f"there is no column {unknown!r} of segments; there are {', '.join(columns.names)}")
+    return _cases([*arms.stable, *arms.candidate], columns, segments)
+
+
+def missing_ids(arms: ByArm[Sequence[Row]], columns: Columns, allowed: Margin) -> Verdict | None:
+    """A verdict on the ids that only one model has; None where there is none."""
+    stable, candidate = ({columns.text(row, "id") for row in rows} - {None} for rows in (arms.stable, arms.candidate))
+    missing, everything = len(stable ^ candidate), len(stable | candidate)
+    if not missing:
+        return None
+    return Verdict(
+        gate="pairs",
+        outcome=Outcome.PASS if missing / everything <= allowed.value else Outcome.INCONCLUSIVE,
+        reason=f"{missing:,} of {everything:,} ids have outputs of one model only ({len(stable - candidate):,} lack "
+        f"the candidate's, {len(candidate - stable):,} stable's) and are left out; {allowed} are allowed",
+    )
 
 
 def answers_of(arms: ByArm[Sequence[Row]], columns: Columns, metrics: Sequence[RecordedMetric]) -> list[EvalAnswer]:
@@ -72,11 +95,16 @@ def arms_of(rows: Sequence[Row], columns: Columns, stable: str, candidate: str) 
     In AlpacaEval's form a row has a judge's preference between an output and a reference: a stable that is only there
     as the reference gets its outputs, and the other side of the preferences, from there.
     """
+    if stable == candidate:
+        raise RecordingError(f"both are {stable}: that compares outputs with themselves")
     own = rows_of(rows, columns, candidate)
     models = {columns.text(row, "model") for row in rows}
     beside = [row for row in own if row.get(_REFERENCE_MODEL) == stable]
     if stable in models or not beside or PREFERENCE not in columns.names:
-        return ByArm(own, rows_of(rows, columns, stable))
+        other = rows_of(rows, columns, stable)
+        if own[0] is other[0]:
+            raise RecordingError(f"{stable} and {candidate} are one model: that compares outputs with themselves")
+        return ByArm(own, other)
     return ByArm(own, [_as_reference(row, columns, stable) for row in beside])
 
 
@@ -102,13 +130,14 @@ def rows_of(rows: Sequence[Row], columns: Columns, name: str) -> list[Row]:
     return [row for row in rows if columns.text(row, "model") == found]
 
 
-def _cases(rows: Sequence[Row], columns: Columns, ids: set[str | None]) -> list[RecordedCase]:
+def _cases(rows: Sequence[Row], columns: Columns, segments: Sequence[str]) -> list[RecordedCase]:
     cases: dict[str, RecordedCase] = {}
     for row in rows:
         case_id = columns.text(row, "id")
-        if case_id is not None and case_id in ids and case_id not in cases:
+        if case_id is not None and case_id not in cases:
             asked = columns.text(row, "question") or case_id
-            cases[case_id] = RecordedCase(case_id, asked, columns.text(row, "reference") or "")
+            wanted = columns.text(row, "reference") or ""
+            cases[case_id] = RecordedCase(case_id, asked, wanted, tags=columns.tags(row, segments))
     return list(cases.values())
 
 
@@ -180,17 +209,3 @@ def _explained(
     )
     outcome, reason = concluded(verdicts)
     return replace(report, verdicts=verdicts, outcome=outcome, reason=reason)
-
-
-def _with_missing(report: EvalReport, missing: int, everything: int, policy: EvalPolicy) -> EvalReport:
-    """The report with a verdict on the ids that only one model has."""
-    if not missing:
-        return report
-    enough = missing / everything <= policy.maximum_unscored.value
-    verdict = Verdict(
-        gate="pairs",
-        outcome=Outcome.PASS if enough else Outcome.INCONCLUSIVE,
-        reason=f"{missing:,} of {everything:,} ids have outputs of one model only and are left out; "
-        f"{policy.maximum_unscored} are allowed",
-    )
-    return replace(report.with_verdict(verdict), left_out_cases=report.left_out_cases + missing)

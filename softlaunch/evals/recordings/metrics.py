@@ -10,6 +10,8 @@ from softlaunch.evals.recordings.files import RecordingError, Row
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.scoring import score_with
 from softlaunch.metrics import METRICS, AnyMetric, Sample, normalise, parse_metric
+from softlaunch.metrics.similarity import Similarity
+from softlaunch.metrics.text import TextMetric
 
 AGREEMENT = "agreement"
 PREFERENCE = "preference"
@@ -66,11 +68,12 @@ Reader = Callable[[Sample], Found]
 
 @dataclass(frozen=True, slots=True)
 class RecordedMetric:
-    """What to compare, how it is read from an output, and in words what it is."""
+    """What to compare, how it is read from an output, in words what it is, and whether it compares with a reference."""
 
     plan: MetricPlan
     read: Reader
     meaning: str
+    reads_reference: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def _planned(spec: str, columns: Columns, rows: Sequence[Row], margins: Margins)
     if recorded is not None:
         _known(recorded, columns)
     plan = MetricPlan(metric.key, margins.of(metric.key, MarginKind.POINTS))
-    return RecordedMetric(plan, _by(metric), meaning)
+    return RecordedMetric(plan, _by(metric), meaning, reads_reference=isinstance(metric, TextMetric | Similarity))
 
 
 def _by(metric: AnyMetric) -> Reader:
@@ -182,11 +185,15 @@ def _agreement(columns: Columns, rows: Sequence[Row], margins: Margins) -> Recor
     labels = Labels.among(references, [columns.text(row, "question") or "" for row in rows])
     if labels is not None:
         shown = ", ".join(f"[{name}]" if labels.bracketed else name for name in labels.names)
-        return RecordedMetric(plan, _by_label(labels), f"the answer settles on the reference, one of {shown}")
+        return RecordedMetric(
+            plan, _by_label(labels), f"the answer settles on the reference, one of {shown}", reads_reference=True
+        )
     numeric = parse_metric("numeric")
     if all(numeric.objection(one) is None for one in references):
-        return RecordedMetric(plan, _by(numeric), "the answer's last number")
-    return RecordedMetric(plan, _by(parse_metric("contains")), "the answer contains the reference")
+        return RecordedMetric(plan, _by(numeric), "the answer's last number", reads_reference=True)
+    return RecordedMetric(
+        plan, _by(parse_metric("contains")), "the answer contains the reference", reads_reference=True
+    )
 
 
 def _by_label(labels: Labels) -> Reader:

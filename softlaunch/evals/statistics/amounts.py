@@ -33,7 +33,9 @@ from softlaunch.evals.statistics.paired import (
 
 _LARGEST = 1000.0  # times stable's amount; a bound beyond says that nothing is known
 _SAME = 1e-12
+_DIGITS = 6  # of a bound, beyond which bisection knows nothing
 _TAIL = 0.95
+_THOUSANDFOLD = (300.0, 3000.0)
 _TAILS = {1.0: "95th percentile", -1.0: "5th percentile"}
 
 
@@ -59,6 +61,8 @@ class AmountEstimate:
     candidate: float
     beside: tuple[Beside, ...]
     doubts: tuple[str, ...]
+    other_unit: bool = False
+    """Whether the arms look as if they were in two units: one is about a thousand times the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,14 @@ def _told(given: _Amounts, found: PairedEstimate, what: str, doubts: Sequence[st
         *(tail if what in _TAILS.values() else middle),
         (Beside("mean", usual, now), Beside("p95" if given.sign > 0 else "p5", *tail)),
         (*doubts, *of_mean),
+        other_unit=_looks_thousandfold(*middle),
     )
+
+
+def _looks_thousandfold(stable: float, candidate: float) -> bool:
+    """As seconds and milliseconds do."""
+    low, high = sorted((stable, candidate))
+    return low > 0 and _THOUSANDFOLD[0] <= high / low <= _THOUSANDFOLD[1]
 
 
 def _of_median(given: _Amounts) -> PairedEstimate:
@@ -170,8 +181,8 @@ def _estimated(given: _Amounts, harm: float, p_fewer: Callable[[float, float], f
     spread = (upper - lower) / 2 / -float(special.ndtri(level))
     return PairedEstimate(
         harm=harm,
-        lower=min(harm, lower),
-        upper=max(harm, upper),
+        lower=min(harm, round(lower, _DIGITS)),
+        upper=max(harm, round(upper, _DIGITS)),
         p_within=p_fewer(given.margin, 1.0),
         p_beyond=min(1.0, 2 * p_above(given.margin)),
         p_better=p_fewer(0.0, 1.0),

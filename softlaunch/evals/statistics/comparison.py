@@ -11,24 +11,31 @@ any of them can fail it, so the p-values for failing are adjusted by Holm's meth
 another to rise, the metrics contradict each other, and that is for a person to look at instead of a rejection.
 
 Calls without a score are a third state. Their share is a gate of its own, once for the calls and once for each metric
-that lacks more than the calls do; cases that lack a score in an arm are left out of the pairs and counted.
+that lacks more than the calls do; cases that lack a score in an arm are left out of the pairs, counted, and bounded by
+the worst that they could be (`missing`). Segments are judged beside the whole (`segments`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-
-import numpy as np
+from dataclasses import replace
 
 from softlaunch.core.arms import ByArm
-from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.quantities import Margin
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
-from softlaunch.evals.statistics.amounts import AmountEstimate, estimate_amounts
-from softlaunch.evals.statistics.metric_verdicts import contradicted, finding_of, judge_metric, no_pairs, outcome_of
+from softlaunch.evals.statistics.metric_verdicts import (
+    contradicted,
+    doubts_of,
+    finding_of,
+    judge_metric,
+    no_pairs,
+    outcome_of,
+)
+from softlaunch.evals.statistics.missing import judge_missing
 from softlaunch.evals.statistics.multiplicity import holm
-from softlaunch.evals.statistics.paired import Floats, estimate
+from softlaunch.evals.statistics.pairs import one_sided, pair
 from softlaunch.evals.statistics.report import EvalReport, MetricComparison, MetricPlan, concluded
-from softlaunch.evals.statistics.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, mean_value, value_of
+from softlaunch.evals.statistics.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, value_of
+from softlaunch.evals.statistics.segments import judge_segments
 from softlaunch.evals.statistics.unscored import judge_unscored, judge_unscored_metric
 from softlaunch.metrics import ACCURACY
 from softlaunch.policy.evals import EvalPolicy
@@ -95,15 +102,23 @@ def _verdicts(
         for plan in metrics
     ]
     lacking = [(plan, judge_unscored_metric(grouped, plan.metric, policy)) for plan in metrics]
-    counted = [plan.metric for plan in metrics if plan.role is not Role.MUTED and not plan.withheld]
-    weighed = {name: one for name, one in compared.items() if name in counted}
+    missing = [(plan, _missing(cases, grouped, plan, policy.tolerance)) for plan in metrics]
+    counted = [plan for plan in metrics if plan.role is not Role.MUTED and not plan.withheld]
+    weighed = {plan.metric: compared[plan.metric] for plan in counted if plan.metric in compared}
     p_better = holm({name: one.estimate.p_better for name, one in weighed.items()})
     settled = zip(metrics, contradicted(judged, weighed, p_better, level), strict=True)
     return (
         *(_as_planned(plan, verdict) for plan, verdict in settled),
+        *(replace(verdict, role=plan.role) for plan, verdict in missing if verdict is not None),
         judge_unscored(cases, grouped, policy),
         *(replace(verdict, role=plan.role) for plan, verdict in lacking if verdict is not None),
+        *judge_segments(cases, grouped, counted, policy.tolerance, level, policy.segments),
     )
+
+
+def _missing(cases: Sequence[ComparedCase], grouped: ByCase, plan: MetricPlan, tolerance: Margin) -> Verdict | None:
+    paired = pair(cases, grouped, plan, tolerance)
+    return None if paired is None else judge_missing(paired, one_sided(cases, grouped, plan))
 
 
 def _counts_of(answers: Sequence[EvalAnswer], metric: str) -> ByArm[int]:
@@ -119,53 +134,11 @@ def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:
     return replace(verdict, role=plan.role, outcome=Outcome.ERROR, reason=f"{plan.withheld} ({verdict.reason})")
 
 
-@dataclass(frozen=True, slots=True)
-class _Paired:
-    """A metric's case means in both arms, on the cases that have both, and the cases' weights."""
-
-    plan: MetricPlan
-    margin: Margin
-    stable: Floats
-    candidate: Floats
-    weights: Floats
-
-    @property
-    def relative(self) -> bool:
-        """Whether harm is a share of stable's mean."""
-        return self.margin.kind is MarginKind.RELATIVE
-
-    def compared(self, level: float) -> AmountEstimate | None:
-        """The harm and what it is between; None where amounts of zero leave nothing to be a share of."""
-        if self.relative:
-            return estimate_amounts(
-                self.stable,
-                self.candidate,
-                self.weights,
-                margin=self.margin.value,
-                level=level,
-                higher_is_better=self.plan.higher_is_better,
-            )
-        found = estimate(self.stable, self.candidate, self.weights, margin=self.margin.value, level=level)
-        stable, candidate = (float(np.average(arm, weights=self.weights)) for arm in (self.stable, self.candidate))
-        return AmountEstimate(found, "mean", stable, candidate, (), ())
-
-
-def _pair(cases: Sequence[ComparedCase], grouped: ByCase, plan: MetricPlan, tolerance: Margin) -> _Paired | None:
-    """The metric on the cases that both arms have a value for; None where there are none."""
-    pairs = [
-        (stable, candidate, case.weight)
-        for case in cases
-        if (stable := mean_value(grouped.get((case.id, EvalArm.STABLE), ()), plan.metric)) is not None
-        and (candidate := mean_value(grouped.get((case.id, EvalArm.CANDIDATE), ()), plan.metric)) is not None
-    ]
-    return _Paired(plan, plan.margin or tolerance, *np.array(pairs, dtype=np.float64).T) if pairs else None
-
-
 def _compare_metrics(
     cases: Sequence[ComparedCase], grouped: ByCase, tolerance: Margin, level: float, metrics: Sequence[MetricPlan]
 ) -> dict[str, MetricComparison]:
     """The metrics that have something to compare; the outcome of each takes into account how many there are."""
-    paired = [_pair(cases, grouped, plan, tolerance) for plan in metrics]
+    paired = [pair(cases, grouped, plan, tolerance) for plan in metrics]
     found = [(one, compared) for one in paired if one is not None and (compared := one.compared(level)) is not None]
     p_beyond = holm({one.plan.metric: compared.estimate.p_beyond for one, compared in found})
     return {
@@ -177,12 +150,12 @@ def _compare_metrics(
             relative=one.relative,
             higher_is_better=one.plan.higher_is_better,
             estimate=compared.estimate,
-            outcome=outcome_of(compared.estimate, p_beyond[one.plan.metric], level, compared.doubts),
+            outcome=outcome_of(compared, p_beyond[one.plan.metric], level),
             finding=finding_of(compared.estimate, level),
             unscored=sum(value_of(answer, one.plan.metric) is None for own in grouped.values() for answer in own),
             what=compared.what,
             beside=compared.beside,
-            doubts=compared.doubts,
+            doubts=doubts_of(compared),
         )
         for one, compared in found
     }

@@ -6,23 +6,33 @@ from dataclasses import replace
 from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Interval, Outcome, Verdict
-from softlaunch.evals.statistics.paired import PairedEstimate
+from softlaunch.evals.statistics.amounts import AmountEstimate
+from softlaunch.evals.statistics.paired import PairedEstimate, cases_needed
 from softlaunch.evals.statistics.report import ArmTotals, Finding, MetricComparison
 
 Totals = ByArm[ArmTotals]
 """Stable's and the candidate's."""
 
 
-def outcome_of(estimated: PairedEstimate, p_beyond: float, level: float, doubts: Sequence[str] = ()) -> Outcome:
+def outcome_of(compared: AmountEstimate, p_beyond: float, level: float) -> Outcome:
     """Fail and pass are claims that must be shown; `p_beyond` is adjusted for the number of metrics.
 
-    What would pass although another figure is clearly worse (`doubts`) is for people to review.
+    What would pass although another figure is clearly worse is for people to review, and so is everything where both
+    arms seem to be in different units.
     """
+    if compared.other_unit:
+        return Outcome.REVIEW
     if p_beyond <= level:
         return Outcome.FAIL
-    if estimated.p_within > level:
+    if compared.estimate.p_within > level:
         return Outcome.INCONCLUSIVE
-    return Outcome.REVIEW if doubts else Outcome.PASS
+    return Outcome.REVIEW if compared.doubts else Outcome.PASS
+
+
+def doubts_of(compared: AmountEstimate) -> tuple[str, ...]:
+    """Why a person has to decide, in words."""
+    unit = ("one arm is about a thousand times the other, as with milliseconds and seconds",)
+    return (*(unit if compared.other_unit else ()), *compared.doubts)
 
 
 def finding_of(estimated: PairedEstimate, level: float) -> Finding:
@@ -116,11 +126,13 @@ def _reason(compared: MetricComparison, confidence: float) -> str:
     }.get(compared.outcome, f"anything from {change(estimated.lower)} to {change(estimated.upper)}")
     shown = "" if compared.outcome is Outcome.FAIL else f"{compared.finding}, "
     margin = Margin(MarginKind.RELATIVE if compared.relative else MarginKind.POINTS, compared.margin)
+    few = compared.outcome is Outcome.INCONCLUSIVE and estimated.minimum_detectable > compared.margin
+    needed = f"; about {cases_needed(estimated, compared.margin):,} cases would show {margin}" if few else ""
     review = compared.outcome is Outcome.REVIEW
     doubts = f"a person has to decide, {' and '.join(compared.doubts)}: " if review else ""
     return (
         f"{doubts}{_values(compared)}: {shown}{bounds} with {confidence * 100:g} % confidence, tolerance {margin} "
-        f"({estimated.method}; differences from {size(estimated.minimum_detectable)} on can be detected)"
+        f"({estimated.method}; differences from {size(estimated.minimum_detectable)} on can be detected{needed})"
     )
 
 

@@ -252,6 +252,18 @@ def _standard_error(harm: Floats, shares: Floats) -> tuple[float, float]:
     return max(float(np.sqrt(variance)), _SAME), max(float(effective) - 1, 1.0)
 
 
+def cases_needed(found: PairedEstimate, margin: float) -> int:
+    """How many cases, varying as these do, would distinguish a harm of `margin` (above zero) from none."""
+    by_count = np.log(1 - POWER) / np.log1p(-min(margin, 1 - _EDGE))
+    by_variation = 0.0 if found.minimum_detectable <= _by_count(found.cases) + _SAME else found.minimum_detectable
+    return int(np.ceil(max(by_count, found.cases * (by_variation / margin) ** 2)))
+
+
+def _by_count(cases: int) -> float:
+    """The share of flipped cases of which one would have been among so many with 80 % probability."""
+    return float(1 - (1 - POWER) ** (1 / cases))
+
+
 def minimum_detectable(harm: Floats, shares: Floats, level: float) -> float:
     """The mean that these cases, varying as they do, distinguish from zero with 80 % power.
 
@@ -259,5 +271,4 @@ def minimum_detectable(harm: Floats, shares: Floats, level: float) -> float:
     """
     error, _ = _standard_error(harm, shares)
     by_variation = -(special.ndtri(level) + special.ndtri(1 - POWER)) * error
-    by_count = 1 - (1 - POWER) ** (1 / len(harm))
-    return float(max(by_variation, by_count))
+    return float(max(by_variation, _by_count(len(harm))))

@@ -33,6 +33,9 @@ class SuiteHeader(BaseModel):
     error_budget: Margin | None = None
     """Share of cases that may flicker (vary in both arms) before the set must be repaired; left out: any."""
 
+    segments: tuple[str, ...] = ()
+    """Tags that are critical: where one is shown to be worse by more than the tolerance, an eval fails."""
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.created and self.refreshed and self.refreshed < self.created:
