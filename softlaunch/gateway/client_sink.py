@@ -113,9 +113,9 @@ class ClientWatch:
         self._gone = False
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
+        task = self._cycle.task
         if task is None:
-            raise RuntimeError("a client is watched from within a task")
+            raise RuntimeError("a client is watched from within the task that answers it")
         self._watched = task
         self._cycle.when_gone(self._leave)
         return self

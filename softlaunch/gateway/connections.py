@@ -24,7 +24,8 @@ class Connections:
     """Calls to providers from one event loop; made within it."""
 
     def __init__(self) -> None:
-        self._pool = ProviderPool(asyncio.get_running_loop())
+        self.loop = asyncio.get_running_loop()
+        self._pool = ProviderPool(self.loop)
         self._proxied: ProxiedCalls | None = None
 
     async def close(self) -> None:

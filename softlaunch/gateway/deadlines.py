@@ -47,9 +47,9 @@ class Deadlines:
     slow reader is waited for (`pause`, `resume`) no time passes.
     """
 
-    def __init__(self, limits: TimeLimits, *, streamed: bool) -> None:
+    def __init__(self, limits: TimeLimits, loop: asyncio.AbstractEventLoop, *, streamed: bool) -> None:
         self._limits = limits
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop  # handed over, because asking for the running one is a system call (of Python 3.11)
         now = self._loop.time()
         self._total_at = now + limits.total
         self._phase = RequestOutcome.FIRST_TOKEN_TIMEOUT if streamed else RequestOutcome.TOTAL_TIMEOUT

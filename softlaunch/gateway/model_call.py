@@ -45,7 +45,7 @@ class ModelCall:
     async def run(self, way: Way, headers: Mapping[str, str], content: bytes) -> None:
         """Ask, and read what comes; raises nothing for what a provider does."""
         try:
-            with Deadlines(self._call.limits, streamed=self._call.streamed) as deadlines:
+            with Deadlines(self._call.limits, self._connections.loop, streamed=self._call.streamed) as deadlines:
                 await self._run(way, headers, content, deadlines)
         except LimitReachedError as limit:
             self._reach(limit)

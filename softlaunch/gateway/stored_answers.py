@@ -1,5 +1,6 @@
 """Answers that providers keep: read, deleted and cancelled where they are, by the id that the client knows."""
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import quote
 
@@ -70,10 +71,10 @@ class StoredAnswers:
         asked_query = without_version(cycle.head.query)
         query = f"?{asked_query.decode('latin-1')}" if asked_query else ""
         upstream = f"/responses/{quote(pinned.own, safe='')}{below}{query}"
-        limits = app_route.limits
+        limits, loop = app_route.limits, asyncio.get_running_loop()
         asked = StoredCall(Api.RESPONSES, headers, limits.connect)
         try:
-            with ClientWatch(cycle, lambda: False), Deadlines(limits, streamed=False) as deadlines:
+            with ClientWatch(cycle, lambda: False), Deadlines(limits, loop, streamed=False) as deadlines:
                 answer = await self._upstream.stored(cycle.head.method, pinned.asked, upstream, asked)
                 await self._pass_on(answer, marking, cycle, deadlines)
         except (EndpointError, ProviderCallError) as error:
