@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.refusal_wording import refusal_in
 from softlaunch.core.verdict import Outcome, Role
 from softlaunch.drift.evidence import tested_together, too_weak
 from softlaunch.drift.outputs import OutputChange, change_of_outputs
@@ -14,7 +15,6 @@ from softlaunch.evals.statistics.pairs import PairedMetric, pair
 from softlaunch.evals.statistics.report import ArmTotals, EvalReport, MetricComparison, MetricPlan
 from softlaunch.evals.statistics.rows import ComparedCase, by_case
 from softlaunch.evals.statistics.unscored import first_without_value, metric_gate
-from softlaunch.metrics.refusal import refusal_in
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.evals import EvalPolicy
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from softlaunch.core.refusal_wording import refusal_in
 from softlaunch.metrics.judge_replies import Preferred, read_grade, read_preference
-from softlaunch.metrics.refusal import refusal_in
 
 
 @pytest.mark.parametrize(
