@@ -102,6 +102,7 @@ def gateway(
 
 def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "GatewayOptions":
     """What the gateway is to do, by the settings with what the command line sets in their place."""
+    from softlaunch.gateway.answer_checks import named_classifier
     from softlaunch.gateway.cors import Cors, checked_origin
     from softlaunch.gateway.http.connections import parse_networks
     from softlaunch.gateway.server import GatewayOptions
@@ -118,6 +119,7 @@ def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "Ga
         home=settings.home,
         cors=Cors(tuple(checked_origin(one) for one in cors_origins if one.strip())),
         show_arm=settings.arm_header,
+        refuses=named_classifier(settings.refusals),
     )
 
 

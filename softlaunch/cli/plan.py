@@ -1,7 +1,7 @@
 """`softlaunch plan`: how long a release will take, what its gates will catch, and who will see that."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +34,7 @@ _UnusableRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share o
 _LatencyMs = Annotated[str | None, typer.Option(help="P50/P95 of the latency, such as 900/2500.")]
 _CostUsd = Annotated[str | None, typer.Option(help="P50/P95 of a request's cost, such as 0.0002/0.0005.")]
 _HallucinationRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of hallucinated answers.")]
+_Rate = Annotated[list[str] | None, typer.Option(metavar="NAME=SHARE", help="Share of answers that a check finds.")]
 _Score = Annotated[list[str] | None, typer.Option(metavar="NAME=MEAN", help="Mean of any score.")]
 
 
@@ -53,6 +54,7 @@ def plan(
     unusable_rate: _UnusableRate = None,
     latency_ms: _LatencyMs = None,
     cost_usd: _CostUsd = None,
+    rate: _Rate = None,
     quality: traffic_options.Quality = None,
     hallucination_rate: _HallucinationRate = None,
     scored_share: traffic_options.ScoredShare = None,
@@ -74,7 +76,7 @@ def plan(
         Metric.HALLUCINATION: hallucination_rate,
         Metric.SATISFACTION: satisfaction,
     }
-    levels = traffic_options.stated_levels(rates, quality) | _scores(score or ()) | _spreads(latency_ms, cost_usd)
+    levels = traffic_options.stated_levels(rates, quality) | _by_name(rate, score) | _spreads(latency_ms, cost_usd)
     shares = traffic_options.stated_shares(
         {Metric.SATISFACTION: rating_share, **dict.fromkeys(SCORED.values(), scored_share)}
     )
@@ -102,19 +104,27 @@ def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floa
     return {metric: spread_values(*_quantiles(option, text)) for metric, option, text in stated if text is not None}
 
 
-def _scores(stated: Sequence[str]) -> "dict[Metric, Floats]":
-    """The levels of metrics that judges score, from `quality=0.9`."""
+def _by_name(rates: list[str] | None, scores: list[str] | None) -> "dict[Metric, Floats]":
+    from softlaunch.core.answer_checks import BITS
     from softlaunch.core.live_metrics import SCORED
+
+    checked = {metric.value: metric for metric in BITS}
+    return _named_levels("--rate", rates or (), checked) | _named_levels("--score", scores or (), SCORED)
+
+
+def _named_levels(option: str, stated: Sequence[str], known: "Mapping[str, Metric]") -> "dict[Metric, Floats]":
+    """The levels of metrics that are stated by their names, from `quality=0.9`."""
     from softlaunch.forecast.stated import rate_values, score_values
 
     levels = {}
     for text in stated:
         name, _, mean = text.partition("=")
         try:
-            metric, level = SCORED[name], float(mean)
+            metric, level = known[name], float(mean)
         except (KeyError, ValueError) as error:
+            form = "SHARE" if option == "--rate" else "MEAN"
             raise SoftlaunchError(
-                f"--score is {text!r}; expected NAME=MEAN, NAME one of {', '.join(SCORED)}"
+                f"{option} is {text!r}; expected NAME={form}, NAME one of {', '.join(known)}"
             ) from error
         levels[metric] = rate_values(level) if metric.is_event else score_values(level)
     return levels

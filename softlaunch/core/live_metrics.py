@@ -49,7 +49,8 @@ class Entry:
 
     `is_ticket`: whether the incident of its failed gate can wait for a working day. `column` holds its values in files
     of recorded requests; where `column_is_opposite`, true means there that the event did not happen. `option` states
-    stable's usual level to `softlaunch plan`; without one of its own a score is stated by `--score`.
+    stable's usual level to `softlaunch plan`; without one of its own a score is stated by `--score`, and a share of
+    requests by `--rate`.
     """
 
     meaning: str
@@ -64,6 +65,7 @@ class Entry:
 
 
 _of_requests = partial(Entry, direction=Direction.LOWER_IS_BETTER, source=Source.REQUESTS)
+_of_answers = partial(_of_requests, quantity=Quantity.EVENT)
 _of_copies = partial(
     Entry, quantity=Quantity.SCORE, direction=Direction.HIGHER_IS_BETTER, source=Source.COPIES, is_ticket=True
 )
@@ -100,6 +102,35 @@ class Metric(StrEnum):
             quantity=Quantity.EVENT,
             column="unusable",
             option="--unusable-rate",
+        ),
+    )
+    TRUNCATED = (
+        "truncated",
+        _of_answers(meaning="answers that the limit of tokens cut short", column="truncated"),
+    )
+    REFUSED = (
+        "refused",
+        _of_answers(
+            meaning="answers that refuse to answer, by their words or in the API's own field", column="refused"
+        ),
+    )
+    MALFORMED_OUTPUT = (
+        "malformed_output",
+        _of_answers(
+            meaning="answers not in the form asked for: no JSON, JSON that doesn't fit its schema, or a call of a tool "
+            "that wasn't offered or with arguments that don't fit",
+            column="malformed_output",
+        ),
+    )
+    OTHER_LANGUAGE = (
+        "other_language",
+        _of_answers(meaning="answers in another language than their question", is_ticket=True, column="other_language"),
+    )
+    REPETITIVE = (
+        "repetitive",
+        _of_answers(
+            meaning="answers that go round in circles, or that several different questions got alike",
+            column="repetitive",
         ),
     )
     LATENCY = (
@@ -202,7 +233,8 @@ class Metric(StrEnum):
     @property
     def plan_option(self) -> str:
         """The option of `softlaunch plan` that states stable's usual level."""
-        return self.entry.option or f"--score {self.value}=MEAN"
+        by_name = f"--rate {self.value}=SHARE" if self.entry.source is Source.REQUESTS else f"--score {self.value}=MEAN"
+        return self.entry.option or by_name
 
     @property
     def compares_copies(self) -> bool:

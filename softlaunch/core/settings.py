@@ -84,6 +84,10 @@ class Settings(BaseSettings):
         description="comma-separated API keys that alone may rate, any request; when unset, the key that asked may",
     )
     feedback_hours: float = Field(default=168.0, gt=0, description="how long after its start a request may be rated")
+    refusals: str = Field(
+        default="",
+        description="package.module:function that tells refusals by an answer's opening words; our own when unset",
+    )
     cors_origins: str = Field(
         default="",
         description="comma-separated origins whose web pages may call the gateway, such as https://chat.example.com; "

@@ -3,7 +3,7 @@
 Pure, and as fast as a look into a dictionary for each word. Where a text is too short, mixed, or code, nothing is said.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 
 from softlaunch.core.openings import Opening
@@ -56,6 +56,9 @@ def _packed() -> Mapping[bytes, int]:
 
 
 _PACKED = _packed()
+_CONTAINS = {language: frozenset(words.encode().split()).__contains__ for language, words in _SMALL_WORDS.items()}
+_PLENTY = 4
+"""Every so many words one is a small one where a language is plain; what languages share is rarer."""
 
 _BLOCKS = {
     "cyrillic": [0x04, 0x05],
@@ -99,6 +102,8 @@ def language_of(opening: Opening) -> str | None:
     script = script_of(opening.text)
     if script is not None:
         return script
+    if _is_plainly("en", opening.words):
+        return "en"
     counted = sum(map(_PACKED.get, opening.words, repeat(0)))
     counts = counted.to_bytes(len(_LANGUAGES), "little")
     best = max(counts)
@@ -109,10 +114,17 @@ def language_of(opening: Opening) -> str | None:
     return _LANGUAGES[place] if best >= _CLEAR * second else None
 
 
+def _is_plainly(language: str, words: Sequence[bytes]) -> bool:
+    """Whether so many words are small ones of a language that the others needn't be counted."""
+    return _PLENTY * sum(map(_CONTAINS[language], words)) >= len(words) > _LEAST_WORDS
+
+
 def differ(question: Opening, answer: Opening) -> bool:
     """Whether an answer is clearly in another language than its question."""
     asked = language_of(question)
     if asked is None:
+        return False
+    if asked in _SMALL_WORDS and _is_plainly(asked, answer.words):
         return False
     answered = language_of(answer)
     return answered is not None and answered != asked

@@ -1,10 +1,11 @@
 """Answering a request: choose the arm, ask, fall back, log, copy."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE, RequestOutcome
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.answer_checks import AnswerChecks
 from softlaunch.gateway.calls import Answer, Call, NoSink
 from softlaunch.gateway.choice import choose
 from softlaunch.gateway.client_sink import ClientSink, ClientWatch
@@ -30,14 +31,22 @@ _SECOND_ANSWER_SECONDS = 30.0
 """How long the other arm may take to say whether a refused request was at fault; the log waits for it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What is kept of each request: rows of the log, counts, and what was told of its answer."""
+
+    log: LogSink
+    metrics: Metrics
+    checks: AnswerChecks
+
+
 class Answering:
     """The handler of requests to models."""
 
     def __init__(
         self,
         upstream: Upstream,
-        log: LogSink,
-        metrics: Metrics,
+        records: Records,
         threads: Threads,
         limits: Limits,
         *,
@@ -46,12 +55,13 @@ class Answering:
         self._upstream = upstream
         self._models = FallbackChain(upstream)
         self._threads = threads
-        self._log = log
-        self._metrics = metrics
+        self._log = records.log
+        self._metrics = records.metrics
+        self.checks = records.checks
         self._limits = limits
         self._show_arm = show_arm
-        self._units = Units(metrics)
-        self._pinning = Pinning(threads.pins, log)
+        self._units = Units(records.metrics)
+        self._pinning = Pinning(threads.pins, records.log)
         self.mirrors = Mirrors(limits)
 
     async def answer(self, request: AppRequest, app_route: AppRoute, cycle: HttpCycle) -> None:
@@ -133,6 +143,9 @@ class Answering:
         elif answer.is_pending and self._has_room(context):
             context.recorded_later = True
             self.mirrors.start(self._await_pending(context, answer), context.request.size)
+        elif self.checks.has_form(answer) and self.mirrors.has_room(context.request.size):
+            context.recorded_later = True
+            self.mirrors.start(self._await_form(context, answer, fell_back=fell_back), context.request.size)
         else:
             self._record(context, answer, fell_back=fell_back)
         await sink.finish(shown)
@@ -185,7 +198,17 @@ class Answering:
     async def _await_pending(self, context: RequestContext, answer: Answer) -> None:
         """The row of an answer that its provider works on in the background: its own latency, usage and outcome."""
         try:
-            self._record(context, await self._models.follow(context.call(context.choice.variant), answer))
+            whole = await self._models.follow(context.call(context.choice.variant), answer)
+            await self.checks.check_form(context.request.app, whole)
+            self._record(context, whole)
+        finally:
+            self._close(context)
+
+    async def _await_form(self, context: RequestContext, answer: Answer, *, fell_back: bool) -> None:
+        """The row of an answer that has to fit a schema."""
+        try:
+            await self.checks.check_form(context.request.app, answer)
+            self._record(context, answer, fell_back=fell_back)
         finally:
             self._close(context)
 
@@ -236,6 +259,7 @@ class Answering:
     async def _copy(self, copy: RequestContext) -> None:
         try:
             answer = await self._models.ask(copy.call(copy.choice.variant), NoSink())
+            await self.checks.check_form(copy.request.app, answer)
             self._record(copy, answer, mirrored=True)
         finally:
             self._close(copy)
@@ -254,6 +278,7 @@ class Answering:
         mirrored: bool = False,
         excused: bool = False,
     ) -> None:
+        answer.checks = self.checks.of(context.request, context.choice.variant.digest, answer)
         self._metrics.answered(context.request.app, context.choice.arm, answer)
         gateway_id = self._log.gateway_id
         row = row_of(context, answer, gateway_id, fell_back=fell_back, mirrored=mirrored, excused=excused)

@@ -12,8 +12,10 @@ from typing import Any
 import orjson
 
 from softlaunch import __version__
+from softlaunch.core.refusal_wording import refusal_of
 from softlaunch.gateway import azure
-from softlaunch.gateway.answering import Answering
+from softlaunch.gateway.answer_checks import AnswerChecks, Refuses
+from softlaunch.gateway.answering import Answering, Records
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.encodings import decompress
 from softlaunch.gateway.feedback import parse_feedback
@@ -71,14 +73,15 @@ class Parts:
 class Access:
     """Who may call a gateway, and what callers learn.
 
-    `environment` holds the secrets of signed units, `cors` names the web pages that may call, and `show_arm` says
-    whether clients learn which arm answered them.
+    `environment` holds the secrets of signed units, `cors` names the web pages that may call, `show_arm` says whether
+    clients learn which arm answered them, and `refuses` tells refusals among answers.
     """
 
     keys: Keys = field(default_factory=Keys)
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
     cors: Cors = field(default_factory=Cors)
     show_arm: bool = False
+    refuses: Refuses = refusal_of
 
 
 class UnderWay:
@@ -117,7 +120,8 @@ class Gateway:
         self._cors = access.cors
         self._metrics = Metrics(parts.table, parts.log)
         threads = Threads(parts.table)
-        self._answering = Answering(parts.upstream, parts.log, self._metrics, threads, limits, show_arm=access.show_arm)
+        records = Records(parts.log, self._metrics, AnswerChecks(access.refuses))
+        self._answering = Answering(parts.upstream, records, threads, limits, show_arm=access.show_arm)
         self._stored = StoredAnswers(parts.table, threads, parts.upstream, limits.answer_bytes)
         self._under_way = UnderWay(limits.requests)
         self._room = BodyRoom(limits)
@@ -152,6 +156,7 @@ class Gateway:
         if self._siblings is not None:
             await self._siblings.close()
         await self._answering.mirrors.close()
+        await asyncio.to_thread(self._answering.checks.close)
         await self._upstream.close()
         await asyncio.to_thread(self._table.stop)
         await asyncio.to_thread(self._log.stop)

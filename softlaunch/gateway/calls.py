@@ -7,8 +7,9 @@ from typing import Any, Protocol
 from softlaunch.core.api import Api
 from softlaunch.core.request_outcome import GIVEN, RequestOutcome
 from softlaunch.core.variant import ModelVersion, Variant
+from softlaunch.gateway.checks.said import Said
 from softlaunch.gateway.deadlines import TimeLimits
-from softlaunch.gateway.protocols.answer import Facts
+from softlaunch.gateway.protocols.answer import Facts, Seen, WholeAnswer
 from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.wire import JSON, Fault, Headers
 
@@ -109,8 +110,28 @@ class Answer:
     text: str = ""
     answered_by: ModelVersion | None = None
     """The fallback model that gave it; None where the variant's own did."""
+    said: Said | None = None
+    """What is checked of it; None where there is no answer, or none in words."""
+    checks: int | None = None
+    """What the checks found, see `softlaunch.core.answer_checks`; None before it was looked at."""
     is_pending: bool = False
     """The provider still works on it, and wants to be asked for it by its id."""
+
+    def read_whole(self, whole: WholeAnswer, call: Call) -> None:
+        """Take what was read of an answer in one piece."""
+        self.is_pending = whole.is_pending
+        self.outcome, self.finish_reason = whole.outcome, whole.finish_reason
+        self.text = whole.text if call.keep_text else ""
+        self.hear(Said.whole(whole.text), whole.seen, call)
+
+    def hear(self, said: Said, seen: Seen | None, call: Call) -> None:
+        """Take what it said, for the checks, where it said something that can be checked."""
+        if not call.protocol.is_checked:
+            return
+        if seen is not None:
+            asked = call.asked
+            seen.note(said, call.protocol.form(asked), json_wanted=call.protocol.wants_json(asked))
+        self.said = said
 
     @property
     def given(self) -> bool:

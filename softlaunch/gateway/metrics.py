@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+from softlaunch.core.answer_checks import NAMED_BITS
 from softlaunch.core.api import Api
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.calls import Answer
@@ -90,10 +91,15 @@ class _Answers(Collector):
         self._counts: Counts[tuple[str, Arm, int, RequestOutcome]] = Counts()
         self._latencies: dict[tuple[str, Arm], list[int]] = {}
         self._seconds: dict[tuple[str, Arm], float] = {}
+        self._checked: Counts[tuple[str, Arm, int]] = Counts()
+        self._characters: Counts[tuple[str, Arm]] = Counts()
 
     def add(self, app: str, arm: Arm, answer: Answer) -> None:
         self._counts[app, arm, answer.status // 100, answer.outcome] += 1
         seconds, of_arm = answer.latency_ms / 1000, (app, arm)
+        if answer.checks is not None:
+            self._checked[app, arm, answer.checks] += 1
+            self._characters[of_arm] += answer.said.size if answer.said else 0
         buckets = self._latencies.get(of_arm)
         if buckets is None:
             buckets = self._latencies[of_arm] = [0] * (len(_SECONDS) + 1)
@@ -117,6 +123,23 @@ class _Answers(Collector):
             upper = [*map(floatToGoString, _SECONDS), "+Inf"]
             latency.add_metric([app, arm], list(zip(upper, accumulate(buckets), strict=True)), self._seconds[app, arm])
         yield latency
+        yield from self._collect_checks()
+
+    def _collect_checks(self) -> Iterator[Metric]:
+        checked = CounterMetricFamily("softlaunch_checked_answers", "Answers that were checked.", labels=["app", "arm"])
+        found = CounterMetricFamily(
+            "softlaunch_check_findings", "Answers of which a check said something.", labels=["app", "arm", "check"]
+        )
+        characters = CounterMetricFamily(
+            "softlaunch_answer_characters", "Characters of checked answers.", labels=["app", "arm"]
+        )
+        for (app, arm), size in self._characters.items():
+            characters.add_metric([app, arm], size)
+            by_bits = [(bits, count) for (*which, bits), count in self._checked.items() if which == [app, arm]]
+            checked.add_metric([app, arm], sum(count for _, count in by_bits))
+            for name, bit in NAMED_BITS.items():
+                found.add_metric([app, arm, name], sum(count for bits, count in by_bits if bits & bit))
+        yield from (checked, found, characters)
 
 
 class _State(Collector):

@@ -102,9 +102,7 @@ class ModelCall:
         whole = self._call.protocol.read(body, answer.facts, self._call.asked)
         rewrite = self._call.rewrite
         answer.body = body if rewrite is None else rewrite(body, answer.facts.answer_id)
-        answer.is_pending = whole.is_pending
-        answer.outcome, answer.finish_reason = whole.outcome, whole.finish_reason
-        answer.text = whole.text if self._call.keep_text else ""
+        answer.read_whole(whole, self._call)
 
     async def _read_no_stream(self, response: HttpAnswer) -> None:
         """A single document where a stream was asked for: an error that says so, or none that a client could read."""
@@ -148,6 +146,7 @@ class ModelCall:
             self._answer.finish_reason = reader.finish_reason
             if reader.finished or reader.whole:
                 self._answer.outcome = reader.outcome()
+                self._answer.hear(reader.heard.said(), reader.seen, self._call)
         if not reader.whole and not reader.finished:
             self._break_off(reader)
 

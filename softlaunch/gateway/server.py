@@ -15,6 +15,8 @@ from pathlib import Path
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
+from softlaunch.core.refusal_wording import refusal_of
+from softlaunch.gateway.answer_checks import Refuses
 from softlaunch.gateway.app import Access, Gateway, Parts
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.http.connections import Connections, Network
@@ -54,6 +56,7 @@ class GatewayOptions:
     limits: Limits = field(default_factory=Limits)
     cors: Cors = field(default_factory=Cors)
     show_arm: bool = False
+    refuses: Refuses = refusal_of
     process: tuple[Path, int, int] | None = None
     """Of one of several processes on a port: the folder that they meet in, its number, and how many they are."""
     home: Path | None = None
@@ -79,7 +82,7 @@ def build_app(
     ratings = Ratings(database, table, keys, options.rating_window_seconds)
     upstream = Upstream(limits, environment)
     secrets_of_units = os.environ if environment is None else environment
-    access = Access(keys, secrets_of_units, options.cors, options.show_arm)
+    access = Access(keys, secrets_of_units, options.cors, options.show_arm, options.refuses)
     siblings = None if options.process is None else Siblings(*options.process)
     return Gateway(Parts(table, log, upstream, ratings, siblings), access, limits)
 

@@ -107,8 +107,7 @@ class Upstream:
         try:
             async with asyncio.timeout(call.limits.total):
                 whole = await self._poll(call, path, asked, answer)
-            answer.outcome, answer.finish_reason = whole.outcome, whole.finish_reason
-            answer.text = whole.text if call.keep_text else ""
+            answer.read_whole(whole, call)
         except TimeoutError:
             answer.fail(504, RequestOutcome.TOTAL_TIMEOUT, f"no whole answer within {call.limits.total:g} s")
         except MalformedAnswerError as error:

@@ -58,6 +58,8 @@ class RequestRecord(NamedTuple):
     request_size: int | None = None
     api: str | None = None
     answered_by: str | None = None
+    answer_size: int | None = None
+    checks: int | None = None
 
 
 class TextRecord(NamedTuple):

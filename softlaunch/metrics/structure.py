@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar
 import orjson
 from pydantic import BeforeValidator, Field, model_validator
 
+from softlaunch.core.json_schemas import misfit, schema_objection
 from softlaunch.metrics.fences import Strip, json_texts, json_within
 from softlaunch.metrics.interface import Metric, Sample, Score
-from softlaunch.metrics.schemas import misfit, schema_objection
 
 _DEEPEST = "depth limit"  # how the parser calls values that are nested more than a thousand levels deep
 _LONGEST_SHOWN = 500

@@ -1,11 +1,12 @@
 """Rows of the request log as columns: fast to cut into windows and arms."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
+from softlaunch.core.answer_checks import BITS, FORM_UNKNOWN
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.request_outcome import GIVEN, TIMEOUTS, UNUSABLE, RequestOutcome
 from softlaunch.gates.observations import Events, Flags, Floats, Observations, Units
@@ -14,6 +15,7 @@ from softlaunch.policy.route import Arm
 
 WINDOW_SECONDS = 10.0
 """A watcher that catches up judges at most this much at once."""
+_COLUMN_COUNT = 10
 CANDIDATES = frozenset({Arm.CANDIDATE, Arm.SHADOW})
 # What failed at once was not fast. What timed out was slow, and so was what a client left: those who lose patience
 # with a slow candidate must not vanish from its latency.
@@ -39,46 +41,32 @@ def cut(at: Floats, edges: Floats) -> list[Units]:
 class Batch:
     """Requests in the order in which they began; every array has shape (n,). NaN is what wasn't measured.
 
-    `first` are those of units that hadn't been seen before these requests.
+    `first` are those of units that hadn't been seen before these requests. `values` is what was measured of every
+    request, metric by metric, and `covariates` what was known before it was answered.
     """
 
     units: Units
     started_at: Floats
     of_candidate: Flags
     first: Flags
-    failed: Floats
-    unusable: Floats
-    latency_ms: Floats
-    cost_usd: Floats
-    request_size: Floats
-    streamed: Floats
+    values: Mapping[Metric, Floats]
+    covariates: Mapping[Adjustment, Floats]
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Self:
-        """From rows that begin with queries.COLUMNS, and may go on with whether they are first; in any order.
-
-        A blameless request is nobody's error, and its cost is cut short like its answer. Only an answer that came can
-        be unusable: a failed request is an error, and not one more of these.
-        """
-        if not rows:
-            none, never = np.empty(0), np.empty(0, np.bool_)
-            return cls(np.empty(0, np.int64), none, never, never, none, none, none, none, none, none)
-        units, outcomes, latencies, costs, started, arms, excused, sizes, streamed, *first = zip(*rows, strict=True)
-        blameless = np.array(excused, dtype=np.bool_)
-        latency = np.array(latencies, dtype=np.float64)
-        latency[[outcome not in _TOOK_TIME for outcome in outcomes]] = np.nan
-        cost = np.array(costs, dtype=np.float64)  # an unknown cost is None, which becomes NaN
+        """From rows that begin with queries.COLUMNS, and may go on with whether they are first; in any order."""
+        columns = list(zip(*rows, strict=True)) if rows else [()] * _COLUMN_COUNT
+        units, outcomes, latencies, costs, started, arms, excused, sizes, streamed, checks, *first = columns
         batch = cls(
             units=np.array(units, dtype=np.int64),
             started_at=np.array(started, dtype=np.float64),
             of_candidate=np.array([arm in CANDIDATES for arm in arms], dtype=np.bool_),
             first=np.array(first[0], dtype=np.bool_) if first else np.ones(len(units), np.bool_),
-            failed=np.where(blameless, np.nan, [outcome not in GIVEN for outcome in outcomes]),
-            unusable=np.array([_serves_nobody(outcome) for outcome in outcomes], dtype=np.float64),
-            latency_ms=latency,
-            cost_usd=np.where(blameless, np.nan, cost),
-            request_size=np.array(sizes, dtype=np.float64),
-            streamed=np.array(streamed, dtype=np.float64),
+            values={**_measured(outcomes, latencies, costs, excused), **_told(checks)},
+            covariates={
+                Adjustment.REQUEST_SIZE: np.array(sizes, dtype=np.float64),
+                Adjustment.STREAMED: np.array(streamed, dtype=np.float64),
+            },
         )
         return batch._only(np.argsort(batch.started_at, kind="stable"))
 
@@ -107,32 +95,46 @@ class Batch:
             self.started_at[kept],
             self.of_candidate[kept],
             (self.first if first is None else first)[kept],
-            self.failed[kept],
-            self.unusable[kept],
-            self.latency_ms[kept],
-            self.cost_usd[kept],
-            self.request_size[kept],
-            self.streamed[kept],
+            {metric: column[kept] for metric, column in self.values.items()},
+            {name: column[kept] for name, column in self.covariates.items()},
         )
-
-    def measured(self) -> dict[Metric, Floats]:
-        """What was measured of every request."""
-        return {
-            Metric.ERRORS: self.failed,
-            Metric.UNUSABLE: self.unusable,
-            Metric.LATENCY: self.latency_ms,
-            Metric.COST: self.cost_usd,
-        }
 
     def observations(self) -> dict[Metric, Observations]:
         """What was measured, metric by metric, of the requests of which it was."""
-        return {metric: Observations.of(self.units, column) for metric, column in self.measured().items()}
+        return {metric: Observations.of(self.units, column) for metric, column in self.values.items()}
 
     def events(self) -> Events:
         """All requests of both sides."""
-        covariates = {Adjustment.REQUEST_SIZE: self.request_size, Adjustment.STREAMED: self.streamed}
-        return Events(self.started_at, self.units, self.of_candidate, self.measured(), covariates)
+        return Events(self.started_at, self.units, self.of_candidate, self.values, self.covariates)
+
+
+def _measured(
+    outcomes: Sequence[str], latencies: Sequence[float], costs: Sequence[float | None], excused: Sequence[bool]
+) -> dict[Metric, Floats]:
+    """A blameless request is nobody's error, and its cost is cut short like its answer.
+
+    Only an answer that came can be unusable: a failed request is an error, and not one more of these.
+    """
+    blameless = np.array(excused, dtype=np.bool_)
+    latency = np.array(latencies, dtype=np.float64)
+    latency[[outcome not in _TOOK_TIME for outcome in outcomes]] = np.nan
+    cost = np.array(costs, dtype=np.float64)  # an unknown cost is None, which becomes NaN
+    return {
+        Metric.ERRORS: np.where(blameless, np.nan, [outcome not in GIVEN for outcome in outcomes]),
+        Metric.UNUSABLE: np.array([_serves_nobody(outcome) for outcome in outcomes], dtype=np.float64),
+        Metric.LATENCY: latency,
+        Metric.COST: np.where(blameless, np.nan, cost),
+    }
 
 
 def _serves_nobody(outcome: str) -> float:
     return float(outcome in UNUSABLE) if outcome in GIVEN else np.nan
+
+
+def _told(checks: Sequence[int | None]) -> dict[Metric, Floats]:
+    """What checks told of answers; nothing of a form that couldn't be checked."""
+    unknown = np.array([found is None for found in checks], dtype=np.bool_)
+    bits = np.array([found or 0 for found in checks], dtype=np.int64)
+    told = {metric: np.where(unknown, np.nan, (bits & bit) != 0) for metric, bit in BITS.items()}
+    told[Metric.MALFORMED_OUTPUT][(bits & FORM_UNKNOWN) != 0] = np.nan
+    return told

@@ -30,6 +30,7 @@ COLUMNS = (
     or_(col(RequestRow.outcome) == RequestOutcome.CLIENT_GONE, col(RequestRow.excused)).label("blameless"),
     col(RequestRow.request_size),
     col(RequestRow.streamed),
+    col(RequestRow.checks),
 )
 """What is read of a request. It is `blameless` when its failure is held against nobody: the client left, or the request
 was at fault by both arms' judgement.
@@ -137,6 +138,7 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
             or_(left, both_by_client, col(row.excused)).label("blameless"),
             col(row.request_size),
             col(row.streamed),
+            col(row.checks),
             _is_first(scope, after, col(copy.unit), copies=True),
         ).where(paired)
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pytest
 
 from softlaunch.core.bounded import BeyondLimitsError
-from softlaunch.metrics.schemas import misfit, schema_objection
+from softlaunch.core.json_schemas import misfit, schema_objection
 
 DRAFT_3, DRAFT_4 = "http://json-schema.org/draft-03/schema#", "http://json-schema.org/draft-04/schema#"
 DRAFT_2019, DRAFT_2020 = (f"https://json-schema.org/draft/{one}/schema" for one in ("2019-09", "2020-12"))

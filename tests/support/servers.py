@@ -80,6 +80,8 @@ class FakeModels:
 
     url: str = ""
     faults: dict[str, str] = field(default_factory=dict)
+    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What a model says in a chat in place of its name: the message of its answer, and `finish_reason`."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
     under_way: Counter[str] = field(default_factory=Counter)
@@ -124,11 +126,27 @@ class FakeModels:
         return _whole(body["model"], fault) or await self._whole_or_stream(request, body, fault)
 
     async def _whole_or_stream(self, request: web.Request, body: dict[str, Any], fault: str) -> web.StreamResponse:
+        if body["model"] in self.messages:
+            return await self._say(request, body, dict(self.messages[body["model"]]))
         return (
             await self._stream(request, body, fault)
             if body.get("stream") and fault != "document"
             else web.json_response(document(request.path, body["model"]), headers=self.answer_headers)
         )
+
+    async def _say(self, request: web.Request, body: dict[str, Any], message: dict[str, Any]) -> web.StreamResponse:
+        finish = message.pop("finish_reason", "tool_calls" if "tool_calls" in message else "stop")
+        if not body.get("stream"):
+            answer = completion(body["model"])
+            choice = {"index": 0, "finish_reason": finish, "message": {"role": "assistant", "content": None, **message}}
+            return web.json_response({**answer, "choices": [choice]})
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1700000000, "model": "m"}
+        for delta, end in [*((piece, None) for piece in _pieces(message)), ({}, finish)]:
+            await response.write(_event({**head, "choices": [{"index": 0, "delta": delta, "finish_reason": end}]}))
+        await response.write(b"data: [DONE]\n\n")
+        return response
 
     def _packed(self, body: dict[str, Any]) -> web.Response:
         """A whole answer or stream in one piece, compressed."""
@@ -166,6 +184,19 @@ class FakeModels:
         if fault == "error event":
             await response.write(b'data: {"error": {"message": "overloaded"}}\n\n')
         return response
+
+
+def _pieces(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A message as a stream has it: names first, then texts and arguments in pieces of seven characters."""
+    for key, value in message.items():
+        if key != "tool_calls":
+            yield from ({key: value[start : start + 7]} for start in range(0, len(value), 7))
+            continue
+        for index, call in enumerate(value):
+            arguments = call["function"]["arguments"]
+            yield {key: [{**call, "index": index, "function": {**call["function"], "arguments": ""}}]}
+            for start in range(0, len(arguments), 7):
+                yield {key: [{"index": index, "function": {"arguments": arguments[start : start + 7]}}]}
 
 
 def _whole(model: str, fault: str) -> web.Response | None:

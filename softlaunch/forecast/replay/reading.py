@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from softlaunch.core.answer_checks import BITS
 from softlaunch.core.live_metrics import Metric, Quantity, Source
 from softlaunch.forecast.replay.columns import Column
 from softlaunch.forecast.replay.files import METRICS, SampleFile
@@ -126,11 +127,11 @@ class _Batch:
         )
 
     def _values(self) -> dict[Metric, Floats]:
-        """What was measured of each request; of one that failed no answer came that could be unusable."""
+        """What was measured of each request; of one that failed no answer came that anything could be told of."""
         present = [(name, metric) for name, metric in METRICS.items() if name in self.batch.schema.names]
         values = {metric: _parsed(metric, self.column(name)) for name, metric in present}
-        if Metric.ERRORS in values and Metric.UNUSABLE in values:
-            values[Metric.UNUSABLE] = np.where(values[Metric.ERRORS] == 1, np.nan, values[Metric.UNUSABLE])
+        for metric in values.keys() & {Metric.UNUSABLE, *BITS} if Metric.ERRORS in values else ():
+            values[metric] = np.where(values[Metric.ERRORS] == 1, np.nan, values[metric])
         return values
 
     def _arms(self) -> NDArray[np.bool_]:

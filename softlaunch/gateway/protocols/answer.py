@@ -8,6 +8,8 @@ import orjson
 
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.usage import NO_USAGE, Usage, read_usage
+from softlaunch.gateway.checks.form import Form
+from softlaunch.gateway.checks.said import Said
 from softlaunch.gateway.refusals import ProviderError
 
 _LONGEST_NAME = 200
@@ -57,13 +59,15 @@ class Facts:
 class WholeAnswer(NamedTuple):
     """An answer as it was read; `text` is that of the first choice, empty where it has none.
 
-    One that `is_pending` is still being worked on, and has to be asked for by its id.
+    One that `is_pending` is still being worked on, and has to be asked for by its id. `seen` is None where there is
+    nothing but the text.
     """
 
     outcome: RequestOutcome
     finish_reason: str | None
     text: str
     is_pending: bool = False
+    seen: "Seen | None" = None
 
 
 def best_of(outcomes: Iterable[RequestOutcome]) -> RequestOutcome:
@@ -90,6 +94,8 @@ class Seen:
     """FILTERED or TRUNCATED where the provider said that it ended so."""
     content: list[str] = field(default_factory=list)
     arguments: dict[object, list[str]] = field(default_factory=dict)
+    names: dict[object, str] = field(default_factory=dict)
+    """Which tools its calls name."""
     _size: int = 0
 
     def add_text(self, text: str, *, keep: bool) -> None:
@@ -99,9 +105,11 @@ class Seen:
         if keep and text:
             self._keep(self.content, text)
 
-    def add_arguments(self, call: object, text: object) -> None:
+    def add_arguments(self, call: object, text: object, name: object = None) -> None:
         """A piece of the arguments of one of its calls of tools, as JSON; anything else is no arguments."""
         self.calls = True
+        if isinstance(name, str) and name:
+            self.names[call] = name
         kept = self.arguments.setdefault(call, [])
         if isinstance(text, str):
             self._keep(kept, text)
@@ -115,6 +123,16 @@ class Seen:
         if self._size <= _LONGEST_CHECKED and self._is_invalid(json_wanted=json_wanted):
             return RequestOutcome.INVALID
         return self.end
+
+    def note(self, said: Said, form: Form, *, json_wanted: bool) -> None:
+        """Add what checks want to know, once it is over and isn't `invalid` already."""
+        said.refuses, said.is_cut = self.refuses, self.end is RequestOutcome.TRUNCATED
+        called = [(self.names.get(call), "".join(parts)) for call, parts in self.arguments.items()]
+        said.is_off_form = not all(form.offers(name) for name, _ in called)
+        if said.is_off_form or self._size > _LONGEST_CHECKED:
+            return
+        is_json = json_wanted and self.says and not (self.refuses or self.calls)
+        said.documents = form.documents("".join(self.content) if is_json else None, called)
 
     def _keep(self, parts: list[str], text: str) -> None:
         """Keep text to be parsed, as far as a check of it is bounded."""

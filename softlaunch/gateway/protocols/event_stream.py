@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import orjson
 
 from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.gateway.checks.said import Listener
 from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, Seen
 from softlaunch.gateway.refusals import read_error
 from softlaunch.gateway.sse import EventSplitter, EventTooLongError, data_of, is_field, lines_of
@@ -36,6 +37,7 @@ class EventStream(ABC):
     """An error was reported after the answer had begun."""
     pings: bytes = b""
     texts: list[str] = field(default_factory=list)
+    heard: Listener = field(default_factory=Listener)
     _splitter: EventSplitter = field(init=False)
     _held: list[bytes] = field(default_factory=list)
     _begun: bool = False
@@ -104,6 +106,11 @@ class EventStream(ABC):
     def finish_reason(self) -> str | None:
         """Why the answer ended."""
 
+    @property
+    @abstractmethod
+    def seen(self) -> Seen | None:
+        """What has been seen of the first choice."""
+
     @abstractmethod
     def outcome(self) -> RequestOutcome:
         """What became of a whole answer."""
@@ -111,6 +118,12 @@ class EventStream(ABC):
     @abstractmethod
     def _take_document(self, event: bytes, content: bytes, passed: list[bytes]) -> None:
         """An event with data that is neither a sign of life nor the mark of the end."""
+
+    def _hear(self, text: str) -> None:
+        """A piece of the first choice's text."""
+        self.heard.hear(text)
+        if self.keep_text:
+            self.texts.append(text)
 
     def _take(self, event: bytes, passed: list[bytes]) -> None:
         content = data_of(event)
@@ -199,6 +212,11 @@ class SingleAnswerStream(EventStream, Generic[SeenT]):
     def finish_reason(self) -> str | None:
         """Why the answer ended."""
         return self._seen.finish_reason
+
+    @property
+    def seen(self) -> SeenT:
+        """What has been seen of the answer."""
+        return self._seen
 
     def outcome(self) -> RequestOutcome:
         """What became of the answer."""

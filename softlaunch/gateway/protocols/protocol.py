@@ -14,6 +14,7 @@ import orjson
 from softlaunch.core.api import Api
 from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.checks.form import Form
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.event_stream import EventStream
 from softlaunch.gateway.wire import Fault, error_body
@@ -39,6 +40,8 @@ class LlmProtocol(ABC):
     """Whether a stream tells its usage only where `stream_options.include_usage` asks for it."""
     is_judged = True
     """Whether its requests are logged, copied and judged; those that ask no model are only passed on."""
+    is_checked = True
+    """Whether its answers are words to a user, which are checked."""
     has_texts = True
     """Whether its answers are texts, which may be kept and compared."""
 
@@ -86,6 +89,14 @@ class LlmProtocol(ABC):
     @abstractmethod
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> EventStream:
         """The reader of a streamed answer to a client's body."""
+
+    def wants_json(self, body: Body) -> bool:  # noqa: ARG002
+        """Whether the answer's text is to be JSON."""
+        return False
+
+    def form(self, body: Body) -> Form:  # noqa: ARG002
+        """What a body asks of its answer's form, whatever nonsense that holds."""
+        return Form()
 
     def error_event(self, document: bytes) -> bytes:
         """An error's document, the provider's or one of `error`, as an event of a stream.

@@ -68,6 +68,9 @@ class RequestRow(SQLModel, table=True):
     `request_size` and `streamed` were known before an arm answered: how many characters of text the client's messages
     held before the first answer among them, and its variables (null where an older gateway served), and whether it
     asked for a stream. `api` is which of `softlaunch.core.api` it spoke, null where an older gateway served.
+
+    `answer_size` is how many characters of text an answer had, and `checks` what was told of it without keeping it, by
+    the bits of `softlaunch.core.answer_checks`. Both are null where there was no answer, or an older gateway served.
     """
 
     __tablename__ = "requests"
@@ -115,6 +118,8 @@ class RequestRow(SQLModel, table=True):
     request_size: int | None = None
     api: str | None = None
     answered_by: str | None = None
+    answer_size: int | None = None
+    checks: int | None = None
 
 
 class PinRow(SQLModel, table=True):

@@ -77,9 +77,9 @@ class ChoiceSeen(Seen):
             if not isinstance(call, dict):
                 continue
             index = call.get("index")
-            function = call.get("function")
-            arguments = function.get("arguments") if isinstance(function, dict) else None
-            self.add_arguments(index if isinstance(index, int) else place, arguments)
+            function = call.get("function") or call.get("custom")  # what a custom tool is given is no JSON
+            named = function if isinstance(function, dict) else {}
+            self.add_arguments(index if isinstance(index, int) else place, named.get("arguments"), named.get("name"))
 
 
 def outcome_of(choices: Iterable[ChoiceSeen], *, json_wanted: bool) -> RequestOutcome:
@@ -105,7 +105,8 @@ def read_completion(body: bytes, facts: Facts, asked: Asked) -> WholeAnswer:
         if text is not None:
             return WholeAnswer(RequestOutcome.ANSWERED, "stop", text)
     seen = [_read_choice(choice, answer, keep_content=asked.json) for choice in choices]
-    return WholeAnswer(outcome_of(seen, json_wanted=asked.json), seen[0].finish_reason, text_of(answer))
+    outcome = outcome_of(seen, json_wanted=asked.json)
+    return WholeAnswer(outcome, seen[0].finish_reason, text_of(answer), seen=seen[0])
 
 
 def _plain_text(choice: object) -> str | None:

@@ -6,9 +6,10 @@ from softlaunch.core.api import Api
 from softlaunch.core.chat_parameters import put_in
 from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.checks.form import Form
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.chat.answers import Asked, read_completion
-from softlaunch.gateway.protocols.chat.requests import first_of_user, question_of, size_before_answers
+from softlaunch.gateway.protocols.chat.requests import first_of_user, form_of, question_of, size_before_answers
 from softlaunch.gateway.protocols.chat.stream import ChatStream
 from softlaunch.gateway.protocols.protocol import Body, LlmProtocol, StreamLimits
 from softlaunch.gateway.wire import bad_parameter
@@ -56,3 +57,11 @@ class ChatCompletions(LlmProtocol):
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> ChatStream:
         """A completion in chunks."""
         return ChatStream(limits.longest_event, limits.keep_text, facts, asked=Asked.of(asked))
+
+    def wants_json(self, body: Body) -> bool:
+        """Where the response's format says so."""
+        return Asked.of(body).json
+
+    def form(self, body: Body) -> Form:
+        """The schema of the response's format, and of the functions and custom tools."""
+        return form_of(body)

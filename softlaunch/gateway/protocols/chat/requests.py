@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from softlaunch.gateway.checks.form import Form, mapping, mappings
+
 _ANSWERERS = ("assistant", "tool", "function")
 
 
@@ -47,3 +49,14 @@ def _text_size(content: object) -> int:
 def first_of_user(body: Mapping[str, Any]) -> object:
     """The content of the first user's message, None where there is none."""
     return next((message.get("content") for message in body["messages"] if message.get("role") == "user"), None)
+
+
+def form_of(body: Mapping[str, Any]) -> Form:
+    """The schemas of the answer's text and of its tools' arguments."""
+    wanted = mapping(mapping(body.get("response_format")).get("json_schema")).get("schema")
+    tools: dict[str, object] = {}
+    for tool in [*mappings(body.get("tools")), *mappings(body.get("functions"))]:
+        named = tool.get("function") or tool.get("custom") or tool
+        if isinstance(named, dict) and isinstance(named.get("name"), str):
+            tools[named["name"]] = named.get("parameters")
+    return Form(wanted, tools)

@@ -37,8 +37,13 @@ class ChatStream(EventStream):
     @property
     def finish_reason(self) -> str | None:
         """Why the first choice ended."""
-        first = self._choices.get(min(self._choices, default=0))
+        first = self.seen
         return first.finish_reason if first is not None else None
+
+    @property
+    def seen(self) -> ChoiceSeen | None:
+        """What has been seen of the first choice."""
+        return self._choices.get(min(self._choices, default=0))
 
     def outcome(self) -> RequestOutcome:
         """What became of the best of the choices."""
@@ -79,7 +84,7 @@ class ChatStream(EventStream):
                 self._unfinished.add(index)
             piece = self._piece_of(choice)
             if isinstance(piece, dict):
-                self._read_delta(piece, seen)
+                self._read_delta(piece, seen, is_first=index == 0)
             reason = finish_reason_of(choice)
             if reason is not None:
                 seen.finish(reason)
@@ -93,13 +98,13 @@ class ChatStream(EventStream):
         """What of a message a choice brings; some send the last piece as a whole message."""
         return choice.get("delta") or choice.get("message")
 
-    def _read_delta(self, delta: Mapping[str, Any], seen: ChoiceSeen) -> None:
+    def _read_delta(self, delta: Mapping[str, Any], seen: ChoiceSeen, *, is_first: bool) -> None:
         if not self.token_seen:
             self.token_seen = any(value for key, value in delta.items() if key != "role")
         seen.take(delta, keep_content=self.asked.json)
         content = delta.get("content")
-        if self.keep_text and isinstance(content, str):
-            self.texts.append(content)
+        if is_first and content and isinstance(content, str):
+            self._hear(content)
 
 
 def _error_in(chunk: Mapping[str, Any]) -> object:

@@ -24,6 +24,7 @@ class Completions(LlmProtocol):
 
     api = Api.COMPLETIONS
     path = "/completions"
+    is_checked = False
     asks_for_usage = True
 
     def check(self, body: Body) -> None:

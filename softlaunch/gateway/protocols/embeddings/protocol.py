@@ -17,6 +17,7 @@ class Embeddings(LlmProtocol):
 
     api = Api.EMBEDDINGS
     path = "/embeddings"
+    is_checked = False
     has_texts = False
 
     def check(self, body: Body) -> None:

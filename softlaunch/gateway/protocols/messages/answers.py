@@ -37,8 +37,9 @@ class MessageSeen(Seen):
             text = block.get("text")
             self.add_text(text if isinstance(text, str) else "", keep=keep_content)
         elif kind == "tool_use":
-            given = block.get("input")
-            self.add_arguments(place, None if isinstance(given, dict | None) else "[]")
+            given = block.get("input")  # in a stream it comes behind, in pieces
+            text = orjson.dumps(given).decode() if given or not isinstance(given, dict | None) else None
+            self.add_arguments(place, text, block.get("name"))
         elif kind not in _THOUGHTS:
             self.says = True
 
@@ -68,7 +69,7 @@ def read_message(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAns
     seen.finish(answer.get("stop_reason"))
     texts = [block.get("text") for block in blocks if block.get("type") == "text"]
     text = "".join(text for text in texts if isinstance(text, str))
-    return WholeAnswer(seen.outcome(json_wanted=json_wanted), seen.finish_reason, text)
+    return WholeAnswer(seen.outcome(json_wanted=json_wanted), seen.finish_reason, text, seen=seen)
 
 
 @dataclass(slots=True)
@@ -115,8 +116,7 @@ class MessageStream(SingleAnswerStream[MessageSeen]):
         self.token_seen = self.token_seen or bool(text or arguments or thought)
         if isinstance(text, str):
             self._seen.add_text(text, keep=self.json_wanted)
-            if self.keep_text:
-                self.texts.append(text)
+            self._hear(text)
         if place in self._seen.arguments and isinstance(arguments, str):
             self._seen.add_arguments(place, arguments)
 

@@ -7,11 +7,13 @@ import orjson
 from softlaunch.core.api import Api
 from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.checks.form import Form
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.messages.answers import MessageStream, read_message
 from softlaunch.gateway.protocols.messages.parameters import put_in
 from softlaunch.gateway.protocols.messages.requests import (
     first_of_user,
+    form_of,
     question_of,
     request_body,
     size_before_answers,
@@ -71,6 +73,14 @@ class Messages(LlmProtocol):
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> MessageStream:
         """A message in events."""
         return MessageStream(limits.longest_event, limits.keep_text, facts, json_wanted=wants_json(asked))
+
+    def wants_json(self, body: Body) -> bool:
+        """Where the output's format says so."""
+        return wants_json(body)
+
+    def form(self, body: Body) -> Form:
+        """The schema of the output's format, and those of the tools."""
+        return form_of(body)
 
     def error(self, status: int, fault: Fault) -> bytes:
         """Anthropic's document, whose type goes by the status."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from softlaunch.core.system_messages import SystemRule
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.checks.form import Form, mapping, mappings
 from softlaunch.gateway.protocols.messages.parameters import put_in
 from softlaunch.gateway.protocols.parameters import lengths, parameters_of
 
@@ -75,9 +76,18 @@ def size_before_answers(body: Body) -> int:
 
 def wants_json(body: Body) -> bool:
     """Whether the answer's text is to be JSON."""
-    config = body.get("output_config")
-    wanted = (config.get("format") if isinstance(config, dict) else None) or body.get("output_format")
-    return isinstance(wanted, dict) and wanted.get("type") == "json_schema"
+    return _format(body).get("type") == "json_schema"
+
+
+def form_of(body: Body) -> Form:
+    """The schemas of the answer's text and of its tools' arguments; Anthropic's own tools have a name alone."""
+    tools = mappings(body.get("tools"))
+    schemas = {tool["name"]: tool.get("input_schema") for tool in tools if isinstance(tool.get("name"), str)}
+    return Form(_format(body).get("schema"), schemas)
+
+
+def _format(body: Body) -> Mapping[str, Any]:
+    return mapping(mapping(body.get("output_config")).get("format") or body.get("output_format"))
 
 
 def _texts(content: object) -> list[str]:

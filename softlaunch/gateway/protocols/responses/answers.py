@@ -41,7 +41,7 @@ class ResponseSeen(Seen):
                     self._take_part(part, keep_content=keep_content)
         elif kind in _CALLS:
             self.arguments.pop(place, None)
-            self.add_arguments(place, item.get("arguments"))
+            self.add_arguments(place, item.get("arguments"), item.get("name"))
         elif kind not in _SILENT:
             self.says = True
 
@@ -87,7 +87,7 @@ def read_response(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAn
         return WholeAnswer(RequestOutcome.ANSWERED, None, "", is_pending=True)
     if answer.get("status") == _FAILED:
         return WholeAnswer(_outcome_of_failed(answer), seen.finish_reason, text)
-    return WholeAnswer(seen.outcome(json_wanted=json_wanted), seen.finish_reason, text)
+    return WholeAnswer(seen.outcome(json_wanted=json_wanted), seen.finish_reason, text, seen=seen)
 
 
 def _outcome_of_failed(answer: Mapping[str, Any]) -> RequestOutcome:
@@ -140,8 +140,8 @@ class ResponseStream(SingleAnswerStream[ResponseSeen]):
         elif kind.endswith(_DELTA):
             delta = document.get("delta")
             self.token_seen = self.token_seen or bool(delta)
-            if kind == "response.output_text.delta" and self.keep_text and isinstance(delta, str):
-                self.texts.append(delta)
+            if kind == "response.output_text.delta" and isinstance(delta, str):
+                self._hear(delta)
 
 
 def _error_in(document: Mapping[str, Any]) -> object:

@@ -7,12 +7,14 @@ import orjson
 from softlaunch.core.api import Api
 from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.checks.form import Form
 from softlaunch.gateway.protocols.answer import Facts, WholeAnswer
 from softlaunch.gateway.protocols.protocol import Body, LlmProtocol, StreamLimits
 from softlaunch.gateway.protocols.responses.answers import ResponseStream, read_response
 from softlaunch.gateway.protocols.responses.parameters import put_in
 from softlaunch.gateway.protocols.responses.requests import (
     first_of_user,
+    form_of,
     question_of,
     request_body,
     size_before_answers,
@@ -73,6 +75,14 @@ class Responses(LlmProtocol):
     def stream(self, facts: Facts, asked: Body, limits: StreamLimits) -> ResponseStream:
         """A response in events."""
         return ResponseStream(limits.longest_event, limits.keep_text, facts, json_wanted=wants_json(asked))
+
+    def wants_json(self, body: Body) -> bool:
+        """Where the text's format says so."""
+        return wants_json(body)
+
+    def form(self, body: Body) -> Form:
+        """The schema of the text's format, and of the functions."""
+        return form_of(body)
 
     def error_event(self, document: bytes) -> bytes:
         """An event named `error`; a provider's words of another kind become one."""

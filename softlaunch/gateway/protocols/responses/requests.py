@@ -5,6 +5,7 @@ from typing import Any
 
 from softlaunch.core.system_messages import SystemRule
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.checks.form import Form, mapping, mappings
 from softlaunch.gateway.protocols.parameters import lengths, parameters_of
 from softlaunch.gateway.protocols.responses.parameters import put_in
 
@@ -74,9 +75,18 @@ def size_before_answers(body: Body) -> int:
 
 def wants_json(body: Body) -> bool:
     """Whether the answer's text is to be JSON."""
-    text = body.get("text")
-    wanted = text.get("format") if isinstance(text, dict) else None
-    return isinstance(wanted, dict) and wanted.get("type") in ("json_schema", "json_object")
+    return _format(body).get("type") in ("json_schema", "json_object")
+
+
+def form_of(body: Body) -> Form:
+    """The schemas of the answer's text and its functions' arguments; a prompt that the provider keeps may have more."""
+    tools = mappings(body.get("tools"))
+    schemas = {tool["name"]: tool.get("parameters") for tool in tools if isinstance(tool.get("name"), str)}
+    return Form(_format(body).get("schema"), None if body.get("prompt") else schemas)
+
+
+def _format(body: Body) -> Mapping[str, Any]:
+    return mapping(mapping(body.get("text")).get("format"))
 
 
 def _joined(text: str, client: object) -> object:

@@ -47,6 +47,23 @@ def misfit(contract: Schema, value: Any) -> str | None:
     return OURS.call(_misfit, contract, value)
 
 
+def fits(contract: bytes, document: str) -> bool | None:
+    """Whether JSON fits a schema, both as text; None where the schema can't be used. To be called within limits."""
+    validator = _usable(contract)
+    if validator is None:
+        return None
+    try:
+        return validator.is_valid(orjson.loads(document))
+    except orjson.JSONDecodeError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def _usable(contract: bytes) -> "Validator | None":
+    schema = orjson.loads(contract)
+    return _validator(schema) if isinstance(schema, dict) and _checked(schema) is None else None
+
+
 @lru_cache(maxsize=1024)
 def _objection(contract: bytes) -> str | None:
     try:

@@ -1,0 +1,1 @@
+"""What the checks of answers cost, and how often they are right."""
