@@ -134,6 +134,11 @@ class Answer:
         self.said = said
 
     @property
+    def told(self) -> Mapping[str, int | None]:
+        """What its row says of it without its text."""
+        return {"answer_size": None if self.said is None else self.said.size, "checks": self.checks}
+
+    @property
     def given(self) -> bool:
         """Whether the provider gave an answer, usable or not."""
         return self.outcome in GIVEN

@@ -152,8 +152,7 @@ def row_of(
         request_size=request.protocol.size_before_answers(request.body),
         api=request.protocol.api,
         answered_by=None if fallback is None else fallback.name,
-        answer_size=None if answer.said is None else answer.said.size,
-        checks=answer.checks,
+        **answer.told,
     )
 
 

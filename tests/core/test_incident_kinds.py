@@ -11,7 +11,8 @@ def test_each_metric_has_a_kind_of_its_own(metric: Metric) -> None:
     """Its name, words, runbook and severity follow from the table's entry."""
     kind = IncidentKind.of_gate(metric.value)
     assert (kind.value, kind.metric) == (f"gate_{metric.value}", metric)
-    assert (kind.words, kind.runbook) == (f"{metric.value.capitalize()} gate failed", f"runbooks/{kind}.md")
+    named = metric.value.replace("_", " ").capitalize()
+    assert (kind.words, kind.runbook) == (f"{named} gate failed", f"runbooks/{kind}.md")
     assert kind.severity is (Severity.TICKET if metric.entry.is_ticket else Severity.PAGE)
 
 

@@ -121,7 +121,18 @@ def test_findings_are_counted_for_prometheus(world: World) -> None:
     assert 'softlaunch_answer_characters_total{app="support-bot",arm="stable"} 23.0' in said
 
 
-NONSENSE: tuple[object, ...] = (None, 7, "text", [], [7, None], {}, {"type": 7}, [{"name": 7}], {"json_schema": []}, {"format": "x"})
+NONSENSE: tuple[object, ...] = (
+    None,
+    7,
+    "text",
+    [],
+    [7, None],
+    {},
+    {"type": 7},
+    [{"name": 7}],
+    {"json_schema": []},
+    {"format": "x"},
+)
 
 
 @pytest.mark.parametrize("protocol", [ChatCompletions(), Messages(), Responses()])

@@ -12,7 +12,8 @@ from tests.policy.policy_files import HEAD, complaints
     [
         pytest.param(
             HEAD + "gates:\n  - {metric: latncy, margin: 10 %}",
-            "line 4: gates[0].metric: found 'latncy', expected 'errors', 'unusable', 'latency', 'cost', "
+            "line 4: gates[0].metric: found 'latncy', expected 'errors', 'unusable', 'truncated', "
+            "'refused', 'malformed_output', 'other_language', 'repetitive', 'latency', 'cost', "
             "'quality', 'hallucination', 'satisfaction', 'agreement' or 'preference'; did you mean 'latency'?",
             id="misspelt value",
         ),
