@@ -122,7 +122,8 @@ class Answer:
         self.is_pending = whole.is_pending
         self.outcome, self.finish_reason = whole.outcome, whole.finish_reason
         self.text = whole.text if call.keep_text else ""
-        self.hear(Said.whole(whole.text), whole.seen, call)
+        if not whole.is_pending:
+            self.hear(Said.whole(whole.text), whole.seen, call)
 
     def hear(self, said: Said, seen: Seen | None, call: Call) -> None:
         """Take what it said, for the checks, where it said something that can be checked."""

@@ -82,6 +82,18 @@ def test_recorded_answers_that_serve_nobody_roll_back(softlaunch: Run, tmp_path:
     assert "left out" not in shown
 
 
+def test_recorded_refusals_roll_back(softlaunch: Run, tmp_path: Path, policy: str) -> None:
+    """By a column with the metric's name, once the policy names it."""
+    (tmp_path / policy).write_text(POLICY + "  - {metric: refused, margin: 2 points, role: guard}\n")
+    file = tmp_path / samples(tmp_path, weight_percent=50)
+    table = pd.read_csv(file)
+    table["refused"] = (table["arm"] == "candidate") & (table.index % 5 == 0)
+    table.to_csv(file, index=False)
+    done = softlaunch("gates", "replay", "samples.csv", "--policy", policy, "--json")
+    said = orjson.loads(done.out)
+    assert (done.code, said["outcome"], said["metric"]) == (Exit.ROLLED_BACK, "rollback", "refused")
+
+
 def test_a_pass_is_one_json_document(softlaunch: Run, tmp_path: Path, policy: str) -> None:
     """With everything that a program wants to know, and exit code 0."""
     done = softlaunch("gates", "replay", samples(tmp_path, weight_percent=50), "--policy", policy, "--json")

@@ -1,6 +1,7 @@
 """What `softlaunch plan` foresees, and what it says where it can't."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -13,6 +14,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
 from tests.support.builders import request_row
 from tests.support.commands import Run
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.long
 
@@ -105,6 +107,23 @@ def test_answers_that_serve_nobody_are_foreseen(softlaunch: Run, bot: str) -> No
     none, errors = waits()
     some, _ = waits("--unusable-rate", "0.03")
     assert none <= errors < some
+
+
+def test_a_check_is_foreseen_at_the_rate_that_is_stated(softlaunch: Run, bot: str, tmp_path: Path) -> None:
+    """A gate on refusals is unknown until somebody says how many there are."""
+    file = tmp_path / "refused.yaml"
+    gates = "gates:\n  - {metric: refused, margin: 2 points}\n"
+    file.write_text((ROOT / "examples/support-bot/softlaunch.yaml").read_text().replace("gates:\n", gates, 1))
+
+    def gate(*words: str) -> dict[str, Any]:
+        said = orjson.loads(softlaunch("plan", bot, "--policy", str(file), *WORDS, *words, "--json").out)
+        return next(gate for gate in said["stages"][-2]["gates"] if gate["metric"] == "refused")
+
+    assert not gate()["is_known"]
+    assert gate("--rate", "refused=0.02")["seconds_median"] > 0
+    failed = softlaunch("plan", bot, *WORDS, "--rate", "errors=0.02")
+    assert failed.code != 0
+    assert "'errors=0.02'; expected NAME=SHARE, NAME one of truncated, refused" in " ".join(failed.err.split())
 
 
 def test_the_own_traffic_is_measured(softlaunch: Run, bot: str, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the log and the metrics say of answers whose texts nobody keeps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,14 +17,16 @@ from softlaunch.core.answer_checks import (
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.openings import Opening
 from softlaunch.gateway.answer_checks import AnswerChecks, named_classifier
-from softlaunch.gateway.calls import Answer
+from softlaunch.gateway.calls import Answer, Call
 from softlaunch.gateway.checks.form import Form
 from softlaunch.gateway.checks.said import Said
+from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from softlaunch.gateway.protocols.messages.protocol import Messages
+from softlaunch.gateway.protocols.protocol import StreamLimits
 from softlaunch.gateway.protocols.responses.protocol import Responses
 from softlaunch.gateway.requests import AppRequest
-from tests.gateway.worlds import World
+from tests.gateway.worlds import World, variant
 
 PARCEL = "Your parcel left our warehouse on Monday, and it should be with you within three days."
 PERSON = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
@@ -193,3 +196,73 @@ def test_a_classifier_that_cannot_be_used_is_refused(name: str) -> None:
     """With the setting to correct."""
     with pytest.raises(SoftlaunchError, match="SOFTLAUNCH_REFUSALS is"):
         named_classifier(name)
+
+
+def of_messages(name: str, given: dict[str, Any]) -> tuple[bytes, bytes]:
+    """A call of a tool by Anthropic's Messages: whole, and as a stream."""
+    block = {"type": "tool_use", "id": "t", "name": name, "input": given}
+    whole = {"id": "m", "type": "message", "model": "m", "content": [block], "stop_reason": "tool_use", "usage": {}}
+    text = orjson.dumps(given).decode()
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**whole, "content": []}},
+        {"type": "content_block_start", "index": 0, "content_block": {**block, "input": {}}},
+        *(
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": piece}}
+            for piece in (text[:4], text[4:])
+        ),
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]
+    return orjson.dumps(whole), b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events)
+
+
+def of_responses(name: str, given: dict[str, Any]) -> tuple[bytes, bytes]:
+    """The same by OpenAI's Responses."""
+    item = {"type": "function_call", "call_id": "c", "name": name, "arguments": orjson.dumps(given).decode()}
+    whole = {"id": "r", "object": "response", "model": "m", "status": "completed", "output": [item]}
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {**whole, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": whole},
+    ]
+    return orjson.dumps(whole), b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize(
+    ("protocol", "answer_of", "tool"),
+    [
+        pytest.param(Messages(), of_messages, {"name": "find", "input_schema": PERSON}, id="messages"),
+        pytest.param(
+            Responses(), of_responses, {"type": "function", "name": "find", "parameters": PERSON}, id="responses"
+        ),
+    ],
+)
+def test_calls_are_read_by_every_api(
+    protocol: Messages | Responses,
+    answer_of: Callable[[str, dict[str, Any]], tuple[bytes, bytes]],
+    tool: dict[str, Any],
+    *,
+    stream: bool,
+) -> None:
+    """Which tool they name, and with what, against what the sent body offers."""
+    body = {"tools": [tool], "stream": stream}
+
+    def said(name: str, given: dict[str, Any]) -> Said:
+        whole, events = answer_of(name, given)
+        answer, call = Answer(protocol), Call(protocol, variant("m", "http://x/v1"), body, TimeLimits(1, 1, 1, 1))
+        if stream:
+            reader = protocol.stream(answer.facts, body, StreamLimits(1 << 20))
+            reader.feed(events)
+            answer.hear(reader.heard.said(), reader.seen, call)
+        else:
+            answer.read_whole(protocol.read(whole, answer.facts, body), call)
+        assert answer.said is not None
+        return answer.said
+
+    right = said("find", {"name": "Ann"})
+    assert (right.is_off_form, [(schema, orjson.loads(text)) for schema, text in right.documents]) == (
+        False,
+        [(PERSON, {"name": "Ann"})],
+    )
+    assert said("delete", {}).is_off_form

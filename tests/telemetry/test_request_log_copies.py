@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlmodel import SQLModel
 
+from softlaunch.core.answer_checks import REFUSED
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.telemetry import Scope
@@ -39,6 +40,13 @@ def test_a_pair_tells_of_unusable_answers_on_either_side(database: Database) -> 
     log(database, *pair(1, "shadow", 1, {}, {"outcome": "filtered"}), *pair(2, "shadow", 1, {"outcome": "empty"}, {}))
     (window,) = read(database, SHADOW).windows
     assert (values(window.stable, Metric.UNUSABLE), values(window.candidate, Metric.UNUSABLE)) == ([0, 1], [0, 1])
+
+
+def test_a_pair_tells_what_checks_found_on_either_side(database: Database) -> None:
+    """The copy refuses what its user was answered."""
+    log(database, *pair(1, "shadow", 1, {"checks": 0}, {"checks": REFUSED}))
+    (window,) = read(database, SHADOW).windows
+    assert (values(window.stable, Metric.REFUSED), values(window.candidate, Metric.REFUSED)) == ([0], [1])
 
 
 @pytest.mark.parametrize(

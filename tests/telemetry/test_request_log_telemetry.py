@@ -5,6 +5,15 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from softlaunch.core.answer_checks import (
+    BITS,
+    FORM_UNKNOWN,
+    MALFORMED_OUTPUT,
+    OTHER_LANGUAGE,
+    REFUSED,
+    REPETITIVE,
+    TRUNCATED,
+)
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.telemetry import TelemetryError
@@ -104,6 +113,21 @@ def test_an_answer_that_serves_nobody_is_no_error_and_counts_among_the_answers_t
     assert values(window.candidate, Metric.UNUSABLE) == [0, 0, 1, 1, 1]
     assert values(window.candidate, Metric.ERRORS) == [0, 0, 0, 0, 0, 1, 1]
     assert values(window.stable, Metric.UNUSABLE) == []
+
+
+def test_what_was_told_of_answers_is_read_bit_by_bit(database: Database) -> None:
+    """Of answers that were checked: an older gateway told nothing, and of an unknown form nothing is known."""
+    found = [0, REFUSED | TRUNCATED, FORM_UNKNOWN | REFUSED, MALFORMED_OUTPUT, OTHER_LANGUAGE | REPETITIVE, None]
+    log(database, *(request(number, "candidate", checks=checks) for number, checks in enumerate(found)))
+    (window,) = read(database).windows
+    told = {metric: values(window.candidate, metric) for metric in BITS}
+    assert told == {
+        Metric.TRUNCATED: [0, 0, 0, 0, 1],
+        Metric.REFUSED: [0, 0, 0, 1, 1],
+        Metric.MALFORMED_OUTPUT: [0, 0, 0, 1],
+        Metric.OTHER_LANGUAGE: [0, 0, 0, 0, 1],
+        Metric.REPETITIVE: [0, 0, 0, 0, 1],
+    }
 
 
 def test_all_of_stables_last_minute_is_counted_by_outcome(database: Database) -> None:

@@ -37,9 +37,7 @@ class MessageSeen(Seen):
             text = block.get("text")
             self.add_text(text if isinstance(text, str) else "", keep=keep_content)
         elif kind == "tool_use":
-            given = block.get("input")  # in a stream it comes behind, in pieces
-            text = orjson.dumps(given).decode() if given or not isinstance(given, dict | None) else None
-            self.add_arguments(place, text, block.get("name"))
+            self.add_arguments(place, _arguments_of(block.get("input")), block.get("name"))
         elif kind not in _THOUGHTS:
             self.says = True
 
@@ -48,6 +46,16 @@ class MessageSeen(Seen):
         if reason is not None:
             self.finish_reason = name_of(reason) or "unknown"
             self.end = _ENDS.get(self.finish_reason, RequestOutcome.ANSWERED)
+
+
+def _arguments_of(given: object) -> str | None:
+    """A call's input as text; in a stream it comes behind, in pieces."""
+    if not isinstance(given, dict | None):
+        return "[]"
+    try:
+        return orjson.dumps(given).decode() if given else None
+    except orjson.JSONEncodeError:  # nested deeper than what may be written
+        return None
 
 
 def read_message(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAnswer:
