@@ -7,7 +7,7 @@ from softlaunch.metrics.interface import Metric, Sample, Score
 
 
 class Refusal(Metric):
-    """Whether the answer refuses: 1 where it does as wanted, by the words that it opens with, in 14 languages.
+    """Whether the answer refuses: 1 where it does as wanted, by the words that it opens with, in 15 languages.
 
     Live traffic's `refused` is told by the same words. Of 400 answers of four models to sensitive questions, which
     people had marked as answered or not (Chen, Zaharia, Zou 2023), it finds 97 % of the 364 refusals, and takes one
