@@ -14,6 +14,7 @@ _REMEMBERED = 256
 _LEAST_SIZE = 40
 _QUESTIONS = 4
 _MOST_VARIANTS = 256
+_OF_QUESTION = 1024  # a longer one isn't read from end to end
 
 
 def loops(beginning: str, ending: str) -> bool:
@@ -86,4 +87,4 @@ class SameOutputs:
             recent = self._recent[key] = _Recent()
             if len(self._recent) > _MOST_VARIANTS:
                 self._recent.popitem(last=False)
-        return recent.take(hash(output), hash(question))
+        return recent.take(hash(output), hash((question[:_OF_QUESTION], len(question), question[-_OF_QUESTION:])))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 BEGINNING = 4096
 ENDING = 1024
-"""Characters of a stream that are kept until it is over, from its beginning and from its end."""
+"""Characters of a text that are looked at, and of a stream kept until it is over, from its beginning and its end."""
 
 Document = tuple[object, str]
 """A JSON schema, and the JSON that should fit it."""
@@ -15,7 +15,7 @@ Document = tuple[object, str]
 class Said:
     """The text of an answer's first choice, and what was seen of its form; forgotten when its row is logged.
 
-    `beginning` may be the whole text. `size` is in characters. `refuses`: in the API's own field for that. `is_cut`: by
+    `size` is in characters. `refuses`: in the API's own field for that. `is_cut`: by
     the limit of tokens. `is_off_form`: not the JSON or the tools that were asked for, as far as that shows at once;
     `documents` have still to be held against their schemas, and `fits` says whether they do, None while nobody knows.
     """
@@ -32,7 +32,7 @@ class Said:
     @classmethod
     def whole(cls, text: str) -> "Said":
         """A text that came in one piece."""
-        return cls(text, text[-ENDING:], len(text))
+        return cls(text[:BEGINNING], text[-ENDING:], len(text))
 
 
 @dataclass(slots=True)
