@@ -17,11 +17,17 @@ Gates judge these, of live traffic. A margin in points is a difference, one in p
 *Recorded as* names the column of files for `softlaunch gates replay`. [Gates](../guide/gates.md) says what a verdict
 means.
 """
+_NAMED = f"""
+An app has others of its own, which its policy declares under `metrics`; their incident is
+[`{IncidentKind.GATE_NAMED_METRIC}`](../../{IncidentKind.GATE_NAMED_METRIC.runbook}), page. See
+[named metrics](../guide/named-metrics.md).
+"""
 _COLUMNS = ("metric", "what it is", "better is", "margin in", "measured", "recorded as", "incident")
 _WHERE = {
     Source.REQUESTS: "of each request, in every stage",
     Source.RATINGS: "by users' ratings, in stages in which users see the answer",
     Source.SCORES: "by scores that you send, in stages in which users see the answer",
+    Source.REPORTS: "as your app reports it, in stages in which users see the answer",
     Source.COPIES: "of the texts of copies, in the shadow stage",
 }
 _OFFLINE = """
@@ -40,6 +46,7 @@ def lines() -> Iterator[str]:
     yield "## Of live traffic"
     yield _LIVE
     yield from table(_COLUMNS, map(_live, LiveMetric))
+    yield _NAMED
     yield "## Of an eval"
     yield _OFFLINE
     for name, kind in METRICS.items():

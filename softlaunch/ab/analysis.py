@@ -149,7 +149,7 @@ def _p_values(found: Mapping[Metric, Difference], moment: Moment) -> dict[Metric
         information = [*(one.information for one in past), difference.information]
         used = (*shares[: len(past)], shares[-1])
         repeated[metric.value] = repeated_p(scores, information, used)
-    return {Metric(name): value for name, value in holm(repeated).items()}
+    return {Metric.reported(name): value for name, value in holm(repeated).items()}
 
 
 def _result(

@@ -63,7 +63,7 @@ def from_json(held: Mapping[str, Any]) -> Analysis:
         savings=tuple(_result(one) for one in held["savings"]),
         units=(held["units"][0], held["units"][1]),
         split_p=held["split_p"],
-        missing=tuple(Metric(name) for name in held["missing"]),
+        missing=tuple(Metric.reported(name) for name in held["missing"]),
     )
 
 
@@ -72,7 +72,7 @@ def _result(held: Mapping[str, Any]) -> MetricResult:
     difference = Difference(held["value"], held["error"], held["freedom"], held["mean_a"], held["mean_b"], units)
     intervals = {name: Interval(*held[name]) for name in ("interval", "anytime", "equal_interval")}
     return MetricResult(
-        metric=Metric(held["metric"]),
+        metric=Metric.reported(held["metric"]),
         difference=difference,
         p_value=held["p_value"],
         past_share=held["past_share"],

@@ -40,7 +40,7 @@ def foresee_trial(
         stable = session.get_one(RouteRow, app).stable_digest
         known = set(measured(session, policy, now - policy.ab.maximum_time)) | set(stated_traffic.levels)
     source = TrafficSource(database, RequestLogTelemetry(database), app, stable, now)
-    traffic = source.measure(stated_traffic)
+    traffic = source.measure(stated_traffic, declared=policy.metrics)
     # what was never rated or scored won't be in the test either; with nothing at all, the plan says so metric by metric
     metrics = tuple(metric for metric in policy.ab.metrics if metric in known) or policy.ab.metrics
     changed = {"metrics": metrics, **({} if effect is None else {"minimum_effect": effect})}

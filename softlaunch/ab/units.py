@@ -23,7 +23,7 @@ class TrialScope:
     """Which requests belong to a test: those of its split from `begun` until `until` (epoch seconds).
 
     A gateway whose lease ran out serves A alone at a weight of zero: what it logs meanwhile has no concurrent B. What
-    units did since `history_from`, before the test, foretells them.
+    units did since `history_from`, before the test, foretells them. `scored` are the metrics whose values come by name.
     """
 
     app: str
@@ -33,6 +33,7 @@ class TrialScope:
     begun: float
     until: float
     history_from: float
+    scored: tuple[Metric, ...] = tuple(metric for metric in SCORED.values() if metric.entry.can_decide_ab)
 
 
 def read_arms(session: Session, scope: TrialScope) -> Arms:
@@ -42,7 +43,7 @@ def read_arms(session: Session, scope: TrialScope) -> Arms:
         Metric.COST: _requests(scope, col(RequestRow.cost_usd)),
         Metric.LATENCY: _requests(scope, col(RequestRow.latency_ms)),
         Metric.SATISFACTION: _ratings(scope),
-        **{metric: _scores(scope, name) for name, metric in SCORED.items() if metric.entry.can_decide_ab},
+        **{metric: _scores(scope, metric.value) for metric in scope.scored},
     }
     for metric, query in queries.items():
         past = _past(session, scope, metric)

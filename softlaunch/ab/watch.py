@@ -12,6 +12,7 @@ from softlaunch.ab.conclusion import conclude
 from softlaunch.ab.document import RecordedLook, from_json, past, read_looks, to_json
 from softlaunch.ab.looks import planned_ends
 from softlaunch.ab.units import TrialScope, read_arms
+from softlaunch.core.live_metrics import Source
 from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.release import Release
@@ -76,6 +77,7 @@ def _scope(release: Release, entered_at: datetime, until: float) -> TrialScope:
         begun=begun,
         until=until,
         history_from=begun - release.policy.ab.history,
+        scored=tuple(metric for metric in release.policy.ab.metrics if metric.entry.source is not Source.RATINGS),
     )
 
 

@@ -204,4 +204,4 @@ def _serving(session: Session, files: AppFolder) -> dict[str, Any]:
     """The part of the policy that gateways need, as a route keeps it."""
     policy = files.policy
     salt = records.check_app(session, policy.app).salt
-    return serving_to_json(Serving(salt, policy.unit, policy.gateway, policy.texts))
+    return serving_to_json(Serving.of(salt, policy))

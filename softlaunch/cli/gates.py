@@ -83,7 +83,8 @@ def replay_samples(
     Exit codes: 0 pass, 4 rollback, 5 inconclusive or error, 2 bad input.
     """
     policy = load_policy(policy_file)
-    file = SampleFile.at(samples, {name for gate in policy.gates for name in gate.adjust_for})
+    adjusted = {name for gate in policy.gates for name in gate.adjust_for}
+    file = SampleFile.at(samples, adjusted, [one.metric for one in policy.metrics])
     stages = _stages(policy, file, weight_percent)
     done = replay(policy, read_rows(file, stages), Looks(look_seconds, look_rows), file.metrics)
     if as_json:

@@ -161,7 +161,7 @@ def foresee(
         stable = session.get_one(RouteRow, app).stable_digest
     now = utc_now().timestamp()
     source = TrafficSource(database, RequestLogTelemetry(database), app, stable, now)
-    traffic = source.measure(stated or Stated(), policy.gates)
+    traffic = source.measure(stated or Stated(), policy.gates, policy.metrics)
     return Planner(policy, traffic, Settings().poll_seconds).plan()
 
 

@@ -23,6 +23,10 @@ def show_value(gate: str, value: float | None) -> str:
             return f"{value / 1000:.2f} s" if value >= 1000 else f"{value:.0f} ms"
         case Quantity.US_DOLLARS:
             return show_cost(value)
+        case Quantity.SECONDS:
+            return show_duration(value)
+        case Quantity.AMOUNT:
+            return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
         case Quantity.EVENT | Quantity.SCORE:
             return f"{value * 100:.1f} %"
         case _:

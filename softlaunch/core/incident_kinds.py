@@ -28,9 +28,11 @@ class Severity(StrEnum):
 class IncidentKind(StrEnum):
     """What a person must know of: a closed list. Each kind has the runbook page `runbooks/<kind>.md`.
 
-    Each live metric has a kind for its failed gate, `GATE_ERRORS` and so on, from `of_metric`.
+    Each live metric has a kind for its failed gate, `GATE_ERRORS` and so on, from `of_metric`; those that policies
+    declare share one.
     """
 
+    GATE_NAMED_METRIC = f"{_GATE}named_metric"
     vars().update({f"GATE_{metric.name}": f"{_GATE}{metric.value}" for metric in Metric})
     BREAKER_TRIPPED = "breaker_tripped"
     NO_DATA = "no_data"
@@ -49,7 +51,7 @@ class IncidentKind(StrEnum):
     @classmethod
     def of_metric(cls, metric: Metric) -> Self:
         """The kind of a metric whose gate failed."""
-        return cls(f"{_GATE}{metric.value}")
+        return cls.GATE_NAMED_METRIC if metric.is_declared else cls(f"{_GATE}{metric.value}")
 
     @classmethod
     def of_gate(cls, gate: str) -> Self:
@@ -65,7 +67,12 @@ class IncidentKind(StrEnum):
     @property
     def metric(self) -> Metric | None:
         """The live metric whose failed gate this is; None for any other kind."""
-        return Metric.named(self.value.removeprefix(_GATE)) if self.value.startswith(_GATE) else None
+        return Metric.named(self.value.removeprefix(_GATE)) if self.is_gate else None
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it is that a metric's gate failed."""
+        return self.value.startswith(_GATE)
 
     @property
     def runbook(self) -> str:
@@ -76,7 +83,7 @@ class IncidentKind(StrEnum):
     def words(self) -> str:
         """The kind in words, as messages and its page have it: `Latency gate failed`."""
         plain = self.value.replace("_", " ").replace("ab ", "A/B test ")
-        named = f"{self.metric} gate failed".replace("_", " ") if self.metric else plain
+        named = f"{plain.removeprefix('gate ')} gate failed" if self.is_gate else plain
         return named[0].upper() + named[1:]
 
     @property

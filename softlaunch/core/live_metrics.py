@@ -3,13 +3,14 @@
 Everything else about a metric follows from its entry: which way is worse, the unit of its margin, the stages in which
 it exists, its name in feedback and in recorded samples, its incident kind with its runbook, and how it is shown. A
 metric whose values come from a new source also needs a query in `softlaunch/telemetry`; one that judges send as scores
-needs none.
+needs none. What an app declares in its policy is a metric beside the table: its entry comes from there.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Self
+from typing import Any, Self
 
 
 class Direction(StrEnum):
@@ -28,6 +29,9 @@ class Quantity(StrEnum):
     """A number from 0 to 1."""
     MILLISECONDS = "milliseconds"
     US_DOLLARS = "us_dollars"
+    SECONDS = "seconds"
+    AMOUNT = "amount"
+    """A number from 0 on of whatever the app counts, whose size matters relatively."""
 
 
 class Source(StrEnum):
@@ -39,6 +43,8 @@ class Source(StrEnum):
     """Users rate answers with thumbs or stars: stages in which they see both arms."""
     SCORES = "scores"
     """Judges of yours send scores of answers that users saw, under the metric's name: the same stages."""
+    REPORTS = "reports"
+    """Your app reports what came of answers, under a name that its policy declares: the same stages."""
     COPIES = "copies"
     """The texts of copies are compared: the shadow stage."""
 
@@ -201,9 +207,35 @@ class Metric(StrEnum):
     )
 
     @classmethod
+    def declared(cls, name: str, entry: Entry) -> Self:
+        """A metric that a policy declares: no member of the table, and equal to its name like each of them."""
+        made = str.__new__(cls, name)
+        made._value_, made._name_, made.entry = name, name.upper(), entry
+        return made
+
+    @classmethod
+    def reported(cls, name: str) -> Self:
+        """The metric under whose name scores or values came, for who has no policy at hand.
+
+        It is equal to the one that a policy declares by that name; what the values are, that one knows.
+        """
+        return cls.named(name) or cls.declared(name, _REPORTED)
+
+    def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
+        """Members are found again by name; what is declared brings its entry along."""
+        return (_declared, (self.value, self.entry)) if self.is_declared else (Metric, (self.value,))
+
+    @classmethod
     def named(cls, name: str) -> Self | None:
         """The live metric of a name, such as a verdict's gate; None for what only evals know."""
+        if isinstance(name, cls):
+            return name
         return next((metric for metric in cls if metric.value == name), None)
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether a policy declares it, and the table doesn't have it."""
+        return self.entry.source is Source.REPORTS
 
     @property
     def direction(self) -> Direction:
@@ -218,7 +250,7 @@ class Metric(StrEnum):
     @property
     def is_relative(self) -> bool:
         """Whether harm and margin are a share of stable's value, and not a difference in points."""
-        return self.entry.quantity in {Quantity.MILLISECONDS, Quantity.US_DOLLARS}
+        return self.entry.quantity not in {Quantity.EVENT, Quantity.SCORE}
 
     @property
     def is_event(self) -> bool:
@@ -227,8 +259,8 @@ class Metric(StrEnum):
 
     @property
     def is_rated(self) -> bool:
-        """Whether its values are ratings of answers that users saw; copies, which nobody sees, have none."""
-        return self.entry.source in {Source.RATINGS, Source.SCORES}
+        """Whether its values are said of answers that users saw; copies, which nobody sees, have none."""
+        return self.entry.source in {Source.RATINGS, Source.SCORES, Source.REPORTS}
 
     @property
     def plan_option(self) -> str:
@@ -244,3 +276,30 @@ class Metric(StrEnum):
 
 SCORED = {metric.value: metric for metric in Metric if metric.entry.source is Source.SCORES}
 """Metrics that judges send scores of, by the name under which they send them."""
+
+_REPORTED = Entry(
+    meaning="what an app reports of its answers",
+    quantity=Quantity.SCORE,
+    direction=Direction.HIGHER_IS_BETTER,
+    source=Source.REPORTS,
+)
+
+
+def _declared(name: str, entry: Entry) -> Metric:
+    return Metric.declared(name, entry)
+
+
+def definition(gate: str) -> dict[str, str]:
+    """What tells a declared metric from others of its name, as JSON values; empty for the members of the table."""
+    metric = Metric.named(gate)
+    if metric is None or not metric.is_declared:
+        return {}
+    return {"quantity": metric.entry.quantity.value, "direction": metric.entry.direction.value}
+
+
+def defined(name: str, held: Mapping[str, str] | None) -> str:
+    """The declared metric of a name with this `definition`; the name itself without one."""
+    if not held:
+        return name
+    quantity, direction = Quantity(held["quantity"]), Direction(held["direction"])
+    return Metric.declared(name, replace(_REPORTED, quantity=quantity, direction=direction))

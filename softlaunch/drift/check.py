@@ -159,9 +159,10 @@ def _judge(
 def _trends(session: Session, subject: Subject, now: datetime) -> list[Trend]:
     until = now.timestamp()
     policy = subject.policy.drift
+    declared = [one.metric for one in subject.policy.metrics if not one.metric.is_relative]
     found = [
         (metric, read_weeks(session, subject.app, metric, until - policy.trend, until))
-        for metric in (Metric.SATISFACTION, Metric.QUALITY)
+        for metric in (Metric.SATISFACTION, Metric.QUALITY, *declared)
     ]
     rng = np.random.default_rng(_SEED)
     return [trend_of(metric, weeks, rng, policy.confidence) for metric, weeks in found if weeks]

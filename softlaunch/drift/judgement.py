@@ -149,12 +149,15 @@ def _falling(trend: Trend, policy: DriftPolicy) -> Remark | None:
     if change is None:
         return None
     relative = policy.margin.kind is MarginKind.RELATIVE
-    lost = change.before - change.after
+    lost = change.before - change.after if trend.metric.higher_is_better else change.after - change.before
     if lost <= policy.margin.value * (change.before if relative else 1.0):
         return None
     since = datetime.fromtimestamp(change.begins_at).astimezone()
     levels = f"from {change.before * 100:.1f} % to {change.after * 100:.1f} %"
-    return Remark(Weight.ALERT, f"live {trend.metric}", f"{trend.metric} of users fell {levels} since {since:%Y-%m-%d}")
+    moved = "fell" if trend.metric.higher_is_better else "rose"
+    return Remark(
+        Weight.ALERT, f"live {trend.metric}", f"{trend.metric} of users {moved} {levels} since {since:%Y-%m-%d}"
+    )
 
 
 def _amounts(figures: DriftFigures) -> list[Remark]:

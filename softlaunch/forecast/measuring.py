@@ -26,11 +26,11 @@ from softlaunch.gates.telemetry import HISTORY_ROWS, PAST_ROWS, Telemetry
 from softlaunch.gates.visits import VisitRule
 from softlaunch.ledger.traffic_rate import TrafficRate, read_scores, read_traffic_rate
 from softlaunch.policy.gating import GatePolicy
+from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.store.database import Database
 
 _MOST_UNNAMED = 0.5
 _OPTIONS = [metric.plan_option for metric in Metric if not metric.compares_copies]
-_NAMES = frozenset(metric.value for metric in Metric)
 
 
 class NoTrafficError(SoftlaunchError):
@@ -47,16 +47,20 @@ class TrafficSource:
     stable_digest: str
     now: float
 
-    def measure(self, stated: Stated, gates: Sequence[GatePolicy] = ()) -> Traffic:
+    def measure(
+        self, stated: Stated, gates: Sequence[GatePolicy] = (), declared: Sequence[MetricPolicy] = ()
+    ) -> Traffic:
         """The app's traffic, with what was stated in the place of what was measured.
 
         For `gates` that are adjusted for what was asked, measured visits are as they will see them; gates that count
-        sessions take a longer look back. Raises NoTrafficError where neither says how many requests there are.
+        sessions take a longer look back. `declared` are the policy's own metrics. Raises NoTrafficError where neither
+        says how many requests there are.
         """
         with self.database.read() as session:
             rate = read_traffic_rate(session, self.app, self.now)
             scored = {
-                metric: read_scores(session, self.app, self.stable_digest, name) for name, metric in SCORED.items()
+                metric: read_scores(session, self.app, self.stable_digest, metric.value)
+                for metric in (*SCORED.values(), *(one.metric for one in declared))
             }
         if rate is None and stated.requests_per_hour is None:
             raise NoTrafficError(
@@ -81,7 +85,7 @@ class TrafficSource:
 
 def _known(rate: TrafficRate | None, seen: Mapping[Metric, Observations], stated: Stated) -> Traffic:
     """How many requests there are, stable's values, and the shares of requests in which each is seen."""
-    measured = {} if rate is None else {Metric(name): share for name, share in rate.shares.items() if name in _NAMES}
+    measured = {} if rate is None else {Metric.reported(name): share for name, share in rate.shares.items()}
     per_second = rate.requests / rate.seconds if rate is not None else 0.0
     if stated.requests_per_hour is not None:
         per_second = stated.requests_per_hour / 3600

@@ -222,7 +222,7 @@ class Gate:
         outcome, reason = self._conclude(self._shown_harm if harmed is None else harmed, contradicted)
         values = self.scale.values()
         return Verdict(
-            gate=self.rule.metric.value,
+            gate=self.rule.metric,
             outcome=outcome,
             reason=reason,
             role=self.rule.role,

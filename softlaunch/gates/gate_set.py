@@ -13,6 +13,7 @@ from softlaunch.gates.e_process import split_evidence
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Events, Window
 from softlaunch.gates.plain_figures import PlainFigures, harm_met
+from softlaunch.gates.reporting import Reporting, judged_fairly
 from softlaunch.gates.returning_units import Returning
 from softlaunch.gates.rules import rules
 from softlaunch.gates.sessions import SessionStreams, Stream
@@ -172,7 +173,16 @@ class GateSet:
             )
         met = self.plain.met(metric, self._users(metric))
         verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, met))
-        return replace(verdict, candidate_met=met.candidate, stable_met=met.stable)
+        shown = replace(verdict, candidate_met=met.candidate, stable_met=met.stable)
+        return judged_fairly(shown, gate.rule, self._reporting(gate)) if metric.is_declared else shown
+
+    def _reporting(self, gate: Gate) -> Reporting:
+        """Of how many units of each arm an app reported a value."""
+        heard = gate.heard
+        if self.returning is not None:
+            candidate, stable = self.returning.evidence_of(gate.rule.metric).heard[Way.FIRST]
+            heard = ByArm(candidate, stable)
+        return Reporting(heard, self.split)
 
     def _users(self, metric: Metric) -> ByArm[int]:
         if not metric.is_rated or self.returning is None:
@@ -260,7 +270,7 @@ class GateSet:
                 for rule in known
             ),
             None if returning is None else Returning.load(returning, known, SessionStreams.of(known, policy.session)),
-            PlainFigures.load(state.get("plain", {})),
+            PlainFigures.load(state.get("plain", {}), [rule.metric for rule in known]),
             ByArm(*state["split"]),
             state["dropped"],
             {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},

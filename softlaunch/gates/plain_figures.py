@@ -1,7 +1,7 @@
 """What people met: plain figures of all requests of a stage and of its last minutes."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -143,11 +143,14 @@ class PlainFigures:
         return {metric.value: [arms.candidate.dump(), arms.stable.dump()] for metric, arms in self.arms.items()}
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> Self:
-        """What was dumped."""
+    def load(cls, state: Mapping[str, Any], metrics: Iterable[Metric]) -> Self:
+        """What was dumped of these metrics."""
         figures = cls()
-        for name, (candidate, stable) in state.items():
-            arms = figures.arms[Metric(name)] = _arms(Metric(name))
+        for metric in metrics:
+            if metric not in state:
+                continue
+            candidate, stable = state[metric]
+            arms = figures.arms[metric] = _arms(metric)
             arms.candidate.fill(candidate)
             arms.stable.fill(stable)
         return figures

@@ -155,7 +155,8 @@ class Returning:
     def load(cls, state: Mapping[str, Any], rules: Sequence[GateRule], sessions: SessionStreams | None = None) -> Self:
         """What was dumped by these gates; units that were booked have to be remembered before an update."""
         held = state["books"]
-        evidence = {one: StageEvidence.load(held[one.name]) for one in _streams(rules) if one.name in held}
+        streams = _streams(rules)
+        evidence = {one: StageEvidence.load(held[one.name], of) for one, of in streams.items() if one.name in held}
         return cls(evidence, state["comes_back"], sessions or SessionStreams())
 
 

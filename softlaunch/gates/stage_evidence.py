@@ -1,7 +1,7 @@
 """The evidence that the units of one stream of events leave over a stage, in each of the four ways."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -245,9 +245,10 @@ class StageEvidence:
         }
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> Self:
-        """What was dumped."""
-        channels = {Metric(name): _channel(Metric(name), held) for name, held in state["channels"].items()}
+    def load(cls, state: Mapping[str, Any], metrics: Iterable[Metric]) -> Self:
+        """What was dumped of these metrics."""
+        known_as = {metric.value: metric for metric in metrics}
+        channels = {known_as[name]: _channel(known_as[name], held) for name, held in state["channels"].items()}
         evidence = cls._blank(state["share"], VisitRule(*state["rule"]), channels)
         evidence.first.bets, evidence.visit.bets = _bets(channels, state["first"]), _bets(channels, state["visit"])
         for rounds, held in ((evidence.short, state["round"]), (evidence.long, state["long"])):
@@ -258,7 +259,7 @@ class StageEvidence:
         for way, known in evidence.known.items():
             _fill(known, state["known"][way.value])
         evidence.heard = {Way(way): list(counts) for way, counts in state["heard"].items()}
-        evidence.begun = {Metric(name): np.array(values) for name, values in state["begun"].items()}
+        evidence.begun = {known_as[name]: np.array(values) for name, values in state["begun"].items()}
         return evidence
 
 
@@ -275,7 +276,9 @@ def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:
 
 
 def _bets(channels: Mapping[Metric, Channel], state: Mapping[str, Any]) -> dict[Metric, Bets]:
-    return {Metric(name): Bets.load(channels[Metric(name)].weights, held) for name, held in state.items()}
+    return {
+        metric: Bets.load(channel.weights, state[metric]) for metric, channel in channels.items() if metric in state
+    }
 
 
 def _dumped(known: KnownColumns) -> dict[str, Any]:
@@ -285,6 +288,6 @@ def _dumped(known: KnownColumns) -> dict[str, Any]:
 
 
 def _fill(known: KnownColumns, state: Mapping[str, Any]) -> None:
-    for metric, columns in state.items():
-        for name, held in columns.items():
-            known[Metric(metric)][name].fill(held)
+    for metric, columns in known.items():
+        for name, held in state[metric.value].items():
+            columns[name].fill(held)

@@ -18,7 +18,7 @@ from softlaunch.gateway.answer_checks import AnswerChecks, Refuses
 from softlaunch.gateway.answering import Answering, Records
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.encodings import decompress
-from softlaunch.gateway.feedback import parse_feedback
+from softlaunch.gateway.hearing import Hearing
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
@@ -112,7 +112,7 @@ class Gateway:
         self._table = parts.table
         self._log = parts.log
         self._upstream = parts.upstream
-        self._ratings = parts.ratings
+        self._hearing = Hearing(parts.ratings, parts.log)
         self._siblings = parts.siblings
         self._environment = access.environment
         self._keys = access.keys
@@ -224,14 +224,8 @@ class Gateway:
     async def _feedback(self, headers: Headers, cycle: HttpCycle) -> None:
         with BodyReader(cycle.part, self._limits, self._room) as reader:
             body = read_object(await self._read(reader, headers))
-        records = parse_feedback(body, self._log.now())
-        await self._ratings.check(records, key_of(headers, self._keys.clients), self._log.now())
-        self._ratings.take(records)
-        if not self._log.put_feedback(*records):
-            self._ratings.give_back(records)
-            text = "the request log is full; try again later"
-            raise RefusedError(503, text, kind="server_error", code="overloaded", headers=retry_after(5))
-        await _send_json(cycle, {"request_id": records[0].request_id, "status": "accepted"}, status=202)
+        status, answer = await self._hearing.hear(body, key_of(headers, self._keys.clients))
+        await _send_json(cycle, answer, status=status)
 
     async def _read(self, reader: BodyReader, headers: Headers) -> bytes:
         """A body as it will be parsed: unpacked, and counted as what it then takes."""

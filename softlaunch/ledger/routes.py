@@ -12,6 +12,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Route, Serving
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
@@ -31,12 +32,14 @@ class Pulse:
 
 
 def serving_to_json(serving: Serving) -> dict[str, Any]:
-    """The JSON column of a route: `salt`, and the dumps of `unit`, `gateway` and `texts`."""
+    """The JSON column of a route: `salt`, and the dumps of the parts; `metrics` are left out where there are none."""
+    metrics = [metric.model_dump(mode="json") for metric in serving.metrics]
     return {
         "salt": serving.salt,
         "unit": serving.unit.model_dump(mode="json"),
         "gateway": serving.gateway.model_dump(mode="json"),
         "texts": serving.texts.model_dump(mode="json"),
+        **({"metrics": metrics} if metrics else {}),
     }
 
 
@@ -50,6 +53,7 @@ def serving_from_json(content: Mapping[str, Any]) -> Serving:
         unit=UnitPolicy.model_validate(content.get("unit", {})),
         gateway=GatewayPolicy.model_validate(content.get("gateway", {})),
         texts=TextPolicy.model_validate(content.get("texts", {})),
+        metrics=tuple(MetricPolicy.model_validate(one) for one in content.get("metrics", ())),
     )
 
 

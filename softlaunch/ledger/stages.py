@@ -10,6 +10,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from softlaunch.core.arms import ByArm
+from softlaunch.core.live_metrics import defined, definition
 from softlaunch.core.verdict import Interval, Met, Outcome, Per, Role, Verdict
 from softlaunch.policy.release import Stage
 from softlaunch.policy.stage_limits import Deadlines
@@ -152,7 +153,7 @@ def record_verdicts(
         VerdictRow(
             release_id=release_id,
             position=position,
-            gate=verdict.gate,
+            gate=str(verdict.gate),
             role=verdict.role,
             outcome=verdict.outcome,
             reason=verdict.reason,
@@ -192,7 +193,8 @@ def figures(verdict: Verdict) -> dict[str, Any]:
     interval = verdict.interval
     numbers["interval"] = None if interval is None else [_finite(interval.lower), _finite(interval.upper)]
     shown = {key: _finite(value) for key, value in numbers.items() if key not in {"gate", "outcome", "reason", "role"}}
-    return {**shown, "met": met if any(met.values()) else None}
+    declared = definition(verdict.gate)
+    return {**shown, "met": met if any(met.values()) else None, **({"declared": declared} if declared else {})}
 
 
 def _finite(value: Any) -> Any:
@@ -207,7 +209,7 @@ def verdict_of(
     bounds, met = numbers.get("interval"), numbers.get("met") or {}
     candidate, stable = (None if met.get(arm) is None else Met(**met[arm]) for arm in ("candidate", "stable"))
     return Verdict(
-        gate,
+        defined(gate, numbers.get("declared")),
         outcome,
         reason,
         role,

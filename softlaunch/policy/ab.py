@@ -9,7 +9,7 @@ from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Duration, Margin, MarginKind
 from softlaunch.policy.part import Part
 
-_DECISIVE = tuple(metric for metric in Metric if metric.entry.can_decide_ab)
+_DECISIVE = tuple(metric.value for metric in Metric if metric.entry.can_decide_ab)
 
 
 class AbPolicy(Part):
@@ -18,7 +18,10 @@ class AbPolicy(Part):
     split_percent: Annotated[float, Field(gt=0, lt=100)] = 50.0
     """Share of units that B, the candidate, serves."""
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = (Metric.SATISFACTION, Metric.QUALITY)
-    """What decides: satisfaction, quality, or both. One that nothing is known of is left out of a test."""
+    """What decides: satisfaction, quality, and what the policy declares under `metrics` if more of it is better.
+
+    One that nothing is known of is left out of a test.
+    """
     minimum_effect: Margin = Margin(MarginKind.POINTS, 0.02)
     """The smallest difference that the test is planned to find."""
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
@@ -42,8 +45,11 @@ class AbPolicy(Part):
     def _adds_up(self) -> Self:
         if self.maximum_time < self.minimum_time:
             raise KeyedError(f"it comes before minimum_time, which is {self.minimum_time:g} s", "maximum_time")
-        if len(set(self.metrics)) != len(self.metrics) or not set(self.metrics) <= set(_DECISIVE):
-            raise KeyedError(f"expected {' and/or '.join(sorted(_DECISIVE))}, each once", "metrics")
+        if len(set(self.metrics)) != len(self.metrics) or not all(one.entry.can_decide_ab for one in self.metrics):
+            known = ", ".join(sorted(_DECISIVE))
+            raise KeyedError(
+                f"expected {known}, or metrics of the policy's own of which more is better, each once", "metrics"
+            )
         points = {"minimum_effect": self.minimum_effect, "equal_within": self.equal_within}
         for key, margin in points.items():
             if margin.kind is MarginKind.RELATIVE:

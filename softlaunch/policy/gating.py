@@ -26,6 +26,7 @@ class GatePolicy(Part):
     """One metric, how much worse is acceptable, and what the gate may do."""
 
     metric: Metric
+    """A live metric, or one that the policy declares under `metrics`."""
     margin: Margin
     """How much worse is still acceptable at stages of 50 % and more: '1 point' of a rate or score, '10 %' of a cost."""
     per: Per = Per.REQUEST

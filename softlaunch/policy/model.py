@@ -16,6 +16,7 @@ from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.evals import EvalPolicy
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.gating import DEFAULT_GATES, Adjustment, GatePolicy, with_unusable
+from softlaunch.policy.named_metrics import MetricPolicy, resolved
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
@@ -64,6 +65,8 @@ class Policy(Part):
     """The canary's steps. A single stage of 100 is a blue-green release."""
     control_percent: Percent = 5.0
     """At 100 % no user is on stable any more: this share of requests is copied to stable, to compare with."""
+    metrics: tuple[MetricPolicy, ...] = ()
+    """The app's own metrics, by name: what came of answers. Gates and A/B tests may name them."""
     gates: Annotated[tuple[GatePolicy, ...], Field(min_length=1)] = DEFAULT_GATES
     """What must not get worse. A gate on `unusable` is there by itself, as wide as the one on errors and of the same
     role; name it to change that, with role muted to only show it.
@@ -92,12 +95,22 @@ class Policy(Part):
     @model_validator(mode="before")
     @classmethod
     def _leaves_out_what_is_retired(cls, values: Any) -> Any:
-        return {key: value for key, value in values.items() if key not in RETIRED} if type(values) is dict else values
+        if type(values) is not dict:
+            return values
+        return resolved({key: value for key, value in values.items() if key not in RETIRED})
 
     @field_validator("gates", mode="after")
     @classmethod
     def _judges_what_serves_nobody(cls, gates: tuple[GatePolicy, ...]) -> tuple[GatePolicy, ...]:
         return with_unusable(gates)
+
+    @field_validator("metrics", mode="after")
+    @classmethod
+    def _are_distinct(cls, metrics: tuple[MetricPolicy, ...]) -> tuple[MetricPolicy, ...]:
+        names = [metric.name for metric in metrics]
+        if len(set(names)) != len(names):
+            raise KeyedError("a name is declared twice; keep one")
+        return metrics
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

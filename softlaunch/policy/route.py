@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Self
 
 from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
-from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.model import Policy, TextPolicy
+from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.units import UnitPolicy
 
 
@@ -26,12 +28,21 @@ class Arm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The part of an app's policy that gateways need, and the salt of its unit pseudonyms."""
+    """The part of an app's policy that gateways need, and the salt of its unit pseudonyms.
+
+    `metrics` are those that the policy declares, whose values gateways take.
+    """
 
     salt: str
     unit: UnitPolicy = field(default_factory=UnitPolicy)
     gateway: GatewayPolicy = field(default_factory=GatewayPolicy)
     texts: TextPolicy = field(default_factory=TextPolicy)
+    metrics: tuple[MetricPolicy, ...] = ()
+
+    @classmethod
+    def of(cls, salt: str, policy: Policy) -> Self:
+        """What gateways need of a policy."""
+        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.metrics)
 
 
 @dataclass(frozen=True, slots=True)

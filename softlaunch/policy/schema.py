@@ -25,6 +25,15 @@ class _Written(GenerateJsonSchema):
         return str(dft) if isinstance(dft, Margin) else to_jsonable_python(dft)
 
 
+def _name_declared_metrics(schema: dict[str, Any]) -> None:
+    """Let gates and A/B tests name what the policy declares; that it does, `softlaunch policy check` knows."""
+    own = {"type": "string", "pattern": schema["$defs"]["MetricPolicy"]["properties"]["name"]["pattern"]}
+    gate, test = schema["$defs"]["GatePolicy"]["properties"], schema["$defs"]["AbPolicy"]["properties"]
+    described = gate["metric"].pop("description", "")
+    gate["metric"] = {"anyOf": [gate["metric"], own], "description": described}
+    test["metrics"]["items"] = {"anyOf": [test["metrics"]["items"], own]}
+
+
 def policy_schema() -> dict[str, Any]:
     """A JSON schema (2020-12) of policy files, the shorthand `golden_set` included.
 
@@ -38,6 +47,7 @@ def policy_schema() -> dict[str, Any]:
     schema["properties"]["golden_set"] = {**golden_set, "description": f"eval.golden_set: {golden_set['description']}"}
     retired = {"deprecated": True, "description": "Nothing reads it any more; delete the line."}
     schema["properties"].update(dict.fromkeys(RETIRED, retired))
+    _name_declared_metrics(schema)
     schema["required"] = ["app"]
     inside = {"required": ["eval"], "properties": {"eval": {"required": ["golden_set"]}}}
     schema["oneOf"] = [{"required": ["golden_set"]}, inside]

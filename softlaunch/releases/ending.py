@@ -95,7 +95,7 @@ _OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF})
 def _settle_incidents(session: Session, release: Release, state: State, now: datetime) -> None:
     """Resolve what was wrong with the stages of a release that is over; a promotion settles what stopped others."""
     for key, kind in open_keys(session, release.app).items():
-        stopped_another = kind.metric is not None or kind is IncidentKind.BREAKER_TRIPPED
+        stopped_another = kind.is_gate or kind is IncidentKind.BREAKER_TRIPPED
         if key.startswith(f"{release.id}:") and kind in _OF_A_STAGE:
             resolve_incident(session, key, "softlaunch", f"{release.id} is {state}", now)
         elif state is State.PROMOTED and stopped_another:

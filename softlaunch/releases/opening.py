@@ -249,7 +249,7 @@ def _wants(session: Session, held: ReleaseRow, request: ReleaseRequest) -> bool:
 def serve_by(session: Session, app: AppRow, policy: Policy, now: datetime) -> None:
     """Let gateways serve by the policy that the release was frozen with."""
     row = session.get_one(RouteRow, app.name)
-    serving = serving_to_json(Serving(app.salt, policy.unit, policy.gateway, policy.texts))
+    serving = serving_to_json(Serving.of(app.salt, policy))
     if row.serving != serving:
         row.serving, row.revision, row.changed_at = serving, row.revision + 1, now
 

@@ -6,7 +6,6 @@ from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, e
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
-from softlaunch.core.live_metrics import SCORED
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gates.telemetry import HISTORY_ROWS, Scope
 from softlaunch.ledger.request_log import HEARD_SECONDS
@@ -186,12 +185,11 @@ def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
         if table is FeedbackRow
         else [col(ScoreRow.value).label("value"), col(ScoreRow.metric).label("metric")]
     )
-    found = (
+    return (
         select(col(RequestRow.unit), col(RequestRow.arm), col(table.received_at), *said)
         .select_from(table)
         .join(RequestRow, col(RequestRow.request_id) == col(table.request_id))
     )
-    return found if table is FeedbackRow else found.where(col(ScoreRow.metric).in_(SCORED))
 
 
 def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: float) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""What users and judges said of answers, in the order in which it counts."""
+"""What users and judges said of answers, and what apps report of them, in the order in which it counts."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Row, Select
 from sqlmodel import Session
 
-from softlaunch.core.live_metrics import SCORED, Metric
+from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import NO_EVENTS, Events, Flags, Floats, Observations
 from softlaunch.gates.telemetry import Scope
 from softlaunch.store.tables import FeedbackRow, ScoreRow
@@ -85,5 +85,5 @@ def _by_metric(rated: Iterable[Row[Any]], scored: Iterable[Row[Any]]) -> list[Ra
     for row in rated:
         found.setdefault(Metric.SATISFACTION, []).append(row)
     for row in scored:
-        found.setdefault(SCORED[row.metric], []).append(row)
+        found.setdefault(Metric.reported(row.metric), []).append(row)
     return [Ratings.of(metric, rows) for metric, rows in found.items()]

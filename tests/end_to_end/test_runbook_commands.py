@@ -89,8 +89,8 @@ def happen(kind: IncidentKind, database: Database) -> None:
 def _end(kind: IncidentKind) -> End:
     if kind in TAKEN_BACK:
         return End(State.ROLLED_BACK, Outcome.FAIL, TAKEN_BACK[kind])
-    if kind.metric is not None:
-        gate = kind.metric.value
+    if kind.is_gate:
+        gate = kind.metric or Metric.reported("ticket_resolved")
         ended = State.REJECTED if kind in ON_COPIES else State.ROLLED_BACK
         return End(ended, Outcome.FAIL, f"{gate}: worse by 412 %, more than the acceptable 10 %", gate)
     return End(State.PROMOTED, Outcome.PASS, "every stage passed")

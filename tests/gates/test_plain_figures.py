@@ -111,7 +111,7 @@ def test_figures_that_are_stored_are_the_same_figures(metric: Metric) -> None:
     values = np.random.default_rng(3).random(1000)
     events = requests(metric, values)
     figures = figures_of(metric, events)
-    again = PlainFigures.load(json.loads(json.dumps(figures.dump(), allow_nan=False)))
+    again = PlainFigures.load(json.loads(json.dumps(figures.dump(), allow_nan=False)), [metric])
     for _ in range(2):
         assert again.dump() == figures.dump()
         assert again.met(metric, USERS) == figures.met(metric, USERS)

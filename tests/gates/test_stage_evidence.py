@@ -193,7 +193,7 @@ def test_a_book_that_is_stored_is_the_same_book(seconds: float) -> None:
     """What it has shown and what it knows survive JSON; whom it has booked is remembered otherwise."""
     book = filled(8, seconds, slower(1.5))
     text = json.dumps(book.dump(), allow_nan=False)
-    again = StageEvidence.load(json.loads(text))
+    again = StageEvidence.load(json.loads(text), MARGINS)
     assert again.dump() == book.dump()
     for metric in MARGINS:
         for way, (bets, part) in book.processes(metric).items():

@@ -18,6 +18,7 @@ from softlaunch.gateway.limits import Limits
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
 from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Serving
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
@@ -157,6 +158,7 @@ def running_world(
     texts: TextPolicy | None = None,
     stable: Variant | None = None,
     candidate: Variant | None = None,
+    metrics: tuple[MetricPolicy, ...] = (),
     limits: Limits = QUICK,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -168,6 +170,7 @@ def running_world(
         unit=unit or UnitPolicy(),
         gateway=gateway or GatewayPolicy(timeout=30.0, breaker=NEVER_TRIPS),
         texts=texts or TextPolicy(),
+        metrics=metrics,
     )
     stable = stable or variant("stable", models.endpoint)
     candidate = candidate or variant("candidate", models.endpoint)

@@ -18,6 +18,41 @@ from tests.policy.policy_files import HEAD, complaints
             id="misspelt value",
         ),
         pytest.param(
+            HEAD + "metrics: [{name: solved, kind: share, better: up}]\ngates:\n  - {metric: sold, margin: 1 point}",
+            "line 5: gates[0].metric: found 'sold', expected 'errors', 'unusable', 'latency', 'cost', "
+            "'quality', 'hallucination', 'satisfaction', 'agreement' or 'preference'",
+            id="a metric that nobody declares",
+        ),
+        pytest.param(
+            HEAD + "metrics: [{name: errors, kind: share, better: down}]",
+            "line 3: metrics[0].name: errors means something already; choose another name",
+            id="a declared metric of a name that is taken",
+        ),
+        pytest.param(
+            HEAD + "metrics:\n  - {name: revenue, kind: amount, better: up}",
+            "line 4: metrics[0].better: an amount of which more is better can't be judged; declare a share, such as "
+            "whether there was any, or what is lost",
+            id="an amount of which more is better",
+        ),
+        pytest.param(
+            HEAD + "metrics:\n  - {name: a, kind: share, better: up}\n  - {name: a, kind: score, better: up}",
+            "line 3: metrics: a name is declared twice; keep one",
+            id="a metric that is declared twice",
+        ),
+        pytest.param(
+            HEAD
+            + "metrics: [{name: solved, kind: share, better: up}]\n"
+            + "gates:\n  - {metric: errors, margin: 1 point}\n  - {metric: solved, margin: 10 %}",
+            "line 6: gates[1].margin: the margin of solved is written like '2 points', not '10 %'",
+            id="a margin that doesn't fit the declared kind",
+        ),
+        pytest.param(
+            HEAD + "metrics: [{name: lost, kind: share, better: down}]\nab: {metrics: [lost]}",
+            "line 4: ab.metrics: expected quality, satisfaction, or metrics of the policy's own of which more is "
+            "better, each once",
+            id="a test that something bad would decide",
+        ),
+        pytest.param(
             HEAD + "gates: [{metric: errors, margin: 0 points}]",
             "line 3: gates[0].margin: expected a margin above zero such as '2 points' or '10 %', not '0 points'",
             id="no margin at all",

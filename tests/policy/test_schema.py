@@ -33,6 +33,15 @@ _HEAD = "app: support-bot\ngolden_set: golden.jsonl\n"
         pytest.param(_HEAD + "stages: []", False, id="no stages"),
         pytest.param(_HEAD + "stages: [{weight_percent: 101}]", False, id="more than everybody"),
         pytest.param(_HEAD + "gates: [{metric: errors, margin: some}]", False, id="a margin in words"),
+        pytest.param(
+            _HEAD
+            + "metrics: [{name: solved, kind: share, better: up, unit: user, window: 3 d}]\n"
+            + "gates: [{metric: errors, margin: 1 point}, {metric: solved, margin: 2 points}]\nab: {metrics: [solved]}",
+            True,
+            id="a metric of the app's own",
+        ),
+        pytest.param(_HEAD + "metrics: [{name: Solved it, kind: share, better: up}]", False, id="a name of two words"),
+        pytest.param(_HEAD + "metrics: [{name: solved, kind: share}]", False, id="a metric without a direction"),
         pytest.param(_HEAD + "unit: {redraw: 30 min}", True, id="arms drawn afresh each half hour"),
         pytest.param(_HEAD + "unit: {redraw: conversation}", True, id="arms drawn afresh in each conversation"),
         pytest.param(_HEAD + "unit: {redraw: often}", False, id="arms drawn afresh often"),

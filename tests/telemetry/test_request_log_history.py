@@ -62,7 +62,7 @@ def test_history_tells_when_users_came_and_what_they_said(database: Database) ->
     window = RequestLogTelemetry(database).history(APP, STABLE.digest, T)
     assert told(window.requests, Metric.LATENCY) == [(T - 20, 2, "stable", 1.0), (T - 10, 1, "stable", 2.0)]
     assert told(window.requests, Metric.COST) == [(T - 10, 1, "stable", 1e-5)]
-    assert set(window.ratings) == {Metric.SATISFACTION, Metric.QUALITY}
+    assert set(window.ratings) == {Metric.SATISFACTION, Metric.QUALITY, "politeness"}
     assert [unit for _, unit, _, _ in told(window.ratings[Metric.SATISFACTION], Metric.SATISFACTION)] == [2, 1]
     assert [value for *_, value in told(window.ratings[Metric.QUALITY], Metric.QUALITY)] == [0.25]
 

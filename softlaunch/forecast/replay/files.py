@@ -19,7 +19,6 @@ METRICS = {metric.entry.column: metric for metric in Metric if metric.entry.colu
 COVARIATES = {"request_size": Adjustment.REQUEST_SIZE, "streamed": Adjustment.STREAMED}
 """Columns of what was known before an arm answered; each may be missing, and is read only where a gate asks for it."""
 _STAGES = ("stage", "weight_percent")
-_COLUMNS = ("ts", "arm", "unit", *METRICS, *_STAGES)
 _LIKE = 0.75  # of 1, how alike a misspelled name is
 _BLOCK_BYTES = 4 << 20
 _BATCH_ROWS = 1 << 16
@@ -37,10 +36,11 @@ class SampleFile:
     columns: tuple[str, ...]
     covariates: Mapping[str, Adjustment] = field(default_factory=dict)
     unknown: tuple[Adjustment, ...] = ()
+    meanings: Mapping[str, Metric] = field(default_factory=lambda: METRICS)
 
     @classmethod
-    def at(cls, path: Path, adjust_for: Collection[Adjustment] = ()) -> "SampleFile":
-        """The file at a path, for gates that are adjusted so.
+    def at(cls, path: Path, adjust_for: Collection[Adjustment] = (), declared: Collection[Metric] = ()) -> "SampleFile":
+        """The file at a path, for gates that are adjusted so; what a policy has `declared` has a column of its name.
 
         Raises SamplesError where it can't be read, or lacks or misspells a column.
         """
@@ -49,9 +49,11 @@ class SampleFile:
         except DocumentError as error:
             said = str(error).replace("No such file or directory", "there is no such file")
             raise SamplesError(said) from error
-        columns = _checked(path, _columns(path))
+        meanings = {**METRICS, **{metric.value: metric for metric in declared}}
+        columns = _checked(path, _columns(path, meanings), meanings)
         asked = {name: meant for name, meant in COVARIATES.items() if name in columns and meant in adjust_for}
-        return cls(path, columns, asked, tuple(one for one in Adjustment if one in {*adjust_for} - {*asked.values()}))
+        unknown = tuple(one for one in Adjustment if one in {*adjust_for} - {*asked.values()})
+        return cls(path, columns, asked, unknown, meanings)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -66,12 +68,12 @@ class SampleFile:
     @property
     def ignored(self) -> tuple[str, ...]:
         """Columns that mean nothing here."""
-        return tuple(name for name in self.columns if name not in _COLUMNS and name not in self.covariates)
+        return tuple(name for name in self.columns if name not in _known(self.meanings) and name not in self.covariates)
 
     @property
     def metrics(self) -> frozenset[Metric]:
         """What the file has a column for."""
-        return frozenset(METRICS[name] for name in self.columns if name in METRICS)
+        return frozenset(self.meanings[name] for name in self.columns if name in self.meanings)
 
     @property
     def stage_columns(self) -> tuple[str, ...]:
@@ -85,7 +87,7 @@ class SampleFile:
                 with parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20) as opened:
                     yield from opened.iter_batches(_BATCH_ROWS)
             else:
-                with _open_csv(self.path) as reader:
+                with _open_csv(self.path, self.meanings) as reader:
                     yield from reader
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise _unreadable(self.path, error) from error
@@ -98,21 +100,27 @@ def _kind(path: Path) -> str:
     raise SamplesError(f"{path}: expected a file whose name ends in {', '.join(_SUFFIXES)}")
 
 
-def _columns(path: Path) -> tuple[str, ...]:
+def _columns(path: Path, meanings: Mapping[str, Metric]) -> tuple[str, ...]:
     try:
         if _kind(path) == "parquet":
             return tuple(parquet.read_schema(path).names)
-        with _open_csv(path) as reader:
+        with _open_csv(path, meanings) as reader:
             return tuple(reader.schema.names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 
 
-def _checked(path: Path, found: tuple[str, ...]) -> tuple[str, ...]:
+def _known(meanings: Mapping[str, Metric]) -> tuple[str, ...]:
+    """All columns that mean something, where these hold a metric."""
+    return ("ts", "arm", "unit", *meanings, *_STAGES)
+
+
+def _checked(path: Path, found: tuple[str, ...], meanings: Mapping[str, Metric]) -> tuple[str, ...]:
+    known = _known(meanings)
     for name in found:
-        meant = [] if name in _COLUMNS else get_close_matches(name.lower(), set(_COLUMNS) - set(found), 1, _LIKE)
+        meant = [] if name in known else get_close_matches(name.lower(), set(known) - set(found), 1, _LIKE)
         if meant:
-            raise SamplesError(f"{path}: unknown column {name!r}; is it {meant[0]}? Known are {', '.join(_COLUMNS)}")
+            raise SamplesError(f"{path}: unknown column {name!r}; is it {meant[0]}? Known are {', '.join(known)}")
         if found.count(name) > 1:
             raise SamplesError(f"{path}: column {name} is there twice; keep one")
     for name in ("ts", "arm"):
@@ -121,13 +129,13 @@ def _checked(path: Path, found: tuple[str, ...]) -> tuple[str, ...]:
     return found
 
 
-def _open_csv(path: Path) -> csv.CSVStreamingReader:
+def _open_csv(path: Path, meanings: Mapping[str, Metric]) -> csv.CSVStreamingReader:
     """A reader of texts: what they mean is decided where the row and column can be named."""
     return csv.open_csv(
         path,
         read_options=csv.ReadOptions(block_size=_BLOCK_BYTES, use_threads=False),  # threads lose count of the rows
         convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys((*_COLUMNS, *COVARIATES), pa.string()),
+            column_types=dict.fromkeys((*_known(meanings), *COVARIATES), pa.string()),
             null_values=MISSING,
             strings_can_be_null=True,
         ),

@@ -12,6 +12,7 @@ from softlaunch.gates.observations import Floats, Units
 _GROUPS = 4096
 _BY_CHANCE = 3.29  # standard deviations, which one difference in a thousand exceeds
 _TOLERATED_MISSING = 0.01
+_DONE = {Source.RATINGS: "rated", Source.SCORES: "scored", Source.REPORTS: "reported"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Rates:
     @property
     def said(self) -> str:
         """Both, as a sentence without its end."""
-        done = {Source.RATINGS: "rated", Source.SCORES: "scored"}.get(self.metric.entry.source, "measured")
+        done = _DONE.get(self.metric.entry.source, "measured")
         what = "requests" if self.metric is Metric.ERRORS else "answers"
         candidate, stable = _told_apart(self.candidate, self.stable)
         how = "were measured" if self.metric is Metric.ERRORS else f"was {done}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from softlaunch.core.answer_checks import BITS
 from softlaunch.core.live_metrics import Metric, Quantity, Source
 from softlaunch.forecast.replay.columns import Column
-from softlaunch.forecast.replay.files import METRICS, SampleFile
+from softlaunch.forecast.replay.files import SampleFile
 from softlaunch.forecast.replay.rows import Rows, SamplesError
 from softlaunch.forecast.replay.seen import SeenUnits
 from softlaunch.forecast.replay.stages import StageNames, UnknownStageError
@@ -39,7 +39,7 @@ def read_rows(file: SampleFile, stages: StageNames | Stage) -> Iterator[Rows]:
     first = 1
     labels = _StageLabels(stages) if isinstance(stages, StageNames) else None
     for batch in file.batches():
-        here = _Batch(str(file.path), first, batch, file.covariates)
+        here = _Batch(str(file.path), first, batch, file.covariates, file.meanings)
         if isinstance(stages, Stage):
             yield replace(here.rows(), stage=stages)
         elif labels is not None:
@@ -67,7 +67,7 @@ def observed_split(file: SampleFile) -> Split:
     seen = SeenUnits()
     units = candidates = 0
     for batch in file.batches():
-        rows = _Batch(str(file.path), 1, batch).rows()
+        rows = _Batch(str(file.path), 1, batch, meanings=file.meanings).rows()
         fresh = ~rows.named
         _, firsts = np.unique(rows.units[rows.named], return_index=True)
         fresh[np.flatnonzero(rows.named)[firsts]] = seen.first_time(rows.units[rows.named][firsts])
@@ -87,6 +87,10 @@ def _parsed(metric: Metric, column: Column) -> Floats:
             return column.numbers(0.0, inf, "milliseconds, 0 or more")
         case Quantity.US_DOLLARS:
             return column.numbers(0.0, inf, "US dollars, 0 or more")
+        case Quantity.SECONDS:
+            return column.numbers(0.0, inf, "seconds, 0 or more")
+        case Quantity.AMOUNT:
+            return column.numbers(0.0, inf, "a number, 0 or more")
         case Quantity.SCORE:
             return column.numbers(0.0, 1.0, _RATING if entry.source is Source.RATINGS else "a number from 0 to 1")
         case _:
@@ -99,6 +103,7 @@ class _Batch:
     first: int
     batch: pa.RecordBatch
     covariates: Mapping[str, Adjustment] = field(default_factory=dict)
+    meanings: Mapping[str, Metric] = field(default_factory=dict)
 
     def column(self, name: str) -> Column:
         return Column.of(self.source, self.first, name, self.batch.column(name))
@@ -128,7 +133,7 @@ class _Batch:
 
     def _values(self) -> dict[Metric, Floats]:
         """What was measured of each request; of one that failed no answer came that anything could be told of."""
-        present = [(name, metric) for name, metric in METRICS.items() if name in self.batch.schema.names]
+        present = [(name, metric) for name, metric in self.meanings.items() if name in self.batch.schema.names]
         values = {metric: _parsed(metric, self.column(name)) for name, metric in present}
         for metric in values.keys() & {Metric.UNUSABLE, *BITS} if Metric.ERRORS in values else ():
             values[metric] = np.where(values[Metric.ERRORS] == 1, np.nan, values[metric])

@@ -1,0 +1,149 @@
+"""The part of a policy that declares the app's own metrics: what came of answers, as the app itself knows it."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Self, assert_never
+
+from pydantic import Field, ValidationError, model_validator
+
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.live_metrics import Direction, Entry, Metric, Quantity, Source
+from softlaunch.core.quantities import Duration
+from softlaunch.core.verdict import Per
+from softlaunch.policy.part import Part
+
+_TAKEN = frozenset({"answers", "breaker", "eval", "named_metric", "scores", "stars", "thumbs"})
+
+
+class MetricKind(StrEnum):
+    """What one value of a declared metric is."""
+
+    SHARE = "share"
+    SCORE = "score"
+    AMOUNT = "amount"
+    DURATION = "duration"
+
+
+class Better(StrEnum):
+    """Which way a declared metric is better."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+_LARGEST = 1e15
+_RANGES = {
+    MetricKind.SCORE: (1.0, "a number from 0 to 1"),
+    MetricKind.AMOUNT: (_LARGEST, "a number from 0 on"),
+    MetricKind.DURATION: (_LARGEST, "seconds, a number from 0 on"),
+}
+
+
+class MetricPolicy(Part):
+    """A metric of the app's own. Its values come by the gateway's `/v1/feedback`, or from a file."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+    """What gates, reports and `/v1/feedback` call it: small letters, digits and underscores."""
+    kind: MetricKind
+    """share: it happened or didn't, 1 or 0, true or false. score: from 0 to 1. Their margins are in points.
+
+    amount: a number from 0 on. duration: seconds. Their margins are relative, and less is better.
+    """
+    better: Better
+    """up or down."""
+    unit: Per = Per.REQUEST
+    """What one value is of. request: it comes with the id of the request. session, user: it may come with the name of
+    the unit in its place, as the app names it to the gateway, and then counts for that unit's last request.
+
+    What a gate counts is its own `per`.
+    """
+    window: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
+    """How long after a request its value is taken. Of what comes for one request, the first counts."""
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Self:
+        if Metric.named(self.name) is not None or self.name in _TAKEN:
+            raise KeyedError(f"{self.name} means something already; choose another name", "name")
+        if self.metric.is_relative and self.better is Better.UP:
+            raise KeyedError(
+                f"an {self.kind} of which more is better can't be judged; declare a share, such as whether there was "
+                "any, or what is lost"
+                if self.kind is MetricKind.AMOUNT
+                else "a duration is better when it is shorter; declare a share, such as whether it was long enough",
+                "better",
+            )
+        return self
+
+    def read(self, value: object) -> float:
+        """A reported value as it is kept. Raises ValueError with what was expected."""
+        if self.kind is MetricKind.SHARE:
+            if isinstance(value, bool | int | float) and value in {0, 1}:
+                return float(value)
+            raise ValueError("expected true or false, 1 or 0")
+        highest, expected = _RANGES[self.kind]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
+            raise ValueError(f"expected {expected}")
+        return float(value)
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that gates judge."""
+        is_better_up = self.better is Better.UP
+        return Metric.declared(
+            self.name,
+            Entry(
+                meaning=f"what the app reports as {self.name}",
+                quantity=_quantity(self.kind),
+                direction=Direction.HIGHER_IS_BETTER if is_better_up else Direction.LOWER_IS_BETTER,
+                source=Source.REPORTS,
+                can_decide_ab=is_better_up,
+                column=self.name,
+            ),
+        )
+
+
+def _quantity(kind: MetricKind) -> Quantity:
+    match kind:
+        case MetricKind.SHARE:
+            return Quantity.EVENT
+        case MetricKind.SCORE:
+            return Quantity.SCORE
+        case MetricKind.AMOUNT:
+            return Quantity.AMOUNT
+        case MetricKind.DURATION:
+            return Quantity.SECONDS
+        case _:
+            assert_never(kind)
+
+
+def resolved(values: dict[str, Any]) -> dict[str, Any]:
+    """A policy's keys in which gates and A/B tests have the metrics that it declares, where they name them."""
+    declared = _declared(values.get("metrics"))
+    if not declared:
+        return values
+    found = dict(values)
+    gates, test = values.get("gates"), values.get("ab")
+    if isinstance(gates, list | tuple):
+        found["gates"] = [_with_metric(gate, declared) for gate in gates]
+    if isinstance(test, dict) and isinstance(test.get("metrics"), list | tuple):
+        found["ab"] = {**test, "metrics": [_known(name, declared) for name in test["metrics"]]}
+    return found
+
+
+def _declared(metrics: Any) -> dict[str, Metric]:
+    """What is declared soundly, by name; the other mistakes are told where the keys are checked."""
+    found = {}
+    for one in metrics if isinstance(metrics, list | tuple) else ():
+        try:
+            metric = MetricPolicy.model_validate(one).metric
+        except ValidationError:
+            continue
+        found[metric.value] = metric
+    return found
+
+
+def _with_metric(gate: Any, declared: dict[str, Metric]) -> Any:
+    return {**gate, "metric": _known(gate["metric"], declared)} if isinstance(gate, dict) and "metric" in gate else gate
+
+
+def _known(name: Any, declared: dict[str, Metric]) -> Any:
+    return declared.get(name, name) if isinstance(name, str) else name
