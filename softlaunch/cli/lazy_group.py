@@ -38,6 +38,7 @@ _LISTED = {
     "judge": ("judge", "Calibrate judges against people's labels."),
     "benchmark": ("benchmark", "Run published benchmarks: MT-Bench and AlpacaEval."),
     "gates": ("gates", "Replay recorded requests through the gates of a policy."),
+    "metrics": ("metrics", "Import values of an app's own metrics."),
     "rehearse": ("rehearse", "Rehearse releases with simulated models and users."),
 }
 """Every command, with the module of softlaunch.cli whose `register(app)` adds it, and the first line of its help."""

@@ -30,11 +30,12 @@ class Better(StrEnum):
     DOWN = "down"
 
 
-_LARGEST = 1e15
-_RANGES = {
-    MetricKind.SCORE: (1.0, "a number from 0 to 1"),
-    MetricKind.AMOUNT: (_LARGEST, "a number from 0 on"),
-    MetricKind.DURATION: (_LARGEST, "seconds, a number from 0 on"),
+_HIGHEST = {MetricKind.SHARE: 1.0, MetricKind.SCORE: 1.0, MetricKind.AMOUNT: 1e15, MetricKind.DURATION: 1e15}
+_EXPECTED = {
+    MetricKind.SHARE: "true or false, 1 or 0",
+    MetricKind.SCORE: "a number from 0 to 1",
+    MetricKind.AMOUNT: "a number from 0 on",
+    MetricKind.DURATION: "seconds, a number from 0 on",
 }
 
 
@@ -75,14 +76,17 @@ class MetricPolicy(Part):
 
     def read(self, value: object) -> float:
         """A reported value as it is kept. Raises ValueError with what was expected."""
-        if self.kind is MetricKind.SHARE:
-            if isinstance(value, bool | int | float) and value in {0, 1}:
-                return float(value)
-            raise ValueError("expected true or false, 1 or 0")
-        highest, expected = _RANGES[self.kind]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-            raise ValueError(f"expected {expected}")
+        is_share = self.kind is MetricKind.SHARE
+        if not isinstance(value, int | float) or (isinstance(value, bool) and not is_share):
+            raise ValueError(self.expected)
+        if not 0 <= value <= _HIGHEST[self.kind] or (is_share and value not in {0, 1}):
+            raise ValueError(self.expected)
         return float(value)
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, for messages."""
+        return f"expected {_EXPECTED[self.kind]}"
 
     @property
     def metric(self) -> Metric:
