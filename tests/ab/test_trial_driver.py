@@ -20,7 +20,7 @@ from softlaunch.releases.opening import NothingChangesError
 from softlaunch.releases.orphans import Remedy
 from softlaunch.releases.reconcile import Reconciler
 from softlaunch.store.database import Database
-from softlaunch.store.tables import IncidentRow, NoticeRow, ReleaseRow
+from softlaunch.store.tables import FeedbackRow, IncidentRow, NoticeRow, ReleaseRow, ScoreRow
 from tests.ab.rows import write_traffic
 from tests.support.builders import ANNA, APP, CANDIDATE, NOON, STABLE, Scene, make_policy, open_in, record_app, steps_of
 
@@ -279,3 +279,37 @@ def test_a_test_that_nobody_drives_is_found(database: Database) -> None:
     assert (found.release_id, found.remedy) == (scene.release_id, Remedy.RESUME)
     driver = scene.driver("the next one")
     assert driver.advance(scene.release_id, driver.acquire_lease(scene.release_id)).state is State.TESTING
+
+
+def test_a_metric_of_the_apps_own_decides(database: Database) -> None:
+    """What is reported under its name is compared like ratings are."""
+    named = {"name": "solved", "kind": "share", "better": "up"}
+    policy = make_policy(
+        metrics=[named], ab={**SHORT, "metrics": ["solved"]}, gates=[{"metric": "errors", "margin": "20 points"}]
+    )
+    record_app(database, policy)
+    write_traffic(database, None, units=60, after_seconds=-3600.0)
+    _report(database)
+    trial_id = open_trial(database, _request(), None, NOON)
+    write_traffic(database, trial_id, good_b=0.95)
+    _report(database)
+    scene = Scene(database, trial_id, step_seconds=10)
+    release = scene.drive_to_end()
+    assert (release.state, release.outcome) == (State.CONCLUDED, Outcome.PASS)
+    assert release.reason.startswith("B is better: solved +")
+    with database.read() as session:
+        looks = read_looks(session, trial_id)
+    assert [one["metric"] for one in looks[-1].analysis["metrics"]] == ["solved"]
+
+
+def _report(database: Database) -> None:
+    """Turn all ratings into values that the app reports."""
+    with database.begin() as session:
+        for row in session.exec(select(FeedbackRow)).all():
+            value, at = row.satisfaction, row.received_at
+            session.add(
+                ScoreRow(
+                    request_id=row.request_id, app=APP, metric="solved", value=value, source="reported", received_at=at
+                )
+            )
+            session.delete(row)

@@ -287,3 +287,41 @@ def test_a_missing_file_is_bad_input(softlaunch: Run, policy: str) -> None:
     done = softlaunch("gates", "replay", "nowhere.csv", "--policy", policy)
     assert done.code == Exit.USAGE
     assert "nowhere.csv can't be read: there is no such file" in done.err
+
+
+NAMED = """\
+app: bot
+golden_set: golden.jsonl
+metrics:
+  - {name: ticket_resolved, kind: share, better: up}
+  - {name: handling, kind: duration, better: down}
+gates:
+  - {metric: errors, margin: 5 points}
+  - {metric: ticket_resolved, margin: 5 points}
+  - {metric: handling, margin: 20 %}
+"""
+
+
+@pytest.mark.parametrize(
+    ("resolved", "slower", "gate", "code"),
+    [
+        pytest.param(0.8, 1.0, None, Exit.OK, id="no harm"),
+        pytest.param(0.6, 1.0, "ticket_resolved", Exit.ROLLED_BACK, id="fewer are resolved"),
+        pytest.param(0.8, 1.8, "handling", Exit.ROLLED_BACK, id="they take longer"),
+    ],
+)
+def test_named_metrics_are_replayed(
+    softlaunch: Run, tmp_path: Path, resolved: float, slower: float, gate: str | None, code: Exit
+) -> None:
+    """Each has a column of its name, and is judged by the kind that the policy declares."""
+    (tmp_path / "policy.yaml").write_text(NAMED)
+    path = samples(tmp_path, weight_percent=50)
+    table, rng = pd.read_csv(tmp_path / path), np.random.default_rng(7)
+    candidate = table["arm"] == "candidate"
+    good = rng.random(len(table)) < np.where(candidate, resolved, 0.8)
+    table["ticket_resolved"] = np.where(good, "true", "false")
+    table["handling"] = np.round(300 * rng.lognormal(0, 0.4, len(table)) * np.where(candidate, slower, 1.0), 1)
+    table.to_csv(tmp_path / path, index=False)
+    done = softlaunch("gates", "replay", path, "--policy", "policy.yaml", "--json")
+    said = orjson.loads(done.out)
+    assert (done.code, said["metric"]) == (code, gate)

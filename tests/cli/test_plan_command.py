@@ -11,7 +11,7 @@ from softlaunch.cli.exits import Exit
 from softlaunch.cli.plan import print_outlook
 from softlaunch.core.clock import utc_now
 from softlaunch.store.database import Database
-from softlaunch.store.tables import RouteRow
+from softlaunch.store.tables import RouteRow, ScoreRow
 from tests.support.builders import request_row
 from tests.support.commands import Run
 from tests.support.paths import ROOT
@@ -216,3 +216,31 @@ def test_a_figure_that_is_none_is_refused_by_name(softlaunch: Run, bot: str) -> 
     done = softlaunch("plan", bot, "--requests-per-hour", "inf")
     assert done.code == Exit.USAGE
     assert "--requests-per-hour is inf" in done.err
+
+
+def test_a_named_metric_is_foreseen_from_what_was_reported(softlaunch: Run, bot: str, tmp_path: Path) -> None:
+    """By the kind that the policy declares, and for the share of requests that have a value."""
+    serve(tmp_path, 3000)
+    database = Database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    rng = np.random.default_rng(8)
+    with database.begin() as session:
+        for number in range(0, 3000, 2):
+            for name, value in (
+                ("solved", float(rng.random() < 0.8)),
+                ("handling", float(300 * rng.lognormal(0, 0.4))),
+            ):
+                request_id, now = f"r{number}", utc_now().timestamp()
+                row = ScoreRow(request_id=request_id, app="bot", metric=name, value=value, source="s", received_at=now)
+                session.add(row)
+    database.close()
+    policy = (tmp_path / "bot" / "softlaunch.yaml").read_text()
+    (tmp_path / "bot" / "named.yaml").write_text(
+        f"{policy.partition('gates:')[0]}\n"
+        "metrics: [{name: solved, kind: share, better: up}, {name: handling, kind: duration, better: down}]\n"
+        "gates:\n  - {metric: errors, margin: 2 points}\n"
+        "  - {metric: solved, margin: 5 points}\n  - {metric: handling, margin: 10 %}\n"
+    )
+    done = softlaunch("plan", bot, "--policy", str(tmp_path / "bot" / "named.yaml"), "--json")
+    assert done.code == Exit.OK, done.err
+    gates = {gate["metric"]: gate for gate in orjson.loads(done.out)["stages"][-2]["gates"]}
+    assert {"errors", "solved", "handling"} <= set(gates)
