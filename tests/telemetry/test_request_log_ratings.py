@@ -66,7 +66,7 @@ def test_windows_hold_everything_that_users_and_judges_said(database: Database) 
         heard_at=T + 30,
     )
     first, later = read(database, now=T + 30).windows
-    assert set(first.ratings) == {Metric.SATISFACTION, Metric.QUALITY}
+    assert set(first.ratings) == {Metric.SATISFACTION, Metric.QUALITY, "politeness"}
     assert told(first.ratings[Metric.SATISFACTION], Metric.SATISFACTION) == [(T + 3, 7, "stable", 1.0)]
     assert told(later.ratings[Metric.SATISFACTION], Metric.SATISFACTION) == [
         (T + 16, 7, "stable", 0.0),
