@@ -76,6 +76,7 @@ def replay_samples(
     when it appears, once by its first visit, and once more in every round of a stage. It belongs to the arm on which it
     is first seen; where more than 1 % of the units are on both, nothing passes. Nor does a gate whose metric is missing
     in one arm beyond chance, except scores and ratings, of which there may be more in one arm: both rates are shown.
+    Values that are blank are counted, and a gate passes only where it would if the candidate's were as bad as can be.
     Gates per session or user take the rows of a unit together; those that are open at the end aren't counted.
 
     Only the gates are replayed: minimum times and requests, approvals and deadlines are the release's own.

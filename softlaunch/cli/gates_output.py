@@ -1,6 +1,7 @@
 """What `gates replay` has to say: tables and sentences for people, one document for programs."""
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any
 
 from softlaunch.cli.output import print_json, print_table, print_text
@@ -9,6 +10,7 @@ from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Role, Verdict
 from softlaunch.forecast.replay.conclusion import Judged, Replayed
 from softlaunch.forecast.replay.files import SampleFile
+from softlaunch.forecast.replay.missing import WorstCase
 from softlaunch.gates.plain_figures import harm_met
 
 _Cells = tuple[object, ...]
@@ -60,6 +62,17 @@ def _gate(one: Judged) -> dict[str, Any]:
         "units": {"candidate": verdict.candidate_count, "stable": verdict.stable_count},
         "met": {"candidate": _met(verdict.candidate_met), "stable": _met(verdict.stable_met)},
         "measured": known and {"candidate": known.candidate, "stable": known.stable, "differs": known.differ},
+        "missing": one.missing and _missing(one.missing),
+    }
+
+
+def _missing(worst: WorstCase) -> dict[str, Any]:
+    """What is missing, and the harm there would be were it as bad as can be; null where nothing bounds that."""
+    return {
+        "candidate": worst.missing.candidate,
+        "stable": worst.missing.stable,
+        "asked": {"candidate": worst.asked.candidate, "stable": worst.asked.stable},
+        "worst_case": {where: harm if isfinite(harm) else None for where, harm in worst.harm.items()},
     }
 
 

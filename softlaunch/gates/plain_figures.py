@@ -81,6 +81,35 @@ class Plain:
             lately_requests=int(lately.sum()),
         )
 
+    def were(self, missing: int, *, high: bool, within: bool = False) -> Met:
+        """The figures of the stage, were so many requests more as high, or as low, as the metric can be.
+
+        `within` where it is not requests more, but that many of the ones that are known.
+        """
+        if not self.is_magnitude:
+            return Met(self.requests, value=self._mean_was(missing, high=high, within=within))
+        median, slow = (self._quantile_was(share, missing, high=high, within=within) for share in (0.5, 0.95))
+        return Met(self.requests, value=median, slow=slow)
+
+    def _quantile_was(self, share: float, missing: int, *, high: bool, within: bool) -> float:
+        known = self.requests
+        rank = share * (known if within else known + missing)
+        if within and high:
+            rank += missing
+        elif not high:
+            rank -= missing
+        if rank > known:
+            return math.inf
+        bucket = int(self.held.cumsum().searchsorted(rank)) + self._lowest
+        return float(log_values(np.array([bucket]))[0]) if rank > 0 else 0.0
+
+    def _mean_was(self, missing: int, *, high: bool, within: bool) -> float:
+        total = float(np.arange(self._buckets) @ self.held) / LEVELS
+        if within:
+            worst = total + missing if high else total - missing
+            return min(max(worst / self.requests, 0.0), 1.0)
+        return (total + missing * high) / (self.requests + missing)
+
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {

@@ -7,6 +7,7 @@ from enum import StrEnum
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.forecast.replay.measured import Rates
+from softlaunch.forecast.replay.missing import WorstCase
 from softlaunch.policy.release import Stage
 
 
@@ -23,12 +24,25 @@ class Conclusion(StrEnum):
 class Judged:
     """A gate's verdict and its evidence: the natural logarithm of the e-value against "no harm".
 
-    `measured` says of how many requests the metric is known; None where one arm had none.
+    `measured` says of how many requests the metric is known; None where one arm had none. `missing` bounds what the
+    others could do; None where all are known, or a sample is.
     """
 
     verdict: Verdict
     evidence: float
     measured: Rates | None = None
+    missing: WorstCase | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is missing could hide more than the margin."""
+        return self.missing is not None and self.missing.exceeds(self.verdict.margin)
+
+    @property
+    def reason(self) -> str:
+        """The verdict's, and what is missing where that alone could change it."""
+        said = self.verdict.reason
+        return said if self.missing is None or self.missing.said in said else f"{said}; {self.missing.said}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +99,7 @@ class Replayed:
         users, requests = self.strays
         rates = (one.measured for one in self.gates if one.measured is not None and one.measured.differ)
         found = [f"{one.said}, which chance doesn't explain" for one in rates]
+        found += [one.missing.said for one in self.gates if one.missing is not None]
         if users:
             found.append(
                 f"{users:,} users were on both arms; their {requests:,} requests on the second one were left out"
@@ -135,6 +150,9 @@ def at_end(replayed: Sequence[StageReplay], exposed: int) -> Replayed:
     for stage in stages:
         if stage.passed is None:
             return _lacking(undecided, stage, _missing(stage.latest))
+        unknown = next((one for one in _required(stage.latest) if one.is_open), None)
+        if unknown is not None:
+            return _lacking(undecided, stage, unknown)
     passed = [(stage, stage.passed) for stage in stages if stage.passed is not None]
     reason = "; ".join([*(f"{stage.stage.name} passed at row {moment.row:,}" for stage, moment in passed), *unjudged])
     at = passed[-1][1]
@@ -151,13 +169,17 @@ def _comparable(stages: Sequence[StageReplay]) -> tuple[Sequence[StageReplay], S
 
 def _missing(moment: Moment) -> Judged | None:
     """The first required gate that doesn't pass; None where no required gate is judged at all."""
-    required = (one for one in moment.gates if one.verdict.role is Role.REQUIRED)
-    return next((one for one in required if one.verdict.outcome is not Outcome.PASS), None)
+    return next((one for one in _required(moment) if one.verdict.outcome is not Outcome.PASS), None)
+
+
+def _required(moment: Moment) -> Iterator[Judged]:
+    """The gates that a stage waits for."""
+    return (one for one in moment.gates if one.verdict.role is Role.REQUIRED)
 
 
 def _lacking(undecided: Replayed, stage: StageReplay, gate: Judged | None) -> Replayed:
     """The same, with the stage and the gate whose evidence is missing or can't be trusted."""
-    said = "no required gate is judged" if gate is None else f"{gate.verdict.name}: {gate.verdict.reason}"
+    said = "no required gate is judged" if gate is None else f"{gate.verdict.name}: {gate.reason}"
     return replace(
         undecided,
         reason=f"{said} ({stage.stage.name})",

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from softlaunch.core.arms import ByArm
+from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.forecast.replay.measured import Measured, Rates
+from softlaunch.forecast.replay.missing import Blanks
 from softlaunch.forecast.replay.rows import Flags, Rows
 from softlaunch.forecast.replay.seen import FirstArms, SeenUnits
 from softlaunch.gates.observations import Events, Floats, Observations, Window
@@ -28,6 +29,8 @@ class StageCount:
     copied: SeenUnits = field(default_factory=SeenUnits)
     ratings: dict[Metric, SeenUnits] = field(default_factory=dict)
     measured: dict[Metric, Measured] = field(default_factory=dict)
+    blanks: dict[Metric, Blanks] = field(default_factory=dict)
+    rows: ByArm[int] = NONE_COUNTED
     until: float = -np.inf
 
     def window(self, rows: Rows, share: float, *, is_split: bool) -> Window:
@@ -38,6 +41,8 @@ class StageCount:
         rows, asking = self._own(rows.only(np.argsort(rows.ts, kind="stable")), is_split=is_split)
         known = {metric: column for metric, column in rows.values.items() if metric in self.metrics}
         self._measure(rows, known)
+        of_candidate = int(np.count_nonzero(rows.candidate))
+        self.rows += ByArm(of_candidate, len(rows) - of_candidate)
         counted = {metric: self._counted(metric, column, rows, asking) for metric, column in known.items()}
         split = ByArm(_units(rows, asking & rows.candidate), _units(rows, asking & ~rows.candidate))
         candidate, stable = (_observed(rows, arm, counted) for arm in (rows.candidate, ~rows.candidate))
@@ -63,6 +68,7 @@ class StageCount:
         for metric, column in known.items():
             asked = np.ones(len(rows), dtype=np.bool_) if metric is Metric.ERRORS else answered
             self.measured.setdefault(metric, Measured()).add(rows.units, rows.candidate, ~np.isnan(column), asked)
+            self.blanks.setdefault(metric, Blanks(metric)).add(rows.ts, rows.candidate, column, asked)
 
     def _counted(self, metric: Metric, column: Floats, rows: Rows, asking: Flags) -> Floats:
         """The column, with NaN in place of what doesn't count."""

@@ -13,7 +13,7 @@ from softlaunch.forecast.replay.history import StableHistory, look_ahead
 from softlaunch.forecast.replay.rows import Rows, SamplesError
 from softlaunch.forecast.replay.stages import candidate_share
 from softlaunch.forecast.replay.windows import Cutter, Looks
-from softlaunch.gates.gate_set import GateSet
+from softlaunch.gates.gate_set import GateSet, split_error
 from softlaunch.gates.telemetry import HISTORY_ROWS, PAST_ROWS
 from softlaunch.policy.gating import Adjustment, GatePolicy
 from softlaunch.policy.model import Policy
@@ -143,20 +143,38 @@ class _Walk:
 
     def _blockers(self) -> dict[Metric, str]:
         """Why gates can't be judged on these rows, whatever they have seen."""
-        on_both = self.counting.arms.validity_error
+        on_both = self.counting.arms.validity_error or self._unpaired
         found = {gate.metric: on_both or self._missing(gate.metric) for gate in self.policy.gates}
         return {metric: why for metric, why in found.items() if why}
+
+    @property
+    def _unpaired(self) -> str | None:
+        """Why a shadow's arms can't be compared: one lacks rows beyond chance."""
+        rows = self.counting.rows
+        is_copied = bool(self.stages) and self.stages[-1].stage.kind is StageKind.SHADOW
+        if not is_copied or split_error(rows, self.stages[-1].stage.candidate_share) is None:
+            return None
+        return (
+            f"the shadow has {rows.candidate:,} rows of the candidate's and {rows.stable:,} of stable's, but copies "
+            "come in pairs with what they copy: leave out what was not copied, and add the copies that came to nothing"
+        )
 
     def _missing(self, metric: Metric) -> str | None:
         rates = self.counting.rates(metric)
         return None if rates is None else rates.validity_error
 
     def _judged(self, gate_set: GateSet) -> tuple[Judged, ...]:
-        return tuple(
-            Judged(self._explained(verdict, metric), gate_set.log_evidence_of_harm(metric), self.counting.rates(metric))
-            for gate, verdict in zip(gate_set.gates, gate_set.verdicts(), strict=True)
-            for metric in (gate.rule.metric,)
-        )
+        return tuple(self._judgement(gate_set, verdict) for verdict in gate_set.verdicts())
+
+    def _judgement(self, gate_set: GateSet, verdict: Verdict) -> Judged:
+        """A gate's verdict, which is no pass where one would rest on what is missing."""
+        metric = Metric(verdict.gate)
+        counted = None if verdict.per is Per.REQUEST else gate_set.plain.arms.get(metric)
+        blanks = self.counting.blanks.get(metric)
+        missing = None if blanks is None else blanks.worst_case(counted)
+        shown = verdict if missing is None else missing.bounding(verdict)
+        evidence = gate_set.log_evidence_of_harm(metric)
+        return Judged(self._explained(shown, metric), evidence, self.counting.rates(metric), missing)
 
     def _explained(self, verdict: Verdict, metric: Metric) -> Verdict:
         if metric in self.measured or verdict.outcome is not Outcome.INCONCLUSIVE:
