@@ -12,6 +12,7 @@ import numpy as np
 from sqlmodel import Session
 
 from softlaunch.catalog.records import check_app
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import Variant
@@ -27,6 +28,7 @@ from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
 from softlaunch.evals.calls.recorded_answers import read_answers
 from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.judges.gating import metric_plans
+from softlaunch.evals.live_suspicions import of_answers
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites.suite import Suite, load_suite
 from softlaunch.ledger.notices import Message, notify
@@ -36,7 +38,7 @@ from softlaunch.releases.opening import serving_variant
 from softlaunch.store.database import Database
 
 _SEED = 20_230_718  # shuffles of a trend are the same each time, so that a report can be made again
-
+_RUNS = ByArm(candidate="today's", stable="the baseline's")
 _DATED = re.compile(
     r"""
     \d{4}-\d{2}-\d{2}            # gpt-4o-2024-08-06
@@ -150,7 +152,8 @@ def _judge(
     asking = _asking(subject, run, EvalArm.CANDIDATE)
     answers = scored(database, asking, [*then, *today], random.Random(), Retries())
     policy = subject.policy
-    figures = measure_drift(subject.suite.cases, answers, plans, policy.drift, policy.eval.maximum_unscored)
+    doubts = [one.sentence for one in of_answers([*then, *today], _RUNS)]
+    figures = measure_drift(subject.suite.cases, answers, plans, policy.drift, policy.eval.maximum_unscored, doubts)
     setting = _setting(subject, baseline, identity_of(then), identity_of(today), now)
     judgement = judge_drift(figures, trends, setting, policy.drift)
     return judgement, to_document(figures, trends, setting, judgement)

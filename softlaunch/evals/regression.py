@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.variant import Variant
-from softlaunch.core.verdict import Outcome
+from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.evals.calls.answers import EvalAnswer
 from softlaunch.evals.calls.call import Call, CallOptions
 from softlaunch.evals.calls.deadline import Deadline, Worker
@@ -32,6 +32,7 @@ from softlaunch.evals.judges.gating import metric_plans
 from softlaunch.evals.judges.judgements import Judging, wanted_judgements, with_scores
 from softlaunch.evals.judges.recorded_judgements import read_judgements
 from softlaunch.evals.judges.rounds import judging
+from softlaunch.evals.live_suspicions import of_answers
 from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.multiplicity import level_of_a_look
 from softlaunch.evals.statistics.report import EvalReport
@@ -188,6 +189,9 @@ class RegressionEval:
         critical = dict.fromkeys((*order.policy.segments, *suite.header.segments))
         policy = order.policy.model_copy(update={"segments": tuple(critical)})
         report = compare(suite.cases, scored, policy, level=_level(policy), metrics=plans)
+        for suspicion in of_answers(answers):
+            reason = f"a person has to decide: {suspicion.sentence}"
+            report = report.with_verdict(Verdict(suspicion.subject, Outcome.REVIEW, reason))
         report = with_upkeep(report, suite, self._clock())
         if halted is not None:
             report = report.with_verdict(out_of_budget(halted, planned - len(unjudged), planned))

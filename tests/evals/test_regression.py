@@ -96,6 +96,35 @@ def test_a_candidate_that_is_often_wrong_fails(evaluation: RegressionEval, endpo
     assert report.metrics[0].estimate.harm == pytest.approx(0.25)
 
 
+def test_one_text_for_every_question_is_for_people(
+    evaluation: RegressionEval, endpoint: Endpoint, tmp_path: Path
+) -> None:
+    """However often it is right: a candidate that says the same whatever it is asked has read no question."""
+    endpoint.behaviour = lambda model, question, before: Reply(
+        "yes" if model == "new" else f"yes, {question}" if int(question.split()[1]) % 4 else f"no, {question}"
+    )
+    report = finish(evaluation, order(endpoint, golden_set(tmp_path, 160))).report
+    assert report is not None
+    assert report.outcome is Outcome.REVIEW
+    assert "100 % of the candidate's outputs are the same text ('yes') for 160 different questions" in report.reason
+
+
+def test_calls_that_took_the_same_time_are_copies(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
+    """Whatever stands in between, both arms were one; what took times of its own was asked twice."""
+    wanted = order(endpoint, golden_set(tmp_path, 160))
+    evaluation = RegressionEval(database)
+    assert getattr(finish(evaluation, wanted).report, "outcome", None) is Outcome.PASS
+    evaluation.close()
+    with database.begin() as session:
+        for row in session.exec(select(EvalAnswerRow)).all():
+            row.latency_ms = 100.0 + int(row.case_id[1:])
+            session.add(row)
+    report = finish(RegressionEval(database), wanted).report
+    assert report is not None
+    assert report.outcome is Outcome.REVIEW
+    assert "the calls of both arms are the same, the time of each too (160 calls)" in report.reason
+
+
 def test_a_variant_against_itself(evaluation: RegressionEval, endpoint: Endpoint, tmp_path: Path) -> None:
     """Equal digests are two arms all the same: each is called, and nothing differs."""
     progress = finish(evaluation, order(endpoint, golden_set(tmp_path, 160), candidate="good"))

@@ -10,7 +10,8 @@ from softlaunch.evals.recordings.columns import Columns
 from softlaunch.evals.recordings.files import Row
 from softlaunch.metrics import normalise
 
-_MANY = 10  # cases, from which on what never varies is no accident
+MANY = 10
+"""Cases, from which on what never varies is no accident."""
 _ALL = 0.95
 _SHOWN = 40
 
@@ -52,7 +53,7 @@ def of_outputs(arms: ByArm[Sequence[tuple[str, str]]], names: ByArm[str]) -> Ite
         (shares.candidate, shares.stable, names.candidate),
         (shares.stable, shares.candidate, names.stable),
     ):
-        if cases >= _MANY and share >= _ALL and other < share / 2:
+        if cases >= MANY and share >= _ALL and other < share / 2:
             yield Suspicion(
                 "outputs",
                 f"{share * 100:.0f} % of {name} outputs are the same text ({_short(text)}) for {cases:,} different "
@@ -75,7 +76,7 @@ def _of_references(rows: Sequence[Row], columns: Columns) -> Iterator[Suspicion]
     found = {(columns.text(row, "id"), columns.text(row, "reference")) for row in rows}
     references = {normalise(text) for _, text in found if text is not None}
     cases = len({case_id for case_id, _ in found})
-    if len(references) == 1 and cases >= _MANY:
+    if len(references) == 1 and cases >= MANY:
         text = next(text for _, text in found if text is not None)
         yield Suspicion("references", f"the reference is the same in all {cases:,} cases ({_short(text)})")
 
@@ -97,7 +98,7 @@ def _of_outputs(arms: ByArm[Sequence[Row]], columns: Columns) -> Iterator[Suspic
 def _of_copies(arms: ByArm[Sequence[Row]], columns: Columns) -> Iterator[Suspicion]:
     """Answers can be the same twice; the time that each took is not."""
     measured = [role for role in ("latency", "cost") if role in columns.by_role]
-    if "latency" not in measured or len(arms.stable) != len(arms.candidate) or len(arms.stable) < _MANY:
+    if "latency" not in measured or len(arms.stable) != len(arms.candidate) or len(arms.stable) < MANY:
         return
     own = {columns.by_role["model"]}
     one, other = (

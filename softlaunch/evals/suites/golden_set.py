@@ -1,5 +1,6 @@
 """Golden sets: cases with unique ids, a digest of their content, and who keeps them, since when."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from enum import StrEnum
@@ -10,10 +11,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from softlaunch.core.documents import KeyedError
 from softlaunch.core.quantities import Margin, MarginKind
+from softlaunch.core.visible import one_line
 from softlaunch.evals.suites.case import Case
+from softlaunch.metrics import normalise
 
 STALE_AFTER = timedelta(days=183)
 """Six months: an older golden set asks what users asked then."""
+_MANY = 10  # cases, from which on what never varies is no accident
 
 
 class SuiteHeader(BaseModel):
@@ -55,6 +59,7 @@ class WarningKind(StrEnum):
 
     STALE = "golden_set_stale"
     UNDATED = "golden_set_undated"
+    CONSTANT = "golden_set_constant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,29 @@ class Suite:
         return cls(cases, digest, header or SuiteHeader())
 
     def warnings(self, today: date) -> tuple[SuiteWarning, ...]:
-        """What a person should see to on a day: a golden set that is older than six months, or of unknown age."""
+        """What a person should see to on a day: a golden set that is older than six months, or of unknown age.
+
+        And one that expects the same in every case, which no answer has to read the question for.
+        """
+        return (*self._of_age(today), *self._of_expectations())
+
+    def _of_age(self, today: date) -> Iterator[SuiteWarning]:
         as_of = self.header.as_of
         if as_of is None:
             message = "nobody wrote down when the golden set was made; give its header a date under created"
-            return (SuiteWarning(WarningKind.UNDATED, message),)
-        if today - as_of <= STALE_AFTER:
-            return ()
-        message = (
-            f"the golden set is from {as_of}, {(today - as_of).days} days ago, so it may miss what users ask now; "
-            "take cases from the traffic with 'softlaunch suite refresh'"
-        )
-        return (SuiteWarning(WarningKind.STALE, message),)
+            yield SuiteWarning(WarningKind.UNDATED, message)
+        elif today - as_of > STALE_AFTER:
+            message = (
+                f"the golden set is from {as_of}, {(today - as_of).days} days ago, so it may miss what users ask now; "
+                "take cases from the traffic with 'softlaunch suite refresh'"
+            )
+            yield SuiteWarning(WarningKind.STALE, message)
+
+    def _of_expectations(self) -> Iterator[SuiteWarning]:
+        expected = {normalise(str(case.expected)) for case in self.cases if case.expected is not None}
+        if len(expected) == 1 and len(self.cases) >= _MANY and all(one.expected is not None for one in self.cases):
+            message = (
+                f"all {len(self.cases):,} cases expect the same ({one_line(str(self.cases[0].expected))[:40]!r}), so an "
+                "answer that never changes is right; add cases that expect something else"
+            )
+            yield SuiteWarning(WarningKind.CONSTANT, message)
