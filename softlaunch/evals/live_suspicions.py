@@ -1,4 +1,4 @@
-"""What about the answers of an eval looks wrong, whatever the figures say: the checks of recorded outputs, on live ones.
+"""What about the answers of an eval looks wrong, whatever the figures say: as of recorded outputs, of live ones.
 
 A golden set's ids are unique, so nothing carries two questions. References that never vary are the set's own upkeep.
 """

@@ -86,7 +86,11 @@ class Contains(_Words):
 
 
 class Regex(TextMetric):
-    """The pattern, in Python's syntax, is found somewhere in the answer; `(?i)` in front ignores case."""
+    """The pattern, in Python's syntax, is found somewhere in the answer; `(?i)` in front ignores case.
+
+    A pattern sees the answer as it is: nothing is folded, as it is for exact and contains. So it can ask for a dash, a
+    quote or a space of one kind; `[’']` asks for either.
+    """
 
     name: ClassVar = "regex"
 

@@ -1,7 +1,7 @@
 """What is wrong with a document: file, line, key, and what was expected."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,27 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file: its value, the line of every key, and the mistakes that YAML itself lets pass."""
+    """A parsed file: its value, the line of every key, and the mistakes that YAML itself lets pass.
+
+    `written` has the text of each value that YAML takes for something else than what stands there: 1.10, yes, a date.
+    """
 
     path: Path
     value: Any
     lines: Mapping[Keys, int]
     problems: tuple[Problem, ...] = ()
+    written: Mapping[Keys, str] = field(default_factory=dict)
+
+    def as_written(self, chosen: Callable[[Keys], bool]) -> "Document":
+        """The document with what stands there in the place of what YAML takes it for, under the chosen keys."""
+        return replace(self, value=self._restored(self.value, (), chosen))
+
+    def _restored(self, value: Any, keys: Keys, chosen: Callable[[Keys], bool]) -> Any:
+        if isinstance(value, dict):
+            return {name: self._restored(one, (*keys, name), chosen) for name, one in value.items()}
+        if isinstance(value, list):
+            return [self._restored(one, (*keys, position), chosen) for position, one in enumerate(value)]
+        return self.written[keys] if keys in self.written and chosen(keys) else value
 
     def line(self, keys: Keys) -> int:
         """The line of a key, or of the nearest thing around it that is written down."""

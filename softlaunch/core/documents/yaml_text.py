@@ -54,7 +54,8 @@ def parse(path: Path, text: str, first_line: int = 1) -> Document:
         if node is None:
             return Document(path, {}, {})
         reading = _Reading(loader, first_line)
-        return Document(path, reading.value(node, ()), reading.lines, tuple(reading.problems))
+        value = reading.value(node, ())
+        return Document(path, value, reading.lines, tuple(reading.problems), reading.written)
     except _RefusedError as error:
         raise failure(path, [error.problem]) from error
     except yaml.MarkedYAMLError as error:
@@ -183,6 +184,7 @@ class _Reading:
         self._first_line = first_line
         self.lines: dict[Keys, int] = {}
         self.problems: list[Problem] = []
+        self.written: dict[Keys, str] = {}
 
     def value(self, node: yaml.Node, keys: Keys) -> Any:
         """What a node means; the problems in it are noted."""
@@ -241,6 +243,8 @@ class _Reading:
             self._note(line, keys, f"found {shown}, expected a finite number")
         elif value is None and node.tag != f"{_PREFIX}null":
             self._note(line, keys, f"found {shown}, expected {expected}; put it in quotes if it is a text")
+        elif value is not None and _canonical(value) != node.value:
+            self.written[keys] = node.value
         return value
 
     def _built(self, node: yaml.Node) -> Any:
@@ -263,6 +267,13 @@ class _Reading:
 
     def _line(self, node: yaml.Node) -> int:
         return self._first_line + int(node.start_mark.line)
+
+
+def _canonical(value: object) -> str:
+    """How a value is written that YAML takes for what stands there; a date is a text to everybody else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, int | float) else ""
 
 
 def _shortened(text: str) -> str:

@@ -106,8 +106,9 @@ class Suite:
     def _of_expectations(self) -> Iterator[SuiteWarning]:
         expected = {normalise(str(case.expected)) for case in self.cases if case.expected is not None}
         if len(expected) == 1 and len(self.cases) >= _MANY and all(one.expected is not None for one in self.cases):
+            same = one_line(str(self.cases[0].expected))[:40]
             message = (
-                f"all {len(self.cases):,} cases expect the same ({one_line(str(self.cases[0].expected))[:40]!r}), so an "
+                f"all {len(self.cases):,} cases expect the same ({same!r}), so an "
                 "answer that never changes is right; add cases that expect something else"
             )
             yield SuiteWarning(WarningKind.CONSTANT, message)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from softlaunch.core.documents import LONGEST_GOLDEN_SET, LONGEST_YAML, failure, parse, read_text, table_rows
+from softlaunch.core.documents import LONGEST_GOLDEN_SET, LONGEST_YAML, Keys, failure, parse, read_text, table_rows
 from softlaunch.evals.suites.promptfoo_assertions import Test, shown, written_assertion
 from softlaunch.evals.suites.suite import SuiteError
 
@@ -24,6 +24,7 @@ def tests_in(path: Path, note: NoteAt) -> Iterator[tuple[int, Test]]:
     document = parse(path, read_text(path, LONGEST_YAML))
     if document.problems:
         raise failure(path, document.problems)
+    document = document.as_written(_is_text)
     config = document.value if isinstance(document.value, dict) else {"tests": document.value}
     around = ("tests",) if isinstance(document.value, dict) else ()
     listed = config.get("tests")
@@ -47,6 +48,11 @@ def tests_in(path: Path, note: NoteAt) -> Iterator[tuple[int, Test]]:
         whole = _with_defaults(test, default)
         _note_losses(line, whole, note)
         yield line, whole
+
+
+def _is_text(keys: Keys) -> bool:
+    """Whether a value is kept as it stands there: of a variable, or of an assertion. Promptfoo reads yes as a text."""
+    return "vars" in keys or "value" in keys
 
 
 def _note_losses(line: int, test: Test, note: NoteAt) -> None:

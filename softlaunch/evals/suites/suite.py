@@ -5,6 +5,7 @@ The header is the value under `suite`: in YAML beside `cases`, in JSON lines alo
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,6 +16,7 @@ from softlaunch.core.documents import (
     LONGEST_YAML,
     Document,
     DocumentError,
+    Keys,
     decode,
     failure,
     parse,
@@ -138,6 +140,7 @@ def _from_lines(path: Path) -> Suite:
 
 def _from_yaml(path: Path) -> Suite:
     document = parse(path, decode(path, read_bytes(path, LONGEST_YAML)))
+    document = document.as_written(partial(_is_text, document))
     mapping = document.value if isinstance(document.value, dict) else {"cases": document.value}
     if document.problems:
         raise failure(path, document.problems)
@@ -152,6 +155,23 @@ def _from_yaml(path: Path) -> Suite:
     for position, content in enumerate(cases if isinstance(cases, list) else [cases]):
         gathering.add(document.line((*around, position)), content)
     return Suite.of(gathering.cases(), header)
+
+
+_TEXTS = frozenset({"id", "question", "expected", "reference", "context", "tags"})
+
+
+def _is_text(document: Document, keys: Keys) -> bool:
+    """Whether a value of a case is kept as it stands there; a number that is compared as one is a number.
+
+    A yes or no is refused, because it may be meant as either.
+    """
+    around = 2 if isinstance(document.value, dict) else 1
+    if keys[:1] == (HEADER,) or keys[around : around + 1] not in {(name,) for name in _TEXTS}:
+        return False
+    value = document.at(keys)
+    metrics = document.at((*keys[:around], "metric")), document.at((*keys[:around], "metrics"))
+    compared = keys[around] == "expected" and "numeric" in str(metrics) and isinstance(value, int | float)
+    return not (isinstance(value, bool) or compared)
 
 
 def _header(document: Document) -> SuiteHeader:
