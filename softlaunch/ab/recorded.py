@@ -10,8 +10,9 @@ import numpy as np
 from softlaunch.ab.analysis import Analysis
 from softlaunch.ab.conclusion import Choice, Conclusion, conclude_pairs
 from softlaunch.ab.samples import Floats
+from softlaunch.ab.segments import lost_segments
 from softlaunch.core.arms import ByArm
-from softlaunch.evals.recordings.columns import ROLES
+from softlaunch.evals.recordings.columns import ROLES, Columns
 from softlaunch.evals.recordings.files import RecordingError, Row, read_rows
 from softlaunch.evals.recordings.suspicions import of_outputs, of_questions
 from softlaunch.evals.suites.scoring import score_with
@@ -27,7 +28,7 @@ class JudgedPairs:
     """Mean judgements in [0, 1] of the questions that both sides have one of, in one order; and the rest.
 
     `only_a` and `only_b` are the judgements of questions that the other side has none of. `doubts` look wrong, so that
-    people must decide.
+    people must decide. `tags` are the segments of each of the questions.
     """
 
     questions: tuple[str, ...]
@@ -37,6 +38,7 @@ class JudgedPairs:
     only_b: Floats
     neither: int
     doubts: tuple[str, ...]
+    tags: tuple[tuple[str, ...], ...] = ()
 
     @property
     def missing(self) -> int:
@@ -64,6 +66,10 @@ class JudgedPairs:
         most = known + float(np.sum(1 - self.only_a)) + float(np.sum(self.only_b)) + self.neither
         return least / total, most / total
 
+    def lost(self, policy: AbPolicy) -> list[str]:
+        """The segments in which B is shown to be worse, in sentences."""
+        return lost_segments(self.tags, self.a, self.b, policy)
+
 
 def conclude_judged(pairs: JudgedPairs, policy: AbPolicy) -> tuple[Analysis, Conclusion]:
     """The conclusion of the pairs, which people draw where it rests on what is missing, or something looks wrong.
@@ -75,22 +81,28 @@ def conclude_judged(pairs: JudgedPairs, policy: AbPolicy) -> tuple[Analysis, Con
     everything = len(pairs.questions) + pairs.missing
     turned = {Choice.B: low <= 0, Choice.A: high >= 0}.get(found.choice, max(-low, high) > policy.equal_within.value)
     unsure = pairs.missing and (turned or pairs.missing > _FEW_DOUBTS * everything)
-    if not (unsure or pairs.doubts):
-        shown = f"{found.reason}; {pairs.remarks[0]}" if pairs.remarks else found.reason
+    lost = pairs.lost(policy)
+    said = (*pairs.remarks, *lost)
+    if not (unsure or pairs.doubts or (lost and found.choice is Choice.B)):
+        shown = f"{found.reason}; {said[0]}" if said else found.reason
         return analysis, Conclusion(found.choice, shown)
-    why = pairs.remarks if unsure else pairs.doubts
+    why = said if unsure else (*pairs.doubts, *lost)
     return analysis, Conclusion(
         Choice.PEOPLE, f"people decide, because {'; '.join(why)} (of the pairs: {found.reason})"
     )
 
 
-def judged_pairs(a: Path, b: Path, question: str, metric: AnyMetric) -> JudgedPairs:
-    """The judgements of two files by question; several of one question are repeats. Raises RecordingError."""
+def judged_pairs(a: Path, b: Path, question: str, metric: AnyMetric, segments: Sequence[str] = ()) -> JudgedPairs:
+    """The judgements of two files by question; several of one question are repeats.
+
+    `segments` are columns whose values are segments beside the tags. Raises RecordingError.
+    """
     if a.resolve() == b.resolve():
         raise RecordingError(f"--a and --b are both {a}: that compares answers with themselves")
     rows = [_rows(path, question) for path in (a, b)]
     in_a, in_b = (_judged(one, question, metric) for one in rows)
     both = sorted(in_a.keys() & in_b.keys())
+    tags = _tags([*rows[0], *rows[1]], question, segments)
     asked = {str(row[question]) for one in rows for row in one}
     return JudgedPairs(
         questions=tuple(both),
@@ -100,7 +112,22 @@ def judged_pairs(a: Path, b: Path, question: str, metric: AnyMetric) -> JudgedPa
         only_b=np.array([in_b[one] for one in sorted(in_b.keys() - in_a.keys())], dtype=np.float64),
         neither=len(asked - in_a.keys() - in_b.keys()),
         doubts=tuple(_doubts(rows[0], rows[1], question)),
+        tags=tuple(tuple(tags[one]) for one in both),
     )
+
+
+def _tags(rows: Sequence[Row], question: str, segments: Sequence[str]) -> Mapping[str, Mapping[str, None]]:
+    """The segments of each question, of whichever side's rows name them. Raises RecordingError."""
+    names = tuple(dict.fromkeys(name for row in rows for name in row))
+    unknown = next((name for name in segments if name not in names), None)
+    if unknown is not None:
+        raise RecordingError(f"there is no column {unknown!r} of segments; there are {', '.join(names)}")
+    usual = next((name for name in ROLES["tags"] if name in names and name != question), None)
+    columns = Columns({} if usual is None else {"tags": usual}, names)
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        found[str(row[question])] |= dict.fromkeys(columns.tags(row, segments))
+    return found
 
 
 def _rows(path: Path, question: str) -> list[Row]:

@@ -17,13 +17,21 @@ def compare(
     b: Annotated[Path, typer.Option("--b", help="Judged answers of B to the same questions.")],
     question: Annotated[str, typer.Option(metavar="COLUMN", help="The column that pairs the answers to one question.")],
     metric: Annotated[str, typer.Option(metavar="SPEC", help="As for 'softlaunch eval compare'.")] = "preference",
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="A column whose values are segments, beside tags. May be given repeatedly."
+        ),
+    ] = None,
     json: bool = JSON_OPTION,
 ) -> None:
     """Decide between A and B by recorded judgements of the same questions.
 
     The rules are those of a test at its last planned end: B wins, the two are equal, or people decide. Several rows of
     a question are repeats, and count as their mean. Questions that only one side has a judgement of are counted, and
-    decide nothing: where the winner would be another in the worst case, or something looks wrong, people decide.
+    decide nothing: where the winner would be another in the worst case, or something looks wrong, people decide. So
+    they do where B wins and is shown to be worse in a segment: those of a column tags, tag, segment or category, and
+    of --segment.
 
     Exit codes: 0 B is better, 3 A stays, 5 people decide.
     """
@@ -33,14 +41,16 @@ def compare(
     from softlaunch.metrics import parse_metric
     from softlaunch.policy.ab import AbPolicy
 
-    pairs = judged_pairs(a, b, question, parse_metric(metric))
-    analysis, conclusion = conclude_judged(pairs, AbPolicy())
+    pairs = judged_pairs(a, b, question, parse_metric(metric), segment or [])
+    policy = AbPolicy()
+    analysis, conclusion = conclude_judged(pairs, policy)
+    lost = pairs.lost(policy)
     if json:
         figures = {"choice": conclusion.choice, "reason": conclusion.reason, "analysis": to_json(analysis)}
-        print_json({**figures, **_counts(pairs)})
+        print_json({**figures, **_counts(pairs), "segments": lost})
     else:
         print_text(f"{len(pairs.questions):,} questions. {conclusion.reason}.")
-        for sentence in pairs.remarks:
+        for sentence in (*pairs.remarks, *lost):
             print_text(f"{sentence}.")
     codes = {Outcome.PASS: Exit.OK, Outcome.FAIL: Exit.REJECTED}
     raise typer.Exit(codes.get(conclusion.choice.outcome, Exit.INCONCLUSIVE))

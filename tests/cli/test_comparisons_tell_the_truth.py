@@ -174,3 +174,35 @@ def test_a_side_that_always_says_the_same_wins_nothing(softlaunch: Run, tmp_path
     done = ab(softlaunch, tmp_path, a, b)
     assert done.code == 5
     assert "100 % of B's outputs are the same text" in json.loads(done.out)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("column", "options"),
+    [
+        pytest.param("tag", (), id="tags"),
+        pytest.param("topic", ("--segment", "topic"), id="a column that is named"),
+    ],
+)
+def test_b_that_lost_a_segment_is_for_people(
+    softlaunch: Run, tmp_path: Path, column: str, options: tuple[str, ...]
+) -> None:
+    """Better on the whole, and worse on nearly all refunds; where no segment is named, or none is lost, B wins."""
+
+    def compared_sides(lost: float, *named: str) -> Done:
+        for name in "ab":
+            rows = [
+                {"id": i, "preference": 1.5 if name == "a" else lost if i < 40 else 1.8, column: f"t{i // 40}"}
+                for i in range(400)
+            ]
+            (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        files = ("--a", str(tmp_path / "a.jsonl"), "--b", str(tmp_path / "b.jsonl"))
+        return softlaunch("ab", "compare", *files, "--question", "id", *named, "--json")
+
+    done = compared_sides(1.05, *options)
+    said = json.loads(done.out)
+    assert (done.code, said["choice"]) == (5, "people")
+    assert f"B is worse in {'t0' if column == 'tag' else 'topic=t0'}, by 45.0 points over its 40" in said["reason"]
+    assert len(said["segments"]) == 1
+    assert compared_sides(1.7, *options).code == 0
+    if options:
+        assert compared_sides(1.05).code == 0

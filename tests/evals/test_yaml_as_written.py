@@ -48,11 +48,11 @@ def test_other_keys_of_a_case_are_texts_too(tmp_path: Path) -> None:
     path = tmp_path / "golden.yaml"
     path.write_text(
         "suite: {created: 2026-09-01}\ncases:\n"
-        "  - {id: 1.10, question: 1e1, tags: [1.0, 1_0], expected: a, weight: 1.50, variables: {flag: no}}\n"
+        "  - {id: 1.10, question: 1e1, tags: [1.10, 1_0], expected: a, weight: 1.50, variables: {flag: no}}\n"
     )
     suite = load_suite(path)
     case = suite.cases[0]
-    assert (case.id, case.question, case.tags, case.weight) == ("1.10", "1e1", ("1.0", "1_0"), 1.5)
+    assert (case.id, case.question, case.tags, case.weight) == ("1.10", "1e1", ("1.10", "1_0"), 1.5)
     assert case.variables == {"flag": False}
     assert str(suite.header.created) == "2026-09-01"
 
