@@ -11,6 +11,11 @@ from softlaunch.cli.output import JSON_OPTION, print_json, print_text
 if TYPE_CHECKING:
     from softlaunch.ab.recorded import JudgedPairs
 
+_Segments = Annotated[
+    list[str] | None,
+    typer.Option(metavar="COLUMN", help="A column whose values are segments, beside tags. May be given repeatedly."),
+]
+
 
 def compare(
     a: Annotated[Path, typer.Option("--a", help="Judged answers of A: CSV, JSON lines or a JSON list, also .gz.")],
@@ -29,9 +34,8 @@ def compare(
 
     The rules are those of a test at its last planned end: B wins, the two are equal, or people decide. Several rows of
     a question are repeats, and count as their mean. Questions that only one side has a judgement of are counted, and
-    decide nothing: where the winner would be another in the worst case, or something looks wrong, people decide. So
-    they do where B wins and is shown to be worse in a segment: those of a column tags, tag, segment or category, and
-    of --segment.
+    decide nothing: where the winner would be another in the worst case, or something looks wrong, people decide; also
+    where B wins and is shown to be worse in a segment (a column tags, tag, segment or category, and --segment).
 
     Exit codes: 0 B is better, 3 A stays, 5 people decide.
     """
@@ -42,15 +46,13 @@ def compare(
     from softlaunch.policy.ab import AbPolicy
 
     pairs = judged_pairs(a, b, question, parse_metric(metric), segment or [])
-    policy = AbPolicy()
-    analysis, conclusion = conclude_judged(pairs, policy)
-    lost = pairs.lost(policy)
+    analysis, conclusion = conclude_judged(pairs, AbPolicy())
     if json:
         figures = {"choice": conclusion.choice, "reason": conclusion.reason, "analysis": to_json(analysis)}
-        print_json({**figures, **_counts(pairs), "segments": lost})
+        print_json({**figures, **_counts(pairs), "segments": pairs.lost(AbPolicy())})
     else:
         print_text(f"{len(pairs.questions):,} questions. {conclusion.reason}.")
-        for sentence in (*pairs.remarks, *lost):
+        for sentence in (*pairs.remarks, *pairs.lost(AbPolicy())):
             print_text(f"{sentence}.")
     codes = {Outcome.PASS: Exit.OK, Outcome.FAIL: Exit.REJECTED}
     raise typer.Exit(codes.get(conclusion.choice.outcome, Exit.INCONCLUSIVE))

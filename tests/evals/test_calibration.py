@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from softlaunch.evals.statistics import amounts
 from softlaunch.evals.statistics.amounts import estimate_amounts
 from softlaunch.evals.statistics.paired import Floats, effective_differences, estimate
 
@@ -181,6 +182,54 @@ def test_a_few_runaways_are_no_pass() -> None:
     one = estimate_amounts(np.full(200, 0.01), candidate, np.ones(200), margin=0.1, level=LEVEL)
     assert one is not None
     assert one.doubts == ("the mean is 123 % worse",)
+
+
+def of_stalls(rng: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+    """One call in ten takes five times as long, the candidate's six times."""
+    usual, now = rng.lognormal(0, 0.4, (2, cases)) * np.where(rng.random((2, cases)) < 0.1, [[5.0], [6.0]], 1.0)
+    return usual, now
+
+
+def of_pareto(rng: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+    """A tail so heavy that there is no variance, and the candidate a fifth slower."""
+    return rng.pareto(1.5, cases) + 1, 1.2 * (rng.pareto(1.5, cases) + 1)
+
+
+def of_alike_cases(rng: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+    """What is slow in one arm is slow in the other."""
+    long = rng.lognormal(0, 1, cases)
+    return long * rng.lognormal(0, 0.3, cases), 1.2 * long * rng.lognormal(0, 0.3, cases)
+
+
+def of_another_spread(rng: np.random.Generator, cases: int) -> tuple[Floats, Floats]:
+    """The same median, and the candidate's amounts twice as far apart."""
+    return rng.lognormal(0, 0.4, cases), rng.lognormal(0, 0.8, cases)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("cases", [100, 300, 1000])
+@pytest.mark.parametrize("draw", [of_stalls, of_pareto, of_alike_cases, of_another_spread])
+def test_bounds_of_the_95th_percentile_hold(draw: Draw, cases: int) -> None:
+    """Each one-sided 95 % bound holds in at least 95 % of samples, up to chance, whether or not the tail decides."""
+    rng = np.random.default_rng(cases)
+    stable, candidate = draw(rng, 4_000_000)
+    truth = np.quantile(candidate, 0.95) / np.quantile(stable, 0.95) - 1
+    runs, held = 600, np.zeros(2)
+    for _ in range(runs):
+        given = amounts._Amounts(*draw(rng, cases), np.ones(cases), 0.1, LEVEL, 1.0)
+        one = amounts._of_tail(given)
+        assert one is not None
+        held += one.lower <= truth, truth <= one.upper
+    assert (held / runs >= 0.95 - 2 * np.sqrt(0.05 * 0.95 / runs)).all()
+
+
+@pytest.mark.parametrize("cases", [30, pytest.param(45, id="45")])
+def test_a_tail_of_few_cases_is_not_bounded(cases: int) -> None:
+    """One or two of them are beyond the 95th percentile, and could be anything."""
+    stable, candidate = of_pareto(np.random.default_rng(1), cases)
+    one = amounts._of_tail(amounts._Amounts(stable, candidate, np.ones(cases), 0.1, LEVEL, 1.0))
+    assert one is not None
+    assert one.upper > 3
 
 
 def test_a_tail_that_gets_slower_is_seen() -> None:
