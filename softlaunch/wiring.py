@@ -10,13 +10,17 @@ from softlaunch.core.settings import Settings
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.losses import LossWatch, counters_folder
+from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.emergency import EmergencyStrategy
 from softlaunch.releases.observe import Evaluator, ReleaseStrategy
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
+from softlaunch.telemetry.prometheus.source import PrometheusSource
 from softlaunch.telemetry.request_log import RequestLogTelemetry
+from softlaunch.telemetry.sources.source import CountSource
+from softlaunch.telemetry.sources.watch import CountWatch
 
 
 def build_driver(database: Database, kind: str, evaluator: Evaluator | None = None) -> Driver:
@@ -28,6 +32,7 @@ def build_driver(database: Database, kind: str, evaluator: Evaluator | None = No
         RequestLogTelemetry(database),
         evaluator or RegressionEval(database),
         CopyWatch(database, CopyJudge(database)),
+        CountWatch(open_source),
     )
     strategies = Strategies(releases, TrialStrategy(releases, TrialWatch(database)), EmergencyStrategy(database))
     settings = Settings()
@@ -36,3 +41,8 @@ def build_driver(database: Database, kind: str, evaluator: Evaluator | None = No
     return Driver(
         database, strategies, f"{kind} on {socket.gethostname()}, process {os.getpid()}", ttl=ttl, guard=guard
     )
+
+
+def open_source(sources: SourcesPolicy) -> CountSource | None:
+    """The source of counts that a policy names; None where all its metrics come from the request log."""
+    return PrometheusSource.of(sources.prometheus) if sources.prometheus else None

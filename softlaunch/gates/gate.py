@@ -22,7 +22,7 @@ from softlaunch.gates.e_process import (
     payoff_deviation,
     settled,
 )
-from softlaunch.gates.observations import NONE, Flags, Floats, Tally, Window
+from softlaunch.gates.observations import NONE, Flags, Floats, Observations, Tally, Window
 from softlaunch.gates.reference import MEMORY, Recent
 from softlaunch.gates.rules import STEPS, GateRule
 from softlaunch.gates.scales import Scale, is_ready, learn, make_scale
@@ -72,8 +72,12 @@ class Gate:
         """A gate without evidence, which may know stable's recent traffic from before the stage."""
         gate = cls(rule, make_scale(rule.metric))
         if history is not None:
-            learn(gate.scale, gate.scale.tally(history.stable.get(rule.metric, NONE)))
+            gate.learn(history.stable.get(rule.metric, NONE))
         return gate
+
+    def learn(self, usual: Observations) -> None:
+        """Know what stable's values were like before the stage; nothing is bet on them."""
+        learn(self.scale, self.scale.tally(usual))
 
     def update(self, window: Window, progress: float | None = None) -> None:
         """Fold in one window. Bets use only what was known before it; what it tells of stable is learnt after.

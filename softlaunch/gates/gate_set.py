@@ -11,7 +11,7 @@ from softlaunch.core.verdict import Met, Outcome, Per, Verdict
 from softlaunch.gates.adjustments import Adjustments
 from softlaunch.gates.e_process import split_evidence
 from softlaunch.gates.gate import Gate
-from softlaunch.gates.observations import Events, Window
+from softlaunch.gates.observations import Events, Observations, Window
 from softlaunch.gates.plain_figures import PlainFigures, harm_met
 from softlaunch.gates.reporting import Reporting, judged_fairly
 from softlaunch.gates.returning_units import Returning
@@ -78,8 +78,12 @@ class GateSet:
             history = _adjusted(adjustments, policy, past, history)
             longer = longer and _adjusted(adjustments, policy, past, longer)
         sessions = SessionStreams.of(known, policy.session)
-        returning = Returning.begin(known, stage.candidate_share, history, sessions, longer)
-        gates = tuple(Gate.begin(rule, returning.past_visits(rule.metric, history, longer)) for rule in known)
+        logged = tuple(rule for rule in known if not rule.counted)
+        returning = Returning.begin(logged, stage.candidate_share, history, sessions, longer)
+        gates = tuple(
+            Gate.begin(rule, history if rule.counted else returning.past_visits(rule.metric, history, longer))
+            for rule in known
+        )
         met = SessionStreams.of(known, policy.session)
         return cls(policy, stage, gates, returning, adjustments=adjustments, sessions=met)
 
@@ -95,13 +99,32 @@ class GateSet:
         evidence = window if self.returning is None else self.returning.update(self.adjustments.adjust(window))
         progress = self.progress
         for gate in self.gates:
-            if not self._is_blind(gate):
+            if not (gate.rule.counted or self._is_blind(gate)):
                 gate.update(evidence, progress)
         self._add_plain(window)
         if math.isfinite(window.until):
-            self.plain.forget(window.until)
-            self.began = window.until if self.began is None else self.began
-            self.until = window.until
+            self._move_to(window.until)
+
+    def count(self, window: Window | None, met: Events) -> None:
+        """Take in requests that another source counts, `met`, and fold the window that they complete into its gates."""
+        progress = self.progress
+        for gate in self.gates:
+            if gate.rule.counted:
+                self.plain.add(gate.rule.metric, met)
+                if window is not None:
+                    gate.update(window, progress)
+        self._move_to(max(float(met.at.max(initial=self.until)), self.until))
+
+    def learn_usual(self, metric: Metric, usual: Observations) -> None:
+        """Let the gate on a metric that another source counts know stable's values of before the stage."""
+        for gate in self.gates:
+            if gate.rule.counted and gate.rule.metric is metric:
+                gate.learn(usual)
+
+    def _move_to(self, until: float) -> None:
+        self.plain.forget(until)
+        self.began = until if self.began is None else self.began
+        self.until = until
 
     @property
     def progress(self) -> float | None:
@@ -127,6 +150,8 @@ class GateSet:
             candidate = int(window.requests.candidate.sum())
             self.logged += ByArm(candidate, len(window.requests) - candidate)
         for gate in self.gates:
+            if gate.rule.counted:
+                continue
             metric, counted = gate.rule.metric, sessions.get(Stream.of(gate.rule))
             events = window.ratings.get(metric) if metric.is_rated else window.requests
             if gate.rule.per is not Per.REQUEST:
@@ -171,7 +196,7 @@ class GateSet:
             return replace(
                 gate.judge(), outcome=Outcome.INCONCLUSIVE, reason=f"can't count{gate.rule.per.words}: {why}"
             )
-        met = self.plain.met(metric, self._users(metric))
+        met = self.plain.met(metric, NONE_COUNTED if gate.rule.counted else self._users(metric))
         verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, met))
         shown = replace(verdict, candidate_met=met.candidate, stable_met=met.stable)
         return judged_fairly(shown, gate.rule, self._reporting(gate)) if metric.is_declared else shown
@@ -195,14 +220,15 @@ class GateSet:
 
         The release is rolled back when it exceeds one over the gate's alpha and the harm is material.
         """
-        if self.returning is not None:
+        gate = next(gate for gate in self.gates if gate.rule.metric is metric)
+        if self.returning is not None and not gate.rule.counted:
             return self.returning.log_evidence(metric)
-        return next(gate.log_evidence_of_harm for gate in self.gates if gate.rule.metric is metric)
+        return gate.log_evidence_of_harm
 
     def _harmed(self, gate: Gate) -> str | None:
         """Which harm has been shown, in words, empty while none has; None where the gate itself has to say it."""
         rule = gate.rule
-        if self.returning is None:
+        if self.returning is None or rule.counted:
             return None
         found = self.returning.harmed(rule)
         if found is None:
@@ -216,11 +242,13 @@ class GateSet:
     def _contradicted(self, gate: Gate, met: ByArm[Met | None]) -> str:
         """Which plain figure speaks against a pass; empty where none does."""
         rule = gate.rule
-        if met.candidate is None or met.stable is None or self.returning is None:
+        if met.candidate is None or met.stable is None or (self.returning is None and not rule.counted):
             return ""
         for where, harm in harm_met(rule.metric, met.candidate, met.stable).items():
             if harm > rule.margin:
                 return f"looks worse by {gate.show(harm)} {where} over all {rule.per.counted}, not yet sure"
+        if self.returning is None or rule.counted:
+            return ""
         lately = self.returning.evidence_of(rule.metric).contradicts(rule.metric, rule.margin)
         if lately is not None:
             return f"looks worse by {gate.show(lately)} on average lately, not yet sure"
@@ -260,6 +288,7 @@ class GateSet:
         or `recall`.
         """
         held, known = state["gates"], rules(policy, stage)
+        logged = tuple(rule for rule in known if not rule.counted)
         returning = state.get("returning")
         began, until = state.get("between") or (None, -math.inf)
         return cls(
@@ -269,7 +298,7 @@ class GateSet:
                 Gate.load(rule, held[rule.metric.value]) if rule.metric.value in held else Gate.begin(rule)
                 for rule in known
             ),
-            None if returning is None else Returning.load(returning, known, SessionStreams.of(known, policy.session)),
+            None if returning is None else Returning.load(returning, logged, SessionStreams.of(known, policy.session)),
             PlainFigures.load(state.get("plain", {}), [rule.metric for rule in known]),
             ByArm(*state["split"]),
             state["dropped"],

@@ -23,7 +23,8 @@ class GateRule:
 
     `margin` is the acceptable harm for passing in this stage and `material` the harm below which evidence of harm is
     no reason to roll back, both as fractions; `alpha` is this gate's share of the release's false-rollback budget and
-    `confidence` that of a pass. `per` says what is counted, and so what both margins are per.
+    `confidence` that of a pass. `per` says what is counted, and so what both margins are per. `counted` says whether
+    its source counts requests without saying whose they are.
     """
 
     metric: Metric
@@ -33,6 +34,7 @@ class GateRule:
     alpha: float
     confidence: float
     per: Per = Per.REQUEST
+    counted: bool = False
 
     @classmethod
     def of(
@@ -43,10 +45,11 @@ class GateRule:
         alpha: float,
         confidence: float,
         per: Per = Per.REQUEST,
+        counted: bool = False,
     ) -> Self:
         """The rule of a policy's gate in a stage that widens margins by `margin_factor`."""
         margin = policy.margin.value
-        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence, per)
+        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence, per, counted)
 
     @property
     def grid(self) -> Floats:
@@ -87,10 +90,13 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
     weight: scores arrive by their own clock and users come back from stage to stage, so that the e-values of gates and
     stages may not be averaged. Ratings exist only where users saw both arms, so what rests on them isn't judged on
     copies; and what compares the texts of copies is judged in the shadow stage alone. Copies are of single requests, so
-    that gates on sessions or users judge those there.
+    that gates on sessions or users judge those there. A metric that is counted elsewhere is judged in the stages in
+    which that source distinguishes both arms.
     """
     alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
-    on_copies = stage.kind is StageKind.SHADOW or stage.weight_percent == 100
+    is_shadow, everybody = stage.kind is StageKind.SHADOW, stage.weight_percent == 100
+    on_copies, counted = is_shadow or everybody, policy.sources.counted
+    has_arms = policy.sources.arms(shadow=is_shadow, everybody=everybody) is not None
     return tuple(
         GateRule.of(
             gate,
@@ -98,8 +104,9 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
             alpha=alpha,
             confidence=policy.confidence,
             per=Per.REQUEST if on_copies else gate.per,
+            counted=gate.metric in counted,
         )
         for gate in policy.gates
-        if not (on_copies and gate.metric.is_rated)
-        and (stage.kind is StageKind.SHADOW or not gate.metric.compares_copies)
+        if (has_arms if gate.metric in counted else not (on_copies and gate.metric.is_rated))
+        and (is_shadow or not gate.metric.compares_copies)
     )

@@ -22,11 +22,12 @@ class TelemetryError(SoftlaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which requests belong to a stage of a release."""
+    """Which requests belong to a stage of a release that began at a moment (epoch seconds)."""
 
     app: str
     release_id: str
     stage: Stage
+    began: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

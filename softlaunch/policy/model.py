@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from softlaunch.core.content import Name
 from softlaunch.core.documents import KeyedError
@@ -20,6 +20,7 @@ from softlaunch.policy.named_metrics import MetricPolicy, resolved
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
+from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy
 from softlaunch.policy.units import SessionPolicy, UnitPolicy, why_not_counted
 
@@ -67,9 +68,10 @@ class Policy(Part):
     """At 100 % no user is on stable any more: this share of requests is copied to stable, to compare with."""
     metrics: tuple[MetricPolicy, ...] = ()
     """The app's own metrics, by name: what came of answers. Gates and A/B tests may name them."""
+    sources: SourcesPolicy = SourcesPolicy()
     gates: Annotated[tuple[GatePolicy, ...], Field(min_length=1)] = DEFAULT_GATES
     """What must not get worse. A gate on `unusable` is there by itself, as wide as the one on errors and of the same
-    role; name it to change that, with role muted to only show it.
+    role; name it to change that, with role muted to only show it. Where errors come from another source, name it too.
     """
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.01
     """Chance that a harmless release is rolled back, over all gates, stages and looks together."""
@@ -101,8 +103,9 @@ class Policy(Part):
 
     @field_validator("gates", mode="after")
     @classmethod
-    def _judges_what_serves_nobody(cls, gates: tuple[GatePolicy, ...]) -> tuple[GatePolicy, ...]:
-        return with_unusable(gates)
+    def _judges_what_serves_nobody(cls, gates: tuple[GatePolicy, ...], info: ValidationInfo) -> tuple[GatePolicy, ...]:
+        sources: SourcesPolicy | None = info.data.get("sources")
+        return gates if sources and Metric.ERRORS in sources.counted else with_unusable(gates)
 
     @field_validator("metrics", mode="after")
     @classmethod
@@ -132,15 +135,46 @@ class Policy(Part):
             raise KeyedError("name them under 'approvers'", "approval", "two_people_from_percent")
         if not required:
             raise KeyedError("none is required, so nothing could ever pass; give one the role 'required'", "gates")
-        if all(metric.is_rated or metric.compares_copies for metric in required):
-            raise KeyedError(
-                "the last stage and the shadow compare copies, which nobody rates; require errors, latency or cost too",
-                "gates",
-            )
+        if all(metric.is_rated or metric.compares_copies for metric in required - self.sources.counted):
+            self._judge_everybody(required & self.sources.counted)
+        self._use_sources()
         self._can_compare_copies()
         self._have_a_past()
         self._can_count()
         return self
+
+    def _judge_everybody(self, counted: set[Metric]) -> None:
+        """Raise KeyedError where no required gate could judge the last stage, or the shadow."""
+        if not counted:
+            raise KeyedError(
+                "the last stage and the shadow compare copies, which nobody rates; require errors, latency or cost too",
+                "gates",
+            )
+        arms = ("sources", "prometheus", "arms")
+        if self.sources.arms(shadow=False, everybody=True) is None:
+            raise KeyedError("nothing could be judged at 100 % without it; name it", *arms, "control")
+        if self.shadow is not None and self.sources.arms(shadow=True, everybody=False) is None:
+            raise KeyedError("the shadow sees nothing without it; name it", *arms, "shadow")
+
+    def _use_sources(self) -> None:
+        """Raise KeyedError where a metric of another source has no gate, or one that asks whose requests are."""
+        judged = {gate.metric for gate in self.gates}
+        for place, metric in enumerate(self.sources.prometheus.metrics if self.sources.prometheus else ()):
+            if metric.metric not in judged:
+                where = ("sources", "prometheus", "metrics", place, "metric")
+                raise KeyedError(f"{metric.metric} has no gate, so that nobody reads it; add one", *where)
+        for place, gate in enumerate(self.gates):
+            if gate.metric in self.sources.counted and gate.per is not Per.REQUEST:
+                raise KeyedError("counters don't say whose requests are; leave it out", "gates", place, "per")
+            if gate.metric in self.sources.counted and gate.adjust_for:
+                raise KeyedError(
+                    "counters don't say what requests are like; leave it out", "gates", place, "adjust_for"
+                )
+
+    @property
+    def reads_log(self) -> bool:
+        """Whether any gate judges what the request log holds."""
+        return any(gate.metric not in self.sources.counted for gate in self.gates)
 
     def _can_count(self) -> None:
         """Raise KeyedError where what a gate counts, sessions or users, can't be there or not in time."""

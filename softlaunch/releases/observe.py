@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sqlmodel import Session
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.evals.regression import EvalOrder, EvalProgress
@@ -20,6 +21,8 @@ from softlaunch.releases.decision import Action, Observation, Snapshot, compared
 from softlaunch.releases.held_gates import HeldGates, Rereading, longer_history, past_of
 from softlaunch.shadow.state import EVIDENCE, CopyState, state_in
 from softlaunch.shadow.watch import CopyObservation, CopyWatch
+from softlaunch.telemetry.sources.watch import EVIDENCE as COUNTED
+from softlaunch.telemetry.sources.watch import CountedLook, CountWatch
 
 _EVAL_SECONDS = 2.0  # an eval works about this long before the step ends and the next one begins
 
@@ -36,12 +39,14 @@ class Evaluator(Protocol):
 class ReleaseStrategy:
     """Releases of a candidate: a regression eval, and gates on the traffic of each stage after it.
 
-    `held` is what this process holds in memory between two observations.
+    `counted` reads metrics that come from other sources than the request log, where a policy names any. `held` is what
+    this process holds in memory between two observations.
     """
 
     telemetry: Telemetry
     evaluator: Evaluator
     copies: CopyWatch | None = None
+    counted: CountWatch | None = None
     held: HeldGates = field(default_factory=HeldGates)
 
     def observe(self, release: Release, record: StageRecord, now: datetime) -> Observation:
@@ -77,41 +82,71 @@ class ReleaseStrategy:
             gates = self._gates(release, record)
             if isinstance(gates, Rereading):
                 return no_data(held, f"reading the log of this stage again, up to {_clock(gates.reached)}")
-            until = float(held["until"]) if held else _entered(release, record)
-            scope = Scope(release.app, release.id, release.stage)
-            reading = self.telemetry.read(scope, until, now.timestamp())
+            scope = Scope(release.app, release.id, release.stage, _entered(release, record))
+            counted = self._observe_counted(release, scope, held, gates, now.timestamp())
+            reading = self._read(release, scope, held, now.timestamp(), counted)
             if reading.problem is not None:
                 return no_data(held, reading.problem)
-            copied = self._observe_copies(release, record, scope, (until, reading.until))
+            copied = self._observe_copies(release, record, scope, reading.until)
         except TelemetryError as error:
             return no_data(held, str(error))
         for window in (*reading.windows, *copied.windows):
             gates.update(window)
-        gates.blockers = copied.blockers
+        gates.blockers = {**copied.blockers, **counted.blockers}
         gates.dropped = max(gates.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
-        copies = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
-        look = _seen(held, gates, reading, copies)
+        kept = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
+        look = _seen(held, gates, reading, {**kept, **({COUNTED: counted.dump()} if counted.metrics else {})})
         self.held.keep(release, record, look.evidence, gates)
         return look
 
-    def _observe_copies(
-        self, release: Release, record: StageRecord, scope: Scope, window: tuple[float, float]
-    ) -> CopyObservation:
+    def _observe_counted(
+        self, release: Release, scope: Scope, held: Mapping[str, Any], gates: GateSet, now: float
+    ) -> CountedLook:
+        """What other sources have counted since the last look, folded into the gates that judge it."""
+        if self.counted is None:
+            return CountedLook()
+        return self.counted.look(scope, release.policy.sources, gates, held.get(COUNTED, {}), now)
+
+    def _read(
+        self, release: Release, scope: Scope, held: Mapping[str, Any], now: float, counted: CountedLook
+    ) -> Reading:
+        """What the request log holds, where any gate judges that; raises TelemetryError.
+
+        Where all metrics are counted elsewhere, so are the requests, and a source that is away is a reading without
+        data: nobody watches then, and gateways return to stable.
+        """
+        until = _read_until(held, scope)
+        if release.policy.reads_log:
+            return self.telemetry.read(scope, until, now)
+        if not counted.is_fresh:
+            return Reading((), until, problem=counted.problem or "no source of metrics is there in this stage")
+        before = compared(held)
+        more = ByArm(counted.requests.candidate - before.candidate, counted.requests.stable - before.stable)
+        return Reading((), now, requests=more, exposed=more.candidate if release.stage.weight_percent else 0)
+
+    def _observe_copies(self, release: Release, record: StageRecord, scope: Scope, until: float) -> CopyObservation:
         """What the texts of a shadow stage's copies say, where there are any."""
         if self.copies is None or release.stage.kind is not StageKind.SHADOW:
             return CopyObservation(CopyState())
-        return self.copies.look(scope, release.policy, state_in(record.evidence), window, _entered(release, record))
+        after = _read_until(record.evidence, scope)
+        return self.copies.look(scope, release.policy, state_in(record.evidence), (after, until), scope.began)
 
     def _gates(self, release: Release, record: StageRecord) -> GateSet | Rereading:
         """The stage's gates as they were left, or fresh ones, which know stable's traffic from before the stage."""
         entered = _entered(release, record)
         if record.evidence:
             return self.held.resume(self.telemetry, release, record, entered)
+        if not release.policy.reads_log:
+            return GateSet.begin(release.policy, release.stage)
         history = self.telemetry.history(release.app, release.stable.digest, entered)
         if self.copies is not None and release.stage.kind is StageKind.SHADOW:
             history = replace(history, stable={**history.stable, **self.copies.history(release.id)})
         longer = longer_history(self.telemetry, release, entered)
         return GateSet.begin(release.policy, release.stage, history, past_of(self.telemetry, release), longer)
+
+
+def _read_until(held: Mapping[str, Any], scope: Scope) -> float:
+    return float(held["until"]) if held else scope.began
 
 
 def _clock(moment: float) -> str:

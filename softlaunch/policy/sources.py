@@ -1,0 +1,135 @@
+"""The part of a policy that says which metrics come from elsewhere than the request log."""
+
+from typing import Annotated, Self
+
+from pydantic import AnyHttpUrl, Field, model_validator
+
+from softlaunch.core.arms import ByArm
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.live_metrics import Metric
+from softlaunch.core.quantities import Duration, written_duration
+from softlaunch.policy.part import Part
+
+EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Selector = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[^\n]*\})?$",
+        max_length=2000,
+        description='a metric\'s name with or without matchers, such as requests_total{app="shop"}',
+    ),
+]
+Label = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class ArmLabels(Part):
+    """The values that the label of the arm has."""
+
+    stable: Label = "stable"
+    candidate: Label = "candidate"
+    shadow: Label | None = "shadow"
+    """Copies of requests that the candidate answered; null where there are none: the shadow stage judges nothing then.
+    """
+    control: Label | None = "control"
+    """What stable goes on answering while the candidate serves 100 %: copies, or a hold-back; null for nothing, so that
+    nothing is judged there.
+    """
+
+    def of_stage(self, *, shadow: bool, everybody: bool) -> ByArm[str] | None:
+        """The values of a shadow stage, of one at 100 %, or of any other; None where there are none."""
+        candidate = self.shadow if shadow else self.candidate
+        stable = self.control if everybody else self.stable
+        return None if candidate is None or stable is None else ByArm(candidate, stable)
+
+
+class PrometheusMetric(Part):
+    """Where a metric stands: counters of requests, of those with and those without harm, or a histogram.
+
+    Each is a name with matchers, without function: what you would write inside of `rate(...[1m])`, less the arm's
+    label. For anything else record a rule.
+    """
+
+    metric: Metric
+    total: Selector | None = None
+    """A counter of all requests; with `bad` or `good`."""
+    bad: Selector | None = None
+    """A counter of those that something bad happened to: an error, a miss."""
+    good: Selector | None = None
+    """A counter of those that something good happened to, in the place of `bad`."""
+    histogram: Selector | None = None
+    """The buckets of a histogram, such as `request_seconds_bucket`; for latency and cost."""
+    factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """What a histogram's bounds are multiplied by. Left out, latency is taken for seconds (1000), cost for USD (1)."""
+
+    @property
+    def scale(self) -> float:
+        """What bounds are multiplied by."""
+        return self.factor or (1000.0 if self.metric is Metric.LATENCY else 1.0)
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """What is asked for: the histogram, or all requests and those of one kind."""
+        return tuple(one for one in (self.histogram, self.total, self.bad, self.good) if one is not None)
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.metric.compares_copies:
+            raise KeyedError(f"{self.metric} compares texts, which no counter holds", "metric")
+        if self.metric.is_relative:
+            if self.histogram is None or len(self.selectors) > 1:
+                raise KeyedError(f"{self.metric} comes from a histogram, and from nothing besides", "histogram")
+        elif self.histogram is not None:
+            raise KeyedError(f"{self.metric} is a share: give total, and bad or good", "histogram")
+        elif self.total is None or (self.bad is None) == (self.good is None):
+            raise KeyedError("a share needs a counter of all requests, and bad or good", "total")
+        return self
+
+
+class PrometheusPolicy(Part):
+    """Metrics that a Prometheus server holds. It counts requests, and doesn't know whose they are: see `group`."""
+
+    url: AnyHttpUrl
+    """Its address, such as http://prometheus:9090."""
+    token_env: EnvironmentName | None = None
+    """Environment variable of the driver with a bearer token, where it asks for one."""
+    arm_label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] = "arm"
+    """The label that names the arm."""
+    arms: ArmLabels = ArmLabels()
+    interval: Annotated[Duration, Field(ge=1, le=3600)] = 30.0
+    """Both arms are compared within pieces of time of this length. At least as long as between two scrapes."""
+    stale_after: Annotated[Duration, Field(ge=2, le=3600)] = 90.0
+    """An instance whose newest sample is older is gone, and what it counts across a longer gap is left out. When all
+    are, nothing is known: the stage holds.
+    """
+    group: Annotated[int, Field(ge=1, le=10**6)] = 5
+    """How many requests one user makes in a stage, about. So many count as one piece of evidence, and more where the
+    arms differ more from one piece of time to the next than independent requests would.
+    """
+    metrics: Annotated[tuple[PrometheusMetric, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.stale_after < self.interval:
+            raise KeyedError(
+                f"must be at least the interval, which is {written_duration(self.interval)}", "stale_after"
+            )
+        names = [one.metric for one in self.metrics]
+        for place, name in enumerate(names):
+            if name in names[:place]:
+                raise KeyedError(f"{name} is there already; keep one", "metrics", place, "metric")
+        return self
+
+
+class SourcesPolicy(Part):
+    """Metrics that come from elsewhere than the request log; the others go on coming from there."""
+
+    prometheus: PrometheusPolicy | None = None
+
+    @property
+    def counted(self) -> frozenset[Metric]:
+        """Metrics of which requests are counted without saying whose they are."""
+        return frozenset(one.metric for one in self.prometheus.metrics) if self.prometheus else frozenset()
+
+    def arms(self, *, shadow: bool, everybody: bool) -> ByArm[str] | None:
+        """The labels of the arms of a stage; None where counted metrics can't be judged."""
+        return self.prometheus.arms.of_stage(shadow=shadow, everybody=everybody) if self.prometheus else None

@@ -1,0 +1,98 @@
+"""What is said of metrics of other sources that are declared wrongly."""
+
+from pathlib import Path
+
+import pytest
+
+from softlaunch.core.live_metrics import Metric
+from tests.policy.policy_files import HEAD, complaints, load
+
+ERRORS = "{metric: errors, total: requests_total, bad: failed_total}"
+GATES = "gates:\n  - {metric: errors, margin: 1 point}\n"
+
+
+def declared(metric: str, more: str = "", gates: str = GATES) -> str:
+    """A policy with one metric of Prometheus, on line 6."""
+    return f"{HEAD}sources:\n  prometheus:\n    url: http://prometheus:9090\n    metrics: [{metric}]\n{more}{gates}"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param(
+            declared("{metric: errors, total: requests_total}"),
+            "line 6: sources.prometheus.metrics[0].total: a share needs a counter of all requests, and bad or good",
+            id="a share without its kind",
+        ),
+        pytest.param(
+            declared("{metric: errors, histogram: seconds_bucket}"),
+            "line 6: sources.prometheus.metrics[0].histogram: errors is a share: give total, and bad or good",
+            id="a share from a histogram",
+        ),
+        pytest.param(
+            declared("{metric: latency, total: requests_total, bad: slow_total}"),
+            "line 6: sources.prometheus.metrics[0].histogram: latency comes from a histogram, and from nothing besides",
+            id="a magnitude from counters",
+        ),
+        pytest.param(
+            declared("{metric: agreement, total: a, bad: b}"),
+            "line 6: sources.prometheus.metrics[0].metric: agreement compares texts, which no counter holds",
+            id="texts",
+        ),
+        pytest.param(
+            declared("{metric: cost, histogram: usd_bucket}"),
+            "line 6: sources.prometheus.metrics[0].metric: cost has no gate, so that nobody reads it; add one",
+            id="no gate",
+        ),
+        pytest.param(
+            declared(f"{ERRORS}, {ERRORS}"),
+            "line 6: sources.prometheus.metrics[1].metric: errors is there already; keep one",
+            id="twice",
+        ),
+        pytest.param(
+            declared(ERRORS, "    interval: 5 min\n"),
+            "line 4: sources.prometheus.stale_after: must be at least the interval, which is 5 min",
+            id="stale before a piece is over",
+        ),
+        pytest.param(
+            declared(ERRORS, gates="gates:\n  - {metric: errors, margin: 1 point, per: session}\n"),
+            "line 8: gates[0].per: counters don't say whose requests are; leave it out",
+            id="per session",
+        ),
+        pytest.param(
+            declared(
+                "{metric: latency, histogram: seconds_bucket}",
+                gates="gates:\n  - {metric: latency, margin: 10 %, adjust_for: [streamed]}\n",
+            ),
+            "line 8: gates[0].adjust_for: counters don't say what requests are like; leave it out",
+            id="adjusted",
+        ),
+        pytest.param(
+            declared(ERRORS, "    arms: {control: null}\n"),
+            "line 7: sources.prometheus.arms.control: nothing could be judged at 100 % without it; name it",
+            id="nothing to compare with at the end",
+        ),
+        pytest.param(
+            declared(ERRORS, "    arms: {shadow: null}\n"),
+            "line 7: sources.prometheus.arms.shadow: the shadow sees nothing without it; name it",
+            id="nothing to compare with in the shadow",
+        ),
+    ],
+)
+def test_what_is_said_of_a_mistake(tmp_path: Path, text: str, complaint: str) -> None:
+    """The key to change is named, with its line."""
+    assert complaint in complaints(tmp_path, text)
+
+
+def test_an_expression_is_no_selector(tmp_path: Path) -> None:
+    """A function of a counter hides its resets, and is refused where it is written."""
+    said = complaints(tmp_path, declared('{metric: errors, total: "rate(requests_total[1m])", bad: failed_total}'))
+    assert said[0].startswith("line 6: sources.prometheus.metrics[0].total: ")
+
+
+def test_unusable_answers_are_judged_where_errors_are_logged(tmp_path: Path) -> None:
+    """The gate that is there by itself reads the request log, and so isn't where errors come from elsewhere."""
+    elsewhere = load(tmp_path, declared(ERRORS))
+    assert [gate.metric for gate in elsewhere.gates] == [Metric.ERRORS]
+    assert not elsewhere.reads_log
+    assert load(tmp_path, HEAD).reads_log
