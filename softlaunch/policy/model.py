@@ -71,7 +71,8 @@ class Policy(Part):
     sources: SourcesPolicy = SourcesPolicy()
     gates: Annotated[tuple[GatePolicy, ...], Field(min_length=1)] = DEFAULT_GATES
     """What must not get worse. A gate on `unusable` is there by itself, as wide as the one on errors and of the same
-    role; name it to change that, with role muted to only show it. Where errors come from another source, name it too.
+    role; name it to change that, with role muted to only show it. It isn't there where errors, or all metrics, come
+    from another source.
     """
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.01
     """Chance that a harmless release is rolled back, over all gates, stages and looks together."""
@@ -105,7 +106,9 @@ class Policy(Part):
     @classmethod
     def _judges_what_serves_nobody(cls, gates: tuple[GatePolicy, ...], info: ValidationInfo) -> tuple[GatePolicy, ...]:
         sources: SourcesPolicy | None = info.data.get("sources")
-        return gates if sources and Metric.ERRORS in sources.counted else with_unusable(gates)
+        counted = sources.counted if sources else frozenset()
+        elsewhere = Metric.ERRORS in counted or all(gate.metric in counted for gate in gates)
+        return gates if elsewhere else with_unusable(gates)
 
     @field_validator("metrics", mode="after")
     @classmethod
