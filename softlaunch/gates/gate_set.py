@@ -302,7 +302,7 @@ class GateSet:
             PlainFigures.load(state.get("plain", {}), [rule.metric for rule in known]),
             ByArm(*state["split"]),
             state["dropped"],
-            {Metric(metric): why for metric, why in state.get("obstacles", {}).items()},
+            {Metric.reported(metric): why for metric, why in state.get("obstacles", {}).items()},
             began,
             until,
             sessions=SessionStreams() if returning is None else SessionStreams.of(known, policy.session),

@@ -19,7 +19,8 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "metrics: [{name: solved, kind: share, better: up}]\ngates:\n  - {metric: sold, margin: 1 point}",
-            "line 5: gates[0].metric: found 'sold', expected 'errors', 'unusable', 'latency', 'cost', "
+            "line 5: gates[0].metric: found 'sold', expected 'errors', 'unusable', 'truncated', "
+            "'refused', 'malformed_output', 'other_language', 'repetitive', 'latency', 'cost', "
             "'quality', 'hallucination', 'satisfaction', 'agreement' or 'preference'",
             id="a metric that nobody declares",
         ),

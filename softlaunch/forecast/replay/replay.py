@@ -168,7 +168,7 @@ class _Walk:
 
     def _judgement(self, gate_set: GateSet, verdict: Verdict) -> Judged:
         """A gate's verdict, which is no pass where one would rest on what is missing."""
-        metric = Metric(verdict.gate)
+        metric = Metric.reported(verdict.gate)
         counted = None if verdict.per is Per.REQUEST else gate_set.plain.arms.get(metric)
         blanks = self.counting.blanks.get(metric)
         missing = None if blanks is None else blanks.worst_case(counted)
