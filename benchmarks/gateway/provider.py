@@ -97,6 +97,11 @@ _STREAM_HEAD = (  # the third line asks nginx to pass events on as they come
 )
 
 
+def whole_answer(path: str) -> bytes:
+    """The answer to what is posted to a path."""
+    return _WHOLE[b"POST " + path.encode()]
+
+
 def streamed(events: int) -> list[bytes]:
     """What is written one after the other for a chat completion in so many events, with its end.
 

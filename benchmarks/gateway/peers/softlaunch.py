@@ -16,7 +16,8 @@ from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from softlaunch.store.tables import AppRow, RouteRow, VariantRow
 
-_APP = "parcels"
+APP = "parcels"
+"""The app whose requests are measured."""
 
 
 class Softlaunch(Peer):
@@ -39,8 +40,8 @@ class Softlaunch(Peer):
         """Write a ledger with a canary at 50 %, watch it, and start the command."""
         url = f"sqlite:///{self.folder / 'ledger.db'}"
         self.ledger = open_database(url)
-        _write_canary(self.ledger, f"http://127.0.0.1:{self.provider_port}/v1")
-        self.target = Target(self.port, "/v1", _APP)
+        write_canary(self.ledger, f"http://127.0.0.1:{self.provider_port}/v1")
+        self.target = Target(self.port, "/v1", APP)
         self._over = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
         program = "from softlaunch.cli.main import main; main()"
@@ -69,12 +70,13 @@ class Softlaunch(Peer):
                 session.execute(update(RouteRow).values(beat=RouteRow.beat + 1))
 
 
-def _write_canary(ledger: Database, endpoint: str) -> None:
+def write_canary(ledger: Database, endpoint: str) -> None:
+    """An app whose candidate has half of the units, in a ledger that has nothing yet."""
     now = datetime.now(UTC)
     serving = Serving(salt="bench")
     stable, candidate = (_variant(version, endpoint) for version in ("1.0.0", "1.1.0"))
     with ledger.begin() as session:
-        session.add(AppRow(name=_APP, policy={}, policy_path="", salt=serving.salt, recorded_at=now))
+        session.add(AppRow(name=APP, policy={}, policy_path="", salt=serving.salt, recorded_at=now))
         for variant in (stable, candidate):
             session.add(
                 VariantRow(
@@ -90,12 +92,12 @@ def _write_canary(ledger: Database, endpoint: str) -> None:
         session.flush()
         session.add(
             RouteRow(
-                app=_APP,
+                app=APP,
                 revision=1,
                 stable_digest=stable.digest,
                 candidate_digest=candidate.digest,
                 weight_percent=50.0,
-                release_id=f"{_APP}-1",
+                release_id=f"{APP}-1",
                 serving=serving_to_json(serving),
                 changed_at=now,
             )
@@ -105,6 +107,6 @@ def _write_canary(ledger: Database, endpoint: str) -> None:
 def _variant(version: str, endpoint: str) -> Variant:
     message = PromptMessage(role="system", content="You answer customers of {{ shop }} in one sentence.")
     return Variant(
-        prompt=PromptVersion(name=_APP, version=version, messages=(message,), defaults={"shop": "a parcel service"}),
+        prompt=PromptVersion(name=APP, version=version, messages=(message,), defaults={"shop": "a parcel service"}),
         model=ModelVersion(name="m", provider="bench", model=PROVIDER_MODEL, endpoint=endpoint),
     )
