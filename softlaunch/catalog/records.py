@@ -207,9 +207,10 @@ def list_aliases(session: Session, app: str | None = None) -> list[Alias]:
 def get_variant(session: Session, app: str, reference: str) -> Variant:
     """The variant that an alias or name of the app points at, or that a digest of at least six characters begins.
 
-    Raises NotFoundError, naming the aliases that exist, and AmbiguousError when several digests begin so.
+    A name may stand behind its app's, as lists of variants write it. Raises NotFoundError, naming the aliases that exist, and AmbiguousError when several digests begin so.
     """
     check_app(session, app)
+    reference = reference.removeprefix(f"{app}/")
     digest = read_alias(session, app, reference) or _by_prefix(session, reference)
     if digest is None:
         known = ", ".join(one.alias for one in list_aliases(session, app))

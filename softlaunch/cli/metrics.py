@@ -54,7 +54,7 @@ def import_values(
 
 
 def _show(done: "Imported") -> None:
-    print_text(f"{done.accepted} values taken, {done.known} known before, {len(done.refused)} rows refused")
+    print_text(f"values taken: {done.accepted}, known before: {done.known}, rows refused: {len(done.refused)}")
     for one in done.refused[:_SHOWN]:
         print_text(f"  row {one.row}: {one.reason}")
     if len(done.refused) > _SHOWN:

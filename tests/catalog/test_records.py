@@ -27,7 +27,7 @@ def test_a_variant_is_found_by_name_alias_and_digest(app_folder: Path, database:
     apply(app_folder, database, "ann")
     with database.read() as session:
         production = records.get_variant(session, "support-bot", "production")
-        for reference in ("current", production.digest[:6], production.short, production.digest):
+        for reference in ("current", "support-bot/current", production.digest[:6], production.digest):
             assert records.get_variant(session, "support-bot", reference) == production
 
 

@@ -37,7 +37,7 @@ def test_a_file_is_taken_and_what_is_not_is_said(database: Database, tmp_path: P
     done = CliRunner().invoke(build(), ["metrics", "import", str(path), "--app", APP])
     assert done.exit_code == Exit.INCONCLUSIVE
     assert done.stdout.splitlines() == [
-        "1 values taken, 0 known before, 1 rows refused",
+        "values taken: 1, known before: 0, rows refused: 1",
         "  row 2: this unit has asked nothing lately, or not since the metric's window",
         "columns that mean nothing here: team",
     ]
