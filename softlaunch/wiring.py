@@ -8,8 +8,10 @@ from softlaunch.ab.strategy import TrialStrategy
 from softlaunch.ab.watch import TrialWatch
 from softlaunch.core.settings import Settings
 from softlaunch.evals.regression import RegressionEval
+from softlaunch.gates.telemetry import Telemetry
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.losses import LossWatch, counters_folder
+from softlaunch.policy.model import Policy
 from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.emergency import EmergencyStrategy
@@ -21,6 +23,7 @@ from softlaunch.telemetry.prometheus.source import PrometheusSource
 from softlaunch.telemetry.request_log import RequestLogTelemetry
 from softlaunch.telemetry.sources.source import CountSource
 from softlaunch.telemetry.sources.watch import CountWatch
+from softlaunch.telemetry.sql.source import SqlTelemetry
 
 
 def build_driver(database: Database, kind: str, evaluator: Evaluator | None = None) -> Driver:
@@ -33,6 +36,7 @@ def build_driver(database: Database, kind: str, evaluator: Evaluator | None = No
         evaluator or RegressionEval(database),
         CopyWatch(database, CopyJudge(database)),
         CountWatch(open_source),
+        open_log,
     )
     strategies = Strategies(releases, TrialStrategy(releases, TrialWatch(database)), EmergencyStrategy(database))
     settings = Settings()
@@ -46,3 +50,11 @@ def build_driver(database: Database, kind: str, evaluator: Evaluator | None = No
 def open_source(sources: SourcesPolicy) -> CountSource | None:
     """The source of counts that a policy names; None where all its metrics come from the request log."""
     return PrometheusSource.of(sources.prometheus) if sources.prometheus else None
+
+
+def open_log(policy: Policy) -> Telemetry | None:
+    """What takes the place of the request log, where a policy names it."""
+    if policy.sources.sql is None:
+        return None
+    judged = (gate.metric for gate in policy.gates if gate.metric not in policy.sources.counted)
+    return SqlTelemetry(policy.sources.sql, policy.app, tuple(metric for metric in judged if metric.is_rated))

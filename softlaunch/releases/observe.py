@@ -1,6 +1,6 @@
 """How a release is observed: new evidence folded into what was known, and the verdicts that it allows."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.telemetry import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.ledger.stages import StageRecord
 from softlaunch.policy.load import folder_of_golden_set, golden_set_path
+from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, StageKind
 from softlaunch.releases.decision import Action, Observation, Snapshot, compared, decide, no_data
 from softlaunch.releases.held_gates import HeldGates, Rereading, longer_history, past_of
@@ -39,14 +40,15 @@ class Evaluator(Protocol):
 class ReleaseStrategy:
     """Releases of a candidate: a regression eval, and gates on the traffic of each stage after it.
 
-    `counted` reads metrics that come from other sources than the request log, where a policy names any. `held` is what
-    this process holds in memory between two observations.
+    `open_log` opens what takes the place of the request log, `telemetry`, where a policy names it, and `counted` reads
+    metrics that are counted elsewhere. `held` is what this process holds in memory between two observations.
     """
 
     telemetry: Telemetry
     evaluator: Evaluator
     copies: CopyWatch | None = None
     counted: CountWatch | None = None
+    open_log: Callable[[Policy], Telemetry | None] = lambda _: None
     held: HeldGates = field(default_factory=HeldGates)
 
     def observe(self, release: Release, record: StageRecord, now: datetime) -> Observation:
@@ -99,6 +101,10 @@ class ReleaseStrategy:
         self.held.keep(release, record, look.evidence, gates)
         return look
 
+    def _log(self, release: Release) -> Telemetry:
+        """Where a release's requests are logged."""
+        return self.open_log(release.policy) or self.telemetry
+
     def _observe_counted(
         self, release: Release, scope: Scope, held: Mapping[str, Any], gates: GateSet, now: float
     ) -> CountedLook:
@@ -117,7 +123,7 @@ class ReleaseStrategy:
         """
         until = _read_until(held, scope)
         if release.policy.reads_log:
-            return self.telemetry.read(scope, until, now)
+            return self._log(release).read(scope, until, now)
         if not counted.is_fresh:
             return Reading((), until, problem=counted.problem or "no source of metrics is there in this stage")
         before = compared(held)
@@ -133,16 +139,16 @@ class ReleaseStrategy:
 
     def _gates(self, release: Release, record: StageRecord) -> GateSet | Rereading:
         """The stage's gates as they were left, or fresh ones, which know stable's traffic from before the stage."""
-        entered = _entered(release, record)
+        entered, telemetry = _entered(release, record), self._log(release)
         if record.evidence:
-            return self.held.resume(self.telemetry, release, record, entered)
+            return self.held.resume(telemetry, release, record, entered)
         if not release.policy.reads_log:
             return GateSet.begin(release.policy, release.stage)
-        history = self.telemetry.history(release.app, release.stable.digest, entered)
+        history = telemetry.history(release.app, release.stable.digest, entered)
         if self.copies is not None and release.stage.kind is StageKind.SHADOW:
             history = replace(history, stable={**history.stable, **self.copies.history(release.id)})
-        longer = longer_history(self.telemetry, release, entered)
-        return GateSet.begin(release.policy, release.stage, history, past_of(self.telemetry, release), longer)
+        longer = longer_history(telemetry, release, entered)
+        return GateSet.begin(release.policy, release.stage, history, past_of(telemetry, release), longer)
 
 
 def _read_until(held: Mapping[str, Any], scope: Scope) -> float:

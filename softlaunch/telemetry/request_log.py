@@ -92,7 +92,7 @@ def _read(session: Session, scope: Scope, after: float, until: float) -> Reading
     said = read_ratings(session, scope, after, until) if is_split else []
     candidates = int(np.count_nonzero(batch.of_candidate))
     return Reading(
-        windows=tuple(_windows(scope, batch, said, (after, until))),
+        windows=tuple(windows_of(scope, batch, said, (after, until))),
         until=until,
         dropped=dropped(session, scope.app, after, until),
         requests=ByArm(candidates, len(batch) - candidates),
@@ -101,7 +101,7 @@ def _read(session: Session, scope: Scope, after: float, until: float) -> Reading
     )
 
 
-def _windows(scope: Scope, batch: Batch, said: Sequence[Ratings], read: tuple[float, float]) -> Iterator[Window]:
+def windows_of(scope: Scope, batch: Batch, said: Sequence[Ratings], read: tuple[float, float]) -> Iterator[Window]:
     """What was read, in pieces of ten seconds. What units said first comes by a clock of its own: with the first piece.
 
     Copies have neither a split to check nor users who come back.

@@ -84,6 +84,12 @@ def test_what_is_said_of_a_mistake(tmp_path: Path, text: str, complaint: str) ->
     assert complaint in complaints(tmp_path, text)
 
 
+def test_a_view_is_named_and_its_address_is_not_written_down(tmp_path: Path) -> None:
+    """A database's address holds a password, so that the policy names the variable that holds it."""
+    said = complaints(tmp_path, HEAD + "sources:\n  sql: {url_env: postgresql://me:secret@db/shop, view: a b}\n")
+    assert [line.split(": ")[1] for line in said] == ["sources.sql.url_env", "sources.sql.view"]
+
+
 def test_an_expression_is_no_selector(tmp_path: Path) -> None:
     """A function of a counter hides its resets, and is refused where it is written."""
     said = complaints(tmp_path, declared('{metric: errors, total: "rate(requests_total[1m])", bad: failed_total}'))

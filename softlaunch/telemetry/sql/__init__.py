@@ -1,0 +1,1 @@
+"""A view of any database as a source of requests."""
