@@ -123,17 +123,18 @@ class PrometheusPolicy(Part):
 class SqlPolicy(Part):
     """A view of another database that has every request: it takes the place of the request log, users included.
 
-    Its columns are `app`, `request_id`, `at` (epoch seconds), `arm`, `unit` (text), `outcome` (as in the request log),
-    `latency_ms` and `cost_usd`, and one of its name for each rated or scored metric that has a gate (null: not scored).
+    Its columns are `app`, `request_id`, `started_at` (epoch seconds), `arm`, `unit` (text), `outcome` (as in the
+    request log), `latency_ms` and `cost_usd`, and one of its name for each rated or scored metric that has a gate
+    (null: not scored).
     """
 
     url_env: EnvironmentName
     """Environment variable of the driver with the database's address, as SQLAlchemy writes it."""
     view: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")] = "softlaunch_requests"
     arms: ArmLabels = ArmLabels()
-    """A copy (shadow, control) has the request_id of the request that it copies."""
+    """A copy (shadow, control) has the request_id and the started_at of the request that it copies."""
     late: Annotated[Duration, Field(ge=0, le=86400)] = 30.0
-    """How long after its `at` a row may appear, with all that it will ever have. What comes later is never read."""
+    """How long after its `started_at` a row may appear, with all that it will ever have. Later ones are never read."""
     stale_after: Annotated[Duration, Field(ge=1)] = 300.0
     """When the newest row is older than this nothing is known, and the stage holds."""
 

@@ -15,8 +15,8 @@ from softlaunch.store.database import Database
 from softlaunch.wiring import open_log
 from tests.support.builders import APP, NOON, Scene, ScriptedTelemetry, make_policy
 
-_TABLE = """CREATE TABLE shop_requests (app VARCHAR(40), request_id VARCHAR(40), at DOUBLE PRECISION, arm VARCHAR(20),
-unit VARCHAR(40), outcome VARCHAR(40), latency_ms DOUBLE PRECISION, cost_usd DOUBLE PRECISION,
+_TABLE = """CREATE TABLE shop_requests (app VARCHAR(40), request_id VARCHAR(40), started_at DOUBLE PRECISION,
+arm VARCHAR(20), unit VARCHAR(40), outcome VARCHAR(40), latency_ms DOUBLE PRECISION, cost_usd DOUBLE PRECISION,
 quality DOUBLE PRECISION)"""
 _VIEW = "CREATE VIEW softlaunch_requests AS SELECT * FROM shop_requests"
 _ROW = "INSERT INTO shop_requests VALUES (:app, :id, :at, :arm, :unit, :outcome, :latency, :cost, :quality)"

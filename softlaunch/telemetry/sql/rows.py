@@ -16,7 +16,7 @@ from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.telemetry.batch import Batch
 from softlaunch.telemetry.ratings import Ratings
 
-COLUMNS = ("request_id", "at", "arm", "unit", "outcome", "latency_ms", "cost_usd")
+COLUMNS = ("request_id", "started_at", "arm", "unit", "outcome", "latency_ms", "cost_usd")
 _TEXTS = frozenset({"request_id", "arm", "unit", "outcome"})
 
 
@@ -41,25 +41,30 @@ class RequestView:
         labels = (arms.candidate, arms.stable)
         known = and_(
             *(earlier.c.app == self.app, earlier.c.unit == rows.c.unit, earlier.c.arm.in_(labels)),
-            *(earlier.c.at >= began, earlier.c.at < window[0]),
+            *(earlier.c.started_at >= began, earlier.c.started_at < window[0]),
         )
         first = ~exists(select(1).select_from(earlier).where(known))
         return (
             select(*rows.c, first.label("first"))
-            .where(rows.c.app == self.app, rows.c.arm.in_(labels), rows.c.at >= window[0], rows.c.at < window[1])
-            .order_by(rows.c.at, rows.c.request_id)
+            .where(
+                rows.c.app == self.app,
+                rows.c.arm.in_(labels),
+                rows.c.started_at >= window[0],
+                rows.c.started_at < window[1],
+            )
+            .order_by(rows.c.started_at, rows.c.request_id)
         )
 
     def latest(self, arm: str, before: float, most: int) -> Select[Any]:
         """An arm's last rows before a moment."""
         rows = self._table
-        chosen = select(*rows.c).where(rows.c.app == self.app, rows.c.arm == arm, rows.c.at < before)
-        return chosen.order_by(rows.c.at.desc()).limit(most)
+        chosen = select(*rows.c).where(rows.c.app == self.app, rows.c.arm == arm, rows.c.started_at < before)
+        return chosen.order_by(rows.c.started_at.desc()).limit(most)
 
     def newest(self) -> Select[Any]:
         """When the newest row's request began."""
         rows = self._table
-        return select(func.max(rows.c.at)).where(rows.c.app == self.app)
+        return select(func.max(rows.c.started_at)).where(rows.c.app == self.app)
 
 
 def pairs(rows: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any]]:
@@ -79,7 +84,7 @@ def batch_of(rows: Sequence[Mapping[Any, Any]], arms: ByArm[str]) -> Batch:
                 outcome := outcome_of(row["outcome"]),
                 row["latency_ms"],
                 row["cost_usd"],
-                row["at"],
+                row["started_at"],
                 "candidate" if row["arm"] == arms.candidate else "stable",
                 outcome is RequestOutcome.CLIENT_GONE,
                 np.nan,
@@ -98,7 +103,7 @@ def ratings_of(rows: Sequence[Mapping[Any, Any]], arms: ByArm[str], scored: Sequ
         said = [row for row in rows if row[metric.value] is not None]
         if said:
             events = Events(
-                np.array([row["at"] for row in said], np.float64),
+                np.array([row["started_at"] for row in said], np.float64),
                 np.array([unit_number(row["unit"]) for row in said], np.int64),
                 np.array([row["arm"] == arms.candidate for row in said], np.bool_),
                 {metric: np.array([row[metric.value] for row in said], np.float64)},

@@ -27,7 +27,7 @@ Rows = Sequence[Mapping[Any, Any]]
 
 @dataclass(frozen=True, slots=True)
 class SqlTelemetry:
-    """Reads a view. A row is complete when it appears, and appears no later than `policy.late` after its `at`."""
+    """Reads a view. A row is complete when it appears, and appears no later than `policy.late` after it began."""
 
     policy: SqlPolicy
     app: str
