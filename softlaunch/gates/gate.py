@@ -105,9 +105,9 @@ class Gate:
         """The probability that a unit of this window is the candidate's; None where it can't be told.
 
         What judges score and users rate may be rated unequally often in the two arms, so there the share of what was
-        heard before this window takes the place of the split.
+        heard before this window takes the place of the split. Where requests are counted, the split is their own.
         """
-        if not self.rule.metric.is_rated:
+        if self.rule.counted or not self.rule.metric.is_rated:
             return split if fits_share(candidate, stable, split) else None
         known = self.heard.candidate + self.heard.stable
         share = (self.heard.candidate + _PRIOR * split) / (known + _PRIOR)

@@ -118,7 +118,7 @@ class GateSet:
     def learn_usual(self, metric: Metric, usual: Observations) -> None:
         """Let the gate on a metric that another source counts know stable's values of before the stage."""
         for gate in self.gates:
-            if gate.rule.counted and gate.rule.metric is metric:
+            if gate.rule.counted and gate.rule.metric == metric:
                 gate.learn(usual)
 
     def _move_to(self, until: float) -> None:
@@ -220,7 +220,7 @@ class GateSet:
 
         The release is rolled back when it exceeds one over the gate's alpha and the harm is material.
         """
-        gate = next(gate for gate in self.gates if gate.rule.metric is metric)
+        gate = next(gate for gate in self.gates if gate.rule.metric == metric)
         if self.returning is not None and not gate.rule.counted:
             return self.returning.log_evidence(metric)
         return gate.log_evidence_of_harm

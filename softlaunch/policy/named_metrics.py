@@ -40,7 +40,7 @@ _EXPECTED = {
 
 
 class MetricPolicy(Part):
-    """A metric of the app's own. Its values come by the gateway's `/v1/feedback`, or from a file."""
+    """A metric of the app's own. Its values come by the gateway's `/v1/feedback`, from a file, or from `sources`."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
     """What gates, reports and `/v1/feedback` call it: small letters, digits and underscores."""
@@ -120,7 +120,7 @@ def _quantity(kind: MetricKind) -> Quantity:
 
 
 def resolved(values: dict[str, Any]) -> dict[str, Any]:
-    """A policy's keys in which gates and A/B tests have the metrics that it declares, where they name them."""
+    """A policy's keys in which gates, sources and A/B tests have the metrics that it declares, where they name them."""
     declared = _declared(values.get("metrics"))
     if not declared:
         return values
@@ -128,9 +128,18 @@ def resolved(values: dict[str, Any]) -> dict[str, Any]:
     gates, test = values.get("gates"), values.get("ab")
     if isinstance(gates, list | tuple):
         found["gates"] = [_with_metric(gate, declared) for gate in gates]
+    found["sources"] = _with_sources(values.get("sources", {}), declared)
     if isinstance(test, dict) and isinstance(test.get("metrics"), list | tuple):
         found["ab"] = {**test, "metrics": [_known(name, declared) for name in test["metrics"]]}
     return found
+
+
+def _with_sources(sources: Any, declared: dict[str, Metric]) -> Any:
+    prometheus = sources.get("prometheus") if isinstance(sources, dict) else None
+    if not (isinstance(prometheus, dict) and isinstance(prometheus.get("metrics"), list | tuple)):
+        return sources
+    metrics = [_with_metric(one, declared) for one in prometheus["metrics"]]
+    return {**sources, "prometheus": {**prometheus, "metrics": metrics}}
 
 
 def _declared(metrics: Any) -> dict[str, Metric]:

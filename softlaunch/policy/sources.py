@@ -57,9 +57,9 @@ class PrometheusMetric(Part):
     good: Selector | None = None
     """A counter of those that something good happened to, in the place of `bad`."""
     histogram: Selector | None = None
-    """The buckets of a histogram, such as `request_seconds_bucket`; for latency and cost."""
+    """The buckets of a histogram, such as `request_seconds_bucket`; for what has a size, like latency and cost."""
     factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """What a histogram's bounds are multiplied by. Left out, latency is taken for seconds (1000), cost for USD (1)."""
+    """What a histogram's bounds are multiplied by. Left out, 1000 for latency, which is in seconds there, else 1."""
 
     @property
     def scale(self) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from softlaunch.core.live_metrics import Metric
+from softlaunch.policy.model import Policy
 from tests.policy.policy_files import HEAD, complaints, load
 
 ERRORS = "{metric: errors, total: requests_total, bad: failed_total}"
@@ -102,3 +103,15 @@ def test_unusable_answers_are_judged_where_errors_are_logged(tmp_path: Path) -> 
     assert [gate.metric for gate in elsewhere.gates] == [Metric.ERRORS]
     assert not elsewhere.reads_log
     assert load(tmp_path, HEAD).reads_log
+
+
+def test_metrics_of_the_app_come_from_prometheus(tmp_path: Path) -> None:
+    """What a policy declares by name may be counted elsewhere, like any other metric."""
+    text = declared(
+        "{metric: queue_time, histogram: queue_bucket}",
+        "metrics: [{name: queue_time, kind: duration, better: down}]\n",
+        "gates: [{metric: errors, margin: 1 point}, {metric: queue_time, margin: 20 %}]\n",
+    )
+    policy = load(tmp_path, text)
+    assert policy.sources.counted == {"queue_time"}
+    assert Policy.model_validate(policy.model_dump(mode="json")) == policy

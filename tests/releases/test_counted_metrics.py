@@ -62,7 +62,7 @@ class FakeSource(CountSource):
 
 def policy(**changes: Any) -> Policy:
     """Errors from the log, latency from Prometheus."""
-    return make_policy(shadow=None, sources={"prometheus": PROMETHEUS}, **changes)
+    return make_policy(**{"shadow": None, "sources": {"prometheus": PROMETHEUS}, **changes})
 
 
 def drive(database: Database, source: FakeSource, telemetry: ScriptedTelemetry, **changes: Any) -> tuple[Scene, Driver]:
@@ -139,3 +139,22 @@ def test_without_a_log_a_source_that_is_away_is_no_data(database: Database) -> N
     assert "Prometheus can't be reached" in step.message
     assert not step.verdicts
     assert scene.route().beat == beat
+
+
+@pytest.mark.parametrize(
+    ("slower", "state"),
+    [pytest.param(1.0, State.PROMOTED, id="fine"), pytest.param(2.0, State.ROLLED_BACK, id="worse")],
+)
+def test_a_metric_of_the_apps_own_is_counted_elsewhere(database: Database, slower: float, state: State) -> None:
+    """Queue time, which no gateway sees, is judged at every stage, the last one included."""
+    declared = {"metrics": [{"metric": "queue_time", "histogram": "queue_bucket"}]}
+    changes: dict[str, Any] = {
+        "metrics": [{"name": "queue_time", "kind": "duration", "better": "down"}],
+        "sources": {"prometheus": {**PROMETHEUS, **declared}},
+        "gates": [{"metric": "errors", "margin": "20 points"}, {"metric": "queue_time", "margin": "50 %"}],
+    }
+    own = make_policy(**changes).gates[1].metric
+    scene, driver = drive(database, FakeSource((own,), slower=slower), ScriptedTelemetry(), **changes)
+    release = ended(scene, driver)
+    assert release.state is state
+    assert ("queue_time" in release.reason) == (state is State.ROLLED_BACK)

@@ -48,7 +48,7 @@ class PrometheusSource:
 
         Raises TelemetryError where Prometheus doesn't answer.
         """
-        declared = next(one for one in self.policy.metrics if one.metric is metric)
+        declared = next(one for one in self.policy.metrics if one.metric == metric)
         gap = self.policy.stale_after
         newest = min(now, after + _MOST_SECONDS + gap)
         by_selector = {one: self.client.samples(one, after - gap, newest) for one in declared.selectors}
