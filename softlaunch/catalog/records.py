@@ -207,7 +207,8 @@ def list_aliases(session: Session, app: str | None = None) -> list[Alias]:
 def get_variant(session: Session, app: str, reference: str) -> Variant:
     """The variant that an alias or name of the app points at, or that a digest of at least six characters begins.
 
-    A name may stand behind its app's, as lists of variants write it. Raises NotFoundError, naming the aliases that exist, and AmbiguousError when several digests begin so.
+    A name may stand behind its app's, as lists of variants write it. Raises NotFoundError, naming the aliases that
+    exist, and AmbiguousError when several digests begin so.
     """
     check_app(session, app)
     reference = reference.removeprefix(f"{app}/")
