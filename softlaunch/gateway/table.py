@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.core.api import Api
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.prices import is_priced
 from softlaunch.core.variant import Variant, embeds_alike
 from softlaunch.gateway.breaker import Breaker
 from softlaunch.gateway.deadlines import TimeLimits
@@ -73,6 +74,13 @@ def _apis_of_candidate(route: Route) -> tuple[Api, ...]:
     takes_any = route.serving.gateway.mixed_embeddings
     mixes = takes_any or embeds_alike(route.stable, route.candidate)
     return _in_order(apis if mixes else apis - {Api.EMBEDDINGS})
+
+
+def _look_up_prices(route: Route) -> None:
+    """Let the prices of all of its models be known: reading the published ones takes half a second of a request's."""
+    for variant in filter(None, (route.stable, route.candidate)):
+        for model in (variant.model, *variant.fallbacks):
+            is_priced(model)
 
 
 class RouteTable:
@@ -203,6 +211,7 @@ class RouteTable:
             return known and AppRoute(replace(known.route, candidate=None), known.lease, self._clock, known.retired)
         if route is None:
             return None
+        _look_up_prices(route)
         retired = self._retired(app) if route.serving.unit.pin is not None else {}
         return AppRoute(route, known.lease if known else Lease(), self._clock, retired)
 

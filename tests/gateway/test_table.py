@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from softlaunch.core.variant import Variant
 from softlaunch.gateway.table import RouteTable
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.route import Serving
@@ -208,3 +209,14 @@ def test_another_ledger_at_the_same_address_proves_nothing(routed: Routed) -> No
     routed.beat()
     assert not routed.look()
     assert "the ledger was replaced by another one; restart this gateway" in routed.table.problem
+
+
+def test_prices_are_known_before_the_first_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the published ones takes half a second, for which every other request would wait, too."""
+    asked: list[str] = []
+    monkeypatch.setattr("softlaunch.gateway.table.is_priced", lambda model: asked.append(model.name))
+    spare = variant("spare", "http://127.0.0.1:1/v1").model
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    record(database, Variant(prompt=STABLE.prompt, model=STABLE.model, fallbacks=(spare,)), None, Serving(salt="s"))
+    RouteTable(database).refresh()
+    assert asked == ["stable", "spare"]
