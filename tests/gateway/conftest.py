@@ -21,12 +21,7 @@ def shared_models() -> Iterator[FakeModels]:
 @pytest.fixture
 def models(shared_models: FakeModels) -> FakeModels:
     """The provider, with nothing asked yet and no faults."""
-    shared_models.bodies.clear()
-    shared_models.headers.clear()
-    shared_models.faults.clear()
-    shared_models.most_under_way.clear()
-    shared_models.answer_headers.clear()
-    shared_models.coding = ""
+    shared_models.forget()
     return shared_models
 
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import brotli
@@ -93,6 +93,13 @@ class FakeModels:
     def endpoint(self) -> str:
         """The base URL that a model version names."""
         return f"{self.url}/v1"
+
+    def forget(self) -> None:
+        """Be as at the start, at the same address: nothing asked, and nothing commanded; what is under way goes on."""
+        fresh = FakeModels(url=self.url)
+        for one in fields(self):
+            if one.name != "under_way":
+                setattr(self, one.name, getattr(fresh, one.name))
 
     def asked(self, model: str) -> int:
         """How often a model was asked."""
