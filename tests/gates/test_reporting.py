@@ -89,12 +89,14 @@ SELECTED = World(of_good=ByArm(0.3, 0.5))
 """A fine candidate whose good ends are reported less often: of what is heard, 71 % are good in place of 80 %."""
 
 
+@pytest.mark.long
 def test_harm_is_found() -> None:
     """Twenty points are rolled back in every run of 4,800 users of whom half are reported, and slowness too."""
     assert all(watched(HARMFUL, seed)[NAME, Outcome.FAIL] for seed in SEEDS)
     assert all(watched(SLOW, seed)["handling", Outcome.FAIL] for seed in range(4))
 
 
+@pytest.mark.long
 def test_a_fine_candidate_passes_and_is_not_rolled_back() -> None:
     """No gate fails at any look of any run; what is reported passes in most of them."""
     runs = [watched(World(), seed) for seed in SEEDS]
@@ -102,6 +104,7 @@ def test_a_fine_candidate_passes_and_is_not_rolled_back() -> None:
     assert sum(run[NAME, Outcome.PASS] > 0 for run in runs) >= 6
 
 
+@pytest.mark.long
 def test_unequal_reporting_does_not_roll_back_a_fine_candidate() -> None:
     """What is heard looks nine points worse, which the missing explain; nor does what can't be judged pass."""
     runs = [watched(SELECTED, seed) for seed in SEEDS]

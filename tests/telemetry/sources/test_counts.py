@@ -69,12 +69,14 @@ def share(traffic: Traffic, outcome: Outcome, runs: int = 40) -> float:
 @pytest.mark.parametrize(
     ("burst", "alike"), [pytest.param(5, 0.3, id="users with some requests"), pytest.param(40, 0.4, id="long bursts")]
 )
+@pytest.mark.long
 def test_false_alarms_stay_within_alpha(part: float, burst: int, alike: float) -> None:
     """However much requests resemble each other, a candidate that changes nothing fails in at most 5 % of runs."""
     assert share(Traffic(part, burst, alike), Outcome.FAIL) <= ALPHA
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_without_the_measured_dispersion_bursts_raise_alarms(monkeypatch: pytest.MonkeyPatch) -> None:
     """The traffic is hard enough to tell: taken one by one, its requests raise far too many alarms."""
     monkeypatch.setattr(Dispersion, "factor", 1.0)
@@ -82,6 +84,7 @@ def test_without_the_measured_dispersion_bursts_raise_alarms(monkeypatch: pytest
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_harm_is_found_and_its_absence_shown() -> None:
     """Errors of 10 % in place of 2 % fail nearly always at 5 %, and a fine candidate nearly always passes at 50 %."""
     assert share(Traffic(0.05, 5, 0.3, harm=0.08), Outcome.FAIL) >= 0.9
@@ -90,6 +93,7 @@ def test_harm_is_found_and_its_absence_shown() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("burst", [5, 40])
+@pytest.mark.long
 def test_harm_at_the_margin_does_not_pass(burst: int) -> None:
     """A candidate that is exactly as bad as the margin passes in at most 5 % of runs."""
     assert share(Traffic(0.5, burst, 0.3, harm=MARGIN), Outcome.PASS) <= 0.05
