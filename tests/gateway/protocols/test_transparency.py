@@ -127,10 +127,10 @@ def test_whole_answers(world: World, provider: RecordedProvider, protocol: Proto
     assert with_known_ids(response.content, body) == answer
 
 
+@pytest.mark.long
 @each_protocol
 @EACH
 @given(data=st.data())
-@pytest.mark.long
 def test_streamed_answers(world: World, provider: RecordedProvider, protocol: Protocol, data: st.DataObject) -> None:
     """From the first token on every event comes to the byte; before it all but signs of life do."""
     body = {**data.draw(spread(protocol.bodies)), "stream": True}
