@@ -127,7 +127,6 @@ def test_whole_answers(world: World, provider: RecordedProvider, protocol: Proto
     assert with_known_ids(response.content, body) == answer
 
 
-@pytest.mark.long
 @each_protocol
 @EACH
 @given(data=st.data())
