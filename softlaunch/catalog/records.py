@@ -1,7 +1,8 @@
 """Prompts, models and variants in the ledger: recorded once, never changed, found by name, alias or digest."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
@@ -15,6 +16,7 @@ from softlaunch.store.tables import AliasRow, AppRow, ArchivedRow, ModelRow, Par
 
 SHORTEST_PREFIX = 6
 _FULL_DIGEST = 64
+_Versioned = TypeVar("_Versioned", PromptRow, ParametersRow)
 _NOTHING = "none yet; run 'softlaunch init' and 'softlaunch apply'"
 
 
@@ -146,35 +148,44 @@ def record_variant(session: Session, variant: Variant, now: datetime) -> bool:
 
 def list_prompts(session: Session) -> list[PromptRow]:
     """Every recorded prompt version, by name and precedence of its version."""
-    rows = session.exec(select(PromptRow)).all()
-    return sorted(rows, key=lambda row: (row.name, precedence(row.version)))
+    return _by_version(session.exec(select(PromptRow)).all())
 
 
 def get_prompt(session: Session, reference: str) -> PromptVersion:
     """The prompt version written as `name@version`. Raises NotFoundError."""
-    name, _, version = reference.partition("@")
-    row = session.get(PromptRow, (name, version)) if version else None
+    row = session.get(PromptRow, _key(reference))
     if row is None:
-        known = ", ".join(f"{one.name}@{one.version}" for one in list_prompts(session))
+        known = _labels(list_prompts(session))
         raise NotFoundError(f"no prompt {reference!r} is recorded; recorded: {known or _NOTHING}")
     return PromptVersion.model_validate(row.content)
 
 
 def list_parameters(session: Session) -> list[ParametersRow]:
     """Every recorded version of parameters, by name and precedence of its version."""
-    rows = session.exec(select(ParametersRow)).all()
-    return sorted(rows, key=lambda row: (row.name, precedence(row.version)))
+    return _by_version(session.exec(select(ParametersRow)).all())
 
 
 def get_parameters(session: Session, reference: str) -> Parameters:
     """The parameters written as `name@version`. Raises NotFoundError."""
-    name, _, version = reference.partition("@")
-    row = session.get(ParametersRow, (name, version)) if version else None
+    row = session.get(ParametersRow, _key(reference))
     if row is None:
-        known = ", ".join(f"{one.name}@{one.version}" for one in list_parameters(session))
-        said = known or "none yet; write them as parameters/<name>/v1.0.0.yaml and run 'softlaunch apply'"
-        raise NotFoundError(f"no parameters {reference!r} are recorded; recorded: {said}")
+        nothing = "none yet; write them as parameters/<name>/v1.0.0.yaml and run 'softlaunch apply'"
+        known = _labels(list_parameters(session))
+        raise NotFoundError(f"no parameters {reference!r} are recorded; recorded: {known or nothing}")
     return Parameters.model_validate(row.content)
+
+
+def _by_version(rows: Sequence[_Versioned]) -> list[_Versioned]:
+    return sorted(rows, key=lambda row: (row.name, precedence(row.version)))
+
+
+def _labels(rows: Sequence[PromptRow] | Sequence[ParametersRow]) -> str:
+    return ", ".join(f"{row.name}@{row.version}" for row in rows)
+
+
+def _key(reference: str) -> tuple[str, str]:
+    name, _, version = reference.partition("@")
+    return name, version
 
 
 def list_models(session: Session) -> list[ModelRow]:

@@ -5,7 +5,7 @@ in that API's dialect: tools with a `type`, a `tool_choice` that is an object, a
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
 from functools import cached_property
@@ -18,7 +18,7 @@ from softlaunch.core.documents import KeyedError
 from softlaunch.core.json_values import Json, JsonObject
 from softlaunch.core.model_headers import check_headers, is_secret
 from softlaunch.core.response_format import ResponseFormat
-from softlaunch.core.tools import CHOICES, Tool, ToolChoice, is_function, name_of
+from softlaunch.core.tools import CHOICES, Tool, ToolChoice, beside, is_function, name_of
 
 LONGEST_SETTINGS = 4096
 """Bytes of settings as compact JSON: they travel in one header, and proxies take no longer ones."""
@@ -146,3 +146,24 @@ class Parameters(Content):
     def settings_header(self) -> str:
         """The settings as compact ASCII JSON, empty where there are none."""
         return _compact(self.settings) if self.settings else ""
+
+
+def with_tools(
+    body: Mapping[str, Any],
+    parameters: Parameters,
+    of_tools: Sequence[str],
+    written: Callable[[Mapping[str, Json]], Mapping[str, Json]],
+    named: Callable[[Any], object],
+) -> dict[str, Any]:
+    """The body with the parameters' tools, as an API writes them, and without the client's where these are dropped.
+
+    `of_tools` are the API's fields that speak of tools; `named` reads the name of one of the client's.
+    """
+    found = dict(body)
+    if parameters.client_tools is ClientTools.DROP:
+        for name in of_tools:
+            found.pop(name, None)
+    if parameters.tools:
+        own = ((name_of(tool), written(tool)) for tool in parameters.tools)
+        found["tools"] = beside(own, found.get("tools"), named)
+    return found

@@ -10,7 +10,7 @@ from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.usage import NO_USAGE, Usage, read_usage
 from softlaunch.gateway.checks.form import Form
 from softlaunch.gateway.checks.said import Said
-from softlaunch.gateway.refusals import ProviderError
+from softlaunch.gateway.refusals import ProviderError, read_error
 
 _LONGEST_NAME = 200
 _LONGEST_CHECKED = 4 * 1024 * 1024
@@ -68,6 +68,22 @@ class WholeAnswer(NamedTuple):
     text: str
     is_pending: bool = False
     seen: "Seen | None" = None
+
+
+def parsed_answer(content: bytes) -> Any:
+    """The document of a whole answer. Raises MalformedAnswerError."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
+
+
+def not_an_answer(answer: object, what: str) -> Exception:
+    """What to raise for a document that is none of the protocol's answers: the error that it reports, if it does."""
+    reported = read_error(answer)
+    return (
+        MalformedAnswerError(f"the provider's answer {what}") if reported is None else ReportedError(reported, answer)
+    )
 
 
 def best_of(outcomes: Iterable[RequestOutcome]) -> RequestOutcome:

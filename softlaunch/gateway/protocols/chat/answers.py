@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.protocols.answer import (
     Facts,
@@ -15,6 +13,8 @@ from softlaunch.gateway.protocols.answer import (
     WholeAnswer,
     best_of,
     name_of,
+    not_an_answer,
+    parsed_answer,
 )
 from softlaunch.gateway.refusals import read_error
 
@@ -89,16 +89,10 @@ def outcome_of(choices: Iterable[ChoiceSeen], *, json_wanted: bool) -> RequestOu
 
 def read_completion(body: bytes, facts: Facts, asked: Asked) -> WholeAnswer:
     """A whole completion; fills `facts`. Raises MalformedAnswerError, and ReportedError for an error document."""
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
+    answer = parsed_answer(body)
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not choices:
-        reported = read_error(answer)
-        if reported is not None:
-            raise ReportedError(reported, answer)
-        raise MalformedAnswerError("the provider's answer has no choices")
+        raise not_an_answer(answer, "has no choices")
     facts.note(answer)
     if len(choices) == 1 and not asked.json:
         text = _plain_text(choices[0])

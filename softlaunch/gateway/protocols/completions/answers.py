@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
-from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, WholeAnswer
+from softlaunch.gateway.protocols.answer import Facts, ReportedError, WholeAnswer, not_an_answer, parsed_answer
 from softlaunch.gateway.protocols.chat.answers import Asked, ChoiceSeen, finish_reason_of, outcome_of
 from softlaunch.gateway.protocols.chat.stream import ChatStream
 from softlaunch.gateway.refusals import read_error
@@ -14,16 +12,10 @@ from softlaunch.gateway.refusals import read_error
 
 def read_texts(content: bytes, facts: Facts, asked: Asked) -> WholeAnswer:
     """A whole completion; fills `facts`. Raises MalformedAnswerError, and ReportedError for an error document."""
-    try:
-        answer = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
+    answer = parsed_answer(content)
     choices = answer.get("choices") if isinstance(answer, dict) else None
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
-        reported = read_error(answer)
-        if reported is not None:
-            raise ReportedError(reported, answer)
-        raise MalformedAnswerError("the provider's answer has no choices")
+        raise not_an_answer(answer, "has no choices")
     facts.note(answer)
     seen = [_read_choice(choice, keep_content=asked.json) for choice in choices]
     text = choices[0].get("text")

@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, WholeAnswer
-from softlaunch.gateway.refusals import read_error
+from softlaunch.gateway.protocols.answer import Facts, WholeAnswer, not_an_answer, parsed_answer
 
 
 def inputs_of(body: Mapping[str, Any]) -> int:
@@ -22,16 +19,10 @@ def read_embeddings(content: bytes, facts: Facts, inputs: int) -> WholeAnswer:
     Fewer vectors than inputs, or an empty one, serve nobody (`empty`), nor does one with a number that is none
     (`invalid`). Nothing is put out, so that the output has 0 tokens.
     """
-    try:
-        answer = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
+    answer = parsed_answer(content)
     items = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        reported = read_error(answer)
-        if reported is not None:
-            raise ReportedError(reported, answer)
-        raise MalformedAnswerError("the provider's answer has no list of embeddings")
+        raise not_an_answer(answer, "has no list of embeddings")
     facts.note(answer)
     if facts.usage.input_tokens is not None:
         facts.usage = facts.usage._replace(output_tokens=0)

@@ -14,6 +14,8 @@ from softlaunch.gateway.protocols.answer import (
     Seen,
     WholeAnswer,
     name_of,
+    not_an_answer,
+    parsed_answer,
 )
 from softlaunch.gateway.protocols.event_stream import SingleAnswerStream, parsed
 from softlaunch.gateway.refusals import read_error
@@ -60,16 +62,10 @@ def _arguments_of(given: object) -> str | None:
 
 def read_message(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAnswer:
     """A whole message; fills `facts`. Raises MalformedAnswerError, and ReportedError for an error document."""
-    try:
-        answer = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
+    answer = parsed_answer(content)
     blocks = answer.get("content") if isinstance(answer, dict) else None
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
-        reported = read_error(answer)
-        if reported is not None:
-            raise ReportedError(reported, answer)
-        raise MalformedAnswerError("the provider's answer is no message")
+        raise not_an_answer(answer, "is no message")
     facts.note(answer)
     seen = MessageSeen()
     for place, block in enumerate(blocks):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from softlaunch.core.json_values import Json, merged
-from softlaunch.core.parameters import ClientTools, Parameters
-from softlaunch.core.tools import NO_PARAMETERS, beside, is_function, name_of
+from softlaunch.core.parameters import Parameters, with_tools
+from softlaunch.core.tools import NO_PARAMETERS, is_function
 from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
 
 _OF_TOOLS = ("tools", "tool_choice")
@@ -18,13 +18,7 @@ def put_in(body: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
     Raises UnsuitableVariantError for what the API doesn't have.
     """
     _check(parameters)
-    found = dict(body)
-    if parameters.client_tools is ClientTools.DROP:
-        for name in _OF_TOOLS:
-            found.pop(name, None)
-    if parameters.tools:
-        own = ((name_of(tool), _tool(tool)) for tool in parameters.tools)
-        found["tools"] = beside(own, found.get("tools"), _name_of_clients)
+    found = with_tools(body, parameters, _OF_TOOLS, _tool, _name_of_clients)
     if parameters.tool_choice is not None:
         found["tool_choice"] = _choice(parameters)
     if isinstance(parameters.response_format, Mapping):

@@ -4,10 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from softlaunch.core.request_outcome import RequestOutcome
-from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, Seen, WholeAnswer, name_of
+from softlaunch.gateway.protocols.answer import (
+    Facts,
+    MalformedAnswerError,
+    ReportedError,
+    Seen,
+    WholeAnswer,
+    name_of,
+    not_an_answer,
+    parsed_answer,
+)
 from softlaunch.gateway.protocols.event_stream import SingleAnswerStream, parsed
 from softlaunch.gateway.refusals import classify, read_error
 
@@ -69,15 +76,9 @@ def read_response(content: bytes, facts: Facts, *, json_wanted: bool) -> WholeAn
     One that failed is passed on as it is, and its outcome is that of its error. Raises MalformedAnswerError, and
     ReportedError for an error document and for a failure whose words speak of our account.
     """
-    try:
-        answer = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
+    answer = parsed_answer(content)
     if not isinstance(answer, dict) or not isinstance(answer.get("output"), list):
-        reported = read_error(answer)
-        if reported is not None:
-            raise ReportedError(reported, answer)
-        raise MalformedAnswerError("the provider's answer is no response")
+        raise not_an_answer(answer, "is no response")
     note(facts, answer)
     seen = ResponseSeen()
     seen.take_items(answer["output"], keep_content=json_wanted)

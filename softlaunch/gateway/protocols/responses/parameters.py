@@ -4,22 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from softlaunch.core.json_values import Json, merged
-from softlaunch.core.parameters import ClientTools, Parameters
+from softlaunch.core.parameters import Parameters, with_tools
 from softlaunch.core.response_format import JSON_OBJECT
-from softlaunch.core.tools import NO_PARAMETERS, beside, is_function, name_of
+from softlaunch.core.tools import NO_PARAMETERS, is_function
 
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
 def put_in(body: Mapping[str, Any], parameters: Parameters) -> dict[str, Any]:
     """The body with the parameters; what they don't set is kept, and doing it again changes nothing."""
-    found = dict(body)
-    if parameters.client_tools is ClientTools.DROP:
-        for name in _OF_TOOLS:
-            found.pop(name, None)
-    if parameters.tools:
-        own = ((name_of(tool), _tool(tool)) for tool in parameters.tools)
-        found["tools"] = beside(own, found.get("tools"), _name_of_clients)
+    found = with_tools(body, parameters, _OF_TOOLS, _tool, _name_of_clients)
     if parameters.tool_choice is not None:
         chosen = parameters.chosen_function
         found["tool_choice"] = {"type": "function", "name": chosen} if chosen else parameters.tool_choice
