@@ -24,7 +24,7 @@ from tests.support.stage import APP, QUICK, Installation, installation, write_ap
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-ANSWERS = {"first": "A good answer: {}.", "equal": "A good answer: {}.", "worse": "A poor answer: {}."}
+ANSWERS = {"first": "A good answer to {}: {}.", "equal": "A good answer to {}: {}.", "worse": "A poor answer to {}: {}."}
 CASES = [Case(id=f"q{number}", question=f"Question {number}?", expected="answer") for number in range(40)]
 GOLDEN = [{"id": case.id, "question": case.question, "expected": "answer", "metric": "contains"} for case in CASES]
 POLICY = {
@@ -45,7 +45,8 @@ def play(model: str, prompt: str, before: int) -> Reply:
     if model == "judge":
         good = ["good" in part for part in re.findall(r"<answer_[ab]>\n(.*?)\n</", prompt)]
         return Reply("[[C]]" if good[0] == good[1] else f"[[{'A' if good[0] else 'B'}]]")
-    return Reply(ANSWERS[model].format("so it is " * (1 + before % 3)), delay=0.02)
+    asked = re.findall(r"Question (\d+)", prompt)
+    return Reply(ANSWERS[model].format(asked[-1], "so it is " * (1 + before % 3)), delay=0.02)
 
 
 @pytest.fixture
