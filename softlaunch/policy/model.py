@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from softlaunch.core.answer_checks import BITS
 from softlaunch.core.content import Name
 from softlaunch.core.documents import KeyedError
 from softlaunch.core.live_metrics import Metric
@@ -173,6 +174,8 @@ class Policy(Part):
                 raise KeyedError(
                     "counters don't say what requests are like; leave it out", "gates", place, "adjust_for"
                 )
+            if self.sources.sql is not None:
+                _is_in_a_view(gate, place)
 
     @property
     def reads_log(self) -> bool:
@@ -227,3 +230,14 @@ class Policy(Part):
         if metric is Metric.AGREEMENT and not self.shadow.floor_percent:
             return "is compared with stable's own: set shadow.floor_percent above 0"
         return ""
+
+
+def _is_in_a_view(gate: GatePolicy, place: int) -> None:
+    """Raise KeyedError where a gate needs what the view of `sources.sql` has no column for."""
+    if gate.metric in BITS:
+        raise KeyedError(
+            f"{gate.metric} is told by the gateway's checks of answers, which a view doesn't have; leave it out",
+            *("gates", place, "metric"),
+        )
+    if set(gate.adjust_for) - {Adjustment.OWN_PAST}:
+        raise KeyedError("a view doesn't say what requests are like; leave it out", "gates", place, "adjust_for")

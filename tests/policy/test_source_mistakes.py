@@ -56,6 +56,18 @@ def declared(metric: str, more: str = "", gates: str = GATES) -> str:
             id="stale before a piece is over",
         ),
         pytest.param(
+            f"{HEAD}sources: {{sql: {{url_env: SHOP_URL}}}}\n{GATES}  - {{metric: refused, margin: 1 point}}\n",
+            "line 6: gates[1].metric: refused is told by the gateway's checks of answers, which a view doesn't have; "
+            "leave it out",
+            id="checks of answers in a view",
+        ),
+        pytest.param(
+            f"{HEAD}sources: {{sql: {{url_env: SHOP_URL}}}}\n"
+            "gates:\n  - {metric: latency, margin: 20 %, adjust_for: [streamed]}\n",
+            "line 5: gates[0].adjust_for: a view doesn't say what requests are like; leave it out",
+            id="adjusted for what a view doesn't have",
+        ),
+        pytest.param(
             declared(ERRORS, gates="gates:\n  - {metric: errors, margin: 1 point, per: session}\n"),
             "line 8: gates[0].per: counters don't say whose requests are; leave it out",
             id="per session",

@@ -89,6 +89,7 @@ def batch_of(rows: Sequence[Mapping[Any, Any]], arms: ByArm[str]) -> Batch:
                 outcome is RequestOutcome.CLIENT_GONE,
                 np.nan,
                 np.nan,
+                None,
                 row.get("first", True),
             )
             for row in rows
