@@ -35,7 +35,8 @@ class Reading:
     """What happened between two moments, complete.
 
     `until` (epoch seconds) is where the next reading begins. `requests` are the compared ones, and `exposed` counts
-    those that the candidate answered to users. `stable_lately` counts what became of everything that stable was asked
+    those that the candidate answered to users; `by_fallback` counts the candidate's that one of its fallback models
+    answered, users' or copies. `stable_lately` counts what became of everything that stable was asked
     in the minute before, by outcome. `problem` says in words why nothing could be read although time passed.
     """
 
@@ -44,6 +45,7 @@ class Reading:
     dropped: int = 0
     requests: ByArm[int] = NONE_COUNTED
     exposed: int = 0
+    by_fallback: int = 0
     problem: str | None = None
     stable_lately: Counts = field(default_factory=dict)
 

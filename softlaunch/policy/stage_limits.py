@@ -45,11 +45,20 @@ class Deadlines:
         return ", ".join([*parts[:-2], " or ".join(parts[-2:])])
 
 
-def lacking_numbers(stage: Stage, requests: ByArm[int], units: ByArm[int]) -> str | None:
-    """Which minimum number a stage still lacks, in words; None when it lacks none."""
+def lacking_numbers(stage: Stage, requests: ByArm[int], units: ByArm[int], by_fallback: int = 0) -> str | None:
+    """Which minimum number a stage still lacks, in words; None when it lacks none.
+
+    The candidate's requests that one of its fallback models answered, so many, say nothing of its own model.
+    """
     for had, least, what in ((requests, stage.minimum_requests, "requests"), (units, stage.minimum_units, "units")):
         if in_smaller_arm(had) < least:
             return f"{in_smaller_arm(had)} of at least {least} {what} in the smaller arm"
+    own = requests.candidate - by_fallback
+    if own < stage.minimum_requests:
+        return (
+            f"the candidate's own model was seen in {own} of at least {stage.minimum_requests} requests: its fallback "
+            f"models answered {by_fallback} of {requests.candidate}"
+        )
     return None
 
 

@@ -30,7 +30,7 @@ class StagePolicy(Part):
     minimum_time: Duration = 600.0
     """The stage lasts at least this long, however good the evidence."""
     minimum_requests: Annotated[int, Field(ge=1)] = 100
-    """Requests that each arm must have answered in this stage before it can pass."""
+    """Requests that each arm must have answered in this stage before it can pass; the candidate with its own model."""
     minimum_units: _Number | None = None
     """Units that each arm must have met in this stage before it can pass; left out, it doesn't matter how many."""
     deadline: Annotated[Duration, Field(gt=0)] = 86400.0

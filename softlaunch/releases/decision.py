@@ -20,7 +20,8 @@ from softlaunch.policy.stages import AtDeadline
 class Observation:
     """What was observed of a stage. `evidence` replaces what the stage had; `has_data` is false when nothing was seen.
 
-    `requests` are the compared ones in this stage so far, `exposed` those that users saw. `seen_until` (epoch seconds)
+    `requests` are the compared ones in this stage so far, `exposed` those that users saw, `by_fallback` the candidate's
+    that one of its fallback models answered. `seen_until` (epoch seconds)
     is the moment up to which all is known, `stable_lately` what became of what stable was asked in the minute before
     that, by outcome.
     """
@@ -30,6 +31,7 @@ class Observation:
     progress: str
     requests: ByArm[int] = NONE_COUNTED
     exposed: int = 0
+    by_fallback: int = 0
     has_data: bool = True
     seen_until: float | None = None
     stable_lately: Counts = field(default_factory=dict)
@@ -43,6 +45,7 @@ def no_data(held: Mapping[str, Any], reason: str) -> Observation:
         progress=reason,
         requests=compared(held),
         exposed=held.get("exposed", 0),
+        by_fallback=held.get("by_fallback", 0),
         has_data=False,
         seen_until=held.get("until"),
     )
@@ -60,7 +63,8 @@ class Snapshot:
 
     Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
     None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
-    itself; `approvals` says how those of this stage stand. `requests` and `units` are those that it has had.
+    itself; `approvals` says how those of this stage stand. `requests` and `units` are those that it has had, and
+    `by_fallback` counts the candidate's requests that one of its fallback models answered.
     """
 
     release: Release
@@ -73,6 +77,7 @@ class Snapshot:
     verdicts: tuple[Verdict, ...] | None = None
     progress: str = ""
     requests: ByArm[int] = NONE_COUNTED
+    by_fallback: int = 0
     units: ByArm[int] = NONE_COUNTED
     trip: str | None = None
     approvals: dict[ApprovalKind, ApprovalState] | None = None
@@ -205,7 +210,7 @@ def _lacking(snapshot: Snapshot) -> str | None:
     for verdict in required:
         if verdict.outcome is not Outcome.PASS:
             return f"{verdict.name}: {verdict.reason}"
-    numbers = lacking_numbers(stage, snapshot.requests, snapshot.units)
+    numbers = lacking_numbers(stage, snapshot.requests, snapshot.units, snapshot.by_fallback)
     if numbers is not None and not snapshot.release.emergency:
         return numbers
     stayed = snapshot.watched_seconds

@@ -230,6 +230,7 @@ def _snapshot(
         verdicts=observation.verdicts,
         progress=observation.progress,
         requests=observation.requests,
+        by_fallback=observation.by_fallback,
         units=units_in(observation.evidence),
         trip=_trip(session, release),
         approvals=read_approval_states(session, release.id, release.position, now),

@@ -169,11 +169,13 @@ def _seen(held: Mapping[str, Any], gates: GateSet, reading: Reading, copies: Map
     """An observation with data, after the gates have taken it in; what was held before grows by it."""
     requests = compared(held) + reading.requests
     exposed = held.get("exposed", 0) + reading.exposed
+    by_fallback = held.get("by_fallback", 0) + reading.by_fallback
     evidence = {
         "panel": gates.dump(),
         "until": reading.until,
         "requests": [requests.candidate, requests.stable],
         "exposed": exposed,
+        "by_fallback": by_fallback,
         **copies,
     }
     return Observation(
@@ -182,6 +184,7 @@ def _seen(held: Mapping[str, Any], gates: GateSet, reading: Reading, copies: Map
         f"{requests.candidate} candidate and {requests.stable} stable requests compared",
         requests,
         exposed,
+        by_fallback,
         seen_until=reading.until,
         stable_lately=reading.stable_lately,
     )

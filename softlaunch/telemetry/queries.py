@@ -218,9 +218,10 @@ def dropped(session: Session, app: str, after: float, until: float) -> int:
     return int(session.execute(lost).scalar_one())
 
 
-def exposed(session: Session, scope: Scope, after: float, until: float) -> int:
-    """Requests that the candidate answered to users."""
-    shown = _of_stage(select(func.count()), scope, after, until).where(
-        col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False)
-    )
-    return int(session.execute(shown).scalar_one())
+def candidates_answers(session: Session, scope: Scope, after: float, until: float) -> tuple[int, int]:
+    """How many requests the candidate answered to users, and how many, copies too, one of its fallback models did."""
+    shown = and_(col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False))
+    counts = select(func.count(case((shown, 1))), func.count(col(RequestRow.answered_by)))
+    of_candidate = col(RequestRow.arm).in_([Arm.CANDIDATE, Arm.SHADOW])
+    exposed, by_fallback = session.execute(_of_stage(counts, scope, after, until).where(of_candidate)).one()
+    return int(exposed), int(by_fallback)

@@ -18,7 +18,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.tables import RequestRow
 from softlaunch.telemetry.again import PIECE_ROWS, pieces
 from softlaunch.telemetry.batch import Batch, window_edges
-from softlaunch.telemetry.queries import COLUMNS, complete_until, dropped, exposed, pairs, split_rows
+from softlaunch.telemetry.queries import COLUMNS, candidates_answers, complete_until, dropped, pairs, split_rows
 from softlaunch.telemetry.ratings import Ratings, read_history, read_ratings
 
 _LATELY_SECONDS = 60.0
@@ -91,12 +91,14 @@ def _read(session: Session, scope: Scope, after: float, until: float) -> Reading
     batch = Batch.of(session.connection().execute(compared).all())
     said = read_ratings(session, scope, after, until) if is_split else []
     candidates = int(np.count_nonzero(batch.of_candidate))
+    exposed, by_fallback = candidates_answers(session, scope, after, until)
     return Reading(
         windows=tuple(windows_of(scope, batch, said, (after, until))),
         until=until,
         dropped=dropped(session, scope.app, after, until),
         requests=ByArm(candidates, len(batch) - candidates),
-        exposed=exposed(session, scope, after, until),
+        exposed=exposed,
+        by_fallback=by_fallback,
         stable_lately=stable_since(session, scope.app, scope.release_id, scope.stage.position, until - _LATELY_SECONDS),
     )
 

@@ -24,7 +24,11 @@ from tests.support.stage import APP, QUICK, Installation, installation, write_ap
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-ANSWERS = {"first": "A good answer to {}: {}.", "equal": "A good answer to {}: {}.", "worse": "A poor answer to {}: {}."}
+ANSWERS = {
+    "first": "A good answer to {}: {}.",
+    "equal": "A good answer to {}: {}.",
+    "worse": "A poor answer to {}: {}.",
+}
 CASES = [Case(id=f"q{number}", question=f"Question {number}?", expected="answer") for number in range(40)]
 GOLDEN = [{"id": case.id, "question": case.question, "expected": "answer", "metric": "contains"} for case in CASES]
 POLICY = {

@@ -199,6 +199,24 @@ def test_a_stage_waits_for_its_units(units: ByArm[int], expected: str | None) ->
         assert expected in action.reason
 
 
+@pytest.mark.parametrize(
+    ("by_fallback", "expected"),
+    [
+        pytest.param(100, "own model was seen in 0 of at least 20 requests", id="it never answered"),
+        pytest.param(81, "its fallback models answered 81 of 100", id="it answered too few"),
+        pytest.param(80, None, id="it answered enough"),
+    ],
+)
+def test_a_stage_waits_for_the_candidates_own_model(by_fallback: int, expected: str | None) -> None:
+    """A model that no user has met isn't promoted because another one answered well in its place."""
+    action = decide(seen(at(), *PASSED, requests=ByArm(100, 100), by_fallback=by_fallback))
+    if expected is None:
+        assert isinstance(action, Enter)
+    else:
+        assert isinstance(action, Hold)
+        assert expected in action.reason
+
+
 def test_minimum_numbers_and_times_are_enough_themselves() -> None:
     """At exactly as many requests, and after exactly as long, a stage that passes is over."""
     assert isinstance(decide(seen(at(), *PASSED, requests=ByArm(20, 20), now=NOON + timedelta(seconds=5))), Enter)

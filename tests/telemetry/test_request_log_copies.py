@@ -50,6 +50,22 @@ def test_a_pair_tells_what_checks_found_on_either_side(database: Database) -> No
 
 
 @pytest.mark.parametrize(
+    ("copied_to", "stage", "scope", "by_fallback"),
+    [
+        pytest.param("shadow", 1, SHADOW, 1, id="the candidate's copy in the shadow"),
+        pytest.param("control", 4, ALL, 0, id="stable's copy at 100 %"),
+    ],
+)
+def test_a_copy_may_be_answered_by_a_fallback_model(
+    database: Database, copied_to: str, stage: int, scope: Any, by_fallback: int
+) -> None:
+    """Only the candidate's own model has to be seen."""
+    log(database, *pair(1, copied_to, stage, {}, {"answered_by": "spare"}), *pair(2, copied_to, stage, {}, {}))
+    reading = read(database, scope)
+    assert (reading.requests, reading.by_fallback) == (ByArm(2, 2), by_fallback)
+
+
+@pytest.mark.parametrize(
     ("user", "copy", "stable", "candidate"),
     [
         pytest.param("request_at_fault", "request_at_fault", [], [], id="both refused it"),

@@ -41,6 +41,19 @@ def test_requests_fall_on_their_arms_with_every_metric(database: Database) -> No
     assert (reading.requests, reading.exposed, reading.until, reading.problem) == (ByArm(2, 1), 2, T + 5, None)
 
 
+def test_answers_of_the_candidates_fallback_models_are_counted(database: Database) -> None:
+    """They are evidence of what users met, and none of its own model."""
+    log(
+        database,
+        request(1, answered_by="spare"),
+        request(2, "candidate", answered_by="spare"),
+        request(3, "candidate"),
+        request(4, "candidate", answered_by="spare", started_at=T - 1),
+    )
+    reading = read(database)
+    assert (reading.requests, reading.exposed, reading.by_fallback) == (ByArm(2, 1), 2, 1)
+
+
 @pytest.mark.parametrize(
     "elsewhere",
     [
