@@ -22,12 +22,7 @@ def compare(
     b: Annotated[Path, typer.Option("--b", help="Judged answers of B to the same questions.")],
     question: Annotated[str, typer.Option(metavar="COLUMN", help="The column that pairs the answers to one question.")],
     metric: Annotated[str, typer.Option(metavar="SPEC", help="As for 'softlaunch eval compare'.")] = "preference",
-    segment: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN", help="A column whose values are segments, beside tags. May be given repeatedly."
-        ),
-    ] = None,
+    segment: _Segments = None,
     json: bool = JSON_OPTION,
 ) -> None:
     """Decide between A and B by recorded judgements of the same questions.
