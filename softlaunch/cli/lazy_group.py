@@ -33,6 +33,7 @@ _LISTED = {
     "drift": ("drift", "Detect prompt drift: changed answers of an unchanged variant."),
     "incidents": ("incidents", "Show and resolve incidents, each with its runbook."),
     "notices": ("notices", "Show and send notifications that are waiting."),
+    "check": ("check", "Check a pull request: compare the variants that it touches."),
     "eval": ("eval", "Compare a candidate with stable on the same cases."),
     "suite": ("suite", "Check golden sets, and add cases to them."),
     "judge": ("judge", "Calibrate judges against people's labels."),

@@ -25,6 +25,8 @@ class Reply:
     delay: float = 0.0
     drop: bool = False
     usage: Mapping[str, int] | None = field(default_factory=lambda: {"prompt_tokens": 10, "completion_tokens": 2})
+    resolved_model: str | None = None
+    fingerprint: str | None = None
 
 
 Behaviour = Callable[[str, str, int], Reply]
@@ -37,6 +39,8 @@ class Endpoint:
 
     url: str = ""
     behaviour: Behaviour = lambda model, question, before: Reply()
+    by_request: Callable[[Mapping[str, Any]], Reply] | None = None
+    """In place of `behaviour`, from the whole request."""
     asked: Counter[tuple[str, str]] = field(default_factory=Counter)
     order: list[tuple[str, str]] = field(default_factory=list)
     keys: list[str | None] = field(default_factory=list)
@@ -54,7 +58,8 @@ class Endpoint:
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
-            return await self._play(request, self.behaviour(model, question, before))
+            chosen = self.behaviour(model, question, before) if self.by_request is None else self.by_request(body)
+            return await self._play(request, chosen)
         finally:
             self.under_way -= 1
 
@@ -69,7 +74,9 @@ class Endpoint:
 def completion(reply: Reply) -> dict[str, Any]:
     """A chat completion with one choice."""
     choice = {"index": 0, "message": {"role": "assistant", "content": reply.text}, "finish_reason": "stop"}
-    return {"id": "c", "object": "chat.completion", "choices": [choice], "usage": reply.usage}
+    named = {"model": reply.resolved_model, "system_fingerprint": reply.fingerprint}
+    own = {name: value for name, value in named.items() if value is not None}
+    return {"id": "c", "object": "chat.completion", "choices": [choice], "usage": reply.usage, **own}
 
 
 @contextmanager

@@ -71,9 +71,16 @@ class Repository:
         touched = set(self._text(*touching, given=_lines(listed)).split("\n"))
         return self._commits([one for one in listed if one in touched])
 
-    def files(self, commit: str, folder: str) -> Tree:
-        """The files below a folder at a commit."""
-        return _tree(self._text("ls-tree", "-r", "-z", "--full-tree", commit, "--", f"{folder}/"))
+    def files(self, commit: str, folder: str = "") -> Tree:
+        """The files below a folder at a commit; left out, those of the whole repository."""
+        below = [f"{folder}/"] if folder else []
+        return _tree(self._text("ls-tree", "-r", "-z", "--full-tree", commit, "--", *below))
+
+    def present(self, name: str) -> list[str]:
+        """The files of a name that lie in the checkout, tracked or new, but for those that .gitignore leaves out."""
+        listed = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--full-name"]
+        paths = set(self._text(*listed).split("\0"))
+        return sorted(one for one in paths if one.rpartition("/")[2] == name and (self.folder / one).is_file())
 
     def staged(self, folder: str) -> Tree:
         """The files below a folder as the next commit would have them. Raises GitError where a merge has conflicts."""
