@@ -85,6 +85,11 @@ class PairResult:
         """The gravest of what was judged."""
         return gravest(one.conclusion for one in self.judged)
 
+    @property
+    def worst(self) -> Sequence[CaseRow]:
+        """The cases that lost most where it was judged gravest."""
+        return next((one.worst for one in self.judged if one.conclusion is self.conclusion), ())
+
 
 @dataclass(frozen=True, slots=True)
 class AppResult:

@@ -102,7 +102,7 @@ def _fork(repository: Repository, base: Commit, tip: Commit) -> Commit:
 
 def _in_files(repository: Repository) -> dict[str, Side]:
     folders = [posixpath.dirname(path) for path in repository.present(POLICY_FILE)]
-    return {folder: _read(repository.folder, folder, inside=True) for folder in folders}
+    return {folder: read_side(repository.folder, folder) for folder in folders}
 
 
 def _at_commit(repository: Repository, commit: Commit, root: Path) -> dict[str, Side]:
@@ -116,7 +116,7 @@ def _at_commit(repository: Repository, commit: Commit, root: Path) -> dict[str, 
         except (SoftlaunchError, OSError) as error:
             found[folder] = Unreadable(folder, _shortened(error, root))
             continue
-        found[folder] = _read(root, folder, inside=False)
+        found[folder] = read_side(root, folder, inside=False)
     return found
 
 
@@ -153,7 +153,7 @@ def _write(repository: Repository, root: Path, tree: Tree) -> None:
         target.write_bytes(contents[blob])
 
 
-def _read(root: Path, folder: str, *, inside: bool) -> Side:
+def read_side(root: Path, folder: str, *, inside: bool = True) -> Side:
     """An app's folder below a root. `inside` holds files of a checkout to what lies in it, whatever links say."""
     path = root / folder
     try:

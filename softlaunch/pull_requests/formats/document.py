@@ -58,11 +58,12 @@ def _pair(result: PairResult) -> dict[str, Any]:
         "base": {"digest": pair.base.digest, "label": pair.base.label},
         "head": {"digest": pair.head.digest, "label": pair.head.label},
         "changed": [part.part for part in pair.parts],
-        "judged": [_judged(one) for one in result.judged],
+        "judged": [judged_document(one) for one in result.judged],
     }
 
 
-def _judged(one: Judged) -> dict[str, Any]:
+def judged_document(one: Judged) -> dict[str, Any]:
+    """A pair judged on one golden set."""
     return {
         "by": one.on or None,
         "outcome": one.conclusion.value,

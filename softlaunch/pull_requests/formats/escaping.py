@@ -10,7 +10,8 @@ from html import escape
 from softlaunch.core.visible import one_line, visible
 
 _JOINER = "\u2060"
-_MARKS = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~&=:\"'$^]")
+_MARKS = re.compile(r"[\\`*_\[\]<>#|~&$]|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|(?<=^\d{3})[.)]")
+"""Signs that mean something anywhere in a line of Markdown, and those that begin a list or a rule at its beginning."""
 _LINKS = re.compile(r"[@#]|(?<=:)(?=//)|(?<=\bwww)(?=\.)|(?<=\bGH)(?=-)", re.IGNORECASE)
 _BACKTICKS = re.compile("`+")
 _RUNNER_MARK = "##["

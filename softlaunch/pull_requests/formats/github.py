@@ -32,7 +32,7 @@ def _lines(result: CheckResult) -> Iterator[str]:
         yield from _app_lines(app)
     for reason in result.withheld:
         yield _command("warning", "No model was asked", reason)
-    yield _command(_LEVELS[result.conclusion], "softlaunch check", f"{headline(result)}. {spent(result)}")
+    yield _command(_LEVELS[result.conclusion], "softlaunch check", f"{headline(result)} {spent(result)}")
 
 
 def _app_lines(app: AppResult) -> Iterator[str]:

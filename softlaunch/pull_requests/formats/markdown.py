@@ -60,7 +60,9 @@ def to_markdown(result: CheckResult) -> str:
 
 def _head(result: CheckResult) -> list[str]:
     conclusion = result.conclusion
-    return [MARKER, f"### {_SIGNS[conclusion]} softlaunch check: {conclusion.value}", "", f"{MEANINGS[conclusion]}."]
+    meaning = MEANINGS[conclusion]
+    title = f"### {_SIGNS[conclusion]} softlaunch check: {conclusion.value}"
+    return [MARKER, title, "", f"{meaning[0].upper()}{meaning[1:]}."]
 
 
 def _lines(result: CheckResult, detail: _Detail) -> Iterator[str]:
@@ -97,6 +99,9 @@ def _pair_lines(result: PairResult, detail: _Detail) -> Iterator[str]:
     for judged in result.judged:
         yield ""
         yield from _judged_lines(judged, detail)
+    if result.worst and detail.answer:
+        yield ""
+        yield from _worst(result.worst, detail)
     if detail.part:
         yield ""
         yield from _changed(pair, detail)
@@ -113,9 +118,6 @@ def _judged_lines(judged: Judged, detail: _Detail) -> Iterator[str]:
         yield ""
         yield from (f"- {_cut(line, detail)}" for line in gate_lines(judged.compared.report))
     yield from (f"- {_cut(line, detail)}" for line in notes_of(judged))
-    if judged.worst and detail.answer:
-        yield ""
-        yield from _worst(judged.worst, detail)
 
 
 def _table(report: EvalReport) -> Iterator[str]:

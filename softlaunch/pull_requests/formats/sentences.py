@@ -15,7 +15,7 @@ _SHOWN = 10
 
 def headline(result: CheckResult) -> str:
     """The conclusion in a sentence."""
-    return f"{result.conclusion.value}: {MEANINGS[result.conclusion]}"
+    return f"{result.conclusion.value}: {MEANINGS[result.conclusion]}."
 
 
 def compared_sides(result: CheckResult) -> str:
@@ -113,17 +113,18 @@ def took(compared: Compared) -> str:
     report = compared.report
     cost = "at an unknown price" if compared.cost_usd is None else f"for {show_cost(compared.cost_usd)}"
     calls = f"{compared.calls:,} calls {cost}" if compared.calls else "no call"
+    repeats = f"up to {report.repeats} repeats each" if report.repeats > 1 else "one answer each"
     return (
-        f"{report.paired_cases:,} cases compared, up to {report.repeats} repeats, {calls}, {compared.reused:,} answers "
-        f"reused (run {compared.run_id})"
+        f"{report.paired_cases:,} cases compared, {repeats}; {calls}, {compared.reused:,} answers reused "
+        f"(run {compared.run_id})"
     )
 
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """What a comparison would take, and what it could show."""
-    cost = "an unknown price" if plan.cost_usd is None else f"about {show_cost(plan.cost_usd)}"
-    yield (
-        f"it would take {plan.calls:,} calls, or up to {plan.most_calls:,} where these leave it undecided; "
-        f"{plan.reusable:,} of them are recorded already, and the rest costs {cost} at most ({plan.basis})"
-    )
+    cost = "at an unknown price" if plan.cost_usd is None else f"for about {show_cost(plan.cost_usd)} at most"
+    more = f", or up to {plan.most_calls:,} where these leave it undecided" if plan.most_calls > plan.calls else ""
+    rest = plan.most_calls - plan.reusable
+    left = f"{rest:,} would have to be made, {cost} ({plan.basis})" if rest else "none would have to be made"
+    yield f"it takes {plan.calls:,} calls{more}; {plan.reusable:,} answers are recorded already, {left}"
     yield plan.shows

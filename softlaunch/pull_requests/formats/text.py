@@ -49,10 +49,13 @@ def _app_lines(app: AppResult) -> Iterator[str]:
         yield _said(f"Variant {result.pair.name}: {result.conclusion.value}")
         yield f"- {_said(pair_line(result.pair))}"
         for judged in result.judged:
-            yield from _judged_lines(judged)
+            yield from judged_lines(judged)
+        for row in result.worst if result.conclusion is not Conclusion.PASS else ():
+            yield from case_lines(row)
 
 
-def _judged_lines(judged: Judged) -> Iterator[str]:
+def judged_lines(judged: Judged) -> Iterator[str]:
+    """A judgement: its figures, and what else is to be said of it."""
     where = f"By {judged.on}: " if judged.on else "Verdict: "
     yield f"- {where}{judged.conclusion.value}"
     if judged.compared is None:
@@ -62,20 +65,18 @@ def _judged_lines(judged: Judged) -> Iterator[str]:
         yield from (f"  - {_said(figures(one))}: {one.outcome.value}" for one in report.metrics)
         yield from (f"  - {_said(line)}" for line in gate_lines(report))
     yield from (f"  - {_said(line)}" for line in notes_of(judged))
-    if judged.conclusion is not Conclusion.PASS:
-        for row in judged.worst:
-            yield from _case_lines(row)
 
 
-def _case_lines(row: CaseRow) -> Iterator[str]:
-    yield _said(f"  - case {row.case_id}: {_score(row.stable.mean)} -> {_score(row.candidate.mean)}")
+def case_lines(row: CaseRow) -> Iterator[str]:
+    """A case with both answers, one beneath the other."""
+    yield _said(f"- Case {row.case_id}: {_score(row.stable.mean)} -> {_score(row.candidate.mean)}")
     for name, text in (
         ("asked", row.asked),
         ("wanted", row.wanted),
         ("base", row.stable.answer or row.stable.error or ""),
         ("head", row.candidate.answer or row.candidate.error or ""),
     ):
-        yield f"    {name}:"
+        yield f"  {name}:"
         yield on_terminal(shortened(text, _LONGEST))
 
 
