@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from tests.pull_requests.conftest import Check
 from tests.support.shop_repository import CASES, Shop, answer_as, golden_set
 
 BUDGET = ("--budget-calls", str(2 * CASES))
+
+pytestmark = pytest.mark.slow
 
 
 def the_variant(document: dict[str, Any]) -> dict[str, Any]:
@@ -18,57 +22,51 @@ def the_variant(document: dict[str, Any]) -> dict[str, Any]:
 
 def test_six_commits(shop: Shop, check: Check) -> None:
     """Good, worse, worse in a critical segment, hidden by an edit, on a model that moved, and no change at all."""
-    asked = shop.endpoint.asked
 
-    shop.branch("good")
-    shop.write_prompt("1.1.0", "Nothing is wrong.")
-    shop.repo.commit("A better prompt")
-    code, good = check(*BUDGET)
-    assert (code, good["outcome"], good["calls"], asked.total()) == (0, "pass", 2 * CASES, 2 * CASES)
+    def checked(branch: str, rule: str, text: str | None = None) -> tuple[int, dict[str, Any], int]:
+        """Change the prompt on a branch, and check it: the exit code, the document, and the calls that came in."""
+        shop.branch(branch)
+        shop.write_prompt("1.1.0", rule)
+        if text is not None:
+            shop.write("golden.jsonl", text)
+        shop.repo.commit(branch)
+        shop.endpoint.asked.clear()
+        code, document = check(*BUDGET)
+        return code, document, shop.endpoint.asked.total()
 
-    shop.branch("worse")
-    shop.write_prompt("1.1.0", "Wrong: every 3")
-    shop.repo.commit("A worse prompt")
-    asked.clear()
-    code, worse = check(*BUDGET)
-    assert (code, worse["outcome"]) == (3, "fail")
-    assert (worse["calls"], worse["reused"], asked.total()) == (CASES, CASES, CASES)
+    code, good, asked = checked("good", "Nothing is wrong.")
+    assert (code, good["outcome"], good["calls"]) == (0, "pass", asked)
+    assert 0 < asked <= 2 * CASES
 
-    shop.branch("worse-for-refunds")
-    shop.write_prompt("1.1.0", "Wrong: refunds every 1")
-    shop.repo.commit("Better, but for refunds")
-    code, segment = check(*BUDGET)
-    assert (code, segment["outcome"]) == (3, "fail")
+    code, worse, asked = checked("worse", "Wrong: every 3")
+    assert (code, worse["outcome"], worse["calls"]) == (3, "fail", asked)
+    assert worse["reused"] > 0
+    assert asked <= CASES  # the base has answered already
+
+    code, segment, asked = checked("worse for refunds, better elsewhere", "Wrong: refunds every 1")
     (judged,) = the_variant(segment)["judged"]
     gates = {gate["name"]: gate["outcome"] for gate in judged["comparison"]["gates"]}
+    assert (code, segment["outcome"], gates["segment refunds"]) == (3, "fail", "fail")
     assert gates["accuracy"] != "fail"
-    assert gates["segment refunds"] == "fail"
 
-    shop.branch("hidden")
-    shop.write_prompt("1.1.0", "Wrong: every 4")
-    shop.write("golden.jsonl", golden_set([number for number in range(CASES) if number % 4]))
-    shop.repo.commit("A worse prompt, and a golden set that doesn't ask for it")
-    asked.clear()
-    code, hidden = check(*BUDGET)
+    kept = golden_set([number for number in range(CASES) if number % 4])
+    code, hidden, asked = checked("a loss that the golden set no longer asks for", "Wrong: every 4", kept)
     old, own = the_variant(hidden)["judged"]
     assert (code, hidden["outcome"], old["outcome"], own["outcome"]) == (3, "fail", "fail", "pass")
-    assert asked.total() == CASES
     assert len(hidden["apps"][0]["golden_set"]["removed"]) == CASES // 4
+    assert asked <= 2 * CASES
 
-    shop.branch("moved")
-    shop.write_prompt("1.1.0", "Nothing at all is wrong.")
-    shop.repo.commit("A better prompt while the model moves")
     shop.endpoint.by_request = answer_as("steady-2")
-    asked.clear()
-    code, moved = check(*BUDGET)
+    code, moved, asked = checked("better, while the model moves", "Nothing at all is wrong.")
     (judged,) = the_variant(moved)["judged"]
     (told,) = judged["comparison"]["moved_models"]
-    assert (code, moved["outcome"], asked.total()) == (0, "pass", 2 * CASES)
+    assert (code, moved["outcome"], moved["calls"]) == (0, "pass", asked)
     assert (told["model"], told["before"], told["now"]) == ("steady", [["steady-1", ""]], [["steady-2", ""]])
+    assert asked <= 2 * CASES
 
     shop.branch("untouched")
     shop.repo.write_file("README.md", "Nothing of the app changes.")
     shop.repo.commit("A page")
-    asked.clear()
+    shop.endpoint.asked.clear()
     code, same = check(*BUDGET)
-    assert (code, same["outcome"], same["calls"], asked.total()) == (0, "unchanged", 0, 0)
+    assert (code, same["outcome"], same["calls"], shop.endpoint.asked.total()) == (0, "unchanged", 0, 0)

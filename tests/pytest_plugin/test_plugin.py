@@ -13,7 +13,7 @@ from tests.support.endpoints import running_endpoint
 from tests.support.paths import ROOT
 from tests.support.shop_repository import CASES, Shop
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.long  # each test starts pytest, with workers of its own
 
 Pytest = Callable[..., subprocess.CompletedProcess[str]]
 _BETTER = "Nothing is wrong."
@@ -116,24 +116,6 @@ def test_compared_with_a_revision_and_within_a_budget(shop: Shop, run_pytest: Py
     )
     done = run_pytest()
     assert (done.returncode, shop.endpoint.asked.total()) == (0, 20), done.stdout
-
-
-@pytest.mark.parametrize(
-    ("call", "said"),
-    [
-        pytest.param("softlaunch_eval()", "name the app", id="no app"),
-        pytest.param("softlaunch_eval('other')", "there are: shop", id="an app that isn't there"),
-        pytest.param("softlaunch_eval('shop')", "compared with itself", id="nothing to compare with"),
-        pytest.param("softlaunch_eval('shop', variant='gone')", "has current, next", id="no such variant"),
-        pytest.param("softlaunch_eval('shop', variant='next', cases=['no'])", "has no case 'no'", id="no such case"),
-    ],
-)
-def test_what_is_wrong_with_a_call_is_said(shop: Shop, run_pytest: Pytest, call: str, said: str) -> None:
-    """A mistake in a test fails it with what to write instead."""
-    (shop.path / "test_call.py").write_text(f"def test_call(softlaunch_eval):\n    {call}\n")
-    done = run_pytest()
-    assert done.returncode == 1
-    assert said in done.stdout
 
 
 def test_who_doesnt_use_it_pays_nothing(tmp_path: Path) -> None:

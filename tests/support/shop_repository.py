@@ -84,7 +84,7 @@ class Shop:
     def branch(self, name: str) -> None:
         """Begin a branch at `main`."""
         self.repo.git("switch", "--quiet", "--force", "main")
-        self.repo.branch(name)
+        self.repo.branch(name.replace(" ", "-").replace(",", ""))
 
 
 _PRICES = ", input_usd_per_million: 1, output_usd_per_million: 10"
