@@ -75,12 +75,13 @@ def _changes(sides: Sides, named: Collection[str]) -> Iterator[tuple[str, AppCha
     before, after = dict(sides.before), dict(sides.after)
     known = {_name(one) for one in (*before.values(), *after.values())}
     unknown = sorted(set(named) - known)
-    if unknown:
+    readable = all(isinstance(one, AppSide) for one in after.values())
+    if unknown and readable:  # else the app that is meant may be the one whose name can't be read
         there = ", ".join(sorted(known)) or "none: no folder has a softlaunch.yaml"
         raise NotFoundError(f"no app {unknown[0]!r} is in this repository; there are: {there}")
     for folder, head in sorted(after.items()):
         base = before.pop(folder, None) or _moved(before, sides.after, head)
-        if not named or _name(head) in named:
+        if not named or _name(head) in named or isinstance(head, Unreadable):
             yield _name(head), _change(base, head)
     for _, base in sorted(before.items()):
         if isinstance(base, AppSide) and (not named or base.app in named):

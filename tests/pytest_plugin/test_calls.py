@@ -55,7 +55,7 @@ def test_a_dry_call_is_planned_and_skips(evaluate: SoftlaunchEval, app: str) -> 
 
 def test_the_nearest_marker_counts() -> None:
     """A marker of a test goes before that of its module, and both before the command line's base."""
-    nearest_first = [{"app": "mine", "budget_usd": 1.0}, {"app": "ours", "base": "main"}]
+    nearest_first: list[dict[str, Any]] = [{"app": "mine", "budget_usd": 1.0}, {"app": "ours", "base": "main"}]
     wanted = wanted_by(nearest_first, "origin/main")
     assert (wanted.app, wanted.base, wanted.budget_usd) == ("mine", "main", 1.0)
     with pytest.raises(EvalUsageError, match="not 'budget'"):
