@@ -72,11 +72,12 @@ def check(
     reuse: _Reuse = "30 d",
     allow_host: _Hosts = None,
 ) -> None:
-    """Compare the variants that a change touches with what they were, on the golden set, before it is merged.
+    """Check a pull request: compare the variants that it touches.
 
-    A golden set or policy that changes together with a variant can't hide a loss: it is judged by the base's, too.
-    Answers are kept in the ledger, so whoever is killed and starts again, or checks the same once more, pays for
-    nothing twice, and a release takes them over (eval.reuse in its policy).
+    Each is compared with what it was where the branch left the base, on the golden set. A golden set or policy that
+    changes together with a variant can't hide a loss: it is judged by the base's, too. Answers are kept in the ledger,
+    so whoever is killed and starts again, or checks the same once more, pays for nothing twice, and a release takes
+    them over (eval.reuse in its policy).
 
     Exit codes: 0 pass, or no variant is touched; 3 fail; 5 inconclusive, for review, or not judged for want of a key;
     2 files that can't be used. With --dry 0, unless files can't be used or a variant can't be asked.
