@@ -35,6 +35,7 @@ from softlaunch.pull_requests.moved_models import Asked, Identity, Moved, asked_
 from softlaunch.store.database import Database
 
 _STEP_SECONDS = 1.0
+_LIMITS = {"golden_set", "budget_calls", "budget_usd", "concurrency", "timeout", "reuse"}
 Tell = Callable[[EvalProgress], None]
 
 
@@ -109,10 +110,13 @@ def less(limits: Limits, calls: int, usd: float | None) -> Limits:
 
 
 def _stem(wanted: Comparison) -> str:
-    """How the runs of a comparison are called: the same pair on the same cases is the same, whoever asks."""
-    suite = load_suite(wanted.golden_set).digest
-    named = sha256(f"{suite} {wanted.base.digest} {wanted.head.digest}".encode()).hexdigest()[:12]
-    return f"{wanted.app}-check-{named}"
+    """How the runs of a comparison are called: the same pair on the same cases, judged alike, is the same.
+
+    Limits may differ: with a larger budget a run goes on.
+    """
+    judged = wanted.policy.model_dump_json(exclude=_LIMITS)
+    parts = (wanted.base.digest, wanted.head.digest, load_suite(wanted.golden_set).digest, judged)
+    return f"{wanted.app}-check-{sha256(' '.join(parts).encode()).hexdigest()[:12]}"
 
 
 def _attempt(database: Database, evaluation: RegressionEval, wanted: Comparison, stem: str) -> str:
