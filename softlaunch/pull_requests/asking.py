@@ -6,6 +6,7 @@ because a pull request says so: such a model isn't asked until the base has it, 
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from softlaunch.core.endpoint import MissingKeyError, model_headers
@@ -73,11 +74,22 @@ def unanswerable(variant: Variant, cases: Iterable[Case]) -> str:
     )
 
 
+def unseen_by_evals(one: Variant, other: Variant) -> tuple[str, ...]:
+    """What differs and no eval can see: models that are only asked when another one fails, and the app's settings."""
+    settings = [{} if variant.parameters is None else variant.parameters.settings for variant in (one, other)]
+    differing = {"fallback models": one.fallbacks != other.fallbacks, "settings": settings[0] != settings[1]}
+    return tuple(name for name, differs in differing.items() if differs)
+
+
+def _place(variant: Variant) -> dict[str, Any]:
+    """Who is asked, and how, whatever it is called and costs."""
+    content = variant.model.model_dump(mode="json")
+    return {key: value for key, value in content.items() if key != "name" and not key.endswith("_per_million")}
+
+
 def sends_the_same(one: Variant, other: Variant, cases: Iterable[Case]) -> bool:
     """Whether two variants send the same to the same place for every case, as after an edit of a prompt's purpose."""
-    if (one.model.digest, one.fallbacks) != (other.model.digest, other.fallbacks):
-        return False
-    if dict(one.extra_headers) != dict(other.extra_headers):
+    if (_place(one), dict(one.extra_headers)) != (_place(other), dict(other.extra_headers)):
         return False
     try:
         return all(body_of(one, case.request) == body_of(other, case.request) for case in cases)

@@ -20,7 +20,7 @@ from softlaunch.evals.calls.budget import Limits
 from softlaunch.evals.calls.recorded_answers import find_reusable
 from softlaunch.evals.regression import EvalProgress
 from softlaunch.policy.evals import EvalPolicy
-from softlaunch.pull_requests.asking import Allowed, sends_the_same, unanswerable, why_not_asked
+from softlaunch.pull_requests.asking import Allowed, sends_the_same, unanswerable, unseen_by_evals, why_not_asked
 from softlaunch.pull_requests.changes import AppChange, Pair, change_of
 from softlaunch.pull_requests.comparing import Compared, Comparison, compare_pair, less
 from softlaunch.pull_requests.deciding import what_would_decide
@@ -164,8 +164,12 @@ class _Judging:
             reason = "the policy names no golden set (eval.golden_set), so there is nothing to ask"
             return Judged(on, Conclusion.NOT_JUDGED, reason)
         if sends_the_same(pair.base, pair.head, suite.cases):
+            unseen = unseen_by_evals(pair.base, pair.head)
             reason = "what is sent to the model is the same for every case, so its answers are too"
-            return Judged(on, Conclusion.PASS, reason)
+            more = (
+                f"; {' and '.join(unseen)} differ, which no eval can see, so a person has to decide" if unseen else ""
+            )
+            return Judged(on, Conclusion.REVIEW if unseen else Conclusion.PASS, f"{reason}{more}")
         problem = unanswerable(pair.head, suite.cases)
         if problem:
             outgrown = side is change.base and change.judged_twice

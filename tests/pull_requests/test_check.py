@@ -8,6 +8,7 @@ import pytest
 from softlaunch.core.errors import NotFoundError
 from softlaunch.integrations.git.repository import GitError
 from tests.pull_requests.conftest import Check
+from tests.support.commands import run, run_json
 from tests.support.endpoints import Reply
 from tests.support.shop_repository import CASES, Shop, golden_set
 
@@ -97,6 +98,33 @@ def test_what_sends_the_same_is_not_asked(shop: Shop, check: Check) -> None:
     code, document = check()
     assert (code, document["outcome"], document["calls"]) == (0, "pass", 0)
     assert "what is sent to the model is the same" in judged(document)["reason"]
+
+
+def test_what_no_eval_can_see_is_for_people(shop: Shop, check: Check) -> None:
+    """Another price asks nothing; neither does a fallback model, but whether that is good only a person can say."""
+    models = (shop.path / "apps/shop/models.yaml").read_text()
+    shop.write("models.yaml", models.replace("input_usd_per_million: 1", "input_usd_per_million: 2"))
+    code, document = check()
+    assert (code, document["outcome"], document["calls"]) == (0, "pass", 0)
+    shop.write("models.yaml", models + models.replace("name: steady", "name: spare"))
+    shop.write(
+        "variants.yaml",
+        "stable: current\nvariants:\n  current: {prompt: support@1.0.0, model: steady, fallbacks: [spare]}\n",
+    )
+    code, document = check()
+    assert (code, document["outcome"], document["calls"]) == (5, "review", 0)
+    assert "fallback models differ, which no eval can see" in judged(document)["reason"]
+
+
+def test_a_later_eval_takes_the_answers_over(shop: Shop, check: Check) -> None:
+    """What the check has paid for, an eval with `reuse` doesn't pay again: a release's is the same."""
+    run("apply", str(shop.path / "apps/shop"))
+    shop.write_prompt("1.1.0", "Nothing is wrong.")
+    assert check()[0] == 0
+    run("apply", str(shop.path / "apps/shop"))
+    shop.endpoint.asked.clear()
+    document = run_json("eval", "run", "shop", "--prompt", "support@1.1.0", "--reuse", "1 d")
+    assert (document["outcome"], shop.endpoint.asked.total()) == ("pass", 0)
 
 
 def test_a_version_that_no_variant_has_yet_is_checked(shop: Shop, check: Check) -> None:

@@ -3,10 +3,10 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import nullcontext
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import cmarkgfm
@@ -16,13 +16,12 @@ import xmlschema
 from cmarkgfm.cmark import Options
 
 from softlaunch.cli.check import Format, rendered
-from softlaunch.core.settings import Settings
 from softlaunch.pull_requests.check import CheckOrder, run_check
 from softlaunch.pull_requests.formats.escaping import code, prose
 from softlaunch.pull_requests.formats.markdown import LONGEST_COMMENT, MARKER
 from softlaunch.pull_requests.results import CheckResult
-from softlaunch.store.database import Database
-from tests.support.endpoints import Reply
+from softlaunch.store.migrate import open_database
+from tests.support.endpoints import Reply, running_endpoint
 from tests.support.shop_repository import Shop
 
 HOSTILE = (
@@ -36,39 +35,23 @@ HOSTILE = (
 _TAG = "refunds | @octocat # www.evil.example ::error::x"
 
 
-@pytest.fixture
-def result(shop: Shop) -> CheckResult:
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckResult]:
     """A real check of a prompt that makes the model write all of that, to questions that hold it, too."""
-
-    def answer(body: Mapping[str, Any]) -> Reply:
-        return Reply(HOSTILE if "Be evil" in body["messages"][0]["content"] else "yes")
-
-    shop.endpoint.by_request = answer
-    rows = [
-        {"id": f"{n} {HOSTILE[:150]}", "question": f"{n} {HOSTILE}", "expected": "yes", "tags": [_TAG]}
-        for n in range(20)
-    ]
-    shop.write("golden.jsonl", "".join(orjson.dumps(row).decode() + "\n" for row in rows))
-    shop.repo.commit(HOSTILE.replace("\x1b", ""))
-    shop.repo.branch("evil")
-    shop.write_prompt("1.1.0", f"Be evil. {HOSTILE.replace(chr(0x1B), '')}")
-    shop.write("golden.jsonl", "".join(orjson.dumps(row).decode() + "\n" for row in rows[1:]))
-    with_ledger = Database(Settings().ledger_url)
-    try:
-        return run_check(CheckOrder(shop.path, "main"), lambda: _opened(with_ledger), lambda *_: None)
-    finally:
-        with_ledger.close()
-
-
-class _opened:  # noqa: N801  (a context that leaves the database open)
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def __enter__(self) -> Database:
-        return self._database
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    folder = tmp_path_factory.mktemp("hostile")
+    with running_endpoint() as endpoint:
+        shop = Shop.make(folder / "repo", endpoint)
+        endpoint.by_request = lambda body: Reply(HOSTILE if "Be evil" in body["messages"][0]["content"] else "yes")
+        ids = [f"{number} {HOSTILE[:150]}" for number in range(20)]
+        rows = [{"id": id_, "question": f"{id_} {HOSTILE}", "expected": "yes", "tags": [_TAG]} for id_ in ids]
+        shop.write("golden.jsonl", "".join(orjson.dumps(row).decode() + "\n" for row in rows))
+        shop.repo.commit(HOSTILE.replace("\x1b", ""))
+        shop.repo.branch("evil")
+        shop.write_prompt("1.1.0", f"Be evil. {HOSTILE.replace(chr(0x1B), '')}")
+        shop.write("golden.jsonl", "".join(orjson.dumps(row).decode() + "\n" for row in rows[1:]))
+        database = open_database(f"sqlite:///{folder / 'ledger.db'}")
+        yield run_check(CheckOrder(shop.path, "main"), lambda: nullcontext(database), lambda *_: None)
+        database.close()
 
 
 class Page(HTMLParser):

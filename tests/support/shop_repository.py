@@ -95,7 +95,10 @@ def answer_as(model: str, delay: float = 0.0) -> Any:
 
     def answer(body: Mapping[str, Any]) -> Reply:
         messages = body["messages"]
-        number = int(messages[-1]["content"].split()[-1])
+        asked = messages[-1]["content"].split()[-1]
+        if not asked.isdigit():  # `apply` says hello
+            return Reply("hello", resolved_model=model)
+        number = int(asked)
         right = not any(_is_wrong(rule, number) for rule in _RULE.finditer(messages[0]["content"]))
         return Reply(f"answer {number}." if right else "I don't know", resolved_model=model, delay=delay)
 
