@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from references.markdown import NOTE, code, table
-from softlaunch.core.settings import Settings
+from softlaunch.core.settings import HOME, Settings
 
 _INTRODUCTION = """
 Every program reads these variables once, when it starts. [Install and configure](../operations/install.md#configure)
@@ -19,7 +19,11 @@ def lines() -> Iterator[str]:
     yield _INTRODUCTION
     prefix = Settings.model_config.get("env_prefix", "")
     rows = [
-        (code(f"{prefix}{name.upper()}"), _said(field.description or name.replace("_", " ")), _default(field.default))
+        (
+            code(f"{prefix}{name.upper()}"),
+            _said(field.description or name.replace("_", " ")),
+            _default(HOME if field.default_factory else field.default),
+        )
         for name, field in Settings.model_fields.items()
     ]
     yield from table(("variable", "what it says", "left out"), rows)

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 import typer
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, JustifyMethod, OverflowMethod, RenderableType
 from rich.segment import Segment
 from rich.style import Style
@@ -81,11 +82,42 @@ def print_text(text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
+def print_commands(title: str, commands: Sequence[tuple[str, str]]) -> None:
+    """Print commands to paste, one a line, each with what it does: beside it where all of them fit, else above it."""
+    width = max(len(command) for command, _ in commands) + 2
+    fits = all(len(f"  {command:{width}}{what}") <= console.width for command, what in commands)
+    print_text(f"\n{title}:")
+    for command, what in commands:
+        print_text(f"  {command:{width}}{what}" if fits else f"  # {what}\n  {command}")
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; cells are shown as text on one line, None as a dash. What is too wide is wrapped."""
+    """Print a table; cells are shown as text on one line, None as a dash. No word is cut.
+
+    What is too wide is wrapped between words; where not even the longest words fit, a row is a block of lines.
+    """
+    cells = [["-" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    narrowest = [_longest_word([name, *(row[place] for row in cells)]) for place, name in enumerate(columns)]
+    if cells and sum(narrowest) + len(columns) - 1 > console.width:
+        _print_blocks(title, columns, cells)
+        return
     table = Table(title=title, title_justify="left", header_style="bold", box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*("-" if cell is None else one_line(str(cell)) for cell in row))
+    for column, width in zip(columns, narrowest, strict=True):
+        table.add_column(column, overflow="fold", min_width=width)
+    for row in cells:
+        table.add_row(*row)
     console.print(table)
+
+
+def _longest_word(texts: Iterable[str]) -> int:
+    return max((cell_len(word) for text in texts for word in text.split()), default=1)
+
+
+def _print_blocks(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Each row as lines of a name and its value, which the terminal breaks."""
+    if title:
+        print_text(title)
+    width = max(map(len, columns)) + 2
+    for row in rows:
+        for place, (name, text) in enumerate(zip(columns, row, strict=True)):
+            print_text(f"{'' if place else '- '}{name:{width if place else width - 2}}{text}".rstrip())

@@ -6,13 +6,38 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+HOME = ".softlaunch"
+
+
+def find_home() -> Path:
+    """The home folder of whoever works here: `.softlaunch` in this folder, else in the next one above that has it.
+
+    Folders of others are passed over, as somebody might leave one in /tmp. Where there is none it will be made here.
+    """
+    here = Path(HOME)
+    if here.is_dir():
+        return here
+    found = (folder / HOME for folder in Path.cwd().parents)
+    return next((home for home in found if _is_mine(home)), here)
+
+
+def _is_mine(home: Path) -> bool:
+    try:
+        return home.is_dir() and home.stat().st_uid == os.geteuid()
+    except OSError:
+        return False
+
 
 class Settings(BaseSettings):
     """Where things are and how they are reached; every field can be set as `SOFTLAUNCH_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    home: Path = Field(default=Path(".softlaunch"), description="folder for the embedded database, reports and logs")
+    home: Path = Field(
+        default_factory=find_home,
+        description="folder for the embedded database, reports and logs; when unset .softlaunch in this folder or the "
+        "next one above that has it",
+    )
     database_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL of the ledger; SQLite in the home folder when unset"
     )
