@@ -8,7 +8,7 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 _LISTED = {
-    "init": ("apps", "Make a new app from the example."),
+    "init": ("init", "Make a new app around your own model, or from the example."),
     "apply": ("apps", "Record an app's files in the ledger."),
     "plan": ("plan", "Forecast a release: its time, detectable harm, exposed users."),
     "up": ("up", "Run gateway, Prefect, worker and reconcile on this machine."),
