@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -16,12 +17,13 @@ from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import console
 from softlaunch.cli.verdicts import verdict_table
 from softlaunch.core.clock import utc_now
+from softlaunch.core.formatting import show_duration
 from softlaunch.core.verdict import Outcome
 from softlaunch.core.visible import one_line, visible
 from softlaunch.ledger.releases import find_live
 from softlaunch.ledger.stages import StageState
 from softlaunch.releases.views import ReleaseView, StageView, read_view
-from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_limits
+from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_exposure, show_limits
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
@@ -31,6 +33,7 @@ _MARKS = {
     StageState.RUNNING: Text("▶", "cyan"),
     StageState.PASSED: Text("✔", "green"),
 }
+_A_DAY = timedelta(days=1)
 _ENDED_BADLY = Text("✘", "red")
 
 
@@ -61,7 +64,7 @@ def render(view: ReleaseView) -> RenderableType:
     limits = show_limits(shown)
     if limits and not release.emergency:
         parts.append(Text(limits, style="dim"))
-    parts.append(Text(_exposure(view), style="dim"))
+    parts.append(Text(show_exposure(view.exposure), style="dim"))
     if view.lost.sentence:
         parts.append(Text(view.lost.sentence, style="yellow"))
     parts.extend(
@@ -81,23 +84,29 @@ def _state_style(view: ReleaseView) -> str:
 
 
 def _stage_table(view: ReleaseView) -> Table:
-    table = Table("", "stage", "since", "compared", "", box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for column in ("", "stage", "since (UTC)", "lasted", "compared"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("", overflow="fold")
     for stage in view.stages:
         table.add_row(
             _MARKS.get(stage.record.state, _ENDED_BADLY),
             stage.stage.name,
-            _lasted(stage),
+            *_times(stage),
             show_counts(stage),
-            Text(one_line(stage.record.reason), style="dim", overflow="ellipsis", no_wrap=True),
+            Text(one_line(stage.record.reason), style="dim"),
         )
     return table
 
 
-def _lasted(stage: StageView) -> str:
-    if stage.record.entered_at is None:
-        return ""
-    seconds = ((stage.record.ended_at or utc_now()) - stage.record.entered_at).total_seconds()
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+def _times(stage: StageView) -> tuple[str, str]:
+    """When a stage began, and how long it has lasted or did."""
+    entered = stage.record.entered_at
+    if entered is None:
+        return "", ""
+    now = utc_now()
+    since = f"{entered:%H:%M:%S}" if now - entered < _A_DAY else f"{entered:%m-%d %H:%M}"
+    return since, show_duration(round(((stage.record.ended_at or now) - entered).total_seconds()))
 
 
 def _outcome_table(rows: list[tuple[str, str, str]]) -> Table:
@@ -106,15 +115,6 @@ def _outcome_table(rows: list[tuple[str, str, str]]) -> Table:
     for row in rows:
         table.add_row(*row)
     return table
-
-
-def _exposure(view: ReleaseView) -> str:
-    met = view.exposure
-    share = met.share_of_units
-    shown = "" if share is None else f" ({share * 100:.1f} %)"
-    return (
-        f"{met.units:,} of {met.all_units:,} users were exposed to the candidate{shown}, in {met.requests:,} requests."
-    )
 
 
 def watch_until_over(app: str, release_id: str) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 
@@ -17,9 +18,21 @@ def prefect_configured() -> bool:
     """Whether a Prefect API is configured, by environment or profile."""
     if "PREFECT_API_URL" in os.environ:
         return bool(os.environ["PREFECT_API_URL"])
+    if not _may_be_in_files():
+        return False  # without Prefect's import, which takes seconds
     from prefect.settings import PREFECT_API_URL
 
     return PREFECT_API_URL.value() is not None
+
+
+def _may_be_in_files() -> bool:
+    """Whether any of the files from which Prefect takes its settings may name an API."""
+    home = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
+    if profiles.is_file() or Path("prefect.toml").is_file():
+        return True
+    written = {Path("pyproject.toml"): "[tool.prefect", Path(".env"): "PREFECT_"}
+    return any(path.is_file() and word in path.read_text(errors="replace") for path, word in written.items())
 
 
 @contextmanager

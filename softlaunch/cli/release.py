@@ -1,22 +1,27 @@
 """Commands that release and watch."""
 
 import textwrap
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from sqlmodel import Session
 
+from softlaunch.catalog.records import check_app
 from softlaunch.cli.actor import who
 from softlaunch.cli.candidate_options import FALLBACK_OPTION, PARAMETERS_OPTION, changes_of
+from softlaunch.cli.closing import print_closing
 from softlaunch.cli.decisions import show_ended
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.live import render, watch_until_over
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, console, errors, print_commands, print_json, print_table
 from softlaunch.core.clock import utc_now
 from softlaunch.core.variant import Sampling
 from softlaunch.core.verdict import Outcome
-from softlaunch.ledger.releases import find_latest, list_releases
+from softlaunch.ledger.approvals import pending_approvals
+from softlaunch.ledger.releases import find_latest, find_live, list_releases
 from softlaunch.policy.release import Release, State
 from softlaunch.releases.ending import abort
 from softlaunch.releases.views import ReleaseView, read_view, to_json
@@ -30,6 +35,9 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger."
 _EvenThoughStableAnswers = Annotated[
     bool, typer.Option(help="With --emergency and a --reason: stable answers, but its answers are the emergency.")
 ]
+
+_Wait = Annotated[bool, typer.Option("--wait", help="Wait for the next release to begin, where none is live.")]
+_WAIT_SECONDS = 0.5
 
 
 def register(app: typer.Typer) -> None:
@@ -128,6 +136,7 @@ def list_all(
     """List releases, newest first."""
     with ledger() as database, database.read() as session:
         releases = list_releases(session, app, limit)
+        waiting = {one.id for one in releases if one.state.live and _waits(session, one)}
     if json:
         print_json(
             [
@@ -140,28 +149,55 @@ def list_all(
                     "candidate": one.candidate.label,
                     "opened_at": one.opened_at,
                     "ended_at": one.ended_at,
+                    "waits_for_a_person": one.id in waiting,
                 }
                 for one in releases
             ]
         )
         return
-    print_table("Releases", ("release", "state", "candidate", "opened (UTC)", "why"), [_row(one) for one in releases])
+    columns = ("release", "state", "candidate", "opened (UTC)", "why")
+    print_table("Releases", columns, [_row(one, waits=one.id in waiting) for one in releases])
+    for one in releases:
+        if one.id in waiting:
+            print_commands(f"{one.id} waits for you", [(f"softlaunch release status {one.app}", "what it asks")])
 
 
-def _row(one: Release) -> tuple[str, ...]:
+def _waits(session: Session, one: Release) -> bool:
+    return bool(pending_approvals(session, one.id, one.position, utc_now()))
+
+
+def _row(one: Release, *, waits: bool) -> tuple[str, ...]:
     why = textwrap.shorten(one.reason, 60, placeholder=" …")
-    return one.id, one.state, one.candidate.label, f"{one.opened_at:%Y-%m-%d %H:%M}", why
+    state = "waits for you" if waits else one.state
+    return one.id, state, one.candidate.label, f"{one.opened_at:%Y-%m-%d %H:%M}", why
 
 
-def watch(app: App, json: bool = JSON_OPTION) -> None:
+def watch(app: App, wait: _Wait = False, json: bool = JSON_OPTION) -> None:
     """Follow a release until it is over.
 
-    The exit code is that of the release.
+    The exit code is that of the release. With --wait it is the next one, where none is live.
     """
+    if wait:
+        _await_live(app)
     view = _view(app)
     if not json:
         watch_until_over(app, view.release.id)
     _finish(_view(app, view.release.id), json)
+
+
+def _await_live(app: str) -> None:
+    """Wait until an app has a live release; says so when there is none yet. Raises NotFoundError for no app."""
+    said = False
+    with ledger() as database:
+        while True:
+            with database.read() as session:
+                check_app(session, app)
+                if find_live(session, app) is not None:
+                    return
+            if not said:
+                errors.print(f"No release of {app} is live; waiting for the next one. Ctrl-C ends it.", style="dim")
+                said = True
+            time.sleep(_WAIT_SECONDS)
 
 
 def resume(app: App, json: bool = JSON_OPTION) -> None:
@@ -195,6 +231,7 @@ def _show(view: ReleaseView, json: bool) -> None:
         print_json(to_json(view))
     else:
         console.print(render(view))
+        print_closing(view)
 
 
 def finish(app: str, release_id: str, json: bool) -> None:

@@ -1,6 +1,5 @@
 """Starting a release: through Prefect's API where one is configured, in this process otherwise."""
 
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 import httpx
+from sqlalchemy.exc import SQLAlchemyError
 
 from softlaunch.approvals.rules import who_else_in_an_emergency, who_else_is_needed
 from softlaunch.catalog.records import check_app
@@ -21,12 +21,16 @@ from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 from softlaunch.ledger.releases import find_opened_from, read_release
+from softlaunch.notify.senders import delivering
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
-from softlaunch.policy.release import Release
+from softlaunch.policy.release import Release, StageKind
 from softlaunch.releases.controller import Controller
+from softlaunch.releases.driver import Progress
 from softlaunch.releases.opening import ReleaseRequest, check_request, find_to_continue, open_release
+from softlaunch.releases.views import read_view
 from softlaunch.store.database import Database
+from softlaunch.store.tables import ReleaseRow
 from softlaunch.wiring import build_driver
 
 if TYPE_CHECKING:
@@ -36,12 +40,11 @@ DEPLOYMENT = "release/release"
 RESUMING = "resume-release/resume-release"
 _HINT_SECONDS = 30.0
 _EMERGENCY_POLL_SECONDS = 0.5
-OWN_SERVER = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # on a busy machine it takes half a minute
-    "PREFECT_LOGGING_LEVEL": "ERROR",
-}
-"""Settings of Prefect that it reads when it is first imported; the ledger and the screen show the progress."""
+_UNCONFIGURED = (
+    "No Prefect is configured, so this process drives the release. To see the next one in Prefect's UI:\n"
+    "  softlaunch up                                             # in a terminal of its own\n"
+    "  export PREFECT_API_URL=http://127.0.0.1:4200/api          # here, before it"
+)
 
 
 class NotStartedError(SoftlaunchError):
@@ -66,11 +69,11 @@ def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool
     """Start a release and follow it until it is over; returns its id."""
     if without_prefect:
         return _drive_here(request, quiet=quiet)
-    for name, value in OWN_SERVER.items():
-        os.environ.setdefault(name, value)
     if prefect_configured():
         return _run_deployment(request, quiet=quiet)
-    return _run_flow_here(request, quiet=quiet)
+    if not quiet:
+        errors.print(_UNCONFIGURED, style="dim", markup=False, highlight=False, soft_wrap=True)
+    return _drive_here(request, quiet=quiet)
 
 
 def launch_release(request: ReleaseRequest) -> None:
@@ -85,20 +88,55 @@ def launch_release(request: ReleaseRequest) -> None:
 
 def resume_release(release: Release, *, quiet: bool) -> None:
     """Drive a live release on in this process; raises FencedError while somebody else drives it."""
-    with ledger() as database, _shown(database, release.app, release.id, quiet=quiet):
-        Controller(build_driver(database, "command line"), Settings().poll_seconds, warn=_warn).run(release.id)
+    with ledger() as database:
+        _drive(database, release.app, release.id, Settings().poll_seconds, quiet=quiet)
 
 
 def _drive_here(request: ReleaseRequest, *, quiet: bool) -> str:
     with ledger() as database:
         release_id = open_release(database, request, utc_now())
-        with _shown(database, request.app, release_id, quiet=quiet):
-            driver = build_driver(database, "command line")
-            poll_seconds = Settings().poll_seconds
-            if request.emergency:
-                poll_seconds = min(poll_seconds, _EMERGENCY_POLL_SECONDS)
-            Controller(driver, poll_seconds, warn=_warn).run(release_id)
+        poll_seconds = Settings().poll_seconds
+        if request.emergency:
+            poll_seconds = min(poll_seconds, _EMERGENCY_POLL_SECONDS)
+        _drive(database, request.app, release_id, poll_seconds, quiet=quiet)
         return release_id
+
+
+def _drive(database: Database, app: str, release_id: str, poll_seconds: float, *, quiet: bool) -> None:
+    """Drive a release to its end, with its notices sent and its pages written as a flow does."""
+
+    def report(step: Progress) -> None:
+        with database.read() as session:
+            stages = read_release(session, release_id).stages
+        if stages[step.position].kind is StageKind.EVAL and step.next_position != step.position:
+            write_release_page(database, release_id)  # no user is at risk yet, so that watching may wait for it
+
+    with _shown(database, app, release_id, quiet=quiet), delivering(database, _nothing):
+        try:
+            Controller(build_driver(database, "command line"), poll_seconds, report, _warn).run(release_id)
+        except KeyboardInterrupt:
+            _warn(
+                f"{release_id} has no driver any more, and stable serves alone within seconds. Go on: softlaunch "
+                f"release resume {app}. End it: softlaunch release abort {app}"
+            )
+            raise
+    write_release_page(database, release_id)
+
+
+def write_release_page(database: Database, release_id: str) -> None:
+    """Write a release's page into the reports folder; that it can't be written stops nothing."""
+    from softlaunch.reports.pages import write_page
+
+    try:
+        with database.read() as session:
+            view = read_view(session, session.get_one(ReleaseRow, release_id), utc_now())
+        write_page(database, view, Settings().reports_dir)
+    except (OSError, SQLAlchemyError) as error:
+        _warn(f"the page of {release_id} can't be written: {error}")
+
+
+def _nothing(_: str) -> None:
+    """What is said to people without a chat is on the screen already."""
 
 
 def _warn(text: str) -> None:
@@ -113,17 +151,6 @@ def _shown(database: Database, app: str, release_id: str | None, *, quiet: bool)
         return
     with showing(database, app, release_id) as screen, screen.following():
         yield
-
-
-def _run_flow_here(request: ReleaseRequest, *, quiet: bool) -> str:
-    """Run the flow in this process, on the server that Prefect starts for the occasion; bad input needs none."""
-    with ledger() as database:
-        check_request(database, request, utc_now())
-    errors.print("No Prefect API is configured; starting one for this release (this takes some seconds).", style="dim")
-    from softlaunch.flows.release import release
-
-    with ledger() as database, _shown(database, request.app, None, quiet=quiet):
-        return release(request).release_id
 
 
 def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:

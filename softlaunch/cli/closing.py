@@ -1,0 +1,72 @@
+"""How a command about a release ends: what serves now, where the report is, and which command comes next."""
+
+from sqlmodel import Session
+
+from softlaunch.catalog.aliases import PRODUCTION
+from softlaunch.cli.ledger import ledger
+from softlaunch.cli.output import print_commands, print_text
+from softlaunch.core.formatting import show_moment
+from softlaunch.core.settings import Settings
+from softlaunch.core.variant import Variant
+from softlaunch.notify.links import Links, is_address
+from softlaunch.policy.release import State
+from softlaunch.releases.views import ReleaseView
+from softlaunch.store.tables import AliasRow, RouteRow, VariantRow
+
+
+def print_closing(view: ReleaseView) -> None:
+    """Print what serves, the report and the next command of a release."""
+    with ledger() as database, database.read() as session:
+        print_text(_serving(session, view))
+    report = _report(view.release.id)
+    if report:
+        print_text(f"Report: {report}")
+    print_commands("Next", _next(view))
+
+
+def _serving(session: Session, view: ReleaseView) -> str:
+    """`my-bot is served by my-bot@1.0.0 on tiny-1 (5c3c4d2afb47), since 2026-11-30 10:41:00 UTC`, as a sentence."""
+    release = view.release
+    route = session.get_one(RouteRow, release.app)
+    stable = Variant.model_validate(session.get_one(VariantRow, route.stable_digest).content)
+    if release.state.live and release.state.exposes_users and route.release_id == release.id:
+        return (
+            f"{release.app} is served by {stable.label}; {release.candidate.label} serves "
+            f"{release.stage.weight_percent:g} % of the users while it is watched."
+        )
+    moved = session.get(AliasRow, (release.app, PRODUCTION))
+    since = "" if moved is None else f", since {show_moment(moved.moved_at)} UTC"
+    return f"{release.app} is served by {stable.label} ({stable.digest[:12]}){since}."
+
+
+def _report(release_id: str) -> str:
+    """Where the report is; empty where there is none yet."""
+    address = Links.of(Settings()).report(release_id)
+    file = Settings().reports_dir / f"{release_id}.html"
+    if not file.is_file():
+        return ""
+    return address if is_address(address) else str(file)
+
+
+def _next(view: ReleaseView) -> list[tuple[str, str]]:
+    release = view.release
+    app = release.app
+    if view.approvals:
+        return [(f"softlaunch approve {app}", "go on"), (f"softlaunch reject {app}", "take the candidate back")]
+    if release.state.live:
+        return [(f"softlaunch release watch {app}", "follow it"), (f"softlaunch rollback {app}", "take it back")]
+    match release.state:
+        case State.PROMOTED:
+            return [(f"softlaunch rollback {app}", "back to what served before, at any time")]
+        case State.ROLLED_BACK:
+            return [
+                (f"softlaunch incidents list {app}", "what is open, each with its runbook"),
+                (f"softlaunch history {app}", "what happened, in order"),
+            ]
+        case State.REJECTED:
+            return [
+                (f"softlaunch review {release.id}", "its answers beside those of stable"),
+                (f"softlaunch history {app}", "what happened, in order"),
+            ]
+        case _:
+            return [(f"softlaunch history {app}", "what happened, in order")]
