@@ -9,7 +9,7 @@ from softlaunch.catalog.app_folder import MODELS_FILE
 from softlaunch.catalog.model_files import load_models
 from softlaunch.cli.endpoints import ask_endpoints, to_json
 from softlaunch.cli.exits import Exit
-from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table
+from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table, print_text
 from softlaunch.policy.effective import settings
 from softlaunch.policy.load import golden_set_path, load_policy, retired_keys
 from softlaunch.policy.model import Policy
@@ -36,9 +36,10 @@ def check(
     ask: bool = typer.Option(
         False, "--probe", help="Ask the endpoints in the models.yaml beside it whether they answer."
     ),
+    everything: bool = typer.Option(False, "--all", help="Show every setting in force, defaults included."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Check a policy and its golden set, and show every setting in force.
+    """Check a policy and its golden set, and show what it sets.
 
     With --probe each model's endpoint is probed once, by a request for a single token; exit code 1 where one doesn't
     answer.
@@ -53,7 +54,7 @@ def check(
         document = {**_document(policy, file, golden_set, cases), "retired": [key for _, key in retired]}
         print_json({**document, **({"endpoints": to_json(found)} if ask else {})})
     else:
-        _show(policy, file, golden_set, cases)
+        _show(policy, file, golden_set, cases, everything=everything)
         for line, key in retired:
             note = f"{file}, line {line}: {key}: nothing reads this key any more; delete the line"
             console.print(note, markup=False, highlight=False, soft_wrap=True)
@@ -64,11 +65,19 @@ def check(
         raise typer.Exit(Exit.FAILED)
 
 
-def _show(policy: Policy, file: Path, golden_set: Path | None, cases: int) -> None:
-    rows = [(one.key, one.value, "default" if one.is_default else "") for one in settings(policy)]
-    print_table(f"Policy of {policy.app}", ("setting", "value", ""), rows)
+def _show(policy: Policy, file: Path, golden_set: Path | None, cases: int, *, everything: bool) -> None:
     counted = f"{golden_set} has {cases} case{'' if cases == 1 else 's'}" if golden_set else "it has no golden set"
-    console.print(f"\n{file} is sound; {counted}.", highlight=False, soft_wrap=True)
+    print_text(f"{file} is sound; {counted}.\n")
+    found = settings(policy)
+    if everything:
+        rows = [(one.key, one.value, "default" if one.is_default else "") for one in found]
+        print_table(f"Policy of {policy.app}", ("setting", "value", ""), rows)
+        return
+    said = [(one.key, one.value) for one in found if not one.is_default]
+    print_table(f"Policy of {policy.app}", ("setting", "value"), said)
+    print_text(
+        f"\n{len(found) - len(said)} more settings are defaults; see them all: softlaunch policy check {file} --all"
+    )
 
 
 def _document(policy: Policy, file: Path, golden_set: Path | None, cases: int) -> dict[str, Any]:

@@ -28,10 +28,11 @@ def advise(stage: StagePlan, gates: Sequence[Outlook], clock: StageClock) -> str
     if unknown:
         options = ", ".join(gate.metric.plan_option for gate in unknown)
         names = " and ".join(gate.metric.value for gate in unknown)
-        return f"too little is known of {names} yet; state it ({options}), or make it 'guard'"
+        return f"too little is known of {names} yet; state it ({options}), or give its gate the role 'guard'"
     slow = [gate for gate in stage.gates if gate.role is Role.REQUIRED and gate.seconds_median > stage.deadline]
     if not slow:
-        return f"{stage.bottleneck} takes longer than its deadline; give it about {_longer(stage.seconds_80)}"
+        longer = f"{_longer(stage.seconds_80)} ({_key(stage, 'deadline')})"
+        return f"{stage.bottleneck} takes longer than its deadline; give it about {longer}"
     few = [gate for gate in slow if not np.isfinite(gate.seconds_median)]
     advice = [_too_few(stage, few, gates, clock)] if few and stage.people is not None else []
     return "; ".join([*advice, *(_for_gate(stage, gate, gates, clock) for gate in slow)])
@@ -74,18 +75,25 @@ def _for_gate(stage: StagePlan, gate: GatePlan, gates: Sequence[Outlook], clock:
     outlook = next(one for one in gates if one.rule.metric is gate.metric)
     ways = []
     if np.isfinite(gate.seconds_80):
-        ways.append(f"a deadline of {_longer(gate.seconds_80)}")
+        ways.append(f"a deadline of {_longer(gate.seconds_80)} ({_key(stage, 'deadline')})")
     for factor in _WIDER:
         if gate.margin * factor > _WIDEST:
             break
         wider = replace(outlook, rule=replace(outlook.rule, margin=gate.margin * factor))
         if np.median(clock.passes(gate.metric, wider.stopping_times())) < stage.deadline:
-            ways.append(f"a margin of {show_harm(gate.metric, wider.rule.margin).lstrip('+')} in this stage")
+            margin = show_harm(gate.metric, wider.rule.margin).lstrip("+")
+            times = f"{wider.rule.margin / wider.rule.material:g}"
+            ways.append(f"a margin of {margin} in this stage ({_key(stage, 'margin_factor')}: {times})")
             break
-    ways.append("the role 'guard'")
+    ways.append(f"the role 'guard' (of the gate on {gate.metric.value})")
     return f"{gate.name} can't pass within {show_duration(stage.deadline)} at this traffic; what helps: " + " or ".join(
         [", ".join(ways[:-1]), ways[-1]] if ways[:-1] else ways
     )
+
+
+def _key(stage: StagePlan, key: str) -> str:
+    """The policy's key of a stage: `shadow.deadline`, or `deadline of the stage of 5 %`."""
+    return f"{key} of the stage of {stage.weight_percent:g} %" if stage.weight_percent else f"shadow.{key}"
 
 
 def _longer(seconds: float) -> str:

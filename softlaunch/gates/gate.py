@@ -251,11 +251,16 @@ class Gate:
             where, worst = self.worst
             return Outcome.INCONCLUSIVE, contradicted or f"looks worse by {self.show(worst)} {where}, not yet sure"
         if self.interval.upper <= self.rule.margin:
-            return Outcome.PASS, f"harm is below the margin of {self.show_margin(self.rule.margin)}"
-        return (
-            Outcome.INCONCLUSIVE,
-            f"not yet sure that harm is below the margin of {self.show_margin(self.rule.margin)}",
-        )
+            return Outcome.PASS, f"harm is below {self._stage_margin}"
+        return Outcome.INCONCLUSIVE, f"not yet sure that harm is below {self._stage_margin}"
+
+    @property
+    def _stage_margin(self) -> str:
+        """The margin of this stage in words, with the policy's where that is another."""
+        shown = f"the margin of {self.show_margin(self.rule.margin)}"
+        if self.rule.margin == self.rule.material:
+            return shown
+        return f"{shown} (this stage's; the policy's is {self.show(self.rule.material)})"
 
     @property
     def _lacking(self) -> str:
@@ -267,7 +272,10 @@ class Gate:
         if not self.is_material or self.log_evidence_of_harm < -np.log(self.rule.alpha):
             return ""
         where, worst = self.worst
-        return f"worse by {self.show(worst)} {where}, more than the acceptable {self.show_margin(self.rule.material)}"
+        shown = f"worse by {self.show(worst)} {where}, more than the acceptable {self.show_margin(self.rule.material)}"
+        if self.rule.margin == self.rule.material:
+            return shown
+        return f"{shown} (the policy's margin; to pass, this stage allows {self.show(self.rule.margin)})"
 
     @property
     def _looks_too_bad(self) -> bool:
