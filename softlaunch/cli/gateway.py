@@ -1,5 +1,6 @@
 """`softlaunch gateway`: serve the apps' traffic."""
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,8 +13,11 @@ from softlaunch.core.settings import Settings
 if TYPE_CHECKING:
     from softlaunch.gateway.limits import Limits
     from softlaunch.gateway.server import GatewayOptions
+    from softlaunch.store.database import Database
 
 _MIB = 1024 * 1024
+_MOST_APPS = 10
+_QUIET = ("critical", "error", "warning")
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -73,9 +77,6 @@ def gateway(
 
     The ledger says how they are split between stable and candidate.
     """
-    from softlaunch.gateway.server import serve, serve_by_processes
-    from softlaunch.store.migrate import open_database
-
     given = {
         "gateway_host": host or None,
         "gateway_port": port,
@@ -91,13 +92,52 @@ def gateway(
     if options.host not in _LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")
     try:
-        if settings.gateway_processes > 1:
-            open_database(settings.ledger_url).close()  # migrated once, and not by all of them
-            serve_by_processes(lambda: open_database(settings.ledger_url), options, settings.gateway_processes)
-        else:
-            serve(open_database(settings.ledger_url), options)
+        _serve(settings, options)
     except OSError as error:
         raise SoftlaunchError(f"can't listen on {options.host}:{options.port}: {error.strerror}") from error
+
+
+def _serve(settings: Settings, options: "GatewayOptions") -> None:
+    """Serve by one process or several, after a word about what is served. Raises OSError where the port is taken."""
+    from softlaunch.gateway.server import serve, serve_by_processes
+    from softlaunch.store.migrate import open_database
+
+    if settings.gateway_processes > 1:
+        with closing(open_database(settings.ledger_url)) as database:  # migrated once, and not by all of them
+            _introduce(database, options, options.port)
+        serve_by_processes(lambda: open_database(settings.ledger_url), options, settings.gateway_processes)
+    else:
+        database = open_database(settings.ledger_url)
+        serve(database, options, lambda listening: _introduce(database, options, listening))
+
+
+def _introduce(database: "Database", options: "GatewayOptions", port: int) -> None:
+    """Print the address, the apps that are served, and what this process lacks to serve them."""
+    import os
+
+    from softlaunch.core.endpoint import MissingKeyError, model_headers
+    from softlaunch.ledger.routes import read_routes
+
+    if options.log_level in _QUIET:
+        return
+    routes = read_routes(database)
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    _say(f"gateway  http://{host}:{port}/v1")
+    for app, route in sorted(routes.items())[:_MOST_APPS]:
+        _say(f"app      {app}: {route.stable.label}")
+        for model in (route.stable.model, *route.stable.fallbacks):
+            try:
+                model_headers(model, os.environ)
+            except MissingKeyError as error:
+                _say(f"lacks    {error.variable}, the key of model {model.name}: {app} can't be answered; set it here")
+    if len(routes) > _MOST_APPS:
+        _say(f"         and {len(routes) - _MOST_APPS} more apps; GET /v1/models lists them")
+    if not routes:
+        _say("lacks    an app: softlaunch init, then softlaunch apply; no restart is needed")
+
+
+def _say(text: str) -> None:
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "GatewayOptions":

@@ -63,6 +63,10 @@ class GatewayOptions:
     """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
 
+def _ignore(_: int) -> None:
+    pass
+
+
 def build_app(
     database: Database, options: GatewayOptions, address: str, environment: Mapping[str, str] | None = None
 ) -> Gateway:
@@ -124,10 +128,14 @@ def build_server(
     return uvicorn.Server(config), listener
 
 
-def serve(database: Database, options: GatewayOptions) -> None:
-    """Serve until SIGINT or SIGTERM: then requests under way are finished, and the log is written."""
+def serve(database: Database, options: GatewayOptions, listening: Callable[[int], None] = _ignore) -> None:
+    """Serve until SIGINT or SIGTERM: then requests under way are finished, and the log is written.
+
+    `listening` is told the port before the first request is taken.
+    """
     files = _raise_file_limit()
     server, listener = build_server(database, replace(options, limits=affordable(options.limits, files)))
+    listening(listener.getsockname()[1])
     gc.collect()
     gc.freeze()  # what is loaded by now stays: collections need not walk through it, which took tens of milliseconds
     gc.set_threshold(*_COLLECTED_AFTER)
