@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from softlaunch.cli.output import errors
+from softlaunch.cli.output import errors, working
 
 if TYPE_CHECKING:
     from softlaunch.core.variant import ModelVersion
@@ -34,7 +34,8 @@ def _ask(models: "Sequence[ModelVersion]", shown: int) -> "tuple[Probed, ...]":
         return ()
     from softlaunch.evals.calls.probe import probe
 
-    found = probe(models)
+    with working("Asking the models' endpoints"):
+        found = probe(models)
     for one in found[:shown]:
         if one.problem is not None:
             errors.print(f"softlaunch: {one.sentence}", style="yellow", markup=False, highlight=False, soft_wrap=True)

@@ -7,7 +7,8 @@ marks that turn a line's direction) are shown as escapes, and neither `[red]` no
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -80,6 +81,16 @@ def print_json(value: Any) -> None:
 def print_text(text: str) -> None:
     """Print a text as it is, in one piece: the terminal breaks its lines."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show in a terminal that something is under way which may take some seconds; elsewhere nothing."""
+    if not errors.is_terminal:
+        yield
+        return
+    with errors.status(f"{what} …"):
+        yield
 
 
 def print_commands(title: str, commands: Sequence[tuple[str, str]]) -> None:

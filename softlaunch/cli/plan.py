@@ -9,7 +9,7 @@ import typer
 
 from softlaunch.cli import traffic_options
 from softlaunch.cli.ledger import ledger
-from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_table, print_text
+from softlaunch.cli.output import JSON_OPTION, errors, print_json, print_table, print_text, working
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def plan(
 
 
 def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: bool) -> None:
-    with ledger() as database:
+    with ledger() as database, working("Simulating the gates on this traffic"):
         planned = foresee(database, app, policy, stated)
     page = _write(planned)
     if json:
@@ -170,7 +170,7 @@ def print_outlook(app: str, policy_file: Path | None) -> None:
     from softlaunch.forecast.wording import in_a_sentence
 
     try:
-        with ledger() as database:
+        with ledger() as database, working("Simulating the gates on this traffic"):
             outlook = in_a_sentence(foresee(database, app, policy_file))
     except NotFoundError:
         return  # the release itself says so in a moment

@@ -14,7 +14,7 @@ from typing import IO, Annotated
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.cli.output import console, errors
+from softlaunch.cli.output import console, errors, working
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.private_files import private_folder, private_opener
 from softlaunch.core.settings import Settings
@@ -67,7 +67,8 @@ def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None
         for service in (there.gateway, there.reconcile, there.prefect, *slack):
             stack.start(service)
         for service in (there.gateway, there.prefect):
-            stack.await_ready(service, stopping)
+            with working(f"Starting {service.name}"):
+                stack.await_ready(service, stopping)
         if not stopping.is_set():
             _deploy(there, supervisor, stopping)
             stack.start(there.worker)
