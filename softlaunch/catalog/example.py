@@ -46,7 +46,7 @@ class OwnModel:
     def provider(self) -> str:
         """Who runs it, as its host tells; the host itself where nobody is known by it."""
         host = urlsplit(self.endpoint).hostname or "own"
-        return next((name for domain, name in _PROVIDERS.items() if host.endswith(domain)), host)
+        return next((name for domain, name in _PROVIDERS.items() if f".{host}".endswith(f".{domain}")), host)
 
 
 def example_folder() -> Path:

@@ -53,7 +53,7 @@ def init(
     With --endpoint and --model it works with your model; else it is a copy of the example, whose models are simulated.
     In a terminal it asks for what isn't given. The app has a policy, a prompt, a model, a variant and a golden set.
     """
-    asked = not (endpoint or model or example or as_json) and sys.stdin.isatty() and sys.stdout.isatty()
+    asked = not (endpoint or model or example or as_json) and _by_hand()
     if folder is None and name is None and asked:
         name = typer.prompt("Name of the app, which clients use as the model", default="my-bot")
     chosen = _app_name(name or (folder.resolve().name if folder else EXAMPLE))
@@ -87,6 +87,11 @@ def _next_of_own(name: str, folder: Path) -> list[tuple[str, str]]:
         ("softlaunch up", "gateway, Prefect and its UI, in a terminal of its own"),
         (f"less {folder / REHEARSAL_FILE}", "a policy of minutes, to try a release with"),
     ]
+
+
+def _by_hand() -> bool:
+    """Whether a person types at this command."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _ask_model() -> OwnModel | None:
