@@ -16,13 +16,19 @@ class PrefectUnusableError(SoftlaunchError):
 
 def prefect_configured() -> bool:
     """Whether a Prefect API is configured, by environment or profile."""
+    return prefect_address() is not None
+
+
+def prefect_address() -> str | None:
+    """The address of Prefect's API, by environment or profile; None where none is configured."""
     if "PREFECT_API_URL" in os.environ:
-        return bool(os.environ["PREFECT_API_URL"])
+        return os.environ["PREFECT_API_URL"] or None
     if not _may_be_in_files():
-        return False  # without Prefect's import, which takes seconds
+        return None  # without Prefect's import, which takes seconds
     from prefect.settings import PREFECT_API_URL
 
-    return PREFECT_API_URL.value() is not None
+    address = PREFECT_API_URL.value()
+    return None if address is None else str(address)
 
 
 def _may_be_in_files() -> bool:

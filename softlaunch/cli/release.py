@@ -113,6 +113,9 @@ def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet
 
     if quiet:
         return
+    from softlaunch.cli.doctor import warn_before_release
+
+    warn_before_release(app, policy)
     if not emergency:
         from softlaunch.cli.plan import print_outlook
 

@@ -159,6 +159,7 @@ def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
     with ledger() as database:
         release_id = find_to_continue(database, named, utc_now())
         if release_id is None:
+            _check_here(database, named)
             run = order_run(DEPLOYMENT, {"request": named.model_dump(mode="json")})
             errors.print("Prefect took the release; waiting for a worker to begin.", style="dim")
             release_id = await_opening(database, named.app, named.origin, run.id)
@@ -169,6 +170,14 @@ def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
             while _live(database, release_id):
                 time.sleep(0.5)
         return release_id
+
+
+def _check_here(database: Database, request: ReleaseRequest) -> None:
+    """Raise at once what the worker would say later, where this machine has the files that it reads."""
+    with database.read() as session:
+        policy = Path(request.policy_file or check_app(session, request.app).policy_path)
+    if policy.is_file():
+        check_request(database, request, utc_now())
 
 
 def order_run(deployment: str, parameters: Mapping[str, object]) -> "FlowRun":
