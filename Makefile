@@ -1,7 +1,7 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs pictures test mlflow clients test-long quick check format migration requirements clean
+.PHONY: help install demo docs pictures test mlflow clients test-long quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,8 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
+
+install: $(VENV)/.runtime ## install softlaunch into .venv; then: source .venv/bin/activate
 
 demo: $(VENV)/.runtime ## watch three releases on this machine: one promoted, one rolled back, one rejected
 	@$(BIN)/softlaunch demo

@@ -11,6 +11,7 @@ import typer
 
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from softlaunch.simulator.users import RatingKind
 
 _DEFAULT_PORT = 8801
-_GATEWAY = "http://127.0.0.1:8800"
 
 
 def register(app: typer.Typer) -> None:
@@ -111,7 +111,7 @@ def traffic(
     *,
     app: Annotated[str, typer.Option(help="The app to ask, as the gateway knows it.")],
     questions: _Questions,
-    gateway: Annotated[str, typer.Option(help="The gateway's URL.")] = _GATEWAY,
+    gateway: Annotated[str | None, typer.Option(help="The gateway's URL; left out, that of this machine.")] = None,
     rate: Annotated[float, typer.Option(help="Requests a second on average.")] = 10.0,
     duration: Annotated[float, typer.Option(help="How many seconds; 0 is until Ctrl-C.")] = 60.0,
     users: _Users = 500,
@@ -130,7 +130,7 @@ def traffic(
     from softlaunch.simulator.traffic import TrafficPlan
 
     plan = TrafficPlan(
-        gateway=gateway,
+        gateway=gateway or f"http://127.0.0.1:{Settings().gateway_port}",
         app=app,
         rate_rps=rate,
         duration_s=duration or None,

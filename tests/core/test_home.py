@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.core import settings
 from softlaunch.core.settings import Settings, find_home
 
 
@@ -36,5 +35,5 @@ def test_a_home_that_is_somebody_else_s_is_passed_over(
 ) -> None:
     """Whoever leaves a folder of that name in /tmp can't have others write into it."""
     uid = os.geteuid() + 1
-    monkeypatch.setattr(settings.os, "geteuid", lambda: uid)
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
     assert find_home() == Path(".softlaunch")

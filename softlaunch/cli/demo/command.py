@@ -77,7 +77,7 @@ def _conclude(scene: "Scene", views: "list[ReleaseView]", began: float) -> None:
     conclude(views, began)
     console.print(
         f"Reports: {scene.home / 'reports'}\nPrefect's UI on these runs: softlaunch demo --look\n"
-        f"Logs: {scene.home / 'logs'}\nYour own app: softlaunch init my-bot --app my-bot",
+        f"Logs: {scene.home / 'logs'}\nYour own app: softlaunch init my-bot --endpoint URL --model ID --key-env NAME",
         highlight=False,
         soft_wrap=True,
     )
