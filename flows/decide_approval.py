@@ -4,7 +4,7 @@ from prefect import flow, runtime
 
 from softlaunch.approvals.requests import DecisionRequest
 from softlaunch.flows.failures import fail_with_message
-from softlaunch.tasks import ledger, notices
+from softlaunch.tasks import ledger, notices, questions
 
 
 def _run_name() -> str:
@@ -17,8 +17,12 @@ def _run_name() -> str:
 def decide_approval(request: DecisionRequest) -> list[str]:
     """Decide the pending approval of a live release or of a cleanup; returns those that were decided.
 
-    The first valid answer counts, wherever it comes from, and a rollback beats every approval.
+    The first valid answer counts, wherever it comes from, and a rollback beats every approval. What is open is shown on
+    the page of this deployment, and by the artifact open-questions.
     """
-    answered = ledger.decide(request)
+    try:
+        answered = ledger.decide(request)
+    finally:
+        questions.publish_questions()
     notices.deliver()
     return answered

@@ -1,10 +1,11 @@
 """The release flow: a driver of the ledger's state machine that shows its progress in Prefect."""
 
 from prefect import flow, runtime
+from prefect.states import State
 
 from softlaunch.flows.failures import fail_with_message
 from softlaunch.releases.opening import ReleaseRequest
-from softlaunch.tasks import ledger, notices, reports, stages
+from softlaunch.tasks import ledger, notices, reports, run_names, stages
 
 
 def _run_name() -> str:
@@ -13,24 +14,25 @@ def _run_name() -> str:
 
 @flow(name="release", flow_run_name=_run_name)
 @fail_with_message
-def release(request: ReleaseRequest) -> ledger.Standing:
+def release(request: ReleaseRequest) -> State[ledger.Standing]:
     """Walk one candidate through every stage; the first failed stage restores stable.
 
     A rejected or rolled-back candidate is a completed run: Prefect's state is that of the pipeline; the ledger holds
-    that of the release. To cancel the run takes the candidate back.
+    that of the release. The state's message, the run's name and its tags tell the outcome. To cancel the run takes the
+    candidate back.
     """
-    return drive(ledger.open_release(request))
+    return run_names.conclude(drive(ledger.open_release(request)))
 
 
 @flow(name="resume-release", flow_run_name="{release_id}: go on")
 @fail_with_message
-def resume_release(release_id: str) -> ledger.Standing:
+def resume_release(release_id: str) -> State[ledger.Standing]:
     """Resume a live release whose driver has stopped.
 
     Args:
         release_id: The release, such as support-bot-3; 'softlaunch release list' shows them.
     """
-    return drive(release_id)
+    return run_names.conclude(drive(release_id))
 
 
 def drive(release_id: str) -> ledger.Standing:

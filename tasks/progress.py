@@ -11,9 +11,11 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.logging import get_logger
 
 from softlaunch.core.clock import utc_now
-from softlaunch.releases.views import StageView, read_view
+from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.tasks.ledger import Standing, ledger
+from softlaunch.tasks.questions import publish_questions
+from softlaunch.tasks.run_names import show_run
 
 _LOGGER = get_logger(__name__)
 _EVERY_SECONDS = 10.0
@@ -42,6 +44,7 @@ class _Bar:
         self._over = over
         self._artifact: UUID | None = None
         self._shown = 0.0
+        self._waits = False
 
     def run(self) -> None:
         """Look every ten seconds until the stage is over; then say how it ended, if the bar was ever shown."""
@@ -57,7 +60,9 @@ class _Bar:
             _LOGGER.debug("the progress of %s can't be shown: %s", self._stage.release_id, error)
 
     def _look(self, *, ended: bool) -> None:
-        view = self._view()
+        release = self._release()
+        view = release.stages[self._stage.position]
+        self._tell_of_waiting(release)
         percent = round(100 * view.share_done(utc_now()), 1)
         message = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
         if self._artifact is None:
@@ -68,10 +73,17 @@ class _Bar:
             update_progress_artifact(self._artifact, percent, description=message)
             self._shown = percent
 
-    def _view(self) -> StageView:
+    def _tell_of_waiting(self, release: ReleaseView) -> None:
+        """Name the run by what it waits for, and again when it doesn't any more; tell whoever decides what is open."""
+        waits = bool(release.approvals)
+        if waits != self._waits:
+            self._waits = waits
+            show_run(self._stage.release_id)
+            publish_questions()
+
+    def _release(self) -> ReleaseView:
         with ledger() as database, database.read() as session:
-            view = read_view(session, session.get_one(ReleaseRow, self._stage.release_id), utc_now())
-        return view.stages[self._stage.position]
+            return read_view(session, session.get_one(ReleaseRow, self._stage.release_id), utc_now())
 
 
 def artifact_key(*parts: str) -> str:

@@ -14,7 +14,7 @@ _PATIENCE_SECONDS = 10
 
 def cancelled_runs(runs: Collection[str], warn: Callable[[str], None]) -> frozenset[str]:
     """Of these runs, those that are cancelled or being cancelled; none of them where Prefect doesn't answer soon."""
-    with _asking(warn, "doesn't say whether runs were cancelled") as client:
+    with asking(warn, "doesn't say whether runs were cancelled") as client:
         return frozenset(run for run in runs if _is_cancelled(client, run))
     return frozenset()
 
@@ -25,13 +25,13 @@ def show_cancelled(runs: Collection[str], warn: Callable[[str], None]) -> None:
     Their workers do so where they can kill them; otherwise they would stay Cancelling for good. A flow that notices
     that its release is over may still complete its run afterwards.
     """
-    with _asking(warn, "doesn't take note that runs are cancelled") as client:
+    with asking(warn, "doesn't take note that runs are cancelled") as client:
         for run in runs:
             client.set_flow_run_state(UUID(run), Cancelled(message="Its release was rolled back."), force=True)
 
 
 @contextmanager
-def _asking(warn: Callable[[str], None], what: str) -> Iterator[SyncPrefectClient]:
+def asking(warn: Callable[[str], None], what: str) -> Iterator[SyncPrefectClient]:
     """A client that tries once and not for long; whatever fails is warned of, and ends the block."""
     try:
         with (

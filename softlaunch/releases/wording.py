@@ -12,12 +12,12 @@ from softlaunch.core.formatting import (
     show_share,
     show_value,
 )
-from softlaunch.core.verdict import LATELY_MINUTES, Met, Per, Verdict
+from softlaunch.core.verdict import LATELY_MINUTES, Met, Outcome, Per, Role, Verdict
 from softlaunch.ledger.exposure import Exposure
 from softlaunch.ledger.outcomes import StageOutcomes
-from softlaunch.policy.release import StageKind
+from softlaunch.policy.release import StageKind, State
 from softlaunch.policy.stage_limits import Limit
-from softlaunch.releases.views import StageView
+from softlaunch.releases.views import ReleaseView, StageView
 
 LATELY = f"last {LATELY_MINUTES} min"
 
@@ -153,3 +153,24 @@ def show_verdict(verdict: Verdict) -> str:
         f"{verdict.name} {verdict.outcome} ({show_harm(verdict.gate, verdict.harm)}, "
         f"margin {show_harm(verdict.gate, verdict.margin)})"
     )
+
+
+def tell_state(view: ReleaseView) -> str:
+    """How a release stands in a line: `rolled back at canary 5 %: errors +3.1 points`, `promoted: every stage passed`.
+
+    What stopped it is the harm that its gates found; where a person did, or something else, the reason.
+    """
+    release = view.release
+    if view.approvals:
+        return f"waits for a person at {release.stage.name}: {view.approvals[0].text}"
+    state = release.state.value.replace("_", " ")
+    if release.state.live or release.state is State.PROMOTED:
+        where = f" {release.stage.name}" if release.state.live else ""
+        return f"{state}{where}: {release.reason}" if release.reason else f"{state}{where}"
+    stopped = [one for one in view.stages[release.position].verdicts if one.outcome is Outcome.FAIL]
+    harms = [
+        f"{one.name} {show_harm(one.gate, one.harm)}"
+        for one in stopped
+        if one.role is not Role.MUTED and one.harm is not None
+    ]
+    return f"{state} at {release.stage.name}: {', '.join(harms) or release.reason}"

@@ -100,6 +100,11 @@ def test_the_command_line_starts_the_deployment_and_follows_it(
         said = softlaunch(environment, "release", "start", APP, "--model", "second", "--json")
         # the command ends with the release, the flow once it has told of it
         wait_until(lambda: expected <= server.artifacts(f"{APP}-1").keys(), "the flow has told of everything", 60)
+        run = server.await_completed(f"{APP}: ")
     assert orjson.loads(said)["state"] == "promoted"
     assert server.artifacts(f"{APP}-1")[f"{APP}-1-3-gates"]["type"] == "table"
     assert (tmp_path / "reports" / f"{APP}-1.html").is_file()
+    assert run["state"]["message"] == "promoted: every stage passed"
+    assert run["name"].endswith("| promoted: every stage passed")
+    assert "promoted" in run["tags"]
+    assert run["state"]["name"] == "Completed"  # whoever waits for that event gets it

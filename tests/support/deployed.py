@@ -170,8 +170,8 @@ class Server:
         return found
 
     def run_named(self, name: str) -> dict[str, Any] | None:
-        """The newest run of a name."""
-        wanted = {"flow_runs": {"name": {"any_": [name]}}, "sort": "EXPECTED_START_TIME_DESC", "limit": 1}
+        """The newest run whose name has this in it: what a run is about stays in its name, whatever becomes of it."""
+        wanted = {"flow_runs": {"name": {"like_": name}}, "sort": "EXPECTED_START_TIME_DESC", "limit": 1}
         return next(iter(self.post("/flow_runs/filter", wanted)), None)
 
     def artifacts(self, prefix: str) -> dict[str, dict[str, Any]]:
