@@ -101,7 +101,7 @@ def _row(one: Recorded) -> tuple[object, ...]:
 def _facts(one: Recorded) -> list[str]:
     links = Links.of(Settings())
     facts = [f"  {key}: {value}" for key, value in _evidence(one)]
-    facts.append(f"opened {one.opened_at:%Y-%m-%d %H:%M:%S} UTC, reported {one.seen} times")
+    facts.append(f"opened {one.opened_at:%Y-%m-%d %H:%M:%S} UTC, reported {_times(one.seen)}")
     if one.resolved_at is not None:
         facts.append(f"resolved {one.resolved_at:%Y-%m-%d %H:%M:%S} UTC by {one.resolved_by}: {one.resolution}")
     if one.release_id is not None:
@@ -113,8 +113,19 @@ def _facts(one: Recorded) -> list[str]:
 def _evidence(one: Recorded) -> list[tuple[str, Any]]:
     """A gate's figures in their units; whatever else opened an incident, as it was kept."""
     if one.verdict is None:
-        return [(key.replace("_", " "), value) for key, value in one.evidence.items()]
+        return [(key.replace("_", " "), _written(value)) for key, value in one.evidence.items()]
     return [("gate", one.verdict.name), ("reason", one.verdict.reason), *verdict_facts(one.verdict)]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def _written(value: Any) -> Any:
+    """A value of some evidence: numbers to the digits that tell, also within lists."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return [_written(one) for one in value] if isinstance(value, list) else value
 
 
 def _json(one: Recorded) -> dict[str, Any]:

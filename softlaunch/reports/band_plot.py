@@ -7,6 +7,8 @@ from math import isfinite
 
 from markupsafe import Markup
 
+from softlaunch.reports.axes import labels, round_values
+
 WIDTH, HEIGHT = 1060.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 20.0, 14.0, 30.0
 _TICKS = 4
@@ -104,12 +106,14 @@ def _outline(scale: _Scale, points: Sequence[Point]) -> str:
 
 def _grid(scale: _Scale) -> Markup:
     drawn = Markup("")
+    values = round_values(scale.low * 100, scale.high * 100, _TICKS)
+    for value, text in zip(values, labels(values), strict=True):
+        y = scale.y(value / 100)
+        drawn += _ACROSS.format(kind="grid", left=_LEFT, right=WIDTH - _RIGHT, y=y, title="")
+        drawn += _TEXT.format(x=_LEFT - 8, y=y + 4, anchor="end", text=text)
     for number in range(_TICKS + 1):
-        value = scale.low + (scale.high - scale.low) * number / _TICKS
-        drawn += _ACROSS.format(kind="grid", left=_LEFT, right=WIDTH - _RIGHT, y=scale.y(value), title="")
-        drawn += _TEXT.format(x=_LEFT - 8, y=scale.y(value) + 4, anchor="end", text=f"{value * 100:.3g}")
         at = scale.begin + (scale.end - scale.begin) * number / _TICKS
-        within = scale.end - scale.begin < 2 * _DAY
+        within = scale.end - scale.begin < 2 * _TICKS * _DAY  # by days some of them would be the same
         anchor = "end" if number == _TICKS else "start" if number == 0 else "middle"
         drawn += _TEXT.format(x=scale.x(at), y=HEIGHT - 8, anchor=anchor, text=_clock(at) if within else _day(at))
     return drawn

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
-from math import ceil, floor, log10
 
 from markupsafe import Markup
 
@@ -16,6 +15,7 @@ from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Outcome
 from softlaunch.evals.statistics.metric_verdicts import show_amount
 from softlaunch.evals.statistics.report import CaseRow, EvalReport, MetricComparison
+from softlaunch.reports.axes import round_values
 from softlaunch.reports.html import mark_words, page_environment
 
 _WIDTH = 960
@@ -198,21 +198,13 @@ def _plot(metric: MetricComparison, outcome: Outcome) -> _Plot:
         minimum_detectable=found.minimum_detectable,
         method=found.method,
         cases=found.cases,
-        ticks=[_Tick(place(value), _number(value)) for value in _round_values(start, end)],
+        ticks=[_Tick(place(value), _number(value)) for value in round_values(start, end, _TICKS)],
         x_low=place(found.lower),
         x_high=place(found.upper),
         x_harm=place(found.harm),
         x_zero=place(0.0),
         x_margin=place(metric.margin),
     )
-
-
-def _round_values(start: float, end: float) -> list[float]:
-    """At most nine round values within a range, for the axis."""
-    rough = (end - start) / _TICKS
-    size = 10.0 ** floor(log10(rough))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
-    return [number * step for number in range(ceil(start / step), floor(end / step) + 1)]
 
 
 def _sign(value: float) -> str:

@@ -3,6 +3,7 @@
 from markupsafe import Markup
 
 from softlaunch.ab.power import DAY, TrialPlan
+from softlaunch.reports.axes import labels, round_values
 
 WIDTH, HEIGHT = 1060.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 150.0, 14.0, 44.0
@@ -29,11 +30,9 @@ def power_plot(plan: TrialPlan) -> Markup:
     for tenth in range(0, 11, 2):
         drawn += _PATH.format(kind="grid", path=f"M{_LEFT} {y(tenth / 10):.1f}H{WIDTH - _RIGHT}")
         drawn += _TEXT.format(kind="soft", x=_LEFT - 8, y=y(tenth / 10) + 4, anchor="end", text=f"{tenth * 10} %")
-    for number in range(6):
-        effect = furthest * number / 5
-        drawn += _TEXT.format(
-            kind="soft", x=x(effect), y=HEIGHT - 24, anchor="middle", text=f"{effect * 100:.1f} points"
-        )
+    effects = round_values(0.0, furthest * 100, 6)
+    for effect, text in zip(effects, labels(effects), strict=True):
+        drawn += _TEXT.format(kind="soft", x=x(effect / 100), y=HEIGHT - 24, anchor="middle", text=f"{text} points")
     drawn += _TEXT.format(kind="soft", x=_LEFT, y=HEIGHT - 4, anchor="start", text="true difference between A and B")
     wanted = plan.policy
     drawn += _PATH.format(kind="limit", path=f"M{_LEFT} {y(wanted.power):.1f}H{WIDTH - _RIGHT}")
