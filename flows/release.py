@@ -1,7 +1,6 @@
 """The release flow: a driver of the ledger's state machine that shows its progress in Prefect."""
 
 from prefect import flow, runtime
-from prefect.states import State
 
 from softlaunch.flows.failures import fail_with_message
 from softlaunch.releases.opening import ReleaseRequest
@@ -14,7 +13,7 @@ def _run_name() -> str:
 
 @flow(name="release", flow_run_name=_run_name)
 @fail_with_message
-def release(request: ReleaseRequest) -> State[ledger.Standing]:
+def release(request: ReleaseRequest) -> ledger.Standing:
     """Walk one candidate through every stage; the first failed stage restores stable.
 
     A rejected or rolled-back candidate is a completed run: Prefect's state is that of the pipeline; the ledger holds
@@ -26,7 +25,7 @@ def release(request: ReleaseRequest) -> State[ledger.Standing]:
 
 @flow(name="resume-release", flow_run_name="{release_id}: go on")
 @fail_with_message
-def resume_release(release_id: str) -> State[ledger.Standing]:
+def resume_release(release_id: str) -> ledger.Standing:
     """Resume a live release whose driver has stopped.
 
     Args:

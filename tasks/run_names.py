@@ -7,10 +7,11 @@ and in a tag, by which lists can be filtered.
 
 import logging
 from collections.abc import Iterable
+from typing import cast
 from uuid import UUID
 
 from prefect import runtime
-from prefect.states import Completed, State
+from prefect.states import Completed
 
 from softlaunch.core.clock import utc_now
 from softlaunch.core.visible import one_line
@@ -27,12 +28,15 @@ _AND = " | "
 WAITS = "waits-for-a-person"
 
 
-def conclude(stage: Standing) -> State[Standing]:
-    """The final state of the run that drove a release, whose message tells the outcome; the run is named by it."""
+def conclude(stage: Standing) -> Standing:
+    """What a flow that drove a release returns: its final state, whose message tells the outcome.
+
+    Prefect hands the standing in it on to whoever called the flow. The run is named by the outcome, too.
+    """
     told = show_run(stage.release_id)
     if stage.state.live:
         told = f"somebody else drives it now: {told}"
-    return Completed(message=told, data=stage)
+    return cast("Standing", Completed(message=told, data=stage))
 
 
 def show_run(release_id: str) -> str:

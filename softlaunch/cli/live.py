@@ -89,12 +89,14 @@ def _stage_table(view: ReleaseView) -> Table:
         table.add_column(column, no_wrap=True)
     table.add_column("", overflow="fold")
     for stage in view.stages:
+        said = stage.record.state is StageState.PASSED or stage.record.reason == view.release.reason
+        why = "" if said else stage.record.reason  # the mark or the line above says it
         table.add_row(
             _MARKS.get(stage.record.state, _ENDED_BADLY),
             stage.stage.name,
             *_times(stage),
             show_counts(stage),
-            Text(one_line(stage.record.reason), style="dim"),
+            Text(one_line(why), style="dim"),
         )
     return table
 
