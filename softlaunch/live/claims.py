@@ -14,6 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
+from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.live.queue import JudgementState, of_period, periods_of
 from softlaunch.live.standing import Period, Standing
 from softlaunch.live.tallies import NOTHING, Tally, add_tallies, day_period, read_tally, spending, stage_period
@@ -21,8 +22,6 @@ from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
 from softlaunch.store.tables import LiveJudgementRow, LiveJudgingRow, ScoreRow, TextRow
 
-SOURCE = "live judges"
-"""The source of scores that evaluators write."""
 MOST_TRIES = 5
 """So often is a judgement tried to which no judge gives an answer, while judges answer otherwise."""
 MOST_TRIES_IN_VAIN = 60
@@ -257,5 +256,5 @@ def _tally(one: Judgement, *, again: bool) -> Tally:
 def _add_score(session: Session, app: str, one: Judgement, now: float) -> None:
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
     score = {"request_id": one.claim.request_id, "app": app, "metric": one.claim.metric, "value": one.value}
-    statement = insert(ScoreRow).values(**score, source=SOURCE, received_at=now)
+    statement = insert(ScoreRow).values(**score, source=LIVE_JUDGES, received_at=now)
     session.connection().execute(statement.on_conflict_do_nothing())

@@ -32,6 +32,10 @@ class TextPolicy(Part):
 
     keep: bool = False
     retention: Duration = 30 * 86400.0
+    context: bool = False
+    """Whether what else of text a request carried is kept with them: system messages, earlier turns, results of tools,
+    variables. Live judges check claims against it.
+    """
 
 
 RETIRED = ("owner", "router", "telemetry")

@@ -87,7 +87,7 @@ class ReleaseStrategy:
             gates = self._gates(release, record)
             if isinstance(gates, Rereading):
                 return no_data(held, f"reading the log of this stage again, up to {_clock(gates.reached)}")
-            scope = Scope(release.app, release.id, release.stage, _entered(release, record))
+            scope = Scope.of(release, _entered(release, record))
             counted = self._observe_counted(release, scope, held, gates, now.timestamp())
             reading = self._read(release, scope, held, now.timestamp(), counted)
             if reading.problem is not None:

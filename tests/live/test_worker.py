@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from softlaunch.live.claims import MOST_TRIES, SOURCE
+from softlaunch.ledger.reported import LIVE_JUDGES
+from softlaunch.live.claims import MOST_TRIES
 from softlaunch.live.queue import JudgementState
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
@@ -65,7 +66,7 @@ def test_answers_of_both_arms_become_scores(opened: Opened, judge: Endpoint) -> 
     with scene.database.read() as session:
         one = session.exec(select(ScoreRow).order_by(col(ScoreRow.id))).first()
         assert one is not None
-        assert (one.source, one.metric, one.received_at) == (SOURCE, "quality", scene.now)
+        assert (one.source, one.metric, one.received_at) == (LIVE_JUDGES, "quality", scene.now)
     scene.judge_all()
     assert judge.asked.total() == 4
 
