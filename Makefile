@@ -27,7 +27,7 @@ PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
-demo: $(VENV)/.runtime ## watch three releases on this machine: one promoted, one rolled back, one rejected
+demo: $(VENV)/.runtime ## watch four releases on this machine: one promoted, one rejected, two rolled back
 	@$(BIN)/softlaunch demo
 
 test: $(VENV)/.dev ## run the test suite

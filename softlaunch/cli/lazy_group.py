@@ -22,7 +22,7 @@ _LISTED = {
     "gateway": ("gateway", "Serve requests as OpenAI's and Anthropic's clients send them."),
     "deploy": ("deploy", "Deploy the flows to Prefect."),
     "review": ("review", "Review an eval: compare its answers side by side, and vote."),
-    "demo": ("demo.command", "Watch three real releases on this machine."),
+    "demo": ("demo.command", "Watch four real releases on this machine."),
     "policy": ("policy", "Check policies, and print their JSON schema."),
     "prompts": ("prompts", "Manage prompt versions, in Git and in the ledger."),
     "models": ("registry", "Show model versions, in the ledger and in other registries."),
