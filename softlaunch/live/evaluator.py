@@ -47,11 +47,11 @@ class Evaluator:
             thread.join()
 
     def _begin_new(self) -> bool:
-        """Begin with apps that are new."""
+        """Begin with apps that are new, and again with one whose thread broke."""
         with self.database.read() as session:
             apps = judged_apps(session)
         for app in apps:
-            if app not in self._threads:
+            if app not in self._threads or not self._threads[app].is_alive():
                 thread = threading.Thread(target=self._work, args=(app,), name=f"evaluator of {app}", daemon=True)
                 self._threads[app] = thread
                 thread.start()

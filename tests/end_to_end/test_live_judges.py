@@ -36,12 +36,12 @@ QUALITY = {"first": 0.85, "worse": 0.70, "inventing": 0.85}
 INVENTED = {"first": 0.05, "worse": 0.05, "inventing": 0.15}
 CASES = [Case(id=f"q{number}", question=f"Question {number}?", expected="answer") for number in range(40)]
 GOLDEN = [{"id": case.id, "question": case.question, "expected": "answer", "metric": "contains"} for case in CASES]
-STAGE = {"minimum_time": 0, "minimum_requests": 50, "deadline": "15 min", "at_deadline": "roll_back", "margin_factor": 1}
+STAGE = {"minimum_time": 0, "minimum_requests": 50, "deadline": "15 min", "at_deadline": "roll_back"}
 POLICY: dict[str, Any] = {
     **QUICK,
     "eval": {**QUICK["eval"], "tolerance": "20 points", "judge": {"models": ["judge"]}},
     "shadow": None,
-    "stages": [{**STAGE, "weight_percent": 50}, {**STAGE, "weight_percent": 100}],
+    "stages": [{**STAGE, "weight_percent": 50, "margin_factor": 1}, {**STAGE, "weight_percent": 100}],
     "texts": {"keep": True},
     "gates": [
         *QUICK["gates"],
