@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from softlaunch.live.queue import JudgementState, of_period
-from softlaunch.live.standing import Period
+from softlaunch.live.standing import Period, judged_apps
 from softlaunch.live.tallies import NOTHING, Tally, day_period, read_tally, spending, stage_period
 from softlaunch.policy.live import LiveBudgetPolicy
 from softlaunch.store.tables import LiveJudgementRow, LiveJudgingRow
@@ -81,11 +81,21 @@ def _states(app: str, period: Period) -> Any:
     )
 
 
+def unattended_apps(session: Session, now: float) -> dict[str, str]:
+    """The apps whose live answers are to be judged and for which no evaluator was heard lately, with that in words."""
+    rows = {app: session.get(LiveJudgingRow, app, populate_existing=True) for app in judged_apps(session)}
+    return {app: silence for app, row in rows.items() if (silence := _silence(row, now))}
+
+
 def _away(session: Session, app: str, now: float) -> str:
     """Why nothing is judged: no evaluator, or no judge that answers."""
     row = session.get(LiveJudgingRow, app, populate_existing=True)
+    return _silence(row, now) or ("" if row is None else row.problem)
+
+
+def _silence(row: LiveJudgingRow | None, now: float) -> str:
     if row is None:
         return "no evaluator was ever heard; start one with 'softlaunch evaluator'"
     if now - row.heard_at > SILENT_SECONDS:
         return f"no evaluator was heard for {now - row.heard_at:.0f} s; start one with 'softlaunch evaluator'"
-    return row.problem
+    return ""
