@@ -4,10 +4,13 @@ Errors, latency and cost are equal. The judge is noisy: its kappa against the tr
 each difference.
 """
 
+import os
 import random
 import re
 import shutil
-import threading
+import signal
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,10 +22,9 @@ import pytest
 
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.judges.labels import Kind
-from softlaunch.live.evaluator import Evaluator
 from softlaunch.policy.release import State
+from softlaunch.reports.live_words import show_live
 from softlaunch.simulator.cases import Case
-from softlaunch.store.database import Database
 from tests.support.endpoints import Endpoint, Reply, running_endpoint
 from tests.support.live_scene import trust
 from tests.support.noisy_judge import says_yes
@@ -32,33 +34,37 @@ from tests.support.stage import QUICK, Installation, installation, write_app
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 
+Playing = tuple[Installation, Endpoint]
+
 QUALITY = {"first": 0.85, "worse": 0.70, "inventing": 0.85}
 INVENTED = {"first": 0.05, "worse": 0.05, "inventing": 0.15}
 CASES = [Case(id=f"q{number}", question=f"Question {number}?", expected="answer") for number in range(40)]
 GOLDEN = [{"id": case.id, "question": case.question, "expected": "answer", "metric": "contains"} for case in CASES]
 STAGE = {"minimum_time": 0, "minimum_requests": 50, "deadline": "15 min", "at_deadline": "roll_back"}
-POLICY: dict[str, Any] = {
-    **QUICK,
-    "eval": {**QUICK["eval"], "tolerance": "20 points", "judge": {"models": ["judge"]}},
-    "shadow": None,
-    "stages": [{**STAGE, "weight_percent": 50, "margin_factor": 1}, {**STAGE, "weight_percent": 100}],
-    "texts": {"keep": True},
-    "gates": [
-        *QUICK["gates"],
-        {"metric": "quality", "margin": "3 points"},
-        {"metric": "hallucination", "margin": "2 points"},
-    ],
-    "live": {
-        "metrics": [
-            {"metric": "quality"},
-            {"metric": "hallucination", "judged_by": "hallucination", "parameters": {"needs_context": False}},
-        ],
-        "sample_percent": {"candidate": 100, "stable": 60, "afterwards": 60},
-        "concurrency": 8,
-        "answers_per_unit": 1,
-        "budget": {"stage_calls": 20_000},
-    },
+JUDGED: dict[str, dict[str, Any]] = {
+    "quality": {"metric": "quality"},
+    "hallucination": {"metric": "hallucination", "parameters": {"needs_context": False}},
 }
+MARGINS = {"quality": "3 points", "hallucination": "2 points"}
+
+
+def policy_of(gate: str) -> dict[str, Any]:
+    """One stage in which users see both arms, and a gate that goes by the judge."""
+    return {
+        **QUICK,
+        "eval": {**QUICK["eval"], "tolerance": "20 points", "judge": {"models": ["judge"]}},
+        "shadow": None,
+        "stages": [{**STAGE, "weight_percent": 50, "margin_factor": 1}, {**STAGE, "weight_percent": 100}],
+        "texts": {"keep": True},
+        "gates": [*QUICK["gates"], {"metric": gate, "margin": MARGINS[gate]}],
+        "live": {
+            "metrics": [JUDGED[gate]],
+            "sample_percent": {"candidate": 100, "stable": 80, "afterwards": 80},
+            "concurrency": 8,
+            "answers_per_unit": 1,
+            "budget": {"stage_calls": 20_000},
+        },
+    }
 
 
 def play(model: str, prompt: str, before: int) -> Reply:
@@ -77,35 +83,31 @@ def play(model: str, prompt: str, before: int) -> Reply:
 
 
 @contextmanager
-def evaluating(database: Database) -> Iterator[None]:
-    """An evaluator works while the block does."""
-    complaints: list[str] = []
-    evaluator = Evaluator(database, complaints.append, every=0.2)
-    working = threading.Thread(target=evaluator.run, name="evaluator", daemon=True)
-    working.start()
-    try:
-        yield
-    finally:
-        evaluator.stopping.set()
-        working.join()
-    assert complaints == []
+def evaluating(url: str) -> Iterator[None]:
+    """`softlaunch evaluator` works while the block does."""
+    command = [sys.executable, "-m", "softlaunch.cli", "evaluator", "--every", "0.2"]
+    with subprocess.Popen(command, env={**os.environ, "SOFTLAUNCH_DATABASE_URL": url}) as process:
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
 
 
 @pytest.fixture
-def playing(tmp_path: Path, migrated_file: Path) -> Iterator[tuple[Installation, Endpoint]]:
+def playing(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[Playing]:
     """An app under traffic whose answers a calibrated judge has judged for a while."""
-    shutil.copy(migrated_file, tmp_path / "ledger.db")
+    url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'ledger.db')}"
     with ExitStack() as stack:
         endpoint = stack.enter_context(running_endpoint())
         endpoint.behaviour = play
-        write_app(tmp_path / "app", endpoint.url, [*QUALITY, "judge"], GOLDEN, POLICY)
+        write_app(tmp_path / "app", endpoint.url, [*QUALITY, "judge"], GOLDEN, policy_of(request.param))
         provider = stack.enter_context(running_provider())
-        url = f"sqlite:///{tmp_path / 'ledger.db'}"
-        made = stack.enter_context(installation(tmp_path / "app", url, provider, CASES, rate_rps=25))
+        made = stack.enter_context(installation(tmp_path / "app", url, provider, CASES, rate_rps=12))
         for kind in (Kind.GRADE, Kind.HALLUCINATION):
             trust(made.database, kind)
-        stack.enter_context(evaluating(made.database))
-        wait_until(lambda: judged(endpoint) > 400, "the judge has judged some answers of before", 120)
+        stack.enter_context(evaluating(url))
+        wait_until(lambda: judged(endpoint) > 100, "the judge has judged some answers of before", 240)
         yield made, endpoint
 
 
@@ -115,22 +117,22 @@ def judged(endpoint: Endpoint) -> int:
 
 
 @pytest.mark.parametrize(
-    ("model", "gate"),
+    ("playing", "model", "gate"),
     [
-        pytest.param("worse", "quality", id="quality falls from 0.85 to 0.70"),
-        pytest.param("inventing", "hallucination", id="hallucination rises from 0.05 to 0.15"),
+        pytest.param("quality", "worse", "quality", id="quality falls from 0.85 to 0.70"),
+        pytest.param("hallucination", "inventing", "hallucination", id="hallucination rises from 0.05 to 0.15"),
     ],
+    indirect=["playing"],
 )
-def test_a_candidate_whose_answers_alone_are_worse_is_rolled_back(
-    playing: tuple[Installation, Endpoint], model: str, gate: str
-) -> None:
-    """From the canary, by the gate on what got worse, with judges of kappa 0.5; the other gates see nothing."""
+def test_a_candidate_whose_answers_alone_are_worse_is_rolled_back(playing: Playing, model: str, gate: str) -> None:
+    """From the canary, by the gate on what got worse, with a judge of kappa 0.5; the other gates see nothing."""
     made, endpoint = playing
     view = made.release(model)
     assert view.release.state is State.ROLLED_BACK, view.release.reason
-    assert view.release.reason.startswith(f"{gate}: worse by"), view.release.reason
+    assert view.release.reason.startswith(f"{gate}: worse by"), f"{view.release.reason}, {judged(endpoint)} calls"
     stage = view.stages[view.release.position]
     assert stage.stage.weight_percent == 50
     others = {verdict.gate: verdict.outcome for verdict in stage.verdicts if verdict.gate != gate}
     assert Outcome.FAIL not in others.values()
+    assert show_live(stage).startswith("Live judges: ")
     assert max(count for (asked, _), count in endpoint.asked.items() if asked == "judge") == 1
