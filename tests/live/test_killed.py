@@ -17,7 +17,7 @@ from tests.support.endpoints import Endpoint, Reply, running_endpoint
 from tests.support.live_scene import LiveScene, live_policy, trust
 from tests.support.servers import wait_until
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 ANSWERS, AT_ONCE = 60, 4
 
@@ -73,11 +73,11 @@ def asked(judge: Endpoint) -> Counter[str]:
 def test_nothing_is_judged_twice_when_an_evaluator_is_killed(scene: LiveScene, judge: Endpoint) -> None:
     """What it had claimed goes back, what it was asking is counted as unanswered, and the next one does the rest."""
     with evaluator(scene) as first:
-        wait_until(lambda: not over(scene) and scene.progress().tally.judged > 5, "some answers are judged", 120)
+        wait_until(lambda: not over(scene) and scene.progress().tally.judged > 5, "some answers are judged", 300)
         first.kill()
         first.wait()
     with evaluator(scene):
-        wait_until(lambda: over(scene), "the other evaluator has done the rest", 180)
+        wait_until(lambda: over(scene), "the other evaluator has done the rest", 300)
     assert max(asked(judge).values()) == 1
     tally = scene.progress().tally
     assert 0 <= tally.unanswered <= AT_ONCE
@@ -88,7 +88,7 @@ def test_nothing_is_judged_twice_when_an_evaluator_is_killed(scene: LiveScene, j
 def test_two_evaluators_share_the_work(scene: LiveScene, judge: Endpoint) -> None:
     """Each answer is judged by one of them, and both have judged some."""
     with evaluator(scene), evaluator(scene):
-        wait_until(lambda: over(scene), "all answers are judged", 120)
+        wait_until(lambda: over(scene), "all answers are judged", 300)
     assert asked(judge) == Counter(str(number) for number in range(1, ANSWERS + 1))
     assert len(scene.scores()) == ANSWERS
     assert judge.most_under_way > AT_ONCE
