@@ -29,7 +29,7 @@ help: ## list the targets
 
 install: $(VENV)/.runtime ## install softlaunch into .venv; then: source .venv/bin/activate
 
-demo: $(VENV)/.runtime ## watch three releases on this machine: one promoted, one rolled back, one rejected
+demo: $(VENV)/.runtime ## watch four releases on this machine: one promoted, one rejected, two rolled back
 	@$(BIN)/softlaunch demo
 
 test: $(VENV)/.dev ## run the test suite

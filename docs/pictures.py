@@ -99,11 +99,12 @@ def _terminal(transcript: Path, theme: Any) -> str:
 
 
 def _rolled_back(home: Path) -> tuple[str, str]:
-    """The release that users met and that was rolled back: its id, and its thread as people see it in Slack."""
+    """The first release that users met and that was rolled back: its id, and its thread as people see it in Slack."""
     links = Links("https://runbooks.example", "https://reports.example")
     database = open_database(f"sqlite:///{home / 'ledger.db'}")
     with database.read() as session:
-        row = session.exec(select(ReleaseRow).where(ReleaseRow.state == "rolled_back")).one()
+        rolled_back = select(ReleaseRow).where(ReleaseRow.state == "rolled_back")
+        row = session.exec(rolled_back.order_by(col(ReleaseRow.number)).limit(1)).one()
         head = head_blocks(read_view(session, row, utc_now()), links)
         told = select(NoticeRow).where(NoticeRow.release_id == row.id, NoticeRow.event == "opened")
         notice = to_notice(session.exec(told.order_by(col(NoticeRow.id)).limit(1)).one())

@@ -11,6 +11,7 @@ from softlaunch.evals.regression import RegressionEval
 from softlaunch.gates.telemetry import Telemetry
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.losses import LossWatch, counters_folder
+from softlaunch.live.watch import LiveWatch
 from softlaunch.policy.model import Policy
 from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.releases.driver import Driver, Strategies
@@ -37,6 +38,7 @@ def build_driver(database: Database, kind: str, evaluator: Evaluator | None = No
         CopyWatch(database, CopyJudge(database)),
         CountWatch(open_source),
         open_log,
+        live=LiveWatch(database),
     )
     strategies = Strategies(releases, TrialStrategy(releases, TrialWatch(database)), EmergencyStrategy(database))
     settings = Settings()

@@ -75,7 +75,7 @@ def calibrate_judge(
         found, asked = calibrate_recorded(labels), None
     else:
         with ledger() as database:
-            found, asked, minimum = _ask(database, labels, app, tuple(model or ()), minimum_kappa)
+            found, asked, minimum = ask_about(database, labels, app, tuple(model or ()), minimum_kappa)
     below = below_minimum(found, minimum)
     if as_json:
         print_json(_document(found, minimum, below, asked))
@@ -84,8 +84,12 @@ def calibrate_judge(
     raise typer.Exit(Exit.REJECTED if below else Exit.OK)
 
 
-def _ask(
-    database: Database, labels: Labels, app: str | None, models: tuple[str, ...], minimum_kappa: float | None
+def ask_about(
+    database: Database,
+    labels: Labels,
+    app: str | None,
+    models: tuple[str, ...] = (),
+    minimum_kappa: float | None = None,
 ) -> tuple[Calibration, list[str], float]:
     """Ask the judges about every label, and keep what came of it."""
     with database.read() as session:

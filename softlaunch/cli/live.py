@@ -24,6 +24,7 @@ from softlaunch.ledger.releases import find_live
 from softlaunch.ledger.stages import StageState
 from softlaunch.releases.views import ReleaseView, StageView, read_view
 from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_exposure, show_limits
+from softlaunch.reports.live_words import show_live
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ReleaseRow
@@ -58,9 +59,7 @@ def render(view: ReleaseView) -> RenderableType:
     became = outcome_rows(view.outcomes)
     if became:
         parts.append(_outcome_table(became))
-    copies = show_shadow(view, shown)
-    if copies:
-        parts.append(Text(copies, style="dim"))
+    parts.extend(Text(told, style="dim") for told in (show_shadow(view, shown), show_live(shown)) if told)
     limits = show_limits(shown)
     if limits and not release.emergency:
         parts.append(Text(limits, style="dim"))

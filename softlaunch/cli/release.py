@@ -109,7 +109,7 @@ def _run(request: "ReleaseRequest", *, without_prefect: bool, json: bool) -> Non
 
 def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet: bool) -> None:
     """What a release will take, and who must approve it; an emergency isn't foreseen, only who is asked."""
-    from softlaunch.cli.starting import show_who_approves
+    from softlaunch.cli.starting import show_who_approves, show_who_may_not_judge
 
     if quiet:
         return
@@ -120,6 +120,7 @@ def _show_what_it_takes(app: str, policy: Path | None, *, emergency: bool, quiet
         from softlaunch.cli.plan import print_outlook
 
         print_outlook(app, policy)
+        show_who_may_not_judge(app, policy)
     show_who_approves(app, policy, emergency=emergency)
 
 

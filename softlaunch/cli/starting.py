@@ -10,6 +10,7 @@ from uuid import UUID
 
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
+from sqlmodel import Session
 
 from softlaunch.approvals.rules import who_else_in_an_emergency, who_else_is_needed
 from softlaunch.catalog.records import check_app
@@ -21,6 +22,7 @@ from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 from softlaunch.ledger.releases import find_opened_from, read_release
+from softlaunch.live.standing import objection_of
 from softlaunch.notify.senders import delivering
 from softlaunch.policy.load import load_policy
 from softlaunch.policy.model import Policy
@@ -53,16 +55,31 @@ class NotStartedError(SoftlaunchError):
 
 def show_who_approves(app: str, policy_file: Path | None, *, emergency: bool) -> None:
     """Warn before a release begins that its starter's vote won't count, where no other approver is named."""
-    try:
+    with suppress(SoftlaunchError):  # the release itself says what is wrong in a moment
         with ledger() as database, database.read() as session:
-            recorded = check_app(session, app).policy
-        needed = (who_else_in_an_emergency if emergency else who_else_is_needed)(
-            Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
-        )
-    except SoftlaunchError:
-        return  # the release itself says what is wrong in a moment
-    if needed is not None:
-        errors.print(needed, style="dim", markup=False, highlight=False, soft_wrap=True)
+            policy = _policy_in_force(session, app, policy_file)
+        needed = (who_else_in_an_emergency if emergency else who_else_is_needed)(policy)
+        if needed is not None:
+            errors.print(needed, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_who_may_not_judge(app: str, policy_file: Path | None) -> None:
+    """Warn before a release begins that gates will wait for live judges whom nobody has compared with people."""
+    with suppress(SoftlaunchError), ledger() as database, database.read() as session:
+        policy = _policy_in_force(session, app, policy_file)
+        found = [
+            (one.metric, objection_of(session, policy, one)) for one in (policy.live.metrics if policy.live else ())
+        ]
+        for metric, objection in found:
+            if objection:
+                told = f"{metric} is judged live: {objection}"
+                errors.print(told, style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def _policy_in_force(session: Session, app: str, policy_file: Path | None) -> Policy:
+    """The policy of a file, or the app's own. Raises SoftlaunchError where there is none."""
+    recorded = check_app(session, app).policy
+    return Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
 
 
 def start_release(request: ReleaseRequest, *, without_prefect: bool, quiet: bool) -> str:

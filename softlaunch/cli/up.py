@@ -38,7 +38,7 @@ def up(
     prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI and API.")] = 4200,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave the services' output to their log files.")] = False,
 ) -> None:
-    """Run gateway, Prefect, worker and reconcile on this machine.
+    """Run gateway, evaluator, Prefect, worker and reconcile on this machine.
 
     A process that dies is restarted. Ctrl-C or SIGTERM stops everything in order; live releases are resumed at the next
     start.
@@ -60,11 +60,11 @@ def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None
     Traffic comes first and goes last: the gateway is started before anything else, and stopped after it.
     """
     slack = _slack()
-    services = [there.gateway, there.reconcile, there.prefect, there.worker, *slack]
+    services = [there.gateway, there.reconcile, there.evaluator, there.prefect, there.worker, *slack]
     stack = Stack(there.logs, there.environment)
     supervisor = Supervisor(stack, _complain)
     with stack, shown(stack, services, _nothing if quiet else _line):
-        for service in (there.gateway, there.reconcile, there.prefect, *slack):
+        for service in (there.gateway, there.reconcile, there.evaluator, there.prefect, *slack):
             stack.start(service)
         for service in (there.gateway, there.prefect):
             with working(f"Starting {service.name}"):

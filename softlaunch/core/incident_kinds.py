@@ -47,6 +47,7 @@ class IncidentKind(StrEnum):
     REGISTRY_CLEANUP_FAILED = "registry_cleanup_failed"
     APPROVAL_EXPIRED = "approval_expired"
     PROVIDER_DOWN = "provider_down"
+    JUDGES_AWAY = "judges_away"
 
     @classmethod
     def of_metric(cls, metric: Metric) -> Self:
@@ -102,6 +103,7 @@ _CAN_WAIT = frozenset(
         IncidentKind.GOLDEN_SET_STALE,
         IncidentKind.REGISTRY_CLEANUP_FAILED,
         IncidentKind.APPROVAL_EXPIRED,
+        IncidentKind.JUDGES_AWAY,
     }
 )
 

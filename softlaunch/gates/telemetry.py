@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gates.observations import Window
 from softlaunch.ledger.outcomes import Counts
-from softlaunch.policy.release import Stage
+from softlaunch.policy.release import Release, Stage
 
 HISTORY_ROWS = 3000
 """How much of stable's past is read to know its usual values."""
@@ -22,12 +22,22 @@ class TelemetryError(SoftlaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Which requests belong to a stage of a release that began at a moment (epoch seconds)."""
+    """Which requests belong to a stage of a release that began at a moment (epoch seconds).
+
+    `judged_live` are the metrics whose values come from live judges and from nobody else.
+    """
 
     app: str
     release_id: str
     stage: Stage
     began: float = 0.0
+    judged_live: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, release: Release, began: float) -> Self:
+        """The stage of a release that is in force."""
+        live = release.policy.live
+        return cls(release.app, release.id, release.stage, began, live.judged if live else frozenset())
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,14 @@ from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
 from softlaunch.gateway.pinning import Pinning
-from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of
+from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of, texts_of
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.units import Units, occasion_of, unit_of
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import ClientGoneError
-from softlaunch.ledger.request_log import BreakerTripRecord, TextRecord
+from softlaunch.ledger.request_log import BreakerTripRecord
 from softlaunch.policy.route import Arm, Route
 
 _SECOND_ANSWER_SECONDS = 30.0
@@ -284,11 +284,5 @@ class Answering:
         row = row_of(context, answer, gateway_id, fell_back=fell_back, mirrored=mirrored, excused=excused)
         self._log.put(row)
         context.recorded = True
-        texts = context.route.serving.texts
-        if texts.keep and answer.given and context.request.protocol.has_texts:
-            expires_at = row.started_at + texts.retention
-            question, text = (
-                part.replace("\x00", "")
-                for part in (context.request.protocol.question(context.request.body), answer.text)
-            )
-            self._log.put(TextRecord(row.request_id, row.arm, row.app, question, text, expires_at))
+        if context.route.serving.texts.keep and answer.given and context.request.protocol.has_texts:
+            self._log.put(texts_of(context, answer, row))

@@ -142,10 +142,9 @@ class LogSink:
     def _take(self, record: Record) -> None:
         full = len(self._queue) >= self._limits.log_rows
         if isinstance(record, TextRecord):
-            size = len(record.question) + len(record.answer)
-            if full or self._text_bytes + size > self._limits.log_text_bytes:
+            if full or self._text_bytes + record.size > self._limits.log_text_bytes:
                 return
-            self._text_bytes += size
+            self._text_bytes += record.size
         elif full and not isinstance(record, BreakerTripRecord):
             if not isinstance(record, PinRecord):
                 self._count_drop(record.app)
@@ -236,7 +235,7 @@ class LogSink:
             for record in batch:
                 self._queue.popleft()
                 if isinstance(record, TextRecord):
-                    self._text_bytes -= len(record.question) + len(record.answer)
+                    self._text_bytes -= record.size
             self._drops.subtract(drops)
             self._drops += Counter()  # keeps positive counts only
             self._tally.written(logged)

@@ -10,10 +10,11 @@ from softlaunch.core.variant import Variant, embeds_alike
 from softlaunch.gateway.calls import Answer, Call
 from softlaunch.gateway.choice import Choice
 from softlaunch.gateway.forwarding import without_idempotency_key
+from softlaunch.gateway.protocols.context import context_of
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.threads import Marking, Pinned
-from softlaunch.ledger.request_log import RequestRecord
+from softlaunch.ledger.request_log import RequestRecord, TextRecord
 from softlaunch.policy.route import Arm, Route
 
 
@@ -166,3 +167,19 @@ def abandoned(context: RequestContext) -> Answer:
     """What is left of a request whose client went away; 499 is nginx's status for it."""
     elapsed_ms = (time.perf_counter() - context.began) * 1000
     return Answer(context.request.protocol, status=499, outcome=RequestOutcome.CLIENT_GONE, latency_ms=elapsed_ms)
+
+
+def texts_of(context: RequestContext, answer: Answer, row: RequestRecord) -> TextRecord:
+    """What is kept of the words of a request and its answer; a database takes no NUL."""
+    texts, body = context.route.serving.texts, context.request.body
+    question = context.request.protocol.question(body)
+    besides = context_of(body, question) if texts.context else None
+    return TextRecord(
+        row.request_id,
+        row.arm,
+        row.app,
+        question.replace("\x00", ""),
+        answer.text.replace("\x00", ""),
+        row.started_at + texts.retention,
+        besides and besides.replace("\x00", ""),
+    )

@@ -96,6 +96,11 @@ class Installation:
         """Goes on with what Prefect's reconcile flow, which runs each minute, leaves lying for two."""
         return Service("reconcile", ours("reconcile", "--watch", "--patience", "120"), stop_patience=15)
 
+    @property
+    def evaluator(self) -> Service:
+        """Has judges judge live answers; what they are being asked is waited for when it stops."""
+        return Service("evaluator", ours("evaluator"), stop_patience=30)
+
     def check(self) -> None:
         """Raise StackError when a port is taken or Prefect is missing."""
         if importlib.util.find_spec("prefect") is None:

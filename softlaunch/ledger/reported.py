@@ -10,6 +10,8 @@ from softlaunch.store.tables import RequestRow, ScoreRow
 
 REPORTED = "reported"
 """The source of values that apps report; the first of one request and metric counts, however it came."""
+LIVE_JUDGES = "live judges"
+"""The source of scores that evaluators write."""
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
 _NEWEST = 20_000
 _OF_A_UNIT = 200

@@ -63,7 +63,7 @@ class RequestRecord(NamedTuple):
 
 
 class TextRecord(NamedTuple):
-    """One row of `texts`; `expires_at` in epoch seconds."""
+    """One row of `texts`, see TextRow; `expires_at` in epoch seconds."""
 
     request_id: str
     arm: str
@@ -71,6 +71,12 @@ class TextRecord(NamedTuple):
     question: str
     answer: str
     expires_at: float
+    context: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many characters it holds."""
+        return len(self.question) + len(self.answer) + len(self.context or "")
 
 
 class FeedbackRecord(NamedTuple):

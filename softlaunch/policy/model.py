@@ -14,9 +14,10 @@ from softlaunch.core.verdict import Per, Role
 from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.emergency import EmergencyPolicy
-from softlaunch.policy.evals import EvalPolicy
+from softlaunch.policy.evals import EvalPolicy, JudgePolicy
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.gating import DEFAULT_GATES, Adjustment, GatePolicy, with_unusable
+from softlaunch.policy.live import LivePolicy
 from softlaunch.policy.named_metrics import MetricPolicy, resolved
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
@@ -31,6 +32,10 @@ class TextPolicy(Part):
 
     keep: bool = False
     retention: Duration = 30 * 86400.0
+    context: bool = False
+    """Whether what else of text a request carried is kept with them: system messages, earlier turns, results of tools,
+    variables. Live judges check claims against it.
+    """
 
 
 RETIRED = ("owner", "router", "telemetry")
@@ -88,6 +93,8 @@ class Policy(Part):
     ab: AbPolicy = AbPolicy()
     drift: DriftPolicy = DriftPolicy()
     texts: TextPolicy = TextPolicy()
+    live: LivePolicy | None = None
+    """Judges of live answers; left out, nobody asks any."""
     retention: RetentionPolicy = RetentionPolicy()
     chat: ChatKind = ChatKind.CONSOLE
     slack: SlackPolicy | None = None
@@ -145,7 +152,22 @@ class Policy(Part):
         self._can_compare_copies()
         self._have_a_past()
         self._can_count()
+        self._can_judge_live()
         return self
+
+    @property
+    def live_judge(self) -> JudgePolicy | None:
+        """Who judges live answers."""
+        return self.live.judge or self.eval.judge if self.live else None
+
+    def _can_judge_live(self) -> None:
+        """Raise KeyedError where live answers are to be judged and something for it is missing."""
+        if self.live is None:
+            return
+        try:
+            self.live.check(self.metrics, self.eval.judge, texts_kept=self.texts.keep)
+        except KeyedError as error:
+            raise KeyedError(str(error), "live", *error.keys) from error
 
     def _judge_everybody(self, counted: set[Metric]) -> None:
         """Raise KeyedError where no required gate could judge the last stage, or the shadow."""

@@ -11,6 +11,7 @@ from softlaunch.core.request_outcome import GOOD, UNUSABLE
 from softlaunch.gates.gate_set import split_error
 from softlaunch.ledger.outcomes import Counts
 from softlaunch.ledger.stages import units_in
+from softlaunch.live.watch import EVIDENCE as LIVE
 from softlaunch.policy.release import StageKind
 from softlaunch.releases.decision import Observation, Snapshot
 
@@ -38,7 +39,12 @@ def examine(snapshot: Snapshot, observation: Observation) -> tuple[Condition, ..
     if snapshot.release.emergency:  # no stable to compare with, so none that data or a split is missing of
         down = _provider_down(snapshot, observation)
         return (*_expired(snapshot), *((down,) if down else ()))
-    found = (_no_data(snapshot, observation), _split_off(snapshot, observation), _provider_down(snapshot, observation))
+    found = (
+        _no_data(snapshot, observation),
+        _split_off(snapshot, observation),
+        _provider_down(snapshot, observation),
+        _judges_away(snapshot, observation),
+    )
     return (*_expired(snapshot), *(one for one in found if one is not None))
 
 
@@ -88,6 +94,25 @@ def _split_off(snapshot: Snapshot, observation: Observation) -> Condition | None
         error is not None,
         f"{release.title}: {release.stage.name}: {error or 'the split is as intended'}. The stage holds.",
         {"stage": release.stage.name, "candidate_users": split.candidate, "stable_users": split.stable},
+    )
+
+
+def _judges_away(snapshot: Snapshot, observation: Observation) -> Condition | None:
+    """Gates have waited for live judges for long; None where nobody judges."""
+    release, held = snapshot.release, observation.evidence.get(LIVE)
+    if held is None:
+        return None
+    seconds = snapshot.now.timestamp() - (held["since"] or snapshot.now.timestamp())
+    why = held["trouble"] if seconds >= release.policy.no_data_after else ""
+    return Condition(
+        IncidentKind.JUDGES_AWAY,
+        f"{release.id}:judges_away:{release.position}",
+        bool(why),
+        f"{release.title}: {release.stage.name} waits for live judges: {why}." if why else "live judges judge again",
+        {
+            "stage": release.stage.name,
+            **{name: held[name] for name in ("judged", "waiting", "unreadable", "unanswered", "let_go", "calls")},
+        },
     )
 
 

@@ -88,7 +88,7 @@ class HeldGates:
 
 
 def _begin(telemetry: Telemetry, release: Release, record: StageRecord, entered: float) -> _Held:
-    scope = Scope(release.app, release.id, release.stage, entered)
+    scope = Scope.of(release, entered)
     gates = _stored(release, record)
     gates.learn_past(past_of(telemetry, release))
     again = telemetry.read_again(scope, entered, float(record.evidence["until"]))

@@ -15,6 +15,7 @@ from softlaunch.evals.regression import EvalOrder, EvalProgress
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.telemetry import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.ledger.stages import StageRecord
+from softlaunch.live.watch import LiveObservation, LiveWatch
 from softlaunch.policy.load import folder_of_golden_set, golden_set_path
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Release, StageKind
@@ -41,7 +42,8 @@ class ReleaseStrategy:
     """Releases of a candidate: a regression eval, and gates on the traffic of each stage after it.
 
     `open_log` opens what takes the place of the request log, `telemetry`, where a policy names it, and `counted` reads
-    metrics that are counted elsewhere. `held` is what this process holds in memory between two observations.
+    metrics that are counted elsewhere. `live` knows how judging live answers stands, and `held` is what this process
+    holds in memory between two observations.
     """
 
     telemetry: Telemetry
@@ -50,6 +52,7 @@ class ReleaseStrategy:
     counted: CountWatch | None = None
     open_log: Callable[[Policy], Telemetry | None] = lambda _: None
     held: HeldGates = field(default_factory=HeldGates)
+    live: LiveWatch | None = None
 
     def observe(self, release: Release, record: StageRecord, now: datetime) -> Observation:
         """Observe the stage in force."""
@@ -84,22 +87,24 @@ class ReleaseStrategy:
             gates = self._gates(release, record)
             if isinstance(gates, Rereading):
                 return no_data(held, f"reading the log of this stage again, up to {_clock(gates.reached)}")
-            scope = Scope(release.app, release.id, release.stage, _entered(release, record))
+            scope = Scope.of(release, _entered(release, record))
             counted = self._observe_counted(release, scope, held, gates, now.timestamp())
             reading = self._read(release, scope, held, now.timestamp(), counted)
             if reading.problem is not None:
                 return no_data(held, reading.problem)
             copied = self._observe_copies(release, record, scope, reading.until)
+            live = self._observe_live(release, scope, held, now.timestamp())
         except TelemetryError as error:
             return no_data(held, str(error))
         for window in (*reading.windows, *copied.windows):
             gates.update(window)
-        gates.blockers = {**copied.blockers, **counted.blockers}
+        gates.blockers = {**copied.blockers, **counted.blockers, **live.blockers}
         gates.dropped = max(gates.dropped + reading.dropped, 0)  # a gateway that came back takes back what it lost
         kept = {EVIDENCE: copied.state.dump()} if release.stage.kind is StageKind.SHADOW else {}
-        look = _seen(held, gates, reading, {**kept, **({COUNTED: counted.dump()} if counted.metrics else {})})
+        kept |= {COUNTED: counted.dump()} if counted.metrics else {}
+        look = _seen(held, gates, reading, {**kept, **live.dump()})
         self.held.keep(release, record, look.evidence, gates)
-        return look
+        return replace(look, verdicts=live.applied(look.verdicts))
 
     def _log(self, release: Release) -> Telemetry:
         """Where a release's requests are logged."""
@@ -136,6 +141,10 @@ class ReleaseStrategy:
             return CopyObservation(CopyState())
         after = _read_until(record.evidence, scope)
         return self.copies.look(scope, release.policy, state_in(record.evidence), (after, until), scope.began)
+
+    def _observe_live(self, release: Release, scope: Scope, held: Mapping[str, Any], now: float) -> LiveObservation:
+        """How judging the stage's live answers stands, where anybody judges them."""
+        return LiveObservation() if self.live is None else self.live.look(scope, release.policy, held, now)
 
     def _gates(self, release: Release, record: StageRecord) -> GateSet | Rereading:
         """The stage's gates as they were left, or fresh ones, which know stable's traffic from before the stage."""

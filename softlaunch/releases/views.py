@@ -23,6 +23,7 @@ from softlaunch.ledger.stages import (
     read_verdicts,
     units_in,
 )
+from softlaunch.live.watch import EVIDENCE as LIVE
 from softlaunch.policy.release import Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
 from softlaunch.releases.decision import compared
@@ -234,6 +235,7 @@ def _stage_json(view: StageView) -> Mapping[str, Any]:
         "reason": view.record.reason,
         **counted,
         **({"copies": state_in(view.record.evidence).figures()} if view.stage.kind is StageKind.SHADOW else {}),
+        **({"live": view.record.evidence[LIVE]} if LIVE in view.record.evidence else {}),
         "verdicts": [
             {
                 "gate": verdict.gate,

@@ -19,6 +19,7 @@ from softlaunch.releases.wording import (
     show_exposure,
     show_met,
 )
+from softlaunch.reports.live_words import show_live
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.retention.cleanup_run import Plan
 
@@ -37,9 +38,8 @@ def stage_markdown(view: ReleaseView, stage: StageView, links: Links) -> str:
         f"{_cell(stage.record.reason) or 'under way'}. Compared: {show_counts(stage)}.",
         "",
     ]
-    copies = show_shadow(view, stage)
-    similarity = [copies, ""] if copies else []
-    return "\n".join([*lines, *_verdict_table(stage_table(stage)), "", *similarity, *_read_on(view, stage, links)])
+    told = [line for text in (show_shadow(view, stage), _cell(show_live(stage))) if text for line in (text, "")]
+    return "\n".join([*lines, *_verdict_table(stage_table(stage)), "", *told, *_read_on(view, stage, links)])
 
 
 def stage_table(stage: StageView) -> list[Mapping[str, str]]:

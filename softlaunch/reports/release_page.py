@@ -10,6 +10,7 @@ from softlaunch.releases.views import ReleaseView, StageView
 from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.contrast import contrast
 from softlaunch.reports.html import page_environment
+from softlaunch.reports.live_words import show_live
 from softlaunch.reports.plots import interval_axis, interval_plot
 
 _SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
@@ -56,6 +57,7 @@ def render_release(
         eval_page=eval_page,
         eval_note=eval_note,
         agreement=agreement,
+        show_live=show_live,
         became=outcome_rows(view.outcomes),
         runbooks=runbooks,
     )

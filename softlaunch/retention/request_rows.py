@@ -15,7 +15,7 @@ from softlaunch.retention.rollup import add_to_days, day_of
 from softlaunch.retention.rules import Item, Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import dump
-from softlaunch.store.tables import FeedbackRow, ReleaseRow, RequestRow, ScoreRow
+from softlaunch.store.tables import FeedbackRow, LiveJudgementRow, ReleaseRow, RequestRow, ScoreRow
 
 _PAGE = 2000
 _ROW_BYTES = 500  # about what one takes in JSON
@@ -77,21 +77,21 @@ class RequestStore(ItemStore):
             after = page[-1][0]
 
     def entries(self, session: Session, keys: Sequence[str]) -> list[Entry]:
-        """Each stretch with its rows, ratings and scores."""
+        """Each stretch with its rows, ratings, scores and live judgements."""
         found = []
         for key in keys:
-            rows, ratings, scores = _read(session, key)
-            if rows:
-                line = dump({RequestRow: rows, FeedbackRow: ratings, ScoreRow: scores})
+            read = _read(session, key)
+            if read[RequestRow]:
+                line = dump(read)
                 found.append(Entry(key, line, hashlib.sha256(line).hexdigest()))
         return found
 
     def delete(self, session: Session, keys: Sequence[str]) -> None:
         """Add the rows to their days' sums, then delete them."""
         for key in keys:
-            rows, ratings, scores = _read(session, key)
-            add_to_days(session, rows, ratings)
-            for table, gone in ((RequestRow, rows), (FeedbackRow, ratings), (ScoreRow, scores)):
+            read = _read(session, key)
+            add_to_days(session, read[RequestRow], read[FeedbackRow])
+            for table, gone in read.items():
                 ids = [row.id for row in gone]
                 session.connection().execute(delete(table).where(col(table.id).in_(ids)))
 
@@ -114,10 +114,15 @@ def _settled() -> ColumnElement[bool]:
     return or_(col(RequestRow.release_id).is_(None), col(RequestRow.release_id).not_in(live))
 
 
-def _read(session: Session, key: str) -> tuple[list[RequestRow], list[FeedbackRow], list[ScoreRow]]:
+def _read(session: Session, key: str) -> dict[type[Any], list[Any]]:
+    """The rows of a stretch and all that was said of them, by table; live judgements only where there are any."""
     found = select(RequestRow).where(_Stretch.parse(key).rows).order_by(col(RequestRow.id))
     rows = list(session.execute(found).scalars())
     ids = {row.request_id for row in rows}
-    ratings = select(FeedbackRow).where(col(FeedbackRow.request_id).in_(ids)).order_by(col(FeedbackRow.id))
-    scores = select(ScoreRow).where(col(ScoreRow.request_id).in_(ids)).order_by(col(ScoreRow.id))
-    return rows, list(session.execute(ratings).scalars()), list(session.execute(scores).scalars())
+    read: dict[type[Any], list[Any]] = {RequestRow: rows}
+    for table in (FeedbackRow, ScoreRow, LiveJudgementRow):
+        said = select(table).where(table.request_id.in_(ids)).order_by(table.id)  # type: ignore[attr-defined,arg-type]
+        read[table] = list(session.execute(said).scalars())
+    if not read[LiveJudgementRow]:
+        del read[LiveJudgementRow]
+    return read

@@ -8,6 +8,7 @@ from sqlmodel import Session, col
 
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gates.telemetry import HISTORY_ROWS, Scope
+from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.ledger.request_log import HEARD_SECONDS
 from softlaunch.policy.release import StageKind
 from softlaunch.policy.route import Arm
@@ -169,14 +170,25 @@ def said_again(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple
     """The same, whoever said it."""
     # written so that no index of a stage's requests fits: SQLite would go through all of them for each rating
     release_id = func.coalesce(col(RequestRow.release_id), "")
-    return (
+    return _that_count(
         _what_was_said(table)
         .where(col(table.app) == scope.app, col(table.received_at) >= arrived[0], col(table.received_at) < arrived[1])
         .where(release_id == scope.release_id, col(RequestRow.stage) == scope.stage.position)
         .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
         .where(col(RequestRow.weight_percent) == scope.stage.weight_percent)
-        .order_by(col(table.received_at), col(table.id))
+        .order_by(col(table.received_at), col(table.id)),
+        table,
+        scope,
     )
+
+
+def _that_count(said: Select[Any], table: type[FeedbackRow | ScoreRow], scope: Scope) -> Select[Any]:
+    return said if table is FeedbackRow or not scope.judged_live else said.where(_counts(ScoreRow, scope))
+
+
+def _counts(score: type[ScoreRow], scope: Scope) -> ColumnElement[bool]:
+    """Not by others of what live judges judge: those may have scored other units, by another scale."""
+    return or_(col(score.source) == LIVE_JUDGES, col(score.metric).not_in(scope.judged_live))
 
 
 def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
@@ -207,7 +219,8 @@ def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: flo
         return select(col(rating.id)).join(earlier, in_stage).where(said)
     score = _EARLIER_SCORE
     said = and_(col(score.request_id) == col(earlier.request_id), col(score.received_at) < before)
-    return select(col(score.id)).join(earlier, in_stage).where(said, col(score.metric) == col(ScoreRow.metric))
+    heard = select(col(score.id)).join(earlier, in_stage).where(said, col(score.metric) == col(ScoreRow.metric))
+    return heard.where(_counts(score, scope)) if scope.judged_live else heard
 
 
 def dropped(session: Session, app: str, after: float, until: float) -> int:

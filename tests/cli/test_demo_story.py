@@ -13,7 +13,7 @@ from tests.support.builders import make_release
 
 def test_results_are_words_without_markup(capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever colour they have."""
-    ends = (State.PROMOTED, State.ROLLED_BACK, State.REJECTED)
+    ends = (State.PROMOTED, State.ROLLED_BACK, State.REJECTED, State.ROLLED_BACK)
     views = [ReleaseView(make_release(end), (), (), Exposure(0, 0, 0, 0), ()) for end in ends[: len(ACTS)]]
     conclude(views, time.monotonic())
     printed = capsys.readouterr().out

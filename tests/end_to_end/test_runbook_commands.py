@@ -35,7 +35,13 @@ from tests.support.servers import running_gateway
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 APP, RELEASE = "support-bot", "support-bot-1"
-LIVE = {IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF, IncidentKind.RELEASE_ORPHANED, IncidentKind.PROVIDER_DOWN}
+LIVE = {
+    IncidentKind.NO_DATA,
+    IncidentKind.SPLIT_OFF,
+    IncidentKind.RELEASE_ORPHANED,
+    IncidentKind.PROVIDER_DOWN,
+    IncidentKind.JUDGES_AWAY,
+}
 ON_COPIES = {IncidentKind.of_metric(Metric.AGREEMENT), IncidentKind.of_metric(Metric.PREFERENCE)}
 TAKEN_BACK = {
     IncidentKind.BREAKER_TRIPPED: "a gateway's breaker tripped: 12 of 14 candidate answers failed within 5 s",

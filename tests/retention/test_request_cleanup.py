@@ -12,14 +12,14 @@ from softlaunch.retention.rollup import bucket_of
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
 from softlaunch.store.rows import dump
-from softlaunch.store.tables import DailyRequestRow, FeedbackRow, RequestRow, ScoreRow
+from softlaunch.store.tables import DailyRequestRow, FeedbackRow, LiveJudgementRow, RequestRow, ScoreRow
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
 from tests.support.cleanup_scene import DAY, Registry, make_registry
 
 
 @pytest.fixture
 def registry(database: Database, tmp_path: Path) -> Registry:
-    """A registry with three requests 100 days ago, one of them rated and scored, and one of yesterday."""
+    """A registry with three requests 100 days ago, one of them rated, scored and judged, and one of yesterday."""
     made = make_registry(database, tmp_path / "archive")
     old = (NOON - 100 * DAY).timestamp()
     with database.begin() as session:
@@ -29,6 +29,8 @@ def registry(database: Database, tmp_path: Path) -> Registry:
         session.add(_request("young", (NOON - DAY).timestamp()))
         session.add(FeedbackRow(request_id="r0", app=APP, satisfaction=0.75, kind="stars", received_at=old))
         session.add(ScoreRow(request_id="r0", app=APP, metric="quality", value=0.5, source="judge", received_at=old))
+        of_answer = {"request_id": "r0", "arm": "stable", "metric": "quality", "app": APP, "unit": 1}
+        session.add(LiveJudgementRow(**of_answer, started_at=old, sample_percent=1.0, state="over", value=0.5))
     return made
 
 
@@ -46,7 +48,7 @@ def _request(request_id: str, started_at: float, **fields: object) -> RequestRow
 
 def _rows(registry: Registry) -> bytes:
     with registry.database.read() as session:
-        tables = (RequestRow, FeedbackRow, ScoreRow)
+        tables = (RequestRow, FeedbackRow, ScoreRow, LiveJudgementRow)
         return dump({one: session.exec(select(one).order_by(col(one.id))).all() for one in tables})
 
 

@@ -1,8 +1,12 @@
 """What users and judges said of answers, as a request log has it."""
 
+from dataclasses import replace
+
 from softlaunch.core.live_metrics import Metric
+from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.store.database import Database
-from tests.telemetry.logged import T, go_on, log, rating, read, request, score, told, values
+from softlaunch.telemetry.request_log import RequestLogTelemetry
+from tests.telemetry.logged import SCOPE, T, go_on, log, rating, read, request, score, told, values
 
 
 def test_ratings_count_when_they_arrive(database: Database) -> None:
@@ -92,3 +96,22 @@ def test_what_is_said_of_answers_outside_of_the_split_is_not_heard(database: Dat
     assert values(read(database, after=T - 6).windows[0].stable, Metric.SATISFACTION) == [0.5]
     (window,) = read(database).windows
     assert values(window.stable, Metric.SATISFACTION) == [0.5]
+
+
+def test_what_live_judges_judge_is_told_by_nobody_else(database: Database) -> None:
+    """Others may have scored other users by another scale; who was heard by them is still new to the judges."""
+    log(
+        database,
+        request(1, unit=7),
+        request(2, unit=7),
+        request(3, "candidate"),
+        score(1, "quality", 0.1, T - 4),
+        score(2, "quality", 0.9, source=LIVE_JUDGES),
+        score(3, "quality", 0.2),
+        score(3, "hallucination", 1.0),
+    )
+    scope = replace(SCOPE, judged_live=frozenset({"quality"}))
+    (window,) = RequestLogTelemetry(database).read(scope, T, T + 5).windows
+    assert values(window.stable, Metric.QUALITY) == [0.9]
+    assert values(window.candidate, Metric.QUALITY) == []
+    assert values(window.candidate, Metric.HALLUCINATION) == [1.0]

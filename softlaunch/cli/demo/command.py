@@ -1,4 +1,4 @@
-"""`softlaunch demo`: three releases on this machine, with everything real but the model and its users."""
+"""`softlaunch demo`: four releases on this machine, with everything real but the models and their users."""
 
 import os
 import sys
@@ -27,9 +27,10 @@ def demo(
     home: Path = typer.Option(_HOME, help="Folder for the demo's ledger, logs and reports; emptied first."),
     look: bool = typer.Option(False, "--look", help="Only open Prefect's UI on the last demo's runs, until Ctrl-C."),
 ) -> None:
-    """Watch three real releases on this machine.
+    """Watch four real releases on this machine.
 
-    One candidate is promoted, one is rolled back, and one is rejected.
+    One candidate is promoted, one is rejected, and two are rolled back: one is slow, and of one only the answers are
+    worse, which a simulated judge sees.
     """
     if look:
         _look(home)
@@ -39,7 +40,7 @@ def demo(
 
     scene = set_scene(home)
     console.print(
-        f"Starting a model provider, a gateway, users ({RATE_RPS:g} requests a second) and Prefect on this machine.\n"
+        f"Starting a model provider, a gateway, an evaluator, Prefect, and users ({RATE_RPS:g} requests a second).\n"
         f"Models answer {SPEED:g} times faster than their profiles say: 1 s takes {1000 / SPEED:.0f} ms.",
         highlight=False,
     )
@@ -50,7 +51,9 @@ def demo(
         stack.start(scene.gateway)
         for service in (scene.provider, scene.gateway):
             stack.await_ready(service)
-        stack.start(scene.traffic)
+        _calibrate(scene.labels)
+        for service in (scene.traffic, scene.evaluator):
+            stack.start(service)
         stack.await_ready(scene.prefect)
         console.print(f"Everything runs; Prefect's UI is at {scene.prefect_url} while it does.", highlight=False)
         views = _play_acts(stack)
@@ -89,6 +92,24 @@ def _apply(folder: Path) -> None:
 
     with ledger() as database:
         apply(folder, database, "demo")
+
+
+def _calibrate(labels_file: Path) -> None:
+    """Compare the simulated judge with labels, as people's would be: without that it could decide nothing."""
+    from softlaunch.catalog.example import EXAMPLE
+    from softlaunch.cli.judge import ask_about
+    from softlaunch.cli.ledger import ledger
+    from softlaunch.evals.judges.labels import Kind, read_labels
+
+    with ledger() as database:
+        found, _, _ = ask_about(database, read_labels(labels_file, Kind.HALLUCINATION, {}), EXAMPLE)
+    kappa = found.agreement.kappa
+    shown = "unknown" if kappa is None else f"{kappa.value:.2f}"
+    console.print(
+        f"A simulated judge reads answers; against {found.agreement.items} labels that stand in for people's its kappa "
+        f"is {shown}.",
+        highlight=False,
+    )
 
 
 def _look(home: Path) -> None:

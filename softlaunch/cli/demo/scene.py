@@ -1,6 +1,7 @@
 """What the demo sets up: folders, ports, the app, and the services around it."""
 
 import os
+import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import orjson
 
 from softlaunch.catalog.example import EXAMPLE, make_app
 from softlaunch.installation.stack import Service, free_ports, ours, prefects
+from softlaunch.simulator.knowledge import invented_claim
 
 RATE_RPS = 300.0
 USERS = 20_000
@@ -16,6 +18,7 @@ SPEED = 10.0
 """The simulated models answer this many times faster than their profiles say, so that a release takes seconds."""
 _HERE = Path(__file__).parent
 _EXAMPLE_ENDPOINT = "http://127.0.0.1:8801"
+_LABELS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,16 @@ class Scene:
         return Service("gateway", command, f"{self.gateway_url}/healthz")
 
     @property
+    def evaluator(self) -> Service:
+        """Has the simulated judge judge live answers."""
+        return Service("evaluator", ours("evaluator", "--every", "0.5"))
+
+    @property
+    def labels(self) -> Path:
+        """What stands in for people's labels, by which the simulated judge is calibrated."""
+        return self.home / "labels.jsonl"
+
+    @property
     def prefect(self) -> Service:
         """A Prefect server with its UI."""
         command = prefects("server", "start", "--host", "127.0.0.1", "--port", str(self.prefect_port), "--no-services")
@@ -120,11 +133,26 @@ def set_scene(home: Path) -> Scene:
     make_app(scene.app_folder, EXAMPLE)
     shutil.copyfile(_HERE / "policy.yaml", scene.app_folder / "softlaunch.yaml")
     _widen_golden_set(scene.app_folder)
+    for name in ("models.yaml", "variants.yaml"):
+        with (scene.app_folder / name).open("ab") as file:
+            file.write((_HERE / f"more_{name}").read_bytes())
     models = scene.app_folder / "models.yaml"
     here = f"http://127.0.0.1:{scene.provider_port}"
     models.write_text(models.read_text(encoding="utf-8").replace(_EXAMPLE_ENDPOINT, here), encoding="utf-8")
+    _label_answers(scene)
     os.environ.update(scene.environment)
     return scene
+
+
+def _label_answers(scene: Scene) -> None:
+    """Right answers of which every other one has a claim that nothing supports, labelled by who put it there."""
+    rng = random.Random(1)
+    with scene.labels.open("wb") as labels:
+        for number, line in enumerate((scene.app_folder / "golden.jsonl").read_bytes().splitlines()[:_LABELS]):
+            case, invents = orjson.loads(line), number % 2 == 1
+            answer = f"The answer is: {case['expected']}.{invented_claim(rng) if invents else ''}"
+            known = {"id": case["id"], "question": case["question"], "answer": answer}
+            labels.write(orjson.dumps({**known, "votes": ["yes" if invents else "no"]}) + b"\n")
 
 
 def _widen_golden_set(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The demo's three releases, and what it says about them. Every decision is computed from the traffic."""
+"""The demo's four releases, and what it says about them. Every decision is computed from the traffic."""
 
 import time
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ ACTS = (
     Act("improved", "a better prompt on a slightly better model"),
     Act("overloaded", "a model that slows from 1 s to 5 s once half of the users are on it"),
     Act("budget", "a model that is cheaper, faster, and wrong more often"),
+    Act("inventive", "a model as fast, cheap and right, that makes things up more often"),
 )
 
 

@@ -9,6 +9,7 @@ from softlaunch.store.tables.evals import (
     EvalRunRow,
     JudgementRow,
 )
+from softlaunch.store.tables.judging import LiveJudgementRow, LiveJudgingRow, LiveTallyRow
 from softlaunch.store.tables.ledger import LedgerRow
 from softlaunch.store.tables.people import ApprovalRow, HeardRow, IncidentRow, NoticeRow, StreamRow, VoteRow
 from softlaunch.store.tables.registry import (
@@ -65,6 +66,9 @@ __all__ = [
     "IncidentRow",
     "JudgementRow",
     "LedgerRow",
+    "LiveJudgementRow",
+    "LiveJudgingRow",
+    "LiveTallyRow",
     "ModelRow",
     "NoticeRow",
     "ParametersRow",

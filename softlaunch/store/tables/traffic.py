@@ -139,7 +139,10 @@ class PinRow(SQLModel, table=True):
 
 
 class TextRow(SQLModel, table=True):
-    """The texts of a request, kept only where the app's policy says so, and deleted after `expires_at`."""
+    """The texts of a request, kept only where the app's policy says so, and deleted after `expires_at`.
+
+    `context` is what else of text the request carried, null where it carried nothing, or an older gateway served.
+    """
 
     __tablename__ = "texts"
     request_id: str = Field(primary_key=True)
@@ -148,6 +151,7 @@ class TextRow(SQLModel, table=True):
     question: str
     answer: str
     expires_at: float = Field(index=True)
+    context: str | None = None
 
 
 class CopyJudgementRow(SQLModel, table=True):

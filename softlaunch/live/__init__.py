@@ -1,0 +1,1 @@
+"""Live answers, judged: which wait, who asks judges about them, and what a release's gates may make of it."""

@@ -1,0 +1,10 @@
+"""Sentences about live judges, stage by stage."""
+
+from softlaunch.live.watch import progress_in
+from softlaunch.releases.views import StageView
+
+
+def show_live(stage: StageView) -> str:
+    """How judging a stage's live answers stands; empty where nobody judges them."""
+    progress = progress_in(stage.record.evidence)
+    return "" if progress is None else progress.sentences

@@ -1,0 +1,1 @@
+"""Live answers that judges are asked about."""
