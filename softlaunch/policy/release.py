@@ -140,7 +140,7 @@ def plan(policy: Policy) -> tuple[Stage, ...]:
                 kind=StageKind.SHADOW,
                 name="shadow",
                 shadow_percent=shadow.sample_percent,
-                control_percent=shadow.sample_percent * shadow.floor_percent / 100 if policy.texts.keep else 0.0,
+                control_percent=shadow.sample_percent * shadow.floor_percent / 100 if policy.texts.keeps_all else 0.0,
                 minimum_time=shadow.minimum_time,
                 minimum_requests=shadow.minimum_requests,
                 deadline=shadow.deadline,
