@@ -25,6 +25,7 @@ from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy
 from softlaunch.policy.texts import TextPolicy
+from softlaunch.policy.topline import ToplinePolicy
 from softlaunch.policy.units import SessionPolicy, UnitPolicy, why_not_counted
 
 RETIRED = ("owner", "router", "telemetry")
@@ -73,6 +74,8 @@ class Policy(Part):
     """Chance that a harmless release is rolled back, over all gates, stages and looks together."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence that a gate which passes is within its margin."""
+    topline: ToplinePolicy | None = None
+    """What goes on after the promotion; left out, nothing does."""
     unit: UnitPolicy = UnitPolicy()
     session: SessionPolicy = SessionPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
@@ -143,7 +146,17 @@ class Policy(Part):
         self._can_count()
         self._can_judge_live()
         self._have_texts_for_somebody()
+        self._can_watch_on()
         return self
+
+    def _can_watch_on(self) -> None:
+        """Raise KeyedError where nothing could be judged after a promotion."""
+        if self.topline is None:
+            return
+        try:
+            self.topline.check(self.gates, self.sources)
+        except KeyedError as error:
+            raise KeyedError(str(error), "topline", *error.keys) from error
 
     def _have_texts_for_somebody(self) -> None:
         """Raise KeyedError where texts wait for judges that there aren't, or can't be redacted as they should."""
