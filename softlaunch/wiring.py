@@ -17,6 +17,7 @@ from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.emergency import EmergencyStrategy
 from softlaunch.releases.observe import Evaluator, ReleaseStrategy
+from softlaunch.releases.topline import ToplineStrategy
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
@@ -40,7 +41,8 @@ def build_driver(database: Database, kind: str, evaluator: Evaluator | None = No
         open_log,
         live=LiveWatch(database),
     )
-    strategies = Strategies(releases, TrialStrategy(releases, TrialWatch(database)), EmergencyStrategy(database))
+    trials, emergencies = TrialStrategy(releases, TrialWatch(database)), EmergencyStrategy(database)
+    strategies = Strategies(releases, trials, emergencies, ToplineStrategy(releases))
     settings = Settings()
     ttl = timedelta(seconds=settings.driver_seconds)
     guard = Guard(database, LossWatch(database, counters_folder(database, settings.home)))

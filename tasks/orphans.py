@@ -9,6 +9,7 @@ from prefect.deployments import run_deployment
 from softlaunch.core.clock import utc_now
 from softlaunch.core.settings import Settings
 from softlaunch.ledger.releases import Actor
+from softlaunch.ledger.texts import TextSweep
 from softlaunch.releases.reconcile import Finding, Reconciler
 from softlaunch.releases.rollback_watch import watch_rollbacks
 from softlaunch.tasks.ledger import ledger
@@ -20,11 +21,15 @@ _SAME_ORDER_SECONDS = 120
 
 @task(task_run_name="check for releases without a driver")
 def settle() -> tuple[Finding, ...]:
-    """Free, or end, every release without a driver, and end those whose run was cancelled; one log line each."""
+    """Free, or end, every release without a driver, and end those whose run was cancelled; one log line each.
+
+    Texts of users whose time is over are deleted, too.
+    """
     logger = get_run_logger()
     by, ttl = Actor("reconcile", "prefect"), timedelta(seconds=Settings().driver_seconds)
     with ledger() as database:
         found = Reconciler(database, by, ttl, cancelled=partial(cancelled_runs, warn=logger.warning)).run()
+        TextSweep(database).look(utc_now().timestamp())
     for finding in found:
         logger.warning(finding.sentence)
     ended = [finding.cancelled_run for finding in found if finding.cancelled_run]

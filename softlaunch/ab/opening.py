@@ -22,6 +22,7 @@ from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind
 from softlaunch.releases.apis import check_candidate
 from softlaunch.releases.changes import Changes
+from softlaunch.releases.ending import end_topline
 from softlaunch.releases.opening import NothingChangesError, serve_by, serving_variant
 from softlaunch.store.database import Database
 from softlaunch.store.tables import FeedbackRow, ScoreRow
@@ -59,6 +60,7 @@ def open_trial(database: Database, request: TrialRequest, planned: float | None,
     """
     with database.begin() as session:
         app = check_app(session, request.app)
+        end_topline(session, request.app, Actor(request.actor, request.origin), "an A/B test begins", now)
         held = find_live(session, request.app)
         if held is not None:
             raise ReleaseLockedError(held_by(held, now))

@@ -20,6 +20,7 @@ from softlaunch.core.settings import Settings
 from softlaunch.core.visible import one_line
 from softlaunch.ledger.losses import LossWatch, counters_folder
 from softlaunch.ledger.releases import Actor, read_release
+from softlaunch.ledger.texts import TextSweep
 from softlaunch.notify.senders import delivering
 from softlaunch.releases.orphans import Remedy
 from softlaunch.releases.provider_watch import watch_providers
@@ -46,7 +47,8 @@ def reconcile(
 
     Each release is driven to its end in this process. It is rolled back instead where its policy says so, or where its
     run was cancelled in the Prefect that PREFECT_API_URL names. The command reports gateways that don't follow a
-    rollback, and providers that don't answer. It needs no Prefect, and any number of these processes may run at once.
+    rollback, and providers that don't answer, begins what follows a promotion (the policy's topline), and deletes
+    texts of users whose time is over. It needs no Prefect, and any number of these processes may run at once.
     With --watch it also checks each minute whether the providers' models have changed, and updates the aliases in the
     registry that SOFTLAUNCH_MODEL_REGISTRY names.
     """
@@ -79,6 +81,7 @@ class _Settled:
         ttl = timedelta(seconds=settings.driver_seconds)
         self._reconciler = Reconciler(database, by, ttl, cancelled=self._cancelled)
         self._losses = LossWatch(database, counters_folder(database, settings.home))
+        self._texts = TextSweep(database)
         self._prefect_silent = False
         controller = Controller(
             build_driver(database, "reconcile"),
@@ -94,6 +97,7 @@ class _Settled:
         for loss in self._losses.look(utc_now().timestamp()):
             _warn(f"{loss.sentence}.")
         self._report(watch_rollbacks(self._database, utc_now()))
+        self._texts.look(utc_now().timestamp())
         for finding in found:
             if finding.remedy is Remedy.RESUME:
                 self.controllers.begin(finding.release_id)

@@ -154,8 +154,8 @@ def refresh(
 ) -> None:
     """Propose new cases from users' recent questions; a person completes them, and 'suite add' accepts them.
 
-    Only questions whose texts the app's policy keeps (texts.keep) can be drawn. Each proposal carries the answer that
-    stable gave, which nobody has checked: correct what is expected, or delete the line.
+    Only questions whose texts the app's policy keeps (texts.keep: true) can be drawn. Each proposal carries the answer
+    that stable gave, which nobody has checked: correct what is expected, or delete the line.
     """
     from softlaunch.evals.suites.logged_questions import logged_questions
 
@@ -166,7 +166,8 @@ def refresh(
     if not proposals:
         raise SuiteError(
             f"{_count(len(logged), 'logged question')} of {app}, and none that {file} lacks; texts are kept only with "
-            "texts.keep in the policy, and only for texts.retention"
+            "texts.keep in the policy, and only for texts.retention; those that are there until they are judged "
+            "(until_judged) can't be drawn"
         )
     write_suite(out, suite.header, proposals)
     if as_json:

@@ -66,17 +66,29 @@ def _grid(margin: float, *, is_relative: bool) -> Floats:
 
 
 def stage_weights(policy: Policy, stage: Stage) -> dict[int, float]:
-    """How the false-rollback budget is spread over the stages that look at traffic, by position; adds up to one.
+    """How the false-rollback budget is spread over the stages that look at traffic, by position.
+
+    Together with those of the rounds after the promotion they add up to one.
 
     Earlier canary stages get more, the second half as much as the first, the third a third, and so on: harm is most
-    often met at once. The shadow, where nobody is at risk, comes last. An A/B test's only stage gets everything.
+    often met at once. The topline counts as one more stage after them, whose share its rounds have in equal parts. The
+    shadow, where nobody is at risk, comes last. An A/B test's only stage gets everything.
     """
     if stage.kind is StageKind.AB_TEST:
         return {stage.position: 1.0}
     judged = [stage for stage in plan(policy) if stage.kind is not StageKind.EVAL]
-    ordered = sorted(judged, key=lambda stage: (stage.kind is StageKind.SHADOW, stage.position))
+    shadow = [stage.position for stage in judged if stage.kind is StageKind.SHADOW]
+    after = [] if policy.topline is None else [_TOPLINE]
+    ordered = [*(stage.position for stage in judged if stage.kind is not StageKind.SHADOW), *after, *shadow]
     total = sum(1 / rank for rank in range(1, len(ordered) + 1))
-    return {stage.position: 1 / rank / total for rank, stage in enumerate(ordered, start=1)}
+    weights = {position: 1 / rank / total for rank, position in enumerate(ordered, start=1)}
+    of_topline = weights.pop(_TOPLINE, 0.0)
+    if stage.kind is StageKind.TOPLINE and policy.topline is not None:
+        return dict.fromkeys(range(policy.topline.rounds), of_topline / policy.topline.rounds)
+    return weights
+
+
+_TOPLINE = -1  # no stage of a release has this position
 
 
 def _counting_gates(policy: Policy) -> int:
@@ -95,8 +107,9 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
     """
     alpha = policy.alpha / max(1, _counting_gates(policy)) * stage_weights(policy, stage)[stage.position]
     is_shadow, everybody = stage.kind is StageKind.SHADOW, stage.weight_percent == 100
-    on_copies, counted = is_shadow or everybody, policy.sources.counted
-    has_arms = policy.sources.arms(shadow=is_shadow, everybody=everybody) is not None
+    afterwards = stage.kind is StageKind.TOPLINE
+    on_copies, counted = is_shadow or everybody or afterwards, policy.sources.counted
+    has_arms = not afterwards and policy.sources.arms(shadow=is_shadow, everybody=everybody) is not None
     return tuple(
         GateRule.of(
             gate,

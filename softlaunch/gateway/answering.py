@@ -17,9 +17,10 @@ from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.mirrors import Mirrors
 from softlaunch.gateway.pinning import Pinning
-from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of, texts_of
+from softlaunch.gateway.request_context import RequestContext, abandoned, in_thread, row_of
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
+from softlaunch.gateway.texts import keeps_text, text_of
 from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.units import Units, occasion_of, unit_of
 from softlaunch.gateway.upstream import Upstream
@@ -85,6 +86,7 @@ class Answering:
         if pinned is not None or request.protocol.keeps_thread(request.body):
             context = in_thread(context, known, pinned)
         choice = context.choice
+        context.keeps_text = keeps_text(route, choice)
         told = self._told(request, choice.arm, choice.variant)
         sink = ClientSink(cycle, told, route.serving.gateway.idle, request.protocol.error_event)
         try:
@@ -247,9 +249,11 @@ class Answering:
             variant = route.stable if arm is Arm.CONTROL else route.candidate or route.stable
             # before the request's own is closed: the log holds both or none
             token, started_at = self._log.begin(request.app)
+            choice = replace(context.choice, arm=arm, variant=variant, copies=())
             copy = replace(
                 context,
-                choice=replace(context.choice, arm=arm, variant=variant, copies=()),
+                choice=choice,
+                keeps_text=keeps_text(route, choice),
                 token=token,
                 started_at=started_at,
                 recorded=False,
@@ -284,5 +288,5 @@ class Answering:
         row = row_of(context, answer, gateway_id, fell_back=fell_back, mirrored=mirrored, excused=excused)
         self._log.put(row)
         context.recorded = True
-        if context.route.serving.texts.keep and answer.given and context.request.protocol.has_texts:
-            self._log.put(texts_of(context, answer, row))
+        if context.keeps_text:
+            self._log.put_text(text_of(context, answer, row))

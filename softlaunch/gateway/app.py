@@ -254,6 +254,7 @@ class Gateway:
             "apps": len(self._table.all()),
             "route_age_seconds": round(age, 3) if ready else None,
             "log_waiting": self._log.waiting,
+            "texts": self._log.texts.redaction.problem or "ok",
         }
         await _send_json(cycle, state, status=200 if ready else 503)
 

@@ -10,6 +10,7 @@ from itertools import count, islice
 
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.tally import LossAccount, Tally
+from softlaunch.gateway.texts import Texts, WaitingText
 from softlaunch.ledger.request_log import (
     HEARD_SECONDS,
     BreakerTripRecord,
@@ -17,9 +18,9 @@ from softlaunch.ledger.request_log import (
     PinRecord,
     Record,
     RequestRecord,
-    TextRecord,
     write_batch,
 )
+from softlaunch.ledger.texts import TextSweep
 from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import describe_fault
 
@@ -64,8 +65,9 @@ class LogSink:
         self._wall = wall_clock
         self._clock = LogClock(wall_clock)
         self._lock = threading.Lock()
-        self._queue: deque[Record] = deque()
-        self._text_bytes = 0
+        self._queue: deque[Record | WaitingText] = deque()
+        self.texts = Texts(limits.log_text_bytes)
+        self._sweep = TextSweep(database)
         self._drops: Counter[str] = Counter()
         self._tally = Tally(account.own if account else None)
         self._losses = account.others if account else None
@@ -121,6 +123,14 @@ class LogSink:
             for record in records:
                 self._take(record)
 
+    def put_text(self, text: WaitingText | None) -> None:
+        """Queue the texts of a request that isn't closed yet, where it has any and there is room for them."""
+        if text is None or text.record is None:
+            return
+        with self._lock:
+            if self.texts.admit(text, full=len(self._queue) >= self._limits.log_rows):
+                self._queue.append(text)
+
     def put_feedback(self, *records: Record) -> bool:
         """Queue ratings, or refuse them all (false) when the queue is full: their sender can try again."""
         with self._lock:
@@ -140,12 +150,7 @@ class LogSink:
             self._count_drop(app)
 
     def _take(self, record: Record) -> None:
-        full = len(self._queue) >= self._limits.log_rows
-        if isinstance(record, TextRecord):
-            if full or self._text_bytes + record.size > self._limits.log_text_bytes:
-                return
-            self._text_bytes += record.size
-        elif full and not isinstance(record, BreakerTripRecord):
+        if len(self._queue) >= self._limits.log_rows and not isinstance(record, BreakerTripRecord):
             if not isinstance(record, PinRecord):
                 self._count_drop(record.app)
             return
@@ -166,8 +171,10 @@ class LogSink:
             if self._queue or self._drops or time.monotonic() - self._wrote_at >= self._limits.heartbeat_seconds:
                 self._try_to_write()
             self._look_for_the_dead()
+            self._delete_expired_texts()
         while self._try_to_write() and self._queue:
             pass
+        self.texts.redaction.close()
 
     def _look_for_the_dead(self) -> None:
         """Count what gateways that died had not written; where the ledger can't be asked, the writing says so."""
@@ -181,6 +188,15 @@ class LogSink:
         for loss in found:
             self.lost_total[loss.app] += loss.count
             _LOGGER.warning(loss.sentence)
+
+    def _delete_expired_texts(self) -> None:
+        """A gateway runs wherever texts are written, so that none outlives its time by much."""
+        if self.problem:
+            return
+        try:
+            self._sweep.look(self._wall())
+        except Exception as error:  # neither answers nor the log wait for it; the next look tries again
+            _LOGGER.warning("texts whose time is over can't be deleted: %s", describe_fault(error))
 
     def _try_to_write(self) -> bool:
         try:
@@ -216,6 +232,7 @@ class LogSink:
             logged = Counter(record.app for record in batch if isinstance(record, RequestRecord))
             logged.update(drops)
             counts = self._tally.report(logged)
+        rows = list(self.texts.ready(batch))
         wall = self._wall()
         if self._reported_at is not None and wall - self._reported_at > HEARD_SECONDS:
             self._silent_since = self._reported_at
@@ -230,12 +247,9 @@ class LogSink:
             counts=counts,
             silent_since=self._silent_since,
         )
-        refused = write_batch(self._database, batch, drops, heartbeat)
+        refused = write_batch(self._database, rows, drops, heartbeat)
         with self._lock:
-            for record in batch:
-                self._queue.popleft()
-                if isinstance(record, TextRecord):
-                    self._text_bytes -= record.size
+            self._forget(batch)
             self._drops.subtract(drops)
             self._drops += Counter()  # keeps positive counts only
             self._tally.written(logged)
@@ -244,6 +258,15 @@ class LogSink:
             self._wrote_at = time.monotonic()
             self._reported_at = wall
             self._silent_since = self._silent_since if more_wait else None
+
+    def _forget(self, batch: list[Record | WaitingText]) -> None:
+        """Take what was written off the queue."""
+        for record in batch:
+            self._queue.popleft()
+            if isinstance(record, WaitingText):
+                self.texts.written(record)
+                if record.record is not None:
+                    self._sweep.note_written(record.record)
 
 
 _SPEED_BEHIND = 0.5

@@ -174,6 +174,12 @@ class _State(Collector):
         yield CounterMetricFamily(
             "softlaunch_log_failed_writes", "Attempts to write the log that failed.", value=self._log.failed_writes
         )
+        texts = CounterMetricFamily(
+            "softlaunch_texts_not_written", "Answers whose texts should have been written.", labels=["app", "reason"]
+        )
+        for (app, reason), count in dict(self._log.texts.redaction.withheld).items():
+            texts.add_metric([app, reason], count)
+        yield texts
         yield GaugeMetricFamily("softlaunch_log_waiting", "Records not yet written.", value=self._log.waiting)
         yield GaugeMetricFamily(
             "softlaunch_route_age_seconds", "Since the routes were last read.", value=self._table.seconds_since_read

@@ -45,10 +45,11 @@ class RequestContext:
     recorded: bool = False
     recorded_later: bool = False
     """Its row waits for another answer."""
+    keeps_text: bool = False
+    """Whether the texts of it and of its answer are written."""
 
     def call(self, variant: Variant) -> Call:
         """The request as a call to a variant, with the calls to its fallback models."""
-        serving = self.route.serving
         is_first = variant is self.choice.variant and self.choice.arm in {Arm.STABLE, Arm.CANDIDATE}
         headers = self.request.headers if is_first else without_idempotency_key(self.request.headers)
         call = Call(
@@ -56,7 +57,7 @@ class RequestContext:
             variant.at(self.place) if self.place else variant,
             self.request.body,
             self.app_route.limits,
-            serving.texts.keep,
+            self.keeps_text,
             headers,
             None if self.marking is None else self.marking.of(variant, self.place).apply,
         )
@@ -182,4 +183,5 @@ def texts_of(context: RequestContext, answer: Answer, row: RequestRecord) -> Tex
         answer.text.replace("\x00", ""),
         row.started_at + texts.retention,
         besides and besides.replace("\x00", ""),
+        texts.until_judged,
     )

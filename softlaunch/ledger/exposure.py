@@ -27,13 +27,18 @@ class Exposure:
         return self.units / self.all_units if self.all_units else None
 
 
-def read_exposure(session: Session, release_id: str) -> Exposure:
-    """Who was exposed to a release's candidate so far, from the request log. A request that fell back was stable's."""
+def read_exposure(session: Session, release_id: str, *, promoted: bool = False) -> Exposure:
+    """Who was exposed to a release's candidate so far, from the request log. A request that fell back was stable's.
+
+    What is promoted serves everybody: it is the route's stable.
+    """
     named = func.coalesce(col(RequestRow.named_unit), col(RequestRow.unit))
     shown = select(func.count(distinct(named)), func.count()).where(
         col(RequestRow.release_id) == release_id, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE])
     )
-    met = shown.where(col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False))
+    met = shown.where(
+        col(RequestRow.arm) == (Arm.STABLE if promoted else Arm.CANDIDATE), col(RequestRow.fell_back).is_(False)
+    )
     all_units, all_requests = session.execute(shown).one()
     units, requests = session.execute(met).one()
     return Exposure(units, all_units, requests, all_requests)

@@ -46,8 +46,7 @@ def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> 
     """What became of all requests of a stage that each arm was asked, copies where they are what is compared."""
     if stage.kind is StageKind.EVAL:
         return StageOutcomes()
-    candidate = Arm.SHADOW if stage.kind is StageKind.SHADOW else Arm.CANDIDATE
-    stable = Arm.CONTROL if stage.weight_percent == 100 else Arm.STABLE
+    candidate, stable = stage.arms.candidate, stage.arms.stable
     groups = (
         col(RequestRow.arm),
         col(RequestRow.outcome),

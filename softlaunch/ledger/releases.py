@@ -18,7 +18,7 @@ from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Kind, Release, Stage, State, stages_of
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, StageRow, TransitionRow, VariantRow
 
-_PREFIXES = {Kind.RELEASE: "", Kind.AB_TEST: "ab-"}
+_PREFIXES = {Kind.RELEASE: "", Kind.AB_TEST: "ab-", Kind.TOPLINE: "topline-"}
 
 
 class ReleaseLockedError(ConflictError):
@@ -75,9 +75,10 @@ def open_release(session: Session, opening: Opening, actor: Actor, now: datetime
     held = find_live(session, opening.app)  # whoever opened at the same moment has committed by now
     if held is not None:
         raise ReleaseLockedError(held_by(held, now))
-    if route.stable_digest != opening.stable_digest:
+    serves = opening.candidate_digest if opening.kind is Kind.TOPLINE else opening.stable_digest
+    if route.stable_digest != serves:
         raise ConflictError(
-            f"{opening.app} serves variant {route.stable_digest[:12]} by now, not {opening.stable_digest[:12]}; "
+            f"{opening.app} serves variant {route.stable_digest[:12]} by now, not {serves[:12]}; "
             "start the release again to compare with it"
         )
     row = _release_row(session, opening, route, actor, now)
@@ -117,12 +118,12 @@ def _release_row(session: Session, opening: Opening, route: RouteRow, actor: Act
 def held_by(row: ReleaseRow, now: datetime) -> str:
     """Who holds an app, since when, who drives it, and what can be done about it."""
     driver = f"driven by {row.driver_holder}" if is_driven(row, now) else "without a driver at this moment"
-    is_test = row.kind == Kind.AB_TEST
-    what, watch, end = (
-        ("A/B test", f"ab status {row.app}", f"ab stop {row.app}")
-        if is_test
-        else ("release", f"release watch {row.app}", f"release abort {row.app}")
-    )
+    of_release = ("release", f"release watch {row.app}", f"release abort {row.app}")
+    what, watch, end = {
+        Kind.RELEASE: of_release,
+        Kind.AB_TEST: ("A/B test", f"ab status {row.app}", f"ab stop {row.app}"),
+        Kind.TOPLINE: ("topline", *of_release[1:]),
+    }[Kind(row.kind)]
     return (
         f"{row.app} has a live {what}: {row.id} ({row.state}), opened by {row.opened_by} from {row.opened_from} at "
         f"{row.opened_at:%Y-%m-%d %H:%M} UTC, {driver}; watch it with 'softlaunch {watch}', or end it with "

@@ -72,6 +72,7 @@ class TextRecord(NamedTuple):
     answer: str
     expires_at: float
     context: str | None = None
+    until_judged: bool = False
 
     @property
     def size(self) -> int:

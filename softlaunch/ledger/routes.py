@@ -11,9 +11,10 @@ from sqlmodel import Session, col, select
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
-from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Route, Serving
+from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import LedgerRow, RouteRow, VariantRow
@@ -32,14 +33,16 @@ class Pulse:
 
 
 def serving_to_json(serving: Serving) -> dict[str, Any]:
-    """The JSON column of a route: `salt`, and the dumps of the parts; `metrics` are left out where there are none."""
+    """The JSON column of a route: `salt`, and the dumps of the parts; what a policy may leave out is left out."""
     metrics = [metric.model_dump(mode="json") for metric in serving.metrics]
+    sample = None if serving.live_sample is None else serving.live_sample.model_dump(mode="json")
     return {
         "salt": serving.salt,
         "unit": serving.unit.model_dump(mode="json"),
         "gateway": serving.gateway.model_dump(mode="json"),
         "texts": serving.texts.model_dump(mode="json"),
         **({"metrics": metrics} if metrics else {}),
+        **({"live_sample": sample} if sample else {}),
     }
 
 
@@ -54,6 +57,7 @@ def serving_from_json(content: Mapping[str, Any]) -> Serving:
         gateway=GatewayPolicy.model_validate(content.get("gateway", {})),
         texts=TextPolicy.model_validate(content.get("texts", {})),
         metrics=tuple(MetricPolicy.model_validate(one) for one in content.get("metrics", ())),
+        live_sample=LiveSamplePolicy.model_validate(content["live_sample"]) if "live_sample" in content else None,
     )
 
 

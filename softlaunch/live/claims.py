@@ -15,9 +15,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Session, col
 
 from softlaunch.ledger.reported import LIVE_JUDGES
-from softlaunch.live.queue import JudgementState, of_period, periods_of
+from softlaunch.live.queue import of_period, periods_of
 from softlaunch.live.standing import Period, Standing
+from softlaunch.live.states import JudgementState
 from softlaunch.live.tallies import NOTHING, Tally, add_tallies, day_period, read_tally, spending, stage_period
+from softlaunch.live.texts import forget_judged
 from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
 from softlaunch.store.tables import LiveJudgementRow, LiveJudgingRow, ScoreRow, TextRow
@@ -214,6 +216,7 @@ def record(
                 if one.value is not None and one.claim.arm in _SHOWN:
                     _add_score(session, app, one, now)
         add_tallies(session, app, tallies)
+        forget_judged(session, {(one.claim.request_id, one.claim.arm.value) for one in said})
 
 
 def _write(session: Session, holder: str, one: Judgement, now: float, *, again: bool) -> bool:

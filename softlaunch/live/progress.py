@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlmodel import Session, col
 
-from softlaunch.live.queue import JudgementState, of_period
+from softlaunch.live.queue import of_period
 from softlaunch.live.standing import Period, judged_apps
+from softlaunch.live.states import JudgementState
 from softlaunch.live.tallies import NOTHING, Tally, day_period, read_tally, spending, stage_period
 from softlaunch.policy.live import LiveBudgetPolicy
 from softlaunch.store.tables import LiveJudgementRow, LiveJudgingRow

@@ -7,7 +7,6 @@ request went. What doesn't fit into the backlog is let go from its old end, of b
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, Select, and_, delete, func, or_, select
@@ -17,7 +16,9 @@ from sqlmodel import Session, col
 
 from softlaunch.core.live_sampling import is_judged
 from softlaunch.live.standing import Period, Standing
+from softlaunch.live.states import JudgementState
 from softlaunch.live.tallies import NOTHING, Tally, add_tallies, day_period, stage_period
+from softlaunch.live.texts import forget_unwanted
 from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
 from softlaunch.store.tables import LiveJudgementRow, LiveJudgingRow, RequestRow, TextRow
@@ -27,17 +28,6 @@ PIECE_ROWS = 2000
 """At most so many answers of a period are looked at in one transaction."""
 _FIRST_SECONDS = 300.0  # where nobody ever searched, what is older is left alone
 _DAY = 86_400.0  # what evaluators that were away for longer have missed is let be
-
-
-class JudgementState(StrEnum):
-    """What becomes of a judgement that is wanted."""
-
-    WAITING = "waiting"
-    CLAIMED = "claimed"
-    """An evaluator has it and hasn't asked yet: it goes back when the claim runs out."""
-    ASKED = "asked"
-    """Judges are being asked, and may have to be paid: when the claim runs out it is over, without an answer."""
-    OVER = "over"
 
 
 class _Sampled(NamedTuple):
@@ -54,15 +44,22 @@ def search(database: Database, standing: Standing, metrics: Collection[str], now
         state = _locked(session, standing.app, now)
         state.heard_at = now
         _let_go(session, standing, now)
-        after, complete = max(state.searched_until, now - _DAY), complete_until(session, now)
-        if complete is None or complete - standing.live.delay <= after:
-            return 0
-        seen, until = _seen(session, standing, after, complete - standing.live.delay)
-        sampled = _within_share(session, standing, list(_sampled(standing, seen)), now)
-        _add(session, standing, sampled, metrics)
-        state.searched_until = until
-        _trim(session, standing, now)
-        return len(seen)
+        seen = _search(session, standing, state, metrics, now)
+        if standing.policy.texts.until_judged:
+            forget_unwanted(session, standing.app, state.searched_until)
+        return seen
+
+
+def _search(session: Session, standing: Standing, state: LiveJudgingRow, metrics: Collection[str], now: float) -> int:
+    after, complete = max(state.searched_until, now - _DAY), complete_until(session, now)
+    if complete is None or complete - standing.live.delay <= after:
+        return 0
+    seen, until = _seen(session, standing, after, complete - standing.live.delay)
+    sampled = _within_share(session, standing, list(_sampled(standing, seen)), now)
+    _add(session, standing, sampled, metrics)
+    state.searched_until = until
+    _trim(session, standing, now)
+    return len(seen)
 
 
 def _locked(session: Session, app: str, now: float) -> LiveJudgingRow:

@@ -17,6 +17,7 @@ from softlaunch.evals.calls.retry import Retries
 from softlaunch.evals.calls.runner import run_to_end
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.panel import Judges
+from softlaunch.ledger.texts import TextSweep
 from softlaunch.live.asking import CountedAttempts, Question, Round
 from softlaunch.live.claims import (
     MOST_TRIES,
@@ -40,6 +41,7 @@ _CLAIMED_BY_EACH = 4  # of what is judged at once: so many answers are claimed t
 _SLACK_SECONDS = 20.0
 _LONGEST_PAUSE = 60.0
 _BEAT_SECONDS = 10.0
+_SWEEP_SECONDS = 10.0
 _NO_PRICE = (
     "a budget in USD can't be kept, because a judge's endpoint doesn't say how many tokens an answer took: "
     "set live.budget.stage_calls and live.budget.day_calls instead"
@@ -62,6 +64,11 @@ class AppWorker:
     _in_vain: int = 0
     _not_before: float = 0.0
     _beat_at: float = 0.0
+    _sweep: TextSweep = field(init=False)
+
+    def __post_init__(self) -> None:
+        """What was judged is emptied out of SQLite's log soon."""
+        self._sweep = TextSweep(self.database, _SWEEP_SECONDS)
 
     def work(self) -> bool:
         """One pass; returns whether there is more to do at once. What people can mend is written as the problem."""
@@ -76,6 +83,7 @@ class AppWorker:
                 self._note(str(error))
                 return False
         seen = search(self.database, standing, questions, now)
+        self._sweep.look(now)
         if now < self._not_before or not questions:
             return False
         claimed = self._judge(standing, judges, questions)

@@ -24,19 +24,9 @@ from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, S
 from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy
+from softlaunch.policy.texts import TextPolicy
+from softlaunch.policy.topline import ToplinePolicy
 from softlaunch.policy.units import SessionPolicy, UnitPolicy, why_not_counted
-
-
-class TextPolicy(Part):
-    """Whether the texts of live requests are kept, and for how long."""
-
-    keep: bool = False
-    retention: Duration = 30 * 86400.0
-    context: bool = False
-    """Whether what else of text a request carried is kept with them: system messages, earlier turns, results of tools,
-    variables. Live judges check claims against it.
-    """
-
 
 RETIRED = ("owner", "router", "telemetry")
 """Keys of older policies that nothing reads. They are left out of a policy that has them, whatever they say."""
@@ -84,6 +74,8 @@ class Policy(Part):
     """Chance that a harmless release is rolled back, over all gates, stages and looks together."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence that a gate which passes is within its margin."""
+    topline: ToplinePolicy | None = None
+    """What goes on after the promotion; left out, nothing does."""
     unit: UnitPolicy = UnitPolicy()
     session: SessionPolicy = SessionPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
@@ -153,7 +145,30 @@ class Policy(Part):
         self._have_a_past()
         self._can_count()
         self._can_judge_live()
+        self._have_texts_for_somebody()
+        self._can_watch_on()
         return self
+
+    def _can_watch_on(self) -> None:
+        """Raise KeyedError where nothing could be judged after a promotion."""
+        if self.topline is None:
+            return
+        try:
+            self.topline.check(self.gates, self.sources)
+        except KeyedError as error:
+            raise KeyedError(str(error), "topline", *error.keys) from error
+
+    def _have_texts_for_somebody(self) -> None:
+        """Raise KeyedError where texts wait for judges that there aren't, or can't be redacted as they should."""
+        if self.texts.until_judged and self.live is None:
+            raise KeyedError("nobody judges live answers: declare 'live', or keep: false", "texts", "keep")
+        if self.texts.redact is not None:
+            if not self.texts.keep:
+                raise KeyedError("no text is written, so nothing is redacted; leave it out", "texts", "redact")
+            try:
+                self.texts.redact.check()
+            except KeyedError as error:
+                raise KeyedError(str(error), "texts", "redact", *error.keys) from error
 
     @property
     def live_judge(self) -> JudgePolicy | None:
@@ -165,7 +180,7 @@ class Policy(Part):
         if self.live is None:
             return
         try:
-            self.live.check(self.metrics, self.eval.judge, texts_kept=self.texts.keep)
+            self.live.check(self.metrics, self.eval.judge, texts_kept=bool(self.texts.keep))
         except KeyedError as error:
             raise KeyedError(str(error), "live", *error.keys) from error
 
@@ -247,6 +262,8 @@ class Policy(Part):
     def _lacking_for(self, metric: Metric) -> str:
         if self.shadow is None:
             return "is judged in the shadow stage, which is left out: put 'shadow' back"
+        if self.texts.until_judged:
+            return "compares two answers to the same request, and until_judged keeps few and not for long: keep: true"
         if not self.texts.keep:
             return "compares texts of live requests, which are not kept: set texts.keep"
         if metric is Metric.AGREEMENT and not self.shadow.floor_percent:

@@ -5,10 +5,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import assert_never
 
+from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
 from softlaunch.policy.model import Policy
+from softlaunch.policy.route import Arm
 from softlaunch.policy.stages import AtDeadline, StagePolicy
 
 
@@ -20,6 +22,7 @@ class State(StrEnum):
     SHADOWING = "shadowing"
     CANARY = "canary"
     TESTING = "testing"
+    WATCHING = "watching"
     CONCLUDED = "concluded"
     PROMOTED = "promoted"
     REJECTED = "rejected"
@@ -37,13 +40,24 @@ class State(StrEnum):
         return self in {State.CANARY, State.TESTING}
 
 
-_LIVE = frozenset({State.PENDING, State.EVALUATING, State.SHADOWING, State.CANARY, State.TESTING})
+_LIVE = frozenset({State.PENDING, State.EVALUATING, State.SHADOWING, State.CANARY, State.TESTING, State.WATCHING})
 _LEGAL = {
-    State.PENDING: frozenset({State.EVALUATING, State.SHADOWING, State.CANARY, State.TESTING, State.ABORTED}),
+    State.PENDING: frozenset(
+        {
+            State.EVALUATING,
+            State.SHADOWING,
+            State.CANARY,
+            State.TESTING,
+            State.WATCHING,
+            State.ROLLED_BACK,  # a person may roll back what was promoted before the watching after it begins
+            State.ABORTED,
+        }
+    ),
     State.EVALUATING: frozenset({State.SHADOWING, State.CANARY, State.REJECTED, State.ABORTED}),
     State.SHADOWING: frozenset({State.CANARY, State.REJECTED, State.ABORTED}),
     State.CANARY: frozenset({State.CANARY, State.PROMOTED, State.ROLLED_BACK, State.ABORTED}),
     State.TESTING: frozenset({State.CONCLUDED, State.ROLLED_BACK, State.ABORTED}),
+    State.WATCHING: frozenset({State.WATCHING, State.CONCLUDED, State.ROLLED_BACK, State.ABORTED}),
     State.CONCLUDED: frozenset[State](),
     State.PROMOTED: frozenset({State.ROLLED_BACK}),  # a person may roll back what was promoted
     State.REJECTED: frozenset[State](),
@@ -64,10 +78,11 @@ def check_transition(current: State, following: State) -> None:
 
 
 class Kind(StrEnum):
-    """What is driven: a release, or an A/B test, which has the app's traffic to itself like a release."""
+    """What is driven: a release, an A/B test, which has the app's traffic to itself like a release, or a topline."""
 
     RELEASE = "release"
     AB_TEST = "ab_test"
+    TOPLINE = "topline"
 
 
 class StageKind(StrEnum):
@@ -78,6 +93,7 @@ class StageKind(StrEnum):
     SHADOW = "shadow"
     CANARY = "canary"
     AB_TEST = "ab_test"
+    TOPLINE = "topline"
 
 
 _STATES = {
@@ -86,6 +102,7 @@ _STATES = {
     StageKind.SHADOW: State.SHADOWING,
     StageKind.CANARY: State.CANARY,
     StageKind.AB_TEST: State.TESTING,
+    StageKind.TOPLINE: State.WATCHING,
 }
 
 
@@ -123,6 +140,18 @@ class Stage:
         return self.weight_percent / 100 if self.is_split else 0.5
 
     @property
+    def arms(self) -> ByArm[Arm]:
+        """By which arms the log knows the requests that are compared.
+
+        After a promotion what was the candidate is the route's stable, and what it is compared with gets copies.
+        """
+        if self.kind is StageKind.TOPLINE:
+            return ByArm(Arm.STABLE, Arm.SHADOW)
+        if self.kind is StageKind.SHADOW:
+            return ByArm(Arm.SHADOW, Arm.STABLE)
+        return ByArm(Arm.CANDIDATE, Arm.CONTROL if self.weight_percent == 100 else Arm.STABLE)
+
+    @property
     def is_split(self) -> bool:
         """Whether some users are shown the candidate and some stable, rather than copies being compared."""
         return 0 < self.weight_percent < 100
@@ -140,7 +169,7 @@ def plan(policy: Policy) -> tuple[Stage, ...]:
                 kind=StageKind.SHADOW,
                 name="shadow",
                 shadow_percent=shadow.sample_percent,
-                control_percent=shadow.sample_percent * shadow.floor_percent / 100 if policy.texts.keep else 0.0,
+                control_percent=shadow.sample_percent * shadow.floor_percent / 100 if policy.texts.keeps_all else 0.0,
                 minimum_time=shadow.minimum_time,
                 minimum_requests=shadow.minimum_requests,
                 deadline=shadow.deadline,
@@ -188,6 +217,25 @@ def trial_plan(policy: Policy) -> tuple[Stage, ...]:
     )
 
 
+def topline_plan(policy: Policy) -> tuple[Stage, ...]:
+    """The rounds after a promotion, a stage each: in each a user counts once, and evidence begins afresh."""
+    topline = policy.topline
+    if topline is None:
+        return ()
+    return tuple(
+        Stage(
+            position=position,
+            kind=StageKind.TOPLINE,
+            name=f"topline {position + 1} of {topline.rounds}",
+            shadow_percent=topline.control_percent,
+            minimum_time=topline.round_seconds,
+            deadline=topline.round_seconds,
+            at_deadline=AtDeadline.EXTEND,
+        )
+        for position in range(topline.rounds)
+    )
+
+
 _PROBE_DEADLINE, _EMERGENCY_DEADLINE = 120.0, 600.0
 
 
@@ -221,19 +269,24 @@ def emergency_plan(policy: Policy) -> tuple[Stage, ...]:
 
 
 def stages_of(kind: Kind, policy: Policy, *, emergency: bool = False) -> tuple[Stage, ...]:
-    """The stages of a release or of a test."""
+    """The stages of a release, of a test, or of what follows a promotion."""
     match kind:
         case Kind.RELEASE:
             return emergency_plan(policy) if emergency else plan(policy)
         case Kind.AB_TEST:
             return trial_plan(policy)
+        case Kind.TOPLINE:
+            return topline_plan(policy)
         case _:
             assert_never(kind)
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A release as the ledger holds it: what was frozen when it was opened, and where it stands now."""
+    """A release as the ledger holds it: what was frozen when it was opened, and where it stands now.
+
+    After a promotion `candidate` is what was promoted, and `stable` what served before it.
+    """
 
     id: str
     app: str
@@ -275,7 +328,17 @@ class Release:
         return self.stages[self.position + 1] if self.position + 1 < len(self.stages) else None
 
     @property
+    def fallback(self) -> Variant:
+        """Who serves everybody when nobody watches: stable, and after a promotion what was promoted."""
+        return self.candidate if self.kind is Kind.TOPLINE else self.stable
+
+    @property
+    def copied_to(self) -> Variant:
+        """The other one: who gets the split's share, or copies."""
+        return self.stable if self.kind is Kind.TOPLINE else self.candidate
+
+    @property
     def title(self) -> str:
         """`support-bot: support@1.0.0 on steady -> support@1.1.0 on steady`, for run names and messages."""
-        mark = " (emergency)" if self.emergency else ""
+        mark = " (emergency)" if self.emergency else " (topline)" if self.kind is Kind.TOPLINE else ""
         return f"{self.app}: {self.stable.label} -> {self.candidate.label}{mark}"

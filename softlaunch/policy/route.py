@@ -6,8 +6,10 @@ from typing import Self
 
 from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
-from softlaunch.policy.model import Policy, TextPolicy
+from softlaunch.policy.live import LiveSamplePolicy
+from softlaunch.policy.model import Policy
 from softlaunch.policy.named_metrics import MetricPolicy
+from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 
 
@@ -30,7 +32,8 @@ class Arm(StrEnum):
 class Serving:
     """The part of an app's policy that gateways need, and the salt of its unit pseudonyms.
 
-    `metrics` are those that the policy declares, whose values gateways take.
+    `metrics` are those that the policy declares, whose values gateways take. `live_sample` says which answers are
+    judged, None where none are.
     """
 
     salt: str
@@ -38,11 +41,13 @@ class Serving:
     gateway: GatewayPolicy = field(default_factory=GatewayPolicy)
     texts: TextPolicy = field(default_factory=TextPolicy)
     metrics: tuple[MetricPolicy, ...] = ()
+    live_sample: LiveSamplePolicy | None = None
 
     @classmethod
     def of(cls, salt: str, policy: Policy) -> Self:
         """What gateways need of a policy."""
-        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.metrics)
+        sample = None if policy.live is None else policy.live.sample_percent
+        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.metrics, sample)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,8 @@ def examine(snapshot: Snapshot, observation: Observation) -> tuple[Condition, ..
     """Every condition of which a step can tell whether it is there."""
     if snapshot.release.stage.kind is StageKind.EVAL:
         return _expired(snapshot)
+    if snapshot.release.stage.kind is StageKind.TOPLINE:  # nobody waits for it, and quiet nights are no alarm
+        return ()
     if snapshot.release.emergency:  # no stable to compare with, so none that data or a split is missing of
         down = _provider_down(snapshot, observation)
         return (*_expired(snapshot), *((down,) if down else ()))

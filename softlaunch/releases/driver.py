@@ -70,6 +70,7 @@ class Strategies:
     release: Strategy
     ab_test: Strategy | None = None
     emergency: Strategy | None = None
+    topline: Strategy | None = None
 
     def of(self, release: Release) -> Strategy:
         """The strategy of a release; raises ValueError where there is none."""
@@ -85,12 +86,14 @@ class Strategies:
                 return self.release
             case Kind.AB_TEST:
                 return self.ab_test
+            case Kind.TOPLINE:
+                return self.topline
             case _:
                 assert_never(kind)
 
     def forget(self, release_id: str) -> None:
         """Hold nothing of a release in memory any more."""
-        for strategy in (self.release, self.ab_test, self.emergency):
+        for strategy in (self.release, self.ab_test, self.emergency, self.topline):
             if strategy is not None:
                 strategy.forget(release_id)
 
@@ -292,7 +295,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     withdraw_approvals(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
-        candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.candidate.digest,
+        candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.copied_to.digest,
         weight_percent=stage.weight_percent,
         shadow_percent=stage.shadow_percent,
         control_percent=stage.control_percent,
@@ -300,5 +303,5 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
         stage=stage.position,
         lease_seconds=release.policy.gateway.lease,
     )
-    set_split(session, release.app, release.stable.digest, split, token, now)
+    set_split(session, release.app, release.fallback.digest, split, token, now)
     notify(session, Message(release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason})."), now)

@@ -13,10 +13,10 @@ from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.approvals import withdraw_approvals
 from softlaunch.ledger.lease import Transition, apply_transition
 from softlaunch.ledger.notices import Incident, Message, notify, open_incident, open_keys, resolve_incident
-from softlaunch.ledger.releases import Actor, find_latest, find_live, find_newest, to_release
+from softlaunch.ledger.releases import Actor, Opening, find_latest, find_live, find_newest, open_release, to_release
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.ledger.stages import StageState, end_stage, figures
-from softlaunch.policy.release import Release, State
+from softlaunch.policy.release import Kind, Release, State
 from softlaunch.releases.decision import End
 from softlaunch.store.tables import ReleaseRow, RouteRow
 
@@ -61,20 +61,32 @@ def end_release(
     )
     fence = session.get_one(ReleaseRow, release.id).driver_token
     promoted = end.state is State.PROMOTED
-    serving = release.candidate.digest if promoted else release.stable.digest
-    revision = set_split(session, release.app, serving, Split(), fence, now)
+    serving = _serving(release, end.state)
+    if release.kind is Kind.TOPLINE and end.state is State.ROLLED_BACK:
+        ended = _undo_newest(session, release.app, actor, f"{release.id}: {end.reason}", now)
+    else:
+        revision = set_split(session, release.app, serving, Split(), fence, now)
+        ended = Ended(release.id, end.state, revision, serving)
     state = StageState.PASSED if promoted else StageState(end.state)
     end_stage(session, release.id, release.position, state, end.reason, now)
     if promoted:
         point_aliases(session, release.app, AliasTargets(serving, release.stable.digest), actor, now, release.id)
+        _open_topline(session, release, actor, now)
     withdraw_approvals(session, release.app, release.id, f"the release is {end.state}", now)
     _settle_incidents(session, release, end.state, now)
-    if end.gate is not None and release.state.exposes_users:
+    if end.gate is not None and (release.state.exposes_users or release.kind is Kind.TOPLINE):
         open_incident(session, _incident(release, end, end.gate), now)
     if end.needs_people:
         open_incident(session, _undecided(release, end), now)
     notify(session, Message(release.app, release.id, f"{release.title}: {end.state}. {end.reason}."), now)
-    return Ended(release.id, end.state, revision, serving)
+    return ended
+
+
+def _serving(release: Release, state: State) -> str:
+    """The digest of what serves everybody after an end."""
+    if state is State.PROMOTED:
+        return release.candidate.digest
+    return (release.stable if state is State.ROLLED_BACK else release.fallback).digest
 
 
 def point_aliases(
@@ -104,12 +116,14 @@ def _settle_incidents(session: Session, release: Release, state: State, now: dat
 
 def _incident(release: Release, end: End, gate: str) -> Incident:
     kind, failing = IncidentKind.of_gate(gate), end.verdict
+    stays = end.state is State.CONCLUDED
+    became = f"is worse than {release.stable.label}, and goes on serving" if stays else "was rolled back"
     return Incident(
         kind=kind,
         app=release.app,
         release_id=release.id,
         dedup_key=f"{release.id}:{kind}",
-        summary=f"{release.app}: {release.candidate.label} was rolled back at {release.stage.name}. {end.reason}.",
+        summary=f"{release.app}: {release.candidate.label} {became} at {release.stage.name}. {end.reason}.",
         evidence={} if failing is None else {"gate": failing.gate, "reason": failing.reason, **figures(failing)},
     )
 
@@ -129,11 +143,13 @@ def roll_back(session: Session, app: str, actor: Actor, reason: str, now: dateti
     """Roll back an app's live release, or the newest promoted one.
 
     A live release ends: rolled back when users may have been exposed to the candidate, aborted when not. Without one,
-    the newest promoted release is undone, so that `previous` serves again; when a release was ended or rolled back
-    since, nothing changes, so that the command may be repeated. Rejected releases, which exposed no user, are passed
-    over. Raises NotFoundError when there is nothing to go back to.
+    or while what was promoted is still watched, the newest promoted release is undone, so that `previous` serves again;
+    when a release was ended or rolled back since, nothing changes, so that the command may be repeated. Rejected
+    releases, which exposed no user, are passed over. Raises NotFoundError when there is nothing to go back to.
     """
     live = find_live(session, app, lock=True)
+    if live is not None and live.kind == Kind.TOPLINE:
+        return end_release(session, to_release(session, live), End(State.ROLLED_BACK, Outcome.FAIL, reason), actor, now)
     if live is not None:
         return end_live(session, live, actor, reason, now)
     check_app(session, app)
@@ -151,6 +167,35 @@ def end_live(session: Session, live: ReleaseRow, actor: Actor, reason: str, now:
     release = to_release(session, live)
     state = State.ROLLED_BACK if release.state.exposes_users else State.ABORTED
     return end_release(session, release, End(state, Outcome.FAIL, reason), actor, now)
+
+
+def _undo_newest(session: Session, app: str, actor: Actor, reason: str, now: datetime) -> Ended:
+    """Undo the promotion that a topline follows."""
+    newest = find_newest(session, app, {State.PROMOTED})
+    if newest is None:
+        raise NotFoundError(f"{app} has no promotion to undo; name a version: 'softlaunch rollback {app} --to ...'")
+    return _undo_promotion(session, to_release(session, newest), actor, reason, now)
+
+
+def _open_topline(session: Session, promoted: Release, actor: Actor, now: datetime) -> None:
+    """Let what was promoted be watched on, where its policy says so.
+
+    An emergency has nothing worth going back to, and a rehearsal nothing to compare with.
+    """
+    same = promoted.stable.digest == promoted.candidate.digest
+    if promoted.policy.topline is None or promoted.emergency or promoted.kind is not Kind.RELEASE or same:
+        return
+    digests = promoted.stable.digest, promoted.candidate.digest
+    opening = Opening(promoted.app, *digests, promoted.policy, promoted.policy_path, Kind.TOPLINE)
+    open_release(session, opening, actor, now)
+
+
+def end_topline(session: Session, app: str, actor: Actor, reason: str, now: datetime) -> None:
+    """End what follows an app's promotion, where anything does: what was promoted goes on serving."""
+    live = find_live(session, app, lock=True)
+    if live is not None and live.kind == Kind.TOPLINE:
+        topline = to_release(session, live)
+        end_release(session, topline, End(State.ABORTED, Outcome.INCONCLUSIVE, reason), actor, now)
 
 
 def _undo_promotion(session: Session, release: Release, actor: Actor, reason: str, now: datetime) -> Ended:

@@ -28,6 +28,7 @@ from softlaunch.policy.route import Serving
 from softlaunch.releases.apis import check_candidate, check_evaluation, check_probed
 from softlaunch.releases.changes import Changes
 from softlaunch.releases.emergency import check_stable
+from softlaunch.releases.ending import end_topline
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ReleaseRow, RouteRow, VariantRow
 
@@ -103,7 +104,8 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
     why = _emergency(database, request, now)
     _check_readable(database, request, now)  # files are read, and patterns tried, before others wait for the ledger
     with database.begin() as session:
-        app = check_app(session, request.app)
+        app, actor = check_app(session, request.app), Actor(request.actor, request.origin)
+        end_topline(session, request.app, actor, "another release begins", now)
         session.get_one(
             RouteRow, request.app, with_for_update=True
         )  # of two at once the second sees what the first did
@@ -112,7 +114,6 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
             return _resume(session, held, request, now)
         frozen = _freeze(session, app, request)
         record_variant(session, frozen.candidate, now)
-        actor = Actor(request.actor, request.origin)
         opening = Opening(
             request.app,
             frozen.stable.digest,
@@ -166,7 +167,7 @@ def _check_readable(database: Database, request: ReleaseRequest, now: datetime) 
     with database.read() as session:
         app = check_app(session, request.app)
         held = find_live(session, request.app)
-        if held is None:
+        if held is None or held.kind == Kind.TOPLINE:
             _freeze(session, app, request)
         else:
             _check_resumable(session, held, request, now)
@@ -220,7 +221,7 @@ def find_to_continue(database: Database, request: ReleaseRequest, now: datetime)
     """
     with database.begin() as session:
         held = find_live(session, request.app)
-        return None if held is None else _resume(session, held, request, now)
+        return None if held is None or held.kind == Kind.TOPLINE else _resume(session, held, request, now)
 
 
 def _resume(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> str:

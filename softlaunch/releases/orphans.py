@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from softlaunch.policy.model import OnOrphaned
-from softlaunch.policy.release import Release
+from softlaunch.policy.release import Kind, Release
 
 
 class Remedy(StrEnum):
@@ -35,6 +35,8 @@ def judge_orphan(orphan: Orphan) -> Judgement:
     """Resume unless the policy says otherwise, the release is forgotten, or its drivers die again and again."""
     policy = orphan.release.policy.orphaned
     silence = f"nobody has driven it for {show_seconds(orphan.silent_seconds)}"
+    if orphan.release.kind is Kind.TOPLINE and orphan.deaths <= policy.maximum_deaths:
+        return Judgement(Remedy.RESUME, silence)  # only the watching stopped: what was promoted goes on serving
     if policy.action is OnOrphaned.ROLL_BACK:
         return Judgement(Remedy.ROLL_BACK, f"{silence}, and its policy wants it rolled back then")
     if orphan.silent_seconds > policy.roll_back_after:

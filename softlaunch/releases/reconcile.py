@@ -22,7 +22,7 @@ from softlaunch.ledger.lease import Right, driving_runs, set_free, unattended
 from softlaunch.ledger.notices import Incident, open_incident, resolve_incident
 from softlaunch.ledger.releases import Actor, find_live, is_driven, read_release, to_release
 from softlaunch.ledger.stages import read_stages
-from softlaunch.policy.release import Release, State
+from softlaunch.policy.release import Kind, Release, State
 from softlaunch.releases.decision import End
 from softlaunch.releases.ending import end_live, end_release
 from softlaunch.releases.orphans import Judgement, Orphan, Remedy, judge_orphan, show_seconds
@@ -118,7 +118,8 @@ class Reconciler:
             silent = _silence(session, release, now)
             if silent < patience or not set_free(session, right, now):
                 return None
-            open_incident(session, _incident(release, right, silent), now)
+            if release.driver_holder or release.kind is not Kind.TOPLINE:  # a topline begins by being found here
+                open_incident(session, _incident(release, right, silent), now)
             judgement = judge_orphan(Orphan(release, silent, _deaths(session, release.id, now)))
             if judgement.remedy is Remedy.ROLL_BACK:
                 _end(session, release, judgement, self.by, now)

@@ -24,7 +24,7 @@ from softlaunch.ledger.stages import (
     units_in,
 )
 from softlaunch.live.watch import EVIDENCE as LIVE
-from softlaunch.policy.release import Release, Stage, StageKind
+from softlaunch.policy.release import Kind, Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
 from softlaunch.releases.decision import compared
 from softlaunch.shadow.state import state_in
@@ -130,7 +130,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
             _stage_view(session, release, stage, record) for stage, record in zip(release.stages, records, strict=True)
         ),
         approvals=tuple(pending_approvals(session, release.id, release.position, now)),
-        exposure=read_exposure(session, release.id),
+        exposure=read_exposure(session, release.id, promoted=release.kind is Kind.TOPLINE),
         history=_history(session, release.id),
         outcomes=read_outcomes(session, release.app, release.id, release.stage),
         lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),

@@ -12,7 +12,7 @@ def show_shadow(view: ReleaseView, stage: StageView) -> str:
     """What a shadow stage knows of its copies' texts; empty for every other stage, and before it has begun."""
     if stage.stage.kind is not StageKind.SHADOW or stage.record.entered_at is None:
         return ""
-    return show_copies(state_in(stage.record.evidence), kept=view.release.policy.texts.keep)
+    return show_copies(state_in(stage.record.evidence), kept=view.release.policy.texts.keeps_all)
 
 
 def show_copies(state: CopyState, *, kept: bool) -> str:

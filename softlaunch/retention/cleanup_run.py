@@ -4,9 +4,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import delete, select
-from sqlmodel import col
-
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.integrations.archives.interface import Archive
@@ -14,6 +11,7 @@ from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.notices import Incident, Message, notify, open_incident
 from softlaunch.ledger.pins import forget_pins
 from softlaunch.ledger.releases import Actor
+from softlaunch.ledger.texts import delete_expired
 from softlaunch.retention.approval import (
     ApprovalNeededError,
     CleanupApproval,
@@ -27,10 +25,8 @@ from softlaunch.retention.kinds import ItemStore, version_stores
 from softlaunch.retention.request_rows import RequestStore
 from softlaunch.retention.rules import Choice, Kind, fingerprint
 from softlaunch.store.database import Database
-from softlaunch.store.tables import TextRow
 
 _SHOWN = 200
-_TEXTS_AT_ONCE = 1000
 _GB = 1e9
 
 
@@ -157,7 +153,8 @@ class RegistryCleanup:
             self._open_incident(error)
             raise
         forget_pins(self.database, self.clock().timestamp())
-        ended = Done(done, delete_expired_texts(self.database, self.clock()))
+        ended = Done(done, delete_expired(self.database, self.clock().timestamp()))
+        self.database.empty_log()
         with self.database.begin() as session:
             notify(session, Message("", None, f"Registry cleanup: {ended.sentence}"), self.clock())
         return ended
@@ -173,24 +170,6 @@ class RegistryCleanup:
         )
         with self.database.begin() as session:
             open_incident(session, incident, self.clock())
-
-
-def delete_expired_texts(database: Database, now: datetime) -> int:
-    """Delete texts whose time is over, page by page, and for good: people's words aren't archived. Returns how many."""
-    total = 0
-    while True:
-        with database.begin() as session:
-            expired = select(col(TextRow.request_id), col(TextRow.arm)).where(
-                col(TextRow.expires_at) <= now.timestamp()
-            )
-            keys = session.execute(expired.limit(_TEXTS_AT_ONCE)).all()
-            for request_id, arm in keys:
-                session.connection().execute(
-                    delete(TextRow).where(col(TextRow.request_id) == request_id, col(TextRow.arm) == arm)
-                )
-        total += len(keys)
-        if len(keys) < _TEXTS_AT_ONCE:
-            return total
 
 
 def _part(kind: Kind, choices: Iterable[Choice]) -> PlanPart:

@@ -47,7 +47,7 @@ class CopyWatch:
         Raises TelemetryError where the ledger can't be read.
         """
         shadow = policy.shadow
-        if shadow is None or not policy.texts.keep:
+        if shadow is None or not policy.texts.keeps_all:
             why = "texts of live requests are not kept (texts.keep), so nothing can be compared"
             return CopyObservation(held, blockers={metric: why for metric in Metric if metric.compares_copies})
         asked = any(gate.metric is Metric.PREFERENCE for gate in policy.gates)

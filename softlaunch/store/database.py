@@ -16,6 +16,8 @@ from softlaunch.store.ledger_file import LedgerFile
 _PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000}  # seconds, and milliseconds
 """A host that answers nothing must not hold a driver for the minutes that TCP would wait. The URL may say otherwise."""
 
+_BUSY_MS, _EMPTYING_MS = 15_000, 250
+
 
 class Database:
     """A ledger; one per process, shared by its threads.
@@ -83,6 +85,25 @@ class Database:
         if self._file is not None:
             self._file.check()
 
+    def empty_log(self) -> bool:
+        """Empty the log beside a SQLite file, which still has what was deleted; false while somebody reads in it.
+
+        Writers are held up for a quarter of a second at most. PostgreSQL's is its own business: true.
+        """
+        if not self.is_sqlite:
+            return True
+        self.check()
+        connection = self.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout={_EMPTYING_MS}")
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            found = cursor.fetchone()
+            cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+            return found is not None and not found[0]
+        finally:
+            connection.close()
+
     def close(self) -> None:
         """Return every connection."""
         self.engine.dispose()
@@ -123,6 +144,12 @@ def _watched(engine: Engine, file: LedgerFile) -> LedgerFile:
 def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:  # noqa: ARG001
     connection.isolation_level = None  # SQLAlchemy's BEGIN above is the only one
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "foreign_keys=ON",
+        f"busy_timeout={_BUSY_MS}",
+        "secure_delete=ON",  # what is deleted is overwritten: it may be what users wrote
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

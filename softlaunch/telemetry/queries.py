@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, func, literal, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -10,11 +10,12 @@ from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gates.telemetry import HISTORY_ROWS, Scope
 from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.ledger.request_log import HEARD_SECONDS
-from softlaunch.policy.release import StageKind
+from softlaunch.policy.release import Stage, StageKind
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
 
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
+_COPIES = frozenset({Arm.SHADOW, Arm.CONTROL})
 # aliases are made once: of so wide a table that takes longer than some queries
 _EARLIER = aliased(RequestRow)
 _COPY, _USER = aliased(RequestRow), aliased(RequestRow)
@@ -105,11 +106,43 @@ def _is_first(scope: Scope, after: float, unit: SQLColumnExpression[int], *, cop
 
 
 def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
-    """Copies that began in the window, and the users' requests that they are copies of."""
-    copied = Arm.SHADOW if scope.stage.kind is StageKind.SHADOW else Arm.CONTROL
-    shown = Arm.STABLE if copied is Arm.SHADOW else Arm.CANDIDATE
+    """Copies that began in the window, and the users' requests that they are copies of, each by the side that it is of.
+
+    After a promotion nobody was asked whose fault a refused request was: the copy says it.
+    """
     copy, user = _COPY, _USER
-    paired = and_(
+    (copied, copies_are), (shown, users_are) = _copied(scope.stage)
+    afterwards = scope.stage.kind is StageKind.TOPLINE
+    paired = _paired(scope, (copied, shown), after, until)
+    left = col(user.outcome) == RequestOutcome.CLIENT_GONE
+    at_fault = RequestOutcome.REQUEST_AT_FAULT
+    both_by_client = and_(col(user.outcome) == at_fault, col(copy.outcome) == at_fault)
+    slower_than_patience = and_(left, col(copy.latency_ms) > col(user.latency_ms))
+
+    def side(row: type[RequestRow], arm: Arm) -> Select[Any]:
+        # both sides carry the copy's time, so that a pair is never torn apart by a window's edge, and the user's
+        # patience, so that neither side is cut short where the other isn't
+        return select(
+            col(row.unit),
+            case((left, RequestOutcome.CLIENT_GONE), else_=col(row.outcome)).label("outcome"),
+            case((slower_than_patience, col(user.latency_ms)), else_=col(row.latency_ms)).label("latency_ms"),
+            col(row.cost_usd),
+            col(copy.started_at).label("started_at"),
+            literal(arm).label("arm"),
+            or_(left, both_by_client, *([] if afterwards else [col(row.excused)])).label("blameless"),
+            col(row.request_size),
+            col(row.streamed),
+            col(row.checks),
+            _is_first(scope, after, col(copy.unit), copies=True),
+        ).where(paired)
+
+    return select(side(copy, copies_are).union_all(side(user, users_are)).subquery())
+
+
+def _paired(scope: Scope, arms: tuple[Arm, Arm], after: float, until: float) -> ColumnElement[bool]:
+    """That a copy on one arm is of a user's request on another, and began in a window of a stage."""
+    copy, user, (copied, shown) = _COPY, _USER, arms
+    return and_(
         col(copy.request_id) == col(user.request_id),
         col(copy.arm) == copied,
         col(user.arm) == shown,
@@ -120,29 +153,11 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
         col(copy.started_at) < until,
     )
 
-    left = col(user.outcome) == RequestOutcome.CLIENT_GONE
-    at_fault = RequestOutcome.REQUEST_AT_FAULT
-    both_by_client = and_(col(user.outcome) == at_fault, col(copy.outcome) == at_fault)
-    slower_than_patience = and_(left, col(copy.latency_ms) > col(user.latency_ms))
 
-    def side(row: type[RequestRow]) -> Select[Any]:
-        # both sides carry the copy's time, so that a pair is never torn apart by a window's edge, and the user's
-        # patience, so that neither side is cut short where the other isn't
-        return select(
-            col(row.unit),
-            case((left, RequestOutcome.CLIENT_GONE), else_=col(row.outcome)).label("outcome"),
-            case((slower_than_patience, col(user.latency_ms)), else_=col(row.latency_ms)).label("latency_ms"),
-            col(row.cost_usd),
-            col(copy.started_at).label("started_at"),
-            col(row.arm),
-            or_(left, both_by_client, col(row.excused)).label("blameless"),
-            col(row.request_size),
-            col(row.streamed),
-            col(row.checks),
-            _is_first(scope, after, col(copy.unit), copies=True),
-        ).where(paired)
-
-    return select(side(copy).union_all(side(user)).subquery())
+def _copied(stage: Stage) -> tuple[tuple[Arm, Arm], tuple[Arm, Arm]]:
+    """By which arm the log knows a stage's copies, and on which side they are; then the same of what they copy."""
+    candidate, stable = (stage.arms.candidate, Arm.CANDIDATE), (stage.arms.stable, Arm.STABLE)
+    return (candidate, stable) if stage.arms.candidate in _COPIES else (stable, candidate)
 
 
 def history_ratings(table: type[FeedbackRow | ScoreRow], app: str, stable_digest: str, before: float) -> Select[Any]:
@@ -233,8 +248,10 @@ def dropped(session: Session, app: str, after: float, until: float) -> int:
 
 def candidates_answers(session: Session, scope: Scope, after: float, until: float) -> tuple[int, int]:
     """How many requests the candidate answered to users, and how many, copies too, one of its fallback models did."""
-    shown = and_(col(RequestRow.arm) == Arm.CANDIDATE, col(RequestRow.fell_back).is_(False))
+    afterwards = scope.stage.kind is StageKind.TOPLINE
+    to_users = Arm.STABLE if afterwards else Arm.CANDIDATE
+    shown = and_(col(RequestRow.arm) == to_users, col(RequestRow.fell_back).is_(False))
     counts = select(func.count(case((shown, 1))), func.count(col(RequestRow.answered_by)))
-    of_candidate = col(RequestRow.arm).in_([Arm.CANDIDATE, Arm.SHADOW])
+    of_candidate = col(RequestRow.arm).in_([to_users] if afterwards else [Arm.CANDIDATE, Arm.SHADOW])
     exposed, by_fallback = session.execute(_of_stage(counts, scope, after, until).where(of_candidate)).one()
     return int(exposed), int(by_fallback)

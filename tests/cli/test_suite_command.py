@@ -71,7 +71,7 @@ def test_refresh_proposes_from_the_traffic_and_add_accepts(softlaunch: Run, gold
     with database.begin() as session:
         for number, arm in enumerate(["stable", "stable", "candidate", "shadow"]):
             texts = {"question": f"How do I return item {number * 997}?", "answer": "By post."}
-            session.add(TextRow(request_id=f"r{number}", arm=arm, app=APP, expires_at=1e12, **texts))
+            session.add(TextRow(request_id=f"r{number}", arm=arm, app=APP, expires_at=1e12, **texts))  # type: ignore[arg-type]  # texts alone
     database.close()
     out = tmp_path / "proposals.jsonl"
     arguments = ("suite", "refresh", str(golden), "--app", APP, "--out", str(out), "--alike", "0.99")

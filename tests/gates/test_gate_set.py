@@ -8,11 +8,11 @@ import pytest
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
-from softlaunch.core.verdict import Outcome, Role
+from softlaunch.core.verdict import Outcome, Per, Role
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.rules import rules, stage_weights
-from softlaunch.policy.release import plan
+from softlaunch.policy.release import plan, topline_plan
 from tests.support.builders import Harms, arm, make_policy, traffic
 
 POLICY = make_policy(
@@ -76,6 +76,24 @@ def test_the_stages_share_one_budget(changes: dict[str, Any]) -> None:
     ordered = [weights[stage.position] for stage in judged if stage.weight_percent]
     assert ordered == sorted(ordered, reverse=True)
     assert min(weights.values()) == (ordered[-1] if policy.shadow is None else weights[1])
+
+
+def test_what_follows_a_promotion_shares_the_budget_too() -> None:
+    """It counts as one more stage behind the canary's, before the shadow; its rounds have equal parts."""
+    policy = make_policy(topline={"rounds": 4})
+    weights = stage_weights(policy, plan(policy)[1])
+    of_rounds = stage_weights(policy, topline_plan(policy)[0])
+    assert sum(weights.values()) + sum(of_rounds.values()) == pytest.approx(1.0)
+    assert len(set(of_rounds.values())) == 1
+    assert weights[1] < sum(of_rounds.values()) < min(weights[position] for position in (2, 3, 4))
+
+
+def test_what_follows_a_promotion_is_judged_on_copies() -> None:
+    """By what copies have: nobody rates an answer that nobody saw, and no sessions are seen in single requests."""
+    gates = [{"metric": "errors", "margin": "5 points", "per": "session"}, {"metric": "quality", "margin": "2 points"}]
+    policy = make_policy(topline={}, gates=gates, session={"timeout": 60})
+    known = rules(policy, topline_plan(policy)[0])
+    assert {rule.metric: rule.per for rule in known} == {Metric.ERRORS: Per.REQUEST, Metric.UNUSABLE: Per.REQUEST}
 
 
 def test_a_gate_alone_may_spend_its_part_of_the_budget() -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from softlaunch.gateway.limits import Limits
-from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.texts import TextPolicy
 from tests.gateway.worlds import APP, World, running_world, variant
 from tests.support.servers import FakeModels, wait_until
 

@@ -2,19 +2,23 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
+from softlaunch.core.redaction import PatternName, Rules
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import Identity, LogSink
+from softlaunch.gateway.redaction import Withheld
 from softlaunch.gateway.tally import LossAccount
+from softlaunch.gateway.texts import WaitingText
 from softlaunch.ledger.counters import CounterFile, Owner
 from softlaunch.ledger.losses import LossWatch
-from softlaunch.ledger.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord
+from softlaunch.ledger.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord, write_batch
 from softlaunch.ledger.routes import read_ledger_id
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
@@ -279,13 +283,64 @@ def test_a_full_queue_still_takes_the_trip_of_a_breaker(start: Started, ledger: 
 
 
 def test_texts_too_large_for_memory_cost_their_row_nothing(start: Started, ledger: Database) -> None:
-    """A row is written without its texts when the texts that wait are too many."""
+    """A row is written without its texts when the texts that wait are too many, and that is counted."""
     log = start(log_text_bytes=100)
-    log.put(row(1000.0), TextRecord("bot-1", "stable", "bot", "q" * 80, "a" * 80, 2000.0))
-    log.put(row(1000.0, "bot-2"), TextRecord("bot-2", "stable", "bot", "q", "a", 2000.0))
+    log.put(row(1000.0))
+    log.put_text(WaitingText.of(TextRecord("bot-1", "stable", "bot", "q" * 80, "a" * 80, 2000.0), None))
+    log.put(row(1000.0, "bot-2"))
+    log.put_text(WaitingText.of(TextRecord("bot-2", "stable", "bot", "q", "a", 2000.0), None))
     wait_until(lambda: ask(ledger, "select request_id from texts") == ["bot-2"], "the small text is written")
     assert ask(ledger, "select request_id from requests") == ["bot-1", "bot-2"]
     assert log.dropped_total["bot"] == 0
+    assert log.texts.redaction.withheld == {("bot", Withheld.FULL): 1}
+
+
+def test_texts_are_redacted_before_they_are_written(start: Started, ledger: Database) -> None:
+    """By the rules that came with each; a text that can't be redacted costs its row nothing."""
+    log = start()
+    rules = Rules((PatternName.EMAIL,))
+    for number, used in enumerate((rules, None, Rules(function="unheard"))):
+        text = f"{number} a@example.com"
+        log.put(row(1000.0, f"bot-{number}"))
+        log.put_text(WaitingText.of(TextRecord(f"bot-{number}", "stable", "bot", text, text, 2000.0), used))
+    wait_until(lambda: len(ask(ledger, "select 1 from requests")) == 3, "the rows are written")
+    assert ask(ledger, "select question from texts order by question") == ["0 [email]", "1 a@example.com"]
+
+
+def test_a_batch_that_is_tried_again_is_not_redacted_again(
+    start: Started, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger that is away for a while costs no more time with it."""
+    asked: list[tuple[str, ...]] = []
+
+    def redacted(_app: str, _rules: Rules, many: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        asked.extend(many)
+        return [("redacted", "redacted", "")]
+
+    failures = iter([OperationalError("", {}, Exception("away")), OperationalError("", {}, Exception("away")), None])
+    write = write_batch
+
+    def fails_twice(*arguments: Any) -> dict[str, int]:
+        error = next(failures, None)
+        if error is not None:
+            raise error
+        return write(*arguments)
+
+    monkeypatch.setattr("softlaunch.gateway.log.write_batch", fails_twice)
+    log = start()
+    monkeypatch.setattr(log.texts.redaction, "apply_all", redacted)
+    log.put_text(WaitingText.of(TextRecord("bot-1", "stable", "bot", "q", "a", 2000.0), Rules()))
+    wait_until(lambda: ask(ledger, "select question from texts") == ["redacted"], "the text is written")
+    assert asked == [("q", "a", "")]
+
+
+def test_the_log_deletes_texts_whose_time_is_over(start: Started, ledger: Database, clock: Clock) -> None:
+    """A gateway runs wherever texts are written: none outlives its time by more than a minute or so."""
+    log = start()
+    log.put_text(WaitingText.of(TextRecord("bot-1", "stable", "bot", "ZEBRA", "a", 1100.0, until_judged=True), None))
+    wait_until(lambda: ask(ledger, "select request_id from texts") == ["bot-1"], "the text is written")
+    clock.now = 1200.0
+    wait_until(lambda: ask(ledger, "select request_id from texts") == [], "the text is deleted")
 
 
 def test_heartbeats_tell_what_was_begun_and_what_is_accounted_for(start: Started, ledger: Database) -> None:

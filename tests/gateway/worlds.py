@@ -17,9 +17,10 @@ from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, 
 from softlaunch.gateway.limits import Limits
 from softlaunch.ledger.routes import serving_to_json
 from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
-from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Serving
+from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
@@ -159,6 +160,7 @@ def running_world(
     stable: Variant | None = None,
     candidate: Variant | None = None,
     metrics: tuple[MetricPolicy, ...] = (),
+    live_sample: LiveSamplePolicy | None = None,
     limits: Limits = QUICK,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -171,6 +173,7 @@ def running_world(
         gateway=gateway or GatewayPolicy(timeout=30.0, breaker=NEVER_TRIPS),
         texts=texts or TextPolicy(),
         metrics=metrics,
+        live_sample=live_sample,
     )
     stable = stable or variant("stable", models.endpoint)
     candidate = candidate or variant("candidate", models.endpoint)

@@ -17,8 +17,8 @@ from softlaunch.ledger.routes import (
     serving_to_json,
 )
 from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
-from softlaunch.policy.model import TextPolicy
 from softlaunch.policy.route import Route, Serving
+from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy, UnitSource
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, RouteRow, VariantRow

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from softlaunch.live.claims import Claim, Judgement, Outcome, Wanted, begin, claim, give_back, record
-from softlaunch.live.queue import JudgementState, search
+from softlaunch.live.queue import search
 from softlaunch.live.standing import Standing, read_standing
+from softlaunch.live.states import JudgementState
 from softlaunch.store.database import Database
 from tests.support.builders import APP
 from tests.support.endpoints import Endpoint

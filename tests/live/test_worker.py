@@ -9,7 +9,7 @@ from sqlmodel import col, select
 
 from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.live.claims import MOST_TRIES
-from softlaunch.live.queue import JudgementState
+from softlaunch.live.states import JudgementState
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ScoreRow, TextRow

@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from softlaunch.core.split import unit_hash
+from softlaunch.ledger.releases import Opening, read_release
+from softlaunch.ledger.releases import open_release as open_in_ledger
 from softlaunch.policy.model import Policy
+from softlaunch.policy.release import Kind, State
 from softlaunch.releases.changes import Changes
-from softlaunch.releases.opening import ReleaseRequest, UnnamedError, check_request
+from softlaunch.releases.opening import ReleaseRequest, UnnamedError, check_request, find_to_continue, open_release
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow
-from tests.support.builders import APP, CANDIDATE, NOON, make_policy, record_app, request_row
+from tests.support.builders import ANNA, APP, CANDIDATE, NOON, STABLE, make_policy, record_app, request_row
 
 
 def policy(**gate: Any) -> Policy:
@@ -42,6 +45,22 @@ def test_sessions_need_requests_that_say_who_asks(database: Database, tmp_path: 
     request = with_requests(database, policy(per="session"), tmp_path, unnamed=60)
     with pytest.raises(UnnamedError, match="errors counts per session, but 60% of the newest requests name nobody"):
         check_request(database, request, NOON)
+
+
+def test_a_release_ends_what_follows_the_one_before(database: Database, tmp_path: Path) -> None:
+    """It needs the app's traffic to itself, and is compared with what was promoted; checking alone ends nothing."""
+    request = with_requests(database, policy(), tmp_path, unnamed=0)
+    with database.begin() as session:
+        opening = Opening(APP, CANDIDATE.digest, STABLE.digest, make_policy(topline={}), "", Kind.TOPLINE)
+        topline = open_in_ledger(session, opening, ANNA, NOON)
+    check_request(database, request, NOON)
+    assert find_to_continue(database, request, NOON) is None
+    with database.read() as session:
+        assert read_release(session, topline).state is State.PENDING
+    opened = open_release(database, request, NOON)
+    with database.read() as session:
+        assert read_release(session, topline).state is State.ABORTED
+        assert read_release(session, opened).stable.digest == STABLE.digest
 
 
 @pytest.mark.parametrize(("gate", "unnamed"), [({"per": "session"}, 40), ({}, 100)])

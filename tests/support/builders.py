@@ -28,6 +28,7 @@ from softlaunch.policy.release import Release, State
 from softlaunch.policy.route import Serving
 from softlaunch.releases.driver import Driver, Strategies
 from softlaunch.releases.observe import Evaluator, ReleaseStrategy
+from softlaunch.releases.topline import ToplineStrategy
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, NoticeRow, RequestRow, RouteRow, TransitionRow
@@ -268,7 +269,8 @@ class Scene:
     def driver(self, holder: str = "driver one") -> Driver:
         """A driver by this scene's clock."""
         releases = ReleaseStrategy(self.telemetry, self.evaluator, self.copies)
-        strategies = Strategies(releases, TrialStrategy(releases, TrialWatch(self.database)))
+        trials = TrialStrategy(releases, TrialWatch(self.database))
+        strategies = Strategies(releases, trials, topline=ToplineStrategy(releases))
         return Driver(self.database, strategies, holder, self.clock)
 
     def drive_until(self, stop: Callable[[Release], bool], driver: Driver | None = None, most: int = 200) -> Release:

@@ -10,10 +10,11 @@ from softlaunch.core.answer_checks import REFUSED
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.telemetry import Scope
+from softlaunch.policy.release import topline_plan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import GatewayRow
 from softlaunch.telemetry.request_log import RequestLogTelemetry
-from tests.support.builders import APP
+from tests.support.builders import APP, make_policy
 from tests.telemetry.logged import (
     ALL,
     SHADOW,
@@ -23,6 +24,8 @@ from tests.telemetry.logged import (
     request,
     values,
 )
+
+TOPLINE = topline_plan(make_policy(topline={}))[1]
 
 
 def pair(number: int, copied_to: str, stage: int, user: dict[str, Any], copy: dict[str, Any]) -> Sequence[SQLModel]:
@@ -103,6 +106,27 @@ def test_copies_are_compared_with_the_requests_they_are_copies_of(
     user, copy = (window.stable, window.candidate) if shown == "stable" else (window.candidate, window.stable)
     assert (values(user, Metric.LATENCY), values(copy, Metric.LATENCY)) == ([100.0], [200.0])
     assert (window.candidate_share, reading.requests, reading.exposed) == (0.5, ByArm(1, 1), exposed)
+
+
+@pytest.mark.parametrize(
+    ("user", "copy", "candidate", "stable"),
+    [
+        pytest.param("provider_failed", "answered", [1], [0], id="what was promoted fails"),
+        pytest.param("answered", "provider_failed", [0], [1], id="what served before fails"),
+        pytest.param("request_at_fault", "answered", [1], [0], id="only what was promoted refuses it"),
+        pytest.param("request_at_fault", "request_at_fault", [], [], id="both refuse it"),
+    ],
+)
+def test_after_a_promotion_users_are_on_the_candidates_side(
+    database: Database, user: str, copy: str, candidate: list[float], stable: list[float]
+) -> None:
+    """The route has what was promoted as stable, and its copies go to what served before; the pair says whose fault."""
+    alone = {"outcome": user, "excused": user == "request_at_fault"}  # no other arm was asked
+    log(database, *pair(1, "shadow", TOPLINE.position, alone, {"outcome": copy}))
+    reading = read(database, TOPLINE)
+    (window,) = reading.windows
+    assert (values(window.candidate, Metric.ERRORS), values(window.stable, Metric.ERRORS)) == (candidate, stable)
+    assert (window.candidate_share, reading.requests, reading.exposed) == (0.5, ByArm(1, 1), 1)
 
 
 def test_a_pair_is_not_torn_apart_by_a_windows_edge(database: Database) -> None:

@@ -9,11 +9,14 @@ from softlaunch.store.tables import TextRow
 
 
 def logged_questions(session: Session, app: str, most: int = 20_000) -> list[Logged]:
-    """Questions of users with stable's answers, the newest first. Raises NotFoundError for an unknown app."""
+    """Questions of users with stable's answers, the newest first. Raises NotFoundError for an unknown app.
+
+    Texts that are there for judges alone are left out: nobody was told that they would be kept.
+    """
     check_app(session, app)
     rows = session.exec(
         select(TextRow.request_id, TextRow.question, TextRow.answer)
-        .where(TextRow.app == app, TextRow.arm == Arm.STABLE.value)
+        .where(TextRow.app == app, TextRow.arm == Arm.STABLE.value, col(TextRow.until_judged).is_(False))
         .order_by(col(TextRow.expires_at).desc())
         .limit(most)
     )

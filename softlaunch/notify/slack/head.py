@@ -8,7 +8,7 @@ from softlaunch.core.visible import one_line
 from softlaunch.ledger.stages import StageState
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import HEADER, bar, button, buttons, clip, context, escape, link, section, words
-from softlaunch.policy.release import State
+from softlaunch.policy.release import Kind, State
 from softlaunch.releases.views import ReleaseView, StageView
 from softlaunch.releases.wording import LATELY, evidence_unit, has_met, show_exposure
 
@@ -123,5 +123,6 @@ def _actions(view: ReleaseView) -> list[Block]:
     release = view.release
     if not (release.state.live or release.state is State.PROMOTED):
         return []
-    text = "Roll back" if release.state.exposes_users or not release.state.live else "Stop"
+    promoted = not release.state.live or release.kind is Kind.TOPLINE
+    text = "Roll back" if release.state.exposes_users or promoted else "Stop"
     return buttons(button(text, ROLL_BACK, release.id, style="danger"))

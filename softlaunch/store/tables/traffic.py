@@ -142,9 +142,18 @@ class TextRow(SQLModel, table=True):
     """The texts of a request, kept only where the app's policy says so, and deleted after `expires_at`.
 
     `context` is what else of text the request carried, null where it carried nothing, or an older gateway served.
+    `until_judged`: they are there for judges alone, and are deleted with the last judgement.
     """
 
     __tablename__ = "texts"
+    __table_args__ = (
+        Index(
+            "ix_texts_until_judged",
+            "app",
+            sqlite_where=text("until_judged"),
+            postgresql_where=text("until_judged"),
+        ),
+    )
     request_id: str = Field(primary_key=True)
     arm: str = Field(primary_key=True)
     app: str = Field(index=True)
@@ -152,6 +161,7 @@ class TextRow(SQLModel, table=True):
     answer: str
     expires_at: float = Field(index=True)
     context: str | None = None
+    until_judged: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
 class CopyJudgementRow(SQLModel, table=True):

@@ -17,7 +17,7 @@ from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, Rep
 from softlaunch.gateway.protocols.embeddings.answers import read_embeddings
 from softlaunch.gateway.protocols.embeddings.protocol import Embeddings
 from softlaunch.policy.gateway import GatewayPolicy
-from softlaunch.policy.model import TextPolicy
+from softlaunch.policy.texts import TextPolicy
 from tests.gateway.protocols.recorded_provider import RecordedProvider, recorded_provider
 from tests.gateway.worlds import APP, NEVER_TRIPS, World, running_world, variant
 from tests.support.servers import FakeModels
