@@ -176,6 +176,10 @@ class Policy(Part):
                 )
             if self.sources.sql is not None:
                 _is_in_a_view(gate, place)
+            if gate.predicted_by and self.sources.counted & {gate.metric, gate.predicted_by}:
+                raise KeyedError(
+                    "counters don't say which answer a value is of; leave it out", "gates", place, "predicted_by"
+                )
 
     @property
     def reads_log(self) -> bool:

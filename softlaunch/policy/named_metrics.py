@@ -155,7 +155,9 @@ def _declared(metrics: Any) -> dict[str, Metric]:
 
 
 def _with_metric(gate: Any, declared: dict[str, Metric]) -> Any:
-    return {**gate, "metric": _known(gate["metric"], declared)} if isinstance(gate, dict) and "metric" in gate else gate
+    if not isinstance(gate, dict):
+        return gate
+    return {**gate, **{key: _known(gate[key], declared) for key in ("metric", "predicted_by") if key in gate}}
 
 
 def _known(name: Any, declared: dict[str, Metric]) -> Any:
