@@ -7,7 +7,7 @@ and however differently it likes the arms: what the judge is off is taken away w
 is gone from the variance. `g` is fitted on what was paired before, so that an e-process on corrected ratings is one.
 
 This is prediction-powered inference (Angelopoulos, Duchi and Zrnic 2023, arXiv 2311.01453) rating by rating: with `m`
-scores of others each, the slope of PPI++ is the regression's times `m / (m + 1)`, and so is the gain in variance.
+scores of others for each, the slope of PPI++ is the regression's times `m / (m + 1)`, and so is the gain in variance.
 """
 
 from copy import deepcopy
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Events, Flags, Floats, Units
-from softlaunch.gates.prediction_powered import Pairs, Sample, Spread
+from softlaunch.gates.prediction_powered import Pairs, Sample
 from softlaunch.gates.reference import ENOUGH
 from softlaunch.gates.rules import REACH
 from softlaunch.gates.visits import Booked
@@ -64,20 +64,34 @@ class Foretelling:
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """Scores of one arm's answers that nobody rated and that weren't used yet, by when they are free to be used."""
+    """Scores of one arm's answers that nobody rated: those that aren't `free` to be used yet, by when they are, and
+    the newest of the others, of which none was used.
+    """
 
     at: Floats = field(default_factory=lambda: np.empty(0))
     scores: Floats = field(default_factory=lambda: np.empty(0))
+    free: Floats = field(default_factory=lambda: np.empty(0))
+    ratings: int = 0
 
     def add(self, at: Floats, scores: Floats) -> None:
         """Take in more, all of them later."""
         self.at, self.scores = np.concatenate([self.at, at]), np.concatenate([self.scores, scores])
 
-    def take(self, until: float) -> Floats:
-        """Those that were free by then; they aren't there any more."""
-        end = int(np.searchsorted(self.at, until, side="right"))
-        taken, self.at, self.scores = self.scores[:end], self.at[end:], self.scores[end:]
-        return taken
+    def until(self, moment: float) -> Floats:
+        """Let those be free that are by then; returns them."""
+        end = int(np.searchsorted(self.at, moment, side="right"))
+        freed, self.at, self.scores = self.scores[:end], self.at[end:], self.scores[end:]
+        self.free = np.concatenate([self.free, freed])[-_LARGEST_POOL:]
+        return freed
+
+    def draw(self, freed: float) -> Floats:
+        """The newest ones for one more rating: its part of all that were `freed`, so that each rating has as many."""
+        if not len(self.free):
+            return self.free
+        self.ratings += 1
+        start = max(len(self.free) - max(int(freed / self.ratings), 1), 0)
+        drawn, self.free = self.free[start:], self.free[:start]
+        return drawn
 
 
 @dataclass(slots=True, eq=False)
@@ -177,12 +191,11 @@ class CorrectedRatings:
         corrected = value
         if score is not None:
             pool = self._pools.candidate if is_candidate else self._pools.stable
-            others = pool.take(float(rating["at"]))
+            arm.others.add(pool.until(float(rating["at"])))
+            others = pool.draw(arm.others.count)
             if len(others):
                 foretold = self.foretelling(len(others))
-                of_others = foretold(others[-_LARGEST_POOL:])
-                corrected -= float(foretold(np.array([score]))[0] - of_others.mean())
-            arm.others.add(others)
+                corrected -= float(foretold(np.array([score]))[0] - foretold(others).mean())
         if is_first:
             arm.ratings.include(value)
             if score is not None:
@@ -196,17 +209,17 @@ class CorrectedRatings:
         out, and zero where raters evidently differ from the others otherwise than in the other arm.
         """
         known = (self.before, self.samples.candidate.pairs, self.samples.stable.pairs)
-        scores, ratings = Spread(), Spread()
-        for pairs in known:
-            scores, ratings = scores.together(pairs.scores), ratings.together(pairs.ratings)
+        count = sum(pairs.count for pairs in known)
+        usual_score = sum(pairs.scores.total for pairs in known) / max(count, 1.0)
+        usual_rating = sum(pairs.ratings.total for pairs in known) / max(count, 1.0)
         spread = sum(pairs.scores.deviations for pairs in known)
-        if scores.count < _FEWEST_PAIRS or spread <= 0 or self.selects_unequally:
-            return Foretelling(scores.mean, ratings.mean, 0.0)
+        if count < _FEWEST_PAIRS or spread <= 0 or self.selects_unequally:
+            return Foretelling(usual_score, usual_rating, 0.0)
         slope = sum(pairs.codeviations for pairs in known) / spread
         left = max(sum(pairs.ratings.deviations for pairs in known) - slope**2 * spread, 0.0)
-        doubt = _DOUBT * left / (scores.count - 1) / spread
+        doubt = _DOUBT * left / (count - 1) / spread
         sure = max(1 - doubt / slope**2, 0.0) if slope > 0 else 0.0
-        return Foretelling(scores.mean, ratings.mean, slope * sure * others / (others + 1))
+        return Foretelling(usual_score, usual_rating, slope * sure * others / (others + 1))
 
     @property
     def selects_unequally(self) -> bool:

@@ -13,10 +13,10 @@ from softlaunch.gates.e_process import split_evidence
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Events, Observations, Window
 from softlaunch.gates.plain_figures import PlainFigures, harm_met
-from softlaunch.gates.predictions import Predictions, unpredicted
+from softlaunch.gates.predictions import Predictions
 from softlaunch.gates.reporting import Reporting, judged_fairly
 from softlaunch.gates.returning_units import Returning
-from softlaunch.gates.rules import rules
+from softlaunch.gates.rules import rules, unpredicted
 from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.unit_entries import Way
 from softlaunch.policy.model import Policy

@@ -1,6 +1,6 @@
 """The predictions of a stage: for each gate on ratings that judges' scores predict, its corrected ratings."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -89,8 +89,3 @@ def _prediction(one: CorrectedRatings) -> Prediction | None:
     arms = (one.samples.candidate, one.samples.stable)
     ratings = round(sum(arm.ratings.count for arm in arms))
     return Prediction(one.by, ratings, round(sum(arm.pairs.count for arm in arms)), plain, powered)
-
-
-def unpredicted(rules: Sequence[GateRule]) -> tuple[GateRule, ...]:
-    """The same rules for where answers can't be told apart, so that no rating finds its score."""
-    return tuple(replace(rule, predicted_by=None) for rule in rules)

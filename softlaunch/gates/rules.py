@@ -1,6 +1,6 @@
 """What each gate of a stage decides by: its margins, and its part of the release's one budget for false rollbacks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
@@ -132,3 +132,8 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
         if (has_arms if gate.metric in counted else not (on_copies and gate.metric.is_rated))
         and (is_shadow or not gate.metric.compares_copies)
     )
+
+
+def unpredicted(known: tuple[GateRule, ...]) -> tuple[GateRule, ...]:
+    """The same rules without predictions: where answers can't be told apart, no rating finds its score."""
+    return tuple(replace(rule, predicted_by=None) for rule in known)
