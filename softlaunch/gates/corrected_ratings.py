@@ -27,6 +27,7 @@ from softlaunch.gates.visits import Booked
 
 PATIENCE = 600.0
 """Seconds that a rating waits for a score of its answer, and a score for a rating."""
+_LABELLED_LATER = 86_400.0
 _FEWEST_PAIRS = 20
 _LARGEST_POOL = 1000
 _DOUBT = 2.0  # squares of standard errors: what a slope is less sure than is not bet on
@@ -98,15 +99,16 @@ class Pool:
 class CorrectedRatings:
     """One metric's ratings, corrected by the scores of another, in the order in which they are settled.
 
-    A rating is settled when its answer has a score, or after `PATIENCE` without one; a score that found no rating by
-    then, or by `held_for` seconds, is one of the others'. Each answer is used once, each unit once for the sums and for
-    the pools. What is settled depends on what was said and when, and not on when somebody looked. `before` are pairs of
-    stable's past.
+    A rating is settled when its answer has a score, or after `PATIENCE` without one. A score may be paired for `memory`
+    seconds, and is one of the others' once it found no rating for `held_for`: where that is as long, each answer is
+    used once. Each unit is used once for the sums and for the pools. What is settled depends on what was said and when,
+    and not on when somebody looked. `before` are pairs of stable's past.
     """
 
     metric: Metric
     by: Metric
     before: Pairs = field(default_factory=Pairs.none)
+    memory: float = PATIENCE
     held_for: float = PATIENCE
     samples: ByArm[Sample] = field(default_factory=lambda: ByArm(Sample.none(), Sample.none()))
     _ratings: Said = field(default_factory=lambda: np.empty(0, _SAID))
@@ -115,6 +117,16 @@ class CorrectedRatings:
     _scored: Booked = field(default_factory=Booked)
     _pooled: Booked = field(default_factory=Booked)
     _heard: Booked = field(default_factory=Booked)
+    _reached: float = -np.inf
+
+    @classmethod
+    def of_labels(cls, metric: Metric, by: Metric) -> Self:
+        """Ratings by people who label answers that were drawn at random, hours later as it may be.
+
+        Whom they label has nothing to do with what they say, so that nobody is waited for; a score may first be one of
+        the others' and then that of a label.
+        """
+        return cls(metric, by, memory=_LABELLED_LATER, held_for=0.0)
 
     def take(self, ratings: Events, scores: Events, now: float) -> Events:
         """Fold in what was said up to `now` (epoch seconds); returns the ratings that are settled, in order."""
@@ -152,7 +164,7 @@ class CorrectedRatings:
         order = np.argsort(scores["answer"], kind="stable")
         place = _places(scores["answer"][order], ratings["answer"])
         score_at = np.where(place >= 0, scores["at"][order][place] if len(scores) else np.inf, np.inf)
-        paired = _firsts(place, (place >= 0) & (np.abs(score_at - ratings["at"]) <= PATIENCE))
+        paired = _firsts(place, (place >= 0) & self._fits(score_at - ratings["at"]))
         at = np.where(paired, np.maximum(score_at, ratings["at"]), ratings["at"] + PATIENCE)
         done = at < now
         used = order[place[paired & done]]
@@ -164,10 +176,16 @@ class CorrectedRatings:
         in_order = np.argsort(settled["at"], kind="stable")
         return settled[in_order], found[in_order], known
 
+    def _fits(self, later: Floats) -> Flags:
+        """Whether a score that came so many seconds later than a rating is still that rating's."""
+        return np.asarray((later <= PATIENCE) & (-later <= self.memory))
+
     def _fill_pools(self, now: float) -> None:
-        """Move scores that found no rating in time into the pools, each unit's first."""
-        free = self._scores["at"] + self.held_for < now
-        others, self._scores = self._scores[free], self._scores[~free]
+        """Take scores that found no rating in time into the pools, each unit's first."""
+        free_at = self._scores["at"] + self.held_for
+        others = self._scores[(free_at < now) & (free_at >= self._reached)]
+        self._scores = self._scores[self._scores["at"] + self.memory >= now]
+        self._reached = now
         others = others[np.argsort(others["at"], kind="stable")]
         _, first = np.unique(others["unit"], return_index=True)
         others = others[np.sort(first)]
@@ -235,10 +253,10 @@ class CorrectedRatings:
 
     def learn(self, ratings: Events, scores: Events) -> Events:
         """Know stable's pairs of before the stage; returns what its ratings are like once corrected."""
-        first = type(self)(self.metric, self.by)
+        first = type(self)(self.metric, self.by, memory=self.memory)
         first.take(ratings, scores, np.inf)
         self.before = first.samples.stable.pairs
-        again = type(self)(self.metric, self.by, self.before, held_for=0.0)
+        again = type(self)(self.metric, self.by, self.before, self.memory, held_for=0.0)
         corrected = again.take(ratings, scores, np.inf)
         changed = np.isin(corrected.values[self.metric], ratings.values[self.metric], invert=True)
         return corrected.only(changed) if changed.sum() >= ENOUGH else corrected
@@ -248,6 +266,7 @@ class CorrectedRatings:
         self.before, self.samples = other.before, deepcopy(other.samples)
         self._ratings, self._scores, self._pools = other._ratings, other._scores, deepcopy(other._pools)
         self._scored, self._pooled, self._heard = other._scored, other._pooled, other._heard
+        self._reached = other._reached
 
 
 def _said(events: Events, metric: Metric) -> Said:

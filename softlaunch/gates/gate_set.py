@@ -81,7 +81,7 @@ class GateSet:
             history = _adjusted(adjustments, policy, past, history)
             longer = longer and _adjusted(adjustments, policy, past, longer)
         sessions = SessionStreams.of(known, policy.session)
-        predictions = Predictions.of(known)
+        predictions = Predictions.of(known, policy.drawn)
         history = predictions.learn(history)
         logged = tuple(rule for rule in known if not rule.counted)
         returning = Returning.begin(logged, stage.candidate_share, history, sessions, longer)
@@ -209,7 +209,8 @@ class GateSet:
         verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, met))
         shown = replace(verdict, candidate_met=met.candidate, stable_met=met.stable)
         shown = self.predictions.told(shown, gate.rule)
-        return judged_fairly(shown, gate.rule, self._reporting(gate)) if metric.is_declared else shown
+        is_reported = metric.is_declared and metric not in self.policy.drawn
+        return judged_fairly(shown, gate.rule, self._reporting(gate)) if is_reported else shown
 
     def _reporting(self, gate: Gate) -> Reporting:
         """Of how many units of each arm an app reported a value."""
@@ -317,7 +318,7 @@ class GateSet:
             {Metric.reported(metric): why for metric, why in state.get("obstacles", {}).items()},
             began,
             until,
-            predictions=Predictions.of(known, state.get("predictions")),
+            predictions=Predictions.of(known, policy.drawn, state.get("predictions")),
             sessions=SessionStreams() if returning is None else SessionStreams.of(known, policy.session),
             logged=ByArm(*state.get("logged", (0, 0))),
         )

@@ -1,6 +1,6 @@
 """The predictions of a stage: for each gate on ratings that judges' scores predict, its corrected ratings."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -19,10 +19,15 @@ class Predictions:
     by_metric: Mapping[Metric, CorrectedRatings] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rules: Iterable[GateRule], state: Mapping[str, Any] | None = None) -> Self:
-        """Nothing said as yet, by what was dumped of the time before the stage."""
+    def of(cls, rules: Iterable[GateRule], drawn: Collection[str], state: Mapping[str, Any] | None = None) -> Self:
+        """Nothing said as yet, by what was dumped of the time before the stage.
+
+        `drawn` are the metrics that people label of answers drawn at random.
+        """
         found = {
-            rule.metric: CorrectedRatings(rule.metric, rule.predicted_by)
+            rule.metric: (CorrectedRatings.of_labels if rule.metric in drawn else CorrectedRatings)(
+                rule.metric, rule.predicted_by
+            )
             for rule in rules
             if rule.predicted_by is not None
         }

@@ -182,6 +182,16 @@ class Policy(Part):
                 )
 
     @property
+    def reported(self) -> tuple[MetricPolicy, ...]:
+        """The app's own metrics that it reports itself."""
+        return tuple(metric for metric in self.metrics if not metric.drawn)
+
+    @property
+    def drawn(self) -> frozenset[str]:
+        """The names of its own metrics that people label of answers drawn at random."""
+        return frozenset(metric.name for metric in self.metrics if metric.drawn)
+
+    @property
     def reads_log(self) -> bool:
         """Whether any gate judges what the request log holds."""
         return any(gate.metric not in self.sources.counted for gate in self.gates)

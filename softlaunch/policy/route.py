@@ -42,7 +42,7 @@ class Serving:
     @classmethod
     def of(cls, salt: str, policy: Policy) -> Self:
         """What gateways need of a policy."""
-        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.metrics)
+        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.reported)
 
 
 @dataclass(frozen=True, slots=True)

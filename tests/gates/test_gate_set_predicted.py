@@ -49,7 +49,8 @@ def test_a_verdict_tells_both_estimates() -> None:
     verdict = released(PREDICTED, JudgedAnswers(harm=0.02), 1, 40)
     found = verdict.prediction
     assert found is not None
-    assert (found.by, found.ratings) == ("quality", pytest.approx(800, abs=120))
+    assert found.by == "quality"
+    assert found.ratings == pytest.approx(800, abs=120)
     assert found.scored > 0.9 * found.ratings
     assert found.powered.lower < found.powered.value < found.powered.upper
     assert found.narrower == pytest.approx(1 - np.sqrt(1 - 0.7**2 * 0.8), abs=0.08)
