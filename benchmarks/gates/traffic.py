@@ -221,7 +221,7 @@ class Traffic:
         if levels.refused:
             refused = levels.refused + effect.refused * harmed
             share = watching.recall * refused + watching.mistaken * (1 - refused)
-            found[Metric.REFUSED] = (draws.mirrored < share).astype(np.float64)
+            found[Metric.REFUSED] = (draws.scored < share).astype(np.float64)
         return found
 
 
