@@ -19,17 +19,16 @@ from numpy.typing import NDArray
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
+from softlaunch.gates.foretelling import Foretelling, Pool
 from softlaunch.gates.observations import Events, Flags, Floats, Units
 from softlaunch.gates.prediction_powered import Pairs, Sample
 from softlaunch.gates.reference import ENOUGH
-from softlaunch.gates.rules import REACH
 from softlaunch.gates.visits import Booked
 
 PATIENCE = 600.0
 """Seconds that a rating waits for a score of its answer, and a score for a rating."""
 _LABELLED_LATER = 86_400.0
 _FEWEST_PAIRS = 20
-_LARGEST_POOL = 1000
 _DOUBT = 2.0  # squares of standard errors: what a slope is less sure than is not bet on
 _SURELY = 3.0  # standard errors
 _FEWEST_COMPARED = 30
@@ -43,56 +42,6 @@ _SAID = np.dtype(
     ]
 )
 Said = NDArray[np.void]
-
-
-@dataclass(frozen=True, slots=True)
-class Foretelling:
-    """What a rating of an answer with some score is likely to be: a line, cut off so that no two are over REACH apart.
-
-    What is cut off is as much of what is below the usual rating as of what is above it.
-    """
-
-    usual_score: float
-    usual_rating: float
-    slope: float
-
-    def __call__(self, scores: Floats) -> Floats:
-        """Foretold ratings, shape (n,)."""
-        lowest = self.usual_rating * (1 - REACH)
-        foretold = self.usual_rating + self.slope * (scores - self.usual_score)
-        return np.asarray(np.clip(foretold, lowest, lowest + REACH))
-
-
-@dataclass(slots=True, eq=False)
-class Pool:
-    """Scores of one arm's answers that nobody rated: those that aren't `free` to be used yet, by when they are, and
-    the newest of the others, of which none was used.
-    """
-
-    at: Floats = field(default_factory=lambda: np.empty(0))
-    scores: Floats = field(default_factory=lambda: np.empty(0))
-    free: Floats = field(default_factory=lambda: np.empty(0))
-    ratings: int = 0
-
-    def add(self, at: Floats, scores: Floats) -> None:
-        """Take in more, all of them later."""
-        self.at, self.scores = np.concatenate([self.at, at]), np.concatenate([self.scores, scores])
-
-    def until(self, moment: float) -> Floats:
-        """Let those be free that are by then; returns them."""
-        end = int(np.searchsorted(self.at, moment, side="right"))
-        freed, self.at, self.scores = self.scores[:end], self.at[end:], self.scores[end:]
-        self.free = np.concatenate([self.free, freed])[-_LARGEST_POOL:]
-        return freed
-
-    def draw(self, freed: float) -> Floats:
-        """The newest ones for one more rating: its part of all that were `freed`, so that each rating has as many."""
-        if not len(self.free):
-            return self.free
-        self.ratings += 1
-        start = max(len(self.free) - max(int(freed / self.ratings), 1), 0)
-        drawn, self.free = self.free[start:], self.free[:start]
-        return drawn
 
 
 @dataclass(slots=True, eq=False)

@@ -73,6 +73,18 @@ def test_an_answer_is_scored_once() -> None:
     assert one.samples.stable.others.count == 0
 
 
+def test_labels_of_drawn_answers_find_the_scores_of_hours_before() -> None:
+    """Who labels has nothing to do with what is said, so that others' scores are free at once and may be paired yet."""
+    one = CorrectedRatings.of_labels(RATED, SCORED)
+    one.take(NO_EVENTS, said("scores", (10.0, 1, 1.0), (11.0, 2, 0.0)), 20.0)
+    one.take(said("ratings", (7210.0, 1, 1.0)), NO_EVENTS, 7300.0)
+    assert one.samples.stable.pairs.count == 1
+    assert one.samples.stable.others.count == 2
+    assert len(one.take(said("ratings", (90_000.0, 2, 1.0)), NO_EVENTS, 90_010.0)) == 0  # a day later it waits in vain
+    one.take(NO_EVENTS, NO_EVENTS, 91_000.0)
+    assert one.samples.stable.pairs.count == 1
+
+
 def test_a_source_that_does_not_tell_answers_apart_corrects_nothing() -> None:
     """Ratings without the answers that they are of go on as they came."""
     ratings = Events(np.array([1.0]), np.array([1]), np.array([True]), {RATED: np.array([0.5])})

@@ -26,8 +26,8 @@ def drawn(database: Database) -> Database:
     with database.begin() as session:
         for arm in ("candidate", "stable"):
             session.add(request_row(request_id=arm, release_id=release_id, stage=0, arm=arm))
-            texts = {"question": "<b>How?</b>", "answer": "So.", "expires_at": 9e9}
-            session.add(TextRow(request_id=arm, arm=arm, app=APP, **texts))
+            text = TextRow(request_id=arm, arm=arm, app=APP, question="<b>How?</b>", answer="So.", expires_at=9e9)
+            session.add(text)
         draw(session, APP, Draw("reviewed", 2, NOON.timestamp(), "anna"), np.random.default_rng(1))
     return database
 
