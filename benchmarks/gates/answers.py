@@ -12,7 +12,8 @@ AGREEMENTS = (None, 0.0, 0.3, 0.5, 0.7)
 """Correlations of a judge's score with the rating; None: satisfaction isn't predicted."""
 _LOOK, _SELDOM = 20, 100
 _MINUTE = 60.0
-_FROM_5 = tuple(Stage(stage.position - 1, stage.share, stage.deadline) for stage in STAGES[1:])
+FROM_5 = tuple(Stage(stage.position - 1, stage.share, stage.deadline) for stage in STAGES[1:])
+"""The stages of these releases."""
 _KINDS = {
     "-8 points": (Kind.TWICE, Effect(satisfaction=0.08)),
     "-4 points": (Kind.MARGIN, Effect(satisfaction=0.04)),
@@ -45,7 +46,7 @@ def _rated(
             foretells=True,
             liking=liking,
         ),
-        stages=_FROM_5,
+        stages=FROM_5,
         look_candidates=_SELDOM,
         gating=Gating.RATED if agreement is None else Gating.PREDICTED,
     )
@@ -60,7 +61,7 @@ def _judged(name: str, effect: Effect | None = None) -> Scenario:
         crowd=Crowd(),
         watching=Watching(scored=(1.0, 0.2), delay_seconds=_MINUTE, agreement=0.5),
         levels=Levels(hallucinated=0.05, refused=0.02),
-        stages=_FROM_5,
+        stages=FROM_5,
         look_candidates=_LOOK,
         gating=Gating.JUDGED,
     )
