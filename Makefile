@@ -1,7 +1,7 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs pictures test mlflow clients test-long quick check format migration requirements clean
+.PHONY: help install demo docs pictures test mlflow clients ppi test-long quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,6 +11,7 @@ LOCK_OF = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 	--no-emit-index-url --generate-hashes --no-header
 LOCK = $(LOCK_OF) pyproject.toml
 MLFLOW := 3.17.2
+PPI := 0.2.3
 CLIENTS := tests/gateway/clients
 PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic]==2.68.0 \
 	langchain-openai==1.7.4 langchain-anthropic==1.7.10
@@ -67,6 +68,8 @@ mlflow: .venv-mlflow/.done ## install the MLflow server that some of the long te
 
 clients: .venv-clients/.done $(CLIENTS)/node_modules/.done ## install the clients that some of the long tests talk through (400 MB)
 
+ppi: .venv-ppi/.done ## install the reference implementation that a long test compares estimates with (600 MB, in .venv-ppi)
+
 migration: $(VENV)/.dev ## write the next schema revision from the tables: make migration MESSAGE="add a column"
 	@test -n "$(MESSAGE)" || { echo 'say what changes: make migration MESSAGE="add a column"' >&2; exit 2; }
 	@$(BIN)/python -m softlaunch.store.migrations.revise "$(MESSAGE)"
@@ -75,10 +78,11 @@ requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade 
 	@$(LOCK) $(UPGRADE) --group build -o requirements.txt
 	@$(LOCK) $(UPGRADE) --group build --group dev --constraints requirements.txt -o requirements-dev.txt
 	@echo "mlflow==$(MLFLOW)" | $(LOCK_OF) - $(UPGRADE) -o requirements-mlflow.txt
+	@echo "ppi-python==$(PPI)" | $(LOCK_OF) - $(UPGRADE) -o requirements-ppi.txt
 	@printf '%s\n' $(PYTHON_CLIENTS) | $(LOCK_OF) - $(UPGRADE) -o requirements-clients.txt
 
 clean: ## remove the environment, caches and builds (never .softlaunch, which holds a ledger)
-	@rm -rf $(VENV) .venv-mlflow .venv-clients $(CLIENTS)/node_modules site .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) .venv-mlflow .venv-clients .venv-ppi $(CLIENTS)/node_modules site .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/uv: requirements-uv.txt
@@ -113,6 +117,12 @@ $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
 	@echo "installing the clients for Python into .venv-clients"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-clients
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-clients/bin/python --require-hashes -r requirements-clients.txt
+	@touch $@
+
+.venv-ppi/.done: requirements-ppi.txt $(BIN)/uv
+	@echo "installing ppi-python into .venv-ppi"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-ppi
+	@$(BIN)/uv pip install --quiet --python .venv-ppi/bin/python --require-hashes -r requirements-ppi.txt
 	@touch $@
 
 $(CLIENTS)/node_modules/.done: $(CLIENTS)/package.json $(CLIENTS)/package-lock.json

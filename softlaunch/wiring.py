@@ -60,5 +60,7 @@ def open_log(policy: Policy) -> Telemetry | None:
     """What takes the place of the request log, where a policy names it."""
     if policy.sources.sql is None:
         return None
-    judged = (gate.metric for gate in policy.gates if gate.metric not in policy.sources.counted)
-    return SqlTelemetry(policy.sources.sql, policy.app, tuple(metric for metric in judged if metric.is_rated))
+    judged = [gate for gate in policy.gates if gate.metric not in policy.sources.counted]
+    read = dict.fromkeys([*(gate.metric for gate in judged), *(gate.predicted_by for gate in judged)])
+    rated = tuple(metric for metric in read if metric is not None and metric.is_rated)
+    return SqlTelemetry(policy.sources.sql, policy.app, rated)

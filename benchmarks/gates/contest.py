@@ -74,7 +74,7 @@ def make_judges(tuning: Tuning, scenario: Scenario, history: Window) -> Mapping[
     """How to make a fresh judge of each name, knowing the plan and stable's traffic from before the release."""
     levels = Levels()
     return {
-        OURS: lambda: Softlaunch(policy(scenario.stages), history),
+        OURS: lambda: Softlaunch(policy(scenario.stages, scenario.gating), history),
         "argo, naive": lambda: Argo(naive_argo(levels), _NAIVE_ARGO_FAILURES),
         "argo, tuned": lambda: Argo(tuning.argo, _ARGO_FAILURES),
         "flagger, naive": lambda: Flagger(naive_flagger(levels), _NAIVE_FLAGGER_THRESHOLD),

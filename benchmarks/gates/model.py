@@ -20,6 +20,9 @@ class Levels:
     quality_mean: float = 0.85
     quality_deviation: float = 0.2
     satisfied: float = 0.80
+    hallucinated: float = 0.0
+    refused: float = 0.0
+    """Shares of answers; where they are zero, nobody looks."""
     slow: float = 0.0
     """Share of requests that take `slow_factor` times as long."""
     slow_factor: float = 4.0
@@ -73,21 +76,31 @@ class Crowd:
 class Watching:
     """What becomes known of answers: shares scored by a judge and rated by users, (candidate's, stable's), and when.
 
-    Scores and ratings arrive `delay_seconds` after the request, on average, exponentially distributed.
+    Scores and ratings arrive `delay_seconds` after the request, on average, exponentially distributed. A judge says
+    what is true of an answer with the probability `agreement`, and else what it would say of any answer of stable's,
+    so that this is its kappa. Where it `foretells`, what is true is whether the user is satisfied. It likes the
+    candidate's answers better by `liking` points. Refusals are found with `recall`, and by mistake in a share of
+    `mistaken` of the other answers.
     """
 
     scored: tuple[float, float] = (1.0, 1.0)
     rated: tuple[float, float] = (0.1, 0.1)
     delay_seconds: float = 0.0
+    agreement: float = 1.0
+    foretells: bool = False
+    liking: float = 0.0
+    recall: float = 0.9
+    mistaken: float = 0.001
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What the candidate does differently; the default is nothing.
 
-    `errors`, `quality` and `satisfaction` are points (0.01 is one) for the worse, `latency` and `cost` are factors, and
-    `slow` is how many more requests are among the slow ones. The harm begins with the stage whose share is
-    `from_share`, `from_seconds` after the stage began, and spares a unit's requests before number `from_request`.
+    `errors`, `quality`, `satisfaction`, `hallucinated` and `refused` are points (0.01 is one) for the worse, `latency`
+    and `cost` are factors, and `slow` is how many more requests are among the slow ones. The harm begins with the stage
+    whose share is `from_share`, `from_seconds` after the stage began, and spares a unit's requests before number
+    `from_request`.
     """
 
     errors: float = 0.0
@@ -95,6 +108,8 @@ class Effect:
     cost: float = 1.0
     quality: float = 0.0
     satisfaction: float = 0.0
+    hallucinated: float = 0.0
+    refused: float = 0.0
     slow: float = 0.0
     from_share: float = 0.0
     from_seconds: float = 0.0
@@ -146,6 +161,19 @@ MIRRORED = 0.05
 """Share of the candidate's requests that are copied to stable in the last stage."""
 
 
+class Gating(StrEnum):
+    """Which gates a release has."""
+
+    USUAL = "usual"
+    """Errors, latency, cost and quality are required, and satisfaction is a guard."""
+    RATED = "rated"
+    """Errors and satisfaction are required."""
+    PREDICTED = "predicted"
+    """The same, satisfaction predicted by quality."""
+    JUDGED = "judged"
+    """Errors, latency, cost, quality, hallucination and refusals are required."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One kind of candidate under one kind of traffic.
@@ -173,6 +201,7 @@ class Scenario:
     stages: tuple[Stage, ...] = STAGES
     look_candidates: int = 16
     look_seconds: float | None = None
+    gating: Gating = Gating.USUAL
 
     @property
     def rate(self) -> float:

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from benchmarks.gates import model
 from benchmarks.gates.judges import Decision
+from benchmarks.gates.model import Gating
 from benchmarks.gates.traffic import Look
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.quantities import Margin, MarginKind
@@ -22,13 +23,35 @@ _MINIMUM_REQUESTS = 20
 _NO_DEADLINE = 365 * 86_400.0
 
 
-def _gate(metric: Metric, margin: str, role: Role = Role.REQUIRED) -> GatePolicy:
+def _gate(metric: Metric, margin: str, role: Role = Role.REQUIRED, predicted_by: Metric | None = None) -> GatePolicy:
     kind = MarginKind.RELATIVE if margin.endswith("%") else MarginKind.POINTS
-    return GatePolicy(metric=metric, margin=Margin(kind, float(margin.split(maxsplit=1)[0]) / 100), role=role)
+    amount = Margin(kind, float(margin.split(maxsplit=1)[0]) / 100)
+    return GatePolicy(metric=metric, margin=amount, role=role, predicted_by=predicted_by)
+
+
+_ERRORS = _gate(Metric.ERRORS, "1 point")
+_MEASURED = (_ERRORS, _gate(Metric.LATENCY, "10 %"), _gate(Metric.COST, "10 %"))
+_GATES = {
+    Gating.USUAL: (
+        *_MEASURED,
+        _gate(Metric.QUALITY, "2 points"),
+        _gate(Metric.SATISFACTION, "4 points", Role.GUARD),
+    ),
+    Gating.RATED: (_ERRORS, _gate(Metric.SATISFACTION, "4 points")),
+    Gating.PREDICTED: (_ERRORS, _gate(Metric.SATISFACTION, "4 points", predicted_by=Metric.QUALITY)),
+    Gating.JUDGED: (
+        *_MEASURED,
+        _gate(Metric.QUALITY, "2 points"),
+        _gate(Metric.HALLUCINATION, "2 points"),
+        _gate(Metric.REFUSED, "1 point"),
+    ),
+}
+_USUALLY = 5
+"""Gates that divide the budget of 1 %: where there are fewer, for speed, there is less of it, and as much for each."""
 
 
 @cache
-def policy(stages: tuple[model.Stage, ...]) -> Policy:
+def policy(stages: tuple[model.Stage, ...], gating: Gating = Gating.USUAL) -> Policy:
     """The policy of a release through these stages."""
     return Policy(
         app="app",
@@ -46,14 +69,10 @@ def policy(stages: tuple[model.Stage, ...]) -> Policy:
             for stage in stages
         ),
         gates=(
-            _gate(Metric.ERRORS, "1 point"),
-            _gate(Metric.LATENCY, "10 %"),
-            _gate(Metric.COST, "10 %"),
-            _gate(Metric.QUALITY, "2 points"),
-            _gate(Metric.SATISFACTION, "4 points", Role.GUARD),
+            *_GATES[gating],
             _gate(Metric.UNUSABLE, "1 point", Role.MUTED),  # the simulated answers are all usable
         ),
-        alpha=0.01,
+        alpha=0.01 * min(1.0, len(_GATES[gating]) / _USUALLY),
         confidence=0.95,
         control_percent=100 * model.MIRRORED,
     )

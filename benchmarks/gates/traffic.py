@@ -1,5 +1,6 @@
 """What the judges of a run are shown: how both arms answered the same users, with the same luck, at the same time."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -21,7 +22,6 @@ _MEANS = np.linspace(0.50, 0.95, 91)
 _POINTS = 1024
 _HISTORY = 3000  # as many of stable's requests as a live stage begins with
 _ASKED = (Metric.ERRORS, Metric.LATENCY, Metric.COST)
-_HEARD = (Metric.QUALITY, Metric.SATISFACTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,37 +82,40 @@ class Answers:
 
     def asked(self) -> "Heard":
         """The requests as they were answered."""
-        draws = self.draws
-        return Heard(draws.at, draws.units, draws.bucket, self.candidate, {one: self.columns[one] for one in _ASKED})
+        asked = {one: self.columns[one] for one in (*_ASKED, Metric.REFUSED) if one in self.columns}
+        return Heard(self.draws.at, self.draws.units, self.draws.bucket, self.candidate, asked, self.draws.at)
 
     def heard(self, scenario: Scenario) -> dict[Metric, "Heard"]:
         """Scores and ratings, by when they arrive."""
         draws, watching = self.draws, scenario.watching
-        shares = {Metric.QUALITY: (watching.scored, draws.scored), Metric.SATISFACTION: (watching.rated, draws.rated)}
+        scored, rated = (watching.scored, draws.scored), (watching.rated, draws.rated)
         found = {}
-        for metric, wait in zip(_HEARD, draws.delays, strict=True):
-            (on_candidate, on_stable), luck = shares[metric]
+        for metric in _heard_in(scenario):
+            (on_candidate, on_stable), luck = rated if metric is Metric.SATISFACTION else scored
             known = luck < np.where(self.candidate, on_candidate, on_stable)
-            arrives = draws.at + watching.delay_seconds * wait
-            every = Heard(arrives, draws.units, draws.bucket, self.candidate, {metric: self.columns[metric]})
+            arrives = draws.at + watching.delay_seconds * draws.delays[metric is Metric.SATISFACTION]
+            column = {metric: self.columns[metric]}
+            every = Heard(arrives, draws.units, draws.bucket, self.candidate, column, draws.at)
             found[metric] = every.only(known).in_order()
         return found
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """Requests, or what was said of them; every array of shape (n,)."""
+    """Requests, or what was said of them; every array of shape (n,). `asked_at` are the requests' own times."""
 
     at: Floats
     units: Units
     bucket: Floats
     candidate: Flags
     values: Mapping[Metric, Floats]
+    asked_at: Floats
 
     def only(self, kept: slice | Flags | Units) -> "Heard":
         """Some of them."""
         values = {metric: column[kept] for metric, column in self.values.items()}
-        return Heard(self.at[kept], self.units[kept], self.bucket[kept], self.candidate[kept], values)
+        columns = (self.at[kept], self.units[kept], self.bucket[kept], self.candidate[kept])
+        return Heard(*columns, values, self.asked_at[kept])
 
     def later(self, others: "Heard") -> "Heard":
         """Both, in order of time."""
@@ -122,6 +125,7 @@ class Heard:
             np.concatenate([self.bucket, others.bucket]),
             np.concatenate([self.candidate, others.candidate]),
             {metric: np.concatenate([column, others.values[metric]]) for metric, column in self.values.items()},
+            np.concatenate([self.asked_at, others.asked_at]),
         )
         return both.in_order()
 
@@ -130,8 +134,9 @@ class Heard:
         return self if (self.at[1:] >= self.at[:-1]).all() else self.only(np.argsort(self.at, kind="stable"))
 
     def events(self) -> Events:
-        """The same as the gates are told."""
-        return Events(self.at + EPOCH, self.units, self.candidate, self.values)
+        """The same as the gates are told; no two requests begin at once."""
+        answers = self.asked_at.view(np.int64)
+        return Events(self.at + EPOCH, self.units, self.candidate, self.values, answers=answers)
 
     def observed(self, kept: Flags) -> dict[Metric, Observations]:
         """Some of them, without their times."""
@@ -184,18 +189,40 @@ class Traffic:
             latency *= np.where(disturbed, disturbance.latency, 1.0)
         if levels.slow or effect.slow:
             latency *= np.where(draws.slow < levels.slow + effect.slow * harmed, levels.slow_factor, 1.0)
-        quality = levels.quality_mean - effect.quality * harmed - scenario.day.quality * wave
+        seen = harmed & (draws.slow < scenario.watching.agreement)
+        quality = levels.quality_mean - effect.quality * seen - scenario.day.quality * wave
         satisfied = levels.satisfied - effect.satisfaction * harmed - scenario.day.satisfaction * wave
         noise = draws.noise
         cost = levels.cost_median_usd * np.where(harmed, effect.cost, 1.0)
+        told = self._told(draws, candidate, harmed, satisfied)
         columns = {
             Metric.ERRORS: (noise["errors"] < error_rate).astype(np.float64),
             Metric.LATENCY: latency * np.exp(levels.latency_sigma * noise["latency"]),
             Metric.COST: cost * np.exp(levels.cost_sigma * noise["cost"]),
             Metric.QUALITY: _quality(noise["quality"], quality, levels.quality_deviation),
             Metric.SATISFACTION: (noise["satisfaction"] < satisfied).astype(np.float64),
+            **told,
         }
         return Answers(draws, candidate, columns)
+
+    def _told(self, draws: Draws, candidate: Flags, harmed: Flags, satisfied: Floats) -> dict[Metric, Floats]:
+        """What a judge who isn't always right says, and the gateway's own check of refusals."""
+        levels, effect, watching = self.scenario.levels, self.scenario.effect, self.scenario.watching
+        agrees, found = draws.slow < watching.agreement, {}
+        if watching.foretells:
+            content = draws.noise["satisfaction"] < satisfied
+            usual = draws.noise["quality"] < levels.satisfied
+            found[Metric.QUALITY] = np.where(agrees, content, usual).astype(np.float64)
+            liked = candidate & (draws.mirrored < watching.liking)
+            found[Metric.QUALITY][liked] = 1.0
+        if levels.hallucinated:
+            share = levels.hallucinated + effect.hallucinated * (harmed & agrees)
+            found[Metric.HALLUCINATION] = (draws.rated < share).astype(np.float64)
+        if levels.refused:
+            refused = levels.refused + effect.refused * harmed
+            share = watching.recall * refused + watching.mistaken * (1 - refused)
+            found[Metric.REFUSED] = (draws.scored < share).astype(np.float64)
+        return found
 
 
 @dataclass(slots=True)
@@ -207,7 +234,7 @@ class StageTraffic:
     begun: float
     now: float
     _met: Known = field(default_factory=Known)
-    _met_in: dict[Metric, Known] = field(default_factory=lambda: {metric: Known() for metric in _HEARD})
+    _met_in: dict[Metric, Known] = field(default_factory=lambda: defaultdict(Known))
     _to_arrive: dict[Metric, Heard] = field(default_factory=dict)
 
     def until(self, end: float) -> Look:
@@ -273,10 +300,16 @@ class StageTraffic:
         fresh[fresh] = self._met.first_time(draws.units[fresh])
         units = draws.units[fresh]
         candidate, copied = (
-            {metric: Observations(units, side.columns[metric][fresh]) for metric in _ASKED}
+            {metric: Observations(units, side.columns[metric][fresh]) for metric in answers.asked().values}
             for side in (answers, stable)
         )
         return Window(0.5, candidate, copied, until=EPOCH + end)
+
+
+def _heard_in(scenario: Scenario) -> tuple[Metric, ...]:
+    """What is said of answers."""
+    judged = (Metric.HALLUCINATION,) if scenario.levels.hallucinated else ()
+    return (Metric.QUALITY, Metric.SATISFACTION, *judged)
 
 
 def _beside(one: Heard, stage: Stage) -> Flags:

@@ -5,6 +5,7 @@ What is wanted of ours in each is at the end.
 
 from dataclasses import dataclass
 
+from benchmarks.gates.answers import SPOKEN_OF
 from benchmarks.gates.model import (
     SCENARIOS,
     STAGES,
@@ -238,7 +239,7 @@ WORLDS = (
         look_candidates=_LOOK,
     ),
 )
-ALL = (*SCENARIOS, *WORLDS)
+ALL = (*SCENARIOS, *WORLDS, *SPOKEN_OF)
 
 
 @dataclass(frozen=True, slots=True)

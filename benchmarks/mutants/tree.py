@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.mutants.changes import Change
 
-_IGNORED = {".venv", ".venv-mlflow"}
+_IGNORED = {".venv", ".venv-mlflow", ".venv-ppi"}
 _QUIET = ("-q", "--no-header", "--no-summary", "-p", "no:cacheprovider")
 _FAILED, _INTERRUPTED = 1, 2
 """What pytest says by its exit code: a test failed, or the tests can't even be collected."""

@@ -62,7 +62,8 @@ def calibrate_judge(
 
     Votes of several people stand in a list, or in several columns (--map votes=anna,ben); their majority counts. A
     preference is first, second or tie (1, 2, 0 and a, b, c will do), a hallucination yes or no, a grade right or wrong.
-    A verdict that can't be read counts as disagreement. Pairs are asked in both orders.
+    A verdict that can't be read counts as disagreement. Pairs are asked in both orders. A column drawn says of each
+    case whether it is a random one or was picked; cases that people picked are no sample of what users get.
 
     The calibration of judges that were asked is recorded: from then on their metrics may gate if kappa is shown to
     reach the minimum. Recorded verdicts, from --verdicts or a column judge, are measured and change nothing.
@@ -78,9 +79,12 @@ def calibrate_judge(
             found, asked, minimum = ask_about(database, labels, app, tuple(model or ()), minimum_kappa)
     below = below_minimum(found, minimum)
     if as_json:
-        print_json(_document(found, minimum, below, asked))
+        drawn = {way.value: number for way, number in labels.drawn.items()}
+        print_json({**_document(found, minimum, below, asked), "drawn": drawn, "doubt": labels.doubt or None})
     else:
         _show(found, below, asked)
+        if labels.doubt:
+            print_text(f"But {labels.doubt}. Labels of a sample: softlaunch review APP --random.")
     raise typer.Exit(Exit.REJECTED if below else Exit.OK)
 
 

@@ -43,7 +43,7 @@ def import_values(
         with database.read() as session:
             row = check_app(session, app)
             policy, salt = Policy.model_validate(row.policy), row.salt
-        reporter = Reporter(database, app, salt, policy.unit, {metric.name: metric for metric in policy.metrics})
+        reporter = Reporter(database, app, salt, policy.unit, {metric.name: metric for metric in policy.reported})
         done = reporter.import_file(path, lambda: utc_now().timestamp())
     if as_json:
         print_json(asdict(done))

@@ -10,7 +10,7 @@ from softlaunch.cli.output import console
 from softlaunch.core.formatting import show_pair
 from softlaunch.core.verdict import Met, Outcome, Verdict
 from softlaunch.core.visible import one_line
-from softlaunch.releases.wording import LATELY, has_met, show_estimate
+from softlaunch.releases.wording import LATELY, has_met, show_estimate, show_prediction
 
 _COLOURS = {
     Outcome.PASS: "green",
@@ -42,7 +42,12 @@ def verdict_table(title: str, verdicts: Sequence[Verdict], counted: str, arms: s
         for verdict in verdicts
         if verdict.outcome is not Outcome.PASS
     ]
-    return Group(*tables, *reasons)
+    predicted = [
+        Text(one_line(f"  {verdict.name}: {show_prediction(verdict)}"), style="dim")
+        for verdict in verdicts
+        if verdict.prediction is not None
+    ]
+    return Group(*tables, *reasons, *predicted)
 
 
 def _two_tables(values: Sequence[str], judged: Sequence[str], rows: Sequence[Mapping[str, str | Text]]) -> list[Table]:

@@ -51,6 +51,36 @@ class Interval:
     upper: float
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value in the metric's unit, and the two-sided 95 % interval around it at this look alone."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """How much the candidate's ratings differ from stable's, as they are (`plain`) and with judges' scores (`powered`).
+
+    `by` is the metric that judges give. Of so many `ratings`, the first of each user, `scored` are of answers with a
+    score. Both are candidate less stable in the metric's own unit and direction.
+    """
+
+    by: str
+    ratings: int
+    scored: int
+    plain: Estimate
+    powered: Estimate
+
+    @property
+    def narrower(self) -> float:
+        """By which share the interval is narrower with scores; negative where it is wider."""
+        plain = self.plain.upper - self.plain.lower
+        return 1 - (self.powered.upper - self.powered.lower) / plain if plain > 0 else 0.0
+
+
 LATELY_MINUTES = 5
 """The last minutes whose figures are shown beside those of a whole stage."""
 
@@ -81,7 +111,7 @@ class Verdict:
     scores, a relative change for latency and cost); `margin` is the acceptable harm in the same unit. Absent
     evidence is None, never zero. `per` says what the metric counts, and so what `margin` is per. Counts
     and values are those of the evidence, in which each user counts once; `candidate_met` and `stable_met` are what
-    users met, request by request, or as it is counted.
+    users met, request by request, or as it is counted. `prediction` is there where judges' scores help.
     """
 
     gate: str
@@ -98,6 +128,7 @@ class Verdict:
     candidate_met: Met | None = None
     stable_met: Met | None = None
     per: Per = Per.REQUEST
+    prediction: Prediction | None = None
 
     @property
     def name(self) -> str:

@@ -19,7 +19,7 @@ from softlaunch.forecast.stage_clock import StageClock
 from softlaunch.forecast.traffic import Traffic
 from softlaunch.forecast.unit_gates import Outlook, UnitOutlook
 from softlaunch.gates.observations import NONE, Floats
-from softlaunch.gates.rules import GateRule, rules
+from softlaunch.gates.rules import GateRule, rules, unpredicted
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage, StageKind, plan
 
@@ -84,7 +84,7 @@ class _StageOutlook:
 
     @classmethod
     def of(cls, planner: Planner, stage: Stage) -> "_StageOutlook":
-        policy, judged = planner.policy, rules(planner.policy, stage)
+        policy, judged = planner.policy, unpredicted(rules(planner.policy, stage))
         redraw, sessions = policy.unit.redraw, foresee_sessions(planner.traffic, judged, policy.session)
         clock = StageClock(stage, planner.traffic if redraw is None else planner.traffic.drawn_afresh(redraw), sessions)
         gates = tuple(

@@ -30,7 +30,9 @@ SHIFT_WEIGHTS = np.array([0.08, 0.13, 0.18, 0.22, 0.2, 0.12, 0.07])
 """Their weights, likewise."""
 EVENT_STAKE_WEIGHTS = np.array([0.1, 0.17, 0.25, 0.25, 0.15, 0.08])
 GRADED_STAKE_WEIGHTS = np.array([0.04, 0.1, 0.2, 0.3, 0.26, 0.1])
-"""Weights of the FRACTIONS that are bet on the mean of what is rare, and of what is graded, likewise."""
+FAR_STAKE_WEIGHTS = np.array([0.02, 0.05, 0.1, 0.18, 0.3, 0.35])
+"""Weights of the FRACTIONS that are bet on the mean of what is rare, of what is graded, and of what reaches beyond
+[0, 1], of which the largest bets are smaller, likewise."""
 _MEMORY = 2500.0
 _GRAIN = 200
 _LEAST_DEVIATION = 0.01
@@ -119,19 +121,20 @@ def assigned(log_odds: Floats, candidate: Flags, share: float) -> Floats:
     return np.asarray(np.where(candidate[:, None], log_odds, 0.0) - np.log1p(share * np.expm1(log_odds)))
 
 
-def linear(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
-    """Growth of the log e-value by bets of FRACTIONS on harm in [0, 1] above a centre; shape (fractions,).
+def linear(harm: Floats, centre: float, candidate: Flags, share: float, reach: float = 0.0) -> Floats:
+    """Growth of the log e-value by bets of FRACTIONS on harm above a centre; shape (fractions,).
 
-    Factors `1 + eta (y - c)` for the candidate and `1 - eta share / (1 - share) (y - c)` for stable have a mean of at
-    most one if the candidate's mean harm is at most stable's.
+    Harm is in [0, 1], or as far beyond as `reach`. Factors `1 + eta (y - c)` for the candidate and
+    `1 - eta share / (1 - share) (y - c)` for stable have a mean of at most one if the candidate's mean harm is at most
+    stable's.
     """
-    return np.asarray(fraction_growth(harm, centre, candidate, share).sum(axis=0))
+    return np.asarray(fraction_growth(harm, centre, candidate, share, reach).sum(axis=0))
 
 
-def fraction_growth(harm: Floats, centre: float, candidate: Flags, share: float) -> Floats:
+def fraction_growth(harm: Floats, centre: float, candidate: Flags, share: float, reach: float = 0.0) -> Floats:
     """Growth of the log e-value by each entry's bets on harm above a centre; shape (n, fractions)."""
     odds = share / (1 - share)
-    eta = FRACTIONS * 0.999 / max(centre, odds * (1 - centre), 1e-9)
+    eta = FRACTIONS * 0.999 / max(centre + reach, odds * (1 + reach - centre), 1e-9)
     off = harm[:, None] - centre
     return np.asarray(np.log1p(np.where(candidate[:, None], eta * off, -odds * eta * off)))
 

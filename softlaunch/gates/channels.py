@@ -9,6 +9,7 @@ import numpy as np
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.bets import (
     EVENT_STAKE_WEIGHTS,
+    FAR_STAKE_WEIGHTS,
     GRADED_STAKE_WEIGHTS,
     RATIO_WEIGHTS,
     RATIOS,
@@ -75,21 +76,25 @@ def _event_odds(shares: Floats, known: Known) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class ShareChannels:
-    """Harm in [0, 1]: bets on its mean, and where it either happens or doesn't, on whether it ever happened."""
+    """Harm in [0, 1]: bets on its mean, and where it either happens or doesn't, on whether it ever happened.
+
+    Values that were corrected by a prediction may lie beyond by `reach`. Of them the mean alone tells anything.
+    """
 
     metric: Metric
+    reach: float = 0.0
     names: tuple[str, ...] = ("harm",)
 
     @property
     def weights(self) -> Mapping[str, Floats]:
         """A metric of events is bet on as such with more than half of the capital."""
-        if self.metric.is_event:
+        if self.metric.is_event and not self.reach:
             return {"mean": 0.4 * EVENT_STAKE_WEIGHTS, "any": 0.6 * RATIO_WEIGHTS}
-        return {"mean": GRADED_STAKE_WEIGHTS}
+        return {"mean": FAR_STAKE_WEIGHTS if self.reach else GRADED_STAKE_WEIGHTS}
 
     def columns(self, values: Floats, at: Floats | float = np.inf) -> Floats:  # noqa: ARG002
         """Harm, turned so that more is worse."""
-        shares = np.clip(values, 0.0, 1.0)
+        shares = np.clip(values, -self.reach, 1.0 + self.reach)
         flipped = self.metric.higher_is_better
         return np.asarray((1 - shares if flipped else shares)[:, None])
 
@@ -105,7 +110,7 @@ class ShareChannels:
         bets.note("harm", harm, arm)
         if not (past.is_enough and len(harm)):
             return
-        bets.grow("mean", linear(harm, past.mean(harm), arm, share))
+        bets.grow("mean", linear(harm, past.mean(harm), arm, share, self.reach))
         for kind, (log_odds, usual) in self.odds(entries, known).items():
             bets.grow(kind, tilted(log_odds, usual, arm, share))
 
@@ -128,8 +133,8 @@ class ShareChannels:
         return False
 
     def dump(self) -> dict[str, Any]:
-        """Nothing is fixed."""
-        return {}
+        """How far values may lie beyond, where they do."""
+        return {"reach": self.reach} if self.reach else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,8 +233,10 @@ class MagnitudeChannels:
         }
 
 
-def make_channels(metric: Metric, margin: float, history: Events = NO_EVENTS) -> ShareChannels | MagnitudeChannels:
-    """What is bet on for a metric, knowing stable's past."""
+def make_channels(
+    metric: Metric, margin: float, history: Events = NO_EVENTS, reach: float = 0.0
+) -> ShareChannels | MagnitudeChannels:
+    """What is bet on for a metric, knowing stable's past; `reach` is how far shares may lie beyond [0, 1]."""
     if metric.is_relative:
         return MagnitudeChannels.of(metric, margin, history)
-    return ShareChannels(metric)
+    return ShareChannels(metric, reach)

@@ -70,7 +70,7 @@ class Gate:
     @classmethod
     def begin(cls, rule: GateRule, history: Window | None = None) -> Self:
         """A gate without evidence, which may know stable's recent traffic from before the stage."""
-        gate = cls(rule, make_scale(rule.metric))
+        gate = cls(rule, make_scale(rule.metric, reach=rule.reach))
         if history is not None:
             gate.learn(history.stable.get(rule.metric, NONE))
         return gate
@@ -314,7 +314,7 @@ class Gate:
         """The gate whose state was dumped, under the same rule."""
         return cls(
             rule=rule,
-            scale=make_scale(rule.metric, state["scale"]),
+            scale=make_scale(rule.metric, state["scale"], rule.reach),
             above=np.array(state["above"]),
             below=np.array(state["below"]),
             aimed=np.array(state.get("aimed", np.zeros(len(STEPS)))),

@@ -13,9 +13,10 @@ from softlaunch.gates.e_process import split_evidence
 from softlaunch.gates.gate import Gate
 from softlaunch.gates.observations import Events, Observations, Window
 from softlaunch.gates.plain_figures import PlainFigures, harm_met
+from softlaunch.gates.predictions import Predictions
 from softlaunch.gates.reporting import Reporting, judged_fairly
 from softlaunch.gates.returning_units import Returning
-from softlaunch.gates.rules import rules
+from softlaunch.gates.rules import rules, unpredicted
 from softlaunch.gates.sessions import SessionStreams, Stream
 from softlaunch.gates.unit_entries import Way
 from softlaunch.policy.model import Policy
@@ -35,8 +36,9 @@ class GateSet:
     where the gateway assigned them; `dropped` counts requests that the log lost. `blockers` are the reasons why a gate
     can't be judged now, whatever it has seen. `began` and `until` (epoch seconds) are the ends of the first window and
     of the last. `adjustments` are those of the gates that are adjusted for what was known before an answer; they stay
-    the same for a whole release, and aren't dumped. `sessions` are what goes on as people meet it, where gates count
-    sessions or users; `returning` has its own, which may be adjusted. `logged` counts the candidate's requests of such
+    the same for a whole release, and aren't dumped. `predictions` correct the ratings of gates that are predicted.
+    `sessions` are what goes on as people meet it, where gates count sessions or users; `returning` has its own, which
+    may be adjusted. `logged` counts the candidate's requests of such
     a stage, and stable's, and `no_sessions` says why sessions can't be recognised, where they can't.
     """
 
@@ -51,6 +53,7 @@ class GateSet:
     began: float | None = None
     until: float = -math.inf
     adjustments: Adjustments = field(default_factory=Adjustments)
+    predictions: Predictions = field(default_factory=Predictions)
     sessions: SessionStreams = field(default_factory=SessionStreams)
     logged: ByArm[int] = NONE_COUNTED
     no_sessions: str = ""
@@ -71,13 +74,15 @@ class GateSet:
         """
         known = rules(policy, stage)
         if history is None or history.requests is None or stage.weight_percent in {0, 100}:
-            return cls(policy, stage, tuple(Gate.begin(rule, history) for rule in known))
+            return cls(policy, stage, tuple(Gate.begin(rule, history) for rule in unpredicted(known)))
         adjustments = Adjustments()
         if past is not None:
             adjustments = Adjustments.learn(policy.gates, past)
             history = _adjusted(adjustments, policy, past, history)
             longer = longer and _adjusted(adjustments, policy, past, longer)
         sessions = SessionStreams.of(known, policy.session)
+        predictions = Predictions.of(known, policy.drawn)
+        history = predictions.learn(history)
         logged = tuple(rule for rule in known if not rule.counted)
         returning = Returning.begin(logged, stage.candidate_share, history, sessions, longer)
         gates = tuple(
@@ -85,7 +90,7 @@ class GateSet:
             for rule in known
         )
         met = SessionStreams.of(known, policy.session)
-        return cls(policy, stage, gates, returning, adjustments=adjustments, sessions=met)
+        return cls(policy, stage, gates, returning, adjustments=adjustments, predictions=predictions, sessions=met)
 
     def learn_past(self, past: Events | None) -> None:
         """Learn what to adjust for from what stable answered before the release; None where nothing is adjusted."""
@@ -96,7 +101,7 @@ class GateSet:
         """Fold one window into every gate."""
         if window.split is not None:
             self.split += window.split
-        evidence = window if self.returning is None else self.returning.update(self.adjustments.adjust(window))
+        evidence = window if self.returning is None else self.returning.update(self._adjusted(window))
         progress = self.progress
         for gate in self.gates:
             if not (gate.rule.counted or self._is_blind(gate)):
@@ -104,6 +109,9 @@ class GateSet:
         self._add_plain(window)
         if math.isfinite(window.until):
             self._move_to(window.until)
+
+    def _adjusted(self, window: Window) -> Window:
+        return self.predictions.correct(self.adjustments.adjust(window))
 
     def count(self, window: Window | None, met: Events) -> None:
         """Take in requests that another source counts, `met`, and fold the window that they complete into its gates."""
@@ -173,13 +181,14 @@ class GateSet:
             return
         for window in windows:
             self.sessions.take(window)
-            self.returning.remember([self.adjustments.adjust(window)])
+            self.returning.remember([self._adjusted(window)])
 
     def recall(self, other: Self) -> None:
         """The same as `remember`, from the gate set whose dump this one was loaded from, or that remembers already."""
         if self.returning is not None and other.returning is not None:
             self.returning.recall(other.returning)
             self.sessions.recall(other.sessions)
+            self.predictions.recall(other.predictions)
             self.adjustments = other.adjustments
 
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -199,7 +208,9 @@ class GateSet:
         met = self.plain.met(metric, NONE_COUNTED if gate.rule.counted else self._users(metric))
         verdict = gate.judge(harmed=self._harmed(gate), contradicted=self._contradicted(gate, met))
         shown = replace(verdict, candidate_met=met.candidate, stable_met=met.stable)
-        return judged_fairly(shown, gate.rule, self._reporting(gate)) if metric.is_declared else shown
+        shown = self.predictions.told(shown, gate.rule)
+        is_reported = metric.is_declared and metric not in self.policy.drawn
+        return judged_fairly(shown, gate.rule, self._reporting(gate)) if is_reported else shown
 
     def _reporting(self, gate: Gate) -> Reporting:
         """Of how many units of each arm an app reported a value."""
@@ -277,6 +288,7 @@ class GateSet:
             "returning": None if self.returning is None else self.returning.dump(),
             "plain": self.plain.dump(),
             **({"logged": [self.logged.candidate, self.logged.stable]} if self.sessions.by_stream else {}),
+            **({"predictions": self.predictions.dump()} if self.predictions.by_metric else {}),
         }
 
     @classmethod
@@ -287,9 +299,10 @@ class GateSet:
         that began before evidence of returning units was kept goes on without it. Before more is folded in, `remember`
         or `recall`.
         """
-        held, known = state["gates"], rules(policy, stage)
+        held, known, returning = state["gates"], rules(policy, stage), state.get("returning")
+        if returning is None:
+            known = unpredicted(known)
         logged = tuple(rule for rule in known if not rule.counted)
-        returning = state.get("returning")
         began, until = state.get("between") or (None, -math.inf)
         return cls(
             policy,
@@ -305,6 +318,7 @@ class GateSet:
             {Metric.reported(metric): why for metric, why in state.get("obstacles", {}).items()},
             began,
             until,
+            predictions=Predictions.of(known, policy.drawn, state.get("predictions")),
             sessions=SessionStreams() if returning is None else SessionStreams.of(known, policy.session),
             logged=ByArm(*state.get("logged", (0, 0))),
         )

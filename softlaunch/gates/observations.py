@@ -47,7 +47,8 @@ class Events:
     `at` (epoch seconds), `units` and `candidate` (whether the candidate answered) have shape (n,), and so has each
     metric's column of `values`, in the units of `Observations`; NaN is what wasn't measured. `covariates` are columns
     of what was known before an arm answered: a request's size in characters, and whether it asked for a stream (0 or
-    1); NaN where unknown.
+    1); NaN where unknown. `answers`, shape (n,), are the pseudonyms of the answers that something was said of, by which
+    ratings and scores of one answer find each other; None where the source doesn't tell.
     """
 
     at: Floats
@@ -55,6 +56,7 @@ class Events:
     candidate: Flags
     values: Mapping[Metric, Floats] = field(default_factory=dict)
     covariates: Mapping[Adjustment, Floats] = field(default_factory=dict)
+    answers: Units | None = None
 
     def __len__(self) -> int:
         """How many there are."""
@@ -68,6 +70,7 @@ class Events:
             self.candidate[kept],
             {metric: column[kept] for metric, column in self.values.items()},
             {name: column[kept] for name, column in self.covariates.items()},
+            None if self.answers is None else self.answers[kept],
         )
 
     def measured(self, metric: Metric) -> Floats:
@@ -91,8 +94,15 @@ class Events:
             np.concatenate([self.candidate, other.candidate]),
             values,
             covariates,
+            self._answers_with(other),
         )
         return both.only(np.argsort(both.at, kind="stable"))
+
+    def _answers_with(self, other: "Events") -> Units | None:
+        """Both ones' answers; who has no events doesn't matter."""
+        told = [side.answers for side in (self, other) if len(side)]
+        known = [one for one in told if one is not None]
+        return np.concatenate(known) if known and len(known) == len(told) else None
 
 
 NO_EVENTS = Events(np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))

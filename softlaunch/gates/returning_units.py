@@ -67,7 +67,7 @@ class Returning:
         for stream, margins in _streams(rules).items():
             past = begun.past(stream, history, longer)
             begun.evidence[stream] = StageEvidence.begin(
-                share, margins, rule if stream.per is Per.REQUEST else _ONE_SESSION, past
+                share, margins, rule if stream.per is Per.REQUEST else _ONE_SESSION, past, stream.reach
             )
         return begun
 

@@ -1,6 +1,6 @@
 """What each gate of a stage decides by: its margins, and its part of the release's one budget for false rollbacks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Self
 
@@ -15,6 +15,11 @@ from softlaunch.policy.release import Stage, StageKind, plan
 
 STEPS = np.array([-8, -4, -2, -1, -0.5, -0.25, 0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32.0])
 """Harms for which a gate keeps evidence, in margins."""
+REACH = 0.75
+"""How far beyond [0, 1] a rating may lie that was corrected by a prediction: as far as predictions lie apart at most.
+
+Bets on what reaches further are smaller. This is enough for judges whose scores correlate with ratings by 0.75.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,8 @@ class GateRule:
     `margin` is the acceptable harm for passing in this stage and `material` the harm below which evidence of harm is
     no reason to roll back, both as fractions; `alpha` is this gate's share of the release's false-rollback budget and
     `confidence` that of a pass. `per` says what is counted, and so what both margins are per. `counted` says whether
-    its source counts requests without saying whose they are.
+    its source counts requests without saying whose they are. `predicted_by` is the metric that judges give, by which
+    what users say is corrected.
     """
 
     metric: Metric
@@ -35,6 +41,7 @@ class GateRule:
     confidence: float
     per: Per = Per.REQUEST
     counted: bool = False
+    predicted_by: Metric | None = None
 
     @classmethod
     def of(
@@ -49,7 +56,22 @@ class GateRule:
     ) -> Self:
         """The rule of a policy's gate in a stage that widens margins by `margin_factor`."""
         margin = policy.margin.value
-        return cls(policy.metric, policy.role, margin * margin_factor, margin, alpha, confidence, per, counted)
+        return cls(
+            metric=policy.metric,
+            role=policy.role,
+            margin=margin * margin_factor,
+            material=margin,
+            alpha=alpha,
+            confidence=confidence,
+            per=per,
+            counted=counted,
+            predicted_by=policy.predicted_by,
+        )
+
+    @property
+    def reach(self) -> float:
+        """How far beyond [0, 1] a value of it may lie."""
+        return 0.0 if self.predicted_by is None else REACH
 
     @property
     def grid(self) -> Floats:
@@ -123,3 +145,8 @@ def rules(policy: Policy, stage: Stage) -> tuple[GateRule, ...]:
         if (has_arms if gate.metric in counted else not (on_copies and gate.metric.is_rated))
         and (is_shadow or not gate.metric.compares_copies)
     )
+
+
+def unpredicted(known: tuple[GateRule, ...]) -> tuple[GateRule, ...]:
+    """The same rules without predictions: where answers can't be told apart, no rating finds its score."""
+    return tuple(replace(rule, predicted_by=None) for rule in known)

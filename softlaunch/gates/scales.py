@@ -95,10 +95,14 @@ class Scale(Protocol):
 
 @dataclass(slots=True)
 class ShareScale:
-    """Harm that already lies in [0, 1]; `flipped` where a higher value is better."""
+    """Harm that already lies in [0, 1]; `flipped` where a higher value is better.
+
+    Values that were corrected by a prediction may lie beyond by `reach`.
+    """
 
     flipped: bool = False
     countable: bool = False
+    reach: float = 0.0
     reference: Histogram = field(default_factory=Histogram)
     sums: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])  # units and harm, candidate then stable
     recent: Recent = field(default_factory=Recent)
@@ -107,7 +111,7 @@ class ShareScale:
 
     def tally(self, observed: Observations) -> Tally:
         """Harm in buckets of half a point."""
-        clipped = np.clip(observed.values, 0.0, 1.0)
+        clipped = np.clip(observed.values, -self.reach, 1.0 + self.reach)
         harm = 1 - clipped if self.flipped else clipped
         return Tally.of(observed.units, np.rint(harm * LEVELS).astype(np.int64))
 
@@ -122,10 +126,10 @@ class ShareScale:
         return Centred(
             candidate=Side(harm - centre[:, None], candidate.weight),
             stable=Side(same - centre[:, None], stable.weight),
-            low=np.maximum(centre + margins, 0.0),
-            high=np.maximum(1 - centre - margins, 0.0),
-            stable_low=centre,
-            stable_high=1 - centre,
+            low=np.maximum(centre + margins + self.reach, 0.0),
+            high=np.maximum(1 + self.reach - centre - margins, 0.0),
+            stable_low=centre + self.reach,
+            stable_high=1 + self.reach - centre,
         )
 
     def _usual(self) -> float:
@@ -296,8 +300,8 @@ def is_ready(scale: Scale) -> bool:
     return scale.reference.total >= ENOUGH
 
 
-def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
-    """The scale of a metric, empty or as it was dumped."""
+def make_scale(metric: Metric, state: Mapping[str, Any] | None = None, reach: float = 0.0) -> Scale:
+    """The scale of a metric, empty or as it was dumped; `reach` is how far shares may lie beyond [0, 1]."""
     held = state or {}
     if metric.is_relative:
         return MagnitudeScale(
@@ -308,7 +312,8 @@ def make_scale(metric: Metric, state: Mapping[str, Any] | None = None) -> Scale:
         )
     return ShareScale(
         flipped=metric.higher_is_better,
-        countable=metric.is_event,
+        countable=metric.is_event and not reach,
+        reach=reach,
         reference=_loaded(held, "reference"),
         recent=Recent(*held.get("recent", ())),
         lately=Recent.load(held.get("lately", ()), _LATELY),

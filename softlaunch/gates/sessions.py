@@ -187,15 +187,19 @@ def _added(rows: Floats, place: Units, count: int) -> Floats:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """What gates look at together, per request, session or user: what a request tells at once, or one rated metric."""
+    """What gates look at together, per request, session or user: what a request tells at once, or one rated metric.
+
+    `reach` is how far beyond [0, 1] its values may lie.
+    """
 
     per: Per
     rated: Metric | None = None
+    reach: float = 0.0
 
     @classmethod
     def of(cls, rule: GateRule) -> Self:
         """The stream that a gate reads."""
-        return cls(rule.per, rule.metric if rule.metric.is_rated else None)
+        return cls(rule.per, rule.metric if rule.metric.is_rated else None, rule.reach)
 
     @property
     def name(self) -> str:

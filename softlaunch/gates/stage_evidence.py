@@ -47,9 +47,11 @@ class StageEvidence:
     begun: dict[Metric, Floats] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, share: float, margins: Mapping[Metric, float], rule: VisitRule, history: Events) -> Self:
+    def begin(
+        cls, share: float, margins: Mapping[Metric, float], rule: VisitRule, history: Events, reach: float = 0.0
+    ) -> Self:
         """Nothing yet, with knowledge of what visits of stable were like before the stage."""
-        channels = {metric: make_channels(metric, margin, history) for metric, margin in margins.items()}
+        channels = {metric: make_channels(metric, margin, history, reach) for metric, margin in margins.items()}
         evidence = cls._blank(share, rule, channels)
         seen = evidence._by_unit(history)
         for way, known in evidence.known.items():
@@ -269,7 +271,7 @@ def _fresh(channels: Mapping[Metric, Channel]) -> dict[Metric, Bets]:
 
 def _channel(metric: Metric, state: Mapping[str, Any]) -> Channel:
     if not metric.is_relative:
-        return ShareChannels(metric)
+        return ShareChannels(metric, state.get("reach", 0.0))
     slow, slowest, beyond = (math.inf if edge is None else edge for edge in state["edges"])
     since = -math.inf if state["since"] is None else state["since"]
     return MagnitudeChannels(metric, state["margin"], (slow, slowest, beyond), state["floor"], since)

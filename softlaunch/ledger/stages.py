@@ -11,7 +11,7 @@ from sqlmodel import Session, col, select
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import defined, definition
-from softlaunch.core.verdict import Interval, Met, Outcome, Per, Role, Verdict
+from softlaunch.core.verdict import Estimate, Interval, Met, Outcome, Per, Prediction, Role, Verdict
 from softlaunch.policy.release import Stage
 from softlaunch.policy.stage_limits import Deadlines
 from softlaunch.store.tables import StageRow, VerdictRow
@@ -192,7 +192,8 @@ def figures(verdict: Verdict) -> dict[str, Any]:
     met = {arm: held and {key: _finite(value) for key, value in held.items()} for arm, held in arms.items()}
     interval = verdict.interval
     numbers["interval"] = None if interval is None else [_finite(interval.lower), _finite(interval.upper)]
-    shown = {key: _finite(value) for key, value in numbers.items() if key not in {"gate", "outcome", "reason", "role"}}
+    named = {"gate", "outcome", "reason", "role"} | ({"prediction"} if verdict.prediction is None else set())
+    shown = {key: _finite(value) for key, value in numbers.items() if key not in named}
     declared = definition(verdict.gate)
     return {**shown, "met": met if any(met.values()) else None, **({"declared": declared} if declared else {})}
 
@@ -206,7 +207,7 @@ def verdict_of(
 ) -> Verdict:
     """The verdict whose numbers these `figures` are; those that were kept before `met` was known have none."""
     known = {key: value for key, value in numbers.items() if key in _NUMBERS}
-    bounds, met = numbers.get("interval"), numbers.get("met") or {}
+    bounds, met, prediction = numbers.get("interval"), numbers.get("met") or {}, numbers.get("prediction")
     candidate, stable = (None if met.get(arm) is None else Met(**met[arm]) for arm in ("candidate", "stable"))
     return Verdict(
         defined(gate, numbers.get("declared")),
@@ -217,7 +218,14 @@ def verdict_of(
         candidate_met=candidate,
         stable_met=stable,
         per=Per(numbers.get("per", Per.REQUEST)),
+        prediction=None if prediction is None else _prediction(prediction),
         **known,
+    )
+
+
+def _prediction(held: Mapping[str, Any]) -> Prediction:
+    return Prediction(
+        held["by"], held["ratings"], held["scored"], Estimate(**held["plain"]), Estimate(**held["powered"])
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import model_validator
 
 from softlaunch.core.documents import KeyedError
-from softlaunch.core.live_metrics import Direction, Metric
+from softlaunch.core.live_metrics import Direction, Metric, Source
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Per, Role
 from softlaunch.policy.part import Part
@@ -51,6 +51,14 @@ class GatePolicy(Part):
     help where long requests take longer or cost more. A request's size is what a user wrote before the first answer.
     """
 
+    predicted_by: Metric | None = None
+    """A metric that judges score (quality, hallucination, or a score or share that `metrics` declares), by which few
+    ratings tell as much as more would.
+
+    For satisfaction, or a score or share that the policy declares, per request. What the judge is off is taken away by
+    the ratings of each arm, so that no bias of it counts; a judge that knows nothing changes next to nothing.
+    """
+
     @property
     def is_named(self) -> bool:
         """Whether the policy names this gate; one that it doesn't is there by itself."""
@@ -75,9 +83,33 @@ class GatePolicy(Part):
             raise KeyedError(f"the margin of {self.metric} is written like {example}, not '{self.margin}'", "margin")
         if self.per is not Per.REQUEST and self.metric.compares_copies:
             raise KeyedError(f"{self.metric} compares two answers to one request; leave it out or write request", "per")
+        self._can_be_predicted()
         if self.adjust_for and not self.metric.is_relative:
             raise KeyedError(f"latency and cost can be adjusted, {self.metric} can't; leave it out", "adjust_for")
         return self
+
+    def _can_be_predicted(self) -> None:
+        """Raise KeyedError where no score of an answer could say anything of its rating."""
+        by = self.predicted_by
+        if by is None:
+            return
+        is_said = self.metric.entry.source in {Source.RATINGS, Source.REPORTS}
+        if not is_said or self.metric.is_relative:
+            raise KeyedError(
+                f"what people say of answers is predicted: satisfaction, or a score or share that the policy declares; "
+                f"{self.metric} isn't, so leave it out",
+                "predicted_by",
+            )
+        if by == self.metric:
+            raise KeyedError(f"{by} can't predict itself; name what judges score, such as quality", "predicted_by")
+        if by.entry.source not in {Source.SCORES, Source.REPORTS} or by.is_relative:
+            raise KeyedError(
+                f"{by} isn't scored by judges; name quality, hallucination, or a score or share that the policy "
+                "declares",
+                "predicted_by",
+            )
+        if self.per is not Per.REQUEST:
+            raise KeyedError("scores are of single answers; leave it out, or leave predicted_by out", "per")
 
 
 def with_unusable(gates: tuple[GatePolicy, ...]) -> tuple[GatePolicy, ...]:

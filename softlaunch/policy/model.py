@@ -213,6 +213,20 @@ class Policy(Part):
                 )
             if self.sources.sql is not None:
                 _is_in_a_view(gate, place)
+            if gate.predicted_by and self.sources.counted & {gate.metric, gate.predicted_by}:
+                raise KeyedError(
+                    "counters don't say which answer a value is of; leave it out", "gates", place, "predicted_by"
+                )
+
+    @property
+    def reported(self) -> tuple[MetricPolicy, ...]:
+        """The app's own metrics that it reports itself."""
+        return tuple(metric for metric in self.metrics if not metric.drawn)
+
+    @property
+    def drawn(self) -> frozenset[str]:
+        """The names of its own metrics that people label of answers drawn at random."""
+        return frozenset(metric.name for metric in self.metrics if metric.drawn)
 
     @property
     def reads_log(self) -> bool:

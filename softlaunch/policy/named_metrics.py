@@ -59,11 +59,18 @@ class MetricPolicy(Part):
     """
     window: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
     """How long after a request its value is taken. Of what comes for one request, the first counts."""
+    drawn: bool = False
+    """Its values are what people say of answers that `softlaunch review --random` drew, and no app reports it.
+
+    Only a score or a share of requests can be. How often each arm's answers are drawn is then no reason for doubt.
+    """
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> Self:
         if Metric.named(self.name) is not None or self.name in _TAKEN:
             raise KeyedError(f"{self.name} means something already; choose another name", "name")
+        if self.drawn and (self.metric.is_relative or self.unit is not Per.REQUEST):
+            raise KeyedError("people label single answers, as a share or a score; correct kind and unit", "drawn")
         if self.metric.is_relative and self.better is Better.UP:
             raise KeyedError(
                 f"an {self.kind} of which more is better can't be judged; declare a share, such as whether there was "
@@ -155,7 +162,9 @@ def _declared(metrics: Any) -> dict[str, Metric]:
 
 
 def _with_metric(gate: Any, declared: dict[str, Metric]) -> Any:
-    return {**gate, "metric": _known(gate["metric"], declared)} if isinstance(gate, dict) and "metric" in gate else gate
+    if not isinstance(gate, dict):
+        return gate
+    return {**gate, **{key: _known(gate[key], declared) for key in ("metric", "predicted_by") if key in gate}}
 
 
 def _known(name: Any, declared: dict[str, Metric]) -> Any:

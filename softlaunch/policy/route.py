@@ -47,7 +47,7 @@ class Serving:
     def of(cls, salt: str, policy: Policy) -> Self:
         """What gateways need of a policy."""
         sample = None if policy.live is None else policy.live.sample_percent
-        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.metrics, sample)
+        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.reported, sample)
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,8 +124,8 @@ class SqlPolicy(Part):
     """A view of another database that has every request: it takes the place of the request log, users included.
 
     Its columns are `app`, `request_id`, `started_at` (epoch seconds), `arm`, `unit` (text), `outcome` (as in the
-    request log), `latency_ms` and `cost_usd`, and one of its name for each rated or scored metric that has a gate
-    (null: not scored).
+    request log), `latency_ms` and `cost_usd`, and one of its name for each rated or scored metric that has a gate, or
+    by which one is predicted (null: not scored).
     """
 
     url_env: EnvironmentName

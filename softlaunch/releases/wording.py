@@ -12,7 +12,7 @@ from softlaunch.core.formatting import (
     show_share,
     show_value,
 )
-from softlaunch.core.verdict import LATELY_MINUTES, Met, Outcome, Per, Role, Verdict
+from softlaunch.core.verdict import LATELY_MINUTES, Estimate, Met, Outcome, Per, Role, Verdict
 from softlaunch.ledger.exposure import Exposure
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.policy.release import StageKind, State
@@ -57,6 +57,27 @@ def show_met_by(met: Met | None, per: Per = Per.REQUEST) -> str:
     if met is None or not met.requests:
         return "-"
     return f"{met.requests:,} {per.counted}" + (f" of {met.users:,} users" if met.users else "")
+
+
+def show_prediction(verdict: Verdict) -> str:
+    """What ratings alone say of the difference, and what they say with judges' scores; empty without.
+
+    `candidate less stable: -7.9 points (-12 to -3.8) by 312 ratings; -7.2 points (-9.4 to -5) with quality of 290 of
+    them and of other answers, an interval 34 % narrower`
+    """
+    found = verdict.prediction
+    if found is None:
+        return ""
+    width = f"{abs(found.narrower) * 100:.0f} % {'narrower' if found.narrower >= 0 else 'wider'}"
+    return (
+        f"candidate less stable: {_points(found.plain)} by {found.ratings:,} ratings; {_points(found.powered)} with "
+        f"{found.by} of {found.scored:,} of them and of other answers, an interval {width}"
+    )
+
+
+def _points(estimate: Estimate) -> str:
+    value, lower, upper = (f"{100 * one:+.3g}" for one in (estimate.value, estimate.lower, estimate.upper))
+    return f"{value} points ({lower} to {upper})"
 
 
 def has_met(verdicts: Iterable[Verdict]) -> bool:

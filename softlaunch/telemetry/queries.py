@@ -213,7 +213,7 @@ def _what_was_said(table: type[FeedbackRow | ScoreRow]) -> Select[Any]:
         else [col(ScoreRow.value).label("value"), col(ScoreRow.metric).label("metric")]
     )
     return (
-        select(col(RequestRow.unit), col(RequestRow.arm), col(table.received_at), *said)
+        select(col(RequestRow.unit), col(RequestRow.arm), col(table.received_at), col(table.request_id), *said)
         .select_from(table)
         .join(RequestRow, col(RequestRow.request_id) == col(table.request_id))
     )

@@ -1,5 +1,6 @@
 """What users and judges said of answers, and what apps report of them, in the order in which it counts."""
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -37,6 +38,7 @@ class Ratings:
             np.array([row.unit for row in rows], dtype=np.int64),
             np.array([row.arm in CANDIDATES for row in rows], dtype=np.bool_),
             {metric: np.array([row.value for row in rows], dtype=np.float64)},
+            answers=np.array([pseudonym(row.request_id) for row in rows], dtype=np.int64),
         )
         return cls(metric, events, np.array([getattr(row, "first", True) for row in rows], dtype=np.bool_))
 
@@ -48,6 +50,11 @@ class Ratings:
     def windows(self, edges: Floats) -> list[Events]:
         """All of them, cut where requests are cut."""
         return [self.events.only(places) for places in cut(self.events.at, edges)]
+
+
+def pseudonym(name: str) -> int:
+    """The first eight bytes of a name's hash, signed: of a unit of another database, or of an answer."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def read_ratings(session: Session, scope: Scope, after: float, until: float) -> list[Ratings]:

@@ -103,6 +103,29 @@ def test_recorded_verdicts_need_no_judge(softlaunch: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("drawn", "said"),
+    [
+        pytest.param(["picked"] * 40, "But 40 of 40 cases were picked by people: kappa is that of these", id="picked"),
+        pytest.param([None] * 40, "But how 40 of 40 cases were drawn isn't told: kappa", id="not told"),
+        pytest.param(["random"] * 30 + ["picked"] * 10, "But 10 of 40 cases were picked by people", id="some picked"),
+        pytest.param(["random"] * 40, "", id="a sample"),
+    ],
+)
+def test_labels_that_are_no_sample_are_said_to_be_none(
+    softlaunch: Run, tmp_path: Path, drawn: list[str | None], said: str
+) -> None:
+    """What was picked because it had changed is no sample of what users get, and kappa on it is told with that."""
+    path = tmp_path / "labels.jsonl"
+    rows = [{"id": n, "votes": 1 + n % 2, "judge": str(1 + n % 2), "drawn": way} for n, way in enumerate(drawn)]
+    path.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    shown = softlaunch("judge", "calibrate", str(path)).out
+    assert (said in shown) if said else ("But" not in shown)
+    told = orjson.loads(softlaunch("judge", "calibrate", str(path), "--json").out)
+    assert sum(told["drawn"].values()) == 40
+    assert bool(told["doubt"]) == bool(said)
+
+
+@pytest.mark.parametrize(
     ("arguments", "said"),
     [
         pytest.param((), "no judge is named: give --app", id="nobody to ask"),

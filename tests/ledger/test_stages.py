@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlmodel import select
 
-from softlaunch.core.verdict import Interval, Met, Outcome, Role
+from softlaunch.core.verdict import Estimate, Interval, Met, Outcome, Prediction, Role
 from softlaunch.ledger.stages import (
     StageState,
     begin_stage,
@@ -129,6 +129,7 @@ def test_a_verdict_is_read_back_with_its_figures(database: Database) -> None:
         stable_value=None,
         candidate_met=Met(9, 7, 801.5, 1900.0, None, 0),
         stable_met=Met(),
+        prediction=Prediction("quality", 60, 52, Estimate(-0.02, -0.1, 0.06), Estimate(-0.03, -0.08, 0.02)),
     )
     with database.begin() as session:
         record_verdicts(session, release_id, 2, [verdict], NOON)

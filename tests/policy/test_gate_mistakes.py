@@ -124,6 +124,40 @@ from tests.policy.policy_files import HEAD, complaints
             id="a rate beside its own past",
         ),
         pytest.param(
+            HEAD + "gates: [{metric: latency, margin: 10 %, predicted_by: quality}]",
+            "line 3: gates[0].predicted_by: what people say of answers is predicted: satisfaction, or a score or share "
+            "that the policy declares; latency isn't, so leave it out",
+            id="a prediction of what is measured",
+        ),
+        pytest.param(
+            HEAD + "gates: [{metric: quality, margin: 1 point, predicted_by: hallucination}]",
+            "line 3: gates[0].predicted_by: what people say of answers is predicted: satisfaction, or a score or share "
+            "that the policy declares; quality isn't, so leave it out",
+            id="a prediction of what judges say",
+        ),
+        pytest.param(
+            HEAD + "metrics: [{name: liked, kind: share, better: up}]\n"
+            "gates: [{metric: liked, margin: 4 points, predicted_by: liked}]",
+            "line 4: gates[0].predicted_by: liked can't predict itself; name what judges score, such as quality",
+            id="a metric that predicts itself",
+        ),
+        pytest.param(
+            HEAD + "gates: [{metric: satisfaction, margin: 4 points, predicted_by: errors}]",
+            "line 3: gates[0].predicted_by: errors isn't scored by judges; name quality, hallucination, or a score or "
+            "share that the policy declares",
+            id="a predictor that nobody scores",
+        ),
+        pytest.param(
+            HEAD + "gates: [{metric: satisfaction, margin: 4 points, per: session, predicted_by: quality}]",
+            "line 3: gates[0].per: scores are of single answers; leave it out, or leave predicted_by out",
+            id="a prediction of sessions",
+        ),
+        pytest.param(
+            HEAD + "metrics: [{name: minutes, kind: duration, better: down, drawn: true}]",
+            "line 3: metrics[0].drawn: people label single answers, as a share or a score; correct kind and unit",
+            id="labels of a duration",
+        ),
+        pytest.param(
             HEAD + "gates: [{metric: cost, margin: 10 %, adjust_for: [tokens]}]",
             "line 3: gates[0].adjust_for[0]: found 'tokens', expected 'own_past', 'request_size' or 'streamed'",
             id="something else to adjust for",

@@ -14,9 +14,9 @@ from softlaunch.core.formatting import (
     show_share,
     show_value,
 )
-from softlaunch.core.verdict import Interval, Outcome, Verdict
+from softlaunch.core.verdict import Estimate, Interval, Outcome, Prediction, Verdict
 from softlaunch.ledger.exposure import Exposure
-from softlaunch.releases.wording import show_exposure, show_verdict
+from softlaunch.releases.wording import show_exposure, show_prediction, show_verdict
 
 
 @pytest.mark.parametrize(
@@ -135,3 +135,14 @@ def test_a_verdict_fits_a_line() -> None:
     """Gate, outcome, harm and margin."""
     verdict = Verdict("latency", Outcome.PASS, "", harm=0.019, margin=0.1)
     assert show_verdict(verdict) == "latency pass (+1.9 %, margin +10 %)"
+
+
+def test_a_prediction_tells_both_estimates_and_what_scores_add() -> None:
+    """Without scores there is nothing to tell."""
+    found = Prediction("quality", 812, 790, Estimate(-0.015, -0.069, 0.039), Estimate(-0.0205, -0.063, 0.022))
+    verdict = Verdict("satisfaction", Outcome.INCONCLUSIVE, "not yet sure", prediction=found)
+    assert show_prediction(verdict) == (
+        "candidate less stable: -1.5 points (-6.9 to +3.9) by 812 ratings; -2.05 points (-6.3 to +2.2) with quality of "
+        "790 of them and of other answers, an interval 21 % narrower"
+    )
+    assert show_prediction(Verdict("satisfaction", Outcome.INCONCLUSIVE, "not yet sure")) == ""

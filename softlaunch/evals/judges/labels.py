@@ -1,5 +1,6 @@
 """People's labels: what was shown to them, their votes, and, where it was recorded, a judge's verdict."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,6 +27,14 @@ class Kind(StrEnum):
     GRADE = "grade"  # whether an answer is right
 
 
+class Drawn(StrEnum):
+    """How a case came to be labelled."""
+
+    RANDOM = "random"  # drawn with a probability that is known
+    PICKED = "picked"  # a person chose it, such as because its answer had changed
+    UNKNOWN = "unknown"  # the file doesn't say
+
+
 FIRST, SECOND, TIE = "first", "second", "tie"
 YES, NO = "yes", "no"
 RIGHT, WRONG = "right", "wrong"
@@ -49,13 +58,17 @@ _SHOWN: Mapping[Kind, tuple[str, ...]] = {
     Kind.HALLUCINATION: ("answer",),
     Kind.GRADE: ("answer",),
 }
-COLUMNS = ("id", "question", "context", "reference", "answer", "answer_a", "answer_b", "votes", "judge")
+COLUMNS = ("id", "question", "context", "reference", "answer", "answer_a", "answer_b", "votes", "judge", "drawn")
+_NO_TEXTS = frozenset({"id", "votes", "judge", "drawn"})
 _PROBLEMS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One item that people judged. `people` is their majority; `judge` a judge's verdict, None if unreadable."""
+    """One item that people judged. `people` is their majority; `judge` a judge's verdict, None if unreadable.
+
+    `drawn` says how it came to be among them.
+    """
 
     id: str
     votes: tuple[str, ...]
@@ -67,6 +80,7 @@ class Label:
     answer_a: str = ""
     answer_b: str = ""
     judge: str | None = None
+    drawn: Drawn = Drawn.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +92,23 @@ class Labels:
     split: int
     recorded: bool
     digest: str
+
+    @property
+    def drawn(self) -> Mapping[Drawn, int]:
+        """How many items were drawn in each way, of ways that occur."""
+        counts = Counter(item.drawn for item in self.items)
+        return {way: counts[way] for way in Drawn if counts[way]}
+
+    @property
+    def doubt(self) -> str:
+        """Why what is measured on them isn't what holds for all answers; empty where they were drawn at random."""
+        counts = self.drawn
+        picked, unknown = counts.get(Drawn.PICKED, 0), counts.get(Drawn.UNKNOWN, 0)
+        said = [f"{picked:,} of {len(self.items):,} cases were picked by people"] if picked else []
+        said += [f"how {unknown:,} of {len(self.items):,} cases were drawn isn't told"] if unknown else []
+        if not said:
+            return ""
+        return f"{' and '.join(said)}: kappa is that of these cases, and can be another on answers as users get them"
 
 
 def read_labels(path: Path, kind: Kind, columns: Mapping[str, str], verdicts: Path | None = None) -> Labels:
@@ -136,13 +167,16 @@ class _Reading:
         if people is None:
             self.split += bool(votes)
             return None
-        texts = {name: _text(row.get(self.columns[name])) for name in COLUMNS if name not in {"id", "votes", "judge"}}
+        texts = {name: _text(row.get(self.columns[name])) for name in COLUMNS if name not in _NO_TEXTS}
         lacking = [name for name in _SHOWN[self.kind] if not texts[name] and not self.recorded]
         if lacking:
             self._note(number, lacking[0], "is empty, and without it no judge can be asked; map it to its column")
             return None
         judge = _WORDS[self.kind].get(_text(row.get(self.columns["judge"])).strip().casefold())
-        return Label(_text(row.get(self.columns["id"])) or str(number), votes, people, judge=judge, **texts)
+        drawn = _drawn(_text(row.get(self.columns["drawn"])))
+        return Label(
+            _text(row.get(self.columns["id"])) or str(number), votes, people, judge=judge, drawn=drawn, **texts
+        )
 
     def _votes(self, number: int, row: Mapping[str, Any]) -> tuple[str, ...]:
         found: list[Any] = []
@@ -186,6 +220,12 @@ def _joined(
             f"{missing[0]!r}; a judge that gave none belongs there with an empty verdict"
         )
     return [{**row, judge: by_id[_text(row.get(key))]} for row in rows]
+
+
+def _drawn(word: str) -> Drawn:
+    """How a case was drawn; what isn't understood isn't told."""
+    known = {way.value: way for way in Drawn}
+    return known.get(word.strip().casefold(), Drawn.UNKNOWN)
 
 
 def _text(value: object) -> str:

@@ -83,8 +83,9 @@ class StageCount:
 def _events(rows: Rows, at: Floats, known: Mapping[Metric, Floats]) -> tuple[Events, Mapping[Metric, Events]]:
     """All requests, with what was measured of each, and per rated metric those that have a value."""
     measured = {metric: column for metric, column in known.items() if not metric.is_rated}
+    answers = rows.ts.view(np.int64) ^ rows.units  # nobody asks twice at the same moment
     ratings = {
-        metric: Events(at, rows.units, rows.candidate, {metric: column}).only(~np.isnan(column))
+        metric: Events(at, rows.units, rows.candidate, {metric: column}, answers=answers).only(~np.isnan(column))
         for metric, column in known.items()
         if metric.is_rated
     }

@@ -4,8 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from softlaunch.evals.judges.labels import Drawn
 from softlaunch.evals.judges.votes import EvalLabel, Vote
+from softlaunch.ledger.review_draws import LabelledAnswer
 
+_RIGHT = 0.5
 _WORDS = {Vote.STABLE: "first", Vote.CANDIDATE: "second", Vote.TIE: "tie"}
 
 
@@ -20,6 +23,24 @@ def calibration_rows(labels: Sequence[EvalLabel]) -> Iterator[dict[str, Any]]:
             "answer_a": first.stable_answer,
             "answer_b": first.candidate_answer,
             "votes": [_WORDS[label.vote] for label in own],
+            "drawn": Drawn.PICKED.value,
+        }
+
+
+def random_rows(labels: Iterable[LabelledAnswer]) -> Iterator[dict[str, Any]]:
+    """One row for each answer that was drawn at random, as `softlaunch judge calibrate --kind grade` reads it.
+
+    What people put in the upper half is right.
+    """
+    for label in labels:
+        yield {
+            "id": label.request_id,
+            "question": label.question,
+            "answer": label.answer,
+            "votes": ["right" if label.value >= _RIGHT else "wrong"],
+            "value": label.value,
+            "drawn": Drawn.RANDOM.value,
+            "probability": label.probability,
         }
 
 

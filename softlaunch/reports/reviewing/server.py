@@ -23,7 +23,8 @@ from softlaunch.reports.eval_page import PageExtras, render_eval
 from softlaunch.reports.reviewing.reviewed import Reviewed
 from softlaunch.store.database import Database
 
-_HEADERS = {"Cache-Control": "no-store", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
+HEADERS = {"Cache-Control": "no-store", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
+"""What every page of a review is sent with."""
 _LONGEST_BODY = 10_000
 
 
@@ -62,13 +63,13 @@ class Review:
             labels = read_labels(session, self._reviewed.app, self._reviewed.run_id)
         votes = {one.case_id: one.vote.value for one in labels if one.labelled_by == self._reviewer}
         extras = PageExtras(self._reviewed.reasons, votes, self._reviewed.run_id, self._token)
-        return HTMLResponse(reviewed_page(self._reviewed, extras), headers=_HEADERS)
+        return HTMLResponse(reviewed_page(self._reviewed, extras), headers=HEADERS)
 
     async def _label(self, request: Request) -> Response:
         given = request.headers.get("x-softlaunch-token", "")
         if not secrets.compare_digest(given.encode(), self._token.encode()):  # as bytes: a header may hold any
             return PlainTextResponse("votes are taken from the page of this review only: reload it", 403)
-        body = await _bounded(request)
+        body = await bounded(request)
         said = None if body is None else _parsed(body)
         if said is None or said.case_id not in self._rows:
             return PlainTextResponse("expected a case of this eval and a vote: stable, candidate or tie", 422)
@@ -107,7 +108,7 @@ def reviewed_page(reviewed: Reviewed, extras: PageExtras) -> str:
     )
 
 
-async def _bounded(request: Request) -> bytes | None:
+async def bounded(request: Request) -> bytes | None:
     """The body, or None when it is longer than any vote."""
     body = bytearray()
     async for piece in request.stream():

@@ -225,6 +225,35 @@ class ScoreRow(SQLModel, table=True):
     received_at: float
 
 
+class ReviewDrawRow(SQLModel, table=True):
+    """A live answer that was drawn at random for people to label, and what they said of it.
+
+    `probability` is that with which an answer of its arm was drawn, out of those of its stage that were kept and hadn't
+    been there at an earlier draw. `place` is its place in the random order in which answers are shown. `value` is in
+    [0, 1], null until somebody labelled it; it counts as a score of `metric` as well.
+    """
+
+    __tablename__ = "review_draws"
+    __table_args__ = (
+        UniqueConstraint("request_id", "metric"),
+        Index("ix_review_draws_stage", "release_id", "stage", "metric"),
+    )
+    id: int | None = row_number()
+    request_id: str
+    app: str = Field(index=True)
+    metric: str
+    arm: str
+    release_id: str
+    stage: int
+    probability: float
+    place: int
+    drawn_at: float
+    drawn_by: str
+    value: float | None = None
+    labelled_at: float | None = None
+    labelled_by: str | None = None
+
+
 class DropRow(SQLModel, table=True):
     """Requests that a gateway served but could not log; gates see the count.
 

@@ -1,6 +1,5 @@
 """The view that another database shows of an app's requests, and how it is read."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gates.observations import Events
 from softlaunch.gates.telemetry import TelemetryError
 from softlaunch.telemetry.batch import Batch
-from softlaunch.telemetry.ratings import Ratings
+from softlaunch.telemetry.ratings import Ratings, pseudonym
 
 COLUMNS = ("request_id", "started_at", "arm", "unit", "outcome", "latency_ms", "cost_usd")
 _TEXTS = frozenset({"request_id", "arm", "unit", "outcome"})
@@ -80,7 +79,7 @@ def batch_of(rows: Sequence[Mapping[Any, Any]], arms: ByArm[str]) -> Batch:
     return Batch.of(
         [
             (
-                unit_number(row["unit"]),
+                pseudonym(str(row["unit"])),
                 outcome := outcome_of(row["outcome"]),
                 row["latency_ms"],
                 row["cost_usd"],
@@ -105,17 +104,13 @@ def ratings_of(rows: Sequence[Mapping[Any, Any]], arms: ByArm[str], scored: Sequ
         if said:
             events = Events(
                 np.array([row["started_at"] for row in said], np.float64),
-                np.array([unit_number(row["unit"]) for row in said], np.int64),
+                np.array([pseudonym(str(row["unit"])) for row in said], np.int64),
                 np.array([row["arm"] == arms.candidate for row in said], np.bool_),
                 {metric: np.array([row[metric.value] for row in said], np.float64)},
+                answers=np.array([pseudonym(str(row["request_id"])) for row in said], np.int64),
             )
             found.append(Ratings(metric, events, np.array([row.get("first", True) for row in said], np.bool_)))
     return found
-
-
-def unit_number(unit: str) -> int:
-    """The pseudonym of a unit: the first eight bytes of its hash, signed."""
-    return int.from_bytes(hashlib.blake2b(str(unit).encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def outcome_of(written: str) -> RequestOutcome:
