@@ -7,6 +7,7 @@ from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Interval, Outcome, Verdict
 from softlaunch.evals.statistics.amounts import AmountEstimate
+from softlaunch.evals.statistics.multiplicity import Levels
 from softlaunch.evals.statistics.paired import PairedEstimate, cases_needed
 from softlaunch.evals.statistics.report import ArmTotals, Finding, MetricComparison
 
@@ -14,7 +15,7 @@ Totals = ByArm[ArmTotals]
 """Stable's and the candidate's."""
 
 
-def outcome_of(compared: AmountEstimate, p_beyond: float, level: float) -> Outcome:
+def outcome_of(compared: AmountEstimate, p_beyond: float, levels: Levels) -> Outcome:
     """Fail and pass are claims that must be shown; `p_beyond` is adjusted for the number of metrics.
 
     What would pass although another figure is clearly worse is for people to review, and so is everything where both
@@ -22,9 +23,9 @@ def outcome_of(compared: AmountEstimate, p_beyond: float, level: float) -> Outco
     """
     if compared.other_unit:
         return Outcome.REVIEW
-    if p_beyond <= level:
+    if p_beyond <= levels.failing:
         return Outcome.FAIL
-    if compared.estimate.p_within > level:
+    if compared.estimate.p_within > levels.passing:
         return Outcome.INCONCLUSIVE
     return Outcome.REVIEW if compared.doubts else Outcome.PASS
 

@@ -1,0 +1,116 @@
+"""Levels for planned looks at growing data, so that all looks together keep an error rate.
+
+A function says how much of the level is spent by when; the nominal level of each look follows by integrating over the
+paths that haven't stopped (Armitage, McPherson and Rowe 1969; Lan and DeMets 1983). Looks are taken to correlate by
+the root of the ratio of their calls, which is the least that they do: a further repeat of a case brings less that is
+unknown than the first one did.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from scipy import special
+
+from softlaunch.evals.statistics.multiplicity import Levels, level_of_a_look
+from softlaunch.evals.statistics.paired import Floats, root
+
+LOOKS = 5
+BET_SHARE = 0.1
+"""Of the error rate of a fail, what bets may use; planned looks have the rest."""
+_PARTS = 400
+_FAR = 8.0
+_STEEP = 4  # power of the spending function for failing: bets have found what is plain early on
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When looks are, as shares of all calls that may be made, and the levels of each; bets have one of their own."""
+
+    times: tuple[float, ...]
+    levels: tuple[Levels, ...]
+    bet_level: float
+    stage_looks: int = field(default=LOOKS)
+    """How many looks lie in the first repeats; one more is at the end of all repeats, where there are more."""
+
+
+@lru_cache(maxsize=64)
+def plan_looks(level: float, first_share: float) -> Plan:
+    """Five looks in the first repeats, which are `first_share` of all that may be made, and one at the end.
+
+    The first repeats spend as much as the first of two looks would that share the level equally (Pocock).
+    """
+    shares = np.arange(1, LOOKS + 1) / LOOKS
+    times = [*(first_share * shares), *([1.0] if first_share < 1 else [])]
+
+    def levels(error: float, spent: Floats) -> list[float]:
+        first = level_of_a_look(error, first_share)
+        return nominal_levels(times, [*(first * spent), *([error] if first_share < 1 else [])])
+
+    passing = levels(level, obrien_fleming(level_of_a_look(level, first_share), shares))
+    failing = levels((1 - BET_SHARE) * level, shares**_STEEP)
+    pairs = zip(passing, failing, strict=True)
+    return Plan(tuple(times), tuple(Levels(*pair) for pair in pairs), BET_SHARE * level)
+
+
+def obrien_fleming(level: float, times: Floats) -> Floats:
+    """Of a level, which part may be spent by when: next to nothing early on (Lan and DeMets 1983, first function)."""
+    spent: Floats = 2 * special.ndtr(special.ndtri(level / 2) / np.sqrt(times)) / level
+    return spent
+
+
+def nominal_levels(times: Sequence[float], spent: Sequence[float]) -> list[float]:
+    """The level of each look's own test, by the error that may be spent up to it; both rise."""
+    found: list[float] = []
+    path = _Path()
+    for time, before, after in zip(times, (0.0, *spent), spent, strict=False):
+        bound = root(lambda value: path.beyond(value, time) - (after - before), -_FAR, _FAR)  # noqa: B023  (used at once)
+        found.append(float(special.ndtr(-bound / np.sqrt(time))))
+        path = path.upto(bound, time)
+    return found
+
+
+def stopping(plan: Plan, drifts: tuple[float, float]) -> Floats:
+    """How probable it is that each look is the last, and at the end that none of them decides; adds up to 1.
+
+    `drifts` are the expected statistics for passing and failing at the end, in standard errors. Bets are left out.
+    """
+    by_claim = [
+        _crossing(plan.times, [getattr(one, claim) for one in plan.levels], drift)
+        for claim, drift in zip(("passing", "failing"), drifts, strict=True)
+    ]
+    each = np.minimum(1.0, by_claim[0] + by_claim[1])
+    return np.append(each, max(0.0, 1 - each.sum()))
+
+
+def _crossing(times: Sequence[float], levels: Sequence[float], drift: float) -> Floats:
+    path, found = _Path(drift=drift), []
+    for time, level in zip(times, levels, strict=True):
+        bound = -float(special.ndtri(max(level, 1e-12))) * np.sqrt(time)
+        found.append(path.beyond(bound, time))
+        path = path.upto(bound, time)
+    return np.array(found)
+
+
+class _Path:
+    """The paths of a Brownian motion that no look has stopped, as a density on a grid."""
+
+    def __init__(self, time: float = 0.0, grid: Floats | None = None, mass: Floats | None = None, drift: float = 0.0):
+        self._time, self._drift = time, drift
+        self._grid = np.zeros(1) if grid is None else grid
+        self._mass = np.ones(1) if mass is None else mass
+
+    def beyond(self, bound: float, time: float) -> float:
+        """How probable it is to be above a bound at a later time."""
+        mean, width = self._grid + self._drift * (time - self._time), np.sqrt(time - self._time)
+        return float((self._mass * special.ndtr((mean - bound) / width)).sum())
+
+    def upto(self, bound: float, time: float) -> "_Path":
+        """The paths that are below a bound at a later time."""
+        start = min(bound, self._drift * time) - _FAR * np.sqrt(time)
+        part = (bound - start) / _PARTS
+        grid = start + part * (np.arange(_PARTS, dtype=np.float64) + 0.5)
+        mean, width = self._grid + self._drift * (time - self._time), np.sqrt(time - self._time)
+        density = np.exp(-(((grid[:, None] - mean[None, :]) / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
+        return _Path(time, grid, (density * self._mass).sum(axis=1) * part, self._drift)
