@@ -9,8 +9,7 @@ from softlaunch.evals.calls.deadline import Deadline
 from softlaunch.evals.calls.recorded_answers import add_answers, finished_calls
 from softlaunch.evals.calls.run_budget import share_of_budget
 from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
-from softlaunch.evals.regression import EvalOrder
-from softlaunch.evals.suites.suite import load_suite
+from softlaunch.evals.orders import EvalOrder
 from softlaunch.store.database import Database
 
 
@@ -28,7 +27,7 @@ class Shard:
 
 def outstanding(database: Database, order: EvalOrder, shard: Shard) -> list[Call]:
     """The calls of a shard that have no outcome yet, of the repeats that every eval makes; both arms of a case."""
-    suite = load_suite(order.golden_set)
+    suite = order.asked
     with database.read() as session:
         finished = finished_calls(session, order.run_id)
     calls = plan(suite, order.stable, order.candidate, range(order.policy.repeats))

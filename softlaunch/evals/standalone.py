@@ -10,8 +10,8 @@ from sqlmodel import Session, col, select
 from softlaunch.catalog.candidates import Change, resolve_candidate
 from softlaunch.catalog.records import check_app
 from softlaunch.core.variant import Variant
-from softlaunch.evals.regression import EvalOrder, RegressionEval
-from softlaunch.evals.suites.suite import load_suite
+from softlaunch.evals.orders import EvalOrder
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.policy.evals import EvalPolicy
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import Policy
@@ -58,7 +58,7 @@ def resumed(database: Database, evaluation: RegressionEval, order: EvalOrder) ->
     The same: stable, candidate and golden set, outside of releases.
     """
     with database.read() as session:
-        latest = _latest(session, order, load_suite(order.golden_set).digest)
+        latest = _latest(session, order, order.asked.digest)
     if latest is None:
         return order
     again = replace(order, run_id=latest)

@@ -20,7 +20,8 @@ from softlaunch.core.errors import ConflictError
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.recorded_answers import finished_calls, read_answers
 from softlaunch.evals.calls.retry import Retries
-from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
+from softlaunch.evals.orders import EvalOrder, EvalProgress
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.suites.suite import SuiteError
 from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database

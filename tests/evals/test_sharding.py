@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from softlaunch.evals.regression import EvalOrder, RegressionEval
+from softlaunch.evals.orders import EvalOrder
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.policy.evals import EvalPolicy

@@ -1,8 +1,8 @@
 """Further repeats, where they help: more of the cases whose answers vary, and at least one of every case.
 
 The variance of the mean over all cases is least where the repeats of a case are proportional to the standard deviation
-of its answers (Neyman 1934). Which cases vary is seen in the first repeats, so the two parts of a case are averaged with
-fixed weights, as if all had been asked equally often: taken together, a case that was lucky at first, and therefore
+of its answers (Neyman 1934). Which cases vary is seen in the first repeats, so the two parts of a case are averaged
+with fixed weights, as if all had been asked equally often: taken together, a case that was lucky at first, and therefore
 isn't asked again, would stay lucky.
 """
 
@@ -28,7 +28,7 @@ def further_repeats(
     spreads = _spreads(case_ids, first, metric)
     if further <= 1 or not spreads.any():
         return dict.fromkeys(case_ids, further)
-    found = {case_id: 1 for case_id in case_ids}
+    found = dict.fromkeys(case_ids, 1)
     left = len(case_ids) * (further - 1)
     most = _MOST * further
     by_need = sorted(range(len(case_ids)), key=lambda index: (-spreads[index], case_ids[index]))
@@ -44,9 +44,7 @@ def further_repeats(
     return found
 
 
-def weighed(
-    answers: Sequence[EvalAnswer], repeats: int, further: int, given: Mapping[str, int]
-) -> list[EvalAnswer]:
+def weighed(answers: Sequence[EvalAnswer], repeats: int, further: int, given: Mapping[str, int]) -> list[EvalAnswer]:
     """The answers with weights: each case's further repeats count for `further` ones, however many they are."""
     return [
         replace(one, weight=further / given[one.key.case_id]) if one.key.repeat >= repeats else one for one in answers

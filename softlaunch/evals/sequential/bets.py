@@ -46,12 +46,14 @@ class Bets:
 
     def crossing(self, level: float) -> int | None:
         """After how many cases harm beyond the margin is first shown at a level; None where it isn't yet."""
-        beyond = np.flatnonzero(self.won() >= -np.log(level)) if len(self.shares) else ()
+        if not len(self.shares):
+            return None
+        beyond = np.flatnonzero(self.won() >= -np.log(level))
         return int(beyond[0]) + 1 if len(beyond) else None
 
     def estimate(self, levels: Levels) -> AmountEstimate:
         """What is known of the harm at a moment that the bets chose themselves; it claims no harm within the margin."""
-        level, harms, weight = levels.failing, self.harms, float(self.shares.mean())
+        level, harms = levels.failing, self.harms
         mean = float(np.average(self.stable - self.candidate, weights=self.shares))
         first = self.crossing(level) or len(harms)
         lower = max(self._lower(harms[:first], level), self._lower(harms, level))
@@ -69,7 +71,6 @@ class Bets:
             cases=len(harms),
         )
         stable, candidate = (float(np.average(arm, weights=self.shares)) for arm in (self.stable, self.candidate))
-        assert weight > 0  # noqa: S101  (weights are positive)
         return AmountEstimate(found, "mean", stable, candidate, (), ())
 
     def _lower(self, harms: Floats, level: float) -> float:

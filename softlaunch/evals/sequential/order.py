@@ -35,7 +35,7 @@ class Schedule:
 
 def schedule(cases: Sequence[Case], repeats: int, seed: str, flickering: Set[str]) -> Schedule:
     """The same for the same seed and history, in any process."""
-    drawn = tuple(_drawn(cases, random.Random(seed), flickering))  # noqa: S311  (an order of questions is no secret)
+    drawn = tuple(_drawn(cases, random.Random(seed), flickering))
     again = tuple(sorted(drawn, key=lambda case_id: case_id not in flickering))
     pairs = tuple(Pair(case_id, repeat) for repeat in range(repeats) for case_id in (again if repeat else drawn))
     looks = tuple(max(1, round(len(pairs) * look / LOOKS)) for look in range(1, LOOKS + 1))

@@ -72,6 +72,12 @@ class Watch:
         with self._lock:
             return frozenset(self._answers)
 
+    @property
+    def answers(self) -> tuple[EvalAnswer, ...]:
+        """Everything that it was told."""
+        with self._lock:
+            return tuple(self._answers.values())
+
     def note(self, answers: Iterable[EvalAnswer]) -> None:
         """Take in scored answers; an answer that is known already changes nothing."""
         with self._lock:
@@ -97,9 +103,7 @@ class Watch:
         saved = f"{len(every):,} of {planned:,} calls were made, {max(0, planned - len(every)):,} saved"
         under_way = len(every) - 2 * self.stop.pairs
         more = f"; {under_way:,} of them were under way and are among the answers" if under_way > 0 else ""
-        found = found.with_verdict(
-            Verdict(GATE, Outcome.PASS, f"{self.stop.why}: {saved}{more}", role=Role.MUTED)
-        )
+        found = found.with_verdict(Verdict(GATE, Outcome.PASS, f"{self.stop.why}: {saved}{more}", role=Role.MUTED))
         return _with_everything(found, self._watched, every)
 
     def levels_so_far(self) -> Levels:
@@ -136,7 +140,9 @@ class Watch:
         """Where the capital of a bet is first large enough; every metric, and calls without a score, has a part."""
         level = self._watched.plan.bet_level / (len(self._watched.plans) + 1)
         found = [
-            (at, name) for name, bets, places in self._all_bets() if (number := bets.crossing(level)) is not None
+            (at, name)
+            for name, bets, places in self._all_bets()
+            if (number := bets.crossing(level)) is not None
             for at in (places[number - 1] + 1,)
         ]
         if not found:
@@ -182,7 +188,9 @@ class Watch:
             values = [_value(self._answers[key], name) for key in _keys(pair)]
             if values == [None, None]:
                 continue
-            stable, candidate = (fallback if one is None else one for one, fallback in zip(values, (0.0, 1.0), strict=True))
+            stable, candidate = (
+                fallback if one is None else one for one, fallback in zip(values, (0.0, 1.0), strict=True)
+            )
             rows.append((stable, candidate, 1.0 if name == UNSCORED else self._cases[pair.case_id].weight))
             places.append(place)
         columns = np.array(rows, dtype=np.float64).reshape(-1, 3).T

@@ -20,7 +20,8 @@ from softlaunch.evals.judges.calibration import Calibration
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.recorded_judgements import read_judgements, record_calibration
-from softlaunch.evals.regression import EvalOrder, RegressionEval
+from softlaunch.evals.orders import EvalOrder
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.metrics import Spent
 from softlaunch.policy.evals import EvalPolicy, JudgePolicy
