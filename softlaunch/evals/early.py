@@ -48,9 +48,12 @@ class EarlyEval:
         if self._watch is not None and self._material is not None and not self._judged:
             self._watch.note(self._material.scored([one for one in answers if one.key in self._first_keys], {}))
 
+    def refresh(self, session: Session, material: Material) -> None:
+        """Take in what other processes have recorded."""
+        self._refreshed(session, material, finished_calls(session, self.order.run_id))
+
     def state(self, session: Session, material: Material, spent_out: SpentOut, *, under_way: bool) -> State:
         """Where it stands. While calls are `under_way` there is no report: their answers are waited for."""
-        self._material = material
         finished = finished_calls(session, self.order.run_id)
         watch = self._refreshed(session, material, finished)
         if watch.stop is not None:
@@ -66,6 +69,7 @@ class EarlyEval:
 
     def _refreshed(self, session: Session, material: Material, finished: frozenset[CallKey]) -> Watch:
         """The watch, with what the ledger knows and it doesn't."""
+        self._material = material
         if self._watch is None:
             watched = Watched(self._suite.cases, self._schedule, material.policy, material.plans)
             self._watch = Watch(watched)

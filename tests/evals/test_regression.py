@@ -91,7 +91,7 @@ def test_a_candidate_that_is_often_wrong_fails(evaluation: RegressionEval, endpo
     endpoint.behaviour = lambda model, question, before: Reply(
         "no" if model == "new" and int(question.split()[1]) % 4 == 0 else "yes"
     )
-    report = finish(evaluation, order(endpoint, golden_set(tmp_path, 60))).report
+    report = finish(evaluation, order(endpoint, golden_set(tmp_path, 60), early_stop=False)).report
     assert report is not None
     assert report.outcome is Outcome.FAIL
     assert report.metrics[0].estimate.harm == pytest.approx(0.25)

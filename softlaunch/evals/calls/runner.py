@@ -40,8 +40,8 @@ async def run_calls(calls: Sequence[Call], record: Record, options: CallOptions,
     """Make the calls and record every answer, at most a quarter of a second after it came.
 
     After the deadline, with the budget used up, and once there is enough, no call is started; those under way are
-    waited for, because they are paid for. `record` runs in a thread of its own and must be safe to repeat. Raises MissingKeyError before the
-    first call, UnpricedError, and whatever `record` raises.
+    waited for, because they are paid for. `record` runs in a thread of its own and must be safe to repeat. Raises
+    MissingKeyError before the first call, UnpricedError, and whatever `record` raises.
     """
     if not calls:
         return

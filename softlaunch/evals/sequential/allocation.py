@@ -2,8 +2,8 @@
 
 The variance of the mean over all cases is least where the repeats of a case are proportional to the standard deviation
 of its answers (Neyman 1934). Which cases vary is seen in the first repeats, so the two parts of a case are averaged
-with fixed weights, as if all had been asked equally often: taken together, a case that was lucky at first, and therefore
-isn't asked again, would stay lucky.
+with fixed weights, as if all had been asked equally often: else a case that was lucky at first, and therefore isn't
+asked again, would stay lucky.
 """
 
 from collections.abc import Mapping, Sequence
