@@ -10,15 +10,21 @@ from softlaunch.evals.calls.answers import CallKey, EvalAnswer
 from softlaunch.evals.calls.call import Call
 from softlaunch.evals.calls.recorded_answers import finished_calls, read_answers
 from softlaunch.evals.calls.run_budget import out_of_budget
+from softlaunch.evals.judges.gating import metric_plans
+from softlaunch.evals.judges.judgements import with_scores
 from softlaunch.evals.judges.recorded_judgements import read_judgements
 from softlaunch.evals.orders import EvalOrder
 from softlaunch.evals.sequential.allocation import further_repeats, weighed
-from softlaunch.evals.sequential.design import Design, calls_of
+from softlaunch.evals.sequential.design import Design, calls_of, read_design
 from softlaunch.evals.sequential.order import Pair
 from softlaunch.evals.sequential.watch import Watch, Watched
-from softlaunch.evals.standing import Material, SpentOut, State, judged_state
+from softlaunch.evals.standing import Material, SpentOut, State, judged_state, with_critical
+from softlaunch.evals.statistics.comparison import compare
+from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import Suite
 from softlaunch.metrics.judged import asks_judges
+from softlaunch.policy.evals import EvalPolicy
+from softlaunch.store.tables import EvalRunRow
 
 _PIECES = 20
 """Judges are asked after so many equal pieces of the first repeats; bets and looks need their scores."""
@@ -136,6 +142,22 @@ class EarlyEval:
         return judged_state(
             session, material, weighed(every, policy.repeats, further, given), plan.levels[-1], spent_out
         )
+
+
+def recorded_report(session: Session, run: EvalRunRow, suite: Suite, policy: EvalPolicy) -> EvalReport:
+    """The report on what the ledger has of a run, whoever made it: by what stopped it, where it was stopped early."""
+    plans = metric_plans(session, policy, suite.cases)
+    policy, design = with_critical(policy, suite), read_design(run)
+    metrics = [metric.parsed for metric in policy.metrics]
+    answers = read_answers(session, run.id)
+    scored = with_scores(suite.cases, answers, metrics, read_judgements(session, run.id))
+    if design is None or run.suite_digest != suite.digest:
+        return compare(suite.cases, scored, policy, metrics=plans)
+    watch = Watch(Watched(suite.cases, design.schedule(suite, policy.repeats), policy, plans))
+    watch.note(one for one in scored if one.key.repeat < policy.repeats)
+    if watch.stop is not None:
+        return watch.report()
+    return compare(suite.cases, scored, policy, level=watch.levels_so_far(), metrics=plans)
 
 
 def _further(case_ids: Sequence[str], given: Mapping[str, int], repeats: int) -> Iterator[Pair]:

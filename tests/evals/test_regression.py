@@ -104,7 +104,7 @@ def test_one_text_for_every_question_is_for_people(
     endpoint.behaviour = lambda model, question, before: Reply(
         "yes" if model == "new" else f"yes, {question}" if int(question.split()[1]) % 4 else f"no, {question}"
     )
-    report = finish(evaluation, order(endpoint, golden_set(tmp_path, 160))).report
+    report = finish(evaluation, order(endpoint, golden_set(tmp_path, 160), early_stop=False)).report
     assert report is not None
     assert report.outcome is Outcome.REVIEW
     assert "100 % of the candidate's outputs are the same text ('yes') for 160 different questions" in report.reason
@@ -197,7 +197,8 @@ def test_an_inconclusive_eval_plans_more_repeats(
 def test_a_conclusive_eval_stops_early(evaluation: RegressionEval, endpoint: Endpoint, tmp_path: Path) -> None:
     """What is clear after the first repeats isn't paid for again."""
     endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes")
-    progress = finish(evaluation, order(endpoint, golden_set(tmp_path, 40), repeats=1, maximum_repeats=3))
+    wanted = order(endpoint, golden_set(tmp_path, 40), repeats=1, maximum_repeats=3, early_stop=False)
+    progress = finish(evaluation, wanted)
     assert progress.planned == 80
     assert progress.report is not None
     assert progress.report.outcome is Outcome.FAIL

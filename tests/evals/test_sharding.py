@@ -26,7 +26,8 @@ def wanted(endpoint: Endpoint, tmp_path: Path) -> EvalOrder:
     golden = tmp_path / "golden.jsonl"
     cases = [{"id": f"c{number}", "question": f"question {number}", "expected": "yes"} for number in range(CASES)]
     golden.write_bytes(b"\n".join(map(orjson.dumps, cases)))
-    policy = EvalPolicy(golden_set=golden.name, repeats=2, maximum_repeats=2, concurrency=8, timeout=10)
+    fields = {"repeats": 2, "maximum_repeats": 2, "concurrency": 8, "timeout": 10, "early_stop": False}
+    policy = EvalPolicy.model_validate({"golden_set": golden.name, **fields})
     return EvalOrder(
         "bot-1", "bot", "bot-1", variant(endpoint.url, "good"), variant(endpoint.url, "new"), policy, golden
     )

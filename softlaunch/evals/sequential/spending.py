@@ -20,6 +20,7 @@ LOOKS = 5
 BET_SHARE = 0.1
 """Of the error rate of a fail, what bets may use; planned looks have the rest."""
 _PARTS = 400
+_NOTHING = 1e-12
 _FAR = 8.0
 _STEEP = 4  # power of the spending function for failing: bets have found what is plain early on
 
@@ -71,23 +72,14 @@ def nominal_levels(times: Sequence[float], spent: Sequence[float]) -> list[float
     return found
 
 
-def stopping(plan: Plan, drifts: tuple[float, float]) -> Floats:
-    """How probable it is that each look is the last, and at the end that none of them decides; adds up to 1.
+def stopping(plan: Plan, claim: str, drift: float) -> Floats:
+    """How probable it is that a claim, `passing` or `failing`, is made at each look.
 
-    `drifts` are the expected statistics for passing and failing at the end, in standard errors. Bets are left out.
+    `drift` is the expected statistic at the end, in standard errors. Bets are left out.
     """
-    by_claim = [
-        _crossing(plan.times, [getattr(one, claim) for one in plan.levels], drift)
-        for claim, drift in zip(("passing", "failing"), drifts, strict=True)
-    ]
-    each = np.minimum(1.0, by_claim[0] + by_claim[1])
-    return np.append(each, max(0.0, 1 - each.sum()))
-
-
-def _crossing(times: Sequence[float], levels: Sequence[float], drift: float) -> Floats:
     path, found = _Path(drift=drift), []
-    for time, level in zip(times, levels, strict=True):
-        bound = -float(special.ndtri(max(level, 1e-12))) * np.sqrt(time)
+    for time, levels in zip(plan.times, plan.levels, strict=True):
+        bound = -float(special.ndtri(max(getattr(levels, claim), _NOTHING))) * np.sqrt(time)
         found.append(path.beyond(bound, time))
         path = path.upto(bound, time)
     return np.array(found)

@@ -83,12 +83,13 @@ def compare(
         left_out_cases=len(rows) - paired_cases,
         repeats=1 + max((answer.key.repeat for answer in answers), default=-1),
         confidence=policy.confidence,
-        unjudged={
-            plan.metric: sum(value_of(answer, plan.metric) is None for answer in answers)
-            for plan in metrics
-            if plan.metric not in compared
-        },
+        unjudged=_unjudged(answers, [plan.metric for plan in metrics if plan.metric not in compared]),
     )
+
+
+def _unjudged(answers: Sequence[EvalAnswer], metrics: Sequence[str]) -> dict[str, int]:
+    """How many calls lack a value of metrics that nothing could be compared by."""
+    return {name: sum(value_of(answer, name) is None for answer in answers) for name in metrics}
 
 
 def _verdicts(
