@@ -14,6 +14,7 @@ from softlaunch.catalog.records import check_app
 from softlaunch.core.variant import Variant
 from softlaunch.evals.orders import EvalOrder, EvalProgress
 from softlaunch.evals.regression import RegressionEval
+from softlaunch.evals.suites.golden_set import Suite
 from softlaunch.policy.evals import EvalPolicy
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import Policy
@@ -25,7 +26,7 @@ _STEP_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two variants on given cases. Limits of calls and USD, reuse, and whether to stop early are those of the policy."""
+    """Two variants on given cases. Limits of calls and USD, reuse, and whether to stop early are the policy's."""
 
     app: str
     stable: Variant
