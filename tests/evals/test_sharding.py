@@ -71,3 +71,19 @@ def test_a_shard_that_is_out_of_time_leaves_the_rest(database: Database, wanted:
     """No call is started after its time; what is left is told, and the next one goes on."""
     RegressionEval(database).work(wanted, 0)
     assert work_on_shard(database, wanted, Shard(1, 1), 0) == CASES * 4
+
+
+def test_shards_stop_once_their_answers_together_decide(
+    database: Database, wanted: EvalOrder, endpoint: Endpoint
+) -> None:
+    """The second shard looks at what the first has recorded; the whole eval then tells why it stopped."""
+    early = replace(wanted, policy=wanted.policy.model_copy(update={"early_stop": True, "concurrency": 2}))
+    whole = RegressionEval(database)
+    whole.work(early, 0)
+    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes")
+    left = [work_on_shard(database, early, Shard(number, 2), 60) for number in (1, 2)]
+    assert left[1] == 0
+    assert endpoint.asked.total() < CASES * 4
+    report = whole.work(early, 0).report
+    assert report is not None
+    assert any(verdict.gate == "early stop" for verdict in report.verdicts)
