@@ -18,7 +18,7 @@ from softlaunch.evals.sequential.design import calls_of, settle_design
 from softlaunch.evals.standing import Material
 from softlaunch.store.database import Database
 
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class _Verdict:
         return self._early is not None and self._early.decided
 
     def look(self, *, at_once: bool = False) -> None:
-        """Every two seconds, however often it is asked; judges have to be heard by the whole eval first."""
+        """Once a second, however often it is asked; judges have to be heard by the whole eval first."""
         if self._early is None or (monotonic() - self._looked < _LOOK_SECONDS and not at_once):
             return
         self._looked = monotonic()

@@ -374,7 +374,7 @@ def test_a_variant_against_itself_reuses_one_side_only(database: Database, endpo
 def test_an_eval_stops_once_harm_is_plain(
     evaluation: RegressionEval, database: Database, endpoint: Endpoint, tmp_path: Path
 ) -> None:
-    """Half of the answers lost: a part of the calls, those under way are used, and the report says how many were saved."""
+    """Half of the answers lost: a part of the calls; those under way are used, and the report says what was saved."""
     endpoint.behaviour = lambda model, question, before: Reply(
         "no" if model == "new" and int(question.split()[1]) % 2 else "yes", delay=0.02
     )
@@ -447,7 +447,7 @@ def test_an_eval_begun_without_early_stop_makes_all_of_its_calls(
 
 
 def test_answers_of_another_fingerprint_are_not_reused(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
-    """The provider has changed what serves stable since: only what still serves is taken over, and its number is said."""
+    """The provider has changed what serves stable: only what still serves is taken over, and its number is said."""
     golden = golden_set(tmp_path, 60)
     finish(RegressionEval(database), order(endpoint, golden))
     with database.begin() as session:

@@ -73,6 +73,7 @@ def test_a_shard_that_is_out_of_time_leaves_the_rest(database: Database, wanted:
     assert work_on_shard(database, wanted, Shard(1, 1), 0) == CASES * 4
 
 
+@pytest.mark.long
 def test_shards_stop_once_their_answers_together_decide(
     database: Database, wanted: EvalOrder, endpoint: Endpoint
 ) -> None:
@@ -80,7 +81,7 @@ def test_shards_stop_once_their_answers_together_decide(
     early = replace(wanted, policy=wanted.policy.model_copy(update={"early_stop": True, "concurrency": 2}))
     whole = RegressionEval(database)
     whole.work(early, 0)
-    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes")
+    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes", delay=0.05)
     left = [work_on_shard(database, early, Shard(number, 2), 60) for number in (1, 2)]
     assert left[1] == 0
     assert endpoint.asked.total() < CASES * 4
