@@ -68,9 +68,9 @@ def run(world: World, rng: np.random.Generator) -> Decided:
     return Decided(early, pairs / stable.size, full)
 
 
-def decide(stable: Floats, candidate: Floats, margin: float) -> tuple[int, int]:
+def decide(stable: Floats, candidate: Floats, margin: float, level: float = 1 - CONFIDENCE) -> tuple[int, int]:
     """The decision on scores of cases in the order in which they are asked, and after how many pairs of calls."""
-    plan = plan_looks(1 - CONFIDENCE, 1.0)
+    plan = plan_looks(level, 1.0)
     cases = len(stable)
     bets = Bets(stable[:, 0], candidate[:, 0], np.ones(cases), 1.0, margin)
     bet = bets.crossing(plan.bet_level / CLAIMS)
@@ -78,7 +78,7 @@ def decide(stable: Floats, candidate: Floats, margin: float) -> tuple[int, int]:
         at = max(1, round(stable.size * (number + 1) / LOOKS))
         if bet is not None and bet <= at:
             return 1, bet
-        found = judged(stable, candidate, at, margin, 1 - CONFIDENCE)
+        found = judged(stable, candidate, at, margin, level)
         if found.p_beyond <= plan.levels[number].failing:
             return 1, at
         if found.p_within <= plan.levels[number].passing:

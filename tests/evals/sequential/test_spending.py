@@ -2,30 +2,30 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 from softlaunch.evals.sequential.spending import LOOKS, Plan, nominal_levels, obrien_fleming, plan_looks, stopping
 from softlaunch.evals.statistics.multiplicity import level_of_a_look
+from softlaunch.evals.statistics.paired import Floats
 
 
-def walks(plan: Plan, runs: int, drift: float = 0.0) -> np.ndarray:
+def walks(plan: Plan, runs: int, drift: float = 0.0) -> Floats:
     """Statistics at each look, for which every part of the calls brings something new."""
     rng, times = np.random.default_rng(3), np.array(plan.times)
     steps = np.diff(times, prepend=0.0)
     moved = rng.standard_normal((runs, len(times))) * np.sqrt(steps) + drift * steps
-    return moved.cumsum(axis=1) / np.sqrt(times)
+    found: Floats = moved.cumsum(axis=1) / np.sqrt(times)
+    return found
 
 
-def bounds(plan: Plan, claim: str) -> np.ndarray:
+def bounds(plan: Plan, claim: str) -> Floats:
     """How many standard errors each look asks for."""
-    from scipy import special
-
-    return -special.ndtri([getattr(levels, claim) for levels in plan.levels])
+    found: Floats = -special.ndtri([getattr(levels, claim) for levels in plan.levels])
+    return found
 
 
 def test_five_looks_of_obrien_and_fleming_have_their_published_bounds() -> None:
-    """One-sided 2.5 %, five equal looks (Jennison and Turnbull 2000, table 7.1 gives the spending): 4.88 to 2.03."""
-    from scipy import special
-
+    """One-sided 2.5 %, five equal looks : 4.88 to 2.03, as by sfLDOF of the R package gsDesign."""
     shares = np.arange(1, 6) / 5
     found = -special.ndtri(nominal_levels(list(shares), list(0.025 * obrien_fleming(0.025, shares))))
     assert found == pytest.approx([4.88, 3.36, 2.68, 2.29, 2.03], abs=0.02)
