@@ -6,11 +6,10 @@ import numpy as np
 
 from softlaunch.evals.sequential.bets import Bets
 from softlaunch.evals.sequential.spending import LOOKS, plan_looks
+from softlaunch.evals.sequential.watch import UNSCORED_SHARE
 from softlaunch.evals.statistics.paired import Floats, PairedEstimate, estimate
 
 CONFIDENCE = 0.95
-CLAIMS = 2
-"""Bets share their level over the metrics and the calls without a score: here one metric."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ def decide(stable: Floats, candidate: Floats, margin: float, level: float = 1 - 
     plan = plan_looks(level, 1.0)
     cases = len(stable)
     bets = Bets(stable[:, 0], candidate[:, 0], np.ones(cases), 1.0, margin)
-    bet = bets.crossing(plan.bet_level / CLAIMS)
+    bet = bets.crossing((1 - UNSCORED_SHARE) * plan.bet_level)
     for number in range(LOOKS):
         at = max(1, round(stable.size * (number + 1) / LOOKS))
         if bet is not None and bet <= at:

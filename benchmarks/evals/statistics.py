@@ -18,7 +18,7 @@ from benchmarks.evals.simulation import World, run
 _CASES = (100, 300, 1000)
 _ALIKE = ((0.05, 0.6), (0.15, 0.3), (0.15, 0.9), (0.25, 0.6))
 """Shares of differing answers, with correlations of repeats."""
-_NULL_RUNS, _RUNS = 500, 300
+_NULL_RUNS, _RUNS = 400, 200
 _TOLERANCE = 0.02
 
 

@@ -18,13 +18,13 @@ def comparison(endpoint: Endpoint, **fields: object) -> Comparison:
 
 def test_it_stops_early_and_started_again_it_pays_nothing(database: Database, endpoint: Endpoint) -> None:
     """The same comparison is the same run, in whichever process."""
-    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes")
-    first = compare_variants(database, comparison(endpoint))
+    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes", delay=0.05)
+    first = compare_variants(database, comparison(endpoint, concurrency=4))
     assert first.report is not None
     assert first.report.outcome is Outcome.FAIL
     asked = endpoint.asked.total()
-    assert asked < 120
-    assert compare_variants(database, comparison(endpoint)).report == first.report
+    assert asked < 150
+    assert compare_variants(database, comparison(endpoint, concurrency=4)).report == first.report
     assert endpoint.asked.total() == asked
 
 

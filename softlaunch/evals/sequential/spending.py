@@ -1,9 +1,9 @@
 """Levels for planned looks at growing data, so that all looks together keep an error rate.
 
-A function says how much of the level is spent by when; the nominal level of each look follows by integrating over the
-paths that haven't stopped (Armitage, McPherson and Rowe 1969; Lan and DeMets 1983). Looks are taken to correlate by
-the root of the ratio of their calls, which is the least that they do: a further repeat of a case brings less that is
-unknown than the first one did.
+A function says how much of the level is spent by when (Lan and DeMets 1983), here a power of the share of calls (Kim and
+DeMets 1987); the nominal level of each look follows by integrating over the paths that haven't stopped (Armitage,
+McPherson and Rowe 1969). Looks are taken to correlate by the root of the ratio of their calls, which is the least that
+they do: a further repeat of a case brings less that is unknown than the first one did.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,17 @@ from softlaunch.evals.statistics.multiplicity import Levels, level_of_a_look
 from softlaunch.evals.statistics.paired import Floats, root
 
 LOOKS = 5
-BET_SHARE = 0.1
+BET_SHARE = 0.06
 """Of the error rate of a fail, what bets may use; planned looks have the rest."""
 _PARTS = 400
+_COARSE_PARTS = 100
 _NOTHING = 1e-12
 _FAR = 8.0
-_STEEP = 4  # power of the spending function for failing: bets have found what is plain early on
+_PASSING, _FAILING = 4, 6
+"""Powers of the share of calls by which each claim's error is spent. Both spend next to nothing early on, as O'Brien
+and Fleming's bounds do, and little enough that the last look is nearly that of a design without looks. Bets find early
+on what is plain, so that failing can wait longer.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +54,10 @@ def plan_looks(level: float, first_share: float) -> Plan:
         first = level_of_a_look(error, first_share)
         return nominal_levels(times, [*(first * spent), *([error] if first_share < 1 else [])])
 
-    passing = levels(level, obrien_fleming(level_of_a_look(level, first_share), shares))
-    failing = levels((1 - BET_SHARE) * level, shares**_STEEP)
+    passing = levels(level, shares**_PASSING)
+    failing = levels((1 - BET_SHARE) * level, shares**_FAILING)
     pairs = zip(passing, failing, strict=True)
     return Plan(tuple(times), tuple(Levels(*pair) for pair in pairs), BET_SHARE * level)
-
-
-def obrien_fleming(level: float, times: Floats) -> Floats:
-    """Of a level, which part may be spent by when: next to nothing early on (Lan and DeMets 1983, first function)."""
-    spent: Floats = 2 * special.ndtr(special.ndtri(level / 2) / np.sqrt(times)) / level
-    return spent
 
 
 def nominal_levels(times: Sequence[float], spent: Sequence[float]) -> list[float]:
@@ -77,7 +76,7 @@ def stopping(plan: Plan, claim: str, drift: float) -> Floats:
 
     `drift` is the expected statistic at the end, in standard errors. Bets are left out.
     """
-    path, found = _Path(drift=drift), []
+    path, found = _Path(drift=drift, parts=_COARSE_PARTS), []
     for time, levels in zip(plan.times, plan.levels, strict=True):
         bound = -float(special.ndtri(max(getattr(levels, claim), _NOTHING))) * np.sqrt(time)
         found.append(path.beyond(bound, time))
@@ -88,10 +87,9 @@ def stopping(plan: Plan, claim: str, drift: float) -> Floats:
 class _Path:
     """The paths of a Brownian motion that no look has stopped, as a density on a grid."""
 
-    def __init__(self, time: float = 0.0, grid: Floats | None = None, mass: Floats | None = None, drift: float = 0.0):
-        self._time, self._drift = time, drift
-        self._grid = np.zeros(1) if grid is None else grid
-        self._mass = np.ones(1) if mass is None else mass
+    def __init__(self, *, drift: float = 0.0, parts: int = _PARTS) -> None:
+        self._time, self._drift, self._parts = 0.0, drift, parts
+        self._grid, self._mass = np.zeros(1), np.ones(1)
 
     def beyond(self, bound: float, time: float) -> float:
         """How probable it is to be above a bound at a later time."""
@@ -101,8 +99,10 @@ class _Path:
     def upto(self, bound: float, time: float) -> "_Path":
         """The paths that are below a bound at a later time."""
         start = min(bound, self._drift * time) - _FAR * np.sqrt(time)
-        part = (bound - start) / _PARTS
-        grid = start + part * (np.arange(_PARTS, dtype=np.float64) + 0.5)
+        part = (bound - start) / self._parts
+        grid = start + part * (np.arange(self._parts, dtype=np.float64) + 0.5)
         mean, width = self._grid + self._drift * (time - self._time), np.sqrt(time - self._time)
         density = np.exp(-(((grid[:, None] - mean[None, :]) / width) ** 2) / 2) / (width * np.sqrt(2 * np.pi))
-        return _Path(time, grid, (density * self._mass).sum(axis=1) * part, self._drift)
+        found = _Path(drift=self._drift, parts=self._parts)
+        found._time, found._grid, found._mass = time, grid, (density * self._mass).sum(axis=1) * part
+        return found

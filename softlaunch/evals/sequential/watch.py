@@ -27,6 +27,8 @@ from softlaunch.evals.suites.case import Case
 from softlaunch.policy.evals import EvalPolicy
 
 GATE = "early stop"
+UNSCORED_SHARE = 0.1
+"""What bets on calls without a score have of the level of all bets; metrics share the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +140,10 @@ class Watch:
 
     def _first_bet(self) -> Stop | None:
         """Where the capital of a bet is first large enough; every metric, and calls without a score, has a part."""
-        level = self._watched.plan.bet_level / (len(self._watched.plans) + 1)
         found = [
             (at, name)
             for name, bets, places in self._all_bets()
-            if (number := bets.crossing(level)) is not None
+            if (number := bets.crossing(self._bet_level(name))) is not None
             for at in (places[number - 1] + 1,)
         ]
         if not found:
@@ -151,11 +152,17 @@ class Watch:
         what = "the candidate's calls fail" if name == UNSCORED else f"{name} is worse by more than the tolerance"
         return Stop(at, None, f"bets on every case showed after {at:,} of them that {what}")
 
+    def _bet_level(self, name: str) -> float:
+        """The part of the bets' level that a claim has."""
+        level = self._watched.plan.bet_level
+        return UNSCORED_SHARE * level if name == UNSCORED else (1 - UNSCORED_SHARE) * level / len(self._watched.plans)
+
     def _by_bets(self, level: float) -> EvalReport:
         """Everything that was asked once, judged by bets."""
-        each = Levels(level, level / (len(self._watched.plans) + 1))
         found: Mapping[str, AmountEstimate] = {
-            name: bets.estimate(each) for name, bets, _ in self._all_bets() if len(bets.shares)
+            name: bets.estimate(Levels(level, self._bet_level(name)))
+            for name, bets, _ in self._all_bets()
+            if len(bets.shares)
         }
         pairs = self._asked_once()
         cases = [self._cases[pair.case_id] for pair in pairs]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from softlaunch.evals.sequential.spending import LOOKS, Plan, nominal_levels, obrien_fleming, plan_looks, stopping
+from softlaunch.evals.sequential.spending import LOOKS, Plan, nominal_levels, plan_looks, stopping
 from softlaunch.evals.statistics.multiplicity import level_of_a_look
 from softlaunch.evals.statistics.paired import Floats
 
@@ -27,7 +27,8 @@ def bounds(plan: Plan, claim: str) -> Floats:
 def test_five_looks_of_obrien_and_fleming_have_their_published_bounds() -> None:
     """One-sided 2.5 %, five equal looks : 4.88 to 2.03, as by sfLDOF of the R package gsDesign."""
     shares = np.arange(1, 6) / 5
-    found = -special.ndtri(nominal_levels(list(shares), list(0.025 * obrien_fleming(0.025, shares))))
+    spent = 2 * special.ndtr(special.ndtri(0.0125) / np.sqrt(shares))
+    found = -special.ndtri(nominal_levels(list(shares), list(spent)))
     assert found == pytest.approx([4.88, 3.36, 2.68, 2.29, 2.03], abs=0.02)
 
 
