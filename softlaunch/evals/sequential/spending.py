@@ -1,7 +1,7 @@
 """Levels for planned looks at growing data, so that all looks together keep an error rate.
 
-A function says how much of the level is spent by when (Lan and DeMets 1983), here a power of the share of calls (Kim and
-DeMets 1987); the nominal level of each look follows by integrating over the paths that haven't stopped (Armitage,
+A function says how much of the level is spent by when (Lan and DeMets 1983), here a power of the share of calls (Kim
+and DeMets 1987); the nominal level of each look follows by integrating over the paths that haven't stopped (Armitage,
 McPherson and Rowe 1969). Looks are taken to correlate by the root of the ratio of their calls, which is the least that
 they do: a further repeat of a case brings less that is unknown than the first one did.
 """
