@@ -120,7 +120,7 @@ class Watch:
                 break
             self._looked = number + 1
             report = self._at_look(looks[number], plan.levels[number])
-            if _passes(report) and self._has_seen_critical(looks[number]):
+            if report.outcome is Outcome.PASS and self._has_seen_critical(looks[number]):
                 return Stop(looks[number], number + 1, f"shown to be good enough at look {number + 1} of {LOOKS}")
             if _shows_harm(report):
                 return Stop(looks[number], number + 1, f"shown to be worse at look {number + 1} of {LOOKS}")
@@ -141,10 +141,9 @@ class Watch:
     def _first_bet(self) -> Stop | None:
         """Where the capital of a bet is first large enough; every metric, and calls without a score, has a part."""
         found = [
-            (at, name)
+            (places[number - 1] + 1, name)
             for name, bets, places in self._all_bets()
             if (number := bets.crossing(self._bet_level(name))) is not None
-            for at in (places[number - 1] + 1,)
         ]
         if not found:
             return None
@@ -206,16 +205,14 @@ class Watch:
 
 
 def _keys(pair: Pair) -> tuple[CallKey, CallKey]:
-    return tuple(CallKey(arm, pair.case_id, pair.repeat) for arm in (EvalArm.STABLE, EvalArm.CANDIDATE))  # type: ignore[return-value]  # two arms
+    """Stable's call and the candidate's."""
+    stable = CallKey(EvalArm.STABLE, pair.case_id, pair.repeat)
+    return stable, replace(stable, arm=EvalArm.CANDIDATE)
 
 
 def _value(answer: EvalAnswer, name: str) -> float | None:
     """A metric's value, or whether the call has a score at all."""
     return float(answer.status is Status.SCORED) if name == UNSCORED else value_of(answer, name)
-
-
-def _passes(report: EvalReport) -> bool:
-    return report.outcome is Outcome.PASS
 
 
 def _shows_harm(report: EvalReport) -> bool:
