@@ -32,7 +32,7 @@ class Design:
 def settle_design(database: Database, order: EvalOrder, suite: Suite) -> Design | None:
     """The design that a run has, or gets now; None where it makes all of its calls.
 
-    A run that has answers and no design was begun without one, and goes on like that.
+    A run that has answers of its own and no design was begun without one, and goes on like that.
     """
     with database.read() as session:
         row = session.get_one(EvalRunRow, order.run_id)
@@ -66,5 +66,6 @@ def calls_of(order: EvalOrder, suite: Suite, pairs: Iterator[Pair]) -> Iterator[
 
 
 def _has_answers(session: Session, run_id: str) -> bool:
-    found = select(EvalAnswerRow.run_id).where(col(EvalAnswerRow.run_id) == run_id).limit(1)
+    own = (col(EvalAnswerRow.run_id) == run_id, col(EvalAnswerRow.reused).is_(False))
+    found = select(EvalAnswerRow.run_id).where(*own).limit(1)
     return session.exec(found).first() is not None
