@@ -9,7 +9,8 @@ from prefect import task
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
-from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
+from softlaunch.evals.orders import EvalOrder, EvalProgress
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
 from softlaunch.releases.observe import Evaluator
 from softlaunch.store.database import Database

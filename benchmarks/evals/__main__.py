@@ -41,6 +41,11 @@ class Run:
 def main() -> None:
     """Run every job by every runner in turn, round after round, and print the medians."""
     options = _options()
+    if options.statistics:
+        from benchmarks.evals import statistics  # here: who measures runners waits for no statistics
+
+        statistics.main(options.seed, options.processes, options.scale)
+        return
     chosen = [one for one in runners(options.environments) if not options.only or one.name in options.only]
     for runner in chosen:
         runner.install()
@@ -66,6 +71,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=60.0, help="seconds after which a run is stopped")
     parser.add_argument("--only", nargs="+", help="runners by name")
     parser.add_argument("--environments", type=Path, default=_ROOT / ".softlaunch" / "benchmarks" / "evals")
+    parser.add_argument("--statistics", action="store_true", help="simulate evals that stop early; no runner is run")
+    parser.add_argument("--seed", type=int, default=17, help="of the simulations")
+    parser.add_argument("--processes", type=int, default=2, help="of the simulations")
+    parser.add_argument("--scale", type=float, default=1.0, help="times the number of simulated evals")
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ from softlaunch.catalog.records import record_variant
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
-from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.evals.orders import EvalOrder, EvalProgress
 from softlaunch.gates.observations import Events, Observations, Units, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry
 from softlaunch.ledger.lease import Transition, apply_transition

@@ -37,7 +37,9 @@ def ask_both(database: Database, release: Release) -> tuple[Pair, ...]:
     Raises SoftlaunchError when the golden set or an endpoint can't be used, and NoSheetError.
     """
     order = eval_order(release)
-    once = replace(order, policy=order.policy.model_copy(update={"repeats": 1, "maximum_repeats": 1}))
+    once = replace(
+        order, policy=order.policy.model_copy(update={"repeats": 1, "maximum_repeats": 1, "early_stop": False})
+    )
     evaluation = RegressionEval(database)
     while (progress := evaluation.work(once, _SECONDS)).report is None:
         if progress.halted:

@@ -14,7 +14,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.quantities import parse_duration
 
 if TYPE_CHECKING:
-    from softlaunch.evals.regression import EvalProgress
+    from softlaunch.evals.orders import EvalProgress
     from softlaunch.pull_requests.check import Tell
     from softlaunch.pull_requests.results import CheckResult
 

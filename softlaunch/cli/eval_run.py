@@ -15,7 +15,8 @@ from softlaunch.evals.statistics.document import to_document
 
 if TYPE_CHECKING:
     from softlaunch.catalog.candidates import Change
-    from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
+    from softlaunch.evals.orders import EvalOrder, EvalProgress
+    from softlaunch.evals.regression import RegressionEval
     from softlaunch.evals.standalone import Wanted
 
 _STEP_SECONDS = 1.0

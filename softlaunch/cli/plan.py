@@ -85,15 +85,22 @@ def plan(
 
 
 def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: bool) -> None:
+    from softlaunch.cli.suite_power import foresee_app, sentences
+
     with ledger() as database, working("Simulating the gates on this traffic"):
         planned = foresee(database, app, policy, stated)
-    page = _write(planned)
+    page, evaluated = _write(planned), foresee_app(app, policy)
     if json:
+        from softlaunch.evals.foresight_wording import to_json as eval_to_json
         from softlaunch.forecast.wording import to_json
 
-        print_json({**to_json(planned), "page": str(page)})
+        print_json(
+            {**to_json(planned), "eval": None if evaluated is None else eval_to_json(evaluated), "page": str(page)}
+        )
         return
     _show(planned, page)
+    if evaluated is not None:
+        print_text(f"\nThe regression eval before it:\n{sentences(evaluated)}")
 
 
 def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floats]":
@@ -180,17 +187,27 @@ def print_outlook(app: str, policy_file: Path | None) -> None:
         _LOGGER.debug("the forecast failed", exc_info=True)
         outlook = f"missing, it could not be made ({error.__class__.__name__}); the release continues without it"
     errors.print(f"Outlook: {outlook}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    _print_eval(app, policy_file)
+
+
+def _print_eval(app: str, policy_file: Path | None) -> None:
+    """Print what the eval that is about to begin can show; what stands in the way of that stops nothing here."""
+    from softlaunch.cli.suite_power import foresee_app, sentences
+
+    try:
+        evaluated = foresee_app(app, policy_file)
+    except Exception as error:  # the release itself says in a moment what is wrong with its golden set
+        _LOGGER.debug("the eval can't be foreseen", exc_info=error)
+        return
+    if evaluated is not None:
+        errors.print(f"Eval: {sentences(evaluated)}", style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _write(planned: "ReleasePlan") -> Path:
-    from softlaunch.core.private_files import private_folder
-    from softlaunch.core.settings import Settings
-    from softlaunch.reports.pages import write_whole
+    from softlaunch.cli.pages import write_page
     from softlaunch.reports.plan_plot import render_plan
 
-    folder = Settings().reports_dir
-    private_folder(folder)
-    return write_whole(folder / f"{planned.app}-plan.html", render_plan(planned))
+    return write_page(f"{planned.app}-plan.html", render_plan(planned))
 
 
 def _show(planned: "ReleasePlan", page: Path) -> None:

@@ -44,17 +44,25 @@ def check(
     With --probe each model's endpoint is probed once, by a request for a single token; exit code 1 where one doesn't
     answer.
     """
+    from softlaunch.cli.suite_power import sentences
+    from softlaunch.evals.foresight import Foresight
+    from softlaunch.evals.foresight_wording import to_json as eval_to_json
     from softlaunch.evals.suites.suite import load_suite
 
     policy, retired = load_policy(file), retired_keys(file)
     golden_set = None if policy.eval.golden_set is None else golden_set_path(policy, file)
-    cases = 0 if golden_set is None else len(load_suite(golden_set).cases)
+    suite = None if golden_set is None else load_suite(golden_set)
+    cases = 0 if suite is None else len(suite.cases)
+    foresight = None if suite is None else Foresight.of(suite.cases, policy.eval)
     found = ask_endpoints(load_models(file.parent / MODELS_FILE)) if ask else ()
     if as_json:
         document = {**_document(policy, file, golden_set, cases), "retired": [key for _, key in retired]}
+        document["can_show"] = None if foresight is None else eval_to_json(foresight)
         print_json({**document, **({"endpoints": to_json(found)} if ask else {})})
     else:
         _show(policy, file, golden_set, cases, everything=everything)
+        if foresight is not None:
+            console.print(sentences(foresight), markup=False, highlight=False, soft_wrap=True)
         for line, key in retired:
             note = f"{file}, line {line}: {key}: nothing reads this key any more; delete the line"
             console.print(note, markup=False, highlight=False, soft_wrap=True)

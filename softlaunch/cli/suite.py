@@ -10,6 +10,8 @@ import typer
 
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, print_json, print_table, print_text
+from softlaunch.cli.suite_power import flicker, foresee_suite, power, sentences
+from softlaunch.evals.foresight_wording import to_json
 from softlaunch.evals.suites.case import Case
 from softlaunch.evals.suites.golden_set import Suite
 from softlaunch.evals.suites.suite import SuiteError, load_suite
@@ -40,23 +42,33 @@ def register(app: typer.Typer) -> None:
     group.command("stats")(stats)
     group.command("add")(add)
     group.command("refresh")(refresh)
+    group.command("power")(power)
+    group.command("flicker")(flicker)
     app.add_typer(group, name="suite")
 
 
-def check(file: _FILE, as_json: bool = JSON_OPTION) -> None:
-    """Check a golden set: every line, key and value, and how old it is.
+def check(
+    file: _FILE,
+    app: Annotated[str | None, typer.Option("--app", help="Whose policy and earlier evals count.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="The policy file that it is for.")] = None,
+    as_json: bool = JSON_OPTION,
+) -> None:
+    """Check a golden set: every line, key and value, how old it is, and what so many cases can show.
 
     Exit codes: 0 sound (warnings are printed), 2 broken.
     """
     suite = load_suite(file)
     warnings = suite.warnings(date.today())  # noqa: DTZ011  (a golden set's dates are those of people's calendars)
+    foresight = foresee_suite(suite, app, policy)
     if as_json:
         document = [{"kind": one.kind, "text": one.text} for one in warnings]
-        print_json({"file": str(file), "cases": len(suite.cases), "digest": suite.digest, "warnings": document})
+        about = {"file": str(file), "cases": len(suite.cases), "digest": suite.digest, "warnings": document}
+        print_json({**about, "can_show": to_json(foresight)})
         return
     print_text(f"{file} is sound: {_count(len(suite.cases), 'case')}, digest {suite.digest[:12]}.")
     for one in warnings:
         print_text(f"  warning: {one.text}")
+    print_text(sentences(foresight))
 
 
 def stats(file: _FILE, as_json: bool = JSON_OPTION) -> None:

@@ -3,17 +3,14 @@
 import random
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from time import monotonic
 
 from sqlmodel import Session
 
 from softlaunch.core.arms import ByArm
-from softlaunch.core.variant import Variant
-from softlaunch.core.verdict import Outcome, Verdict
+from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.answers import EvalAnswer
 from softlaunch.evals.calls.call import Call, CallOptions
 from softlaunch.evals.calls.deadline import Deadline, Worker
@@ -22,68 +19,20 @@ from softlaunch.evals.calls.recorded_answers import (
     add_answers,
     finished_calls,
     open_run,
-    read_answers,
     spent_usd,
 )
 from softlaunch.evals.calls.retry import Retries
-from softlaunch.evals.calls.run_budget import RunBudgets, out_of_budget, reuse_answers
-from softlaunch.evals.calls.runner import plan, run_calls, run_to_end
-from softlaunch.evals.judges.gating import metric_plans
-from softlaunch.evals.judges.judgements import Judging, wanted_judgements, with_scores
-from softlaunch.evals.judges.recorded_judgements import read_judgements
+from softlaunch.evals.calls.run_budget import RunBudgets, reuse_answers
+from softlaunch.evals.calls.runner import run_calls, run_to_end
+from softlaunch.evals.early import EarlyEval
+from softlaunch.evals.judges.judgements import Judging
 from softlaunch.evals.judges.rounds import judging
-from softlaunch.evals.live_suspicions import of_answers
-from softlaunch.evals.statistics.comparison import compare
-from softlaunch.evals.statistics.multiplicity import level_of_a_look
-from softlaunch.evals.statistics.report import EvalReport
-from softlaunch.evals.suites.suite import Suite, load_suite
-from softlaunch.evals.upkeep import open_upkeep_incidents, with_upkeep
-from softlaunch.policy.evals import EvalPolicy
+from softlaunch.evals.orders import EvalOrder, EvalProgress
+from softlaunch.evals.sequential.design import settle_design
+from softlaunch.evals.standing import Material, State, whole_state
+from softlaunch.evals.suites.suite import Suite
+from softlaunch.evals.upkeep import open_upkeep_incidents
 from softlaunch.store.database import Database
-
-
-@dataclass(frozen=True, slots=True)
-class EvalOrder:
-    """What to compare, how, and under which name the answers are kept."""
-
-    run_id: str
-    app: str
-    release_id: str | None
-    stable: Variant
-    candidate: Variant
-    policy: EvalPolicy
-    golden_set: Path
-
-
-@dataclass(frozen=True, slots=True)
-class EvalProgress:
-    """How far an eval is. `planned` grows when a first comparison is inconclusive; the report comes with the last call.
-
-    `cost_usd` covers the answered calls so far; None where none was answered or a price is unknown. `halted` is why no
-    more calls are made although some are missing; the report is then on what there is.
-    """
-
-    done: int
-    planned: int
-    cost_usd: float | None
-    report: EvalReport | None
-    halted: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What the ledger has: how much is planned, which calls and judgements are missing, the report once none is."""
-
-    planned: int
-    missing: Sequence[Call]
-    unjudged: Sequence[Judging] = ()
-    report: EvalReport | None = None
-    halted: str | None = None
-
-    @property
-    def left(self) -> int:
-        """Calls and judgements that are still to come."""
-        return len(self.missing) + len(self.unjudged)
 
 
 class RegressionEval:
@@ -108,6 +57,7 @@ class RegressionEval:
         self._clock = clock or partial(datetime.now, UTC)
         self._workers: dict[str, Worker] = {}
         self._extended: set[str] = set()  # runs known to need the larger number of repeats; saves judging them again
+        self._early: dict[str, EarlyEval] = {}
         self._budgets = RunBudgets()
         self._lock = threading.Lock()
 
@@ -119,7 +69,7 @@ class RegressionEval:
         run began, or when a provider's key is missing.
         """
         until = monotonic() + seconds
-        suite = load_suite(order.golden_set)
+        suite = order.asked
         digests = ComparedDigests(suite.digest, ByArm(order.candidate.digest, order.stable.digest))
         open_run(self._database, order.run_id, order.app, order.release_id, digests, self._clock())
         state = self._state(order, suite)
@@ -140,64 +90,47 @@ class RegressionEval:
         for worker in list(self._workers.values()):
             worker.stop()
 
-    def _state(self, order: EvalOrder, suite: Suite) -> _State:
-        """Where the run stands: under the policy's repeats, or its maximum where these left it inconclusive."""
-        most = order.policy.maximum_repeats
-        if order.run_id not in self._extended:
-            state = self._state_with(order, suite, order.policy.repeats)
-            undecided = state.report is not None and state.report.outcome is Outcome.INCONCLUSIVE
-            if not undecided or state.halted or order.policy.repeats == most:
-                return state
-            self._extended.add(order.run_id)
-        return self._state_with(order, suite, most)
-
-    def _state_with(self, order: EvalOrder, suite: Suite, repeats: int) -> _State:
-        calls = list(plan(suite, order.stable, order.candidate, range(repeats)))
+    def _state(self, order: EvalOrder, suite: Suite) -> State:
+        early = self._early_of(order, suite)
         with self._database.read() as session:
+            spent_out = partial(self._spent_out, session, order)
+            material = Material.of(session, order, suite, self._clock())
+            if early is not None:
+                return early.state(session, material, spent_out, under_way=self._is_busy(order))
             finished = finished_calls(session, order.run_id)
-            missing = [call for call in calls if call.key not in finished]
-            halted = self._spent_out(session, order) if missing else None
-            if missing and halted is None:
-                return _State(len(calls), missing)
-            answers = [answer for answer in read_answers(session, order.run_id) if answer.key.repeat < repeats]
-            state = self._judged_state(session, order, suite, answers)
-        if halted is None:
-            return state
-        if state.halted is not None:  # what is paid for isn't judged to the end either, and the report says so
-            return replace(state, planned=state.planned + len(missing), missing=missing)
-        report = state.report and state.report.with_verdict(out_of_budget(halted, len(answers), len(calls)))
-        return replace(state, planned=state.planned + len(missing), missing=missing, report=report, halted=halted)
+            most = order.policy.maximum_repeats
+            if order.run_id not in self._extended:
+                state = whole_state(session, material, finished, order.policy.repeats, spent_out)
+                undecided = state.report is not None and state.report.outcome is Outcome.INCONCLUSIVE
+                if not undecided or state.halted or order.policy.repeats == most:
+                    return state
+                self._extended.add(order.run_id)
+            return whole_state(session, material, finished, most, spent_out)
+
+    def _early_of(self, order: EvalOrder, suite: Suite) -> EarlyEval | None:
+        """What knows when a run may stop; None where it makes all of its calls."""
+        with self._lock:
+            known = self._early.get(order.run_id)
+            if known is not None and known.order == order:
+                return known
+            design = settle_design(self._database, order, suite)
+            if design is None:
+                return None
+            found = self._early[order.run_id] = EarlyEval(order, suite, design)
+            return found
+
+    def _is_busy(self, order: EvalOrder) -> bool:
+        """Whether calls or judgements of a run are under way in this process."""
+        worker = self._workers.get(order.run_id)
+        return worker is not None and worker.alive
 
     def _spent_out(self, session: Session, order: EvalOrder) -> str | None:
         """Why the budget allows no more calls; None where it does, or while calls are under way."""
-        worker = self._workers.get(order.run_id)
-        if worker is not None and worker.alive:
+        if self._is_busy(order):
             return None
         return self._budgets.budget(session, order.run_id, order.policy).spent_out
 
-    def _judged_state(self, session: Session, order: EvalOrder, suite: Suite, answers: Sequence[EvalAnswer]) -> _State:
-        """Where a run stands whose calls are all made."""
-        metrics = [metric.parsed for metric in order.policy.metrics]
-        wanted = list(wanted_judgements(suite.cases, answers, metrics))
-        judgements = read_judgements(session, order.run_id)
-        planned, unjudged = len(answers) + len(wanted), [one for one in wanted if one.key not in judgements]
-        halted = self._spent_out(session, order) if unjudged else None
-        if unjudged and halted is None:
-            return _State(planned, (), unjudged)
-        plans = metric_plans(session, order.policy, suite.cases)
-        scored = with_scores(suite.cases, answers, metrics, judgements)
-        critical = dict.fromkeys((*order.policy.segments, *suite.header.segments))
-        policy = order.policy.model_copy(update={"segments": tuple(critical)})
-        report = compare(suite.cases, scored, policy, level=_level(policy), metrics=plans)
-        for suspicion in of_answers(answers):
-            reason = f"a person has to decide: {suspicion.sentence}"
-            report = report.with_verdict(Verdict(suspicion.subject, Outcome.REVIEW, reason))
-        report = with_upkeep(report, suite, self._clock())
-        if halted is not None:
-            report = report.with_verdict(out_of_budget(halted, planned - len(unjudged), planned))
-        return _State(planned, (), unjudged, report, halted)
-
-    def _worker(self, order: EvalOrder, state: _State) -> Worker:
+    def _worker(self, order: EvalOrder, state: State) -> Worker:
         with self._lock:
             worker = self._workers.get(order.run_id)
             if worker is None or not worker.alive:
@@ -209,11 +142,17 @@ class RegressionEval:
     def _run(self, order: EvalOrder, missing: Sequence[Call]) -> Callable[[Deadline], None]:
         with self._database.read() as session:
             budget = self._budgets.budget(session, order.run_id, order.policy)
-        policy = order.policy
-        options = CallOptions(policy.concurrency, policy.timeout, self._retries, self._rng, budget)
+        early, policy = self._early.get(order.run_id), order.policy
+        enough = (lambda: early.decided) if early is not None else None
+        options = CallOptions(policy.concurrency, policy.timeout, self._retries, self._rng, budget, enough)
+
+        def record(answers: Sequence[EvalAnswer]) -> None:
+            add_answers(self._database, order.run_id, answers)
+            if early is not None:
+                early.note(answers)
 
         def run(until: Deadline) -> None:
-            run_to_end(run_calls(missing, partial(add_answers, self._database, order.run_id), options, until))
+            run_to_end(run_calls(missing, record, options, until))
 
         return run
 
@@ -223,8 +162,3 @@ class RegressionEval:
             budget = self._budgets.budget(session, order.run_id, policy)
         options = CallOptions(policy.concurrency, policy.timeout, self._retries, self._rng, budget)
         return judging(self._database, order.run_id, policy.judge, unjudged, options)
-
-
-def _level(policy: EvalPolicy) -> float:
-    """The error rate of each comparison: two of them, where an inconclusive first one asks for more repeats."""
-    return level_of_a_look(1 - policy.confidence, policy.repeats / policy.maximum_repeats)

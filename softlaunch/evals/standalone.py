@@ -1,8 +1,10 @@
 """Evals outside of a release: what serves an app against a candidate, or against itself."""
 
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 from sqlmodel import Session, col, select
@@ -10,13 +12,64 @@ from sqlmodel import Session, col, select
 from softlaunch.catalog.candidates import Change, resolve_candidate
 from softlaunch.catalog.records import check_app
 from softlaunch.core.variant import Variant
-from softlaunch.evals.regression import EvalOrder, RegressionEval
-from softlaunch.evals.suites.suite import load_suite
+from softlaunch.evals.orders import EvalOrder, EvalProgress
+from softlaunch.evals.regression import RegressionEval
+from softlaunch.evals.suites.golden_set import Suite
 from softlaunch.policy.evals import EvalPolicy
 from softlaunch.policy.load import golden_set_path
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import EvalRunRow, RouteRow, VariantRow
+
+_STEP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two variants on given cases. Limits of calls and USD, reuse, and whether to stop early are the policy's."""
+
+    app: str
+    stable: Variant
+    candidate: Variant
+    suite: Suite
+    policy: EvalPolicy
+
+    @property
+    def run_id(self) -> str:
+        """The same for the same comparison, in any process: what is paid for is found again. Limits may be raised."""
+        limits = {"budget_calls", "budget_usd", "concurrency", "timeout", "reuse"}
+        asked = self.policy.model_dump_json(exclude=limits)
+        parts = (self.stable.digest, self.candidate.digest, self.suite.digest, asked)
+        return f"{self.app}-compare-{sha256(' '.join(parts).encode()).hexdigest()[:16]}"
+
+
+def compare_variants(
+    database: Database, comparison: Comparison, follow: Callable[[EvalProgress], None] | None = None
+) -> EvalProgress:
+    """Ask both variants the cases until the verdict is known, all calls are made, or the budget is used up.
+
+    May be killed and called again: finished calls are in the ledger, aren't paid twice, and decide the same; limits
+    in USD and calls hold over all attempts together. The report says why it stopped; `halted` is set where the budget
+    did. `follow` is told of the progress once a second. Raises SoftlaunchError, such as that a key is missing.
+    """
+    order = EvalOrder(
+        run_id=comparison.run_id,
+        app=comparison.app,
+        release_id=None,
+        stable=comparison.stable,
+        candidate=comparison.candidate,
+        policy=comparison.policy,
+        golden_set=Path(comparison.policy.golden_set or ""),
+        suite=comparison.suite,
+    )
+    evaluation = RegressionEval(database)
+    try:
+        while (progress := evaluation.work(order, _STEP_SECONDS)).report is None:
+            if follow is not None:
+                follow(progress)
+        return progress
+    finally:
+        evaluation.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +111,7 @@ def resumed(database: Database, evaluation: RegressionEval, order: EvalOrder) ->
     The same: stable, candidate and golden set, outside of releases.
     """
     with database.read() as session:
-        latest = _latest(session, order, load_suite(order.golden_set).digest)
+        latest = _latest(session, order, order.asked.digest)
     if latest is None:
         return order
     again = replace(order, run_id=latest)

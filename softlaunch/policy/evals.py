@@ -113,7 +113,11 @@ class EvalPolicy(Part):
     tolerance: Margin = Margin(MarginKind.POINTS, 0.02)
     """How many points of a metric the candidate may lose."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Confidence of the verdicts, over all metrics together."""
+    """Confidence of the verdicts, over all metrics and looks together."""
+    early_stop: bool = True
+    """Make no more calls once the verdict is known: harm is bet on after every case, safety is looked at five times.
+    With false all calls are made, which finds a little more in segments and guards.
+    """
     maximum_unscored: Margin = Margin(MarginKind.POINTS, 0.05)
     """Share of the candidate's calls that may end without a score (errors, timeouts) before the eval is an error."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 16

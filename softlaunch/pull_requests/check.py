@@ -18,7 +18,7 @@ from softlaunch.core.errors import NotFoundError
 from softlaunch.core.variant import ModelVersion
 from softlaunch.evals.calls.budget import Limits
 from softlaunch.evals.calls.recorded_answers import find_reusable
-from softlaunch.evals.regression import EvalProgress
+from softlaunch.evals.orders import EvalProgress
 from softlaunch.policy.evals import EvalPolicy
 from softlaunch.pull_requests.asking import Allowed, sends_the_same, unanswerable, unseen_by_evals, why_not_asked
 from softlaunch.pull_requests.changes import AppChange, Pair, change_of

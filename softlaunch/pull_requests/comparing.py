@@ -27,7 +27,8 @@ from softlaunch.evals.calls.recorded_answers import (
     spent_usd,
 )
 from softlaunch.evals.calls.runner import plan
-from softlaunch.evals.regression import EvalOrder, EvalProgress, RegressionEval
+from softlaunch.evals.orders import EvalOrder, EvalProgress
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.policy.evals import EvalPolicy

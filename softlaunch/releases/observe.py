@@ -11,7 +11,7 @@ from sqlmodel import Session
 from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.verdict import Outcome, Verdict
-from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.evals.orders import EvalOrder, EvalProgress
 from softlaunch.gates.gate_set import GateSet
 from softlaunch.gates.telemetry import Reading, Scope, Telemetry, TelemetryError
 from softlaunch.ledger.stages import StageRecord

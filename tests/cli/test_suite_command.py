@@ -1,15 +1,21 @@
 """`softlaunch suite`: golden sets from the command line."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 import pytest
 
 from softlaunch.cli.exits import Exit
+from softlaunch.core.arms import ByArm
+from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
+from softlaunch.evals.calls.recorded_answers import ComparedDigests, add_answers, open_run
+from softlaunch.evals.suites.golden_set import Suite
 from softlaunch.evals.suites.suite import load_suite
+from softlaunch.metrics import ACCURACY
 from softlaunch.store.database import Database
 from softlaunch.store.tables import TextRow
-from tests.support.builders import APP, record_app
+from tests.support.builders import APP, NOON, record_app
 from tests.support.commands import Run
 
 
@@ -34,6 +40,59 @@ def test_check_says_that_it_is_sound_and_what_to_see_to(softlaunch: Run, golden:
     assert "warning: the golden set is from 2020-01-01" in done.out
     told = orjson.loads(softlaunch("suite", "check", str(golden), "--json").out)
     assert (told["cases"], [one["kind"] for one in told["warnings"]]) == (2, ["golden_set_stale"])
+
+
+def test_check_says_what_so_few_cases_can_show(softlaunch: Run, golden: Path) -> None:
+    """Before any call, with what it would take; a policy beside it says how large a loss is tolerated."""
+    assert "2 cases can't show 2 points" in softlaunch("suite", "check", str(golden)).out
+    policy = golden.with_name("softlaunch.yaml")
+    policy.write_text("app: bot\neval: {golden_set: golden.jsonl, tolerance: 90 points}\n")
+    told = softlaunch("suite", "check", str(golden), "--policy", str(policy)).out
+    assert "2 cases can show 90 points" in told
+    assert "An eval makes at most 24 calls" in told
+    assert "2 cases can show 90 points" in softlaunch("policy", "check", str(policy)).out
+    assert orjson.loads(softlaunch("policy", "check", str(policy), "--json").out)["can_show"]["suffices"]
+
+
+def test_power_prints_a_table_and_draws_it(softlaunch: Run, golden: Path) -> None:
+    """The page is one file with the plot in it."""
+    told = orjson.loads(softlaunch("suite", "power", str(golden), "--json").out)
+    assert [one["loss"] for one in told["by_true_loss"]] == [-0.02, 0.0, 0.02, 0.05, 0.1, 0.2]
+    assert told["calls_at_most"] == 24
+    page = Path(told["page"]).read_text()
+    assert '<svg class="power"' in page
+    assert "true difference, points" in page
+
+
+def test_flicker_shows_cases_that_slip(softlaunch: Run, golden: Path, database: Database) -> None:
+    """Over five evals one went from 3 of 3 to 2 of 3; the steady one is counted, and shown when asked for."""
+    record_app(database)
+    for number, each in enumerate(["111", "111", "111", "110", "110"]):
+        _record_eval(database, number, load_suite(golden), {"a": each, "b": "111"})
+    told = softlaunch("suite", "flicker", str(golden), "--app", APP).out
+    assert "1 always right, 1 flickering" in told
+    assert "flickering, slipping" in told
+    assert "3/3 3/3 3/3 2/3 2/3" in told
+    found = orjson.loads(softlaunch("suite", "flicker", str(golden), "--app", APP, "--json").out)["cases"]
+    assert [(one["stability"], one["slipping"]) for one in found] == [("flickering", True), ("always right", False)]
+
+
+def _record_eval(database: Database, number: int, suite: Suite, scores: dict[str, str]) -> None:
+    run_id, digests = f"eval-{number}", ComparedDigests(suite.digest, ByArm("candidate", "stable"))
+    open_run(database, run_id, APP, None, digests, NOON + timedelta(days=number))
+    digest_of = {case.id: case.digest for case in suite.cases}
+    given = [
+        EvalAnswer(
+            CallKey(EvalArm.STABLE, case_id, repeat),
+            "stable",
+            Status.SCORED,
+            scores={ACCURACY: float(score)},
+            case_digest=digest_of[case_id],
+        )
+        for case_id, each in scores.items()
+        for repeat, score in enumerate(each)
+    ]
+    add_answers(database, run_id, given)
 
 
 def test_a_broken_case_is_named(softlaunch: Run, golden: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from softlaunch.evals.regression import EvalOrder, RegressionEval
+from softlaunch.evals.orders import EvalOrder
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.sharding import Shard, outstanding, work_on_shard
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.policy.evals import EvalPolicy
@@ -25,7 +26,8 @@ def wanted(endpoint: Endpoint, tmp_path: Path) -> EvalOrder:
     golden = tmp_path / "golden.jsonl"
     cases = [{"id": f"c{number}", "question": f"question {number}", "expected": "yes"} for number in range(CASES)]
     golden.write_bytes(b"\n".join(map(orjson.dumps, cases)))
-    policy = EvalPolicy(golden_set=golden.name, repeats=2, maximum_repeats=2, concurrency=8, timeout=10)
+    fields = {"repeats": 2, "maximum_repeats": 2, "concurrency": 8, "timeout": 10, "early_stop": False}
+    policy = EvalPolicy.model_validate({"golden_set": golden.name, **fields})
     return EvalOrder(
         "bot-1", "bot", "bot-1", variant(endpoint.url, "good"), variant(endpoint.url, "new"), policy, golden
     )
@@ -69,3 +71,20 @@ def test_a_shard_that_is_out_of_time_leaves_the_rest(database: Database, wanted:
     """No call is started after its time; what is left is told, and the next one goes on."""
     RegressionEval(database).work(wanted, 0)
     assert work_on_shard(database, wanted, Shard(1, 1), 0) == CASES * 4
+
+
+@pytest.mark.long
+def test_shards_stop_once_their_answers_together_decide(
+    database: Database, wanted: EvalOrder, endpoint: Endpoint
+) -> None:
+    """The second shard looks at what the first has recorded; the whole eval then tells why it stopped."""
+    early = replace(wanted, policy=wanted.policy.model_copy(update={"early_stop": True, "concurrency": 2}))
+    whole = RegressionEval(database)
+    whole.work(early, 0)
+    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes", delay=0.05)
+    left = [work_on_shard(database, early, Shard(number, 2), 60) for number in (1, 2)]
+    assert left[1] == 0
+    assert endpoint.asked.total() < CASES * 4
+    report = whole.work(early, 0).report
+    assert report is not None
+    assert any(verdict.gate == "early stop" for verdict in report.verdicts)

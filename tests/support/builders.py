@@ -16,7 +16,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.evals.orders import EvalOrder, EvalProgress
 from softlaunch.evals.statistics.report import ArmTotals, EvalReport
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, Telemetry

@@ -10,7 +10,7 @@ from prefect.states import Completed, Failed
 from softlaunch.core.arms import ByArm
 from softlaunch.evals.calls.answers import EvalAnswer, Status
 from softlaunch.evals.calls.recorded_answers import ComparedDigests, add_answers, open_run
-from softlaunch.evals.regression import EvalOrder, EvalProgress
+from softlaunch.evals.orders import EvalOrder, EvalProgress
 from softlaunch.evals.sharding import Shard, outstanding
 from softlaunch.releases.observe import Evaluator
 from softlaunch.store.database import Database

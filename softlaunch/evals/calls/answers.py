@@ -36,6 +36,7 @@ class EvalAnswer:
     such as `timeout` or `http_429`. Latency is that of the attempt that was answered; what nobody knows is None.
     `reused` answers were given in an earlier run, which has paid for them.
     `unscored_because` has the reason for each metric without a value; it is worked out with the scores, and not stored.
+    `weight` is what it counts for among the repeats of its case, and isn't stored either.
     `resolved_model` and `fingerprint` are the names that the answer itself gave.
     """
 
@@ -54,3 +55,4 @@ class EvalAnswer:
     resolved_model: str | None = None
     fingerprint: str | None = None
     unscored_because: Mapping[str, str] = field(default_factory=dict)
+    weight: float = 1.0

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -39,13 +39,17 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class CallOptions:
-    """How calls are made: how many at once, each with how much time, with which retries and within which budget."""
+    """How calls are made: how many at once, each with how much time, with which retries and within which budget.
+
+    `enough` says that what is known suffices, so that no further call is started.
+    """
 
     concurrency: int = 16
     timeout_seconds: float = 60.0
     retries: Retries = field(default_factory=Retries)
     rng: random.Random = field(default_factory=random.Random)
     budget: Budget = field(default_factory=Budget)
+    enough: Callable[[], bool] | None = None
 
 
 class Client:

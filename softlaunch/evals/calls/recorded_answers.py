@@ -97,7 +97,11 @@ def paid_calls(session: Session, run_id: str) -> int:
 def find_reusable(
     session: Session, run_id: str, variant_digests: Sequence[str], since: datetime
 ) -> dict[tuple[str, str, int], EvalAnswer]:
-    """Scored answers of runs since then, the newest by variant, case digest and repeat; never those of this run."""
+    """Scored answers of runs since then, the newest by variant, case digest and repeat; never those of this run.
+
+    Left out are answers of a variant that has answered since then as another resolved model or fingerprint: the
+    provider has changed what serves it.
+    """
     rows = session.exec(
         select(EvalAnswerRow)
         .join(EvalRunRow, col(EvalRunRow.id) == EvalAnswerRow.run_id)
@@ -111,7 +115,30 @@ def find_reusable(
         )
         .order_by(col(EvalRunRow.started_at))
     )
-    return {(row.variant_digest, row.case_digest, row.repeat): _answer(row) for row in rows}
+    found = list(rows)
+    serving = {row.variant_digest: (row.resolved_model, row.fingerprint) for row in found} | _serving(
+        session, variant_digests
+    )
+    return {
+        (row.variant_digest, row.case_digest, row.repeat): _answer(row)
+        for row in found
+        if (row.resolved_model, row.fingerprint) == serving[row.variant_digest]
+    }
+
+
+def _serving(session: Session, variant_digests: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
+    """As what each variant has answered last, in any run, this one among them."""
+    last = (
+        select(EvalAnswerRow.variant_digest, EvalAnswerRow.resolved_model, EvalAnswerRow.fingerprint)
+        .join(EvalRunRow, col(EvalRunRow.id) == EvalAnswerRow.run_id)
+        .where(
+            col(EvalAnswerRow.variant_digest).in_(variant_digests),
+            EvalAnswerRow.status == Status.SCORED,
+            col(EvalAnswerRow.reused).is_(False),
+        )
+        .order_by(col(EvalRunRow.started_at))
+    )
+    return {digest: (model, fingerprint) for digest, model, fingerprint in session.exec(last)}
 
 
 def spent_usd(session: Session, run_id: str) -> float | None:

@@ -39,9 +39,9 @@ def plan(suite: Suite, stable: Variant, candidate: Variant, repeats: range) -> I
 async def run_calls(calls: Sequence[Call], record: Record, options: CallOptions, until: Deadline) -> None:
     """Make the calls and record every answer, at most a quarter of a second after it came.
 
-    After the deadline, and with the budget used up, no call is started; those under way are waited for, because they
-    are paid for. `record` runs in a thread of its own and must be safe to repeat. Raises MissingKeyError before the
-    first call, UnpricedError, and whatever `record` raises.
+    After the deadline, with the budget used up, and once there is enough, no call is started; those under way are
+    waited for, because they are paid for. `record` runs in a thread of its own and must be safe to repeat. Raises
+    MissingKeyError before the first call, UnpricedError, and whatever `record` raises.
     """
     if not calls:
         return
@@ -50,7 +50,7 @@ async def run_calls(calls: Sequence[Call], record: Record, options: CallOptions,
     budget.check(models)
     for model in models:
         model_headers(model, os.environ)
-    run = _Run(calls, record, until, budget)
+    run = _Run(calls, record, until, options)
     async with open_session(options.concurrency, options.timeout_seconds) as session:
         client = Client(session, options, until)
         try:
@@ -68,18 +68,19 @@ async def run_calls(calls: Sequence[Call], record: Record, options: CallOptions,
 class _Run:
     """What the workers and the writer of one run share."""
 
-    def __init__(self, calls: Sequence[Call], record: Record, until: Deadline, budget: Budget) -> None:
+    def __init__(self, calls: Sequence[Call], record: Record, until: Deadline, options: CallOptions) -> None:
         self.waiting = deque(calls)
         self.record = record
         self.until = until
-        self.budget = budget
+        self.budget: Budget = options.budget
+        self.enough = options.enough or (lambda: False)
         self.under_way = 0
         self.unwritten: list[EvalAnswer] = []
         self.over = False
 
     async def work(self, client: Client) -> None:
-        """Take calls until none is left or may be paid, or until the deadline has passed and nobody is busy."""
-        while self.waiting and self.budget.spent_out is None:
+        """Take calls until none is left, needed or may be paid, or the deadline has passed and nobody is busy."""
+        while self.waiting and self.budget.spent_out is None and not self.enough():
             if self.until.passed and not self.under_way:
                 return
             if self.until.passed or self.budget.must_wait:

@@ -15,13 +15,14 @@ that lacks more than the calls do; cases that lack a score in an arm are left ou
 the worst that they could be (`missing`). Segments are judged beside the whole (`segments`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
+from softlaunch.evals.statistics.amounts import AmountEstimate
 from softlaunch.evals.statistics.metric_verdicts import (
     contradicted,
     doubts_of,
@@ -31,8 +32,8 @@ from softlaunch.evals.statistics.metric_verdicts import (
     outcome_of,
 )
 from softlaunch.evals.statistics.missing import judge_missing
-from softlaunch.evals.statistics.multiplicity import holm
-from softlaunch.evals.statistics.pairs import one_sided, pair
+from softlaunch.evals.statistics.multiplicity import Levels, holm
+from softlaunch.evals.statistics.pairs import PairedMetric, one_sided, pair
 from softlaunch.evals.statistics.report import EvalReport, MetricComparison, MetricPlan, concluded
 from softlaunch.evals.statistics.rows import ByCase, ComparedCase, arm_totals, by_case, case_row, value_of
 from softlaunch.evals.statistics.segments import judge_segments
@@ -41,6 +42,8 @@ from softlaunch.metrics import ACCURACY
 from softlaunch.policy.evals import EvalPolicy
 
 DEFAULT_METRICS = (MetricPlan(ACCURACY),)
+Estimator = Callable[[PairedMetric, Levels], AmountEstimate | None]
+"""How a metric's harm is estimated; None where nothing is a share of nothing."""
 
 
 def compare(
@@ -48,20 +51,23 @@ def compare(
     answers: Sequence[EvalAnswer],
     policy: EvalPolicy,
     *,
-    level: float | None = None,
+    level: float | Levels | None = None,
     metrics: Sequence[MetricPlan] = DEFAULT_METRICS,
+    estimator: Estimator = PairedMetric.between,
 ) -> EvalReport:
     """Judge answers of both arms on the same cases; answers to other cases are ignored.
 
     `level` is the error rate of each claim; left out, it is one minus the policy's confidence. Who looks more than
-    once passes a smaller one. Raises nothing for missing answers: they become an error verdict.
+    once passes smaller ones. Raises nothing for missing answers: they become an error verdict.
     """
     level = 1 - policy.confidence if level is None else level
+    levels = level if isinstance(level, Levels) else Levels(level, level)
     known = {case.id for case in cases}
     answers = [answer for answer in answers if answer.key.case_id in known]
     grouped = by_case(answers)
-    compared = _compare_metrics(cases, grouped, policy.tolerance, level, metrics)
-    verdicts = _verdicts(cases, grouped, policy, level, metrics, compared)
+    paired = [pair(cases, grouped, plan, policy.tolerance) for plan in metrics]
+    compared = _compare_metrics(paired, grouped, levels, estimator)
+    verdicts = _verdicts(cases, grouped, policy, levels.failing, metrics, compared)
     rows = tuple(case_row(case, grouped, metrics[0].metric) for case in cases)
     paired_cases = sum(row.change is not None for row in rows)
     outcome, reason = concluded(verdicts)
@@ -77,12 +83,13 @@ def compare(
         left_out_cases=len(rows) - paired_cases,
         repeats=1 + max((answer.key.repeat for answer in answers), default=-1),
         confidence=policy.confidence,
-        unjudged={
-            plan.metric: sum(value_of(answer, plan.metric) is None for answer in answers)
-            for plan in metrics
-            if plan.metric not in compared
-        },
+        unjudged=_unjudged(answers, [plan.metric for plan in metrics if plan.metric not in compared]),
     )
+
+
+def _unjudged(answers: Sequence[EvalAnswer], metrics: Sequence[str]) -> dict[str, int]:
+    """How many calls lack a value of metrics that nothing could be compared by."""
+    return {name: sum(value_of(answer, name) is None for answer in answers) for name in metrics}
 
 
 def _verdicts(
@@ -135,11 +142,10 @@ def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:
 
 
 def _compare_metrics(
-    cases: Sequence[ComparedCase], grouped: ByCase, tolerance: Margin, level: float, metrics: Sequence[MetricPlan]
+    paired: Sequence[PairedMetric | None], grouped: ByCase, levels: Levels, estimator: Estimator
 ) -> dict[str, MetricComparison]:
     """The metrics that have something to compare; the outcome of each takes into account how many there are."""
-    paired = [pair(cases, grouped, plan, tolerance) for plan in metrics]
-    found = [(one, compared) for one in paired if one is not None and (compared := one.compared(level)) is not None]
+    found = [(one, compared) for one in paired if one is not None and (compared := estimator(one, levels)) is not None]
     p_beyond = holm({one.plan.metric: compared.estimate.p_beyond for one, compared in found})
     return {
         one.plan.metric: MetricComparison(
@@ -150,8 +156,8 @@ def _compare_metrics(
             relative=one.relative,
             higher_is_better=one.plan.higher_is_better,
             estimate=compared.estimate,
-            outcome=outcome_of(compared, p_beyond[one.plan.metric], level),
-            finding=finding_of(compared.estimate, level),
+            outcome=outcome_of(compared, p_beyond[one.plan.metric], levels),
+            finding=finding_of(compared.estimate, levels.failing),
             unscored=sum(value_of(answer, one.plan.metric) is None for own in grouped.values() for answer in own),
             what=compared.what,
             beside=compared.beside,

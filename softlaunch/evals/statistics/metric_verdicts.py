@@ -7,6 +7,7 @@ from softlaunch.core.arms import ByArm
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Interval, Outcome, Verdict
 from softlaunch.evals.statistics.amounts import AmountEstimate
+from softlaunch.evals.statistics.multiplicity import Levels
 from softlaunch.evals.statistics.paired import PairedEstimate, cases_needed
 from softlaunch.evals.statistics.report import ArmTotals, Finding, MetricComparison
 
@@ -14,7 +15,7 @@ Totals = ByArm[ArmTotals]
 """Stable's and the candidate's."""
 
 
-def outcome_of(compared: AmountEstimate, p_beyond: float, level: float) -> Outcome:
+def outcome_of(compared: AmountEstimate, p_beyond: float, levels: Levels) -> Outcome:
     """Fail and pass are claims that must be shown; `p_beyond` is adjusted for the number of metrics.
 
     What would pass although another figure is clearly worse is for people to review, and so is everything where both
@@ -22,9 +23,9 @@ def outcome_of(compared: AmountEstimate, p_beyond: float, level: float) -> Outco
     """
     if compared.other_unit:
         return Outcome.REVIEW
-    if p_beyond <= level:
+    if p_beyond <= levels.failing:
         return Outcome.FAIL
-    if compared.estimate.p_within > level:
+    if compared.estimate.p_within > levels.passing:
         return Outcome.INCONCLUSIVE
     return Outcome.REVIEW if compared.doubts else Outcome.PASS
 
@@ -127,13 +128,23 @@ def _reason(compared: MetricComparison, confidence: float) -> str:
     shown = "" if compared.outcome is Outcome.FAIL else f"{compared.finding}, "
     margin = Margin(MarginKind.RELATIVE if compared.relative else MarginKind.POINTS, compared.margin)
     few = compared.outcome is Outcome.INCONCLUSIVE and estimated.minimum_detectable > compared.margin
-    needed = f"; about {cases_needed(estimated, compared.margin):,} cases would show {margin}" if few else ""
+    needed = _needed(estimated, margin, 1 - confidence, size) if few else ""
     review = compared.outcome is Outcome.REVIEW
     doubts = f"a person has to decide, {' and '.join(compared.doubts)}: " if review else ""
     return (
         f"{doubts}{_values(compared)}: {shown}{bounds} with {confidence * 100:g} % confidence, tolerance {margin} "
         f"({estimated.method}; differences from {size(estimated.minimum_detectable)} on can be detected{needed})"
     )
+
+
+def _needed(estimated: PairedEstimate, margin: Margin, level: float, size: Callable[[float], str]) -> str:
+    """Why the smallest difference that can be detected isn't the one that is ruled out, and what it would take."""
+    rules_out = (
+        f", that is, are noticed in four of five such evals; what they rule out is a loss of {size(estimated.upper)}, "
+        f"so only such a tolerance would have passed"
+    )
+    needed = f"; about {cases_needed(estimated, margin.value, level):,} cases would show {margin}"
+    return (rules_out if 0 < estimated.upper < 1 else "") + needed
 
 
 def _at_most(upper: float, size: Callable[[float], str]) -> str:

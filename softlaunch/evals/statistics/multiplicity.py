@@ -1,5 +1,7 @@
 """Keeping an error rate over several claims: Holm over metrics, Pocock over two looks at growing data."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import special
 
@@ -8,6 +10,13 @@ from softlaunch.evals.statistics.paired import Floats, root
 _NOTHING = 1e-9
 _FAR = 8.0  # standard deviations; beyond is less than 1e-15
 _PARTS = 2000
+
+
+class Levels(NamedTuple):
+    """The error rates of both claims: that harm is within the margin, and that it is beyond it."""
+
+    passing: float
+    failing: float
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:

@@ -252,9 +252,12 @@ def _standard_error(harm: Floats, shares: Floats) -> tuple[float, float]:
     return max(float(np.sqrt(variance)), _SAME), max(float(effective) - 1, 1.0)
 
 
-def cases_needed(found: PairedEstimate, margin: float) -> int:
-    """How many cases, varying as these do, would distinguish a harm of `margin` (above zero) from none."""
-    by_count = np.log(1 - POWER) / np.log1p(-min(margin, 1 - _EDGE))
+def cases_needed(found: PairedEstimate, margin: float, level: float = 1 - POWER) -> int:
+    """How many cases, varying as these do, would distinguish a harm of `margin` (above zero) from none.
+
+    Where none differs, so many that one would have, but for a probability of `level`.
+    """
+    by_count = np.log(level) / np.log1p(-min(margin, 1 - _EDGE))
     by_variation = 0.0 if found.minimum_detectable <= _by_count(found.cases) + _SAME else found.minimum_detectable
     return int(np.ceil(max(by_count, found.cases * (by_variation / margin) ** 2)))
 

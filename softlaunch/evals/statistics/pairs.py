@@ -1,13 +1,14 @@
 """A metric's values of both arms on the same cases: those that can be compared, and the worst of those that can't."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.evals.calls.answers import EvalArm
 from softlaunch.evals.statistics.amounts import AmountEstimate, estimate_amounts
+from softlaunch.evals.statistics.multiplicity import Levels
 from softlaunch.evals.statistics.paired import Floats, estimate
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.statistics.rows import ByCase, ComparedCase, mean_value
@@ -42,6 +43,16 @@ class PairedMetric:
         found = estimate(self.stable, self.candidate, self.weights, margin=self.margin.value, level=level)
         stable, candidate = (float(np.average(arm, weights=self.weights)) for arm in (self.stable, self.candidate))
         return AmountEstimate(found, "mean", stable, candidate, (), ())
+
+    def between(self, levels: Levels) -> AmountEstimate | None:
+        """The same where the two claims have levels of their own: the upper bound of harm has that of passing."""
+        found = self.compared(levels.failing)
+        if found is None or levels.passing == levels.failing:
+            return found
+        passing = self.compared(levels.passing)
+        if passing is None or passing.what != found.what:
+            return found
+        return replace(found, estimate=replace(found.estimate, upper=passing.estimate.upper))
 
 
 @dataclass(frozen=True, slots=True)

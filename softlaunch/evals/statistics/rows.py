@@ -56,9 +56,11 @@ def value_of(answer: EvalAnswer, metric: str) -> float | None:
 
 
 def mean_value(answers: Iterable[EvalAnswer], metric: str) -> float | None:
-    """Mean over the repeats of one case in one arm that have a value; None where none has."""
-    values = [value for answer in answers if (value := value_of(answer, metric)) is not None]
-    return float(np.mean(values)) if values else None
+    """Weighted mean over the repeats of one case in one arm that have a value; None where none has."""
+    values = [(value, answer.weight) for answer in answers if (value := value_of(answer, metric)) is not None]
+    if not values:
+        return None
+    return sum(value * weight for value, weight in values) / sum(weight for _, weight in values)
 
 
 def case_row(case: ComparedCase, grouped: ByCase, metric: str = ACCURACY) -> CaseRow:
@@ -110,7 +112,7 @@ def _case_arm(answers: Sequence[EvalAnswer], metric: str, *, best: bool) -> Case
     shown = shown or next((answer for answer in answers if answer.answer is not None), None)
     failed = next((answer.error for answer in answers if answer.status is Status.UNSCORED), None)
     return CaseArm(
-        mean=float(np.mean([value for value, _ in scored])) if scored else None,
+        mean=mean_value(answers, metric),
         scored=len(scored),
         unscored=len(answers) - len(scored),
         flips=sum(before != after for before, after in pairwise(value for value, _ in scored)),

@@ -11,11 +11,8 @@ from softlaunch.catalog.records import check_app
 from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import NotFoundError
 from softlaunch.core.variant import Variant
-from softlaunch.evals.calls.recorded_answers import read_answers
-from softlaunch.evals.judges.gating import metric_plans
-from softlaunch.evals.judges.judgements import with_scores
+from softlaunch.evals.early import recorded_report
 from softlaunch.evals.judges.recorded_judgements import read_judgements
-from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.ledger.releases import read_release
@@ -44,10 +41,8 @@ def read_reviewed(database: Database, named: str) -> Reviewed:
         run = _find(session, named)
         policy, path = _policy(session, run)
         suite = load_suite(golden_set_path(policy, path, folder_of_golden_set(policy, path)))
-        metrics = [metric.parsed for metric in policy.eval.metrics]
         said = read_judgements(session, run.id)
-        answers = with_scores(suite.cases, read_answers(session, run.id), metrics, said)
-        report = compare(suite.cases, answers, policy.eval, metrics=metric_plans(session, policy.eval, suite.cases))
+        report = recorded_report(session, run, suite, policy.eval)
         labels = ByArm(_label(session, run.candidate_digest), _label(session, run.stable_digest))
     reasons: dict[str, list[JudgeReason]] = defaultdict(list)
     for key, score in said.items():

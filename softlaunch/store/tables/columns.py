@@ -36,8 +36,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-def as_json() -> Any:
-    """A document, kept as JSON."""
+def as_json(*, nullable: bool = False) -> Any:
+    """A document, kept as JSON; None is kept as null of the database."""
+    if nullable:
+        return Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     return Field(sa_column=Column(JSON, nullable=False))
 
 

@@ -10,7 +10,7 @@ from softlaunch.store.tables.columns import as_json, moment, row_number
 
 
 class EvalRunRow(SQLModel, table=True):
-    """One comparison on a golden set."""
+    """One comparison on a golden set. `design` is what the order of an eval that may stop early was drawn with."""
 
     __tablename__ = "eval_runs"
     __table_args__ = (Index("ix_eval_runs_age", "app", "started_at", "id"),)
@@ -21,6 +21,7 @@ class EvalRunRow(SQLModel, table=True):
     stable_digest: str
     candidate_digest: str
     started_at: datetime = moment()
+    design: dict[str, Any] | None = as_json(nullable=True)
 
 
 class EvalAnswerRow(SQLModel, table=True):

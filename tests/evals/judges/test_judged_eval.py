@@ -20,7 +20,8 @@ from softlaunch.evals.judges.calibration import Calibration
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.recorded_judgements import read_judgements, record_calibration
-from softlaunch.evals.regression import EvalOrder, RegressionEval
+from softlaunch.evals.orders import EvalOrder
+from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.metrics import Spent
 from softlaunch.policy.evals import EvalPolicy, JudgePolicy
@@ -132,8 +133,9 @@ def test_a_judge_that_agrees_with_people_decides(
     assert report.outcome is (Outcome.FAIL if half_of_it_poor else Outcome.PASS), report.reason
     with database.read() as session:
         said = read_judgements(session, "support-1")
-    assert len(said) == (CASES if metric == "pairwise" else 2 * CASES)
-    assert sum(score.spent.calls for score in said.values()) == 2 * CASES
+    asked = len(said) / (CASES if metric == "pairwise" else 2 * CASES)
+    assert asked <= 0.5 if half_of_it_poor else asked == 1  # harm is plain after a few pieces of the eval
+    assert sum(score.spent.calls for score in said.values()) == 2 * CASES * asked
     assert all(score.spent.cost_usd for score in said.values())
 
 
