@@ -19,6 +19,7 @@ _LISTED = {
     "reject": ("decisions", "Reject what a release or a cleanup is waiting for."),
     "slack": ("slack", "Handle clicks in Slack, and send notifications."),
     "gateway": ("gateway", "Serve requests as OpenAI's and Anthropic's clients send them."),
+    "otlp": ("otlp", "Take an app's own OpenTelemetry spans into the request log."),
     "deploy": ("deploy", "Deploy the flows to Prefect."),
     "review": ("review", "Review an eval: compare its answers side by side, and vote."),
     "demo": ("demo.command", "Watch three real releases on this machine."),

@@ -14,6 +14,7 @@ from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.model import TextPolicy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Route, Serving
+from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import LedgerRow, RouteRow, VariantRow
@@ -32,7 +33,7 @@ class Pulse:
 
 
 def serving_to_json(serving: Serving) -> dict[str, Any]:
-    """The JSON column of a route: `salt`, and the dumps of the parts; `metrics` are left out where there are none."""
+    """The JSON column of a route: `salt`, and the dumps of the parts; `metrics` and `otlp` only where there are any."""
     metrics = [metric.model_dump(mode="json") for metric in serving.metrics]
     return {
         "salt": serving.salt,
@@ -40,6 +41,7 @@ def serving_to_json(serving: Serving) -> dict[str, Any]:
         "gateway": serving.gateway.model_dump(mode="json"),
         "texts": serving.texts.model_dump(mode="json"),
         **({"metrics": metrics} if metrics else {}),
+        **({} if serving.otlp is None else {"otlp": serving.otlp.model_dump(mode="json")}),
     }
 
 
@@ -54,6 +56,7 @@ def serving_from_json(content: Mapping[str, Any]) -> Serving:
         gateway=GatewayPolicy.model_validate(content.get("gateway", {})),
         texts=TextPolicy.model_validate(content.get("texts", {})),
         metrics=tuple(MetricPolicy.model_validate(one) for one in content.get("metrics", ())),
+        otlp=OtlpPolicy.model_validate(content["otlp"]) if content.get("otlp") is not None else None,
     )
 
 

@@ -176,6 +176,22 @@ class Policy(Part):
                 )
             if self.sources.sql is not None:
                 _is_in_a_view(gate, place)
+        if self.sources.otlp is not None:
+            self._do_without_texts()
+
+    def _do_without_texts(self) -> None:
+        """Raise KeyedError where spans can't say what is asked of them: no text of theirs is read."""
+        if self.unit.redraw is not None:
+            raise KeyedError("spans name the unit that an arm was drawn for; leave it out", "unit", "redraw")
+        for place, gate in enumerate(self.gates):
+            checks_texts = gate.metric in BITS or gate.metric.compares_copies
+            if checks_texts and gate.role is not Role.MUTED and gate.metric not in self.sources.counted:
+                raise KeyedError(
+                    f"{gate.metric} needs texts, which aren't taken from spans; leave it out, or make it muted",
+                    "gates",
+                    place,
+                    "metric",
+                )
 
     @property
     def reads_log(self) -> bool:

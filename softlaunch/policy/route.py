@@ -8,6 +8,7 @@ from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.model import Policy, TextPolicy
 from softlaunch.policy.named_metrics import MetricPolicy
+from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.policy.units import UnitPolicy
 
 
@@ -30,7 +31,7 @@ class Arm(StrEnum):
 class Serving:
     """The part of an app's policy that gateways need, and the salt of its unit pseudonyms.
 
-    `metrics` are those that the policy declares, whose values gateways take.
+    `metrics` are those that the policy declares, whose values gateways take. `otlp` is set where spans are taken.
     """
 
     salt: str
@@ -38,11 +39,12 @@ class Serving:
     gateway: GatewayPolicy = field(default_factory=GatewayPolicy)
     texts: TextPolicy = field(default_factory=TextPolicy)
     metrics: tuple[MetricPolicy, ...] = ()
+    otlp: OtlpPolicy | None = None
 
     @classmethod
     def of(cls, salt: str, policy: Policy) -> Self:
         """What gateways need of a policy."""
-        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.metrics)
+        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.metrics, policy.sources.otlp)
 
 
 @dataclass(frozen=True, slots=True)

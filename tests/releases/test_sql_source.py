@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,7 +117,7 @@ def test_a_view_alone_decides_a_release(
     ]
     policy = make_policy(shadow=None, gates=gates, sources={"sql": {"url_env": "SHOP_URL"}})
     scene = Scene.opened(database, policy, telemetry=ScriptedTelemetry(error=AssertionError("the log was read")))
-    releases = ReleaseStrategy(scene.telemetry, scene.evaluator, open_log=open_log)
+    releases = ReleaseStrategy(scene.telemetry, scene.evaluator, open_log=partial(open_log, database))
     driver = Driver(database, Strategies(releases), "driver one", scene.clock)
     release, said = drive(Shop(scene, quality), driver, away=(12, 16))
     assert release.state is state, said[-1]
