@@ -37,7 +37,7 @@ class Export:
 
 @dataclass
 class Intake:
-    """Writes what it is given before it returns, and says twice a second that all that came is written.
+    """Writes what it is given before it returns, and says at each beat that all that came is written.
 
     Gates read as far as every receiver has said so, less the time that an app's policy allows for spans to arrive. A
     span that counts before that is late: it is logged, and is no evidence. After a start nothing new is said for
@@ -50,35 +50,22 @@ class Intake:
     catch_up_seconds: float = 30.0
     wall_clock: Callable[[], float] = time.time
     counts: Counts = field(default_factory=Counts)
-    problem: str = ""
-    """Why nothing can be written, empty while it can."""
 
     def __post_init__(self) -> None:
         """Nothing is read or written yet."""
         self._timeline = Timeline(self.database)
         self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="softlaunch-otlp", daemon=True)
-        self._started_at = self._promised = self._wrote_at = self._forgot_at = self.wall_clock()
+        self._started_at = self._promised = self._wrote_at = self.wall_clock()
         self._catches_up_until: float | None = None
 
-    def start(self) -> None:
+    def open(self) -> None:
         """Begin where the receivers before have stopped, with a first beat. Raises SQLAlchemy's errors."""
         before = received_until(self.database, self._started_at)
         if before is not None:
             self._promised, self._catches_up_until = before, self._started_at + self.catch_up_seconds
-        self._timeline.refresh()
         self.beat()
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Say that this was the last."""
-        self._stop.set()
-        self._thread.join()
-        try:
-            self.beat()
-        except SQLAlchemyError as error:
-            _LOGGER.warning("the ledger can't be told that this receiver stops: %s", describe_fault(error))
+        with self._lock:  # until now gates read on without this one
+            self._hear_others(self.wall_clock())
 
     def take(self, export: Export) -> Verdicts:
         """Write an export; everything of it is in the log when this returns. Raises SQLAlchemy's errors."""
@@ -95,23 +82,31 @@ class Intake:
         self.counts.add(verdicts)
         return verdicts
 
-    def beat(self) -> None:
-        """Say how far everything is written. Raises SQLAlchemy's errors."""
+    def beat(self, *, last: bool = False) -> None:
+        """Say how far everything is written, and whether that is the end. Raises SQLAlchemy's errors."""
         with self._lock:
             now = self.wall_clock()
             self._look(now)
-            self._write((), (), now)
+            self._write((), (), now, stopped_at=now if last else None)
 
     def _look(self, now: float) -> None:
         """See which splits are in force; and after a silence, how far others have let gates read on."""
         self._timeline.refresh()
         if now - self._wrote_at > HEARD_SECONDS:
-            self._promised = max(self._promised, received_until(self.database, now, self.receiver_id) or 0.0)
+            self._hear_others(now)
 
-    def _write(self, taken: Sequence[Taken], scores: Sequence[ScoreRecord], now: float) -> list[Taken]:
+    def _hear_others(self, now: float) -> None:
+        self._promised = max(self._promised, received_until(self.database, now, self.receiver_id) or 0.0)
+
+    def _write(
+        self,
+        taken: Sequence[Taken],
+        scores: Sequence[ScoreRecord],
+        now: float,
+        stopped_at: float | None = None,
+    ) -> list[Taken]:
         catches_up = self._catches_up_until is not None and now < self._catches_up_until
-        promised = self._promised if catches_up else max(self._promised, now)
-        stopped_at = now if self._stop.is_set() else None
+        self._promised = self._promised if catches_up else max(self._promised, now)  # kept even if no word comes back
         fresh = write_received(
             self.database,
             taken,
@@ -121,12 +116,12 @@ class Intake:
                 self.address,
                 self._started_at,
                 now,
-                promised,
+                self._promised,
                 stopped_at=stopped_at,
                 kind=RECEIVER,
             ),
         )
-        self._promised, self._wrote_at = promised, now
+        self._wrote_at = now
         return fresh
 
     def _taken(self, call: CallSpan, now: float, verdicts: Verdicts) -> Iterator[Taken]:
@@ -171,10 +166,36 @@ class Intake:
         verdicts.evaluations += 1
         yield found
 
+
+class Beats:
+    """The thread that lets an intake say twice a second how far everything is written."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="softlaunch-otlp", daemon=True)
+        self._forgot_at = time.monotonic()
+        self.problem = ""
+        """Why the ledger can't be written, empty while it can."""
+
+    def start(self) -> None:
+        """Begin. Raises SQLAlchemy's errors."""
+        self._intake.open()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say that it was the last beat."""
+        self._stop.set()
+        self._thread.join()
+        try:
+            self._intake.beat(last=True)
+        except SQLAlchemyError as error:
+            _LOGGER.warning("the ledger can't be told that this receiver stops: %s", describe_fault(error))
+
     def _run(self) -> None:
         while not self._stop.wait(_BEAT_SECONDS):
             try:
-                self.beat()
+                self._intake.beat()
                 self._forget()
             except Exception as error:  # whatever the database does, the receiver goes on, and says what is wrong
                 problem = describe_fault(error)
@@ -185,7 +206,6 @@ class Intake:
                 self.problem = ""
 
     def _forget(self) -> None:
-        now = self.wall_clock()
-        if now - self._forgot_at > _FORGET_SECONDS:
-            self._forgot_at = now
-            forget_received(self.database, now)
+        if time.monotonic() - self._forgot_at > _FORGET_SECONDS:
+            self._forgot_at = time.monotonic()
+            forget_received(self._intake.database, self._intake.wall_clock())

@@ -22,7 +22,7 @@ from softlaunch.gateway.wire import JSON, BodyReader, BodyRoom, ClientGoneError,
 from softlaunch.inbound.otlp.attributes import Attributes, read_attributes
 from softlaunch.inbound.otlp.call_spans import OWN, CallSpan, read_call
 from softlaunch.inbound.otlp.evaluations import Evaluation, of_record, of_span
-from softlaunch.inbound.otlp.intake import Export, Intake
+from softlaunch.inbound.otlp.intake import Beats, Export, Intake
 from softlaunch.inbound.otlp.messages import Encoding, Signal, answer, decode, refusal
 from softlaunch.ledger.request_log import CONTENT_ERRORS
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
@@ -72,6 +72,7 @@ class Receiver:
 
     def __init__(self, intake: Intake, limits: Limits, allowed: ReceiverLimits) -> None:
         self._intake = intake
+        self._beats = Beats(intake)
         self._limits = limits
         self._allowed = allowed
         self._allowance = Allowance(allowed.spans_per_second)
@@ -95,10 +96,10 @@ class Receiver:
         if scope["type"] != "lifespan":
             raise RuntimeError("requests are handed to the receiver by its own HTTP server")
         await receive()
-        await asyncio.to_thread(self._intake.start)
+        await asyncio.to_thread(self._beats.start)
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await asyncio.to_thread(self._intake.stop)
+        await asyncio.to_thread(self._beats.stop)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, cycle: HttpCycle) -> None:
@@ -165,7 +166,7 @@ class Receiver:
         return answer(signal, encoding, verdicts.rejected, verdicts.message)
 
     async def _health(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
-        problem = self._intake.problem
+        problem = self._beats.problem
         state = {
             "status": "degraded" if problem else "ok",
             "ledger": problem or "ok",
