@@ -169,7 +169,7 @@ class ReceiverProcess:
         settings = {"SOFTLAUNCH_DATABASE_URL": self.database_url, **self.environment}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env={**os.environ, **settings}, stdout=log, stderr=log)
-        wait_until(self._answers, "the receiver answers", seconds=60)
+        wait_until(self._answers, "the receiver answers", seconds=180)
 
     def kill(self) -> None:
         """Kill it at once."""
