@@ -79,6 +79,10 @@ class Settings(BaseSettings):
     gateway_answers_mib: int = Field(
         default=256, ge=1, description="memory for answers that clients haven't taken; the slowest are dropped beyond"
     )
+    otel: bool = Field(
+        default=False,
+        description="whether gateways export spans and metrics by OpenTelemetry, to where the OTEL_* variables say",
+    )
     otlp_host: str = "127.0.0.1"
     otlp_port: int = 4318
     otlp_token: SecretStr | None = Field(

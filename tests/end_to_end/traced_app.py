@@ -92,8 +92,9 @@ class TracedApp:
             del attributes["softlaunch.variant"]
         ended = time.time_ns()
         seconds = 0.2 * self.rng.lognormal(0, 0.4) * worse["slower"]
-        named = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "steady", "gen_ai.usage.input_tokens": 20}
-        named |= {"gen_ai.usage.output_tokens": 5, "gen_ai.response.finish_reasons": ["stop"], **attributes}
+        named: dict[str, Any] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "steady"}
+        named |= {"gen_ai.usage.input_tokens": 20, "gen_ai.usage.output_tokens": 5}
+        named |= {"gen_ai.response.finish_reasons": ["stop"], **attributes}
         span = self.tracer.start_span(
             "chat steady", None, SpanKind.CLIENT, named, start_time=ended - int(seconds * 1e9)
         )
@@ -101,7 +102,7 @@ class TracedApp:
             span.set_attribute("error.type", "500")
             span.set_status(Status(StatusCode.ERROR, "Error code: 500"))
         score = float(np.clip(self.rng.normal(worse["quality"], 0.1), 0, 1))
-        said = {"gen_ai.evaluation.name": "quality", "gen_ai.evaluation.score.value": score}
+        said: dict[str, Any] = {"gen_ai.evaluation.name": "quality", "gen_ai.evaluation.score.value": score}
         span.add_event("gen_ai.evaluation.result", said)
         span.end(ended)
         context = span.get_span_context()

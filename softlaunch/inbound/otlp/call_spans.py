@@ -26,6 +26,7 @@ VARIANT = "softlaunch.variant"
 UNIT = "softlaunch.unit"
 WEIGHT = "softlaunch.weight_percent"
 COPY_OF = "softlaunch.copy_of"
+REQUEST = "softlaunch.request_id"
 OWN = frozenset({APP, ARM, VARIANT, UNIT, WEIGHT, COPY_OF})
 """What may stand on the resource as well."""
 
@@ -97,8 +98,8 @@ _UNITS = {
 }
 _ALL = frozenset(
     {
-        *(*OWN, *_ASKED, *_RESOLVED, *_FINGERPRINT, *_ENDED, *_STREAMS, _FIRST_CHUNK, *_STATUS_CODES, "error.type"),
-        *("gen_ai.operation.name", "llm.request.type", "openinference.span.kind"),
+        *(*OWN, REQUEST, *_ASKED, *_RESOLVED, *_FINGERPRINT, *_ENDED, *_STREAMS, _FIRST_CHUNK, *_STATUS_CODES),
+        *("error.type", "gen_ai.operation.name", "llm.request.type", "openinference.span.kind"),
         *(name for group in (_TOKENS, _INPUT_TOKENS, _OUTPUT_TOKENS) for names in group.values() for name in names),
         *(name for names in _UNITS.values() for name in names),
     }
@@ -153,7 +154,7 @@ def read_call(span: Any, resource: Attributes) -> CallSpan | None:
     """A span as a model call; None where it is something else, such as a tool or an agent."""
     found = read_attributes(span.attributes, _ALL)
     is_call, api = _operation(found)
-    if not is_call:
+    if not is_call or REQUEST in found:  # our own gateways have logged what their spans tell of
         return None
     began, ended = span.start_time_unix_nano / 1e9, span.end_time_unix_nano / 1e9
     usage = _usage(found)

@@ -12,13 +12,12 @@ from typing import Any
 from softlaunch.core.live_metrics import SCORED
 from softlaunch.inbound.otlp.attributes import Attributes, number_of, read_attributes, text_of
 from softlaunch.inbound.otlp.attribution import Lacking
-from softlaunch.inbound.otlp.call_spans import APP, OWN, request_id
+from softlaunch.inbound.otlp.call_spans import APP, OWN, REQUEST, request_id
 from softlaunch.ledger.reported import REPORTED
 from softlaunch.ledger.request_log import ScoreRecord
 from softlaunch.policy.named_metrics import MetricKind, MetricPolicy
 
 EVENT = "gen_ai.evaluation.result"
-REQUEST = "softlaunch.request_id"
 _NAME, _VALUE, _LABEL = "gen_ai.evaluation.name", "gen_ai.evaluation.score.value", "gen_ai.evaluation.score.label"
 _SOURCE = "otlp"
 _LABELS = {"pass": 1.0, "true": 1.0, "yes": 1.0, "fail": 0.0, "false": 0.0, "no": 0.0}
