@@ -1,23 +1,30 @@
 """An app that no gateway serves: it splits its users by the route, and its spans are exported over OTLP."""
 
+import os
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
+from softlaunch.core.variant import Variant
 from softlaunch.gateway.choice import choose
 from softlaunch.gateway.table import RouteTable
 from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
+from tests.gateway.clients.agent_programs import PYTHON
 from tests.support.builders import APP
+from tests.support.paths import ROOT
 
 _STABLE = {"errors": 0.02, "slower": 1.0, "quality": 0.85}
 
@@ -29,9 +36,9 @@ class Draw:
     number: int
     unit: str
     arm: Arm
-    variant: str
+    variant: Variant
     weight_percent: float
-    copies: tuple[Arm, ...]
+    copies: tuple[tuple[Arm, Variant], ...]
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -39,7 +46,7 @@ class Draw:
         return {
             "softlaunch.app": APP,
             "softlaunch.unit": self.unit,
-            "softlaunch.variant": self.variant,
+            "softlaunch.variant": self.variant.digest,
             "softlaunch.arm": self.arm.value,
             "softlaunch.weight_percent": self.weight_percent,
         }
@@ -61,7 +68,8 @@ class Splitter:
         allowed, unit = served.candidate_allowed(), f"user-{self.rng.integers(0, 100_000)}"
         choice = choose(served.route, unit, f"{self.number}", candidate_allowed=allowed)
         weight = served.route.weight_percent if allowed else 0.0
-        return Draw(self.number, unit, choice.arm, choice.variant.digest, weight, choice.copies)
+        copies = tuple((arm, served.route.stable) for arm in choice.copies)  # at 100 % some are copied to stable
+        return Draw(self.number, unit, choice.arm, choice.variant, weight, copies)
 
 
 @dataclass
@@ -71,6 +79,7 @@ class TracedApp:
     url: str
     harm: Mapping[str, float] = field(default_factory=dict)
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(4))
+    each_tick: int = 4
 
     def __post_init__(self) -> None:
         """Exports once a second; what can't be sent is kept, and sent later."""
@@ -83,13 +92,12 @@ class TracedApp:
     def answer(self, draw: Draw) -> None:
         """What a user met, and its copies."""
         ids = self._span(draw.arm, draw.attributes)
-        for arm in draw.copies:  # at 100 % the candidate answers, and some requests are copied to stable
-            self._span(arm, {**draw.attributes, "softlaunch.arm": arm.value, "softlaunch.copy_of": ids}, stable=True)
+        for arm, variant in draw.copies:
+            copy = replace(draw, arm=arm, variant=variant)
+            self._span(arm, {**copy.attributes, "softlaunch.copy_of": ids})
 
-    def _span(self, arm: Arm, attributes: dict[str, Any], *, stable: bool = False) -> str:
+    def _span(self, arm: Arm, attributes: Mapping[str, Any]) -> str:
         worse = {**_STABLE, **(self.harm if arm is Arm.CANDIDATE else {})}
-        if stable:
-            del attributes["softlaunch.variant"]
         ended = time.time_ns()
         seconds = 0.2 * self.rng.lognormal(0, 0.4) * worse["slower"]
         named: dict[str, Any] = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "steady"}
@@ -113,8 +121,51 @@ class TracedApp:
         self.provider.shutdown()
 
 
+@dataclass
+class InstrumentedApp:
+    """Forty requests a second through the `openai` package with an instrumentation of others, in its environment."""
+
+    url: str
+    endpoint: str
+    instrumentation: str
+    log: Path
+    each_tick: int = 2
+
+    def __post_init__(self) -> None:
+        """A program of its own."""
+        program = "tests.gateway.clients.agents.instrumented_openai"
+        command = [str(PYTHON), "-m", program, self.endpoint, self.instrumentation]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": self.url},
+            )
+
+    def answer(self, draw: Draw) -> None:
+        """Let the program ask the model of the arm, and stable besides where it is copied."""
+        copies = [replace(draw, arm=arm, variant=variant) for arm, variant in draw.copies]
+        line = {**_asked(draw), "question": f"Question {draw.number}?", "copies": [_asked(copy) for copy in copies]}
+        assert self.process.stdin is not None
+        self.process.stdin.write(orjson.dumps(line) + b"\n")
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        """Let it end."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def _asked(draw: Draw) -> dict[str, Any]:
+    return {"model": draw.variant.model.model, "about": draw.attributes}
+
+
 @contextmanager
-def users_of(database: Database, app: TracedApp) -> Iterator[None]:
+def users_of(database: Database, app: TracedApp | InstrumentedApp) -> Iterator[None]:
     """Let users come while the block works."""
     table, stopped = RouteTable(database), threading.Event()
     table.start()
@@ -122,7 +173,7 @@ def users_of(database: Database, app: TracedApp) -> Iterator[None]:
 
     def serve() -> None:
         while not stopped.wait(0.05):
-            for _ in range(4):
+            for _ in range(app.each_tick):
                 app.answer(splitter.draw())
 
     thread = threading.Thread(target=serve, daemon=True)
