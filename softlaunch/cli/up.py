@@ -150,12 +150,16 @@ def _takes_spans(settings: Settings) -> bool:
 
     database = open_database(settings.ledger_url)
     try:
-        return any(route.serving.otlp is not None for route in read_routes(database).values())
+        asked = [route.app for route in read_routes(database).values() if route.serving.otlp is not None]
     except SoftlaunchError as error:
         _complain(f"whether apps send spans can't be known: {error}")
         return False
     finally:
         database.close()
+    if asked and importlib.util.find_spec("opentelemetry.proto") is None:
+        _complain(f"spans of {', '.join(asked)} aren't taken, so their releases hold: pip install 'softlaunch[otlp]'")
+        return False
+    return bool(asked)
 
 
 def _print_addresses(there: Installation, receivers: list[Service], slack: list[Service]) -> None:
