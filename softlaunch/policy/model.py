@@ -188,10 +188,10 @@ class Policy(Part):
             if checks_texts and gate.role is not Role.MUTED and gate.metric not in self.sources.counted:
                 raise KeyedError(
                     f"{gate.metric} needs texts, which aren't taken from spans; leave it out, or make it muted",
-                    "gates",
-                    place,
-                    "metric",
+                    *("gates", place, "metric"),
                 )
+            if Adjustment.REQUEST_SIZE in gate.adjust_for:
+                raise KeyedError("spans don't say how large a request was; leave it out", "gates", place, "adjust_for")
 
     @property
     def reads_log(self) -> bool:

@@ -141,6 +141,11 @@ def test_metrics_of_the_app_come_from_prometheus(tmp_path: Path) -> None:
         pytest.param(
             "gates: [{metric: refused, margin: 1 point}]\n", "gates[0].metric: refused needs texts", id="texts"
         ),
+        pytest.param(
+            "gates: [{metric: cost, margin: 5 %, adjust_for: [request_size]}]\n",
+            "gates[0].adjust_for: spans don't say how large a request was",
+            id="sizes",
+        ),
     ],
 )
 def test_what_spans_can_not_tell_is_said(tmp_path: Path, text: str, complaint: str) -> None:
