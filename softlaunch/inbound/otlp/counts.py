@@ -21,7 +21,7 @@ WORDS: Mapping[Lacking, str] = {
     Lacking.CANDIDATE: "no candidate was being released: the app doesn't follow the split",
     Lacking.VARIANT: "softlaunch.variant is neither stable nor the candidate, or not that of softlaunch.arm",
     Lacking.ORIGINAL: "set softlaunch.copy_of to the trace id and the span id of the request that was copied",
-    Lacking.SPLIT: "it began before this receiver did",
+    Lacking.SPLIT: "it began before the first split that this receiver saw, or between two that it saw apart",
     Lacking.CLOCK: "set the clock of the app's machine: its times lie in the future, or are missing",
     Lacking.METRIC: "gen_ai.evaluation.name is neither a scored metric nor declared in the app's policy",
     Lacking.VALUE: "gen_ai.evaluation.score.value is missing, or isn't one of its metric",
