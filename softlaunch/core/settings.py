@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         default=5000, gt=0, description="spans and log records that `softlaunch otlp` takes; exporters wait beyond"
     )
     otlp_catch_up_seconds: float = Field(
-        default=30,
+        default=60,
         ge=0,
         le=600,
         description="how long `softlaunch otlp` waits, once it is started again, for what exporters couldn't send",

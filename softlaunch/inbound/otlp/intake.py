@@ -47,7 +47,8 @@ class Intake:
     database: Database
     receiver_id: str
     address: str
-    catch_up_seconds: float = 30.0
+    catch_up_seconds: float = 60.0
+    """Exporters pause for half a minute between two attempts."""
     wall_clock: Callable[[], float] = time.time
     counts: Counts = field(default_factory=Counts)
 

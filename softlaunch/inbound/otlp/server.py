@@ -27,7 +27,7 @@ class ReceiverOptions:
     token: str = ""
     body_mb: float = 8.0
     spans_per_second: float = 5000.0
-    catch_up_seconds: float = 30.0
+    catch_up_seconds: float = 60.0
 
 
 def build_server(database: Database, options: ReceiverOptions) -> tuple[uvicorn.Server, socket.socket]:
