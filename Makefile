@@ -14,7 +14,8 @@ MLFLOW := 3.17.2
 PPI := 0.2.3
 CLIENTS := tests/gateway/clients
 PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydantic-ai-slim[openai,anthropic]==2.68.0 \
-	langchain-openai==1.7.4 langchain-anthropic==1.7.10
+	langchain-openai==1.7.4 langchain-anthropic==1.7.10 openinference-instrumentation-openai==0.1.66 \
+	opentelemetry-instrumentation-openai==0.62.4 opentelemetry-exporter-otlp-proto-http==1.45.2
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
 # worker waiting for a few that start whole stacks.
 SPREAD := --dist loadfile --no-loadscope-reorder

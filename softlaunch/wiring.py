@@ -3,6 +3,7 @@
 import os
 import socket
 from datetime import timedelta
+from functools import partial
 
 from softlaunch.ab.strategy import TrialStrategy
 from softlaunch.ab.watch import TrialWatch
@@ -21,6 +22,7 @@ from softlaunch.releases.topline import ToplineStrategy
 from softlaunch.shadow.judge import CopyJudge
 from softlaunch.shadow.watch import CopyWatch
 from softlaunch.store.database import Database
+from softlaunch.telemetry.otlp.source import OtlpTelemetry
 from softlaunch.telemetry.prometheus.source import PrometheusSource
 from softlaunch.telemetry.request_log import RequestLogTelemetry
 from softlaunch.telemetry.sources.source import CountSource
@@ -38,7 +40,7 @@ def build_driver(database: Database, kind: str, evaluator: Evaluator | None = No
         evaluator or RegressionEval(database),
         CopyWatch(database, CopyJudge(database)),
         CountWatch(open_source),
-        open_log,
+        partial(open_log, database),
         live=LiveWatch(database),
     )
     trials, emergencies = TrialStrategy(releases, TrialWatch(database)), EmergencyStrategy(database)
@@ -56,8 +58,10 @@ def open_source(sources: SourcesPolicy) -> CountSource | None:
     return PrometheusSource.of(sources.prometheus) if sources.prometheus else None
 
 
-def open_log(policy: Policy) -> Telemetry | None:
-    """What takes the place of the request log, where a policy names it."""
+def open_log(database: Database, policy: Policy) -> Telemetry | None:
+    """What takes the place of the request log of gateways, where a policy names it."""
+    if policy.sources.otlp is not None:
+        return OtlpTelemetry(database, policy=policy.sources.otlp)
     if policy.sources.sql is None:
         return None
     judged = [gate for gate in policy.gates if gate.metric not in policy.sources.counted]

@@ -157,6 +157,7 @@ def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "Ga
         trusted_proxies=parse_networks(settings.gateway_trusted_proxies, "SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES"),
         limits=_limits(settings),
         home=settings.home,
+        otel=settings.otel,
         cors=Cors(tuple(checked_origin(one) for one in cors_origins if one.strip())),
         show_arm=settings.arm_header,
         refuses=named_classifier(settings.refusals),

@@ -21,6 +21,7 @@ _LISTED = {
     "slack": ("slack", "Handle clicks in Slack, and send notifications."),
     "evaluator": ("evaluator", "Have judges judge live answers, as the apps' policies say under `live`."),
     "gateway": ("gateway", "Serve requests as OpenAI's and Anthropic's clients send them."),
+    "otlp": ("otlp", "Take an app's own OpenTelemetry spans into the request log."),
     "deploy": ("deploy", "Deploy the flows to Prefect."),
     "review": ("review", "Review an eval: compare its answers side by side, and vote."),
     "demo": ("demo.command", "Watch four real releases on this machine."),

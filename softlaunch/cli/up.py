@@ -36,6 +36,12 @@ def up(
         int | None, typer.Option(help="Port of the gateway; SOFTLAUNCH_GATEWAY_PORT, else 8800.")
     ] = None,
     prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI and API.")] = 4200,
+    otlp: Annotated[
+        bool | None,
+        typer.Option(
+            "--otlp/--no-otlp", help="Take spans of apps; left out, where the policy of an app has sources.otlp."
+        ),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave the services' output to their log files.")] = False,
 ) -> None:
     """Run gateway, evaluator, Prefect, worker and reconcile on this machine.
@@ -51,28 +57,30 @@ def up(
     with _alone(there.home):
         there.check()
         _check_ledger(settings)
-        _run(there, stopping, quiet=quiet)
+        receives = _takes_spans(settings) if otlp is None else otlp
+        there.check(otlp=receives)
+        _run(there, stopping, [there.otlp] if receives else [], quiet=quiet)
 
 
-def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None:
+def _run(there: Installation, stopping: threading.Event, receivers: list[Service], *, quiet: bool) -> None:
     """Start the services, print their addresses, and keep them alive until they are to stop.
 
     Traffic comes first and goes last: the gateway is started before anything else, and stopped after it.
     """
     slack = _slack()
-    services = [there.gateway, there.reconcile, there.evaluator, there.prefect, there.worker, *slack]
+    services = [there.gateway, *receivers, there.reconcile, there.evaluator, there.prefect, there.worker, *slack]
     stack = Stack(there.logs, there.environment)
     supervisor = Supervisor(stack, _complain)
     with stack, shown(stack, services, _nothing if quiet else _line):
-        for service in (there.gateway, there.reconcile, there.evaluator, there.prefect, *slack):
+        for service in (there.gateway, *receivers, there.reconcile, there.evaluator, there.prefect, *slack):
             stack.start(service)
-        for service in (there.gateway, there.prefect):
+        for service in (there.gateway, *receivers, there.prefect):
             with working(f"Starting {service.name}"):
                 stack.await_ready(service, stopping)
         if not stopping.is_set():
             _deploy(there, supervisor, stopping)
             stack.start(there.worker)
-            _print_addresses(there, slack)
+            _print_addresses(there, receivers, slack)
             _ask_what_serves()
         while not stopping.wait(1):
             supervisor.look()
@@ -136,11 +144,32 @@ def _deploy(there: Installation, supervisor: Supervisor, stopping: threading.Eve
         supervisor.stack.await_ready(there.prefect, stopping)
 
 
-def _print_addresses(there: Installation, slack: list[Service]) -> None:
+def _takes_spans(settings: Settings) -> bool:
+    """Whether an app of the ledger says that its requests are told by its own spans."""
+    from softlaunch.ledger.routes import read_routes
+    from softlaunch.store.migrate import open_database
+
+    database = open_database(settings.ledger_url)
+    try:
+        asked = [route.app for route in read_routes(database).values() if route.serving.otlp is not None]
+    except SoftlaunchError as error:
+        _complain(f"whether apps send spans can't be known: {error}")
+        return False
+    finally:
+        database.close()
+    if asked and importlib.util.find_spec("opentelemetry.proto") is None:
+        _complain(f"spans of {', '.join(asked)} aren't taken, so their releases hold: pip install 'softlaunch[otlp]'")
+        return False
+    return bool(asked)
+
+
+def _print_addresses(there: Installation, receivers: list[Service], slack: list[Service]) -> None:
     home = there.home
+    spans = f"  OTLP           {there.otlp_url}\n" if receivers else ""
     console.print(
         f"Everything runs.\n"
         f"  gateway        {there.gateway_url}/v1   (the app's name is the model)\n"
+        f"{spans}"
         f"  Prefect's UI   {there.prefect_url}\n"
         f"  Slack          {'listening' if slack else 'not configured (SLACK_APP_TOKEN)'}\n"
         f"  home           {home}   (ledger and reports)\n"

@@ -104,6 +104,27 @@ class Settings(BaseSettings):
     gateway_answers_mib: int = Field(
         default=256, ge=1, description="memory for answers that clients haven't taken; the slowest are dropped beyond"
     )
+    otel: bool = Field(
+        default=False,
+        description="whether gateways export spans and metrics by OpenTelemetry, to where the OTEL_* variables say",
+    )
+    otlp_host: str = "127.0.0.1"
+    otlp_port: int = 4318
+    otlp_token: SecretStr | None = Field(
+        default=None, description="bearer token that exporters to `softlaunch otlp` must present; open when unset"
+    )
+    otlp_max_body_mb: float = Field(
+        default=8, gt=0, le=256, description="largest export that `softlaunch otlp` takes, unpacked, MiB"
+    )
+    otlp_spans_per_second: float = Field(
+        default=5000, gt=0, description="spans and log records that `softlaunch otlp` takes; exporters wait beyond"
+    )
+    otlp_catch_up_seconds: float = Field(
+        default=60,
+        ge=0,
+        le=600,
+        description="how long `softlaunch otlp` waits, once it is started again, for what exporters couldn't send",
+    )
     feedback_keys: SecretStr | None = Field(
         default=None,
         description="comma-separated API keys that alone may rate, any request; when unset, the key that asked may",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -34,6 +34,7 @@ from softlaunch.gateway.siblings import Siblings
 from softlaunch.gateway.stored_answers import PREFIX, StoredAnswers
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.threads import Threads
+from softlaunch.gateway.tracing.answering import TracedAnswering
 from softlaunch.gateway.units import check_unit
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import (
@@ -47,6 +48,9 @@ from softlaunch.gateway.wire import (
     error_body,
     read_object,
 )
+
+if TYPE_CHECKING:
+    from softlaunch.gateway.tracing.signals import Signals
 
 _LOGGER = logging.getLogger(__name__)
 _TEXT = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
@@ -67,6 +71,8 @@ class Parts:
     ratings: Ratings
     siblings: Siblings | None = None
     """The other processes of the same command."""
+    signals: "Signals | None" = None
+    """Where spans and metrics go, if anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +127,9 @@ class Gateway:
         self._metrics = Metrics(parts.table, parts.log)
         threads = Threads(parts.table)
         records = Records(parts.log, self._metrics, AnswerChecks(access.refuses))
-        self._answering = Answering(parts.upstream, records, threads, limits, show_arm=access.show_arm)
+        self._signals = parts.signals
+        answering = Answering if parts.signals is None else partial(TracedAnswering, parts.signals)
+        self._answering = answering(parts.upstream, records, threads, limits, show_arm=access.show_arm)
         self._stored = StoredAnswers(parts.table, threads, parts.upstream, limits.answer_bytes)
         self._under_way = UnderWay(limits.requests)
         self._room = BodyRoom(limits)
@@ -160,6 +168,8 @@ class Gateway:
         await self._upstream.close()
         await asyncio.to_thread(self._table.stop)
         await asyncio.to_thread(self._log.stop)
+        if self._signals is not None:
+            await asyncio.to_thread(self._signals.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, cycle: HttpCycle) -> None:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
@@ -34,6 +35,9 @@ from softlaunch.ledger.counters import CounterFile, Owner
 from softlaunch.ledger.losses import LossWatch, counters_folder
 from softlaunch.ledger.routes import read_ledger_id
 from softlaunch.store.database import Database
+
+if TYPE_CHECKING:
+    from softlaunch.gateway.tracing.signals import Signals
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -59,6 +63,8 @@ class GatewayOptions:
     refuses: Refuses = refusal_of
     process: tuple[Path, int, int] | None = None
     """Of one of several processes on a port: the folder that they meet in, its number, and how many they are."""
+    otel: bool = False
+    """Whether spans and metrics are exported by OpenTelemetry."""
     home: Path | None = None
     """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
@@ -88,7 +94,14 @@ def build_app(
     secrets_of_units = os.environ if environment is None else environment
     access = Access(keys, secrets_of_units, options.cors, options.show_arm, options.refuses)
     siblings = None if options.process is None else Siblings(*options.process)
-    return Gateway(Parts(table, log, upstream, ratings, siblings), access, limits)
+    signals = _signals() if options.otel else None
+    return Gateway(Parts(table, log, upstream, ratings, siblings, signals), access, limits)
+
+
+def _signals() -> "Signals":
+    from softlaunch.gateway.tracing.signals import Signals
+
+    return Signals(os.environ)
 
 
 def _counters(database: Database, folder: Path | None, gateway_id: str, address: str) -> CounterFile | None:

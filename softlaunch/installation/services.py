@@ -26,12 +26,15 @@ class Installation:
     gateway_host: str
     gateway_port: int
     prefect_port: int
+    otlp_host: str = "127.0.0.1"
+    otlp_port: int = 4318
 
     @classmethod
     def of(cls, settings: Settings, gateway_port: int | None, prefect_port: int) -> "Installation":
         """By the settings, where nothing else is said."""
         port = settings.gateway_port if gateway_port is None else gateway_port
-        return cls(settings.home.resolve(), settings.gateway_host, port, prefect_port)
+        home = settings.home.resolve()
+        return cls(home, settings.gateway_host, port, prefect_port, settings.otlp_host, settings.otlp_port)
 
     @property
     def logs(self) -> Path:
@@ -46,8 +49,12 @@ class Installation:
     @property
     def gateway_url(self) -> str:
         """The gateway, for clients on this machine."""
-        local = "127.0.0.1" if self.gateway_host == "0.0.0.0" else self.gateway_host  # noqa: S104  (a comparison)
-        return f"http://[{local}]:{self.gateway_port}" if ":" in local else f"http://{local}:{self.gateway_port}"
+        return _local_url(self.gateway_host, self.gateway_port)
+
+    @property
+    def otlp_url(self) -> str:
+        """The receiver of spans, for apps on this machine."""
+        return _local_url(self.otlp_host, self.otlp_port)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -81,6 +88,12 @@ class Installation:
         return Service("gateway", command, f"{self.gateway_url}/healthz", stop_patience=30)
 
     @property
+    def otlp(self) -> Service:
+        """Takes spans of apps that no gateway serves."""
+        where = ("--host", self.otlp_host, "--port", str(self.otlp_port))
+        return Service("otlp", ours("otlp", *where, "--log-level", "warning"), f"{self.otlp_url}/healthz", 30, 15)
+
+    @property
     def prefect(self) -> Service:
         """A Prefect server with its UI."""
         command = prefects("server", "start", "--host", "127.0.0.1", "--port", str(self.prefect_port))
@@ -101,18 +114,24 @@ class Installation:
         """Has judges judge live answers; what they are being asked is waited for when it stops."""
         return Service("evaluator", ours("evaluator"), stop_patience=30)
 
-    def check(self) -> None:
-        """Raise StackError when a port is taken or Prefect is missing."""
+    def check(self, *, otlp: bool = False) -> None:
+        """Raise StackError when a port is taken or Prefect is missing; with `otlp`, the receiver's port too."""
         if importlib.util.find_spec("prefect") is None:
             raise StackError("Prefect isn't installed in this environment; install softlaunch with its requirements")
         for name, host, port, option in (
             ("gateway", self.gateway_host, self.gateway_port, "--gateway-port"),
             ("Prefect server", "127.0.0.1", self.prefect_port, "--prefect-port"),
+            *([("OTLP receiver", self.otlp_host, self.otlp_port, "SOFTLAUNCH_OTLP_PORT")] if otlp else ()),
         ):
             if not _free(host, port):
                 raise StackError(
                     f"port {port} for the {name} is taken; stop what listens there, or choose another with {option}"
                 )
+
+
+def _local_url(host: str, port: int) -> str:
+    local = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  (a comparison)
+    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
 
 def _free(host: str, port: int) -> bool:

@@ -9,6 +9,8 @@ from sqlmodel import Session, col, select
 from softlaunch.store.database import Database
 from softlaunch.store.tables import GatewayRow
 
+GATEWAY, RECEIVER = "gateway", "receiver"
+"""Who writes the request log: what serves requests, and what takes spans of those that others served."""
 _HEARD_WITHIN = 3.0
 _PATIENCE = 3.0
 _LOOK_SECONDS = 0.05
@@ -142,7 +144,7 @@ def read_gateways(session: Session, app: str, since: float) -> list[Gateway]:
     """
     rows = session.exec(
         select(GatewayRow)
-        .where(col(GatewayRow.heard_at) >= since, col(GatewayRow.stopped_at).is_(None))
+        .where(col(GatewayRow.heard_at) >= since, col(GatewayRow.stopped_at).is_(None), GatewayRow.kind == GATEWAY)
         .order_by(col(GatewayRow.started_at).desc())
     ).all()
     newest: dict[tuple[str, str], Gateway] = {}

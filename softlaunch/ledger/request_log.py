@@ -10,6 +10,7 @@ from sqlalchemy import func, insert, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 
+from softlaunch.ledger.gateways import GATEWAY
 from softlaunch.ledger.losses import Cause, take_back
 from softlaunch.store.database import Database
 from softlaunch.store.tables import (
@@ -136,7 +137,8 @@ _TABLES: Mapping[type[Record], type[SQLModel]] = {
 HEARD_SECONDS = 5.0
 """A gateway that was silent for longer is not waited for by those who read the log."""
 _HEARD_ONCE = frozenset({"feedback", "scores"})  # another gateway may have taken the same rating at the same moment
-_CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)  # sqlite3 raises the last one bare
+CONTENT_ERRORS = (DataError, IntegrityError, OverflowError)
+"""What a database raises for values that it can't hold; sqlite3 raises the last one bare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class Heartbeat:
     stopped_at: float | None = None
     counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     silent_since: float | None = None
+    kind: str = GATEWAY
 
 
 def write_batch(
@@ -169,9 +172,9 @@ def write_batch(
     """
     try:
         with database.begin() as session:
-            _insert(session, records)
-            _close_batch(session, records, drops, heartbeat)
-    except _CONTENT_ERRORS:
+            insert_records(session, records)
+            close_batch(session, records, drops, heartbeat)
+    except CONTENT_ERRORS:
         return _write_singly(database, records, drops, heartbeat)
     return {}
 
@@ -184,15 +187,16 @@ def _write_singly(
         for record in records:
             try:
                 with session.begin_nested():
-                    _insert(session, [record])
-            except _CONTENT_ERRORS:
+                    insert_records(session, [record])
+            except CONTENT_ERRORS:
                 refused[record.app] = refused.get(record.app, 0) + isinstance(record, RequestRecord)
         counted = {app: drops.get(app, 0) + refused.get(app, 0) for app in {*drops, *refused}}
-        _close_batch(session, records, counted, heartbeat)
+        close_batch(session, records, counted, heartbeat)
     return refused
 
 
-def _insert(session: Session, records: Sequence[Record]) -> None:
+def insert_records(session: Session, records: Sequence[Record]) -> None:
+    """Put records into their tables, within a transaction."""
     connection = session.connection()
     mark = "?" if connection.dialect.positional else "%s"
     for kind, table in _TABLES.items():
@@ -209,7 +213,8 @@ def _statement(table: str, columns: tuple[str, ...], mark: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}){twice}"  # noqa: S608  (ours)
 
 
-def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat) -> None:
+def close_batch(session: Session, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat) -> None:
+    """Count what was dropped, and keep the heartbeat, within the transaction of a batch."""
     late = _late(session, records, heartbeat) if heartbeat.silent_since is not None else {}
     counted = [
         {
@@ -236,9 +241,8 @@ def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str
     updated = update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**values)
     known = session.connection().execute(updated.returning(gateways.c.lost_at)).one_or_none()
     if known is None:
-        session.add(
-            GatewayRow(id=heartbeat.gateway_id, address=heartbeat.address, started_at=heartbeat.started_at, **values)
-        )
+        values |= {"address": heartbeat.address, "started_at": heartbeat.started_at, "kind": heartbeat.kind}
+        session.add(GatewayRow(id=heartbeat.gateway_id, **values))
     elif known.lost_at is not None:
         take_back(session, heartbeat.gateway_id, heartbeat.counts, heartbeat.heard_at)
 
@@ -246,7 +250,9 @@ def _close_batch(session: Session, records: Sequence[Record], drops: Mapping[str
 def _late(session: Session, records: Sequence[Record], heartbeat: Heartbeat) -> dict[str, int]:
     """Rows by app that gates have read on without, because others wrote while this gateway couldn't."""
     others = select(func.max(GatewayRow.complete_until)).where(
-        GatewayRow.id != heartbeat.gateway_id, col(GatewayRow.heard_at) > heartbeat.heard_at - HEARD_SECONDS
+        GatewayRow.id != heartbeat.gateway_id,
+        GatewayRow.kind == GATEWAY,
+        col(GatewayRow.heard_at) > heartbeat.heard_at - HEARD_SECONDS,
     )
     passed: float | None = session.exec(others).one()
     late = (one for one in records if isinstance(one, RequestRecord) and passed is not None and one.started_at < passed)

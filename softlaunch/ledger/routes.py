@@ -14,6 +14,7 @@ from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Route, Serving
+from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
@@ -43,6 +44,7 @@ def serving_to_json(serving: Serving) -> dict[str, Any]:
         "texts": serving.texts.model_dump(mode="json"),
         **({"metrics": metrics} if metrics else {}),
         **({"live_sample": sample} if sample else {}),
+        **({} if serving.otlp is None else {"otlp": serving.otlp.model_dump(mode="json")}),
     }
 
 
@@ -58,6 +60,7 @@ def serving_from_json(content: Mapping[str, Any]) -> Serving:
         texts=TextPolicy.model_validate(content.get("texts", {})),
         metrics=tuple(MetricPolicy.model_validate(one) for one in content.get("metrics", ())),
         live_sample=LiveSamplePolicy.model_validate(content["live_sample"]) if "live_sample" in content else None,
+        otlp=OtlpPolicy.model_validate(content["otlp"]) if content.get("otlp") is not None else None,
     )
 
 

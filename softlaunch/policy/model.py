@@ -5,7 +5,6 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from softlaunch.core.answer_checks import BITS
 from softlaunch.core.content import Name
 from softlaunch.core.documents import KeyedError
 from softlaunch.core.live_metrics import Metric
@@ -22,6 +21,7 @@ from softlaunch.policy.named_metrics import MetricPolicy, resolved
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
+from softlaunch.policy.source_checks import check_sources
 from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy
 from softlaunch.policy.texts import TextPolicy
@@ -140,7 +140,7 @@ class Policy(Part):
             raise KeyedError("none is required, so nothing could ever pass; give one the role 'required'", "gates")
         if all(metric.is_rated or metric.compares_copies for metric in required - self.sources.counted):
             self._judge_everybody(required & self.sources.counted)
-        self._use_sources()
+        check_sources(self.sources, self.gates, self.unit)
         self._can_compare_copies()
         self._have_a_past()
         self._can_count()
@@ -196,27 +196,6 @@ class Policy(Part):
             raise KeyedError("nothing could be judged at 100 % without it; name it", *arms, "control")
         if self.shadow is not None and self.sources.arms(shadow=True, everybody=False) is None:
             raise KeyedError("the shadow sees nothing without it; name it", *arms, "shadow")
-
-    def _use_sources(self) -> None:
-        """Raise KeyedError where a metric of another source has no gate, or one that asks whose requests are."""
-        judged = {gate.metric for gate in self.gates}
-        for place, metric in enumerate(self.sources.prometheus.metrics if self.sources.prometheus else ()):
-            if metric.metric not in judged:
-                where = ("sources", "prometheus", "metrics", place, "metric")
-                raise KeyedError(f"{metric.metric} has no gate, so that nobody reads it; add one", *where)
-        for place, gate in enumerate(self.gates):
-            if gate.metric in self.sources.counted and gate.per is not Per.REQUEST:
-                raise KeyedError("counters don't say whose requests are; leave it out", "gates", place, "per")
-            if gate.metric in self.sources.counted and gate.adjust_for:
-                raise KeyedError(
-                    "counters don't say what requests are like; leave it out", "gates", place, "adjust_for"
-                )
-            if self.sources.sql is not None:
-                _is_in_a_view(gate, place)
-            if gate.predicted_by and self.sources.counted & {gate.metric, gate.predicted_by}:
-                raise KeyedError(
-                    "counters don't say which answer a value is of; leave it out", "gates", place, "predicted_by"
-                )
 
     @property
     def reported(self) -> tuple[MetricPolicy, ...]:
@@ -283,14 +262,3 @@ class Policy(Part):
         if metric is Metric.AGREEMENT and not self.shadow.floor_percent:
             return "is compared with stable's own: set shadow.floor_percent above 0"
         return ""
-
-
-def _is_in_a_view(gate: GatePolicy, place: int) -> None:
-    """Raise KeyedError where a gate needs what the view of `sources.sql` has no column for."""
-    if gate.metric in BITS:
-        raise KeyedError(
-            f"{gate.metric} is told by the gateway's checks of answers, which a view doesn't have; leave it out",
-            *("gates", place, "metric"),
-        )
-    if set(gate.adjust_for) - {Adjustment.OWN_PAST}:
-        raise KeyedError("a view doesn't say what requests are like; leave it out", "gates", place, "adjust_for")

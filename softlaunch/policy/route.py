@@ -9,6 +9,7 @@ from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.named_metrics import MetricPolicy
+from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 
@@ -33,7 +34,7 @@ class Serving:
     """The part of an app's policy that gateways need, and the salt of its unit pseudonyms.
 
     `metrics` are those that the policy declares, whose values gateways take. `live_sample` says which answers are
-    judged, None where none are.
+    judged, None where none are. `otlp` is set where spans are taken.
     """
 
     salt: str
@@ -42,12 +43,13 @@ class Serving:
     texts: TextPolicy = field(default_factory=TextPolicy)
     metrics: tuple[MetricPolicy, ...] = ()
     live_sample: LiveSamplePolicy | None = None
+    otlp: OtlpPolicy | None = None
 
     @classmethod
     def of(cls, salt: str, policy: Policy) -> Self:
         """What gateways need of a policy."""
         sample = None if policy.live is None else policy.live.sample_percent
-        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.reported, sample)
+        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.reported, sample, policy.sources.otlp)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,12 +139,48 @@ class SqlPolicy(Part):
     """When the newest row is older than this nothing is known, and the stage holds."""
 
 
+class OtlpPolicy(Part):
+    """Spans of model calls that the app sends to `softlaunch otlp`: each becomes a row of the request log.
+
+    A request counts at its beginning, and one that took longer than `hold` so long before its end. Gates read no
+    later than `hold` and `late` behind the present.
+    """
+
+    hold: Annotated[Duration, Field(ge=0, le=600)] = 30.0
+    """How long most requests take at the most."""
+    late: Annotated[Duration, Field(ge=0.5, le=600)] = 15.0
+    """How long after its end a span may arrive: longer than the app's exporter waits until it sends. What comes later
+    is logged and counted as missing, and is no evidence.
+    """
+
+    stale_after: Annotated[Duration, Field(ge=1)] = 300.0
+    """When no request came for longer, nothing is known and the stage holds: the app's exporter may be broken."""
+
+    @property
+    def behind(self) -> float:
+        """How many seconds behind the present everything has come."""
+        return self.hold + self.late
+
+    def counts_at(self, began: float, ended: float) -> float:
+        """The moment at which a request counts."""
+        return max(began, ended - self.hold)
+
+
 class SourcesPolicy(Part):
     """Metrics that come from elsewhere than the request log; the others go on coming from there."""
 
     prometheus: PrometheusPolicy | None = None
     sql: SqlPolicy | None = None
     """In the place of the request log."""
+    otlp: OtlpPolicy | None = None
+    """The request log is written by `softlaunch otlp`, from what the app exports; by gateways too, where they serve it.
+    """
+
+    @model_validator(mode="after")
+    def _is_one_log(self) -> Self:
+        if self.sql is not None and self.otlp is not None:
+            raise KeyedError("a view takes the place of the request log already; keep one of sql and otlp", "otlp")
+        return self
 
     @property
     def counted(self) -> frozenset[Metric]:

@@ -8,6 +8,7 @@ from sqlmodel import Session, col
 
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gates.telemetry import HISTORY_ROWS, Scope
+from softlaunch.ledger.gateways import GATEWAY
 from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.ledger.request_log import HEARD_SECONDS
 from softlaunch.policy.release import Stage, StageKind
@@ -38,12 +39,16 @@ was at fault by both arms' judgement.
 """
 
 
-def complete_until(session: Session, now: float) -> float | None:
+def complete_until(session: Session, now: float, kind: str = GATEWAY) -> float | None:
     """The moment to which every gateway heard of lately has written its log; None where none was heard.
 
-    One that was heard in the future died before the clock was set back.
+    One that was heard in the future died before the clock was set back. The same of receivers, by their `kind`.
     """
-    lately = and_(col(GatewayRow.heard_at) > now - HEARD_SECONDS, col(GatewayRow.heard_at) < now + HEARD_SECONDS)
+    lately = and_(
+        col(GatewayRow.kind) == kind,
+        col(GatewayRow.heard_at) > now - HEARD_SECONDS,
+        col(GatewayRow.heard_at) < now + HEARD_SECONDS,
+    )
     heard = select(func.min(GatewayRow.complete_until)).where(lately)
     complete: float | None = session.execute(heard).scalar_one()
     return complete

@@ -36,16 +36,22 @@ class RequestLogTelemetry:
         """Requests of a stage up to the moment to which every live gateway's log is complete."""
         try:
             with self.database.read() as session:
-                complete = complete_until(session, now)
-                if complete is None:
-                    return Reading((), after, problem="no gateway has been heard for 5 s")
-                if complete < after - _CLOCK_LAG:
-                    late = f"a gateway's clock is {after - complete:.0f} s behind what was read already"
-                    return Reading((), after, problem=f"{late}; waiting until it has caught up")
-                until = max(after, complete)
-                return _read(session, scope, after, until)
+                complete, problem = self.complete(session, scope, after, now)
+                if problem:
+                    return Reading((), after, problem=problem)
+                return _read(session, scope, after, max(after, complete))
         except SQLAlchemyError as error:
             raise _unreadable(error) from error
+
+    def complete(self, session: Session, scope: Scope, after: float, now: float) -> tuple[float, str]:  # noqa: ARG002
+        """The moment up to which the log is complete, or why that isn't known."""
+        complete = complete_until(session, now)
+        if complete is None:
+            return after, "no gateway has been heard for 5 s"
+        if complete < after - _CLOCK_LAG:
+            late = f"a gateway's clock is {after - complete:.0f} s behind what was read already"
+            return after, f"{late}; waiting until it has caught up"
+        return complete, ""
 
     def read_again(self, scope: Scope, after: float, until: float) -> Iterator[Window]:
         """Requests and ratings that were read before, in pieces; nothing where copies are compared."""

@@ -5,12 +5,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import pytest
 
 from softlaunch.cli.exits import Exit
+from softlaunch.store.migrate import open_database
+from tests.support.otlp import record_split
 from tests.support.paths import ROOT
 from tests.support.servers import wait_until
 from tests.support.stacks import Up, free_port, running_up, stack_processes
@@ -30,10 +33,20 @@ def names_on(up: Up, what: str) -> set[str]:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
 def test_a_stack_comes_up_heals_and_goes_down(tmp_path: Path) -> None:
-    """The gateway and Prefect answer, flows are deployed, a dead worker comes back, SIGTERM leaves nothing."""
-    with running_up(tmp_path / "home") as up:
+    """Gateway, receiver and Prefect answer, flows are deployed, a dead worker comes back, SIGTERM leaves nothing.
+
+    The receiver of spans runs because the policy of an app asks for it.
+    """
+    (tmp_path / "home").mkdir()
+    database = open_database(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}")
+    record_split(database, None, since=time.time() - 60)
+    database.close()
+    otlp_port = free_port()
+    with running_up(tmp_path / "home", SOFTLAUNCH_OTLP_PORT=str(otlp_port)) as up:
         up.await_everything()
         assert httpx.get(f"http://127.0.0.1:{up.gateway_port}/healthz", timeout=20).is_success
+        assert httpx.get(f"http://127.0.0.1:{otlp_port}/healthz", timeout=20).is_success
+        assert f"OTLP           http://127.0.0.1:{otlp_port}" in up.said
         assert {"release", "rollback", "reconcile"} <= names_on(up, "deployments")
         assert any("has crashed" in name for name in names_on(up, "automations"))
         wait_until(lambda: bool(up.pids("worker start")), "the worker runs", 180)

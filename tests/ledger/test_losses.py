@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlmodel import Session, col, select
@@ -31,7 +32,7 @@ class Ticks:
         return self.now
 
 
-def beat(database: Database, at: float, begun: int, logged: int, per_second: float = 0.0, **fields: float) -> None:
+def beat(database: Database, at: float, begun: int, logged: int, per_second: float = 0.0, **fields: Any) -> None:
     """A heartbeat of the gateway."""
     counts = {"bot": {"begun": begun, "logged": logged, "per_second": per_second}}
     heartbeat = Heartbeat(GATEWAY, "http://web:8800", NOW - 60, at, at, {"bot": 1}, counts=counts, **fields)

@@ -127,3 +127,35 @@ def test_metrics_of_the_app_come_from_prometheus(tmp_path: Path) -> None:
     policy = load(tmp_path, text)
     assert policy.sources.counted == {"queue_time"}
     assert Policy.model_validate(policy.model_dump(mode="json")) == policy
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        pytest.param(
+            "  sql: {url_env: SHOP_URL}\n", "sources.otlp: a view takes the place of the request log", id="a view"
+        ),
+        pytest.param(
+            "unit: {redraw: 1 d}\n", "unit.redraw: spans name the unit that an arm was drawn for", id="redraw"
+        ),
+        pytest.param(
+            "gates: [{metric: refused, margin: 1 point}]\n", "gates[0].metric: refused needs texts", id="texts"
+        ),
+        pytest.param(
+            "gates: [{metric: cost, margin: 5 %, adjust_for: [request_size]}]\n",
+            "gates[0].adjust_for: spans don't say how large a request was",
+            id="sizes",
+        ),
+    ],
+)
+def test_what_spans_can_not_tell_is_said(tmp_path: Path, text: str, complaint: str) -> None:
+    """Before a release waits for it in vain."""
+    said = complaints(tmp_path, f"{HEAD}sources:\n  otlp: {{}}\n{text}")
+    assert any(complaint in line for line in said), said
+
+
+def test_gates_read_behind_the_present_as_far_as_spans_may_come(tmp_path: Path) -> None:
+    """Long requests count before their end, so that they come in time, too."""
+    otlp = load(tmp_path, HEAD + "sources:\n  otlp: {hold: 10 s, late: 5 s}\n").sources.otlp
+    assert otlp is not None
+    assert (otlp.behind, otlp.counts_at(100.0, 104.0), otlp.counts_at(100.0, 130.0)) == (15.0, 100.0, 120.0)

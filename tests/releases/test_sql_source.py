@@ -1,12 +1,16 @@
 """A release whose requests are in a view of another database, and in no log of ours."""
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, create_engine, text
 
 from softlaunch.policy.release import Release, State
 from softlaunch.releases.driver import Driver, Strategies
@@ -30,6 +34,7 @@ class Shop:
     """
 
     scene: Scene
+    warehouse: Engine
     quality: float = 0.85
     written: float = NOON.timestamp() - 60
     number: int = 0
@@ -43,7 +48,7 @@ class Shop:
         while self.written + 0.01 <= until:
             self.written += 0.01
             rows += self._rows(self.written, weight)
-        with self.scene.database.engine.begin() as connection:
+        with self.warehouse.begin() as connection:
             connection.execute(text(_ROW), rows)
 
     def _rows(self, at: float, weight: float) -> list[dict[str, Any]]:
@@ -70,14 +75,14 @@ class Shop:
         return self.quality if arm == "candidate" else 0.85
 
 
-@pytest.fixture
-def shop_database(database: Database) -> Iterator[Database]:
-    """A ledger in whose database the app keeps its rows, too."""
-    with database.engine.begin() as connection:
+@contextmanager
+def rows_in(warehouse: Engine) -> Iterator[None]:
+    """The app keeps its rows there."""
+    with warehouse.begin() as connection:
         connection.execute(text(_TABLE))
         connection.execute(text(_VIEW))
-    yield database
-    with database.engine.begin() as connection:
+    yield
+    with warehouse.begin() as connection:
         connection.execute(text("DROP VIEW IF EXISTS softlaunch_requests"))
         connection.execute(text("DROP TABLE shop_requests"))
 
@@ -89,7 +94,7 @@ def drive(shop: Shop, driver: Driver, *, away: tuple[int, int]) -> tuple[Release
     for step in range(200):
         scene.clock.go(3)
         shop.write()
-        with scene.database.engine.begin() as connection:
+        with shop.warehouse.begin() as connection:
             for moment, command in zip(away, ("DROP VIEW softlaunch_requests", _VIEW), strict=True):
                 if step == moment:
                     connection.execute(text(command))
@@ -100,25 +105,46 @@ def drive(shop: Shop, driver: Driver, *, away: tuple[int, int]) -> tuple[Release
     return scene.release(), said
 
 
-@pytest.mark.parametrize(
+_QUALITIES = pytest.mark.parametrize(
     ("quality", "state"),
     [pytest.param(0.85, State.PROMOTED, id="as good"), pytest.param(0.7, State.ROLLED_BACK, id="worse answers")],
 )
+
+
+@_QUALITIES
 def test_a_view_alone_decides_a_release(
-    shop_database: Database, monkeypatch: pytest.MonkeyPatch, quality: float, state: State
+    database: Database, monkeypatch: pytest.MonkeyPatch, quality: float, state: State
 ) -> None:
     """Errors, latency and scores come from it; while it is away the stage holds, and nothing is lost."""
-    monkeypatch.setenv("SHOP_URL", shop_database.url.render_as_string(hide_password=False))
-    database = shop_database
+    monkeypatch.setenv("SHOP_URL", database.url.render_as_string(hide_password=False))
+    decide(database, database.engine, quality, state)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@_QUALITIES
+def test_a_view_of_duckdb_decides_a_release(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quality: float, state: State
+) -> None:
+    """Another database than the ledger's, by nothing but its address."""
+    monkeypatch.setenv("SHOP_URL", f"duckdb:///{tmp_path / 'shop.duckdb'}")
+    warehouse = create_engine(os.environ["SHOP_URL"])
+    decide(database, warehouse, quality, state)
+    warehouse.dispose()
+
+
+def decide(database: Database, warehouse: Engine, quality: float, state: State) -> None:
+    """A release whose gates read the view of a warehouse."""
     gates = [
         *({"metric": "errors", "margin": "5 points"}, {"metric": "latency", "margin": "30 %"}),
         {"metric": "quality", "margin": "5 points"},
     ]
     policy = make_policy(shadow=None, gates=gates, sources={"sql": {"url_env": "SHOP_URL"}})
     scene = Scene.opened(database, policy, telemetry=ScriptedTelemetry(error=AssertionError("the log was read")))
-    releases = ReleaseStrategy(scene.telemetry, scene.evaluator, open_log=open_log)
+    releases = ReleaseStrategy(scene.telemetry, scene.evaluator, open_log=partial(open_log, database))
     driver = Driver(database, Strategies(releases), "driver one", scene.clock)
-    release, said = drive(Shop(scene, quality), driver, away=(12, 16))
+    with rows_in(warehouse):
+        release, said = drive(Shop(scene, warehouse, quality), driver, away=(12, 16))
     assert release.state is state, said[-1]
     assert any("softlaunch_requests can't be read" in message for message in said)
     if state is State.ROLLED_BACK:

@@ -21,7 +21,8 @@ needs_prometheus = pytest.mark.skipif(
 )
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on at the moment."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
@@ -33,7 +34,7 @@ class Prometheus:
     folder: Path
     targets: Sequence[str] = ()
     interval: str = "1s"
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property

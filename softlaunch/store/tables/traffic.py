@@ -37,6 +37,9 @@ class GatewayRow(SQLModel, table=True):
     machine never says so. `counts` holds for each app how many requests it had begun, how many of them the log accounts
     for, and how many it lately began a second; null where it was too old to tell. `lost_at` is when it was taken for
     dead, and what is missing of it counted as lost.
+
+    `kind` is receiver where it serves nothing and takes spans: everything that reached it before `complete_until` is
+    in the log, and what a span's app may still hold back isn't.
     """
 
     __tablename__ = "gateways"
@@ -49,6 +52,18 @@ class GatewayRow(SQLModel, table=True):
     revisions: dict[str, Any] = as_json()
     counts: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     lost_at: float | None = None
+    kind: str = Field(default="gateway", sa_column_kwargs={"server_default": "gateway"})
+
+
+class ReceivedSpanRow(SQLModel, table=True):
+    """A span of a model call that was taken, by trace id and span id: exporters send again what nobody confirmed.
+
+    Kept for as long as they may do so.
+    """
+
+    __tablename__ = "received_spans"
+    key: str = Field(primary_key=True)
+    received_at: float = Field(index=True)
 
 
 class RequestRow(SQLModel, table=True):
