@@ -18,7 +18,7 @@ from softlaunch.metrics import Sample, Score
 from softlaunch.metrics.asking import Heard
 from softlaunch.metrics.judged import HALLUCINATION, RUBRIC, Hallucination, Rubric
 
-_FLUSH_SECONDS = 0.2
+_LOOK_SECONDS = 1.0
 _attempts: ContextVar["Attempts"] = ContextVar("attempts")
 
 
@@ -71,10 +71,11 @@ class Listening(Panel):
 
 @dataclass(slots=True)
 class Round:
-    """Claims about which judges are to be asked, and what has been said and isn't written yet.
+    """Claims about which judges are to be asked, and what has been said.
 
-    `begin` says that a claim is asked about and returns its texts; `record` writes, and is safe to repeat. Both run in
-    threads of their own. What is left of the claims isn't tried once `stopped`, or where nothing is answered.
+    `begin` says that a claim is asked about and returns its texts; `record` writes what was said, and is called every
+    second, with nothing, while judges take their time. Both run in threads. What is left of the claims isn't tried once
+    `stopped`, or where nothing is answered.
     """
 
     waiting: deque[Claim]
@@ -85,7 +86,6 @@ class Round:
     most_in_vain: int
     stopped: Callable[[], bool]
     said: list[Judgement] = field(default_factory=list)
-    unwritten: list[Judgement] = field(default_factory=list)
 
     async def run(self, options: CallOptions) -> None:
         """Ask about all claims, many at once."""
@@ -94,18 +94,12 @@ class Round:
             asking = [asyncio.create_task(self._work(Listening(self.judges, ask))) for _ in range(workers)]
             try:
                 while not all(one.done() for one in asking):
-                    await asyncio.wait(asking, timeout=_FLUSH_SECONDS)
-                    await self._flush()
+                    await asyncio.wait(asking, timeout=_LOOK_SECONDS)
+                    await asyncio.to_thread(self.record, ())
                 await asyncio.gather(*asking)
             finally:
                 for one in asking:
                     one.cancel()
-                await self._flush()
-
-    async def _flush(self) -> None:
-        batch = tuple(self.unwritten)
-        await asyncio.to_thread(self.record, batch)
-        del self.unwritten[: len(batch)]
 
     async def _work(self, panel: Listening) -> None:
         while self.waiting and not self.stopped() and not self.in_vain:
@@ -114,7 +108,7 @@ class Round:
             if texts is not None:
                 one = await self._judge(claimed, texts, panel)
                 self.said.append(one)
-                self.unwritten.append(one)
+                await asyncio.to_thread(self.record, (one,))  # before the next: a death loses no more than is asked
 
     async def _judge(self, claimed: Claim, texts: Texts, panel: Listening) -> Judgement:
         """One judgement, and what it took."""
