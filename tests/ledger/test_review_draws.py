@@ -18,8 +18,8 @@ def answered(session: Session, release_id: str, arm: str, numbers: range, **colu
         name = f"{arm}-{number}"
         row: dict[str, object] = {"request_id": name, "release_id": release_id, "stage": 0, "arm": arm, "unit": number}
         session.add(request_row(**{**row, **columns}))
-        texts = {"question": f"question {number}", "answer": f"answer {name}"}
-        session.add(TextRow(request_id=name, arm=arm, app=APP, expires_at=NOW + 9e5, **texts))
+        question, answer = f"question {number}", f"answer {name}"
+        session.add(TextRow(request_id=name, arm=arm, app=APP, question=question, answer=answer, expires_at=NOW + 9e5))
 
 
 def asked(count: int, later: float = 10.0) -> Draw:

@@ -29,9 +29,22 @@ def registry(database: Database, tmp_path: Path) -> Registry:
         session.add(_request("young", (NOON - DAY).timestamp()))
         session.add(FeedbackRow(request_id="r0", app=APP, satisfaction=0.75, kind="stars", received_at=old))
         session.add(ScoreRow(request_id="r0", app=APP, metric="quality", value=0.5, source="judge", received_at=old))
-        of_answer = {"request_id": "r0", "arm": "stable", "metric": "quality", "app": APP, "unit": 1}
-        session.add(LiveJudgementRow(**of_answer, started_at=old, sample_percent=1.0, state="over", value=0.5))
+        session.add(_judgement("r0", old))
     return made
+
+
+def _judgement(request_id: str, started_at: float) -> LiveJudgementRow:
+    return LiveJudgementRow(
+        request_id=request_id,
+        arm="stable",
+        metric="quality",
+        app=APP,
+        unit=1,
+        started_at=started_at,
+        sample_percent=1.0,
+        state="over",
+        value=0.5,
+    )
 
 
 def _request(request_id: str, started_at: float, **fields: object) -> RequestRow:
