@@ -14,7 +14,9 @@ from typing import IO, Annotated
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from softlaunch.cli.actor import who
 from softlaunch.cli.output import console, errors, working
+from softlaunch.console.access import Access
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.private_files import private_folder, private_opener
 from softlaunch.core.settings import Settings
@@ -36,9 +38,12 @@ def up(
         int | None, typer.Option(help="Port of the gateway; SOFTLAUNCH_GATEWAY_PORT, else 8800.")
     ] = None,
     prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI and API.")] = 4200,
+    console_port: Annotated[
+        int | None, typer.Option(help="Port of the console; SOFTLAUNCH_CONSOLE_PORT, else 8820.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave the services' output to their log files.")] = False,
 ) -> None:
-    """Run gateway, Prefect, worker and reconcile on this machine.
+    """Run gateway, Prefect, worker, reconcile and the console on this machine.
 
     A process that dies is restarted. Ctrl-C or SIGTERM stops everything in order; live releases are resumed at the next
     start.
@@ -47,7 +52,8 @@ def up(
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda *_: stopping.set())
     settings = Settings()
-    there = Installation.of(settings, gateway_port, prefect_port)
+    there = Installation.of(settings, gateway_port, prefect_port, console_port)
+    Access.of(settings, who().name, there.console_host)  # which raises where it would let anybody in
     with _alone(there.home):
         there.check()
         _check_ledger(settings)
@@ -60,11 +66,11 @@ def _run(there: Installation, stopping: threading.Event, *, quiet: bool) -> None
     Traffic comes first and goes last: the gateway is started before anything else, and stopped after it.
     """
     slack = _slack()
-    services = [there.gateway, there.reconcile, there.prefect, there.worker, *slack]
+    services = [there.gateway, there.reconcile, there.prefect, there.console, there.worker, *slack]
     stack = Stack(there.logs, there.environment)
     supervisor = Supervisor(stack, _complain)
     with stack, shown(stack, services, _nothing if quiet else _line):
-        for service in (there.gateway, there.reconcile, there.prefect, *slack):
+        for service in (there.gateway, there.reconcile, there.prefect, there.console, *slack):
             stack.start(service)
         for service in (there.gateway, there.prefect):
             with working(f"Starting {service.name}"):
@@ -141,6 +147,7 @@ def _print_addresses(there: Installation, slack: list[Service]) -> None:
     console.print(
         f"Everything runs.\n"
         f"  gateway        {there.gateway_url}/v1   (the app's name is the model)\n"
+        f"  console        {there.console_url}\n"
         f"  Prefect's UI   {there.prefect_url}\n"
         f"  Slack          {'listening' if slack else 'not configured (SLACK_APP_TOKEN)'}\n"
         f"  home           {home}   (ledger and reports)\n"

@@ -20,18 +20,28 @@ _RETENTION = {
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Where everything is: the home folder, and the ports of the gateway and of Prefect."""
+    """Where everything is: the home folder, and the addresses of the gateway, of Prefect and of the console."""
 
     home: Path
     gateway_host: str
     gateway_port: int
     prefect_port: int
+    console_host: str
+    console_port: int
 
     @classmethod
-    def of(cls, settings: Settings, gateway_port: int | None, prefect_port: int) -> "Installation":
+    def of(
+        cls, settings: Settings, gateway_port: int | None, prefect_port: int, console_port: int | None = None
+    ) -> "Installation":
         """By the settings, where nothing else is said."""
-        port = settings.gateway_port if gateway_port is None else gateway_port
-        return cls(settings.home.resolve(), settings.gateway_host, port, prefect_port)
+        return cls(
+            settings.home.resolve(),
+            settings.gateway_host,
+            settings.gateway_port if gateway_port is None else gateway_port,
+            prefect_port,
+            settings.console_host,
+            settings.console_port if console_port is None else console_port,
+        )
 
     @property
     def logs(self) -> Path:
@@ -46,8 +56,12 @@ class Installation:
     @property
     def gateway_url(self) -> str:
         """The gateway, for clients on this machine."""
-        local = "127.0.0.1" if self.gateway_host == "0.0.0.0" else self.gateway_host  # noqa: S104  (a comparison)
-        return f"http://[{local}]:{self.gateway_port}" if ":" in local else f"http://{local}:{self.gateway_port}"
+        return _url(self.gateway_host, self.gateway_port)
+
+    @property
+    def console_url(self) -> str:
+        """The console, for browsers on this machine."""
+        return _url(self.console_host, self.console_port)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -87,6 +101,12 @@ class Installation:
         return Service("prefect", command, f"{self.prefect_url}/api/health", patience=120, stop_patience=15)
 
     @property
+    def console(self) -> Service:
+        """Shows everything in a browser; releases don't need it."""
+        command = ours("ui", "--host", self.console_host, "--port", str(self.console_port))
+        return Service("console", command, f"{self.console_url}/healthz")
+
+    @property
     def worker(self) -> Service:
         """Runs the flows."""
         return Service("worker", prefects("worker", "start", "--pool", "softlaunch"), stop_patience=15)
@@ -103,11 +123,17 @@ class Installation:
         for name, host, port, option in (
             ("gateway", self.gateway_host, self.gateway_port, "--gateway-port"),
             ("Prefect server", "127.0.0.1", self.prefect_port, "--prefect-port"),
+            ("console", self.console_host, self.console_port, "--console-port"),
         ):
             if not _free(host, port):
                 raise StackError(
                     f"port {port} for the {name} is taken; stop what listens there, or choose another with {option}"
                 )
+
+
+def _url(host: str, port: int) -> str:
+    local = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  (a comparison)
+    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
 
 def _free(host: str, port: int) -> bool:
