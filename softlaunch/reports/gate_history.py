@@ -3,12 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import floor, isfinite, log10
+from math import isfinite
 
 from markupsafe import Markup
 
 from softlaunch.core.formatting import show_harm, show_interval, show_value
 from softlaunch.ledger.looks import GateLook
+from softlaunch.reports.axes import round_values
 
 WIDTH, HEIGHT = 440.0, 170.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 12.0, 12.0, 24.0
@@ -132,12 +133,7 @@ class _Scale:
 
     def ticks(self) -> list[float]:
         """Round values, at most so many that their texts don't touch."""
-        rough = (self.high - self.low) / _TICKS
-        power = 10.0 ** floor(log10(rough))
-        step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough)
-        first = floor(self.low / step) + 1
-        found = [number * step for number in range(first, first + 2 * _TICKS)]
-        return [value for value in found if value <= self.high]
+        return round_values(self.low, self.high, _TICKS)
 
 
 def _reach(looks: Sequence[GateLook]) -> tuple[float, float]:
