@@ -186,6 +186,7 @@ def _check_with_axe(page: Page) -> None:
         f"/apps/{APP}/start?model=slow",
         "/incidents",
         "/variants",
+        "/requests",
     ):
         page.goto(place)
         page.evaluate(AXE.read_text(encoding="utf-8"))
