@@ -15,7 +15,8 @@ from tests.support.paths import ROOT
 LAYERS = (
     *("core", "integrations", "metrics", "policy", "store", "ledger", "catalog", "gates", "telemetry", "gateway"),
     *("evals", "shadow", "live", "forecast", "releases", "approvals", "ab", "drift", "retention", "notify", "reports"),
-    *("pull_requests", "simulator", "wiring", "installation", "tasks", "flows", "inbound", "pytest_plugin", "cli"),
+    *("pull_requests", "simulator", "wiring", "installation", "tasks", "flows", "inbound", "pytest_plugin", "console"),
+    "cli",
 )
 """What lies below `softlaunch/`, from the bottom to the top: a part imports only what stands before it."""
 

@@ -26,10 +26,10 @@ from softlaunch.ledger.approvals import (
 from softlaunch.ledger.notices import Event, Message, notify
 from softlaunch.ledger.releases import find_latest, read_release
 from softlaunch.policy.release import State
-from softlaunch.releases.ending import roll_back
+from softlaunch.releases.ending import abort, roll_back
 from softlaunch.store.tables import ApprovalRow, VoteRow
 
-_ROLL_BACK = "roll_back"
+_ROLL_BACK, _ABORT = "roll_back", "abort"
 
 
 class NothingToDecideError(SoftlaunchError):
@@ -119,6 +119,22 @@ def apply_rollback(session: Session, release_id: str, person: Person, reason: st
     result = DecisionResult(VoteResult.DECIDED, f"{release_id} is {ended.state}; stable serves everybody.")
     decision = Decision(release.app, ApprovalChoice.REJECT, person, reason)
     record_vote(session, decision, release_subject(release), result, now, said=_ROLL_BACK)
+    return result
+
+
+def apply_abort(session: Session, release_id: str, person: Person, reason: str, now: datetime) -> DecisionResult:
+    """End a live release because somebody pressed a button. Who started it may, and every approver."""
+    release = read_release(session, release_id)
+    refused = refusal(release.policy, person, release.opened_by, ApprovalChoice.REJECT)
+    if refused is not None:
+        result = DecisionResult(VoteResult.REFUSED, f"Nothing was aborted: {refused}.")
+    elif not release.state.live:
+        result = DecisionResult(VoteResult.LATE, f"{release_id} is over already: {release.state} ({release.reason}).")
+    else:
+        ended = abort(session, release.app, person.actor, reason, now)
+        result = DecisionResult(VoteResult.DECIDED, f"{release_id} is {ended.state}; stable serves everybody.")
+    decision = Decision(release.app, ApprovalChoice.REJECT, person, reason)
+    record_vote(session, decision, release_subject(release), result, now, said=_ABORT)
     return result
 
 

@@ -14,7 +14,9 @@ from typing import IO, Annotated
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from softlaunch.cli.actor import who
 from softlaunch.cli.output import console, errors, working
+from softlaunch.console.access import Access
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.private_files import private_folder, private_opener
 from softlaunch.core.settings import Settings
@@ -36,6 +38,9 @@ def up(
         int | None, typer.Option(help="Port of the gateway; SOFTLAUNCH_GATEWAY_PORT, else 8800.")
     ] = None,
     prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI and API.")] = 4200,
+    console_port: Annotated[
+        int | None, typer.Option(help="Port of the console; SOFTLAUNCH_CONSOLE_PORT, else 8820.")
+    ] = None,
     otlp: Annotated[
         bool | None,
         typer.Option(
@@ -44,7 +49,7 @@ def up(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave the services' output to their log files.")] = False,
 ) -> None:
-    """Run gateway, evaluator, Prefect, worker and reconcile on this machine.
+    """Run gateway, evaluator, Prefect, worker, reconcile and the console on this machine.
 
     A process that dies is restarted. Ctrl-C or SIGTERM stops everything in order; live releases are resumed at the next
     start.
@@ -53,9 +58,9 @@ def up(
     for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ending, lambda *_: stopping.set())
     settings = Settings()
-    there = Installation.of(settings, gateway_port, prefect_port)
+    there = Installation.of(settings, gateway_port, prefect_port, console_port)
+    Access.of(settings, who().name, there.console_host)  # which raises where it would let anybody in
     with _alone(there.home):
-        there.check()
         _check_ledger(settings)
         receives = _takes_spans(settings) if otlp is None else otlp
         there.check(otlp=receives)
@@ -68,11 +73,11 @@ def _run(there: Installation, stopping: threading.Event, receivers: list[Service
     Traffic comes first and goes last: the gateway is started before anything else, and stopped after it.
     """
     slack = _slack()
-    services = [there.gateway, *receivers, there.reconcile, there.evaluator, there.prefect, there.worker, *slack]
+    always = (there.gateway, *receivers, there.reconcile, there.evaluator, there.prefect, there.console)
     stack = Stack(there.logs, there.environment)
     supervisor = Supervisor(stack, _complain)
-    with stack, shown(stack, services, _nothing if quiet else _line):
-        for service in (there.gateway, *receivers, there.reconcile, there.evaluator, there.prefect, *slack):
+    with stack, shown(stack, [*always, there.worker, *slack], _nothing if quiet else _line):
+        for service in (*always, *slack):
             stack.start(service)
         for service in (there.gateway, *receivers, there.prefect):
             with working(f"Starting {service.name}"):
@@ -170,6 +175,7 @@ def _print_addresses(there: Installation, receivers: list[Service], slack: list[
         f"Everything runs.\n"
         f"  gateway        {there.gateway_url}/v1   (the app's name is the model)\n"
         f"{spans}"
+        f"  console        {there.console_url}\n"
         f"  Prefect's UI   {there.prefect_url}\n"
         f"  Slack          {'listening' if slack else 'not configured (SLACK_APP_TOKEN)'}\n"
         f"  home           {home}   (ledger and reports)\n"

@@ -125,6 +125,28 @@ class Settings(BaseSettings):
         le=600,
         description="how long `softlaunch otlp` waits, once it is started again, for what exporters couldn't send",
     )
+    console_host: str = Field(default="127.0.0.1", description="address that the console listens to")
+    console_port: int = Field(default=8820, ge=0, le=65535, description="port of the console")
+    console_url: str = Field(
+        default="", description="address by which people open the console, such as https://softlaunch.example.com"
+    )
+    console_user_header: str = Field(
+        default="",
+        description="header in which an identity proxy names the person, such as X-Forwarded-User; when unset, whoever "
+        "reaches the console acts as the user who runs it, so it listens to this machine alone",
+    )
+    console_trusted_proxies: str = Field(
+        default="127.0.0.1, ::1",
+        description="addresses and networks, separated by commas, from which that header is believed",
+    )
+    console_viewers: str = Field(
+        default="*", description="names, separated by commas, that may see the console behind a proxy; * is everybody"
+    )
+    console_operators: str = Field(
+        default="",
+        description="names, separated by commas, that may act in the console behind a proxy, as far as policies let "
+        "them; * is everybody, and nobody may when unset",
+    )
     feedback_keys: SecretStr | None = Field(
         default=None,
         description="comma-separated API keys that alone may rate, any request; when unset, the key that asked may",

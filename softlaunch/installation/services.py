@@ -20,7 +20,7 @@ _RETENTION = {
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Where everything is: the home folder, and the ports of the gateway and of Prefect."""
+    """Where everything is: the home folder, and the addresses of the gateway, of Prefect and of the console."""
 
     home: Path
     gateway_host: str
@@ -28,13 +28,24 @@ class Installation:
     prefect_port: int
     otlp_host: str = "127.0.0.1"
     otlp_port: int = 4318
+    console_host: str = "127.0.0.1"
+    console_port: int = 8820
 
     @classmethod
-    def of(cls, settings: Settings, gateway_port: int | None, prefect_port: int) -> "Installation":
+    def of(
+        cls, settings: Settings, gateway_port: int | None, prefect_port: int, console_port: int | None = None
+    ) -> "Installation":
         """By the settings, where nothing else is said."""
-        port = settings.gateway_port if gateway_port is None else gateway_port
-        home = settings.home.resolve()
-        return cls(home, settings.gateway_host, port, prefect_port, settings.otlp_host, settings.otlp_port)
+        return cls(
+            settings.home.resolve(),
+            settings.gateway_host,
+            settings.gateway_port if gateway_port is None else gateway_port,
+            prefect_port,
+            settings.otlp_host,
+            settings.otlp_port,
+            settings.console_host,
+            settings.console_port if console_port is None else console_port,
+        )
 
     @property
     def logs(self) -> Path:
@@ -49,12 +60,17 @@ class Installation:
     @property
     def gateway_url(self) -> str:
         """The gateway, for clients on this machine."""
-        return _local_url(self.gateway_host, self.gateway_port)
+        return _url(self.gateway_host, self.gateway_port)
 
     @property
     def otlp_url(self) -> str:
         """The receiver of spans, for apps on this machine."""
-        return _local_url(self.otlp_host, self.otlp_port)
+        return _url(self.otlp_host, self.otlp_port)
+
+    @property
+    def console_url(self) -> str:
+        """The console, for browsers on this machine."""
+        return _url(self.console_host, self.console_port)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -100,6 +116,12 @@ class Installation:
         return Service("prefect", command, f"{self.prefect_url}/api/health", patience=120, stop_patience=15)
 
     @property
+    def console(self) -> Service:
+        """Shows everything in a browser; releases don't need it."""
+        command = ours("ui", "--host", self.console_host, "--port", str(self.console_port))
+        return Service("console", command, f"{self.console_url}/healthz")
+
+    @property
     def worker(self) -> Service:
         """Runs the flows."""
         return Service("worker", prefects("worker", "start", "--pool", "softlaunch"), stop_patience=15)
@@ -121,6 +143,7 @@ class Installation:
         for name, host, port, option in (
             ("gateway", self.gateway_host, self.gateway_port, "--gateway-port"),
             ("Prefect server", "127.0.0.1", self.prefect_port, "--prefect-port"),
+            ("console", self.console_host, self.console_port, "--console-port"),
             *([("OTLP receiver", self.otlp_host, self.otlp_port, "SOFTLAUNCH_OTLP_PORT")] if otlp else ()),
         ):
             if not _free(host, port):
@@ -129,7 +152,7 @@ class Installation:
                 )
 
 
-def _local_url(host: str, port: int) -> str:
+def _url(host: str, port: int) -> str:
     local = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  (a comparison)
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 

@@ -17,6 +17,7 @@ from softlaunch.core.verdict import Outcome, Verdict
 from softlaunch.ledger.approvals import Approval, read_approval_states, request_approval, withdraw_approvals
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.lease import Transition, apply_transition, claim, release_claim, renew
+from softlaunch.ledger.looks import record_look
 from softlaunch.ledger.notices import Event, Incident, Message, notify, open_incident, open_keys, resolve_incident
 from softlaunch.ledger.releases import Actor, read_release
 from softlaunch.ledger.splits import Split, beat, set_split
@@ -177,6 +178,7 @@ class Driver:
         actor = Actor(self.holder, "driver")
         leaves = isinstance(action, Enter | End)
         changed = record_verdicts(session, release.id, release.position, observation.verdicts or (), now, final=leaves)
+        _keep_look(session, snapshot, observation, must=leaves or bool(changed))
         _raise_alerts(session, snapshot, observation)
         message, is_change = _act(session, snapshot, action, actor, token)
         if observation.has_data and not isinstance(action, End):
@@ -195,6 +197,14 @@ class Driver:
             next_position=after.position,
             outcome=after.outcome,
         )
+
+
+def _keep_look(session: Session, snapshot: Snapshot, observation: Observation, *, must: bool) -> None:
+    """Keep how the gates of live traffic went over time, for people to see."""
+    stage, entered = snapshot.release.stage, snapshot.entered_at
+    if entered is not None and observation.verdicts and stage.kind in {StageKind.SHADOW, StageKind.CANARY}:
+        place = (snapshot.release.id, stage.position)
+        record_look(session, place, entered, observation.verdicts, snapshot.now, must=must)
 
 
 def _observe(strategy: Strategy, release: Release, record: StageRecord, now: datetime) -> Observation:

@@ -120,9 +120,24 @@ class ReleaseView:
     lost: Lost = field(default_factory=Lost)
 
 
-def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
-    """The view of a release."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What has to be counted over all requests of a release: who was exposed, and what became of its stage's."""
+
+    exposure: Exposure
+    outcomes: StageOutcomes
+
+
+def count_requests(session: Session, release: Release) -> Counted:
+    """The counts of a release; it takes as long as there are requests."""
+    outcomes = read_outcomes(session, release.app, release.id, release.stage)
+    return Counted(read_exposure(session, release.id, promoted=release.kind is Kind.TOPLINE), outcomes)
+
+
+def read_view(session: Session, row: ReleaseRow, now: datetime, counted: Counted | None = None) -> ReleaseView:
+    """The view of a release; `counted` where somebody has counted its requests already."""
     release = to_release(session, row)
+    counted = counted or count_requests(session, release)
     records = read_stages(session, release.id)
     return ReleaseView(
         release=release,
@@ -130,9 +145,9 @@ def read_view(session: Session, row: ReleaseRow, now: datetime) -> ReleaseView:
             _stage_view(session, release, stage, record) for stage, record in zip(release.stages, records, strict=True)
         ),
         approvals=tuple(pending_approvals(session, release.id, release.position, now)),
-        exposure=read_exposure(session, release.id, promoted=release.kind is Kind.TOPLINE),
+        exposure=counted.exposure,
         history=_history(session, release.id),
-        outcomes=read_outcomes(session, release.app, release.id, release.stage),
+        outcomes=counted.outcomes,
         lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
     )
 

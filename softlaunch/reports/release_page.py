@@ -13,7 +13,8 @@ from softlaunch.reports.html import page_environment
 from softlaunch.reports.live_words import show_live
 from softlaunch.reports.plots import interval_axis, interval_plot
 
-_SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
+SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
+"""A sign for each way in which a release, a stage or a gate can stand, which colour alone must not tell."""
 _LOOKS = {StageState.PASSED: "pass", StageState.RUNNING: "running", StageState.WAITING: "waiting"}
 
 
@@ -45,7 +46,7 @@ def render_release(
         release=release,
         tone=release_tone(view),
         title=state_title(release.state),
-        signs=_SIGNS,
+        signs=SIGNS,
         stages=[stage for stage in view.stages if stage.record.entered_at is not None],
         stage_tone=stage_tone,
         stage_result=lambda stage: stage_result(view, stage),

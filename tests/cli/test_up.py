@@ -96,6 +96,8 @@ def test_what_keeps_it_from_starting_is_said(tmp_path: Path, environment: dict[s
                 str(port),
                 "--prefect-port",
                 str(free_port()),
+                "--console-port",
+                str(free_port()),
             ],
             env={**os.environ, "SOFTLAUNCH_HOME": str(tmp_path), **environment},
             cwd=ROOT,

@@ -72,6 +72,7 @@ def running_up(home: Path, ports: tuple[int, int] | None = None, **environment: 
             name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "SOFTLAUNCH_"))
         }
         told = {**inherited, "PYTHONPATH": str(ROOT), "SOFTLAUNCH_HOME": str(home), **environment}
+        told.setdefault("SOFTLAUNCH_CONSOLE_PORT", str(free_port()))
         process = subprocess.Popen(command, env=told, cwd=ROOT, stdout=out, stderr=out, start_new_session=True)
     try:
         yield Up(process, home, *ports)

@@ -26,7 +26,15 @@ from softlaunch.store.tables.registry import (
     TagRow,
     VariantRow,
 )
-from softlaunch.store.tables.releases import AbLookRow, DriveRow, ReleaseRow, StageRow, TransitionRow, VerdictRow
+from softlaunch.store.tables.releases import (
+    AbLookRow,
+    DriveRow,
+    GateLookRow,
+    ReleaseRow,
+    StageRow,
+    TransitionRow,
+    VerdictRow,
+)
 from softlaunch.store.tables.traffic import (
     BreakerTripRow,
     CopyJudgementRow,
@@ -63,6 +71,7 @@ __all__ = [
     "EvalLabelRow",
     "EvalRunRow",
     "FeedbackRow",
+    "GateLookRow",
     "GatewayRow",
     "HeardRow",
     "IncidentRow",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, UniqueConstraint
+from sqlalchemy import BigInteger, Index, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
 from softlaunch.store.tables.columns import as_json, moment, row_number
@@ -84,6 +84,21 @@ class VerdictRow(SQLModel, table=True):
     reason: str
     figures: dict[str, Any] = as_json()
     decided_at: datetime = moment()
+
+
+class GateLookRow(SQLModel, table=True):
+    """What the gates of a stage said at a moment while it ran; `gates` maps each to figures, see `ledger.looks`.
+
+    Looks are thinned out as they are written: a stage of a day leaves about two hundred.
+    """
+
+    __tablename__ = "gate_looks"
+    __table_args__ = (Index("ix_gate_looks_stage", "release_id", "position", "id"),)
+    id: int | None = row_number()
+    release_id: str = Field(foreign_key="releases.id")
+    position: int
+    looked_at: datetime = moment()
+    gates: dict[str, Any] = as_json()
 
 
 class DriveRow(SQLModel, table=True):

@@ -1,0 +1,1 @@
+"""The console's addresses, by what they are about."""

@@ -1,0 +1,194 @@
+"""What people decide: approve, reject, roll back, abort; by the same rules and in the same audit as everywhere."""
+
+from dataclasses import replace
+
+from fastapi import APIRouter
+from sqlmodel import col, select
+from starlette.responses import RedirectResponse, Response
+
+from softlaunch.approvals.deciding import Decision, DecisionResult, apply_abort, apply_decision, apply_rollback
+from softlaunch.approvals.rules import VoteResult, people_needed, refusal
+from softlaunch.approvals.subjects import Subject, is_in_force, release_subject, subject_of
+from softlaunch.console.access import Visitor
+from softlaunch.console.pages import FIRST, Again, Asking, AskingIn, FormIn, Part, live_page, objection, page, render
+from softlaunch.console.queries.overview import read_asked
+from softlaunch.console.state import Console
+from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.errors import NotFoundError
+from softlaunch.ledger.approvals import approved_by, read_approval
+from softlaunch.ledger.releases import find_latest, read_release
+from softlaunch.ledger.stages import read_verdicts
+from softlaunch.policy.release import Kind, Release, State
+from softlaunch.store.tables import VoteRow
+
+router = APIRouter()
+_ONLY_LOOKS = "you may only look; whoever runs the console can name you in SOFTLAUNCH_CONSOLE_OPERATORS"
+_VERBS = {"roll-back": "Roll back", "abort": "Abort"}
+_CHOICES = {"approve": ApprovalChoice.APPROVE, "reject": ApprovalChoice.REJECT}
+_LONGEST_REASON = 500
+_STATUS = {VoteResult.REFUSED: 403, VoteResult.LATE: 409}
+
+
+@router.get("/approvals")
+def approvals(asking: AskingIn) -> Response:
+    """What waits for a person."""
+    return live_page(asking, "approvals.html.j2", approvals_part(asking.console))
+
+
+def approvals_part(console: Console) -> Part:
+    """The live part of that page."""
+
+    def part() -> str:
+        now = console.clock()
+        with console.database.read() as session:
+            return render("approvals_live.html.j2", asked=read_asked(session, now), now=now)
+
+    return "approvals", part
+
+
+@router.get("/approvals/{number}")
+def approval(asking: AskingIn, number: int) -> Response:
+    """One question, and the form that answers it."""
+    return _question(asking, number)
+
+
+@router.post("/approvals/{number}")
+def decide(asking: AskingIn, form: FormIn, number: int) -> Response:
+    """Approve or reject."""
+    console, reason = asking.console, form.get("reason", "").strip()[:_LONGEST_REASON]
+    refused = objection(asking, form, reason)
+    if refused is not None:
+        return _question(asking, number, refused)
+    choice = _CHOICES.get(form.get("choice", ""))
+    if choice is None or (choice is ApprovalChoice.REJECT and not reason):
+        problem = "Choose one." if choice is None else "Say why: people who follow the app will want to know."
+        return _question(asking, number, Again(problem, reason, 422))
+    with console.database.begin() as session:
+        app = subject_of(session, read_approval(session, number, console.clock())).app
+        decision = Decision(app, choice, asking.visitor.person, reason, number)
+        result = apply_decision(session, decision, console.clock())[0]
+    console.live.forget()
+    return _after(asking, result, result.approval.release_id if result.approval is not None else None)
+
+
+def _question(asking: Asking, number: int, again: Again = FIRST) -> Response:
+    now = asking.console.clock()
+    with asking.console.database.read() as session:
+        asked = read_approval(session, number, now)
+        subject = subject_of(session, asked)
+        verdicts = read_verdicts(session, asked.release_id, asked.position).values() if asked.release_id else ()
+        agreed, in_force = approved_by(session, number), is_in_force(session, asked)
+    may_not = {choice: _may_not(asking.visitor, subject, choice) for choice in ApprovalChoice}
+    return page(
+        *(asking, "decide.html.j2"),
+        status=again.status,
+        approval=asked,
+        subject=subject,
+        verdicts=verdicts,
+        agreed=agreed,
+        needed=people_needed(subject.policy, subject.weight_percent),
+        in_force=in_force,
+        may_approve=may_not[ApprovalChoice.APPROVE],
+        may_reject=may_not[ApprovalChoice.REJECT],
+        problem=again.problem,
+        reason=again.reason,
+    )
+
+
+def _may_not(visitor: Visitor, subject: Subject, choice: ApprovalChoice) -> str | None:
+    """Why somebody may not choose this, for people to read before they try; the vote itself is judged again."""
+    if not visitor.may_act:
+        return _ONLY_LOOKS
+    return refusal(subject.policy, visitor.person, subject.starter, choice, somebody_else=subject.somebody_else)
+
+
+@router.get("/releases/{release_id}/{action}")
+def ask_end(asking: AskingIn, release_id: str, action: str) -> Response:
+    """What a rollback or an abort would do, and the form that does it."""
+    return _ending(asking, release_id, action)
+
+
+@router.post("/releases/{release_id}/{action}")
+def end(asking: AskingIn, form: FormIn, release_id: str, action: str) -> Response:
+    """Roll back or abort."""
+    _verb(action)
+    console, reason = asking.console, form.get("reason", "").strip()[:_LONGEST_REASON]
+    refused = objection(asking, form, reason)
+    if refused is not None:
+        return _ending(asking, release_id, action, refused)
+    if not reason:
+        problem = "Say why: people who follow the app will want to know."
+        return _ending(asking, release_id, action, Again(problem, status=422))
+    with console.database.begin() as session:
+        stands = read_release(session, release_id).state
+        result = None
+        if _still_as_seen(stands, form.get("state", "")):
+            apply = apply_abort if action == "abort" else apply_rollback
+            result = apply(session, release_id, asking.visitor.person, reason, console.clock())
+    console.live.forget()
+    if result is None:
+        words = stands.replace("_", " ")
+        problem = f"Meanwhile {release_id} became {words}, and nothing was changed. Is it still what you want?"
+        return _ending(asking, release_id, action, Again(problem, reason, 409))
+    return _after(asking, result, release_id)
+
+
+def _still_as_seen(stands: State, seen: str) -> bool:
+    """Whether a release is what somebody saw: a stage further doesn't matter to who wants to end it."""
+    return stands == seen or (stands.live and seen in {state.value for state in State if state.live})
+
+
+def _ending(asking: Asking, release_id: str, action: str, again: Again = FIRST) -> Response:
+    verb = _verb(action)
+    with asking.console.database.read() as session:
+        release = read_release(session, release_id)
+        newest = release.kind is Kind.RELEASE and find_latest(session, release.app).id == release_id
+    refused = _may_not(asking.visitor, replace(release_subject(release), somebody_else=False), ApprovalChoice.REJECT)
+    return page(
+        *(asking, "end.html.j2"),
+        status=again.status,
+        release=release,
+        action=action,
+        verb=verb,
+        consequence=_consequence(release),
+        possible=_possible(release, action, newest=newest),
+        refused=refused,
+        problem=again.problem,
+        reason=again.reason,
+    )
+
+
+def _possible(release: Release, action: str, *, newest: bool) -> bool:
+    """Whether an action has anything to act on; an A/B test is only ever aborted."""
+    if action == "abort":
+        return release.state.live
+    return release.kind is Kind.RELEASE and (release.state.live or (release.state is State.PROMOTED and newest))
+
+
+def _consequence(release: Release) -> str:
+    serves = f"{release.stable.label} ({release.stable.short})"
+    if release.state is State.PROMOTED:
+        return f"Its promotion is undone: {serves} serves everybody again, within a second."
+    return f"It ends, and {serves} serves everybody, within a second."
+
+
+def _verb(action: str) -> str:
+    if action not in _VERBS:
+        raise NotFoundError(f"a release has no page {action!r}; see the release itself")
+    return _VERBS[action]
+
+
+def _after(asking: Asking, result: DecisionResult, release_id: str | None) -> Response:
+    """The release with what became of the decision; what didn't count is told on a page of its own."""
+    back = f"/releases/{release_id}" if release_id else "/approvals"
+    if result.result in _STATUS:
+        heading = "Not allowed" if result.result is VoteResult.REFUSED else "Too late"
+        texts = {"heading": heading, "message": result.message, "tone": "fail"}
+        stands = {"back": back, "back_text": "See how it stands now"}
+        return page(asking, "problem.html.j2", status=_STATUS[result.result], **texts, **stands)
+    if release_id is None:
+        return RedirectResponse(back, 303)
+    own = select(VoteRow.id).where(VoteRow.release_id == release_id, VoteRow.name == asking.visitor.name)
+    with asking.console.database.read() as session:
+        number = session.exec(own.order_by(col(VoteRow.id).desc()).limit(1)).first()
+    return RedirectResponse(f"{back}?said={number}" if number else back, 303)
