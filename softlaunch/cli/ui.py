@@ -41,10 +41,11 @@ def ui(
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open it in a browser.")] = False,
 ) -> None:
-    """Serve the console: every app, release, approval and incident in a browser, live, with the actions of people.
+    """Serve the console: every app, release, approval and incident in a browser.
 
-    Whoever reaches it acts as you, so it listens to this machine alone, unless an identity proxy names people
-    (SOFTLAUNCH_CONSOLE_USER_HEADER). Ctrl-C ends it; releases go on without it.
+    Pages change by themselves, and people decide on them by the rules of each policy. Whoever reaches the console acts
+    as you, so it listens to this machine alone, unless an identity proxy names people (SOFTLAUNCH_CONSOLE_USER_HEADER).
+    Ctrl-C ends it; releases go on without it.
     """
     from softlaunch.console.access import Access
     from softlaunch.console.server import serve
