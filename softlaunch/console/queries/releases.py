@@ -20,7 +20,6 @@ from softlaunch.store.tables import (
     IncidentRow,
     ReleaseRow,
     RequestRow,
-    StreamRow,
     VariantRow,
     VoteRow,
 )
@@ -155,9 +154,3 @@ def kinds_of(session: Session, view: ReleaseView) -> list[IncidentKind]:
     judged = [Metric.named(verdict.gate) for verdict in deciding_verdicts(view)]
     failed = [IncidentKind.of_metric(metric) for metric in judged if metric is not None]
     return list(dict.fromkeys([*(IncidentKind(kind) for kind in session.exec(rows)), *failed]))
-
-
-def in_slack(session: Session, release_id: str) -> tuple[str, str] | None:
-    """Channel and message of the release's thread in Slack, where there is one."""
-    row = session.get(StreamRow, f"release:{release_id}")
-    return (row.channel, row.thread) if row is not None and row.channel and row.thread else None
