@@ -46,7 +46,7 @@ def evaluator(
 
 def _check(database: Database) -> None:
     """Say for which apps nobody was heard lately, for health checks."""
-    from softlaunch.live.progress import unattended_apps
+    from softlaunch.live.reading import unattended_apps
 
     with database.read() as session:
         silent = unattended_apps(session, utc_now().timestamp())

@@ -11,14 +11,12 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.gates.telemetry import Scope, TelemetryError
-from softlaunch.live.progress import Progress, read_progress
+from softlaunch.live.progress import EVIDENCE, Progress
+from softlaunch.live.reading import read_progress
 from softlaunch.live.standing import Period, decides, metric_named, objection_of
 from softlaunch.policy.live import LiveMetricPolicy, LivePolicy, WithoutJudges
 from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
-
-EVIDENCE = "live"
-"""Where a stage's evidence keeps how judging stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +52,6 @@ class LiveObservation:
         if self.progress is None:
             return {}
         return {EVIDENCE: {**self.progress.dump(), "trouble": self.trouble, "since": self.since}}
-
-
-def progress_in(evidence: Mapping[str, Any]) -> Progress | None:
-    """How judging stood when a stage was last looked at; None where nobody judges."""
-    held = evidence.get(EVIDENCE)
-    return None if held is None else Progress.load(held)
 
 
 @dataclass(frozen=True, slots=True)

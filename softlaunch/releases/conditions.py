@@ -11,7 +11,7 @@ from softlaunch.core.request_outcome import GOOD, UNUSABLE
 from softlaunch.gates.gate_set import split_error
 from softlaunch.ledger.outcomes import Counts
 from softlaunch.ledger.stages import units_in
-from softlaunch.live.watch import EVIDENCE as LIVE
+from softlaunch.live.progress import EVIDENCE as LIVE
 from softlaunch.policy.release import StageKind
 from softlaunch.releases.decision import Observation, Snapshot
 

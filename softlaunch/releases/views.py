@@ -23,7 +23,7 @@ from softlaunch.ledger.stages import (
     read_verdicts,
     units_in,
 )
-from softlaunch.live.watch import EVIDENCE as LIVE
+from softlaunch.live.progress import EVIDENCE as LIVE
 from softlaunch.policy.release import Kind, Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
 from softlaunch.releases.decision import compared

@@ -1,6 +1,6 @@
 """Sentences about live judges, stage by stage."""
 
-from softlaunch.live.watch import progress_in
+from softlaunch.live.progress import progress_in
 from softlaunch.releases.views import StageView
 
 

@@ -14,9 +14,10 @@ from softlaunch.evals.judges.agreement import Estimate
 from softlaunch.gates.telemetry import Scope
 from softlaunch.live.claims import Judgement, Wanted, begin, claim, record
 from softlaunch.live.claims import Outcome as Said
+from softlaunch.live.progress import progress_in
 from softlaunch.live.queue import search
 from softlaunch.live.standing import read_standing
-from softlaunch.live.watch import LiveObservation, LiveWatch, progress_in
+from softlaunch.live.watch import LiveObservation, LiveWatch
 from softlaunch.policy.release import State, plan
 from softlaunch.releases.conditions import examine
 from softlaunch.releases.decision import Observation, Snapshot

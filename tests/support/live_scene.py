@@ -14,7 +14,8 @@ from softlaunch.evals.judges.calibration import PROMPT_OF, Calibration
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.labels import Kind
 from softlaunch.evals.judges.recorded_judgements import record_calibration
-from softlaunch.live.progress import Progress, read_progress
+from softlaunch.live.progress import Progress
+from softlaunch.live.reading import read_progress
 from softlaunch.live.standing import Period
 from softlaunch.live.worker import AppWorker
 from softlaunch.metrics import Spent
