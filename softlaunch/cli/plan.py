@@ -89,18 +89,23 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
 
     with ledger() as database, working("Simulating the gates on this traffic"):
         planned = foresee(database, app, policy, stated)
-    page, evaluated = _write(planned), foresee_app(app, policy)
+    page, evaluated, unread = _write(planned), None, ""
+    try:
+        evaluated = foresee_app(app, policy)
+    except SoftlaunchError as error:  # the gates of live traffic are foreseen without a golden set
+        unread = str(error)
     if json:
         from softlaunch.evals.foresight_wording import to_json as eval_to_json
         from softlaunch.forecast.wording import to_json
 
-        print_json(
-            {**to_json(planned), "eval": None if evaluated is None else eval_to_json(evaluated), "page": str(page)}
-        )
+        seen = None if evaluated is None else eval_to_json(evaluated)
+        print_json({**to_json(planned), "eval": seen, "eval_problem": unread, "page": str(page)})
         return
     _show(planned, page)
     if evaluated is not None:
         print_text(f"\nThe regression eval before it:\n{sentences(evaluated)}")
+    if unread:
+        print_text(f"\nThe regression eval before it can't be foreseen: {unread}")
 
 
 def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floats]":
