@@ -152,9 +152,9 @@ def test_harm_is_caught_sooner_with_scores() -> None:
     ],
 )
 def test_false_alarms_stay_within_alpha(answers: JudgedAnswers) -> None:
-    """Who pleases as many is failed at most as often as the budget says: 25 % here, half of it a gate's."""
-    failed = sum(released(PREDICTED, answers, seed, 60, alpha=0.25).outcome is Outcome.FAIL for seed in range(40))
-    assert failed <= 8  # 12.5 % of 40 are 5, and 9 or more come by chance in one of fifteen
+    """Who pleases as many is failed at most as often as the budget says: 20 % here, half of it a gate's."""
+    failed = sum(released(PREDICTED, answers, seed, 60, alpha=0.2).outcome is Outcome.FAIL for seed in range(40))
+    assert failed <= 8  # 10 % of 40 are 4, and 9 or more come by chance in one of sixty
 
 
 @pytest.mark.long
