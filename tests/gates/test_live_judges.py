@@ -5,6 +5,7 @@ judges say comes up to a minute late.
 """
 
 import random
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -49,10 +50,12 @@ class Audience:
         self.release = f"bot-{seed}"
         self.habits = {metric: self.rng.beta(20 * usual, 20 * (1 - usual), USERS) for metric, usual in USUAL.items()}
 
+    @cache  # noqa: B019  (an audience is gone with its release)
     def sampled(self, share: float) -> Flags:
         """Whose answers are judged at a share."""
         return np.array([is_judged("bot", unit, share) for unit in self.units.tolist()])
 
+    @cache  # noqa: B019
     def on_candidate(self, weight: float) -> Flags:
         """Whom the candidate serves at a weight."""
         return np.array([takes_candidate(unit, self.release, weight) for unit in self.units.tolist()])
