@@ -25,7 +25,7 @@ from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.units import Units, occasion_of, unit_of
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import ClientGoneError
-from softlaunch.ledger.request_log import BreakerTripRecord
+from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord
 from softlaunch.policy.route import Arm, Route
 
 _SECOND_ANSWER_SECONDS = 30.0
@@ -281,7 +281,8 @@ class Answering:
         fell_back: bool = False,
         mirrored: bool = False,
         excused: bool = False,
-    ) -> None:
+    ) -> RequestRecord:
+        """Hand an answer to the log, the counts and the checks; returns its row."""
         answer.checks = self.checks.of(context.request, context.choice.variant.digest, answer)
         self._metrics.answered(context.request.app, context.choice.arm, answer)
         gateway_id = self._log.gateway_id
@@ -290,3 +291,4 @@ class Answering:
         context.recorded = True
         if context.keeps_text:
             self._log.put_text(text_of(context, answer, row))
+        return row

@@ -21,7 +21,7 @@ from softlaunch.gateway.answer_checks import Refuses
 from softlaunch.gateway.app import Access, Gateway, Parts
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.http.connections import Connections, Network
-from softlaunch.gateway.http.protocol import http_protocol
+from softlaunch.gateway.http.serving import address_of, bound, own_server
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import Identity, LogSink
 from softlaunch.gateway.processes import Processes
@@ -119,26 +119,16 @@ def build_server(
     database: Database, options: GatewayOptions, environment: Mapping[str, str] | None = None
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server, and its bound socket: `server.run(sockets=[socket])` serves until it is stopped."""
-    listener = _bind(options.host, options.port, shared=options.process is not None)
-    name, port = listener.getsockname()[:2]
-    address = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
-    gateway = build_app(database, options, address, environment)
-    config = uvicorn.Config(
+    listener = bound(options.host, options.port, shared=options.process is not None)
+    gateway = build_app(database, options, address_of(listener), environment)
+    server = own_server(
         gateway,
-        loop="uvloop",
-        http=http_protocol(Connections(options.limits, options.trusted_proxies), gateway.handle),
-        ws="none",
-        interface="asgi3",
-        lifespan="on",
+        gateway.handle,
+        Connections(options.limits, options.trusted_proxies),
         log_level=options.log_level,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=max(1, round(options.limits.shutdown_seconds)),
-        backlog=2048,
+        shutdown_seconds=max(1, round(options.limits.shutdown_seconds)),
     )
-    return uvicorn.Server(config), listener
+    return server, listener
 
 
 def serve(database: Database, options: GatewayOptions, listening: Callable[[int], None] = _ignore) -> None:
@@ -163,7 +153,7 @@ def serve_by_processes(open_ledger: Callable[[], Database], options: GatewayOpti
 
     Raises OSError where the port can't be had, and ProcessesFailedError.
     """
-    holder = _bind(options.host, options.port, shared=True)  # it never listens: the port is ours as long as it is bound
+    holder = bound(options.host, options.port, shared=True)  # it never listens: the port is ours as long as it is bound
     port = holder.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="softlaunch-gateway-") as folder:
 
@@ -191,14 +181,3 @@ def affordable(limits: Limits, files: int) -> Limits:
 
 def _encoded(keys: Sequence[str]) -> tuple[bytes, ...]:
     return tuple(key.encode() for key in keys)
-
-
-def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    """A socket on a port, `shared` with other processes that say so too; port 0 takes a free one. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    listener.bind((host, port))
-    return listener

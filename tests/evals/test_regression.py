@@ -7,12 +7,9 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from sqlmodel import select
 
@@ -21,56 +18,14 @@ from softlaunch.core.errors import ConflictError
 from softlaunch.core.verdict import Outcome
 from softlaunch.evals.calls.recorded_answers import finished_calls, read_answers
 from softlaunch.evals.calls.retry import Retries
-from softlaunch.evals.orders import EvalOrder, EvalProgress
+from softlaunch.evals.orders import EvalOrder
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.evals.suites.suite import SuiteError
-from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.database import Database
-from softlaunch.store.migrate import open_database
 from softlaunch.store.tables import EvalAnswerRow, EvalRunRow
+from tests.evals.regression_orders import LONG, finish, golden_set, order
 from tests.support.endpoints import Endpoint, Reply, variant
 from tests.support.paths import ROOT
-
-LONG = 60.0
-
-
-def golden_set(folder: Path, count: int) -> Path:
-    """A golden set of so many questions that `yes` answers."""
-    path = folder / "golden.jsonl"
-    lines = [{"id": f"c{number}", "question": f"question {number}", "expected": "yes"} for number in range(count)]
-    path.write_bytes(b"\n".join(map(orjson.dumps, lines)))
-    return path
-
-
-def order(endpoint: Endpoint, golden: Path, candidate: str = "new", **fields: Any) -> EvalOrder:
-    """Compare `good` with a candidate; fields are those of the policy."""
-    chosen = {"repeats": 1, "maximum_repeats": 1, "concurrency": 8, "timeout": 10, **fields}
-    return EvalOrder(
-        run_id="support-1",
-        app="support",
-        release_id="support-1",
-        stable=variant(endpoint.url, "good"),
-        candidate=variant(endpoint.url, candidate),
-        policy=EvalPolicy(golden_set=golden.name, **chosen),
-        golden_set=golden,
-    )
-
-
-def finish(evaluation: RegressionEval, wanted: EvalOrder, seconds: float = LONG) -> EvalProgress:
-    """Work in steps until there is a report."""
-    for _ in range(200):
-        progress = evaluation.work(wanted, seconds)
-        if progress.report is not None:
-            return progress
-    raise AssertionError(f"no report after 200 steps: {progress}")
-
-
-@pytest.fixture
-def evaluation(database: Database) -> Any:
-    """A regression eval whose calls have ended before the ledger is closed."""
-    running = RegressionEval(database)
-    yield running
-    running.close()
 
 
 def test_a_good_candidate_passes(
@@ -346,141 +301,3 @@ def test_a_budget_that_is_too_small_still_shows_harm(
     progress = finish(evaluation, order(endpoint, golden_set(tmp_path, 200), budget_calls=100))
     assert progress.report is not None
     assert progress.report.outcome is Outcome.FAIL
-
-
-def test_answers_of_an_earlier_run_are_reused(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
-    """Stable's answers are paid once for two candidates, where the policy says so; they are marked and cost nothing."""
-    golden = golden_set(tmp_path, 100)
-    finish(RegressionEval(database), order(endpoint, golden))
-    second = replace(order(endpoint, golden, candidate="newer", reuse=3600), run_id="support-2", release_id=None)
-    progress = finish(RegressionEval(database), second)
-    assert progress.cost_usd == pytest.approx(100 * 30e-6)
-    assert endpoint.asked.total() == 300
-    assert endpoint.asked["good", "question 0"] == endpoint.asked["newer", "question 0"] == 1
-    third = replace(second, run_id="support-3", policy=second.policy.model_copy(update={"reuse": 0.0}))
-    finish(RegressionEval(database), third)
-    assert endpoint.asked["good", "question 0"] == 2
-
-
-def test_a_variant_against_itself_reuses_one_side_only(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
-    """Two arms that were the same answers would always agree."""
-    golden = golden_set(tmp_path, 10)
-    finish(RegressionEval(database), order(endpoint, golden, candidate="good"))
-    second = replace(order(endpoint, golden, candidate="good", reuse=3600), run_id="support-2", release_id=None)
-    finish(RegressionEval(database), second)
-    assert endpoint.asked["good", "question 3"] == 3
-
-
-def test_an_eval_stops_once_harm_is_plain(
-    evaluation: RegressionEval, database: Database, endpoint: Endpoint, tmp_path: Path
-) -> None:
-    """Half of the answers lost: a part of the calls; those under way are used, and the report says what was saved."""
-    endpoint.behaviour = lambda model, question, before: Reply(
-        "no" if model == "new" and int(question.split()[1]) % 2 else "yes", delay=0.02
-    )
-    progress = finish(evaluation, order(endpoint, golden_set(tmp_path, 200), repeats=3, maximum_repeats=6))
-    assert progress.report is not None
-    assert progress.report.outcome is Outcome.FAIL
-    assert progress.done == progress.planned == endpoint.asked.total() < 300
-    stop = next(verdict for verdict in progress.report.verdicts if verdict.gate == "early stop")
-    assert f"{progress.done} of 1,200 calls were made, {1200 - progress.done:,} saved" in stop.reason
-    assert progress.report.candidate.calls + progress.report.stable.calls == progress.done
-    with database.read() as session:
-        assert len(read_answers(session, "support-1")) == progress.done
-
-
-def test_an_eval_that_stopped_says_the_same_again_and_asks_nobody(
-    database: Database, endpoint: Endpoint, tmp_path: Path
-) -> None:
-    """Another process reads the same verdict from the ledger, whatever has flickered since."""
-    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes")
-    wanted = order(endpoint, golden_set(tmp_path, 200), repeats=3, maximum_repeats=6)
-    first = finish(RegressionEval(database), wanted)
-    asked = endpoint.asked.total()
-    assert first.report is not None
-    assert finish(RegressionEval(database), wanted).report == first.report
-    assert endpoint.asked.total() == asked
-
-
-def test_an_eval_that_was_cut_off_goes_on_and_decides_the_same(
-    database: Database, endpoint: Endpoint, tmp_path: Path
-) -> None:
-    """By steps of other objects, each closed in the middle of its calls: every call is paid once."""
-
-    def behave(model: str, question: str, before: int) -> Reply:
-        return Reply("no" if model == "new" and int(question.split()[1]) % 3 == 0 else "yes", delay=0.02)
-
-    endpoint.behaviour = behave
-    golden = golden_set(tmp_path, 150)
-    whole = finish(RegressionEval(database), replace(order(endpoint, golden, concurrency=1), run_id="drawn"))
-    endpoint.asked.clear()
-    wanted = replace(order(endpoint, golden, concurrency=2), run_id="drawn", release_id="support-1")
-    other = open_database(f"sqlite:///{tmp_path / 'other.db'}")
-    for _ in range(200):
-        part = RegressionEval(other)
-        progress = part.work(wanted, 0.25)
-        part.close()
-        if progress.report is not None:
-            break
-    assert progress.report is not None
-    assert set(endpoint.asked.values()) == {1}
-    reasons = [
-        next(verdict.reason.split(":")[0] for verdict in one.verdicts if verdict.gate == "early stop")
-        for one in (progress.report, whole.report)
-        if one is not None
-    ]
-    assert reasons[0] == reasons[1]
-    other.close()
-
-
-def test_an_eval_begun_without_early_stop_makes_all_of_its_calls(
-    evaluation: RegressionEval, database: Database, endpoint: Endpoint, tmp_path: Path
-) -> None:
-    """What an older version has begun, too: it has answers and no drawn order."""
-    endpoint.behaviour = lambda model, question, before: Reply("no" if model == "new" else "yes", delay=0.01)
-    golden = golden_set(tmp_path, 100)
-    begun = RegressionEval(database)
-    while not endpoint.asked:
-        begun.work(order(endpoint, golden, early_stop=False), 0.3)
-    begun.close()
-    assert finish(evaluation, order(endpoint, golden)).done == 200
-
-
-def test_answers_of_another_fingerprint_are_not_reused(database: Database, endpoint: Endpoint, tmp_path: Path) -> None:
-    """The provider has changed what serves stable: only what still serves is taken over, and its number is said."""
-    golden = golden_set(tmp_path, 60)
-    finish(RegressionEval(database), order(endpoint, golden))
-    with database.begin() as session:
-        for row in session.exec(select(EvalAnswerRow)).all():
-            row.fingerprint = "fp_old" if int(row.case_id[1:]) < 20 else "fp_now"
-            session.add(row)
-        run = session.exec(select(EvalRunRow)).one()
-        session.add(
-            EvalRunRow(**{**run.model_dump(), "id": "older", "started_at": run.started_at - timedelta(hours=1)})
-        )
-        session.flush()
-        for row in session.exec(select(EvalAnswerRow).where(EvalAnswerRow.fingerprint == "fp_old")).all():
-            row.run_id = "older"
-            session.add(row)
-    second = replace(order(endpoint, golden, candidate="newer", reuse=7200), run_id="support-2", release_id=None)
-    report = finish(RegressionEval(database), second).report
-    assert report is not None
-    assert endpoint.asked["good", "question 5"] == 2
-    assert endpoint.asked["good", "question 40"] == 1
-    assert any(verdict.gate == "reuse" and "40 of 120 answers" in verdict.reason for verdict in report.verdicts)
-
-
-def test_further_repeats_go_to_the_cases_that_vary(
-    evaluation: RegressionEval, endpoint: Endpoint, tmp_path: Path
-) -> None:
-    """An undecided eval asks each case at least once more, and most often those whose answers differ."""
-
-    def behave(model: str, question: str, before: int) -> Reply:
-        return Reply("no" if int(question.split()[1]) < 5 and before % 2 else "yes")
-
-    endpoint.behaviour = behave
-    progress = finish(evaluation, order(endpoint, golden_set(tmp_path, 40), repeats=2, maximum_repeats=4))
-    assert progress.done == progress.planned == 320
-    assert endpoint.asked["good", "question 20"] < 4
-    assert endpoint.asked["good", "question 2"] == endpoint.asked["new", "question 2"] > 4
-    assert min(endpoint.asked.values()) >= 3

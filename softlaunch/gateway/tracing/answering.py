@@ -8,11 +8,12 @@ from softlaunch.gateway.answering import Answering, Records
 from softlaunch.gateway.calls import Answer
 from softlaunch.gateway.http.cycle import HttpCycle
 from softlaunch.gateway.limits import Limits
-from softlaunch.gateway.request_context import RequestContext, row_of
+from softlaunch.gateway.request_context import RequestContext
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.threads import Threads
 from softlaunch.gateway.upstream import Upstream
+from softlaunch.ledger.request_log import RequestRecord
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span
@@ -55,8 +56,8 @@ class TracedAnswering(Answering):
         fell_back: bool = False,
         mirrored: bool = False,
         excused: bool = False,
-    ) -> None:
-        super()._record(context, answer, fell_back=fell_back, mirrored=mirrored, excused=excused)
-        row = row_of(context, answer, self._log.gateway_id, fell_back=fell_back, mirrored=mirrored, excused=excused)
+    ) -> RequestRecord:
+        row = super()._record(context, answer, fell_back=fell_back, mirrored=mirrored, excused=excused)
         model = answer.answered_by or context.choice.variant.at(context.place).model
         self._signals.answered(_SPAN.get(), row, model)
+        return row

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import uvicorn
 
 from softlaunch.gateway.http.connections import Connections
-from softlaunch.gateway.http.protocol import http_protocol
+from softlaunch.gateway.http.serving import address_of, bound, own_server
 from softlaunch.gateway.limits import Limits
 from softlaunch.inbound.otlp.intake import Intake
 from softlaunch.inbound.otlp.receiver import Receiver, ReceiverLimits
 from softlaunch.store.database import Database
 
 _MIB = 1024 * 1024
+_SHUTDOWN_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +33,25 @@ class ReceiverOptions:
 
 def build_server(database: Database, options: ReceiverOptions) -> tuple[uvicorn.Server, socket.socket]:
     """A server, and its bound socket: `server.run(sockets=[socket])` serves until it is stopped. Raises OSError."""
-    listener = socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((options.host, options.port))
-    name, port = listener.getsockname()[:2]
-    address = f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    listener = bound(options.host, options.port)
     intake = Intake(
         database,
         f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-        address,
+        address_of(listener),
         options.catch_up_seconds,
     )
     body_bytes = round(options.body_mb * _MIB)
     limits = Limits(connections=512, body_bytes=body_bytes, requests_bytes=8 * body_bytes)
     allowed = ReceiverLimits(spans_per_second=options.spans_per_second, token=options.token.encode())
     receiver = Receiver(intake, limits, allowed)
-    config = uvicorn.Config(
+    server = own_server(
         receiver,
-        loop="uvloop",
-        http=http_protocol(Connections(limits), receiver.handle),
-        ws="none",
-        interface="asgi3",
-        lifespan="on",
+        receiver.handle,
+        Connections(limits),
         log_level=options.log_level,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=10,
+        shutdown_seconds=_SHUTDOWN_SECONDS,
     )
-    return uvicorn.Server(config), listener
+    return server, listener
 
 
 def serve(database: Database, options: ReceiverOptions) -> None:
