@@ -151,9 +151,10 @@ def state_of(folder: Path) -> Mapping[str, bytes]:
 
 @pytest.fixture
 def plain_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what this run of pytest tells those that it starts; this tool can be found."""
+    """Without what this run of pytest tells those that it starts, and without the plugin, which the small tree lacks."""
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:softlaunch")
 
 
 def tried(tree: Tree, covering: Covering, before: str, after: str) -> Outcome:

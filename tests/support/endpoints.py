@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -59,24 +60,41 @@ class Endpoint:
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             chosen = self.behaviour(model, question, before) if self.by_request is None else self.by_request(body)
-            return await self._play(request, chosen)
+            return await self._play(request, chosen, streamed=bool(body.get("stream")))
         finally:
             self.under_way -= 1
 
-    async def _play(self, request: web.Request, reply: Reply) -> web.StreamResponse:
+    async def _play(self, request: web.Request, reply: Reply, *, streamed: bool) -> web.StreamResponse:
         await asyncio.sleep(reply.delay)
         if reply.drop and request.transport is not None:
             request.transport.close()
-        body = reply.body if reply.body is not None else orjson.dumps(completion(reply))
-        return web.Response(body=body, status=reply.status, headers=dict(reply.headers))
+        headers = dict(reply.headers)
+        if reply.body is not None:
+            return web.Response(body=reply.body, status=reply.status, headers=headers)
+        if streamed and reply.status == HTTPStatus.OK:
+            return web.Response(body=events(reply), content_type="text/event-stream", headers=headers)
+        return web.Response(body=orjson.dumps(completion(reply)), status=reply.status, headers=headers)
 
 
 def completion(reply: Reply) -> dict[str, Any]:
     """A chat completion with one choice."""
     choice = {"index": 0, "message": {"role": "assistant", "content": reply.text}, "finish_reason": "stop"}
+    return {"id": "c", "object": "chat.completion", "choices": [choice], "usage": reply.usage, **_resolved(reply)}
+
+
+def events(reply: Reply) -> bytes:
+    """The same as a stream: its text in one event, then what it took."""
+    said = {"index": 0, "delta": {"role": "assistant", "content": reply.text}, "finish_reason": None}
+    ended = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    named = {"id": "c", "object": "chat.completion.chunk", **_resolved(reply)}
+    chunks: list[dict[str, Any]] = [{"choices": [said]}, {"choices": [ended]}, {"choices": [], "usage": reply.usage}]
+    return b"".join(b"data: %s\n\n" % orjson.dumps({**named, **chunk}) for chunk in chunks) + b"data: [DONE]\n\n"
+
+
+def _resolved(reply: Reply) -> dict[str, str]:
+    """What names the model behind an answer, where it is told."""
     named = {"model": reply.resolved_model, "system_fingerprint": reply.fingerprint}
-    own = {name: value for name, value in named.items() if value is not None}
-    return {"id": "c", "object": "chat.completion", "choices": [choice], "usage": reply.usage, **own}
+    return {name: value for name, value in named.items() if value is not None}
 
 
 @contextmanager
