@@ -27,7 +27,7 @@ from softlaunch.policy.evals import EvalPolicy
 from softlaunch.store.tables import EvalRunRow
 
 _PIECES = 20
-"""Judges are asked after so many equal pieces of the first repeats; bets and looks need their scores."""
+"""Judges are asked after so many equal pieces of the first repeats at most; bets and looks need their scores."""
 
 
 class EarlyEval:
@@ -113,7 +113,8 @@ class EarlyEval:
 
     @property
     def _piece(self) -> int:
-        return max(2, 2 * -(-len(self._schedule.pairs) // _PIECES))
+        """Calls in a piece: an even number, and so many that most of the time as many as allowed are under way."""
+        return max(2 * -(-len(self._schedule.pairs) // _PIECES), 4 * self.order.policy.concurrency)
 
     def _after_first(
         self, session: Session, material: Material, finished: frozenset[CallKey], spent_out: SpentOut

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from softlaunch.core.endpoint import Way
 from softlaunch.gateway.provider.answer import HttpAnswer, ProviderAnswer
-from softlaunch.gateway.provider.errors import UnreachableError
+from softlaunch.gateway.provider.errors import InvalidUrlError
 from softlaunch.gateway.provider.origin import request_bytes, target_of
 from softlaunch.gateway.provider.pool import ProviderPool
-from softlaunch.gateway.provider.proxied import ProxiedAnswer, ProxiedCalls, ProxiedRequest
 from softlaunch.gateway.provider.unpacked import UnpackedAnswer, unpacker_of
+
+if TYPE_CHECKING:
+    from softlaunch.gateway.provider.proxied import ProxiedCalls
 
 
 class Sent(NamedTuple):
@@ -21,11 +23,11 @@ class Sent(NamedTuple):
 
 
 class Connections:
-    """Calls to providers from one event loop; made within it."""
+    """Calls to providers from one event loop; made within it. See ProviderPool for `resends`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, resends: bool = True) -> None:
         self.loop = asyncio.get_running_loop()
-        self._pool = ProviderPool(self.loop)
+        self._pool = ProviderPool(self.loop, resends=resends)
         self._proxied: ProxiedCalls | None = None
 
     async def close(self) -> None:
@@ -39,6 +41,8 @@ class Connections:
     ) -> HttpAnswer:
         """The head of an answer; each attempt is counted. Raises ProviderCallError."""
         if way.proxy is not None:
+            from softlaunch.gateway.provider.proxied import ProxiedCalls, ProxiedRequest  # aiohttp, which takes a while
+
             self._proxied = self._proxied or ProxiedCalls()
             count()
             asked = ProxiedRequest(method, way.url, sent.headers.items(), sent.content)
@@ -46,7 +50,7 @@ class Connections:
         try:
             target = target_of(way.url)
         except ValueError as error:
-            raise UnreachableError("its address is no URL of an HTTP server") from error
+            raise InvalidUrlError("its address is no URL of an HTTP server") from error
         request = request_bytes(method, target, sent.headers, sent.content)
         answer = await self._pool.ask(target, request, connect_seconds, count)
         unpack = unpacker_of(answer.raw_headers)
@@ -58,5 +62,5 @@ class Connections:
             answer = answer.packed
         if isinstance(answer, ProviderAnswer):
             self._pool.give_back(answer, over=over)
-        elif isinstance(answer, ProxiedAnswer):
-            answer.response.close()
+        elif self._proxied is not None:
+            self._proxied.give_back(answer)

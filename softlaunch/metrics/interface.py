@@ -84,6 +84,8 @@ class AnyMetric(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     name: ClassVar[str]
+    instant: ClassVar[bool] = False
+    """Whether a score of some thousand characters takes well under a millisecond, whatever the parameters are."""
     label: str = ""
     """What to call it in reports; left out: its name and parameters."""
 

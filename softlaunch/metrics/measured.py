@@ -21,6 +21,7 @@ class Length(Metric):
     """The answer's length is between two bounds, both included."""
 
     name: ClassVar = "length"
+    instant: ClassVar = True
     minimum: Annotated[int, Field(ge=0)] = 0
     maximum: Annotated[int, Field(ge=0)] | None = None
     unit: LengthUnit = LengthUnit.WORDS
@@ -58,6 +59,7 @@ class Latency(Metric):
     """The whole answer came within a time."""
 
     name: ClassVar = "latency"
+    instant: ClassVar = True
     limit: Annotated[Duration, Field(gt=0)]
     """The time, such as 3 s."""
 
@@ -76,6 +78,7 @@ class Cost(Metric):
     """The answer cost at most so much."""
 
     name: ClassVar = "cost"
+    instant: ClassVar = True
     limit_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """USD for one answer."""
 

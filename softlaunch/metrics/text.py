@@ -71,6 +71,7 @@ class Exact(_Words):
     """The whole answer is the expected text, up to case, whitespace, quotes, dashes and Unicode's normal forms."""
 
     name: ClassVar = "exact"
+    instant: ClassVar = True
 
     def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:  # noqa: ARG002
         return Score(float(normalise(answer, case=self.case) == normalise(str(expected), case=self.case)))
@@ -80,6 +81,7 @@ class Contains(_Words):
     """The expected text is somewhere in the answer, up to what `exact` ignores, too; `no` is in `not`."""
 
     name: ClassVar = "contains"
+    instant: ClassVar = True
 
     def _judged(self, answer: str, expected: str | float, sample: Sample) -> Score:  # noqa: ARG002
         return Score(float(normalise(str(expected), case=self.case) in normalise(answer, case=self.case)))
@@ -112,6 +114,7 @@ class Numeric(TextMetric):
     """
 
     name: ClassVar = "numeric"
+    instant: ClassVar = True
     tolerance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """How far off still counts as right, in the number's own unit; left out: what the case says, or 0."""
     locale: Locale = AUTO

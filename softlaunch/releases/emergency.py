@@ -21,7 +21,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.incident_kinds import ANSWERS, IncidentKind
 from softlaunch.core.variant import ModelVersion, TemplateVariablesError, Variant
 from softlaunch.core.verdict import Outcome, Verdict
-from softlaunch.evals.calls.endpoint import AttemptError, Target, attempt, open_session
+from softlaunch.evals.calls.endpoint import AttemptError, Target, open_endpoints
 from softlaunch.evals.calls.probe import Probed, probe
 from softlaunch.evals.calls.speaking import body_of
 from softlaunch.evals.suites.suite import load_suite
@@ -157,12 +157,12 @@ def _questions(release: Release, count: int) -> Sequence[Request]:
 
 
 async def _ask_all(variant: Variant, requests: Sequence[Request]) -> list[str | None]:
-    async with open_session(len(requests), _LONGEST_SECONDS) as session:
+    async with open_endpoints(_LONGEST_SECONDS) as endpoints:
 
         async def ask(request: Request) -> str | None:
             try:
                 body = orjson.dumps(body_of(variant, request))
-                reply = await attempt(session, Target.of(variant.model, variant.extra_headers), body)
+                reply = await endpoints.attempt(Target.of(variant.model, variant.extra_headers), body)
             except AttemptError as error:
                 return f"its endpoint: {error.code}"
             except (EndpointError, TemplateVariablesError, UnsuitableVariantError) as error:

@@ -151,7 +151,7 @@ def state_of(folder: Path) -> Mapping[str, bytes]:
 
 @pytest.fixture
 def plain_pytest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what this run of pytest tells those that it starts, and without the plugin, which the small tree lacks."""
+    """Without what this run of pytest tells those that it starts, and without our plugin, which the tree lacks."""
     for name in [name for name in os.environ if name.startswith("PYTEST_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:softlaunch")

@@ -14,7 +14,7 @@ from softlaunch.core.endpoint import EndpointError
 from softlaunch.core.usage import Usage
 from softlaunch.core.variant import ModelVersion
 from softlaunch.evals.calls.endpoint import Reply as Answered
-from softlaunch.evals.calls.endpoint import Target, attempt, open_session
+from softlaunch.evals.calls.endpoint import Target, open_endpoints
 from tests.support.endpoints import Reply, completion
 
 ASKED = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]})
@@ -55,8 +55,8 @@ def ask(model: ModelVersion) -> Answered:
     """One attempt."""
 
     async def once() -> Answered:
-        async with open_session(1, 20.0) as session:
-            return await attempt(session, Target.of(model), ASKED)
+        async with open_endpoints(20.0) as endpoints:
+            return await endpoints.attempt(Target.of(model), ASKED)
 
     return asyncio.run(once())
 

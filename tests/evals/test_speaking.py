@@ -11,7 +11,7 @@ from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, 
 from softlaunch.evals.calls.answers import CallKey, EvalArm, Status
 from softlaunch.evals.calls.call import Call, CallOptions, Client
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.calls.endpoint import open_session
+from softlaunch.evals.calls.endpoint import open_endpoints
 from softlaunch.evals.calls.probe import probe
 from softlaunch.evals.calls.speaking import body_of, read_message
 from softlaunch.evals.calls.tool_calls import tool_calls_in
@@ -61,8 +61,8 @@ def answer(variant: Variant) -> Any:
     """What one call comes to."""
 
     async def once() -> Any:
-        async with open_session(1, 20.0) as session:
-            client = Client(session, CallOptions(), Deadline())
+        async with open_endpoints(20.0) as endpoints:
+            client = Client(endpoints, CallOptions(), Deadline())
             return await client.answer(Call(CallKey(EvalArm.STABLE, "one", 0), variant, CASE))
 
     return asyncio.run(once())

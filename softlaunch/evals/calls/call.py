@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 
-import aiohttp
 import orjson
 
 from softlaunch.core.endpoint import EndpointError
@@ -17,12 +16,12 @@ from softlaunch.core.variant import TemplateVariablesError, Variant
 from softlaunch.evals.calls.answers import CallKey, EvalAnswer, Status
 from softlaunch.evals.calls.budget import Budget
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.calls.endpoint import AttemptError, Reply, Target, attempt
+from softlaunch.evals.calls.endpoint import AttemptError, Endpoints, Reply, Target
 from softlaunch.evals.calls.retry import Retries, parse_retry_after
 from softlaunch.evals.calls.speaking import body_of
 from softlaunch.evals.calls.throttle import Throttle
 from softlaunch.evals.calls.tool_calls import tool_calls_in
-from softlaunch.evals.suites.scoring import accuracy
+from softlaunch.evals.suites.scoring import accuracy, is_scored_quickly
 from softlaunch.evals.suites.suite import Case
 from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
 from softlaunch.metrics import ACCURACY
@@ -62,11 +61,11 @@ class Client:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        endpoints: Endpoints,
         options: CallOptions,
         until: Deadline,
     ) -> None:
-        self._session = session
+        self._endpoints = endpoints
         self._retries = options.retries
         self._budget = options.budget
         self._until = until
@@ -84,7 +83,7 @@ class Client:
         failures, limits, limited_since = 0, 0, None
         while await throttle.turn(self._until) and self._budget.begin_attempt():
             try:
-                reply = await attempt(self._session, target, body)
+                reply = await self._endpoints.attempt(target, body)
             except AttemptError as failed:
                 if failed.limited:
                     limits += 1
@@ -99,7 +98,7 @@ class Client:
                 await asyncio.sleep(self._pause(failures, failed.headers))
             else:
                 throttle.heed(reply.headers, datetime.now(UTC))
-                return await asyncio.to_thread(_scored, call, reply)  # a pattern may take its time, the others not
+                return await _score(call, reply)
         return None
 
     def _target(self, variant: Variant) -> tuple[Target, Throttle]:
@@ -112,6 +111,13 @@ class Client:
     def _pause(self, failures: int, headers: Mapping[str, str]) -> float:
         asked = parse_retry_after(headers.get("retry-after"), datetime.now(UTC))
         return self._retries.pause(failures, asked, self._rng)
+
+
+async def _score(call: Call, reply: Reply) -> EvalAnswer:
+    """The answer with its accuracy; where that may take its time, as a pattern may, the others aren't held up."""
+    if is_scored_quickly(call.case, reply.text):
+        return _scored(call, reply)
+    return await asyncio.to_thread(_scored, call, reply)
 
 
 def _scored(call: Call, reply: Reply) -> EvalAnswer:

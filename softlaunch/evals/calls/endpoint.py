@@ -1,27 +1,37 @@
 """One request of an eval to a model's endpoint: its reply, or why there is none."""
 
+import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
-import aiohttp
 import orjson
-from multidict import CIMultiDict
 
+from softlaunch import __version__
 from softlaunch.core.api import Api
 from softlaunch.core.endpoint import Way, model_headers, path_of, way_to
 from softlaunch.core.usage import Usage
 from softlaunch.core.variant import ModelVersion
 from softlaunch.evals.calls.speaking import MESSAGES_VERSION, api_of, read_chat, read_message
 from softlaunch.evals.calls.tool_calls import write_tool_calls
+from softlaunch.gateway.connections import Connections, Sent
+from softlaunch.gateway.provider.errors import (
+    AnswerTooLargeError,
+    BrokenOffError,
+    ConnectTimeoutError,
+    InvalidUrlError,
+    ProviderCallError,
+    UnreachableError,
+)
 
 NO_HEADERS: Mapping[str, str] = {}
+_OWN_HEADERS = {"content-type": "application/json", "accept": "*/*", "user-agent": f"softlaunch/{__version__}"}
 _OK = 200
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
-_CHUNK_BYTES = 1 << 18
 _MOST_BYTES = 64 << 20  # three times the longest text that is scored
 
 
@@ -70,55 +80,62 @@ class Target:
         Raises EndpointError, MissingKeyError among it.
         """
         asked = api or api_of(model)
-        headers = CIMultiDict({"Content-Type": "application/json"})
-        if asked is Api.MESSAGES:
-            headers.update([MESSAGES_VERSION])
-        headers.update(model_headers(model, os.environ, asked))
-        headers.update(extra_headers)
+        headers = {**_OWN_HEADERS, **dict([MESSAGES_VERSION] if asked is Api.MESSAGES else [])}
+        for given in (model_headers(model, os.environ, asked), extra_headers):
+            headers.update({name.lower(): value for name, value in given.items()})
         return cls(way_to(model, path_of(asked)), headers, asked)
 
 
-def open_session(concurrency: int, timeout_seconds: float) -> aiohttp.ClientSession:
-    """A client for so many requests at once, each with so much time."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=concurrency, ttl_dns_cache=60),
-        timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
+class Endpoints:
+    """Requests to models' endpoints, each with so many seconds."""
+
+    def __init__(self, connections: Connections, timeout_seconds: float) -> None:
+        self._connections = connections
+        self._seconds = timeout_seconds
+
+    async def attempt(self, target: Target, body: bytes) -> Reply:
+        """One request. Raises AttemptError."""
+        started = perf_counter()
+        try:
+            async with asyncio.timeout(self._seconds):
+                status, raw_headers, content = await self._post(target, body)
+        except (TimeoutError, ConnectTimeoutError) as error:
+            raise AttemptError("timeout") from error
+        except AnswerTooLargeError as error:
+            raise AttemptError("answer_too_large") from error
+        except InvalidUrlError as error:
+            raise AttemptError("bad_endpoint") from error
+        except (UnreachableError, BrokenOffError, OSError) as error:
+            raise AttemptError("connect", again=True) from error
+        except ProviderCallError as error:  # what isn't HTTP at all
+            raise AttemptError("bad_answer") from error
+        latency_ms = (perf_counter() - started) * 1000
+        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in raw_headers}
+        if status != _OK:
+            again = status == _TOO_MANY_REQUESTS or status >= _SERVER_ERROR
+            raise AttemptError(f"http_{status}", again=again, headers=headers)
+        return _read(content, target.api, latency_ms, headers)
+
+    async def _post(self, target: Target, body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        sent = Sent(target.headers, body)
+        answer = await self._connections.call("POST", target.way, sent, self._seconds)
+        over = False
+        try:
+            content = await answer.whole(_MOST_BYTES)
+            over = True
+        finally:
+            self._connections.give_back(answer, over=over)
+        return answer.status, answer.raw_headers, content
 
 
-async def attempt(session: aiohttp.ClientSession, target: Target, body: bytes) -> Reply:
-    """One request. Raises AttemptError."""
-    started = perf_counter()
+@asynccontextmanager
+async def open_endpoints(timeout_seconds: float) -> AsyncIterator[Endpoints]:
+    """A way to ask endpoints, with connections that are kept as long as this is open."""
+    connections = Connections(resends=False)  # whoever calls counts attempts, and makes the next one
     try:
-        async with session.post(
-            target.way.url, data=body, headers=target.headers, allow_redirects=False, proxy=target.way.proxy
-        ) as response:
-            content = await _content(response)
-    except TimeoutError as error:
-        raise AttemptError("timeout") from error
-    except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError) as error:
-        raise AttemptError("bad_endpoint") from error
-    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
-        raise AttemptError("connect", again=True) from error
-    except aiohttp.ClientError as error:  # what isn't HTTP at all
-        raise AttemptError("bad_answer") from error
-    latency_ms = (perf_counter() - started) * 1000
-    if response.status != _OK:
-        again = response.status == _TOO_MANY_REQUESTS or response.status >= _SERVER_ERROR
-        raise AttemptError(f"http_{response.status}", again=again, headers=response.headers)
-    return _read(content, target.api, latency_ms, response.headers)
-
-
-async def _content(response: aiohttp.ClientResponse) -> bytes:
-    """The body. Raises AttemptError where it is longer than any answer."""
-    parts, size = [], 0
-    async for part in response.content.iter_chunked(_CHUNK_BYTES):
-        size += len(part)
-        if size > _MOST_BYTES:
-            raise AttemptError("answer_too_large")
-        parts.append(part)
-    return b"".join(parts)
+        yield Endpoints(connections, timeout_seconds)
+    finally:
+        await connections.close()
 
 
 def _read(content: bytes, api: Api, latency_ms: float, headers: Mapping[str, str]) -> Reply:

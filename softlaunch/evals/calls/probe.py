@@ -16,7 +16,7 @@ from softlaunch.core.api import Api
 from softlaunch.core.endpoint import EndpointError, MissingKeyError
 from softlaunch.core.model_headers import FromEnvironment
 from softlaunch.core.variant import ModelVersion
-from softlaunch.evals.calls.endpoint import Target, open_session
+from softlaunch.evals.calls.endpoint import Target
 
 PROBE_SECONDS = 4.0
 _QUESTION = "Say hello."
@@ -53,7 +53,8 @@ def probe(models: Sequence[ModelVersion], seconds: float = PROBE_SECONDS) -> tup
 
 
 async def _ask_all(models: Sequence[ModelVersion], seconds: float) -> tuple[Probed, ...]:
-    async with open_session(len(models), seconds) as session:
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    async with aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar()) as session:
         return tuple(await asyncio.gather(*(_ask(session, model, seconds) for model in models)))
 
 

@@ -14,7 +14,7 @@ from softlaunch.evals.calls.answers import CallKey, EvalAnswer, EvalArm, Status
 from softlaunch.evals.calls.budget import Budget
 from softlaunch.evals.calls.call import Call, CallOptions, Client
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.calls.endpoint import open_session
+from softlaunch.evals.calls.endpoint import open_endpoints
 from softlaunch.evals.suites.suite import Suite
 
 _BATCH = 100
@@ -51,8 +51,8 @@ async def run_calls(calls: Sequence[Call], record: Record, options: CallOptions,
     for model in models:
         model_headers(model, os.environ)
     run = _Run(calls, record, until, options)
-    async with open_session(options.concurrency, options.timeout_seconds) as session:
-        client = Client(session, options, until)
+    async with open_endpoints(options.timeout_seconds) as endpoints:
+        client = Client(endpoints, options, until)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(run.write())

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from softlaunch.core.errors import SoftlaunchError
@@ -11,7 +11,7 @@ from softlaunch.evals.calls.answers import EvalAnswer
 from softlaunch.evals.calls.budget import Budget
 from softlaunch.evals.calls.call import Call, CallOptions, Client
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.calls.endpoint import open_session
+from softlaunch.evals.calls.endpoint import open_endpoints
 from softlaunch.evals.calls.runner import run_to_end
 from softlaunch.evals.judges.gating import judges_of
 from softlaunch.evals.judges.judgements import JudgementKey, Judging
@@ -35,8 +35,8 @@ class BudgetSpentError(Exception):
 @asynccontextmanager
 async def open_ask(options: CallOptions) -> AsyncIterator[Ask]:
     """A way to make judges' calls over HTTP, as long as this is open."""
-    async with open_session(options.concurrency, options.timeout_seconds) as session:
-        client = Client(session, options, Deadline())
+    async with open_endpoints(options.timeout_seconds) as endpoints:
+        client = Client(endpoints, options, Deadline())
 
         async def make(call: Call) -> EvalAnswer:
             answer = await client.answer(call)
@@ -89,7 +89,7 @@ class Round:
         self._until = until
         self._budget = budget
         self._unwritten: list[tuple[JudgementKey, Score]] = []
-        self._over = False
+        self._over = asyncio.Event()
 
     async def run(self, concurrency: int) -> None:
         """Ask for everything that is wanted.
@@ -101,7 +101,7 @@ class Round:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.write())
                 await asyncio.wait([group.create_task(self.work()) for _ in range(workers)])
-                self._over = True
+                self._over.set()
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from failed
         finally:
@@ -127,8 +127,9 @@ class Round:
 
     async def write(self) -> None:
         """Record what has come in, a few times a second, until the round is over."""
-        while not self._over:
-            await asyncio.sleep(_FLUSH_SECONDS)
+        while not self._over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._over.wait(), _FLUSH_SECONDS)
             batch = tuple(self._unwritten)
             await asyncio.to_thread(self._record, batch)
             del self._unwritten[: len(batch)]

@@ -15,6 +15,7 @@ from softlaunch.metrics import AnyMetric, Metric, MetricError, Sample, Score
 LONGEST_TEXT = 20_000_000
 """Characters; an answer that is longer, or has longer texts to compare with, is unscored."""
 _QUICK_TEXT = 20_000  # characters over which none of our own metrics takes more than a few milliseconds
+_INSTANT_TEXT = 4_000
 _LONGEST_REASON = 1_000
 _STRIKES = 3  # a pattern that is too slow for so many answers isn't tried on others
 _REMEMBERED = 10_000
@@ -46,6 +47,11 @@ def raise_if_ours(error: Exception) -> None:
 def accuracy(case: Case, sample: Sample) -> Score:
     """The mean score of a case's own metrics; unscored where any of them is, or where the case has none."""
     return mean_of([score_with(metric, sample) for metric in case.own_metrics])
+
+
+def is_scored_quickly(case: Case, answer: str) -> bool:
+    """Whether an answer's accuracy takes well under a millisecond, so that it needs no thread of its own."""
+    return len(answer) <= _INSTANT_TEXT and all(metric.instant for metric in case.own_metrics)
 
 
 def mean_of(scores: Sequence[Score]) -> Score:

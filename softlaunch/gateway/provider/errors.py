@@ -9,6 +9,10 @@ class UnreachableError(ProviderCallError):
     """No connection could be made, or it was gone before an answer began."""
 
 
+class InvalidUrlError(UnreachableError):
+    """The address is no URL of an HTTP server, or names a host that can't exist."""
+
+
 class ConnectTimeoutError(UnreachableError):
     """No connection could be made in time."""
 

@@ -10,7 +10,7 @@ import aiohappyeyeballs
 
 from softlaunch.gateway.provider.answer import ProviderAnswer
 from softlaunch.gateway.provider.connection import ProviderConnection
-from softlaunch.gateway.provider.errors import ConnectTimeoutError, DroppedError, UnreachableError
+from softlaunch.gateway.provider.errors import ConnectTimeoutError, DroppedError, InvalidUrlError, UnreachableError
 from softlaunch.gateway.provider.origin import Origin, Target
 
 _IDLE_SECONDS = 15.0
@@ -22,10 +22,14 @@ _HAPPY_EYEBALLS_SECONDS = 0.25
 
 
 class ProviderPool:
-    """Connections by origin, the newest first; used from one event loop."""
+    """Connections by origin, the newest first; used from one event loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    With `resends` a request that met a kept connection's end is sent once more on a fresh one.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, resends: bool = True) -> None:
         self._loop = loop
+        self._resends = resends
         self._idle: defaultdict[Origin, list[ProviderConnection]] = defaultdict(list)
         self._open: set[ProviderConnection] = set()
         self._tls: ssl.SSLContext | None = None
@@ -54,7 +58,8 @@ class ProviderPool:
         try:
             return await kept.ask(request)
         except DroppedError:
-            pass
+            if not self._resends:
+                raise
         count()
         fresh = await self._connect(target.origin, connect_seconds)
         return await fresh.ask(request)
@@ -102,7 +107,9 @@ class ProviderPool:
                 return await self._open_one(origin)
         except TimeoutError as error:
             raise ConnectTimeoutError(f"no connection within {seconds:g} s") from error
-        except (OSError, UnicodeError) as error:  # no host has a name such as `a..b`
+        except UnicodeError as error:  # no host has a name such as `a..b`
+            raise InvalidUrlError(type(error).__name__) from error
+        except OSError as error:
             raise UnreachableError(type(error).__name__) from error
 
     async def _open_one(self, origin: Origin) -> ProviderConnection:

@@ -8,11 +8,12 @@ from typing import Self, cast
 import aiohttp
 from multidict import CIMultiDict
 
+from softlaunch.gateway.provider.answer import HttpAnswer
 from softlaunch.gateway.provider.errors import (
     AnswerTooLargeError,
     BrokenOffError,
     ConnectTimeoutError,
-    ProviderCallError,
+    InvalidUrlError,
     UnreachableError,
 )
 
@@ -79,6 +80,11 @@ class ProxiedCalls:
         """Close every connection."""
         await self._session.close()
 
+    def give_back(self, answer: HttpAnswer) -> None:
+        """Done with an answer of these calls."""
+        if isinstance(answer, ProxiedAnswer):
+            answer.response.close()
+
     async def ask(self, asked: ProxiedRequest, proxy: str, connect_seconds: float) -> ProxiedAnswer:
         """The head of an answer. Raises ProviderCallError."""
         try:
@@ -98,7 +104,7 @@ class ProxiedCalls:
         except (aiohttp.ClientError, OSError) as error:
             raise UnreachableError(type(error).__name__) from error
         except ValueError as error:
-            raise ProviderCallError(str(error)) from error
+            raise InvalidUrlError(str(error)) from error
         return ProxiedAnswer(response)
 
 

@@ -14,7 +14,7 @@ from softlaunch.core.variant import Variant
 from softlaunch.evals.calls.answers import CallKey, EvalArm
 from softlaunch.evals.calls.call import Call, CallOptions, Client
 from softlaunch.evals.calls.deadline import Deadline
-from softlaunch.evals.calls.endpoint import open_session
+from softlaunch.evals.calls.endpoint import open_endpoints
 from softlaunch.evals.suites.case import Case
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.protocols.completions.protocol import Completions
@@ -204,8 +204,8 @@ def test_evals_send_what_the_gateway_sends(city_world: World) -> None:
     case = Case(id="one", question="Hi", expected="Hi")
 
     async def evaluate() -> None:
-        async with open_session(1, 20.0) as session:
-            client = Client(session, CallOptions(), Deadline(20.0))
+        async with open_endpoints(20.0) as endpoints:
+            client = Client(endpoints, CallOptions(), Deadline(20.0))
             answer = await client.answer(Call(CallKey(EvalArm.STABLE, "one", 0), city_world.stable, case))
             assert answer is not None
 
@@ -213,7 +213,8 @@ def test_evals_send_what_the_gateway_sends(city_world: World) -> None:
     asyncio.run(evaluate())
     by_gateway, by_eval = city_world.models.bodies
     assert by_gateway == by_eval
-    assert [headers["X-Team"] for headers in city_world.models.headers] == ["support", "support"]
+    teams = [{name.lower(): value for name, value in one.items()}["x-team"] for one in city_world.models.headers]
+    assert teams == ["support", "support"]
 
 
 def test_completions_have_further_fields_and_nothing_else() -> None:
