@@ -18,7 +18,9 @@ from softlaunch.core.errors import NotFoundError
 from softlaunch.core.variant import ModelVersion
 from softlaunch.evals.calls.budget import Limits
 from softlaunch.evals.calls.recorded_answers import find_reusable
+from softlaunch.evals.foresight import ASSUMED, Variation, measured_variation
 from softlaunch.evals.orders import EvalProgress
+from softlaunch.evals.suites.golden_set import Suite
 from softlaunch.policy.evals import EvalPolicy
 from softlaunch.pull_requests.asking import Allowed, sends_the_same, unanswerable, unseen_by_evals, why_not_asked
 from softlaunch.pull_requests.changes import AppChange, Pair, change_of
@@ -175,7 +177,8 @@ class _Judging:
             outgrown = side is change.base and change.judged_twice
             return Judged(on, Conclusion.REVIEW if outgrown else Conclusion.FAIL, f"it can't be asked: {problem}")
         if self.dry or self.database is None:
-            plan = plan_comparison((pair.base, pair.head), suite, policy, self._recorded(pair))
+            variation = self._variation(change.app, suite)
+            plan = plan_comparison((pair.base, pair.head), suite, policy, self._recorded(pair), variation)
             return Judged(on, Conclusion.NOT_JUDGED, "no model was asked", plan=plan)
         return self._compared(self.database, on, change, pair, side)
 
@@ -191,6 +194,12 @@ class _Judging:
         compared = compare_pair(database, wanted, partial(self.tell, f"{change.app}, {pair.name}"))
         self.left = less(self.left, compared.calls, compared.cost_usd)
         return Judged.of(on, compared, _decides(compared))
+
+    def _variation(self, app: str, suite: Suite) -> Variation:
+        if self.database is None:
+            return ASSUMED
+        with self.database.read() as session:
+            return measured_variation(session, app, suite.cases)
 
     def _recorded(self, pair: Pair) -> Recorded:
         if self.database is None:

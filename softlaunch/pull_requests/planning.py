@@ -6,19 +6,18 @@ characters a token, and of the longest answer that the variant allows, or of a t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil, log, log1p
+from math import ceil
 
 import numpy as np
 import orjson
-from scipy import special  # scipy.stats alone would take a second to import
 
 from softlaunch.core.prices import cost_usd
-from softlaunch.core.quantities import Margin
 from softlaunch.core.usage import Usage
 from softlaunch.core.variant import TemplateVariablesError, Variant
 from softlaunch.evals.calls.answers import EvalAnswer
 from softlaunch.evals.calls.speaking import body_of
-from softlaunch.evals.statistics.paired import POWER
+from softlaunch.evals.foresight import ASSUMED, Foresight, Variation
+from softlaunch.evals.foresight_wording import in_words
 from softlaunch.evals.suites.case import Case
 from softlaunch.evals.suites.golden_set import Suite
 from softlaunch.gateway.protocols.parameters import UnsuitableVariantError
@@ -26,8 +25,6 @@ from softlaunch.policy.evals import EvalPolicy
 
 _CHARACTERS_A_TOKEN = 4
 _TYPICAL_TOKENS = 200
-_FLIPPED = 0.1
-"""The share of cases that a change of prompt flips either way, where nobody knows better."""
 Recorded = Mapping[tuple[str, str, int], EvalAnswer]
 """Answers of the ledger by variant, case digest and repeat."""
 
@@ -49,8 +46,10 @@ class Plan:
     shows: str
 
 
-def plan_comparison(pair: tuple[Variant, Variant], suite: Suite, policy: EvalPolicy, recorded: Recorded) -> Plan:
-    """What comparing two variants takes."""
+def plan_comparison(
+    pair: tuple[Variant, Variant], suite: Suite, policy: EvalPolicy, recorded: Recorded, variation: Variation = ASSUMED
+) -> Plan:
+    """What comparing two variants takes, and what it can show where answers vary so much."""
     calls = [(case.digest, repeat) for case in suite.cases for repeat in range(policy.maximum_repeats)]
     missing = [sum((variant.digest, *call) not in recorded for call in calls) for variant in pair]
     prices = [_price(variant, suite.cases, recorded) for variant in pair]
@@ -63,7 +62,7 @@ def plan_comparison(pair: tuple[Variant, Variant], suite: Suite, policy: EvalPol
         reusable=2 * len(calls) - sum(missing),
         cost_usd=sum(priced) if len(priced) == len(costs) else None,
         basis="; ".join(dict.fromkeys(basis for _, basis in prices)),
-        shows=what_can_be_shown(len(suite.cases), policy.tolerance, 1 - policy.confidence),
+        shows=in_words(Foresight.of(suite.cases, policy, variation)),
     )
 
 
@@ -93,16 +92,3 @@ def _tokens(variant: Variant, cases: Iterable[Case]) -> Iterable[int]:
 def _mean(tokens: Iterable[int]) -> int:
     found = list(tokens)
     return max(1, round(float(np.mean(found)))) if found else 1
-
-
-def what_can_be_shown(cases: int, tolerance: Margin, level: float) -> str:
-    """The loss that so many cases tell from none with 80 % power, and how many the tolerance would take, in words."""
-    quantile = -float(special.ndtri(level) + special.ndtri(1 - POWER))
-    smallest = max(quantile * float(np.sqrt(_FLIPPED / cases)), 1 - (1 - POWER) ** (1 / cases))
-    by_count = log(1 - POWER) / log1p(-min(tolerance.value, 0.999))
-    needed = ceil(max(_FLIPPED * (quantile / tolerance.value) ** 2, by_count))
-    shown = f"{cases:,} cases tell a loss from about {min(100.0, smallest * 100):.1f} points on from none"
-    assumed = "where one case in ten changes, with 80 % power"
-    if smallest <= tolerance.value:
-        return f"{shown} ({assumed}), so the tolerance of {tolerance} can be shown"
-    return f"{shown} ({assumed}); for the tolerance of {tolerance} it would take about {needed:,}"

@@ -30,7 +30,7 @@ def test_a_dry_check_says_what_it_would_take(shop: Shop, check: Check) -> None:
     assert document["apps"][0]["variants"][0]["changed"] == ["prompt", "message 1 (system)", "purpose"]
     assert (plan["cases"], plan["calls"], plan["reusable"]) == (CASES, 2 * CASES, 0)
     assert plan["cost_usd"] > 0
-    assert "120 cases tell a loss from about" in plan["shows"]
+    assert "120 cases can't show" in plan["shows"]
 
 
 def test_a_missing_key_is_no_pass(shop: Shop, check: Check, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from softlaunch.policy.evals import EvalPolicy
 from softlaunch.pull_requests.asking import Allowed, why_not_asked
 from softlaunch.pull_requests.deciding import spread_of, what_would_decide
 from softlaunch.pull_requests.moved_models import moved_models
-from softlaunch.pull_requests.planning import plan_comparison, what_can_be_shown
+from softlaunch.pull_requests.planning import plan_comparison
 from softlaunch.pull_requests.turns import taking_turns
 from softlaunch.store.database import Database
 from tests.support.endpoints import instruction, variant
@@ -82,15 +82,6 @@ def test_what_would_decide_goes_by_what_varies(*, chance_of_a_case: bool, way: s
     (said,) = what_would_decide(report, answers)
     assert "more cases (there are 200)" in said
     assert way in said
-
-
-def test_what_can_be_shown_agrees_with_the_cases_it_asks_for() -> None:
-    """So many cases as it says it would take are said to be enough, and half of them are not."""
-    tolerance = Margin.parse("2 points")
-    said = what_can_be_shown(100, tolerance, 0.05)
-    needed = int(said.rsplit("about ", 1)[1].replace(",", ""))
-    assert "can be shown" in what_can_be_shown(needed, tolerance, 0.05)
-    assert "would take" in what_can_be_shown(needed // 2, tolerance, 0.05)
 
 
 def test_a_plan_counts_what_is_recorded() -> None:
