@@ -59,14 +59,14 @@ class App:
     def serve(self) -> None:
         """Have users, until it is stopped."""
         rng = np.random.default_rng(3)
-        while not self.stopped.wait(0.05):
+        while not self.stopped.wait(0.2):
             with self.database.read() as session:
                 weight = session.exec(select(RouteRow.weight_percent).where(RouteRow.app == APP)).one()
             shares = {"candidate": weight / 100, "stable": 1 - weight / 100}
             if weight == 100:
                 shares = {"candidate": 0.95, "control": 0.05}
             for arm, share in shares.items():
-                self._answer(arm, int(rng.poisson(20 * share)), rng)
+                self._answer(arm, int(rng.poisson(80 * share)), rng)
 
     def _answer(self, arm: str, count: int, rng: np.random.Generator) -> None:
         of_candidate = arm == "candidate"

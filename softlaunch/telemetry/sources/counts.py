@@ -20,6 +20,8 @@ from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import NONE, Events, Floats, Observations, Units, Window
 
 _REMEMBERED = 50.0
+_NEW = 0.2
+"""What a piece weighs in what is usual, so that about nine do: few enough to follow harm that begins suddenly."""
 _FEWEST_PIECES = 10.0
 _LARGEST_GROUP = 1e6
 _EXPECTED = 20.0
@@ -99,26 +101,39 @@ class Dispersion:
     """How much more two sets of requests differ than independent requests would.
 
     `squares` are the squared differences of their means so far, `expected` what these would be, and `pieces` how many
-    there were. All of them fade, so that about the last fifty remain.
+    there were. All of them fade, so that about the last fifty remain. What two arms differed by lately, `usual`, is
+    taken off first: that is harm, and no noise. It is a mean with weights that fade faster, whose squares sum to
+    `unsure`.
     """
 
     squares: float = 0.0
     expected: float = 0.0
     pieces: float = 0.0
+    usual: float = 0.0
+    unsure: float = 0.0
+
+    def note_arms(self, candidate: Units, stable: Units) -> None:
+        """Take in a piece of both arms, by how many requests had each value. The first one tells only what is usual."""
+        found = _difference(candidate, stable)
+        if found is None:
+            return
+        difference, expected = found
+        if self.unsure:
+            self._add((difference - self.usual) ** 2 / (1 + self.unsure), expected)
+        new = _NEW if self.unsure else 1.0
+        self.usual += new * (difference - self.usual)
+        self.unsure = (1 - new) ** 2 * self.unsure + new**2
 
     def note(self, one: Units, other: Units) -> None:
-        """Take in how many requests of two sets had each value, by the ranks of values among both."""
-        sizes = float(one.sum()), float(other.sum())
-        if not (sizes[0] and sizes[1]):
-            return
-        both = (one + other).astype(np.float64)
-        ranks = (np.cumsum(both) - both / 2) / both.sum()
-        centred = ranks - ranks @ both / both.sum()
-        variance = float(centred**2 @ both / both.sum())
-        difference = float(centred @ one / sizes[0] - centred @ other / sizes[1])
+        """Take in two sets of the same arm, by how many requests had each value."""
+        found = _difference(one, other)
+        if found is not None:
+            self._add(found[0] ** 2, found[1])
+
+    def _add(self, square: float, expected: float) -> None:
         kept = 1 - 1 / _REMEMBERED
-        self.squares = kept * self.squares + difference**2
-        self.expected = kept * self.expected + variance * (1 / sizes[0] + 1 / sizes[1])
+        self.squares = kept * self.squares + square
+        self.expected = kept * self.expected + expected
         self.pieces = kept * self.pieces + 1
 
     @property
@@ -134,7 +149,23 @@ class Dispersion:
 
     def dump(self) -> list[float]:
         """The state as JSON values."""
-        return [self.squares, self.expected, self.pieces]
+        return [self.squares, self.expected, self.pieces, self.usual, self.unsure]
+
+
+def _difference(one: Units, other: Units) -> tuple[float, float] | None:
+    """How far apart the means of two sets are, by the ranks of values among both, and its variance by chance alone.
+
+    None where either is empty.
+    """
+    sizes = float(one.sum()), float(other.sum())
+    if not (sizes[0] and sizes[1]):
+        return None
+    both = (one + other).astype(np.float64)
+    ranks = (np.cumsum(both) - both / 2) / both.sum()
+    centred = ranks - ranks @ both / both.sum()
+    variance = float(centred**2 @ both / both.sum())
+    difference = float(centred @ one / sizes[0] - centred @ other / sizes[1])
+    return difference, variance * (1 / sizes[0] + 1 / sizes[1])
 
 
 @dataclass(slots=True)
@@ -169,7 +200,7 @@ class Pieces:
             self.waiting = piece
             return None
         self.waiting = None
-        self.dispersion.note(piece.counts.candidate, piece.counts.stable)
+        self.dispersion.note_arms(piece.counts.candidate, piece.counts.stable)
         return None if factor is None else self._window(piece, size)
 
     def _is_without_candidate(self, piece: Piece) -> bool:
