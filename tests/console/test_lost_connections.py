@@ -13,7 +13,7 @@ from softlaunch.store.database import Database
 from tests.console.conftest import MakeConsole
 from tests.console.scenes import WAITING, make_console
 from tests.console.serving import Line, serving
-from tests.support.builders import ANNA, APP
+from tests.support.builders import ANNA, APP, Clock
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(120)]
 
@@ -66,7 +66,7 @@ def test_a_restart_of_the_console_between_loses_nothing(make: MakeConsole, page:
         watching.goto(f"http://127.0.0.1:{port}/releases/{WAITING}")
         expect(watching.locator("h1")).to_contain_text("under way")
     expect(watching.locator("#connection")).to_contain_text("is lost")
-    again = make_console(Database(f"sqlite:///{tmp_path / 'ledger.db'}"), console.clock, tmp_path)
+    again = make_console(Database(f"sqlite:///{tmp_path / 'ledger.db'}"), Clock(console.clock()), tmp_path)
     with serving(again, port):
         expect(watching.locator("#connection")).to_be_hidden()
         page.get_by_role("button", name="Approve").click()
