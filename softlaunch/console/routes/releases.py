@@ -26,12 +26,11 @@ from softlaunch.ledger.looks import GateLook, read_looks
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import Release, State
-from softlaunch.releases.views import Counted, ReleaseView, count_requests, read_view
+from softlaunch.releases.views import Counted, ReleaseView, count_requests, deciding_verdicts, read_view
 from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.gate_history import arms_plot, harm_plot, thinned
 from softlaunch.reports.release_page import (
     Link,
-    deciding_verdicts,
     release_tone,
     render_release,
     seconds_in,
