@@ -40,7 +40,7 @@ def judged(
         LiveJudgementRow: _live(place, _LIVE * answers, at),
         CopyJudgementRow: _copies(place, _COPIES * answers, at),
         LiveTallyRow: iter([{**tally, **spent}]),
-        TextRow: _texts(app, at),
+        TextRow: _texts(app, at, (_LIVE * answers, _COPIES * answers)),
     }
 
 
@@ -71,9 +71,9 @@ def _copies(place: Row, count: int, at: float) -> Iterator[Row]:
         yield {**place, **who, "value": (number % 3) / 2, "calls": 2, "cost_usd": 2e-4, "judged_at": at - 900}
 
 
-def _texts(app: str, at: float) -> Iterator[Row]:
-    """Texts of the first requests of both arms; those of the newest judgements are gone, as they are after a while."""
-    for number in range(_KEPT):
+def _texts(app: str, at: float, ends: tuple[int, int]) -> Iterator[Row]:
+    """Texts of both arms' requests whose judgements are the newest ones; those of others are gone."""
+    for number in sorted({number for end in ends for number in range(max(0, end - _KEPT), end)}):
         for arm in ("stable", "candidate", "shadow"):
             kept = {"app": app, "question": _QUESTION, "answer": _ANSWER, "expires_at": at + 86_400}
             yield {"request_id": f"request-{number}", "arm": arm, **kept}
