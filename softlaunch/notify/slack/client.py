@@ -24,6 +24,8 @@ from softlaunch.notify.slack.pictures import shared_picture
 from softlaunch.releases.views import ReleaseView
 
 CALL_SECONDS = 10
+FILES = "files:write"
+"""The scope that plots need, and nothing else."""
 _LOGGER = logging.getLogger(__name__)
 _METADATA = "softlaunch_message"
 _SKEW = timedelta(seconds=60)

@@ -34,6 +34,7 @@ class FakeSlack:
     may_read: bool = True
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     takes_files: bool = True
+    scopes: str = ""
     slow_files: int = 0
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
@@ -71,7 +72,8 @@ class FakeSlack:
                 return web.Response()
             if self.fault != "invalid_blocks" or "blocks" in arguments:
                 return web.json_response({"ok": False, "error": self.fault})
-        return web.json_response(self._do(method, arguments))
+        told = {"x-oauth-scopes": self.scopes} if self.scopes else {}
+        return web.json_response(self._do(method, arguments), headers=told)
 
     def _do(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.calls.append((method, arguments))

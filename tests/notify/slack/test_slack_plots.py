@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from softlaunch.core.verdict import Interval, Outcome
+from softlaunch.installation.doctor.finding import Level
+from softlaunch.installation.doctor.outside import check_slack
 from softlaunch.ledger.looks import GateLook
 from softlaunch.notify.links import Links
 from softlaunch.notify.plot import DecisivePlot, draw
@@ -148,3 +150,22 @@ def test_a_plot_is_small_and_shows_the_margin_and_the_harm(looks: int) -> None:
     assert len(png) < 40_000
     for wanted in ((0xB3, 0x26, 0x1E), (0xB9, 0xD2, 0xF0)):
         assert any(all(abs(one - other) < 12 for one, other in zip(wanted, colour, strict=True)) for colour in colours)
+
+
+@pytest.mark.parametrize(
+    ("scopes", "level"),
+    [
+        pytest.param("chat:write,channels:history", Level.WARNING, id="an app from before there were plots"),
+        pytest.param("chat:write,files:write", Level.OK, id="an app from the manifest"),
+        pytest.param("", Level.OK, id="a Slack that doesn't say"),
+    ],
+)
+def test_the_doctor_says_when_an_app_may_send_no_plots(
+    slack: FakeSlack, monkeypatch: pytest.MonkeyPatch, scopes: str, level: Level
+) -> None:
+    """As a warning with what to do: everything else works without."""
+    slack.scopes = scopes
+    monkeypatch.setenv("SLACK_BOT_TOKEN", "xoxb-test")
+    monkeypatch.setenv("SLACK_API_URL", slack.api)
+    found = check_slack(needed=True)
+    assert (found.level, "softlaunch slack --manifest" in found.advice) == (level, level is Level.WARNING)
