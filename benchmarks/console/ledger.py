@@ -1,6 +1,7 @@
 """A large ledger: 200 apps, 5,000 releases with their stages, verdicts and looks, 100,000 requests of the last day."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
+from benchmarks.console.judged import judged
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
 from softlaunch.gates.gate_set import GateSet
@@ -35,36 +37,62 @@ from softlaunch.store.tables import (
     VoteRow,
 )
 
-APPS, RELEASES_PER_APP, REQUESTS, LOOKS = 200, 25, 100_000, 120
-LIVE_APPS = 20
-BUSY_REQUESTS = 40_000
 Arms = tuple[Variant, Variant]
-BUSY = "app-000-25"
-"""A live release with so many of the requests."""
 
 
-def build(database: Database, now: datetime) -> None:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much there is: `looks` of each stage of an app's newest two releases; `live` apps are releasing.
+
+    Of the requests 40 % are of one live release, `busy`.
+    """
+
+    apps: int = 200
+    releases: int = 25
+    requests: int = 100_000
+    looks: int = 120
+    live: int = 20
+    answers: int = 500
+
+    @property
+    def busy(self) -> str:
+        """The live release that most of the requests are of."""
+        return f"app-000-{self.releases}"
+
+    @property
+    def busy_requests(self) -> int:
+        """How many these are."""
+        return 2 * self.requests // 5
+
+
+def build(database: Database, now: datetime, size: Size = Size()) -> None:
     """Fill an empty ledger."""
     rng = np.random.default_rng(11)
-    variants = [_variant(number) for number in range(40)]
+    variants = [variant(number) for number in range(40)]
     _insert(database, VariantRow, (_variant_row(one, now) for one in variants))
     panels = {stage.position: _panel(_policy("app-000"), stage, rng) for stage in plan(_policy("app-000"))}
-    for app in range(APPS):
-        _build_app(database, f"app-{app:03}", variants, panels, now)
-    _insert(database, RequestRow, _requests(variants, now, rng), 5000)
-    _insert(database, FeedbackRow, _feedback(now, rng), 5000)
+    for app in range(size.apps):
+        _build_app(database, f"app-{app:03}", variants, panels, (now, size))
+    _insert(database, RequestRow, _requests(variants, now, rng, size), 5000)
+    _insert(database, FeedbackRow, _feedback(now, rng, size), 5000)
+    for table, rows in judged(size.busy, now, size.answers, (variants[0].digest, variants[1].digest)).items():
+        _insert(database, table, rows)
 
 
 def _build_app(
-    database: Database, app: str, variants: Sequence[Variant], panels: Mapping[int, Any], now: datetime
+    database: Database,
+    app: str,
+    variants: Sequence[Variant],
+    panels: Mapping[int, Any],
+    told: tuple[datetime, Size],
 ) -> None:
-    policy, number = _policy(app), int(app[4:])
-    content = policy.model_dump(mode="json")
-    live = number < LIVE_APPS
+    (now, size), number = told, int(app[4:])
+    content = _policy(app).model_dump(mode="json")
+    live = number < size.live
     stable, candidate = variants[number % 40], variants[(number + 1) % 40]
     app_row = {"name": app, "policy": content, "policy_path": f"/srv/{app}/softlaunch.yaml", "salt": "salt"}
     _insert(database, AppRow, [{**app_row, "recorded_at": now}])
-    releases = [f"{app}-{one}" for one in range(1, RELEASES_PER_APP + 1)]
+    releases = [f"{app}-{one}" for one in range(1, size.releases + 1)]
     route: dict[str, Any] = {"app": app, "revision": 1, "stable_digest": stable.digest, "changed_at": now}
     split = {"weight_percent": 10.0, "release_id": releases[-1], "stage": 2, "candidate_digest": candidate.digest}
     held = {"fence": 1, "beat": 1, "lease_seconds": 10.0, "shadow_percent": 0.0, "control_percent": 0.0}
@@ -73,8 +101,8 @@ def _build_app(
     _insert(database, RouteRow, [{**route, **held, **(split if live else nothing), "serving": serving}])
     rows: dict[type[SQLModel], list[dict[str, Any]]] = {}
     for place, release_id in enumerate(releases):
-        opened = now - timedelta(days=RELEASES_PER_APP - place)
-        for table, row in _release(release_id, (stable, candidate), content, opened, panels):
+        opened = now - timedelta(days=size.releases - place)
+        for table, row in _release(release_id, (stable, candidate), content, (opened, size), panels):
             rows.setdefault(table, []).append(row)
         if live and release_id == releases[-1]:
             rows[ReleaseRow][-1].update(live_app=app, state="canary", stage=2, ended_at=None, outcome="", reason="")
@@ -89,9 +117,10 @@ def _release(
     release_id: str,
     arms: tuple[Variant, Variant],
     policy: Mapping[str, Any],
-    opened: datetime,
+    told: tuple[datetime, Size],
     panels: Mapping[int, Any],
 ) -> Iterator[tuple[type[SQLModel], dict[str, Any]]]:
+    opened, size = told
     app, _, number = release_id.rpartition("-")
     is_promoted = int(number) % 3 != 0
     state = "promoted" if is_promoted else "rolled_back"
@@ -138,7 +167,7 @@ def _release(
             said = {"reason": verdict.reason, "figures": figures(verdict), "decided_at": entered}
             yield VerdictRow, {**place, **told, **said}
         yield TransitionRow, {**_moved(release_id, position, entered)}
-        for look in range(LOOKS if position and int(number) > RELEASES_PER_APP - 2 else 0):
+        for look in range(size.looks if position and int(number) > size.releases - 2 else 0):
             held = {
                 verdict.name: ["pass", True, 0.01, -0.1, 0.2, 0.1, 900.0, 880.0, 910.0, 870.0] for verdict in verdicts
             }
@@ -150,7 +179,7 @@ def _release(
     yield VoteRow, {**said, **told}
     if not is_promoted:
         key = f"{release_id}:gate_latency"
-        is_open = int(number) > RELEASES_PER_APP - 3
+        is_open = int(number) > size.releases - 3
         yield (
             IncidentRow,
             {
@@ -173,18 +202,20 @@ def _moved(release_id: str, position: int, at: datetime) -> dict[str, Any]:
     return {"release_id": release_id, **told, "reason": "the stage before passed", "actor": "driver", "happened_at": at}
 
 
-def _requests(variants: Sequence[Variant], now: datetime, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    seconds = np.sort(rng.uniform(0, 86_400, REQUESTS))[::-1]
+def _requests(
+    variants: Sequence[Variant], now: datetime, rng: np.random.Generator, size: Size
+) -> Iterator[dict[str, Any]]:
+    seconds = np.sort(rng.uniform(0, 86_400, size.requests))[::-1]
     for number, ago in enumerate(seconds):
-        busy = number >= REQUESTS - BUSY_REQUESTS
-        app = 0 if busy else int(rng.integers(APPS))
+        busy = number >= size.requests - size.busy_requests
+        app = 0 if busy else int(rng.integers(size.apps))
         candidate = busy and rng.random() < 0.1
         failed = rng.random() < 0.01
         yield {
             "request_id": f"request-{number}",
             "gateway_id": "gateway-1",
             "app": f"app-{app:03}",
-            "release_id": BUSY if busy else None,
+            "release_id": size.busy if busy else None,
             "stage": 2 if busy else 0,
             "weight_percent": 10.0 if busy else 0.0,
             "arm": "candidate" if candidate else "stable",
@@ -198,11 +229,11 @@ def _requests(variants: Sequence[Variant], now: datetime, rng: np.random.Generat
         }
 
 
-def _feedback(now: datetime, rng: np.random.Generator) -> Iterator[dict[str, Any]]:
-    for number in range(0, REQUESTS, 10):
+def _feedback(now: datetime, rng: np.random.Generator, size: Size) -> Iterator[dict[str, Any]]:
+    for number in range(0, size.requests, 10):
         said = {"satisfaction": float(rng.random() < 0.8), "kind": "thumbs"}
-        at = now.timestamp() - 86_400 * (1 - number / REQUESTS)
-        yield {"request_id": f"request-{number}", "app": f"app-{rng.integers(APPS):03}", **said, "received_at": at}
+        at = now.timestamp() - 86_400 * (1 - number / size.requests)
+        yield {"request_id": f"request-{number}", "app": f"app-{rng.integers(size.apps):03}", **said, "received_at": at}
 
 
 def _panel(policy: Policy, stage: Stage, rng: np.random.Generator) -> tuple[Stage, Any, tuple[Any, ...]]:
@@ -230,7 +261,8 @@ def _policy(app: str) -> Policy:
     return Policy.model_validate({"app": app, "eval": {"golden_set": "golden.jsonl"}, "stages": stages, "gates": gates})
 
 
-def _variant(number: int) -> Variant:
+def variant(number: int) -> Variant:
+    """One of the variants, by its number."""
     message = PromptMessage(role="system", content=f"You help customers of shop {number}. " * 20)
     model = {"name": "steady", "provider": "rehearsal", "model": "steady", "endpoint": "http://127.0.0.1:9/v1"}
     prompt = PromptVersion(name="support", version=f"1.{number}.0", messages=(message,))

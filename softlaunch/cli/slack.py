@@ -22,7 +22,7 @@ features:
   bot_user: {display_name: softlaunch, always_online: true}
 oauth_config:
   scopes:
-    bot: [chat:write, channels:history, groups:history, usergroups:read]
+    bot: [chat:write, channels:history, files:write, groups:history, usergroups:read]
 settings:
   interactivity: {is_enabled: true}
   socket_mode_enabled: true

@@ -72,7 +72,7 @@ FIRST = Again()
 def objection(asking: Asking, form: Mapping[str, str], reason: str = "") -> Again | None:
     """Why a form that was posted changes nothing, whatever it is about; None where it may. Raises BadFormError."""
     if not asking.visitor.may_act:
-        return Again(status=403)
+        return Again(reason=reason, status=403)
     try:
         asking.console.tokens.check(asking.request, form)
     except StaleFormError as error:

@@ -59,11 +59,12 @@ def record_look(
 
 def read_looks(session: Session, release_id: str, most: int = 2000) -> dict[int, dict[str, list[GateLook]]]:
     """The newest looks of a release, oldest first, by position and by the name of the gate."""
-    rows = select(GateLookRow).where(GateLookRow.release_id == release_id).order_by(col(GateLookRow.id).desc())
+    columns = select(GateLookRow.position, GateLookRow.looked_at, GateLookRow.gates)  # rows of the mapper cost more
+    rows = columns.where(GateLookRow.release_id == release_id).order_by(col(GateLookRow.id).desc())
     found: dict[int, dict[str, list[GateLook]]] = {}
-    for row in reversed(session.exec(rows.limit(most)).all()):
-        for gate, held in row.gates.items():
-            found.setdefault(row.position, {}).setdefault(gate, []).append(_look(row.looked_at, held))
+    for position, looked_at, gates in reversed(session.exec(rows.limit(most)).all()):
+        for gate, held in gates.items():
+            found.setdefault(position, {}).setdefault(gate, []).append(_look(looked_at, held))
     return found
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from softlaunch.core.visible import visible
 from softlaunch.ledger.outbox import MessageRef
 from softlaunch.notify.interface import NOWHERE, Chat, Envelope
+from softlaunch.notify.plot import DecisivePlot
 from softlaunch.releases.views import ReleaseView
 
 
@@ -28,7 +29,7 @@ class ConsoleChat(Chat):
         """Nobody knows: the line is written again."""
         return NOWHERE
 
-    def show(self, view: ReleaseView, key: str, at: MessageRef) -> MessageRef:  # noqa: ARG002  (part of the interface)
+    def show(self, view: ReleaseView, key: str, at: MessageRef, plot: DecisivePlot | None) -> MessageRef:  # noqa: ARG002
         """Nothing: what is written stays as it is."""
         return NOWHERE
 

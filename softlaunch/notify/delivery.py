@@ -35,6 +35,7 @@ from softlaunch.ledger.outbox import (
     take_stream,
 )
 from softlaunch.notify.interface import Chat, Envelope, Receiver, ReceiverError, UnacceptableError
+from softlaunch.notify.plot import DecisivePlot, decisive_plot
 from softlaunch.policy.model import Policy
 from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.store.database import Database
@@ -195,8 +196,8 @@ class _Round:
 
     def _show(self, chat: Chat) -> None:
         """Post the thread's head, or bring it up to date."""
-        view = self._view()
-        self._thread = chat.show(view, self._head_key, self._thread)
+        view, plot = self._view()
+        self._thread = chat.show(view, self._head_key, self._thread, plot)
         with self._database.begin() as session:
             revision = view.release.revision
             self._hold(head_shown(session, self._stream.name, self._holder, self._thread, revision, self._clock()))
@@ -205,10 +206,11 @@ class _Round:
     def _head_key(self) -> str:
         return f"{self._stream.name}/head"
 
-    def _view(self) -> ReleaseView:
+    def _view(self) -> tuple[ReleaseView, DecisivePlot | None]:
         with self._database.read() as session:
             row = session.get_one(ReleaseRow, self._stream.name.removeprefix(_RELEASE))
-            return read_view(session, row, self._clock())
+            view = read_view(session, row, self._clock())
+            return view, decisive_plot(session, view)
 
     def _policy(self) -> Policy | None:
         """The policy that names the chat: the release's own, else the app's."""

@@ -8,6 +8,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.incidents import Recorded
 from softlaunch.ledger.outbox import MessageRef, Notice
+from softlaunch.notify.plot import DecisivePlot
 from softlaunch.releases.views import ReleaseView
 
 NOWHERE = MessageRef()
@@ -63,8 +64,11 @@ class Chat(Receiver, Protocol):
 
     threads: bool
 
-    def show(self, view: ReleaseView, key: str, at: MessageRef) -> MessageRef:
-        """Show a release at the head of its thread: a new one, or in place of what is there."""
+    def show(self, view: ReleaseView, key: str, at: MessageRef, plot: DecisivePlot | None) -> MessageRef:
+        """Show a release at the head of its thread: a new one, or in place of what is there.
+
+        The plot that decided it is shown where the chat can, there and in the thread, once.
+        """
         ...
 
     def close(self, envelope: Envelope, at: MessageRef) -> None:

@@ -14,12 +14,14 @@ class Links:
     runbooks_url: str = ""
     reports_url: str = ""
     reports_dir: Path = Path("reports")
+    console_url: str = ""
 
     @classmethod
     def of(cls, settings: Settings) -> "Links":
         """The addresses of an installation."""
         runbooks, reports = settings.runbooks_url or "", settings.reports_url or ""
-        return cls(runbooks.rstrip("/"), reports.rstrip("/"), settings.reports_dir.resolve())
+        console = settings.console_url.rstrip("/")
+        return cls(runbooks.rstrip("/"), reports.rstrip("/"), settings.reports_dir.resolve(), console)
 
     def runbook(self, kind: IncidentKind) -> str:
         """The page of a kind: an address where there is one, else its path in the project."""
@@ -29,6 +31,10 @@ class Links:
         """The page of a release."""
         name = f"{release_id}.html"
         return f"{self.reports_url}/{name}" if self.reports_url else str(self.reports_dir / name)
+
+    def console(self, release_id: str) -> str:
+        """The console's page of a release; empty where people have no address of the console."""
+        return f"{self.console_url}/releases/{release_id}" if self.console_url else ""
 
 
 def is_address(link: str) -> bool:

@@ -176,6 +176,14 @@ def _history(session: Session, release_id: str) -> tuple[Step, ...]:
     return tuple(Step(row.happened_at, row.to_state, row.reason, row.actor) for row in rows)
 
 
+def deciding_verdicts(view: ReleaseView) -> tuple[Verdict, ...]:
+    """What stopped a release that ended by its gates: the failed ones of its last stage; none where nothing failed."""
+    last = view.stages[view.release.position]
+    return tuple(
+        verdict for verdict in last.verdicts if verdict.outcome is Outcome.FAIL and verdict.role is not Role.MUTED
+    )
+
+
 def to_json(view: ReleaseView) -> Mapping[str, Any]:
     """The view as JSON values: what `--json` prints."""
     release, exposure = view.release, view.exposure

@@ -7,7 +7,7 @@ from math import isfinite
 
 from markupsafe import Markup
 
-from softlaunch.reports.axes import labels, round_values
+from softlaunch.core.axes import labels, round_values
 
 WIDTH, HEIGHT = 1060.0, 220.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 20.0, 14.0, 30.0

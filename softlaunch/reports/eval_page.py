@@ -10,12 +10,12 @@ from importlib.resources import files
 from markupsafe import Markup
 
 from softlaunch.core.arms import ByArm
+from softlaunch.core.axes import round_values
 from softlaunch.core.formatting import show_share
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Interval, Outcome
 from softlaunch.evals.statistics.metric_verdicts import show_amount
 from softlaunch.evals.statistics.report import CaseRow, EvalReport, MetricComparison
-from softlaunch.reports.axes import round_values
 from softlaunch.reports.html import mark_words, page_environment
 
 _WIDTH = 960

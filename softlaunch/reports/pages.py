@@ -16,9 +16,9 @@ from softlaunch.core.resources import find_resource
 from softlaunch.evals.regression import RegressionEval
 from softlaunch.policy.release import Release
 from softlaunch.releases.observe import eval_order
-from softlaunch.releases.views import ReleaseView
+from softlaunch.releases.views import ReleaseView, deciding_verdicts
 from softlaunch.reports.eval_page import render_eval
-from softlaunch.reports.release_page import Link, deciding_verdicts, render_release
+from softlaunch.reports.release_page import Link, render_release
 from softlaunch.reports.similarity_words import show_agreement, show_shadow
 from softlaunch.shadow.golden_agreement import read_agreement
 from softlaunch.store.database import Database

@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from softlaunch.ab.power import DAY, TrialPlan
-from softlaunch.reports.axes import labels, round_values
+from softlaunch.core.axes import labels, round_values
 
 WIDTH, HEIGHT = 1060.0, 300.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 150.0, 14.0, 44.0

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from softlaunch.core.verdict import Outcome, Role, Verdict
+from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.stages import StageState
 from softlaunch.policy.release import State
-from softlaunch.releases.views import ReleaseView, StageView
+from softlaunch.releases.views import ReleaseView, StageView, deciding_verdicts
 from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.contrast import contrast
 from softlaunch.reports.html import page_environment
@@ -61,14 +61,6 @@ def render_release(
         show_live=show_live,
         became=outcome_rows(view.outcomes),
         runbooks=runbooks,
-    )
-
-
-def deciding_verdicts(view: ReleaseView) -> tuple[Verdict, ...]:
-    """What stopped a release that ended by its gates: the failed ones of its last stage; none where nothing failed."""
-    last = view.stages[view.release.position]
-    return tuple(
-        verdict for verdict in last.verdicts if verdict.outcome is Outcome.FAIL and verdict.role is not Role.MUTED
     )
 
 

@@ -11,6 +11,7 @@ from softlaunch.ledger.notices import Incident, Message, notify, open_incident
 from softlaunch.ledger.outbox import HOLD, MessageRef
 from softlaunch.notify.delivery import Sender
 from softlaunch.notify.interface import Chat, Envelope, Receiver, ReceiverError, UnacceptableError
+from softlaunch.notify.plot import DecisivePlot
 from softlaunch.notify.webhook import SilentWebhook
 from softlaunch.policy.model import Policy
 from softlaunch.releases.views import ReleaseView
@@ -46,7 +47,7 @@ class FakeChat(Chat):
         self.asked.append(key)
         return self.keys.get(key, MessageRef())
 
-    def show(self, view: ReleaseView, key: str, at: MessageRef) -> MessageRef:
+    def show(self, view: ReleaseView, key: str, at: MessageRef, plot: DecisivePlot | None = None) -> MessageRef:
         """Take a head, or update it."""
         if at:
             self.heads.append((at.name, view.release.state))

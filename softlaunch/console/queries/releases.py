@@ -14,8 +14,7 @@ from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE
 from softlaunch.policy.release import Release
-from softlaunch.releases.views import ReleaseView
-from softlaunch.reports.release_page import deciding_verdicts
+from softlaunch.releases.views import ReleaseView, deciding_verdicts
 from softlaunch.store.tables import (
     IncidentRow,
     ReleaseRow,

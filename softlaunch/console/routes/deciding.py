@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from sqlmodel import col, select
 from starlette.responses import RedirectResponse, Response
 
-from softlaunch.approvals.deciding import Decision, DecisionResult, apply_abort, apply_decision, apply_rollback
+from softlaunch.approvals.deciding import Decision, apply_abort, apply_decision, apply_rollback
 from softlaunch.approvals.rules import VoteResult, people_needed, refusal
 from softlaunch.approvals.subjects import Subject, is_in_force, release_subject, subject_of
 from softlaunch.console.access import Visitor
@@ -14,12 +14,12 @@ from softlaunch.console.pages import FIRST, Again, Asking, AskingIn, FormIn, Par
 from softlaunch.console.queries.overview import read_asked
 from softlaunch.console.state import Console
 from softlaunch.core.approvals import ApprovalChoice
-from softlaunch.core.errors import NotFoundError
+from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.ledger.approvals import approved_by, read_approval
-from softlaunch.ledger.releases import find_latest, read_release
+from softlaunch.ledger.releases import find_latest, find_live, read_release
 from softlaunch.ledger.stages import read_verdicts
 from softlaunch.policy.release import Kind, Release, State
-from softlaunch.store.tables import VoteRow
+from softlaunch.store.tables import ReleaseRow, VoteRow
 
 router = APIRouter()
 _ONLY_LOOKS = "you may only look; whoever runs the console can name you in SOFTLAUNCH_CONSOLE_OPERATORS"
@@ -68,7 +68,9 @@ def decide(asking: AskingIn, form: FormIn, number: int) -> Response:
         decision = Decision(app, choice, asking.visitor.person, reason, number)
         result = apply_decision(session, decision, console.clock())[0]
     console.live.forget()
-    return _after(asking, result, result.approval.release_id if result.approval is not None else None)
+    if result.result in _STATUS:
+        return _question(asking, number, Again(result.message, reason, _STATUS[result.result]))
+    return _after(asking, result.approval.release_id if result.approval is not None else None)
 
 
 def _question(asking: Asking, number: int, again: Again = FIRST) -> Response:
@@ -119,18 +121,28 @@ def end(asking: AskingIn, form: FormIn, release_id: str, action: str) -> Respons
     if not reason:
         problem = "Say why: people who follow the app will want to know."
         return _ending(asking, release_id, action, Again(problem, status=422))
-    with console.database.begin() as session:
-        stands = read_release(session, release_id).state
-        result = None
-        if _still_as_seen(stands, form.get("state", "")):
-            apply = apply_abort if action == "abort" else apply_rollback
-            result = apply(session, release_id, asking.visitor.person, reason, console.clock())
+    again = _end(asking, release_id, action, form.get("state", ""), reason)
     console.live.forget()
-    if result is None:
-        words = stands.replace("_", " ")
-        problem = f"Meanwhile {release_id} became {words}, and nothing was changed. Is it still what you want?"
-        return _ending(asking, release_id, action, Again(problem, reason, 409))
-    return _after(asking, result, release_id)
+    return _after(asking, release_id) if again is None else _ending(asking, release_id, action, again)
+
+
+def _end(asking: Asking, release_id: str, action: str, seen: str, reason: str) -> Again | None:
+    """End a release that still is what somebody saw; else why nothing was done, with what they wrote."""
+    console, apply = asking.console, apply_abort if action == "abort" else apply_rollback
+    try:
+        with console.database.begin() as session:
+            app = session.exec(select(ReleaseRow.app).where(ReleaseRow.id == release_id)).first()
+            if app is not None:  # of two people at once the second waits, and then sees what the first did
+                find_live(session, app, lock=True)
+            stands = read_release(session, release_id).state
+            if not _still_as_seen(stands, seen):
+                words = stands.replace("_", " ")
+                problem = f"Meanwhile {release_id} became {words}, and nothing was changed. Is it still what you want?"
+                return Again(problem, reason, 409)
+            result = apply(session, release_id, asking.visitor.person, reason, console.clock())
+    except (ConflictError, NotFoundError) as error:  # somebody ended it in the same moment
+        return Again(f"Nothing was changed: {error}", reason, 409)
+    return Again(result.message, reason, _STATUS[result.result]) if result.result in _STATUS else None
 
 
 def _still_as_seen(stands: State, seen: str) -> bool:
@@ -178,16 +190,11 @@ def _verb(action: str) -> str:
     return _VERBS[action]
 
 
-def _after(asking: Asking, result: DecisionResult, release_id: str | None) -> Response:
-    """The release with what became of the decision; what didn't count is told on a page of its own."""
-    back = f"/releases/{release_id}" if release_id else "/approvals"
-    if result.result in _STATUS:
-        heading = "Not allowed" if result.result is VoteResult.REFUSED else "Too late"
-        texts = {"heading": heading, "message": result.message, "tone": "fail"}
-        stands = {"back": back, "back_text": "See how it stands now"}
-        return page(asking, "problem.html.j2", status=_STATUS[result.result], **texts, **stands)
+def _after(asking: Asking, release_id: str | None) -> Response:
+    """The release with what became of the decision."""
     if release_id is None:
-        return RedirectResponse(back, 303)
+        return RedirectResponse("/approvals", 303)
+    back = f"/releases/{release_id}"
     own = select(VoteRow.id).where(VoteRow.release_id == release_id, VoteRow.name == asking.visitor.name)
     with asking.console.database.read() as session:
         number = session.exec(own.order_by(col(VoteRow.id).desc()).limit(1)).first()

@@ -14,6 +14,8 @@ from softlaunch.catalog.variant_changes import diff_variants
 from softlaunch.console.background import Found
 from softlaunch.console.pages import AskingIn, Part, live_page, page, render
 from softlaunch.console.queries import releases as queries
+from softlaunch.console.queries.costs import Cost, read_costs, traffic_costs
+from softlaunch.console.queries.judged import read_judged
 from softlaunch.console.queries.time_left import Left, foresee, left_by_stage, left_in_all, left_of_eval
 from softlaunch.console.state import Console
 from softlaunch.core.errors import NotFoundError
@@ -24,12 +26,11 @@ from softlaunch.ledger.looks import GateLook, read_looks
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import Release, State
-from softlaunch.releases.views import Counted, ReleaseView, count_requests, read_view
+from softlaunch.releases.views import Counted, ReleaseView, count_requests, deciding_verdicts, read_view
 from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.gate_history import arms_plot, harm_plot, thinned
 from softlaunch.reports.release_page import (
     Link,
-    deciding_verdicts,
     release_tone,
     render_release,
     seconds_in,
@@ -46,6 +47,14 @@ NOT_COUNTED = Counted(Exposure(0, 0, 0, 0), StageOutcomes())
 _STATIC_POLICY = "frame-ancestors 'none'"
 _FILE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _STATES = ("live", "promoted", "rolled_back", "rejected", "aborted", "concluded")
+
+
+@dataclass(frozen=True, slots=True)
+class OfAllRequests:
+    """What takes as long as a release has requests."""
+
+    counted: Counted
+    costs: Sequence[Cost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +117,11 @@ def release_part(console: Console, release_id: str, *, may_act: bool) -> Part:
     def part() -> str:
         now = console.clock()
         with console.database.read() as session:
-            view, is_counted = _view(console, session, release_id, now)
+            view, known = _view(console, session, release_id, now)
             read = _read(session, view)
-        context = {"is_counted": is_counted, "may_act": may_act}
+            read["judged"] = read_judged(session, release_id, now.timestamp(), with_texts=may_act)
+            read["costs"] = None if known is None else read_costs(session, view, known.costs)
+        context = {"is_counted": known is not None, "may_act": may_act}
         return render("release_live.html.j2", **_context(console, view, now), **read, **context)
 
     return f"releases/{release_id}{'' if may_act else '?look=1'}", part
@@ -151,21 +162,29 @@ def _row(session: Session, release_id: str) -> ReleaseRow:
     return row
 
 
-def _view(console: Console, session: Session, release_id: str, now: datetime) -> tuple[ReleaseView, bool]:
-    """The view of a release, and whether its requests are counted: many are counted beside the page."""
+def _view(
+    console: Console, session: Session, release_id: str, now: datetime
+) -> tuple[ReleaseView, OfAllRequests | None]:
+    """The view of a release, and what is known of all its requests: many are counted beside the page."""
     row = _row(session, release_id)
     if not queries.has_many_requests(session, release_id):
-        return read_view(session, row, now), True
+        counted = _count_all(session, release_id)
+        return read_view(session, row, now, counted.counted), counted
     seconds = _COUNTED_SECONDS if row.live_app is not None else _FORECAST_SECONDS
     found = console.background.get(
         ("counts of", release_id, row.revision), lambda: _count(console, release_id), seconds
     )
-    return read_view(session, row, now, found.value or NOT_COUNTED), found.value is not None
+    known: OfAllRequests | None = found.value
+    return read_view(session, row, now, NOT_COUNTED if known is None else known.counted), known
 
 
-def _count(console: Console, release_id: str) -> Counted:
+def _count(console: Console, release_id: str) -> OfAllRequests:
     with console.database.read() as session:
-        return count_requests(session, read_release(session, release_id))
+        return _count_all(session, release_id)
+
+
+def _count_all(session: Session, release_id: str) -> OfAllRequests:
+    return OfAllRequests(count_requests(session, read_release(session, release_id)), traffic_costs(session, release_id))
 
 
 def _read(session: Session, view: ReleaseView) -> dict[str, Any]:

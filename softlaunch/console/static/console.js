@@ -8,8 +8,11 @@
   const shown = new Map([...live.children].filter((part) => part.id).map((part) => [part.id, part.outerHTML]));
   let seen = live.dataset.seen;
   let said = headline(live);
+  const SILENT_MS = 40000; // signs of life come every 15 seconds; a connection can die without a word
   let lost = null;
   let source = null;
+  let troubled = false;
+  let heard = Date.now();
 
   function headline(within) {
     const part = within.querySelector("[data-said]");
@@ -21,8 +24,9 @@
     connection.hidden = !text;
   }
 
-  function clock() {
-    return new Date().toISOString().slice(11, 19);
+  function lose() {
+    lost = lost || new Date(heard).toISOString().slice(11, 19);
+    tell(`The connection to the console is lost. What you see is from ${lost} UTC; it tries again by itself.`);
   }
 
   // A part in which somebody is writing stays as it is; what was opened stays open, and the focus where it was.
@@ -76,28 +80,43 @@
   }
 
   function alive() {
+    heard = Date.now();
     lost = null;
-    tell("");
+    if (!troubled) tell("");
   }
 
   function listen() {
+    if (source) source.close();
     source = new EventSource(`${live.dataset.live}${live.dataset.live.includes("?") ? "&" : "?"}seen=${seen}`);
-    source.addEventListener("open", alive);
+    source.addEventListener("open", () => {
+      troubled = false;
+      alive();
+    });
     source.addEventListener("alive", alive);
     source.addEventListener("part", (event) => {
+      troubled = false;
       alive();
       seen = event.lastEventId;
       update(event.data);
     });
     source.addEventListener("trouble", (event) => {
+      heard = Date.now();
+      troubled = true;
       tell(`The console can't read how things stand: ${event.data} What you see is from before.`);
     });
-    source.addEventListener("error", () => {
-      lost = lost || clock();
-      tell(`The connection to the console is lost. What you see is from ${lost} UTC; it tries again by itself.`);
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    source.addEventListener("error", (event) => {
+      lose();
+      if (event.target.readyState === EventSource.CLOSED) setTimeout(() => event.target === source && listen(), 5000);
     });
   }
+
+  // A network that went away, or a computer that slept, tells nobody: whoever is silent for too long is asked anew.
+  setInterval(() => {
+    if (Date.now() - heard < SILENT_MS) return;
+    lose();
+    heard = Date.now();
+    listen();
+  }, 5000);
 
   // A page that comes back from the browser's memory, or a tab that slept, looks at once.
   window.addEventListener("pageshow", (event) => {

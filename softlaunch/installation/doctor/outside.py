@@ -95,13 +95,13 @@ def check_slack(*, needed: bool) -> Finding:
     """Whether Slack takes the bot's token; `needed` where a policy sends to it."""
     from slack_sdk.errors import SlackApiError
 
-    from softlaunch.notify.slack.client import web_client
+    from softlaunch.notify.slack.client import FILES, web_client
 
     credentials = SlackCredentials()
     if not needed and credentials.bot_token is None and credentials.bot_token_file is None:
         return Finding("slack", Level.OK, "no app sends to Slack")
     try:
-        web_client(credentials.need("bot_token"), credentials.api_url).auth_test()
+        said = web_client(credentials.need("bot_token"), credentials.api_url).auth_test()
     except SlackApiError as error:
         advice = "install the Slack app again, and set SLACK_BOT_TOKEN to its bot token"
         return Finding("slack", Level.PROBLEM, f"Slack refuses the token: {error.response.get('error')}", advice)
@@ -109,4 +109,8 @@ def check_slack(*, needed: bool) -> Finding:
         return Finding("slack", Level.PROBLEM, "an app sends to Slack, and its token is missing", str(error))
     except OSError as error:
         return Finding("slack", Level.PROBLEM, f"Slack can't be reached ({error})", "check the network, or the proxy")
+    scopes = {name.lower(): value for name, value in said.headers.items()}.get("x-oauth-scopes", "")
+    if scopes and FILES not in (scope.strip() for scope in scopes.split(",")):
+        advice = f"add {FILES} to the app's scopes ('softlaunch slack --manifest'), and install it again"
+        return Finding("slack", Level.WARNING, f"the Slack app lacks {FILES}: threads have no plots", advice)
     return Finding("slack", Level.OK, "Slack takes the token")

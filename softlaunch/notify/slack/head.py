@@ -1,5 +1,7 @@
 """The head of a release's thread: where it stands, kept true in place."""
 
+from collections.abc import Sequence
+
 from slack_sdk.models.blocks import Block, HeaderBlock, PlainTextObject
 
 from softlaunch.core.formatting import show_harm, show_interval, show_pair
@@ -32,8 +34,8 @@ def head_text(view: ReleaseView) -> str:
     return f"{release.id}: {where} - {release.candidate.label} in place of {release.stable.label}"
 
 
-def head_blocks(view: ReleaseView, links: Links) -> list[Block]:
-    """A release, its progress, its gates' verdicts, its exposure, and a button that rolls it back."""
+def head_blocks(view: ReleaseView, links: Links, shown: Sequence[Block] = ()) -> list[Block]:
+    """A release, its progress, its gates' verdicts and what is `shown` of them, its exposure, a button to roll back."""
     release = view.release
     where = release.stage.name if release.state.live else str(release.state).replace("_", " ")
     blocks: list[Block] = [
@@ -44,6 +46,7 @@ def head_blocks(view: ReleaseView, links: Links) -> list[Block]:
     judged = _judged(view)
     if judged is not None:
         blocks.append(section(_table(judged)))
+    blocks += shown
     blocks.append(context(words(show_exposure(view.exposure)), f"Started by {words(release.opened_by, 200)}"))
     blocks.append(context(_links(view, links)))
     return blocks + _actions(view)
@@ -113,7 +116,9 @@ def _met(verdict: Verdict) -> list[str]:
 
 
 def _links(view: ReleaseView, links: Links) -> str:
-    shown = [link("Report", links.report(view.release.id))]
+    console = links.console(view.release.id)
+    shown = [link("Console", console)] if console else []
+    shown.append(link("Report", links.report(view.release.id)))
     if view.release.run_url:
         shown.append(link("Run in Prefect", view.release.run_url))
     return "  ·  ".join(shown)

@@ -20,6 +20,8 @@ CHANNEL = "C0RELEASES"
 class FakeSlack:
     """What was posted, and what goes wrong.
 
+    A file is known to blocks once it is shared in the channel, and after `slow_files` messages that wanted it.
+
     `fault` is applied to calls that write: `down` drops the connection, `lost answer` does what was asked and drops
     it then, `limited` answers 429 with Retry-After 7, and anything else is the error that Slack names.
     """
@@ -30,6 +32,10 @@ class FakeSlack:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     groups: dict[str, list[str]] = field(default_factory=dict)
     may_read: bool = True
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    takes_files: bool = True
+    scopes: str = ""
+    slow_files: int = 0
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     acknowledged: list[str] = field(default_factory=list)
     _ticks: "count[int]" = field(default_factory=lambda: count(1))
@@ -66,7 +72,8 @@ class FakeSlack:
                 return web.Response()
             if self.fault != "invalid_blocks" or "blocks" in arguments:
                 return web.json_response({"ok": False, "error": self.fault})
-        return web.json_response(self._do(method, arguments))
+        told = {"x-oauth-scopes": self.scopes} if self.scopes else {}
+        return web.json_response(self._do(method, arguments), headers=told)
 
     def _do(self, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
         self.calls.append((method, arguments))
@@ -76,10 +83,39 @@ class FakeSlack:
             "conversations.history": self._read,
             "conversations.replies": self._read,
             "usergroups.users.list": lambda said: {"ok": True, "users": self.groups.get(said["usergroup"], [])},
+            "files.getUploadURLExternal": self._place,
+            "files.completeUploadExternal": self._share,
             "apps.connections.open": lambda _: {"ok": True, "url": f"ws{self.url.removeprefix('http')}/socket"},
         }
         answer = known.get(method)
         return {"ok": True, "user_id": "U0BOT000", "team": "test"} if answer is None else answer(arguments)
+
+    def _place(self, said: dict[str, Any]) -> dict[str, Any]:
+        if not self.takes_files:
+            return {"ok": False, "error": "missing_scope", "needed": "files:write"}
+        file_id = f"F0PLOT{len(self.files):03d}"
+        self.files[file_id] = {"id": file_id, "name": said["filename"], "alt_txt": said.get("alt_txt", "")}
+        return {"ok": True, "upload_url": f"{self.url}/upload/{file_id}", "file_id": file_id}
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """The content of a file."""
+        self.files[request.match_info["file"]]["content"] = await request.read()
+        return web.Response(text="OK")
+
+    def _share(self, said: dict[str, Any]) -> dict[str, Any]:
+        shared = [self.files[one["id"]] for one in said["files"]]
+        told = [{"id": one["id"], "name": one["name"]} for one in shared]
+        placed = {"channel": said["channel_id"], "thread_ts": said["thread_ts"], "text": "", "files": told}
+        self.messages.append({**placed, "ts": f"1700000000.{next(self._ticks):06d}"})
+        return {"ok": True, "files": told}
+
+    def _knows_files(self, blocks: list[dict[str, Any]]) -> bool:
+        wanted = [block["slack_file"]["id"] for block in blocks if block["type"] == "image"]
+        shared = {file["id"] for message in self.messages for file in message.get("files", [])}
+        if wanted and self.slow_files:
+            self.slow_files -= 1
+            return False
+        return set(wanted) <= shared
 
     def _post(self, said: dict[str, Any]) -> dict[str, Any]:
         message = {**said, "ts": f"1700000000.{next(self._ticks):06d}"}
@@ -90,6 +126,8 @@ class FakeSlack:
         found = next((one for one in self.messages if one["ts"] == said["ts"]), None)
         if found is None:
             return {"ok": False, "error": "message_not_found"}
+        if not self._knows_files(said.get("blocks", [])):
+            return {"ok": False, "error": "invalid_blocks"}
         found.update(said)
         return {"ok": True, "channel": said["channel"], "ts": said["ts"]}
 
@@ -144,6 +182,7 @@ def running_slack() -> Iterator[FakeSlack]:
     loop = slack._loop
     application = web.Application()
     application.router.add_post("/api/{method}", slack.answer)
+    application.router.add_post("/upload/{file}", slack.upload)
     application.router.add_get("/socket", slack.socket)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
 

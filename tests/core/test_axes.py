@@ -2,7 +2,7 @@
 
 import pytest
 
-from softlaunch.reports.axes import labels, round_values
+from softlaunch.core.axes import labels, round_values
 
 
 @pytest.mark.parametrize(
