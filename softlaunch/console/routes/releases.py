@@ -36,7 +36,7 @@ from softlaunch.reports.release_page import (
     stage_result,
     stage_tone,
 )
-from softlaunch.store.tables import ReleaseRow, VoteRow
+from softlaunch.store.tables import EvalRunRow, ReleaseRow, VoteRow
 
 router = APIRouter()
 _FORECAST_SECONDS = 900.0
@@ -176,6 +176,7 @@ def _read(session: Session, view: ReleaseView) -> dict[str, Any]:
         "kinds": kinds,
         "histories": {position: _histories(gates) for position, gates in looks.items()},
         "failures": queries.failures(session, view.release),
+        "has_run": session.get(EvalRunRow, view.release.id) is not None,
         "story": _story(view, queries.votes(session, view.release.id)),
     }
 
