@@ -17,6 +17,7 @@ from softlaunch.console.pages import asking_of, page
 from softlaunch.console.routes import (
     apps,
     deciding,
+    drift,
     evals,
     incidents,
     labelling,
@@ -35,7 +36,7 @@ from softlaunch.gateway.limits import Limits
 
 _LOGGER = logging.getLogger(__name__)
 _CONNECTIONS = 512
-_ROUTES = (live, apps, starting, releases, deciding, incidents, evals, labelling, variants, requests)
+_ROUTES = (live, apps, starting, releases, deciding, incidents, evals, labelling, drift, variants, requests)
 
 
 def build_app(console: Console) -> FastAPI:
