@@ -25,6 +25,7 @@ from softlaunch.console.routes import (
     releases,
     requests,
     starting,
+    trials,
     variants,
 )
 from softlaunch.console.state import Console
@@ -36,7 +37,7 @@ from softlaunch.gateway.limits import Limits
 
 _LOGGER = logging.getLogger(__name__)
 _CONNECTIONS = 512
-_ROUTES = (live, apps, starting, releases, deciding, incidents, evals, labelling, drift, variants, requests)
+_ROUTES = (live, apps, starting, releases, deciding, incidents, evals, labelling, drift, trials, variants, requests)
 
 
 def build_app(console: Console) -> FastAPI:
