@@ -16,6 +16,7 @@ from softlaunch.console.guarding import BadFormError, Guard
 from softlaunch.console.pages import asking_of, page
 from softlaunch.console.routes import (
     apps,
+    catalog,
     deciding,
     drift,
     evals,
@@ -37,7 +38,21 @@ from softlaunch.gateway.limits import Limits
 
 _LOGGER = logging.getLogger(__name__)
 _CONNECTIONS = 512
-_ROUTES = (live, apps, starting, releases, deciding, incidents, evals, labelling, drift, trials, variants, requests)
+_ROUTES = (
+    live,
+    apps,
+    starting,
+    releases,
+    deciding,
+    incidents,
+    evals,
+    labelling,
+    drift,
+    trials,
+    catalog,
+    variants,
+    requests,
+)
 
 
 def build_app(console: Console) -> FastAPI:
