@@ -7,20 +7,18 @@ from pathlib import Path
 
 import anyio
 import httpx
-import numpy as np
 import pytest
 from sqlmodel import col, select
 
 from softlaunch.console.state import Console
 from softlaunch.evals.judges.votes import Vote, read_labels
-from softlaunch.ledger.review_draws import Draw, draw
-from softlaunch.store.tables import AppRow, ReviewDrawRow, ScoreRow, TextRow
+from softlaunch.store.tables import AppRow, ReviewDrawRow, ScoreRow
 from tests.console.browsing import Browser, check_page, hidden_fields
 from tests.console.conftest import MakeConsole
-from tests.console.eval_scene import RUN, add_eval
+from tests.console.eval_scene import RUN, add_drawn, add_eval
 from tests.console.scenes import WAITING
 from tests.reports.page_reader import PageReader
-from tests.support.builders import APP, request_row
+from tests.support.builders import APP
 
 REVIEW, LABELS = f"/evals/{RUN}/review", f"/evals/{RUN}/labels"
 MINE = f"/apps/{APP}/labels"
@@ -154,24 +152,10 @@ async def test_a_viewer_reads_and_does_not_vote(make: MakeConsole, tmp_path: Pat
         assert read_labels(session, APP, RUN) == []
 
 
-def _declare_and_draw(console: Console) -> None:
-    """A drawn metric, and two live answers of the release that waits, one of each arm, drawn for it."""
-    with console.database.begin() as session:
-        app = session.get_one(AppRow, APP)
-        reviewed = {"name": "reviewed", "kind": "score", "better": "up", "drawn": True}
-        app.policy = {**app.policy, "metrics": [reviewed]}
-        for arm in ("candidate", "stable"):
-            session.add(request_row(request_id=f"kept-{arm}", release_id=WAITING, stage=2, arm=arm))
-            kept = TextRow(request_id=f"kept-{arm}", arm=arm, app=APP, question="How?", answer="So.", expires_at=9e9)
-            session.add(kept)
-        session.flush()
-        draw(session, APP, Draw("reviewed", 2, console.clock().timestamp() - 60, "anna"), np.random.default_rng(1))
-
-
 @pytest.mark.anyio
 async def test_live_answers_are_labelled_blind(console: Console) -> None:
     """One after the other, without a word on the arm; each label is a value of its metric."""
-    _declare_and_draw(console)
+    add_drawn(console.database)
     browser = Browser(console)
     assert "reviewed 0 2" in PageReader((await browser.get(MINE)).text).text
     for _ in range(2):

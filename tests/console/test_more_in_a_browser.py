@@ -12,7 +12,7 @@ from softlaunch.store.tables import EvalLabelRow
 from tests.console.catalog_scene import add_versions
 from tests.console.chromium import Seen, check_with_axe, serving
 from tests.console.drift_scene import add_drift
-from tests.console.eval_scene import RUN, add_eval
+from tests.console.eval_scene import RUN, add_drawn, add_eval
 from tests.console.trial_scene import TRIAL, add_trial
 from tests.support.builders import APP, STABLE
 
@@ -26,6 +26,7 @@ PAGES = {
     f"/evals/{RUN}": "Cases that lost most",
     f"/evals/{RUN}/review": "largest change first",
     f"/apps/{APP}/labels": "Live answers to label",
+    f"/apps/{APP}/labels/reviewed": "2 left",
     "/drift": "drifted",
     f"/apps/{APP}/drift": "another level from here",
     f"/drift/{APP}-drift-8": "Drifted",
@@ -42,6 +43,7 @@ PAGES = {
 def furnished_console(console: Console, tmp_path: Path) -> Console:
     """A console on a ledger that has something on every page."""
     add_eval(console.database, tmp_path)
+    add_drawn(console.database)
     add_drift(console.database)
     add_trial(console.database)
     add_versions(console.database)
