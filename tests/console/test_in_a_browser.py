@@ -87,6 +87,7 @@ def test_a_person_who_has_only_the_console(there: Installation, browser: Browser
             _see_a_rollback(page)
         except Exception as error:
             raise AssertionError(f"what was to be seen: {page.locator('main').inner_text()}") from error
+        _read_its_eval(page)
         _read_without_script(browser, address, seen)
         _check_with_axe(page)
         context.close()
@@ -112,6 +113,15 @@ def _see_a_rollback(page: Page) -> None:
     expect(page.get_by_role("img", name=re.compile("harm of latency over time"))).to_be_visible()
     page.get_by_role("link", name="Latency gate failed").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Latency gate failed")
+
+
+def _read_its_eval(page: Page) -> None:
+    """From the release that was rolled back to what its eval said, which comes in by itself."""
+    page.goto(f"/releases/{APP}-2")
+    page.get_by_role("link", name="The eval", exact=True).click()
+    expect(page.get_by_role("heading", name="Cases that lost most")).to_be_visible()
+    page.get_by_role("link", name="Read the answers and vote").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(f"eval {APP}-2")
 
 
 def _read_without_script(browser: Browser, address: str, seen: Seen) -> None:
