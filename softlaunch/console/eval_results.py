@@ -114,11 +114,13 @@ class ReviewedRuns:
             if held is not None and (not fresh or (now - held[1]).total_seconds() < _FRESH_SECONDS):
                 self._kept.move_to_end(run_id)
                 return held[0]
-            found = read_reviewed(database, run_id)
+        found = read_reviewed(database, run_id)  # without the lock: somebody may vote on another run meanwhile
+        with self._lock:
             self._kept[run_id] = (found, now)
+            self._kept.move_to_end(run_id)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
-            return found
+        return found
 
 
 def count_calls(database: Database, run_id: str) -> Tally:

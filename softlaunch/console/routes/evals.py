@@ -14,6 +14,7 @@ from softlaunch.console.queries.evals import EvalLine, list_evals, read_eval, re
 from softlaunch.console.state import Console
 from softlaunch.reports.eval_page import PageExtras, VoteForm
 from softlaunch.reports.reviewing.ballot import Ballot, reviewed_page
+from softlaunch.reports.reviewing.reviewed import read_reviewed
 
 router = APIRouter()
 _SETTLED_SECONDS, _FRESH_SECONDS = 3600.0, 15.0
@@ -123,7 +124,7 @@ def _ballot(asking: AskingIn, run_id: str, *, fresh: bool) -> Ballot:
 
 def _result(console: Console, line: EvalLine, now: datetime) -> Found:
     def work() -> EvalResult:
-        return EvalResult.of(console.reviewed.read(console.database, line.id, now))
+        return EvalResult.of(read_reviewed(console.database, line.id))  # not kept: a list has more than are kept
 
     return console.background.get(("eval", line.id), work, _seconds(line, now))
 
