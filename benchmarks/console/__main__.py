@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.console.evals import LARGE_EVAL
 from benchmarks.console.ledger import Size, build, variant
 from softlaunch.console.access import Access
 from softlaunch.console.server import build_app
@@ -42,6 +43,18 @@ PAGES = {
     "runbooks": "/runbooks",
     "a runbook": "/runbooks/gate_latency",
     "start a release": "/apps/app-100/start",
+    "A/B tests": "/ab-tests",
+    "an A/B test with 200 looks": "/ab-tests/app-100-ab-99",
+    "evals": "/evals",
+    "evals of one app": "/evals?app=app-100",
+    "an eval with 1,800 answers": f"/evals/{LARGE_EVAL}",
+    "drift": "/drift",
+    "drift of one app, 24 checks": "/apps/app-100/drift",
+    "prompts": "/prompts",
+    "a prompt with 40 versions": "/prompts/support",
+    "a version of it": "/prompts/support/1.7.0",
+    "models": "/models",
+    "a model of everything": "/models/steady",
     "variants": "/variants",
     "a variant": f"/variants/{VARIANT}",
     "two variants": f"/variants/compare?a={VARIANT}&b={OTHER}",

@@ -1,4 +1,4 @@
-"""A large ledger: 200 apps, 5,000 releases with their stages, verdicts and looks, 100,000 requests of the last day."""
+"""A large ledger: 200 apps, 5,000 releases with all that belongs to them, 100,000 requests of the last day."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
+from benchmarks.console import evals
 from benchmarks.console.judged import judged
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.variant import ModelVersion, PromptMessage, PromptVersion, Variant
@@ -21,12 +22,18 @@ from softlaunch.policy.release import Stage, plan
 from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.tables import (
+    AbLookRow,
     AliasMoveRow,
     ApprovalRow,
     AppRow,
+    DriftRunRow,
+    EvalAnswerRow,
+    EvalRunRow,
     FeedbackRow,
     GateLookRow,
     IncidentRow,
+    ModelRow,
+    PromptRow,
     ReleaseRow,
     RequestRow,
     RouteRow,
@@ -38,6 +45,7 @@ from softlaunch.store.tables import (
 )
 
 Arms = tuple[Variant, Variant]
+_AB_STAGE = {"weight_percent": 50.0, "state": "concluded", "entered_at": None, "ended_at": None, "evidence": {}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,11 @@ def build(database: Database, now: datetime, size: Size = Size()) -> None:
     panels = {stage.position: _panel(_policy("app-000"), stage, rng) for stage in plan(_policy("app-000"))}
     for app in range(size.apps):
         _build_app(database, f"app-{app:03}", variants, panels, (now, size))
+    _insert(database, PromptRow, evals.prompts(variants, now))
+    _insert(database, ModelRow, [evals.model(variants[0], now)])
+    _insert(database, EvalRunRow, [evals.run(evals.LARGE_EVAL, "app-000", None, (variants[0], variants[1]), now)])
+    large = evals.answers(evals.LARGE_EVAL, (variants[0], variants[1]), evals.CASES, evals.REPEATS)
+    _insert(database, EvalAnswerRow, large)
     _insert(database, RequestRow, _requests(variants, now, rng, size), 5000)
     _insert(database, FeedbackRow, _feedback(now, rng, size), 5000)
     for table, rows in judged(size.busy, now, size.answers, (variants[0].digest, variants[1].digest)).items():
@@ -109,6 +122,13 @@ def _build_app(
             asked = {"release_id": release_id, "position": 2, "question": "enter_stage", "text": "Begin canary 50 %?"}
             when = {"state": "pending", "asked_at": now, "expires_at": now + timedelta(days=1)}
             rows.setdefault(ApprovalRow, []).append({**asked, **when})
+        rows.setdefault(EvalRunRow, []).append(evals.run(release_id, app, release_id, (stable, candidate), opened))
+        rows.setdefault(EvalAnswerRow, []).extend(evals.answers(release_id, (stable, candidate), 5, 1))
+    rows[DriftRunRow] = list(evals.checks(app, stable, now))
+    rows[ReleaseRow].append({**rows[ReleaseRow][0], "id": f"{app}-ab-99", "number": 99, "kind": "ab_test", "stage": 0})
+    rows[ReleaseRow][-1].update(state="concluded", outcome="pass", reason="B is better: satisfaction +2 points")
+    rows[StageRow].append({"release_id": f"{app}-ab-99", "position": 0, "kind": "ab_test", **_AB_STAGE})
+    rows[AbLookRow] = list(evals.looks(f"{app}-ab-99", now, np.random.default_rng(number)))
     for table, found in rows.items():
         _insert(database, table, found)
 

@@ -33,6 +33,12 @@ def diff_parameters(before: Parameters | None, after: Parameters | None) -> tupl
     return tuple(part for part in parts if part.changed)
 
 
+def diff_models(before: ModelVersion, after: ModelVersion) -> tuple[PartDiff, ...]:
+    """The keys of two models that differ."""
+    parts = _by_key("model", shown_model(before), shown_model(after))
+    return tuple(part for part in parts if part.changed)
+
+
 def shown_model(model: ModelVersion) -> dict[str, Json]:
     """A model's content for people: its endpoint without credentials and queries that may be in it."""
     parts = urlsplit(model.endpoint)

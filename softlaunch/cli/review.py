@@ -27,10 +27,11 @@ from softlaunch.policy.model import Policy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.reports.eval_page import PageExtras
 from softlaunch.reports.pages import write_whole
+from softlaunch.reports.reviewing.ballot import reviewed_page
 from softlaunch.reports.reviewing.export import calibration_rows, golden_cases, random_rows
 from softlaunch.reports.reviewing.random_review import RandomReview
 from softlaunch.reports.reviewing.reviewed import read_reviewed
-from softlaunch.reports.reviewing.server import Review, reviewed_page
+from softlaunch.reports.reviewing.server import Review
 from softlaunch.store.database import Database
 
 _HOST = "127.0.0.1"

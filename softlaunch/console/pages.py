@@ -128,9 +128,21 @@ def page(asking: Asking, template: str, *, status: int = 200, **context: Any) ->
         now=console.clock(),
         **context,
     )
-    answer = HTMLResponse(html, status)
-    if request.cookies.get(COOKIE) != cookie:
-        answer.set_cookie(COOKIE, cookie, httponly=True, samesite="lax", secure=console.access.secure, path="/")
+    return _with_cookie(asking, HTMLResponse(html, status), cookie)
+
+
+def own_page(asking: Asking, make: Callable[[str], str], policy: str) -> Response:
+    """A page with a frame and a security policy of its own; `make` is given the token of its forms."""
+    tokens = asking.console.tokens
+    cookie = tokens.cookie_of(asking.request)
+    html = make(tokens.token_for(cookie))
+    return _with_cookie(asking, HTMLResponse(html, headers={"Content-Security-Policy": policy}), cookie)
+
+
+def _with_cookie(asking: Asking, answer: Response, cookie: str) -> Response:
+    if asking.request.cookies.get(COOKIE) != cookie:
+        secure = asking.console.access.secure
+        answer.set_cookie(COOKIE, cookie, httponly=True, samesite="lax", secure=secure, path="/")
     return answer
 
 

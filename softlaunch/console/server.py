@@ -14,7 +14,21 @@ from starlette.responses import PlainTextResponse, Response
 from softlaunch.console.access import NotAdmittedError
 from softlaunch.console.guarding import BadFormError, Guard
 from softlaunch.console.pages import asking_of, page
-from softlaunch.console.routes import apps, deciding, incidents, live, releases, requests, starting, variants
+from softlaunch.console.routes import (
+    apps,
+    catalog,
+    deciding,
+    drift,
+    evals,
+    incidents,
+    labelling,
+    live,
+    releases,
+    requests,
+    starting,
+    trials,
+    variants,
+)
 from softlaunch.console.state import Console
 from softlaunch.core.errors import ConflictError, NotFoundError, SoftlaunchError
 from softlaunch.core.logs import in_words
@@ -24,6 +38,21 @@ from softlaunch.gateway.limits import Limits
 
 _LOGGER = logging.getLogger(__name__)
 _CONNECTIONS = 512
+_ROUTES = (
+    live,
+    apps,
+    starting,
+    releases,
+    deciding,
+    incidents,
+    evals,
+    labelling,
+    drift,
+    trials,
+    catalog,
+    variants,
+    requests,
+)
 
 
 def build_app(console: Console) -> FastAPI:
@@ -31,7 +60,7 @@ def build_app(console: Console) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.state.console = console
     app.add_middleware(Guard, access=console.access)
-    for module in (live, apps, starting, releases, deciding, incidents, variants, requests):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.add_exception_handler(SoftlaunchError, _in_words)
     app.add_exception_handler(SQLAlchemyError, _unreachable)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from softlaunch.console.access import Access
 from softlaunch.console.background import Background
+from softlaunch.console.eval_results import ReviewedRuns
 from softlaunch.console.guarding import Tokens
 from softlaunch.console.live import LiveParts
 from softlaunch.console.recent import RecentTraffic
@@ -31,4 +32,5 @@ class Console:
     tokens: Tokens = field(default_factory=Tokens)
     live: LiveParts = field(default_factory=LiveParts)
     background: Background = field(default_factory=Background)
+    reviewed: ReviewedRuns = field(default_factory=ReviewedRuns)
     recent: RecentTraffic = field(default_factory=RecentTraffic)

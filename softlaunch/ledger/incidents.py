@@ -1,6 +1,6 @@
 """Incidents as people read them: listed, shown with their evidence, and resolved by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -48,11 +48,15 @@ class Recorded:
         return verdict_of(held, held["gate"], Outcome.FAIL, held.get("reason", ""))
 
 
-def list_incidents(session: Session, app: str | None, limit: int, *, resolved: bool) -> list[Recorded]:
-    """Incidents, newest first; those that are resolved only where they are asked for."""
+def list_incidents(
+    session: Session, app: str | None, limit: int, *, resolved: bool, kinds: Collection[IncidentKind] = ()
+) -> list[Recorded]:
+    """Incidents, newest first, of these kinds or of all; those that are resolved only where they are asked for."""
     found = select(IncidentRow).order_by(col(IncidentRow.id).desc()).limit(limit)
     if app is not None:
         found = found.where(IncidentRow.app == app)
+    if kinds:
+        found = found.where(col(IncidentRow.kind).in_(kinds))
     if not resolved:
         found = found.where(col(IncidentRow.resolved_at).is_(None))
     return [_recorded(row) for row in session.exec(found)]

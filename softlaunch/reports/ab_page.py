@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import exp, isfinite
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -56,26 +57,27 @@ def write_sheet(release: Release, pairs: Sequence[Pair], folder: Path) -> Path:
 
 def render_trial(trial: TrialView) -> str:
     """The page as one HTML document without anything outside of it; equal views make equal pages."""
+    return page_environment().get_template("ab.html.j2").render(**trial_context(trial))
+
+
+def trial_context(trial: TrialView) -> dict[str, Any]:
+    """What templates show of a test."""
     release = trial.view.release
-    return (
-        page_environment()
-        .get_template("ab.html.j2")
-        .render(
-            trial=trial,
-            view=trial.view,
-            release=release,
-            policy=release.policy.ab,
-            title=trial_title(trial),
-            tone=_tone(trial),
-            analysis=trial.analysis,
-            plots=_plots(trial),
-            history=_history(trial),
-            parts=contrast(release.stable, release.candidate),
-            show_change=show_change,
-            show_range=show_range,
-            saving_means=saving_means,
-        )
-    )
+    return {
+        "trial": trial,
+        "view": trial.view,
+        "release": release,
+        "policy": release.policy.ab,
+        "title": trial_title(trial),
+        "tone": _tone(trial),
+        "analysis": trial.analysis,
+        "plots": _plots(trial),
+        "history": _history(trial),
+        "parts": contrast(release.stable, release.candidate),
+        "show_change": show_change,
+        "show_range": show_range,
+        "saving_means": saving_means,
+    }
 
 
 def trial_title(trial: TrialView) -> str:

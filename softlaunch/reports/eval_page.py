@@ -47,16 +47,26 @@ class JudgeReason:
 
 
 @dataclass(frozen=True, slots=True)
+class VoteForm:
+    """Where forms are sent, with the token that proves that the page is ours; and where a link leads back to."""
+
+    action: str
+    token: str
+    back: str = ""
+    back_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class PageExtras:
     """What a page shows besides the report: judges' reasons and a person's votes by case.
 
-    With a token the page is served by somebody who takes votes; `run_id` is the run that can be reviewed.
+    With a form the page is served by somebody who takes votes; `run_id` is the run that can be reviewed.
     """
 
     reasons: Mapping[str, Sequence[JudgeReason]] = field(default_factory=dict)
     votes: Mapping[str, str] = field(default_factory=dict)
     run_id: str = ""
-    token: str = ""
+    form: VoteForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +161,8 @@ def render_eval(
         counts={"worse": 0, "better": 0, "same": 0, "unpaired": 0, **Counter(row.direction for row in ordered)},
         rows=ordered[:rows],
         hidden=max(0, len(ordered) - rows),
-        filters=_FILTERS if extras.token else _FILTERS[:-2],
-        service={"token": extras.token} if extras.token else None,
+        filters=_FILTERS if extras.form else _FILTERS[:-2],
+        form=extras.form,
         run_id=extras.run_id,
         script=Markup(script),  # noqa: S704  (a file of ours)
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",

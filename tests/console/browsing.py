@@ -5,8 +5,10 @@ from html import unescape
 
 import httpx
 
+from softlaunch.console.guarding import POLICY
 from softlaunch.console.server import build_app
 from softlaunch.console.state import Console
+from tests.reports.page_reader import PageReader
 
 
 class Browser:
@@ -29,6 +31,18 @@ class Browser:
         """Send a form."""
         told = {"origin": "http://127.0.0.1:8820", "sec-fetch-site": "same-origin", **headers}
         return await self.client.post(address, data=fields, headers=told)
+
+
+def check_page(answer: httpx.Response) -> None:
+    """It is well-formed, has one heading of the first level, no style or script inside, and only addresses of ours."""
+    address = answer.url.path
+    assert answer.status_code == 200, address
+    assert answer.headers["content-security-policy"] == POLICY
+    addresses = PageReader(answer.text).addresses
+    assert [one for one in addresses if not one.startswith(("/", "#", "?"))] == [], address
+    for unwanted in (r" style=", r"<style", r"<script(?! src=\"/static/)"):
+        assert re.findall(unwanted, answer.text) == [], address
+    assert answer.text.count("<h1") == 1, address
 
 
 def hidden_fields(page: str) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from softlaunch.console.state import Console
 from softlaunch.store.database import Database
@@ -57,3 +58,16 @@ def console(make: MakeConsole) -> Console:
 def anyio_backend() -> str:
     """The event loop that the console runs on."""
     return "asyncio"
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, or a skip that says what to install."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no Chromium here; on Debian and Ubuntu: apt-get install chromium")
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+        opened = playwright.chromium.launch(executable_path=program, args=arguments)
+        yield opened
+        opened.close()

@@ -2,31 +2,25 @@
 
 import re
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from softlaunch.cli.ui import begin_release
 from softlaunch.console.access import Access
-from softlaunch.console.server import build_app
 from softlaunch.console.state import Console
 from softlaunch.simulator.cases import Case
 from softlaunch.simulator.profiles import Latency
-from tests.support.paths import ROOT
+from tests.console.chromium import Seen, check_with_axe, serving
 from tests.support.providers import quick_profile, running_provider
 from tests.support.stage import APP, QUICK, Installation, installation, write_app
 
 pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(600)]
 
-AXE = ROOT / "tests" / "gateway" / "clients" / "node_modules" / "axe-core" / "axe.min.js"
 PATIENCE_MS = 240_000
 CASES = [Case(id=f"q{number}", question=f"What is {number} plus 1?", expected=str(number + 1)) for number in range(40)]
 GOLDEN = [
@@ -44,20 +38,6 @@ POLICY: dict[str, Any] = {
     "approval": {"starter_may_approve": True},
     "gates": [{"metric": "errors", "margin": "10 points"}, {"metric": "latency", "margin": "150 %"}],
 }
-
-
-@dataclass
-class Seen:
-    """What went on in the browser besides what a person saw."""
-
-    errors: list[str] = field(default_factory=list)
-    hosts: set[str] = field(default_factory=set)
-
-    def watch(self, context: BrowserContext) -> None:
-        """Take down every error of a page, and every host that was asked for anything."""
-        context.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
-        context.on("weberror", lambda error: self.errors.append(str(error.error)))
-        context.on("request", lambda request: self.hosts.add(re.sub(r"^(\w+://[^/]+).*", r"\1", request.url)))
 
 
 @pytest.fixture
@@ -78,28 +58,9 @@ def there(tmp_path: Path, migrated_file: Path, monkeypatch: pytest.MonkeyPatch) 
 def _served(there: Installation, folder: Path) -> Iterator[str]:
     """The console on that installation; what it starts is driven by a thread of this process."""
     console = Console(there.database, Access("anna"), lambda asked: begin_release(there.database, asked), folder)
-    server = uvicorn.Server(uvicorn.Config(build_app(console), log_level="error", timeout_graceful_shutdown=1))
-    console.live.is_stopping = lambda: server.should_exit
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=lambda: server.run(sockets=[listener]), daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-        thread.join(10)
+    with serving(console) as address:
+        yield address
     console.background.close()
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    """A headless Chromium, or a skip that says what to install."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium here; on Debian and Ubuntu: apt-get install chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        opened = playwright.chromium.launch(executable_path=program, args=arguments)
-        yield opened
-        opened.close()
 
 
 def _start(page: Page, model: str) -> None:
@@ -126,6 +87,7 @@ def test_a_person_who_has_only_the_console(there: Installation, browser: Browser
             _see_a_rollback(page)
         except Exception as error:
             raise AssertionError(f"what was to be seen: {page.locator('main').inner_text()}") from error
+        _read_its_eval(page)
         _read_without_script(browser, address, seen)
         _check_with_axe(page)
         context.close()
@@ -153,6 +115,15 @@ def _see_a_rollback(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Latency gate failed")
 
 
+def _read_its_eval(page: Page) -> None:
+    """From the release that was rolled back to what its eval said, which comes in by itself."""
+    page.goto(f"/releases/{APP}-2")
+    page.get_by_role("link", name="The eval", exact=True).click()
+    expect(page.get_by_role("heading", name="Cases that lost most")).to_be_visible()
+    page.get_by_role("link", name="Read the answers and vote").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(f"eval {APP}-2")
+
+
 def _read_without_script(browser: Browser, address: str, seen: Seen) -> None:
     """On a phone without JavaScript everything is there to read, and nothing is wider than the screen."""
     context = browser.new_context(
@@ -176,9 +147,7 @@ def _read_without_script(browser: Browser, address: str, seen: Seen) -> None:
 
 
 def _check_with_axe(page: Page) -> None:
-    """No violation of what axe-core can tell of accessibility, where `make clients` has installed it."""
-    if not AXE.is_file():
-        return
+    """No violation of what axe-core can tell of accessibility."""
     for place in (
         "/",
         f"/apps/{APP}",
@@ -189,6 +158,4 @@ def _check_with_axe(page: Page) -> None:
         "/requests",
     ):
         page.goto(place)
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = page.evaluate("axe.run().then((found) => found.violations.map((one) => [one.id, one.nodes[0].html]))")
-        assert found == [], place
+        check_with_axe(page, place)

@@ -17,7 +17,7 @@ from softlaunch.evals.statistics.report import EvalReport
 from softlaunch.evals.suites.suite import Case
 from softlaunch.metrics import ACCURACY
 from softlaunch.policy.evals import EvalPolicy
-from softlaunch.reports.eval_page import JudgeReason, PageExtras, render_eval
+from softlaunch.reports.eval_page import JudgeReason, PageExtras, VoteForm, render_eval
 
 POLICY = EvalPolicy(golden_set="golden.jsonl")
 ATTACK = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\" onload='x'"
@@ -183,7 +183,7 @@ def test_a_page_that_is_served_takes_votes_and_shows_reasons() -> None:
     """Buttons, the vote that was given, and what judges said; a page in a file has no buttons."""
     of = report({"a": ((1.0,), (0.0,)), "b": ((1.0,), (1.0,))})
     reason = JudgeReason("rubric", "candidate", 0.25, f"It is wrong. {ATTACK}")
-    served = page(of, extras=PageExtras({"a": [reason]}, {"a": "stable"}, "run-1", "secret"))
+    served = page(of, extras=PageExtras({"a": [reason]}, {"a": "stable"}, "run-1", VoteForm("/labels", "secret")))
     assert served.count("data-label=") == 6
     assert 'data-case="a" data-vote="stable" data-flags="all worse labelled"' in served
     assert "rubric, candidate: 25.0 %" in served

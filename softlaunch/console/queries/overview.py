@@ -194,7 +194,7 @@ def read_lines(
         .where(col(RouteRow.app).in_(names))
     )
     served = {app: (weight, digest, label) for app, weight, digest, label in session.exec(serving)}
-    moved, drift, golden = _moved(session, names), _drift(session, names), _golden(session, names)
+    moved, drift, golden = _moved(session, names), newest_checks(session, names), _golden(session, names)
     lines = []
     for name in names:
         if name in served:
@@ -232,7 +232,8 @@ def _moved(session: Session, names: Collection[str]) -> dict[tuple[str, str], tu
     return {(row.app, row.variant_digest): (row.moved_at, row.moved_by) for row in rows}
 
 
-def _drift(session: Session, names: Collection[str]) -> dict[str, Drift]:
+def newest_checks(session: Session, names: Collection[str]) -> dict[str, Drift]:
+    """The newest finished drift check of each of these apps, by app."""
     newest = (
         select(DriftRunRow.app, func.max(DriftRunRow.number).label("number"))
         .where(col(DriftRunRow.app).in_(names), DriftRunRow.kind == "check", DriftRunRow.state == "done")

@@ -13,7 +13,7 @@ from sqlmodel import select as select_rows
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE
-from softlaunch.policy.release import Release
+from softlaunch.policy.release import Kind, Release
 from softlaunch.releases.views import ReleaseView, deciding_verdicts
 from softlaunch.store.tables import (
     IncidentRow,
@@ -81,8 +81,10 @@ class Neighbours:
     after: str | None
 
 
-def list_page(session: Session, app: str | None, state: str | None, page: int) -> tuple[list[ReleaseLine], bool]:
-    """One page of releases and A/B tests, newest first, and whether there are more."""
+def list_page(
+    session: Session, app: str | None, state: str | None, page: int, kind: Kind | None = None
+) -> tuple[list[ReleaseLine], bool]:
+    """One page of releases and A/B tests, or of one kind, newest first; and whether there are more."""
     stable, candidate = aliased(VariantRow), aliased(VariantRow)
     found = (
         select(*_OF_LINE[:5], col(stable.label), col(candidate.label), *_OF_LINE[5:])  # not the policy, which is large
@@ -90,6 +92,8 @@ def list_page(session: Session, app: str | None, state: str | None, page: int) -
         .join(candidate, col(candidate.digest) == col(ReleaseRow.candidate_digest))
     )
     found = found if app is None else found.where(col(ReleaseRow.app) == app)
+    if kind is not None:
+        found = found.where(col(ReleaseRow.kind) == kind)
     if state == "live":
         found = found.where(col(ReleaseRow.live_app).is_not(None))
     elif state is not None:

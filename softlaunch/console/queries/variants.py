@@ -6,9 +6,10 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
+from softlaunch.console.queries.history import History, read_history, serving_apps
 from softlaunch.core.errors import NotFoundError
 from softlaunch.core.variant import Variant
-from softlaunch.store.tables import AliasMoveRow, AliasRow, EvalRunRow, PromptRow, ReleaseRow, RouteRow, VariantRow
+from softlaunch.store.tables import AliasRow, PromptRow, VariantRow
 
 PAGE = 50
 _MOST = 50
@@ -37,9 +38,7 @@ class VariantPage:
     purpose: str
     serves: Sequence[str]
     aliases: Sequence[AliasRow]
-    moves: Sequence[AliasMoveRow]
-    releases: Sequence[ReleaseRow]
-    evals: Sequence[EvalRunRow]
+    history: History
 
 
 def list_variants(session: Session, named: str, page: int) -> tuple[list[VariantLine], bool]:
@@ -50,7 +49,7 @@ def list_variants(session: Session, named: str, page: int) -> tuple[list[Variant
         found = found.where(begins | (col(VariantRow.prompt_name) == named) | (col(VariantRow.model_name) == named))
     order = (col(VariantRow.recorded_at).desc(), col(VariantRow.digest).desc())
     rows = session.exec(found.order_by(*order).offset((page - 1) * PAGE).limit(PAGE + 1)).all()
-    serving = _serving(session, [row.digest for row in rows])
+    serving = serving_apps(session, [row.digest for row in rows])
     lines = [
         VariantLine(
             *(row.digest, row.label, f"{row.prompt_name}@{row.prompt_version}", row.model_name, row.recorded_at),
@@ -76,17 +75,6 @@ def read_variant(session: Session, named: str) -> VariantPage:
     variant = find_variant(session, named)
     digest, prompt = variant.digest, variant.prompt
     aliases = select(AliasRow).where(AliasRow.variant_digest == digest).limit(_MOST)
-    moves = select(AliasMoveRow).where(AliasMoveRow.variant_digest == digest).order_by(col(AliasMoveRow.id).desc())
-    releases = (
-        select(ReleaseRow)
-        .where((col(ReleaseRow.candidate_digest) == digest) | (col(ReleaseRow.stable_digest) == digest))
-        .order_by(col(ReleaseRow.opened_at).desc())
-    )
-    evals = (
-        select(EvalRunRow)
-        .where((col(EvalRunRow.candidate_digest) == digest) | (col(EvalRunRow.stable_digest) == digest))
-        .order_by(col(EvalRunRow.started_at).desc())
-    )
     recorded = session.get(PromptRow, (prompt.name, prompt.version))
     held = {} if recorded is None else recorded.content
     return VariantPage(
@@ -94,17 +82,7 @@ def read_variant(session: Session, named: str) -> VariantPage:
         session.get_one(VariantRow, digest).recorded_at,
         str(held.get("author", "")),
         str(held.get("purpose", "")),
-        _serving(session, [digest]).get(digest, ()),
+        serving_apps(session, [digest]).get(digest, ()),
         session.exec(aliases).all(),
-        session.exec(moves.limit(_MOST)).all(),
-        session.exec(releases.limit(_MOST)).all(),
-        session.exec(evals.limit(_MOST)).all(),
+        read_history(session, [digest]),
     )
-
-
-def _serving(session: Session, digests: Sequence[str]) -> dict[str, list[str]]:
-    found = select(RouteRow.stable_digest, RouteRow.app).where(col(RouteRow.stable_digest).in_(digests))
-    serving: dict[str, list[str]] = {}
-    for digest, app in session.exec(found.order_by(RouteRow.app).limit(500)):
-        serving.setdefault(digest, []).append(app)
-    return serving

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from softlaunch.console.background import Found
 from softlaunch.console.pages import AskingIn, Part, live_page, render
+from softlaunch.console.queries.catalog import serving_variant
 from softlaunch.console.queries.overview import AppLine, Golden, read_app, read_overview
 from softlaunch.console.queries.releases import list_page
 from softlaunch.console.state import Console
@@ -52,7 +53,8 @@ def app(asking: AskingIn, name: str) -> Response:
     part = app_part(asking.console, name, may_act=asking.visitor.may_act)
     with asking.console.database.read() as session:
         lines, more = list_page(session, name, None, 1)
-    return live_page(asking, "app.html.j2", part, name=name, lines=lines, more=more)
+        serving = serving_variant(session, name)
+    return live_page(asking, "app.html.j2", part, name=name, lines=lines, more=more, serving=serving)
 
 
 def app_part(console: Console, name: str, *, may_act: bool) -> Part:

@@ -9,8 +9,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from softlaunch.console.pages import ICON, SCRIPT, STYLE, AskingIn, Part, asset_answer
 from softlaunch.console.routes.apps import app_part, overview_part
 from softlaunch.console.routes.deciding import approvals_part
+from softlaunch.console.routes.evals import eval_part, evals_part
 from softlaunch.console.routes.incidents import incidents_part
 from softlaunch.console.routes.releases import release_part
+from softlaunch.console.routes.trials import trial_part
 from softlaunch.console.state import Console
 from softlaunch.core.errors import NotFoundError
 
@@ -62,6 +64,31 @@ async def incidents(
 ) -> Response:
     """Incidents."""
     return await _stream(asking.console, incidents_part(asking.console, app, resolved=resolved), last or seen)
+
+
+@router.get("/live/evals")
+async def evals(
+    asking: AskingIn,
+    app: _Text = "",
+    page: Annotated[int, Query(ge=1, le=1000)] = 1,
+    seen: _Seen = "",
+    last: _Last = None,
+) -> Response:
+    """The list of evals."""
+    return await _stream(asking.console, evals_part(asking.console, app, page), last or seen)
+
+
+@router.get("/live/evals/{run_id}")
+async def one_eval(asking: AskingIn, run_id: str, seen: _Seen = "", last: _Last = None) -> Response:
+    """The page of an eval."""
+    return await _stream(asking.console, eval_part(asking.console, run_id), last or seen)
+
+
+@router.get("/live/ab-tests/{trial_id}")
+async def trial(asking: AskingIn, trial_id: str, seen: _Seen = "", last: _Last = None) -> Response:
+    """The page of an A/B test."""
+    part = trial_part(asking.console, trial_id, may_act=asking.visitor.may_act)
+    return await _stream(asking.console, part, last or seen)
 
 
 async def _stream(console: Console, part: Part, seen: str) -> Response:

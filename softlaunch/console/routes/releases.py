@@ -12,21 +12,20 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from softlaunch.catalog.variant_changes import diff_variants
 from softlaunch.console.background import Found
+from softlaunch.console.counting import counted_view, find_row
 from softlaunch.console.pages import AskingIn, Part, live_page, page, render
 from softlaunch.console.queries import releases as queries
-from softlaunch.console.queries.costs import Cost, read_costs, traffic_costs
+from softlaunch.console.queries.costs import read_costs
 from softlaunch.console.queries.judged import read_judged
 from softlaunch.console.queries.time_left import Left, foresee, left_by_stage, left_in_all, left_of_eval
 from softlaunch.console.state import Console
 from softlaunch.core.errors import NotFoundError
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.forecast.wording import in_a_sentence
-from softlaunch.ledger.exposure import Exposure
 from softlaunch.ledger.looks import GateLook, read_looks
-from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import Release, State
-from softlaunch.releases.views import Counted, ReleaseView, count_requests, deciding_verdicts, read_view
+from softlaunch.releases.views import ReleaseView, deciding_verdicts, read_view
 from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.gate_history import arms_plot, harm_plot, thinned
 from softlaunch.reports.release_page import (
@@ -37,24 +36,13 @@ from softlaunch.reports.release_page import (
     stage_result,
     stage_tone,
 )
-from softlaunch.store.tables import ReleaseRow, VoteRow
+from softlaunch.store.tables import EvalRunRow, VoteRow
 
 router = APIRouter()
 _FORECAST_SECONDS = 900.0
-_COUNTED_SECONDS = 15.0
-NOT_COUNTED = Counted(Exposure(0, 0, 0, 0), StageOutcomes())
-"""In the place of counts that aren't there yet."""
 _STATIC_POLICY = "frame-ancestors 'none'"
 _FILE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _STATES = ("live", "promoted", "rolled_back", "rejected", "aborted", "concluded")
-
-
-@dataclass(frozen=True, slots=True)
-class OfAllRequests:
-    """What takes as long as a release has requests."""
-
-    counted: Counted
-    costs: Sequence[Cost]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +105,7 @@ def release_part(console: Console, release_id: str, *, may_act: bool) -> Part:
     def part() -> str:
         now = console.clock()
         with console.database.read() as session:
-            view, known = _view(console, session, release_id, now)
+            view, known = counted_view(console, session, find_row(session, release_id), now)
             read = _read(session, view)
             read["judged"] = read_judged(session, release_id, now.timestamp(), with_texts=may_act)
             read["costs"] = None if known is None else read_costs(session, view, known.costs)
@@ -132,7 +120,7 @@ def report(asking: AskingIn, release_id: str, download: bool = False) -> Respons
     """The report as one file that needs nothing from elsewhere; the link to the eval's leads back here."""
     console = asking.console
     with console.database.read() as session:
-        view = read_view(session, _row(session, release_id), console.clock())
+        view = read_view(session, find_row(session, release_id), console.clock())
         kinds = queries.kinds_of(session, view)
     has_eval = _eval_file(console, view.release).is_file()
     runbooks = [Link(kind.words, f"/runbooks/{kind.value}") for kind in kinds]
@@ -155,38 +143,6 @@ def eval_report(asking: AskingIn, release_id: str) -> Response:
     return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": _STATIC_POLICY})
 
 
-def _row(session: Session, release_id: str) -> ReleaseRow:
-    row = session.get(ReleaseRow, release_id)
-    if row is None:
-        raise NotFoundError(f"no release {release_id!r} is recorded; see the list of releases")
-    return row
-
-
-def _view(
-    console: Console, session: Session, release_id: str, now: datetime
-) -> tuple[ReleaseView, OfAllRequests | None]:
-    """The view of a release, and what is known of all its requests: many are counted beside the page."""
-    row = _row(session, release_id)
-    if not queries.has_many_requests(session, release_id):
-        counted = _count_all(session, release_id)
-        return read_view(session, row, now, counted.counted), counted
-    seconds = _COUNTED_SECONDS if row.live_app is not None else _FORECAST_SECONDS
-    found = console.background.get(
-        ("counts of", release_id, row.revision), lambda: _count(console, release_id), seconds
-    )
-    known: OfAllRequests | None = found.value
-    return read_view(session, row, now, NOT_COUNTED if known is None else known.counted), known
-
-
-def _count(console: Console, release_id: str) -> OfAllRequests:
-    with console.database.read() as session:
-        return _count_all(session, release_id)
-
-
-def _count_all(session: Session, release_id: str) -> OfAllRequests:
-    return OfAllRequests(count_requests(session, read_release(session, release_id)), traffic_costs(session, release_id))
-
-
 def _read(session: Session, view: ReleaseView) -> dict[str, Any]:
     """What the page has besides the view."""
     looks = read_looks(session, view.release.id)
@@ -195,6 +151,7 @@ def _read(session: Session, view: ReleaseView) -> dict[str, Any]:
         "kinds": kinds,
         "histories": {position: _histories(gates) for position, gates in looks.items()},
         "failures": queries.failures(session, view.release),
+        "has_run": session.get(EvalRunRow, view.release.id) is not None,
         "story": _story(view, queries.votes(session, view.release.id)),
     }
 

@@ -2,7 +2,6 @@
   const cases = [...document.querySelectorAll(".case")];
   const search = document.getElementById("search");
   const shown = document.getElementById("shown");
-  const service = document.body.dataset;
   let filter = "all";
   let at = -1;
 
@@ -40,18 +39,17 @@
   }
 
   async function label(row, vote) {
-    if (!service.labels || !row) return;
+    const form = row && row.querySelector("form.labels");
+    if (!form) return;
     const before = row.dataset.vote;
     const wanted = before === vote ? "" : vote;
     const said = row.querySelector(".said");
+    const fields = new URLSearchParams(new FormData(form));
+    fields.set("vote", wanted);
     mark(row, wanted);
     try {
-      const answer = await fetch(service.labels, {
-        method: "POST",
-        headers: { "Content-Type": "application/json", "X-Softlaunch-Token": service.token },
-        body: JSON.stringify({ case_id: row.dataset.case, vote: wanted || null }),
-      });
-      if (!answer.ok) throw new Error(await answer.text());
+      const answer = await fetch(form.action, { method: "POST", body: fields, redirect: "manual" });
+      if (answer.type !== "opaqueredirect" && !answer.ok) throw new Error(await answer.text());
       said.textContent = wanted ? "saved" : "taken back";
     } catch (error) {
       mark(row, before);
@@ -71,8 +69,13 @@
   search.addEventListener("input", refresh);
   for (const row of cases) {
     row.querySelector("summary").addEventListener("click", () => { at = cases.indexOf(row); });
-    for (const button of row.querySelectorAll("[data-label]")) {
-      button.addEventListener("click", () => { at = cases.indexOf(row); label(row, button.dataset.label); });
+    const form = row.querySelector("form.labels");
+    if (form) {
+      form.addEventListener("submit", (event) => {
+        event.preventDefault();
+        at = cases.indexOf(row);
+        label(row, event.submitter.dataset.label);
+      });
     }
   }
   const keys = {
