@@ -14,6 +14,8 @@ from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.evals import EvalPolicy, JudgePolicy
+from softlaunch.policy.freeze import FreezePolicy
+from softlaunch.policy.freeze_windows import leaves_no_time
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.gating import DEFAULT_GATES, Adjustment, GatePolicy, with_unusable
 from softlaunch.policy.live import LivePolicy
@@ -76,6 +78,8 @@ class Policy(Part):
     """Confidence that a gate which passes is within its margin."""
     topline: ToplinePolicy | None = None
     """What goes on after the promotion; left out, nothing does."""
+    freeze: tuple[FreezePolicy, ...] = ()
+    """Windows in which no stage begins and nothing is promoted. Rollbacks happen always."""
     unit: UnitPolicy = UnitPolicy()
     session: SessionPolicy = SessionPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
@@ -101,6 +105,13 @@ class Policy(Part):
         if type(values) is not dict:
             return values
         return resolved({key: value for key, value in values.items() if key not in RETIRED})
+
+    @field_validator("freeze", mode="after")
+    @classmethod
+    def _leaves_time(cls, freeze: tuple[FreezePolicy, ...]) -> tuple[FreezePolicy, ...]:
+        if leaves_no_time(freeze):
+            raise KeyedError("the windows cover the whole week, so that nothing could ever be promoted; leave a gap")
+        return freeze
 
     @field_validator("gates", mode="after")
     @classmethod

@@ -24,9 +24,11 @@ from softlaunch.ledger.stages import (
     units_in,
 )
 from softlaunch.live.progress import EVIDENCE as LIVE
+from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Kind, Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
 from softlaunch.releases.decision import compared
+from softlaunch.releases.freezing import read_frozen
 from softlaunch.shadow.state import state_in
 from softlaunch.store.tables import ReleaseRow, TransitionRow
 
@@ -118,6 +120,16 @@ class ReleaseView:
     outcomes: StageOutcomes = field(default_factory=StageOutcomes)
     """What became of the requests of the stage in force, or of the last one."""
     lost: Lost = field(default_factory=Lost)
+    frozen: Frozen | None = None
+    """The freeze that a live release is in."""
+
+    @property
+    def frozen_words(self) -> str:
+        """What a freeze means for a live release, as a sentence; empty outside of one."""
+        if self.frozen is None:
+            return ""
+        said = f"{self.frozen.words[0].upper()}{self.frozen.words[1:]}"
+        return f"{said}: it is watched on, no stage begins and nothing is promoted. Rollbacks happen always."
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +161,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime, counted: Counted
         history=_history(session, release.id),
         outcomes=counted.outcomes,
         lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
+        frozen=read_frozen(session, release, now) if release.state.live else None,
     )
 
 
@@ -191,6 +204,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         "opened_at": release.opened_at,
         "opened_by": release.opened_by,
         "emergency": release.emergency or None,
+        "frozen": _frozen_json(view),
         "ended_at": release.ended_at,
         "driver": release.driver_holder or None,
         "exposure": {
@@ -214,6 +228,13 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             for step in view.history
         ],
     }
+
+
+def _frozen_json(view: ReleaseView) -> Mapping[str, Any] | None:
+    frozen, held = view.frozen, view.stages[view.release.position].record.reason
+    if frozen is None:
+        return None
+    return {"until": frozen.until, "time_zone": frozen.time_zone, "reason": frozen.reason, "held": bool(held)}
 
 
 def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
