@@ -25,7 +25,7 @@ from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, S
 from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.source_checks import check_sources
 from softlaunch.policy.sources import SourcesPolicy
-from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy
+from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy, check_order
 from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.topline import ToplinePolicy
 from softlaunch.policy.units import SessionPolicy, UnitPolicy, why_not_counted
@@ -131,14 +131,8 @@ class Policy(Part):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        weights = [stage.weight_percent for stage in self.stages]
-        if sorted(set(weights)) != weights:
-            raise KeyedError(f"weights must grow: {', '.join(f'{weight:g}' for weight in weights)}", "stages")
-        if weights[-1] != 100:
-            where = ("stages", len(weights) - 1, "weight_percent")
-            raise KeyedError(
-                f"expected 100 in the last stage, not {weights[-1]:g}: a release ends with all users", *where
-            )
+        check_order(self.stages)
+        self._can_tell_who_is_inside()
         metrics = [gate.metric for gate in self.gates]
         if len(set(metrics)) != len(metrics):
             raise KeyedError("a metric has two gates; keep one", "gates")
@@ -159,6 +153,16 @@ class Policy(Part):
         self._have_texts_for_somebody()
         self._can_watch_on()
         return self
+
+    def _can_tell_who_is_inside(self) -> None:
+        """Raise KeyedError where a stage is limited to some units, and a source of metrics doesn't know them."""
+        others = self.sources.prometheus or self.sources.sql or self.sources.otlp
+        for place, stage in enumerate(self.stages):
+            if stage.only is not None and others is not None:
+                raise KeyedError(
+                    "only the gateways' request log tells who is inside; leave other sources out, or this",
+                    *("stages", place, "only"),
+                )
 
     def _can_watch_on(self) -> None:
         """Raise KeyedError where nothing could be judged after a promotion."""

@@ -336,6 +336,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
         release_id=release.id,
         stage=stage.position,
         lease_seconds=release.policy.gateway.lease,
+        only=stage.only,
     )
     set_split(session, release.app, release.fallback.digest, split, token, now)
     notify(session, Message(release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason})."), now)

@@ -265,6 +265,7 @@ def _stage_json(view: StageView) -> Mapping[str, Any]:
         "name": view.stage.name,
         "kind": view.stage.kind,
         "weight_percent": view.stage.weight_percent,
+        "only": None if view.stage.only is None else view.stage.only.model_dump(mode="json"),
         "state": view.record.state,
         "entered_at": view.record.entered_at,
         "ended_at": view.record.ended_at,

@@ -107,6 +107,32 @@ from tests.policy.policy_files import HEAD, complaints
             id="a freeze without an end in sight",
         ),
         pytest.param(
+            HEAD + "stages:\n  - {weight_percent: 5}\n  - {weight_percent: 100, only: {values: [anna]}}\n"
+            "  - {weight_percent: 100}",
+            "line 5: stages[1].only: everybody has met the candidate before it; stages that are limited come first",
+            id="some after everybody",
+        ),
+        pytest.param(
+            HEAD + "stages:\n  - {weight_percent: 100, only: {values: [anna]}}",
+            "line 4: stages[0].weight_percent: expected 100 in the last stage, not a stage for some: a release ends "
+            "with all users",
+            id="a release for some",
+        ),
+        pytest.param(
+            HEAD + "stages:\n  - {weight_percent: 100, only: {header: x team, values: [internal]}}\n"
+            "  - {weight_percent: 100}",
+            "line 4: stages[0].only.header: found 'x team', expected to match pattern '^([A-Za-z0-9-]+)?$'",
+            id="a header that is none",
+        ),
+        pytest.param(
+            HEAD
+            + "sources: {otlp: {}}\nstages:\n  - {weight_percent: 100, only: {header: x-team, values: [internal]}}\n"
+            "  - {weight_percent: 100}",
+            "line 5: stages[0].only: only the gateways' request log tells who is inside; leave other sources out, or "
+            "this",
+            id="spans of some units",
+        ),
+        pytest.param(
             HEAD + "shadow:\n  minimum_time: 2 h\n  deadline: 1 h",
             "line 5: shadow.deadline: 3600 s comes before minimum_time, which is 7200 s",
             id="a deadline before the minimum time",
