@@ -22,6 +22,9 @@ from softlaunch.policy.model import Policy
 from softlaunch.store.database import Database
 from softlaunch.store.tables import AppRow, ModelRow, ParametersRow, PromptRow, VariantRow
 
+_UNSET = "none"
+"""What a key is written as that says nothing: an item of a list that is new, or gone, needn't list it."""
+
 
 class ChangeKind(StrEnum):
     """What changes."""
@@ -129,7 +132,7 @@ def _of_unnamed_variants(files: AppFolder, applied: Applied) -> Iterator[AppChan
 
 def _of_policy(before: Policy, after: Policy, before_path: str, after_path: str) -> Iterator[AppChange]:
     old, new = ({one.key: one.value for one in settings(policy)} for policy in (before, after))
-    differing = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
+    differing = [key for key in dict.fromkeys([*old, *new]) if (old.get(key) or _UNSET) != (new.get(key) or _UNSET)]
     for key in differing:
         yield AppChange(ChangeKind.POLICY, key, old.get(key), new.get(key))
     if before_path != after_path:

@@ -120,8 +120,8 @@ def _route(session: Session, row: RouteRow, variants: MutableMapping[str, Varian
     except (KeyError, ValidationError) as error:
         raise UnreadableRouteError(
             f"the route of {row.app} (revision {row.revision}) has a serving column, or a limit of its stage, that "
-            f"this version can't read: {error}; run gateways and releases of the same softlaunch version, then start or "
-            "roll back a release to rewrite it"
+            f"this version can't read: {error}; run gateways and releases of the same softlaunch version, then start "
+            "or roll back a release to rewrite it"
         ) from error
     return Route(
         app=row.app,
