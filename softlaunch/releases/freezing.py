@@ -1,5 +1,6 @@
 """What a freeze window of the policy does to a release: it is watched on, and nothing of it moves on."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from math import inf, isfinite
 
@@ -14,6 +15,8 @@ from softlaunch.store.tables import VoteRow
 
 UNFREEZE = "unfreeze"
 """What the audit says of a release that may move on in spite of a freeze."""
+COUNTED = "decided"
+"""How the audit marks what counted, of all that was said."""
 _A_WEEK = 7 * 86400.0
 _BEFORE_TRAFFIC = frozenset({StageKind.EVAL, StageKind.PROBE})
 
@@ -29,10 +32,14 @@ def read_frozen(session: Session, release: Release, now: datetime) -> Frozen | N
     found = frozen_at(release.policy.freeze, now)
     if found is None:
         return None
-    lifted = select(VoteRow.said_at).where(VoteRow.release_id == release.id, VoteRow.said == UNFREEZE)
-    counted = lifted.where(VoteRow.ruling == "decided").order_by(col(VoteRow.id).desc()).limit(1)
-    at = session.exec(counted).one_or_none()
-    return found if at is None or at < found.begins else None
+    lifted = any(vote.said_at >= found.begins for vote in lifted_freezes(session, release.id))
+    return None if lifted else found
+
+
+def lifted_freezes(session: Session, release_id: str) -> Sequence[VoteRow]:
+    """What people said who lifted a freeze for a release, oldest first."""
+    said = select(VoteRow).where(VoteRow.release_id == release_id, VoteRow.said == UNFREEZE)
+    return session.exec(said.where(VoteRow.ruling == COUNTED).order_by(col(VoteRow.id))).all()
 
 
 def unless_frozen(action: Action, frozen: Frozen | None) -> Action:
@@ -84,5 +91,5 @@ def foresee_freeze(policy: Policy, now: datetime, seconds: float = inf) -> str |
     why = f" ({found.reason})" if found.reason else ""
     return (
         f"the freeze from {found.shown_begins} until {found.shown_until}{why} holds a release that isn't over by then: "
-        "it is watched on, no stage begins and nothing is promoted"
+        "it is watched on, no stage begins, nothing is promoted"
     )

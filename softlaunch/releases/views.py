@@ -28,9 +28,12 @@ from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Kind, Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
 from softlaunch.releases.decision import compared
-from softlaunch.releases.freezing import read_frozen
+from softlaunch.releases.freezing import lifted_freezes, read_frozen
 from softlaunch.shadow.state import state_in
 from softlaunch.store.tables import ReleaseRow, TransitionRow
+
+UNFROZEN = "unfrozen"
+"""What the history calls a release whose freeze was lifted; it stays in the state that it was in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +127,17 @@ class ReleaseView:
     """The freeze that a live release is in."""
 
     @property
+    def unfrozen(self) -> tuple[Step, ...]:
+        """By whom freezes were lifted for it, and why."""
+        return tuple(step for step in self.history if step.to_state == UNFROZEN)
+
+    @property
     def frozen_words(self) -> str:
         """What a freeze means for a live release, as a sentence; empty outside of one."""
         if self.frozen is None:
             return ""
         said = f"{self.frozen.words[0].upper()}{self.frozen.words[1:]}"
-        return f"{said}: it is watched on, no stage begins and nothing is promoted. Rollbacks happen always."
+        return f"{said}: it is watched on, no stage of traffic begins, nothing is promoted. Rollbacks happen always."
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +194,12 @@ def _history(session: Session, release_id: str) -> tuple[Step, ...]:
     rows = session.exec(
         select(TransitionRow).where(TransitionRow.release_id == release_id).order_by(col(TransitionRow.revision))
     )
-    return tuple(Step(row.happened_at, row.to_state, row.reason, row.actor) for row in rows)
+    moved = [Step(row.happened_at, row.to_state, row.reason, row.actor) for row in rows]
+    steps = [
+        Step(row.said_at, UNFROZEN, row.reason, f"{row.name} ({row.origin})")
+        for row in lifted_freezes(session, release_id)
+    ]
+    return tuple(sorted([*moved, *steps], key=lambda step: step.happened_at))
 
 
 def to_json(view: ReleaseView) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from softlaunch.releases.freezing import foresee_freeze
 from softlaunch.releases.views import ReleaseView, read_view, to_json
 from softlaunch.releases.wording import tell_state
 from softlaunch.reports.history import read_history
+from softlaunch.reports.release_page import render_release
 from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow, ReleaseRow, VoteRow
 from tests.releases.driven import BRIEF, FIRST, HALF, SHADOW, look, stage_of, was_asked
@@ -171,6 +172,8 @@ def test_a_lifted_freeze_holds_no_more(database: Database) -> None:
         shown = [entry.what for entry in read_history(session, APP, 100)]
     assert (vote.said, vote.person, vote.reason, vote.ruling) == ("unfreeze", "ben", "a fix for prices", "decided")
     assert any(one.startswith("unfreeze (a fix for prices)") for one in shown)
+    assert [(step.actor, step.reason) for step in view_of(scene).unfrozen] == [("ben (test)", "a fix for prices")]
+    assert "A freeze was lifted for it" in render_release(view_of(scene))
     assert any("ben (test) lifts the freeze" in text and "a fix for prices" in text for text in told(database))
 
 

@@ -26,7 +26,7 @@ from softlaunch.store.tables import VoteRow
 
 router = APIRouter()
 _ONLY_LOOKS = "you may only look; whoever runs the console can name you in SOFTLAUNCH_CONSOLE_OPERATORS"
-_VERBS = {"roll-back": "Roll back", "abort": "Abort", "unfreeze": "Lift the freeze for"}
+_VERBS = {"roll-back": "Roll back", "abort": "Abort", "unfreeze": "Unfreeze"}
 _APPLY = {"roll-back": apply_rollback, "abort": apply_abort, "unfreeze": apply_unfreeze}
 _CHOICES = {"approve": ApprovalChoice.APPROVE, "reject": ApprovalChoice.REJECT}
 _LONGEST_REASON = 500
