@@ -13,6 +13,8 @@ from softlaunch.cli.live import render
 from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.clock import utc_now
 from softlaunch.ledger.stages import read_stages
+from softlaunch.notify.links import Links
+from softlaunch.notify.slack.head import head_blocks
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import State
 from softlaunch.releases.freezing import foresee_freeze
@@ -231,6 +233,9 @@ def test_a_freeze_is_shown_wherever_the_release_is(database: Database) -> None:
     assert document == {"until": NOON + HOUR, "time_zone": "UTC", "reason": "quarter's end", "held": True}
     assert "Rollbacks happen always" in view.frozen_words
     assert render(view) is not None
+    assert ":snowflake: Frozen until Sun 2026-03-01 13:00 UTC (quarter's end)" in str(
+        [block.to_dict() for block in head_blocks(view, Links())]
+    )
 
 
 def test_who_starts_a_release_is_told_of_a_freeze(database: Database) -> None:

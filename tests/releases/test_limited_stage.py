@@ -4,9 +4,13 @@ from softlaunch.approvals.subjects import release_subject
 from softlaunch.forecast.replay.stages import StageNames
 from softlaunch.ledger.routes import read_route
 from softlaunch.ledger.stages import read_stages
+from softlaunch.notify.links import Links
+from softlaunch.notify.slack.head import head_blocks
 from softlaunch.policy.model import Policy
 from softlaunch.policy.release import State, plan
+from softlaunch.releases.views import read_view
 from softlaunch.store.database import Database
+from softlaunch.store.tables import ReleaseRow
 from tests.releases.driven import BRIEF, FIRST, HALF, SHADOW
 from tests.support.builders import APP, Scene, make_policy, make_release, told
 
@@ -27,6 +31,10 @@ def test_the_split_is_limited_for_as_long_as_the_stage_lasts(database: Database)
     assert route is not None
     assert route.only is not None
     assert (route.weight_percent, route.only.header, route.only.values) == (50, "X-Team", ("internal",))
+    with database.read() as session:
+        view = read_view(session, session.get_one(ReleaseRow, scene.release_id), scene.clock.now)
+    shown = str([block.to_dict() for block in head_blocks(view, Links())])
+    assert "50 % of x-team on the candidate" in shown
     scene.drive_to(HALF)
     route = read_route(database, APP)
     assert route is not None
