@@ -41,7 +41,8 @@ def subject_of(session: Session, approval: Approval) -> Subject:
 def release_subject(release: Release) -> Subject:
     """A release as the subject of a decision."""
     alone = release.next_stage is None or release.emergency  # the starter of an emergency is the first of its two
-    weight = 0.0 if alone or release.next_stage is None else release.next_stage.weight_percent
+    following = release.next_stage
+    weight = 0.0 if alone or following is None or following.only is not None else following.weight_percent
     now = f"at {release.stage.name}" if release.state.live else str(release.state)
     show_command = f"softlaunch release status {release.app}"
     stands = f"{release.id} is {now}"

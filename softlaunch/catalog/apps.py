@@ -37,13 +37,15 @@ class Applied:
     aliases: tuple[str, ...] = ()
     policy_changed: bool = False
     route_revision: int = 1
+    gateways_changed: bool = False
+    """Whether gateways serve by something else from now on."""
     notes: tuple[str, ...] = ()
 
     @property
     def changed(self) -> bool:
         """Whether anything was written."""
         recorded = (*self.prompts, *self.models, *self.parameters, *self.variants)
-        return bool(self.created or recorded or self.aliases or self.policy_changed)
+        return bool(self.created or recorded or self.aliases or self.policy_changed or self.gateways_changed)
 
 
 def apply(
@@ -84,10 +86,11 @@ def models_to_replace(folder: Path, database: Database) -> tuple[ModelVersion, .
 
 def _apply_in(database: Database, files: AppFolder, actor: str, now: datetime, silent: Collection[str]) -> Applied:
     with database.begin() as session:
-        return _apply(session, files, actor, now, silent)
+        return apply_in_session(session, files, actor, now, silent)
 
 
-def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent: Collection[str]) -> Applied:
+def apply_in_session(session: Session, files: AppFolder, actor: str, now: datetime, silent: Collection[str]) -> Applied:
+    """Record what an app's files say, in a transaction of the caller's; see `apply`."""
     source = str(files.models_path)
     repaired = [one.name for one in files.models if repair_model(session, one, source, silent, now)]
     prompts = [one for one in files.prompts if records.record_prompt(session, one.prompt, str(one.path), now)]
@@ -101,6 +104,8 @@ def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent
     created, policy_changed = _record_app(session, files, now)
     aliases = _name_variants(session, files, actor, now)
     production, replaced = _first_production(session, files, actor, now, silent)
+    route = session.get(RouteRow, files.policy.app)
+    served_by = None if route is None else route.revision
     revision, pending = _record_route(session, files, production, now)
     notes = (*(_repaired_note(name) for name in repaired), replaced, pending, _other_stable(files, production))
     return Applied(
@@ -114,6 +119,7 @@ def _apply(session: Session, files: AppFolder, actor: str, now: datetime, silent
         aliases=tuple(aliases),
         policy_changed=policy_changed,
         route_revision=revision,
+        gateways_changed=served_by not in {None, revision},
         notes=tuple(note for note in notes if note),
     )
 

@@ -18,7 +18,7 @@ def diff_variants(before: Variant, after: Variant) -> tuple[PartDiff, ...]:
     found = (
         PartDiff("prompt", diff_words(before.prompt.label, after.prompt.label)),
         *diff_prompts(before.prompt, after.prompt),
-        *_by_key("model", shown_model(before.model), shown_model(after.model)),
+        *diff_models(before.model, after.model),
         *_by_key("sampling", before.sampling.parameters, after.sampling.parameters),
         *diff_parameters(before.parameters, after.parameters),
         PartDiff("fallbacks", diff_words(*named)),
@@ -26,16 +26,15 @@ def diff_variants(before: Variant, after: Variant) -> tuple[PartDiff, ...]:
     return tuple(part for part in found if part.changed)
 
 
+def diff_models(before: ModelVersion, after: ModelVersion) -> tuple[PartDiff, ...]:
+    """The keys that differ between two models."""
+    return tuple(part for part in _by_key("model", shown_model(before), shown_model(after)) if part.changed)
+
+
 def diff_parameters(before: Parameters | None, after: Parameters | None) -> tuple[PartDiff, ...]:
     """The parts that differ between two versions of parameters; either may be missing."""
     labels = diff_words(*("" if one is None else one.label for one in (before, after)))
     parts = [PartDiff("parameters", labels), *_by_key("parameters", _content(before), _content(after))]
-    return tuple(part for part in parts if part.changed)
-
-
-def diff_models(before: ModelVersion, after: ModelVersion) -> tuple[PartDiff, ...]:
-    """The keys of two models that differ."""
-    parts = _by_key("model", shown_model(before), shown_model(after))
     return tuple(part for part in parts if part.changed)
 
 

@@ -9,7 +9,7 @@ from softlaunch.core.formatting import show_moment
 from softlaunch.core.settings import Settings
 from softlaunch.core.variant import Variant
 from softlaunch.notify.links import Links, is_address
-from softlaunch.policy.release import State
+from softlaunch.policy.release import Stage, State
 from softlaunch.releases.views import ReleaseView
 from softlaunch.store.tables import AliasRow, RouteRow, VariantRow
 
@@ -32,11 +32,15 @@ def _serving(session: Session, view: ReleaseView) -> str:
     if release.state.live and release.state.exposes_users and route.release_id == release.id:
         return (
             f"{release.app} is served by {stable.label}; {release.candidate.label} serves "
-            f"{release.stage.weight_percent:g} % of the users while it is watched."
+            f"{release.stage.weight_percent:g} % of {_whom(release.stage)} while it is watched."
         )
     moved = session.get(AliasRow, (release.app, PRODUCTION))
     since = "" if moved is None else f", since {show_moment(moved.moved_at)} UTC"
     return f"{release.app} is served by {stable.label} ({stable.digest[:12]}){since}."
+
+
+def _whom(stage: Stage) -> str:
+    return "the users" if stage.only is None else stage.only.words
 
 
 def _report(release_id: str) -> str:

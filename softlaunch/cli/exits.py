@@ -15,3 +15,4 @@ class Exit(IntEnum):
     ABORTED = 6  # a person stopped the release
     CONFLICT = 7  # somebody else holds the app's release lock
     UNCHANGED = 8  # a rollback found nothing left to roll back
+    CHANGES = 9  # a diff found something that apply would change

@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 _LISTED = {
     "init": ("init", "Make a new app around your own model, or from the example."),
     "apply": ("apps", "Record an app's files in the ledger."),
+    "diff": ("apps", "Show what `apply` would change, and change nothing."),
     "doctor": ("doctor", "Check everything that a release needs, and say what to do about what is missing."),
     "plan": ("plan", "Forecast a release: its time, detectable harm, exposed users."),
     "up": ("up", "Run gateway, evaluator, Prefect, worker, reconcile and the console on this machine."),

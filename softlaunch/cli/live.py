@@ -52,6 +52,7 @@ def render(view: ReleaseView) -> RenderableType:
             if release.emergency
             else []
         ),
+        *([Text(one_line(view.frozen_words), style="yellow")] if view.frozen else []),
         _stage_table(view),
     ]
     if shown.verdicts:

@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,6 +91,7 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
 
     with ledger() as database, working("Simulating the gates on this traffic"):
         planned = foresee(database, app, policy, stated)
+        freeze = _freeze_ahead(database, app, policy, planned.seconds_80)
     page, evaluated, unread = _write(planned), None, ""
     try:
         evaluated = foresee_app(app, policy)
@@ -99,9 +102,11 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
         from softlaunch.forecast.wording import to_json
 
         seen = None if evaluated is None else eval_to_json(evaluated)
-        print_json({**to_json(planned), "eval": seen, "eval_problem": unread, "page": str(page)})
+        print_json({**to_json(planned), "eval": seen, "eval_problem": unread, "freeze": freeze, "page": str(page)})
         return
     _show(planned, page)
+    if freeze is not None:
+        print_text(f"\nFreeze: {freeze}.")
     if evaluated is not None:
         print_text(f"\nThe regression eval before it:\n{sentences(evaluated)}")
     if unread:
@@ -175,6 +180,28 @@ def foresee(
     source = TrafficSource(database, RequestLogTelemetry(database), app, stable, now)
     traffic = source.measure(stated or Stated(), policy.gates, policy.metrics)
     return Planner(policy, traffic, Settings().poll_seconds).plan()
+
+
+def _freeze_ahead(database: "Database", app: str, policy_file: Path | None, seconds: float = inf) -> str | None:
+    """Which freeze would hold a release that takes so long, in words; None where none would."""
+    from softlaunch.catalog.records import check_app
+    from softlaunch.core.clock import utc_now
+    from softlaunch.policy.load import load_policy
+    from softlaunch.policy.model import Policy
+    from softlaunch.releases.freezing import foresee_freeze
+
+    with database.read() as session:
+        recorded = check_app(session, app).policy
+    policy = Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
+    return foresee_freeze(policy, utc_now(), seconds)
+
+
+def print_freeze_ahead(app: str, policy_file: Path | None) -> None:
+    """Warn before a release begins of a freeze that holds it; what is wrong otherwise the release says itself."""
+    with suppress(SoftlaunchError), ledger() as database:
+        freeze = _freeze_ahead(database, app, policy_file)
+        if freeze is not None:
+            errors.print(f"Freeze: {freeze}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_outlook(app: str, policy_file: Path | None) -> None:

@@ -10,7 +10,9 @@ from softlaunch.catalog.model_files import load_models
 from softlaunch.cli.endpoints import ask_endpoints, to_json
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.output import JSON_OPTION, console, print_json, print_table, print_text
+from softlaunch.core.clock import utc_now
 from softlaunch.policy.effective import settings
+from softlaunch.policy.freeze_windows import frozen_at, next_freeze
 from softlaunch.policy.load import golden_set_path, load_policy, retired_keys
 from softlaunch.policy.model import Policy
 from softlaunch.policy.schema import policy_schema
@@ -83,9 +85,25 @@ def _show(policy: Policy, file: Path, golden_set: Path | None, cases: int, *, ev
         return
     said = [(one.key, one.value) for one in found if not one.is_default]
     print_table(f"Policy of {policy.app}", ("setting", "value"), said)
+    _show_freeze(policy)
     print_text(
         f"\n{len(found) - len(said)} more settings are defaults; see them all: softlaunch policy check {file} --all"
     )
+
+
+def _show_freeze(policy: Policy) -> None:
+    """What the freeze windows mean by the calendar, where there are any."""
+    if not policy.freeze:
+        return
+    now = utc_now()
+    found = frozen_at(policy.freeze, now) or next_freeze(policy.freeze, now)
+    if found is None:
+        print_text("\nEvery freeze window is over.")
+    elif found.begins <= now:
+        print_text(f"\n{policy.app} is {found.words}.")
+    else:
+        why = f" ({found.reason})" if found.reason else ""
+        print_text(f"\nThe next freeze: from {found.shown_begins} until {found.shown_until}{why}.")
 
 
 def _document(policy: Policy, file: Path, golden_set: Path | None, cases: int) -> dict[str, Any]:

@@ -40,10 +40,10 @@ class Planner:
     sampled: SampledPaths = field(default_factory=SampledPaths)
 
     def plan(self) -> ReleasePlan:
-        """Every stage after the regression eval, and all of them together."""
+        """Every stage after the regression eval that is open to everybody, and all of them together."""
         stages, lasting, outlooks = [], np.zeros(self.sampled.paths), []
         for stage in plan(self.policy):
-            if stage.kind is StageKind.EVAL:
+            if stage.kind is StageKind.EVAL or stage.only is not None:
                 continue
             outlooks.append(_StageOutlook.of(self, stage))
             planned, seconds = outlooks[-1].plan()
@@ -58,6 +58,7 @@ class Planner:
             stages=tuple(stages),
             users=self.traffic.habits,
             let_through=tuple(_let_through(outlooks)),
+            unforeseen=tuple(stage.name for stage in plan(self.policy) if stage.only is not None),
         )
 
     def _gate(self, rule: GateRule, stage: Stage, clock: StageClock) -> Outlook:

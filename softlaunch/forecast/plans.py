@@ -109,3 +109,5 @@ class ReleasePlan:
     stages: tuple[StagePlan, ...]
     users: Habits = field(default_factory=Habits)
     let_through: tuple[LetThrough, ...] = ()
+    unforeseen: tuple[str, ...] = ()
+    """Stages that are limited to some units, of whose traffic nothing is known; no time is in the sums for them."""

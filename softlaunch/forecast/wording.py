@@ -70,6 +70,13 @@ def show_let_through(gate: LetThrough) -> str:
 
 def in_a_sentence(plan: ReleasePlan) -> str:
     """What a person wants to know before a release begins, in two or three sentences."""
+    said = _foreseen(plan)
+    if not plan.unforeseen:
+        return said
+    return f"{said} Not foreseen: {', '.join(plan.unforeseen)}; how much these units ask isn't known."
+
+
+def _foreseen(plan: ReleasePlan) -> str:
     stuck = next((stage for stage in plan.stages if stage.undecided > 0.5), None)
     if stuck is not None and not all(gate.is_known for gate in stuck.gates if gate.role is Role.REQUIRED):
         return f"{stuck.name} can't be foreseen: {stuck.advice}."

@@ -22,7 +22,7 @@ from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.table import AppRoute
 from softlaunch.gateway.texts import keeps_text, text_of
 from softlaunch.gateway.threads import Threads
-from softlaunch.gateway.units import Units, occasion_of, unit_of
+from softlaunch.gateway.units import Units, is_inside, occasion_of, unit_of
 from softlaunch.gateway.upstream import Upstream
 from softlaunch.gateway.wire import ClientGoneError
 from softlaunch.ledger.request_log import BreakerTripRecord, RequestRecord
@@ -71,7 +71,8 @@ class Answering:
         known = request.protocol.thread(request.body)
         pinned = None if known is None else await self._threads.find(known, app_route, request.key)
         unit = self._units.of(request, route.serving.unit)
-        allowed = app_route.candidate_allowed(request.protocol.api)
+        inside = is_inside(request, unit, route.only)
+        allowed = inside and app_route.candidate_allowed(request.protocol.api)
         if request.protocol.api not in app_route.candidate_apis:
             self._metrics.kept_on_stable(request.app, request.protocol.api)
         occasion = self._occasion(request, unit, route)
@@ -86,7 +87,7 @@ class Answering:
         if pinned is not None or request.protocol.keeps_thread(request.body):
             context = in_thread(context, known, pinned)
         choice = context.choice
-        context.keeps_text = keeps_text(route, choice)
+        context.keeps_text = keeps_text(route, choice, judged=inside)
         told = self._told(request, choice.arm, choice.variant)
         sink = ClientSink(cycle, told, route.serving.gateway.idle, request.protocol.error_event)
         try:
@@ -105,7 +106,7 @@ class Answering:
         route = app_route.route
         unit = unit_of(request, route.serving.unit)
         occasion = self._occasion(request, unit, route)
-        allowed = app_route.candidate_allowed(request.protocol.api)
+        allowed = is_inside(request, unit, route.only) and app_route.candidate_allowed(request.protocol.api)
         choice = choose(route, unit, request.request_id, candidate_allowed=allowed, occasion=occasion)
         limits = app_route.limits
         with ClientWatch(cycle, lambda: False):

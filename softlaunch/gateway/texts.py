@@ -86,12 +86,15 @@ def _pieces(waiting: Iterable[WaitingText]) -> Iterator[list[WaitingText]]:
         yield piece
 
 
-def keeps_text(route: Route, choice: Choice) -> bool:
-    """Whether the texts of a request on this arm are written: all are, none are, or those that are to be judged."""
+def keeps_text(route: Route, choice: Choice, *, judged: bool = True) -> bool:
+    """Whether the texts of a request on this arm are written: all are, none are, or those that are to be judged.
+
+    `judged` is false for what no judge is asked about: requests of others than whom a stage is limited to.
+    """
     keep = route.serving.texts.keep
     if isinstance(keep, bool):
         return keep
-    percent = _judged_percent(route, choice.arm)
+    percent = _judged_percent(route, choice.arm) if judged else 0.0
     return percent > 0 and is_judged(route.app, choice.unit, percent)
 
 

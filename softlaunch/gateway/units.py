@@ -17,6 +17,7 @@ import orjson
 from softlaunch.gateway.metrics import Metrics
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.wire import RefusedError
+from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.units import UnitPolicy, UnitSource
 
 _LOGGER = logging.getLogger(__name__)
@@ -49,6 +50,15 @@ def names_thread(request: AppRequest, policy: UnitPolicy) -> bool:
     """Whether the request's unit is a conversation by the policy's own word, and not somebody named in its place."""
     source = UnitSource.CONVERSATION if policy.redraw is not None else policy.source
     return bool(_SOURCES[source](request, policy))
+
+
+def is_inside(request: AppRequest, unit: str, only: OnlyPolicy | None) -> bool:
+    """Whether a request belongs to whom a stage is limited to; everybody does where it isn't."""
+    if only is None:
+        return True
+    if not only.header:
+        return unit in only.values
+    return request.headers.get(only.header.lower().encode(), b"").decode("latin-1").strip() in only.values
 
 
 class Units:

@@ -59,6 +59,8 @@ def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> 
         .where(col(RequestRow.stage) == stage.position, col(RequestRow.arm).in_([candidate, stable]))
         .group_by(*groups)
     )
+    if stage.only is not None:  # others are on stable, at a weight of zero
+        found = found.where(col(RequestRow.weight_percent) == stage.weight_percent)
     counted: dict[str, Counter[RequestOutcome]] = {candidate: Counter(), stable: Counter()}
     excused: Counter[str] = Counter()
     by_fallback: Counter[str] = Counter()

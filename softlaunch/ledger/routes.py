@@ -11,6 +11,7 @@ from sqlmodel import Session, col, select
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
+from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Route, Serving
@@ -115,10 +116,12 @@ def read_routes(database: Database) -> dict[str, Route]:
 def _route(session: Session, row: RouteRow, variants: MutableMapping[str, Variant]) -> Route:
     try:
         serving = serving_from_json(row.serving)
+        only = None if row.only is None else OnlyPolicy.model_validate(row.only)
     except (KeyError, ValidationError) as error:
         raise UnreadableRouteError(
-            f"the route of {row.app} (revision {row.revision}) has a serving column this version can't read: {error}; "
-            "run gateways and releases of the same softlaunch version, then start or roll back a release to rewrite it"
+            f"the route of {row.app} (revision {row.revision}) has a serving column, or a limit of its stage, that "
+            f"this version can't read: {error}; run gateways and releases of the same softlaunch version, then start "
+            "or roll back a release to rewrite it"
         ) from error
     return Route(
         app=row.app,
@@ -133,6 +136,7 @@ def _route(session: Session, row: RouteRow, variants: MutableMapping[str, Varian
         stage=row.stage,
         beat=row.beat,
         lease_seconds=row.lease_seconds,
+        only=only,
     )
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import update
 from sqlmodel import Session, col
 
 from softlaunch.ledger.releases import FencedError
+from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.store.tables import RouteRow
 
 
@@ -21,6 +22,7 @@ class Split:
     release_id: str | None = None
     stage: int = 0
     lease_seconds: float = 10.0
+    only: OnlyPolicy | None = None
 
 
 def set_split(session: Session, app: str, stable_digest: str, split: Split, fence: int, now: datetime) -> int:
@@ -41,6 +43,7 @@ def set_split(session: Session, app: str, stable_digest: str, split: Split, fenc
             release_id=split.release_id,
             stage=split.stage,
             lease_seconds=split.lease_seconds,
+            only=None if split.only is None else split.only.model_dump(mode="json"),
             fence=fence,
             beat=RouteRow.beat + 1,
             changed_at=now,

@@ -93,12 +93,14 @@ def begin_stage(session: Session, release_id: str, stage: Stage, now: datetime) 
     session.add(row)
 
 
-def note_look(session: Session, release_id: str, position: int, longest: float, now: datetime) -> StageRecord:
+def note_look(
+    session: Session, release_id: str, position: int, longest: float, now: datetime, *, frozen: bool = False
+) -> StageRecord:
     """Note that a stage is looked at now; returns it.
 
     Of the time since the last look no more than `longest` seconds count, and none where the clock was set back: the
     deadline moves by what is skipped, so that a stage gets the time that its plan gives it whatever happens to its
-    drivers or clocks.
+    drivers or clocks. In a freeze (`frozen`) it moves by all of it, while what is watched counts for the rest.
     """
     row = session.get_one(StageRow, (release_id, position))
     if row.looked_at is not None:
@@ -106,7 +108,7 @@ def note_look(session: Session, release_id: str, position: int, longest: float, 
         skipped = passed - min(max(passed, 0.0), longest)
         row.skipped_seconds += skipped
         if row.deadline_at is not None:
-            row.deadline_at += timedelta(seconds=skipped)
+            row.deadline_at += timedelta(seconds=passed if frozen else skipped)
     row.looked_at = now
     session.add(row)
     return _record(row)
@@ -126,6 +128,29 @@ def extend_stage(session: Session, release_id: str, position: int, deadlines: De
     row = session.get_one(StageRow, (release_id, position))
     _set_deadlines(row, deadlines)
     session.add(row)
+
+
+def put_off_deadlines(session: Session, release_id: str, position: int, requests: int, units: int) -> None:
+    """Move a stage's deadlines in numbers by what came in a freeze."""
+    row = session.get_one(StageRow, (release_id, position))
+    if row.deadline_requests is not None:
+        row.deadline_requests += requests
+    if row.deadline_units is not None:
+        row.deadline_units += units
+    session.add(row)
+
+
+def note_hold(session: Session, release_id: str, position: int, reason: str) -> bool:
+    """Note why a stage that is in force, or the first one, is held although it could move on; empty where it isn't.
+
+    Returns whether that has changed.
+    """
+    row = session.get_one(StageRow, (release_id, position))
+    changed = row.reason != reason
+    if changed:
+        row.reason = reason
+        session.add(row)
+    return changed
 
 
 def _set_deadlines(row: StageRow, deadlines: Deadlines) -> None:

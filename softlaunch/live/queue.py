@@ -94,7 +94,8 @@ def _answers(standing: Standing, period: Period, after: float, until: float) -> 
         .where(col(row.arm).in_(standing.arms), col(row.fell_back).is_(False), col(TextRow.answer) != "")
     )
     stage = standing.release.stage if standing.release and period.release_id else None
-    if stage is not None and stage.is_split:  # a gateway whose lease ran out serves stable at a weight of zero
+    # a gateway whose lease ran out serves stable at a weight of zero, and so does one to whom a stage isn't open
+    if stage is not None and (stage.is_split or stage.only is not None):
         found = found.where(col(row.weight_percent) == stage.weight_percent)
     return found.order_by(col(row.started_at), col(row.id))
 

@@ -27,9 +27,9 @@ def settings(policy: Policy) -> list[Setting]:
 
 
 def _flatten(part: Part, prefix: str, *, is_default: bool) -> Iterator[Setting]:
-    for name, field in type(part).model_fields.items():
-        value = getattr(part, name)
-        left_out = is_default or name not in part.model_fields_set
+    for attribute, field in type(part).model_fields.items():
+        name, value = field.alias or attribute, getattr(part, attribute)
+        left_out = is_default or attribute not in part.model_fields_set
         if isinstance(value, Part):
             yield from _flatten(value, f"{prefix}{name}.", is_default=left_out)
         elif isinstance(value, tuple) and not all(isinstance(item, Part) for item in value):

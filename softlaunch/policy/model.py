@@ -14,6 +14,8 @@ from softlaunch.policy.ab import AbPolicy
 from softlaunch.policy.drift import DriftPolicy
 from softlaunch.policy.emergency import EmergencyPolicy
 from softlaunch.policy.evals import EvalPolicy, JudgePolicy
+from softlaunch.policy.freeze import FreezePolicy
+from softlaunch.policy.freeze_windows import leaves_no_time
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.gating import DEFAULT_GATES, Adjustment, GatePolicy, with_unusable
 from softlaunch.policy.live import LivePolicy
@@ -23,7 +25,7 @@ from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, S
 from softlaunch.policy.retention import RetentionPolicy
 from softlaunch.policy.source_checks import check_sources
 from softlaunch.policy.sources import SourcesPolicy
-from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy
+from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy, check_order
 from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.topline import ToplinePolicy
 from softlaunch.policy.units import SessionPolicy, UnitPolicy, why_not_counted
@@ -76,6 +78,8 @@ class Policy(Part):
     """Confidence that a gate which passes is within its margin."""
     topline: ToplinePolicy | None = None
     """What goes on after the promotion; left out, nothing does."""
+    freeze: tuple[FreezePolicy, ...] = ()
+    """Windows in which no stage begins and nothing is promoted. Rollbacks happen always."""
     unit: UnitPolicy = UnitPolicy()
     session: SessionPolicy = SessionPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
@@ -102,6 +106,13 @@ class Policy(Part):
             return values
         return resolved({key: value for key, value in values.items() if key not in RETIRED})
 
+    @field_validator("freeze", mode="after")
+    @classmethod
+    def _leaves_time(cls, freeze: tuple[FreezePolicy, ...]) -> tuple[FreezePolicy, ...]:
+        if leaves_no_time(freeze):
+            raise KeyedError("the windows cover the whole week, so that nothing could ever be promoted; leave a gap")
+        return freeze
+
     @field_validator("gates", mode="after")
     @classmethod
     def _judges_what_serves_nobody(cls, gates: tuple[GatePolicy, ...], info: ValidationInfo) -> tuple[GatePolicy, ...]:
@@ -120,14 +131,8 @@ class Policy(Part):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        weights = [stage.weight_percent for stage in self.stages]
-        if sorted(set(weights)) != weights:
-            raise KeyedError(f"weights must grow: {', '.join(f'{weight:g}' for weight in weights)}", "stages")
-        if weights[-1] != 100:
-            where = ("stages", len(weights) - 1, "weight_percent")
-            raise KeyedError(
-                f"expected 100 in the last stage, not {weights[-1]:g}: a release ends with all users", *where
-            )
+        check_order(self.stages)
+        self._can_tell_who_is_inside()
         metrics = [gate.metric for gate in self.gates]
         if len(set(metrics)) != len(metrics):
             raise KeyedError("a metric has two gates; keep one", "gates")
@@ -148,6 +153,16 @@ class Policy(Part):
         self._have_texts_for_somebody()
         self._can_watch_on()
         return self
+
+    def _can_tell_who_is_inside(self) -> None:
+        """Raise KeyedError where a stage is limited to some units, and a source of metrics doesn't know them."""
+        others = self.sources.prometheus or self.sources.sql or self.sources.otlp
+        for place, stage in enumerate(self.stages):
+            if stage.only is not None and others is not None:
+                raise KeyedError(
+                    "only the gateways' request log tells who is inside; leave other sources out, or this",
+                    *("stages", place, "only"),
+                )
 
     def _can_watch_on(self) -> None:
         """Raise KeyedError where nothing could be judged after a promotion."""

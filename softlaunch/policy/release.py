@@ -9,6 +9,7 @@ from softlaunch.core.arms import ByArm
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.variant import Variant
 from softlaunch.core.verdict import Outcome
+from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.route import Arm
 from softlaunch.policy.stages import AtDeadline, StagePolicy
@@ -111,6 +112,7 @@ class Stage:
     """One step of a release's plan. Times in seconds; `shadow_percent` and `control_percent` are copies nobody sees.
 
     Minimum numbers are the smaller arm's. Deadlines in numbers are the candidate's, and the first of all counts.
+    `only` is whom it is limited to, None for everybody.
     """
 
     position: int
@@ -128,6 +130,7 @@ class Stage:
     at_deadline: AtDeadline = AtDeadline.ROLL_BACK
     approval: bool = False
     margin_factor: float = 1.0
+    only: OnlyPolicy | None = None
 
     @property
     def state(self) -> State:
@@ -186,7 +189,7 @@ def _canary(policy: Policy, step: StagePolicy, position: int) -> Stage:
     return Stage(
         position=position,
         kind=StageKind.CANARY,
-        name=f"canary {step.weight_percent:g} %",
+        name=f"canary {step.weight_percent:g} %" + (f" of {step.only.words}" if step.only else ""),
         weight_percent=step.weight_percent,
         control_percent=policy.control_percent if step.weight_percent == 100 else 0.0,
         minimum_time=step.minimum_time,
@@ -198,6 +201,7 @@ def _canary(policy: Policy, step: StagePolicy, position: int) -> Stage:
         at_deadline=step.at_deadline,
         approval=step.approval,
         margin_factor=step.widened,
+        only=step.only,
     )
 
 

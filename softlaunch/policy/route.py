@@ -6,6 +6,7 @@ from typing import Self
 
 from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
+from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.named_metrics import MetricPolicy
@@ -59,7 +60,8 @@ class Route:
     `revision` grows with every change of the split; `beat` grows each time the watcher says that it is alive. A
     gateway serves the candidate only while it sees new beats: it measures `lease_seconds` on its own monotonic clock
     from the moment it saw the latest one, and a gateway that has just started waits for its first. `shadow_percent`
-    of the requests are copied to the candidate, `control_percent` to stable.
+    of the requests are copied to the candidate, `control_percent` to stable. With `only` nobody else meets the
+    candidate, nor are their requests copied.
     """
 
     app: str
@@ -74,3 +76,4 @@ class Route:
     stage: int = 0
     beat: int = 0
     lease_seconds: float = 10.0
+    only: OnlyPolicy | None = None

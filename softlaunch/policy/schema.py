@@ -18,7 +18,7 @@ class _Written(GenerateJsonSchema):
         found = super().model_schema(schema)
         kind: type[BaseModel] = schema["cls"]
         for name, text in descriptions(kind).items():
-            found["properties"][name]["description"] = text
+            found["properties"][kind.model_fields[name].alias or name]["description"] = text
         return found
 
     def encode_default(self, dft: Any) -> Any:

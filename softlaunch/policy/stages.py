@@ -1,5 +1,6 @@
 """The part of a policy that is about the stages of live traffic: the shadow, and the canary's steps."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -7,6 +8,7 @@ from pydantic import Field, model_validator
 
 from softlaunch.core.documents import KeyedError
 from softlaunch.core.quantities import Duration
+from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.part import Part, Percent
 
 _TOO_EARLY = "{:g} s comes before minimum_time, which is {:g} s"
@@ -27,6 +29,10 @@ class StagePolicy(Part):
 
     weight_percent: Percent
     """Share of units that the candidate serves."""
+    only: OnlyPolicy | None = None
+    """Whom the stage is limited to: the weight is the share of these units, and nobody else meets the candidate. Such
+    stages come first.
+    """
     minimum_time: Duration = 600.0
     """The stage lasts at least this long, however good the evidence."""
     minimum_requests: Annotated[int, Field(ge=1)] = 100
@@ -119,6 +125,22 @@ def _check_deadlines(stage: StagePolicy | ShadowPolicy) -> None:
     if stage.deadline_requests is not None and stage.deadline_requests < stage.minimum_requests:
         said = f"{stage.deadline_requests} comes before minimum_requests, which is {stage.minimum_requests}"
         raise KeyedError(said, "deadline_requests")
+
+
+def check_order(stages: Sequence[StagePolicy]) -> None:
+    """Raise KeyedError unless limited stages come first, weights grow in the others, and the last is for everybody."""
+    opened = [place for place, stage in enumerate(stages) if stage.only is None]
+    late = [place for place, stage in enumerate(stages) if stage.only is not None and opened and place > opened[0]]
+    if late:
+        said = "everybody has met the candidate before it; stages that are limited come first"
+        raise KeyedError(said, "stages", late[0], "only")
+    weights = [stages[place].weight_percent for place in opened]
+    if sorted(set(weights)) != weights:
+        raise KeyedError(f"weights must grow: {', '.join(f'{weight:g}' for weight in weights)}", "stages")
+    if not weights or weights[-1] != 100:
+        found = f"{weights[-1]:g}" if weights else "a stage for some"
+        where = ("stages", len(stages) - 1, "weight_percent")
+        raise KeyedError(f"expected 100 in the last stage, not {found}: a release ends with all users", *where)
 
 
 DEFAULT_STAGES = (

@@ -11,6 +11,7 @@ from softlaunch.core.incident_kinds import BREAKER
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.ledger.outcomes import Counts
 from softlaunch.policy.evals import OnInconclusive
+from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
 from softlaunch.policy.stages import AtDeadline
@@ -64,7 +65,8 @@ class Snapshot:
     Of the time since `entered_at`, `skipped_seconds` don't count: nobody watched, or a clock was set. `verdicts` is
     None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
     itself; `approvals` says how those of this stage stand. `requests` and `units` are those that it has had, and
-    `by_fallback` counts the candidate's requests that one of its fallback models answered.
+    `by_fallback` counts the candidate's requests that one of its fallback models answered. `frozen` is the freeze
+    that holds the release: no deadline comes in it.
     """
 
     release: Release
@@ -81,6 +83,7 @@ class Snapshot:
     units: ByArm[int] = NONE_COUNTED
     trip: str | None = None
     approvals: dict[ApprovalKind, ApprovalState] | None = None
+    frozen: Frozen | None = None
 
     @property
     def watched_seconds(self) -> float:
@@ -101,9 +104,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Stay in the stage, for this reason."""
+    """Stay in the stage, for this reason; `frozen` is until when in words, where a freeze window is all that holds."""
 
     reason: str
+    frozen: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +244,7 @@ def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
     stage = snapshot.release.stage
     had = snapshot.now, snapshot.requests.candidate, snapshot.units.candidate
     reached = snapshot.deadlines.reached(*had)
-    if reached is None:
+    if reached is None or (snapshot.frozen is not None and snapshot.approval(ApprovalKind.DEADLINE) is None):
         return Hold(lacking)
     match stage.at_deadline:
         case AtDeadline.EXTEND:

@@ -5,7 +5,7 @@ may die at any instant, and the next one resumes from the ledger.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol, assert_never
 
@@ -28,15 +28,18 @@ from softlaunch.ledger.stages import (
     end_stage,
     extend_stage,
     keep_evidence,
+    note_hold,
     note_look,
     read_stages,
     record_verdicts,
     units_in,
 )
+from softlaunch.policy.freeze_windows import Frozen, after_unfrozen
 from softlaunch.policy.release import Kind, Release, StageKind, State
 from softlaunch.releases.conditions import examine
 from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Observation, Snapshot
 from softlaunch.releases.ending import end_release
+from softlaunch.releases.freezing import put_off_by_freeze, read_frozen, unless_frozen
 from softlaunch.store.database import Database
 from softlaunch.store.tables import BreakerTripRow
 
@@ -162,13 +165,24 @@ class Driver:
         with self.database.begin() as session:
             now = self.clock()
             renew(session, release_id, token, self.ttl, now)
-            if release.state is not State.PENDING:
-                record = note_look(session, release_id, release.position, self.ttl.total_seconds(), now)
-            snapshot = _snapshot(session, release, record, observation, now)
+            frozen = read_frozen(session, release, now)
+            record = self._note_look(session, release, record, frozen, now)
+            snapshot = replace(_snapshot(session, release, record, observation, now), frozen=frozen)
             if release.state is not State.PENDING and observation.has_data:
+                put_off_by_freeze(session, snapshot, record, observation)
                 keep_evidence(session, release.id, release.position, observation.evidence)
                 strategy.record(session, release, observation)
-            return self._write(session, snapshot, observation, strategy.decide(snapshot, observation), token)
+            action = unless_frozen(strategy.decide(snapshot, observation), frozen)
+            return self._write(session, snapshot, observation, action, token)
+
+    def _note_look(
+        self, session: Session, release: Release, record: StageRecord, frozen: Frozen | None, now: datetime
+    ) -> StageRecord:
+        """Note that the stage in force is looked at. An A/B test has a planned end, which no freeze puts off."""
+        if release.state is State.PENDING:
+            return record
+        put_off = frozen is not None and release.kind is Kind.RELEASE
+        return note_look(session, release.id, release.position, self.ttl.total_seconds(), now, frozen=put_off)
 
     def _write(
         self, session: Session, snapshot: Snapshot, observation: Observation, action: Action, token: int
@@ -273,10 +287,10 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
     """Carry an action out; returns a message, and whether anything changed."""
     release, now = snapshot.release, snapshot.now
     match action:
-        case Hold(reason):
-            return reason, False
+        case Hold(reason, frozen):
+            return reason, _hold(session, snapshot, reason if frozen else "")
         case Ask(kind, text):
-            expires = now + timedelta(seconds=release.policy.approval.timeout)
+            expires = after_unfrozen(release.policy.freeze, now, release.policy.approval.timeout)
             asked = request_approval(session, Approval(release.id, release.position, kind, text, expires), now)
             if asked is not None:
                 message = f"{release.title}: {text}"
@@ -296,6 +310,16 @@ def _act(session: Session, snapshot: Snapshot, action: Action, actor: Actor, tok
             assert_never(action)
 
 
+def _hold(session: Session, snapshot: Snapshot, reason: str) -> bool:
+    """Say once that only a freeze holds a release, and no more when that is over; returns whether that is new."""
+    release = snapshot.release
+    if not note_hold(session, release.id, release.position, reason):
+        return False
+    if reason:
+        notify(session, Message(release.app, release.id, f"{release.title}: {reason}."), snapshot.now)
+    return True
+
+
 def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, token: int) -> None:
     release, now, stage = snapshot.release, snapshot.now, action.stage
     step = Transition(release, stage.state, stage.position, f"{stage.name} begins: {action.reason}")
@@ -312,6 +336,7 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
         release_id=release.id,
         stage=stage.position,
         lease_seconds=release.policy.gateway.lease,
+        only=stage.only,
     )
     set_split(session, release.app, release.fallback.digest, split, token, now)
     notify(session, Message(release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason})."), now)

@@ -24,11 +24,16 @@ from softlaunch.ledger.stages import (
     units_in,
 )
 from softlaunch.live.progress import EVIDENCE as LIVE
+from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Kind, Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
 from softlaunch.releases.decision import compared
+from softlaunch.releases.freezing import lifted_freezes, read_frozen
 from softlaunch.shadow.state import state_in
 from softlaunch.store.tables import ReleaseRow, TransitionRow
+
+UNFROZEN = "unfrozen"
+"""What the history calls a release whose freeze was lifted; it stays in the state that it was in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +123,21 @@ class ReleaseView:
     outcomes: StageOutcomes = field(default_factory=StageOutcomes)
     """What became of the requests of the stage in force, or of the last one."""
     lost: Lost = field(default_factory=Lost)
+    frozen: Frozen | None = None
+    """The freeze that a live release is in."""
+
+    @property
+    def unfrozen(self) -> tuple[Step, ...]:
+        """By whom freezes were lifted for it, and why."""
+        return tuple(step for step in self.history if step.to_state == UNFROZEN)
+
+    @property
+    def frozen_words(self) -> str:
+        """What a freeze means for a live release, as a sentence; empty outside of one."""
+        if self.frozen is None:
+            return ""
+        said = f"{self.frozen.words[0].upper()}{self.frozen.words[1:]}"
+        return f"{said}: it is watched on, no stage of traffic begins, nothing is promoted. Rollbacks happen always."
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +169,7 @@ def read_view(session: Session, row: ReleaseRow, now: datetime, counted: Counted
         history=_history(session, release.id),
         outcomes=counted.outcomes,
         lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
+        frozen=read_frozen(session, release, now) if release.state.live else None,
     )
 
 
@@ -173,7 +194,12 @@ def _history(session: Session, release_id: str) -> tuple[Step, ...]:
     rows = session.exec(
         select(TransitionRow).where(TransitionRow.release_id == release_id).order_by(col(TransitionRow.revision))
     )
-    return tuple(Step(row.happened_at, row.to_state, row.reason, row.actor) for row in rows)
+    moved = [Step(row.happened_at, row.to_state, row.reason, row.actor) for row in rows]
+    steps = [
+        Step(row.said_at, UNFROZEN, row.reason, f"{row.name} ({row.origin})")
+        for row in lifted_freezes(session, release_id)
+    ]
+    return tuple(sorted([*moved, *steps], key=lambda step: step.happened_at))
 
 
 def deciding_verdicts(view: ReleaseView) -> tuple[Verdict, ...]:
@@ -199,6 +225,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         "opened_at": release.opened_at,
         "opened_by": release.opened_by,
         "emergency": release.emergency or None,
+        "frozen": _frozen_json(view),
         "ended_at": release.ended_at,
         "driver": release.driver_holder or None,
         "exposure": {
@@ -222,6 +249,13 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             for step in view.history
         ],
     }
+
+
+def _frozen_json(view: ReleaseView) -> Mapping[str, Any] | None:
+    frozen, held = view.frozen, view.stages[view.release.position].record.reason
+    if frozen is None:
+        return None
+    return {"until": frozen.until, "time_zone": frozen.time_zone, "reason": frozen.reason, "held": bool(held)}
 
 
 def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:
@@ -252,6 +286,7 @@ def _stage_json(view: StageView) -> Mapping[str, Any]:
         "name": view.stage.name,
         "kind": view.stage.kind,
         "weight_percent": view.stage.weight_percent,
+        "only": None if view.stage.only is None else view.stage.only.model_dump(mode="json"),
         "state": view.record.state,
         "entered_at": view.record.entered_at,
         "ended_at": view.record.ended_at,

@@ -185,6 +185,9 @@ def tell_state(view: ReleaseView) -> str:
     if view.approvals:
         return f"waits for a person at {release.stage.name}: {view.approvals[0].text}"
     state = release.state.value.replace("_", " ")
+    held = view.stages[release.position].record.reason
+    if release.state.live and held and view.frozen is not None:
+        return f"{state} {release.stage.name}, {held}"
     if release.state.live or release.state is State.PROMOTED:
         where = f" {release.stage.name}" if release.state.live else ""
         return f"{state}{where}: {release.reason}" if release.reason else f"{state}{where}"

@@ -12,6 +12,7 @@ from softlaunch.approvals.rules import VoteResult
 from softlaunch.core.approvals import ApprovalState
 from softlaunch.ledger.losses import Cause
 from softlaunch.ledger.releases import Actor
+from softlaunch.releases.freezing import UNFREEZE
 from softlaunch.store.tables import (
     AliasMoveRow,
     ApprovalRow,
@@ -112,8 +113,9 @@ def _questions(session: Session, app: str) -> Iterator[Entry]:
 
 
 def _votes(session: Session, app: str) -> Iterator[Entry]:
-    """Votes that no other entry shows: those that decided nothing, such as a stranger's, and steps after drift."""
-    elsewhere = or_(col(VoteRow.approval_id).is_not(None), col(VoteRow.release_id).is_not(None))
+    """Votes that no other entry shows: those that decided nothing, lifted freezes, and steps after drift."""
+    about_release = and_(col(VoteRow.release_id).is_not(None), VoteRow.said != UNFREEZE)
+    elsewhere = or_(col(VoteRow.approval_id).is_not(None), about_release)
     decisions = and_(VoteRow.ruling == VoteResult.DECIDED, elsewhere)
     for row in session.exec(select(VoteRow).where(VoteRow.app == app, not_(decisions)).order_by(col(VoteRow.id))):
         why = f" ({row.reason})" if row.reason else ""

@@ -9,7 +9,7 @@ from softlaunch.console.guarding import Tokens
 from softlaunch.console.state import Console
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import State
-from softlaunch.store.tables import ApprovalRow, IncidentRow, VoteRow
+from softlaunch.store.tables import ApprovalRow, IncidentRow, ReleaseRow, VoteRow
 from tests.console.browsing import Browser, hidden_fields
 from tests.console.conftest import MakeConsole
 from tests.console.scenes import WAITING
@@ -95,6 +95,28 @@ async def test_an_abort_ends_the_release_as_aborted(console: Console) -> None:
     assert ("abort", "anna", "console", "decided", "not today") in _votes(console)
     late = await Browser(console).send(f"/releases/{WAITING}/abort", page=QUESTION, reason="again", state="canary")
     assert late.status_code == 409
+
+
+@pytest.mark.anyio
+async def test_a_freeze_is_shown_and_lifted_with_a_reason(make: MakeConsole) -> None:
+    """The page says until when and why, the form what it does; afterwards there is nothing left to lift."""
+    console = make(local_name="bert")
+    window = {"from": "2026-03-01", "until": "2026-03-02", "time_zone": "UTC", "reason": "quarter's end"}
+    with console.database.begin() as session:
+        row = session.get_one(ReleaseRow, WAITING)
+        row.policy = {**row.policy, "freeze": [window]}
+    browser, address = Browser(console), f"/releases/{WAITING}"
+    shown = PageReader((await browser.get(address)).text).text
+    assert "Frozen until Mon 2026-03-02 00:00 UTC (quarter's end): it is watched on" in shown
+    assert (await browser.send(f"{address}/unfreeze", reason="")).status_code == 422
+    answer = await browser.send(f"{address}/unfreeze", reason="a fix for prices")
+    assert answer.status_code == 303
+    assert ("unfreeze", "bert", "console", "decided", "a fix for prices") in _votes(console)
+    after = PageReader((await browser.get(address)).text).text
+    assert "Frozen until" not in after
+    assert "unfrozen" in after
+    assert after.count("a fix for prices") == 1
+    assert "no freeze holds it" in (await browser.get(f"{address}/unfreeze")).text
 
 
 @pytest.mark.anyio

@@ -69,6 +69,70 @@ from tests.policy.policy_files import HEAD, complaints
             id="a release without an end",
         ),
         pytest.param(
+            HEAD + 'freeze: [{days: [fri], from: "16:00", until: "16:00", time_zone: UTC}]',
+            "line 3: freeze[0].until: it is over at the moment when it begins; leave both out for whole days, or name "
+            "the next day too",
+            id="a freeze of no time",
+        ),
+        pytest.param(
+            HEAD + "freeze: [{days: [fri], from: 2026-12-20, time_zone: UTC}]",
+            "line 3: freeze[0].from: with days it is a time such as \"16:00\", not '2026-12-20'; leave days out",
+            id="a date on every week",
+        ),
+        pytest.param(
+            HEAD + 'freeze: [{from: 2026-12-20, until: "16:00", time_zone: UTC}]',
+            "line 3: freeze[0].until: found '16:00', and a time alone needs days, such as 'days: [fri]'; or write a "
+            "date",
+            id="a time without days",
+        ),
+        pytest.param(
+            HEAD + "freeze: [{from: 2026-12-20, until: 2026-12-20, time_zone: UTC}]",
+            "line 3: freeze[0].until: 2026-12-20 doesn't come after 2026-12-20",
+            id="a freeze that is over before it begins",
+        ),
+        pytest.param(
+            HEAD + "freeze: [{from: 2026-12-20, time_zone: UTC}]",
+            "line 3: freeze[0].until: is missing: a date such as 2026-12-20; or name 'days' for every week",
+            id="a freeze without an end",
+        ),
+        pytest.param(
+            HEAD + "freeze: [{days: [fri], time_zone: Mars/Olympus}]",
+            "line 3: freeze[0].time_zone: there is no time zone 'Mars/Olympus'; expected a name such as "
+            "'Europe/Berlin'",
+            id="a time zone that doesn't exist",
+        ),
+        pytest.param(
+            HEAD + "freeze: [{days: [mon, tue, wed, thu, fri, sat, sun], time_zone: UTC}]",
+            "line 3: freeze: the windows cover the whole week, so that nothing could ever be promoted; leave a gap",
+            id="a freeze without an end in sight",
+        ),
+        pytest.param(
+            HEAD + "stages:\n  - {weight_percent: 5}\n  - {weight_percent: 100, only: {values: [anna]}}\n"
+            "  - {weight_percent: 100}",
+            "line 5: stages[1].only: everybody has met the candidate before it; stages that are limited come first",
+            id="some after everybody",
+        ),
+        pytest.param(
+            HEAD + "stages:\n  - {weight_percent: 100, only: {values: [anna]}}",
+            "line 4: stages[0].weight_percent: expected 100 in the last stage, not a stage for some: a release ends "
+            "with all users",
+            id="a release for some",
+        ),
+        pytest.param(
+            HEAD + "stages:\n  - {weight_percent: 100, only: {header: x team, values: [internal]}}\n"
+            "  - {weight_percent: 100}",
+            "line 4: stages[0].only.header: found 'x team', expected to match pattern '^([A-Za-z0-9-]+)?$'",
+            id="a header that is none",
+        ),
+        pytest.param(
+            HEAD
+            + "sources: {otlp: {}}\nstages:\n  - {weight_percent: 100, only: {header: x-team, values: [internal]}}\n"
+            "  - {weight_percent: 100}",
+            "line 5: stages[0].only: only the gateways' request log tells who is inside; leave other sources out, or "
+            "this",
+            id="spans of some units",
+        ),
+        pytest.param(
             HEAD + "shadow:\n  minimum_time: 2 h\n  deadline: 1 h",
             "line 5: shadow.deadline: 3600 s comes before minimum_time, which is 7200 s",
             id="a deadline before the minimum time",

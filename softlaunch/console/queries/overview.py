@@ -180,6 +180,19 @@ def _incidents(session: Session) -> Counter[tuple[str, str]]:
     return Counter({(app, severity): count for app, severity, count in session.exec(found)})
 
 
+def _served(session: Session, names: Sequence[str]) -> dict[str, tuple[float, str, str]]:
+    """The candidate's share of everybody, and stable's digest and label, by app."""
+    found = (
+        select(RouteRow, VariantRow.digest, VariantRow.label)
+        .join(VariantRow, col(VariantRow.digest) == col(RouteRow.stable_digest))
+        .where(col(RouteRow.app).in_(names))
+    )
+    return {
+        route.app: (0.0 if route.only else route.weight_percent, digest, label)
+        for route, digest, label in session.exec(found)
+    }
+
+
 def read_lines(
     session: Session,
     names: Sequence[str],
@@ -188,12 +201,7 @@ def read_lines(
     wrong: Counter[tuple[str, str]],
 ) -> list[AppLine]:
     """One line for each of the apps, in their order."""
-    serving = (
-        select(RouteRow.app, RouteRow.weight_percent, VariantRow.digest, VariantRow.label)
-        .join(VariantRow, col(VariantRow.digest) == col(RouteRow.stable_digest))
-        .where(col(RouteRow.app).in_(names))
-    )
-    served = {app: (weight, digest, label) for app, weight, digest, label in session.exec(serving)}
+    served = _served(session, names)
     moved, drift, golden = _moved(session, names), newest_checks(session, names), _golden(session, names)
     lines = []
     for name in names:

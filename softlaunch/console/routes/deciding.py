@@ -1,4 +1,4 @@
-"""What people decide: approve, reject, roll back, abort; by the same rules and in the same audit as everywhere."""
+"""What people decide, from approvals to lifted freezes; by the same rules and in the same audit as everywhere."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from softlaunch.approvals.deciding import Decision, apply_abort, apply_decision, apply_rollback
 from softlaunch.approvals.rules import VoteResult, people_needed, refusal
 from softlaunch.approvals.subjects import Subject, is_in_force, release_subject, subject_of
+from softlaunch.approvals.unfreezing import apply_unfreeze, refusal_to_unfreeze
 from softlaunch.console.access import Visitor
 from softlaunch.console.pages import FIRST, Again, Asking, AskingIn, FormIn, Part, live_page, objection, page, render
 from softlaunch.console.queries.overview import read_asked
@@ -18,12 +19,15 @@ from softlaunch.core.errors import ConflictError, NotFoundError
 from softlaunch.ledger.approvals import approved_by, read_approval
 from softlaunch.ledger.releases import find_latest, find_live, read_release
 from softlaunch.ledger.stages import read_verdicts
+from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Kind, Release, State
+from softlaunch.releases.freezing import read_frozen
 from softlaunch.store.tables import ReleaseRow, VoteRow
 
 router = APIRouter()
 _ONLY_LOOKS = "you may only look; whoever runs the console can name you in SOFTLAUNCH_CONSOLE_OPERATORS"
-_VERBS = {"roll-back": "Roll back", "abort": "Abort"}
+_VERBS = {"roll-back": "Roll back", "abort": "Abort", "unfreeze": "Unfreeze"}
+_APPLY = {"roll-back": apply_rollback, "abort": apply_abort, "unfreeze": apply_unfreeze}
 _CHOICES = {"approve": ApprovalChoice.APPROVE, "reject": ApprovalChoice.REJECT}
 _LONGEST_REASON = 500
 _STATUS = {VoteResult.REFUSED: 403, VoteResult.LATE: 409}
@@ -106,13 +110,13 @@ def _may_not(visitor: Visitor, subject: Subject, choice: ApprovalChoice) -> str 
 
 @router.get("/releases/{release_id}/{action}")
 def ask_end(asking: AskingIn, release_id: str, action: str) -> Response:
-    """What a rollback or an abort would do, and the form that does it."""
+    """What a rollback, an abort or a lifted freeze would do, and the form that does it."""
     return _ending(asking, release_id, action)
 
 
 @router.post("/releases/{release_id}/{action}")
 def end(asking: AskingIn, form: FormIn, release_id: str, action: str) -> Response:
-    """Roll back or abort."""
+    """Roll back, abort or lift a freeze."""
     _verb(action)
     console, reason = asking.console, form.get("reason", "").strip()[:_LONGEST_REASON]
     refused = objection(asking, form, reason)
@@ -128,7 +132,7 @@ def end(asking: AskingIn, form: FormIn, release_id: str, action: str) -> Respons
 
 def _end(asking: Asking, release_id: str, action: str, seen: str, reason: str) -> Again | None:
     """End a release that still is what somebody saw; else why nothing was done, with what they wrote."""
-    console, apply = asking.console, apply_abort if action == "abort" else apply_rollback
+    console = asking.console
     try:
         with console.database.begin() as session:
             app = session.exec(select(ReleaseRow.app).where(ReleaseRow.id == release_id)).first()
@@ -139,7 +143,7 @@ def _end(asking: Asking, release_id: str, action: str, seen: str, reason: str) -
                 words = stands.replace("_", " ")
                 problem = f"Meanwhile {release_id} became {words}, and nothing was changed. Is it still what you want?"
                 return Again(problem, reason, 409)
-            result = apply(session, release_id, asking.visitor.person, reason, console.clock())
+            result = _APPLY[action](session, release_id, asking.visitor.person, reason, console.clock())
     except (ConflictError, NotFoundError) as error:  # somebody ended it in the same moment
         return Again(f"Nothing was changed: {error}", reason, 409)
     return Again(result.message, reason, _STATUS[result.result]) if result.result in _STATUS else None
@@ -155,26 +159,41 @@ def _ending(asking: Asking, release_id: str, action: str, again: Again = FIRST) 
     with asking.console.database.read() as session:
         release = read_release(session, release_id)
         newest = release.kind is Kind.RELEASE and find_latest(session, release.app).id == release_id
-    refused = _may_not(asking.visitor, replace(release_subject(release), somebody_else=False), ApprovalChoice.REJECT)
+        frozen = read_frozen(session, release, asking.console.clock())
     return page(
         *(asking, "end.html.j2"),
         status=again.status,
         release=release,
         action=action,
         verb=verb,
-        consequence=_consequence(release),
-        possible=_possible(release, action, newest=newest),
-        refused=refused,
+        consequence=_unfreezing(frozen) if action == "unfreeze" else _consequence(release),
+        possible=_possible(release, action, newest=newest, frozen=frozen is not None),
+        refused=_may_not_do(asking.visitor, release, action),
         problem=again.problem,
         reason=again.reason,
     )
 
 
-def _possible(release: Release, action: str, *, newest: bool) -> bool:
-    """Whether an action has anything to act on; an A/B test is only ever aborted."""
+def _may_not_do(visitor: Visitor, release: Release, action: str) -> str | None:
+    """Why somebody may not do this to a release."""
+    if action == "unfreeze" and visitor.may_act:
+        return refusal_to_unfreeze(release, visitor.person)
+    return _may_not(visitor, replace(release_subject(release), somebody_else=False), ApprovalChoice.REJECT)
+
+
+def _possible(release: Release, action: str, *, newest: bool, frozen: bool) -> bool:
+    """Whether an action has anything to act on; an A/B test is never rolled back."""
+    if action == "unfreeze":
+        return release.state.live and frozen
     if action == "abort":
         return release.state.live
     return release.kind is Kind.RELEASE and (release.state.live or (release.state is State.PROMOTED and newest))
+
+
+def _unfreezing(frozen: Frozen | None) -> str:
+    if frozen is None:
+        return "No freeze holds it now."
+    return f"Its app is {frozen.words}. This release moves on nevertheless; the next freeze holds it again."
 
 
 def _consequence(release: Release) -> str:

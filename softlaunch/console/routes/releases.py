@@ -25,6 +25,7 @@ from softlaunch.forecast.wording import in_a_sentence
 from softlaunch.ledger.looks import GateLook, read_looks
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import Release, State
+from softlaunch.releases.freezing import COUNTED, UNFREEZE
 from softlaunch.releases.views import ReleaseView, deciding_verdicts, read_view
 from softlaunch.releases.wording import outcome_rows
 from softlaunch.reports.gate_history import arms_plot, harm_plot, thinned
@@ -217,6 +218,7 @@ def _story(view: ReleaseView, votes: Sequence[VoteRow]) -> list[Told]:
     said = [
         Told(one.said_at, f"{one.said.replace('_', ' ')}: {one.told}", one.reason, f"{one.name} ({one.origin})")
         for one in votes
+        if (one.said, one.ruling) != (UNFREEZE, COUNTED)  # it is among the transitions
     ]
     return sorted([*moved, *said], key=lambda one: one.at)
 

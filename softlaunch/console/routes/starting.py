@@ -24,6 +24,7 @@ from softlaunch.core.variant import Sampling, Variant
 from softlaunch.forecast.wording import in_a_sentence
 from softlaunch.policy.model import Policy
 from softlaunch.releases.changes import Changes
+from softlaunch.releases.freezing import foresee_freeze
 from softlaunch.releases.opening import ReleaseRequest, serving_variant
 from softlaunch.store.tables import ModelRow, ParametersRow, PromptRow, VariantRow
 
@@ -94,6 +95,7 @@ def _form(asking: Asking, name: str, chosen: Mapping[str, str], again: Again = F
         diffs=None if candidate is None else diff_variants(stable, candidate),
         forecast=_forecast(asking.console, name, policy, stable),
         needed=who_else_is_needed(policy),
+        freeze=foresee_freeze(policy, asking.console.clock()),
         problem=again.problem,
         here=f"/apps/{quote(name, safe='')}/start?{urlencode(dict(chosen))}",
     )

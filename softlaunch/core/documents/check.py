@@ -134,7 +134,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _fields(kind: Any) -> list[str]:
-    return list(kind.model_fields) if _is_model(kind) else []
+    return [field.alias or name for name, field in kind.model_fields.items()] if _is_model(kind) else []
 
 
 def _type_at(kind: Any, keys: Keys) -> Any:

@@ -90,7 +90,7 @@ class StageNames:
 
     @property
     def _canaries(self) -> Sequence[Stage]:
-        return [stage for stage in self._watched if stage.kind is StageKind.CANARY]
+        return [stage for stage in self._watched if stage.kind is StageKind.CANARY and stage.only is None]
 
 
 def candidate_share(policy: Policy, stage: Stage) -> float:

@@ -55,7 +55,8 @@ def head_blocks(view: ReleaseView, links: Links, shown: Sequence[Block] = ()) ->
 def _state_line(view: ReleaseView) -> str:
     release = view.release
     mark = _STATES.get(release.state, ":large_blue_circle:")
-    return f"{mark} *{release.state}* {words(release.reason or 'opened', 1500)}".replace("_back*", " back*")
+    frozen = f"\n:snowflake: {words(view.frozen_words, 500)}" if view.frozen else ""
+    return f"{mark} *{release.state}* {words(release.reason or 'opened', 1500)}{frozen}".replace("_back*", " back*")
 
 
 def _progress(view: ReleaseView) -> str:
@@ -65,7 +66,9 @@ def _progress(view: ReleaseView) -> str:
     weight = (
         release.stage.weight_percent if release.state is State.CANARY else 100.0 * (release.state is State.PROMOTED)
     )
-    return "\n".join([*lines, f"`{bar(weight / 100, 20)}` {weight:g} % of users on the candidate"])
+    only = release.stage.only if release.state is State.CANARY else None
+    whom = "users" if only is None else words(only.words, 100)
+    return "\n".join([*lines, f"`{bar(weight / 100, 20)}` {weight:g} % of {whom} on the candidate"])
 
 
 def _stage_line(stage: StageView) -> str:

@@ -26,6 +26,7 @@ class RouteRow(SQLModel, table=True):
     fence: int = 0
     beat: int = 0
     lease_seconds: float = 10.0
+    only: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     serving: dict[str, Any] = as_json()
     changed_at: datetime = moment()
 
