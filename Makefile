@@ -17,7 +17,7 @@ PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydanti
 	langchain-openai==1.7.4 langchain-anthropic==1.7.10 openinference-instrumentation-openai==0.1.66 \
 	opentelemetry-instrumentation-openai==0.62.4 opentelemetry-exporter-otlp-proto-http==1.45.2
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
-# worker waiting for a few that start whole stacks.
+# worker waiting for a few that start whole stacks. Tests wait for a third of their time, so three of them use two cores.
 SPREAD := --dist loadfile --no-loadscope-reorder
 # The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
 # beside the others is run again alone; it is reported both times, and what fails twice has failed.
@@ -35,7 +35,7 @@ demo: $(VENV)/.runtime ## watch four releases on this machine: one promoted, one
 	@$(BIN)/softlaunch demo
 
 test: $(VENV)/.dev ## run the test suite
-	@$(BIN)/pytest -n 2 $(SPREAD)
+	@$(BIN)/pytest -n 3 $(SPREAD)
 
 test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
 	@$(BIN)/pytest -n 4 $(SPREAD) $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \

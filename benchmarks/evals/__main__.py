@@ -42,9 +42,9 @@ def main() -> None:
     """Run every job by every runner in turn, round after round, and print the medians."""
     options = _options()
     if options.statistics:
-        from benchmarks.evals import statistics  # here: who measures runners waits for no statistics
+        from benchmarks.evals import early_stop_tables  # here: who measures runners waits for no statistics
 
-        statistics.main(options.seed, options.processes, options.scale)
+        early_stop_tables.main(options.seed, options.processes, options.scale)
         return
     chosen = [one for one in runners(options.environments) if not options.only or one.name in options.only]
     for runner in chosen:

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.evals.early_stop_tables import Cell, errors_table, measure, power_table
 from benchmarks.evals.simulation import World, decide
-from benchmarks.evals.statistics import Cell, errors_table, measure, power_table
 from tests.evals.test_calibration import preferences
 
 LEVEL = 0.05
