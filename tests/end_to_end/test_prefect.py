@@ -50,7 +50,7 @@ def started(tmp_path: Path, migrated_file: Path) -> Iterator[Any]:
 def _arms(gateway_url: str, count: int) -> list[str]:
     """The arm that answers each of so many users, and proof that every one of them got an answer."""
     arms = []
-    with httpx.Client(base_url=gateway_url) as client:
+    with httpx.Client(base_url=gateway_url, timeout=30) as client:
         for number in range(count):
             body = {"model": APP, "user": f"u{number}", "messages": [{"role": "user", "content": CASES[0].question}]}
             answer = client.post("/v1/chat/completions", json=body)
