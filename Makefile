@@ -19,7 +19,7 @@ PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydanti
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
 # worker waiting for a few that start whole stacks. Tests wait for a third of their time, so three of them use two cores.
 SPREAD := --dist loadfile --no-loadscope-reorder
-# The long tests start whole stacks, and mostly wait for them: five beside each other use two cores. What ran out of time
+# The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
 # beside the others is run again alone; it is reported both times, and what fails twice has failed.
 LONG := --timeout 600 -m "long or chaos"
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
@@ -38,7 +38,7 @@ test: $(VENV)/.dev ## run the test suite
 	@$(BIN)/pytest -n 3 $(SPREAD)
 
 test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
-	@$(BIN)/pytest -n 5 $(SPREAD) $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
+	@$(BIN)/pytest -n 4 $(SPREAD) $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
 		$(BIN)/pytest $(LONG) --last-failed --last-failed-no-failures none; }
 
 mutants: $(VENV)/.dev ## see what tests miss: SEED=1 COUNT=50 MODULES=softlaunch/gateway TESTS=tests/gateway
