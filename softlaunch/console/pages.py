@@ -22,6 +22,8 @@ from softlaunch.reports.html import page_environment
 from softlaunch.reports.plots import interval_axis, interval_plot
 from softlaunch.reports.release_page import SIGNS, state_title
 
+FILE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""Of a report as one file: its own styles and nothing else."""
 STYLE, SCRIPT, ICON = "console.css", "console.js", "icon.svg"
 _KINDS = {STYLE: "text/css; charset=utf-8", SCRIPT: "text/javascript; charset=utf-8", ICON: "image/svg+xml"}
 _YEAR = 365 * 86400

@@ -1,11 +1,9 @@
 """An open page, in a real browser: the network goes dead for a minute, and the console is started again."""
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from softlaunch.console.state import Console
 from softlaunch.releases.ending import abort
@@ -22,20 +20,13 @@ MINUTE = "01:00"
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of a headless Chromium whose clock can be turned, or a skip that says what to install."""
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium here; on Debian and Ubuntu: apt-get install chromium")
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        browser: Browser = playwright.chromium.launch(executable_path=program, args=arguments)
-        page = browser.new_context().new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
-        page.clock.install()
-        yield page
-        browser.close()
+def page(browser: Browser) -> Page:
+    """A page whose clock can be turned."""
+    page = browser.new_context().new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page.clock.install()
+    return page
 
 
 def test_a_page_catches_up_after_a_minute_without_a_network(console: Console, page: Page) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.responses import HTMLResponse, Response
 
-from softlaunch.console.pages import AskingIn, page
+from softlaunch.console.pages import FILE_POLICY, AskingIn, page
 from softlaunch.console.queries.drift import list_drift, read_check, read_drift
 from softlaunch.drift.judgement import Cause, Step
 from softlaunch.drift.notices import in_words
@@ -15,7 +15,6 @@ from softlaunch.reports.drift_words import show_title
 from softlaunch.store.tables import DriftRunRow
 
 router = APIRouter()
-_FILE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 @router.get("/drift")
@@ -54,7 +53,7 @@ def check(asking: AskingIn, check_id: str) -> Response:
     with asking.console.database.read() as session:
         row = read_check(session, check_id)
         html = render_drift(row.app, row.id, row.report, row.ended_at or row.opened_at)
-    return HTMLResponse(html, headers={"Content-Security-Policy": _FILE})
+    return HTMLResponse(html, headers={"Content-Security-Policy": FILE_POLICY})
 
 
 def _told(run: DriftRunRow) -> tuple[str, str, str, str]:

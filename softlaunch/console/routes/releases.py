@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 from softlaunch.catalog.variant_changes import diff_variants
 from softlaunch.console.background import Found
 from softlaunch.console.counting import counted_view, find_row
-from softlaunch.console.pages import AskingIn, Part, live_page, page, render
+from softlaunch.console.pages import FILE_POLICY, AskingIn, Part, live_page, page, render
 from softlaunch.console.queries import releases as queries
 from softlaunch.console.queries.costs import read_costs
 from softlaunch.console.queries.judged import read_judged
@@ -42,7 +42,6 @@ from softlaunch.store.tables import EvalRunRow, VoteRow
 router = APIRouter()
 _FORECAST_SECONDS = 900.0
 _STATIC_POLICY = "frame-ancestors 'none'"
-_FILE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 _STATES = ("live", "promoted", "rolled_back", "rejected", "aborted", "concluded")
 
 
@@ -126,7 +125,7 @@ def report(asking: AskingIn, release_id: str, download: bool = False) -> Respons
     has_eval = _eval_file(console, view.release).is_file()
     runbooks = [Link(kind.words, f"/runbooks/{kind.value}") for kind in kinds]
     html = render_release(view, eval_page=f"/releases/{release_id}/eval" if has_eval else None, runbooks=runbooks)
-    headers = {"Content-Security-Policy": _FILE}
+    headers = {"Content-Security-Policy": FILE_POLICY}
     if download:
         headers["Content-Disposition"] = f'attachment; filename="{view.release.id}.html"'
     return HTMLResponse(html, headers=headers)

@@ -12,7 +12,7 @@ from softlaunch.ab.document import read_looks
 from softlaunch.ab.views import TrialView
 from softlaunch.catalog.variant_changes import diff_variants
 from softlaunch.console.counting import counted_view, find_row
-from softlaunch.console.pages import AskingIn, Part, live_page, page, render
+from softlaunch.console.pages import FILE_POLICY, AskingIn, Part, live_page, page, render
 from softlaunch.console.queries.releases import list_page
 from softlaunch.console.queries.trials import incidents_of, newest_analyses
 from softlaunch.console.state import Console
@@ -23,7 +23,6 @@ from softlaunch.reports.change_words import show_change, show_range
 from softlaunch.store.tables import ReleaseRow
 
 router = APIRouter()
-_FILE = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 @router.get("/ab-tests")
@@ -69,7 +68,7 @@ def report(asking: AskingIn, trial_id: str, download: bool = False) -> Response:
     """The report as one file that needs nothing from elsewhere."""
     with asking.console.database.read() as session:
         known, _ = _view(asking.console, session, trial_id)
-    headers = {"Content-Security-Policy": _FILE}
+    headers = {"Content-Security-Policy": FILE_POLICY}
     if download:
         headers["Content-Disposition"] = f'attachment; filename="{known.view.release.id}.html"'
     return HTMLResponse(render_trial(known), headers=headers)
@@ -83,7 +82,7 @@ def sheet(asking: AskingIn, trial_id: str) -> Response:
         path = _sheet_file(console, _row(session, trial_id).id)
     if not path.is_file():
         raise NotFoundError(f"{trial_id} has no sheet here; 'softlaunch ab report APP --sheet' writes it")
-    return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": _FILE})
+    return FileResponse(path, media_type="text/html", headers={"Content-Security-Policy": FILE_POLICY})
 
 
 def _view(console: Console, session: Session, trial_id: str) -> tuple[TrialView, bool]:
