@@ -113,8 +113,11 @@ class EarlyEval:
 
     @property
     def _piece(self) -> int:
-        """Calls in a piece: an even number, and so many that most of the time as many as allowed are under way."""
-        return max(2 * -(-len(self._schedule.pairs) // _PIECES), 4 * self.order.policy.concurrency)
+        """Calls in a piece: an even number. A tenth of all at most, so that no eval stops late because many are allowed
+        at once; and as far as that goes so many that most of the time all of these are under way.
+        """
+        twentieth, tenth = (2 * -(-len(self._schedule.pairs) // pieces) for pieces in (_PIECES, _PIECES // 2))
+        return max(2, twentieth, min(tenth, 4 * self.order.policy.concurrency))
 
     def _after_first(
         self, session: Session, material: Material, finished: frozenset[CallKey], spent_out: SpentOut

@@ -15,8 +15,9 @@ from softlaunch.evals.statistics.comparison import compare
 from softlaunch.evals.statistics.report import MetricPlan
 from softlaunch.evals.suites import scoring
 from softlaunch.evals.suites.case import Case
-from softlaunch.evals.suites.scoring import score_with
+from softlaunch.evals.suites.scoring import is_scored_quickly, score_with
 from softlaunch.metrics import ACCURACY, AnyMetric, Metric, Sample, parse_metric
+from softlaunch.metrics.text import Contains, Regex
 from softlaunch.policy.evals import EvalPolicy
 
 FOREVER = r"^(\w+\s?)+$"
@@ -107,6 +108,28 @@ def test_texts_that_are_too_long_to_compare_are_unscored(method: str) -> None:
     score = score_with(parse_metric(f"similarity:method={method}"), Sample(answer=one, reference=other))
     assert score.value is None
     assert "longer than" in score.reason
+
+
+class Elsewhere(Contains):
+    """A metric of somebody else's, which inherits from one of ours and may take its time."""
+
+
+@pytest.mark.parametrize(
+    ("metric", "context", "answer", "quickly"),
+    [
+        pytest.param(Contains(), "", "yes", True, id="short texts"),
+        pytest.param(Contains(), "", "yes" * 5_000, False, id="a long answer"),
+        pytest.param(Contains(), "a fact " * 5_000, "yes", False, id="a long context"),
+        pytest.param(Regex(), "", "yes", False, id="a pattern"),
+        pytest.param(Elsewhere(), "", "yes", False, id="somebody else's"),
+    ],
+)
+def test_only_what_is_surely_quick_is_scored_between_calls(
+    metric: AnyMetric, context: str, answer: str, *, quickly: bool
+) -> None:
+    """Anything else would hold up the calls that are under way."""
+    case = Case(id="a", question="?", expected="yes", metrics=(metric,), context=context or None)
+    assert is_scored_quickly(case, case.sample(answer)) is quickly
 
 
 def test_reasons_stay_short() -> None:

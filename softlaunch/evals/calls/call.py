@@ -115,12 +115,6 @@ class Client:
 
 async def _score(call: Call, reply: Reply) -> EvalAnswer:
     """The answer with its accuracy; where that may take its time, as a pattern may, the others aren't held up."""
-    if is_scored_quickly(call.case, reply.text):
-        return _scored(call, reply)
-    return await asyncio.to_thread(_scored, call, reply)
-
-
-def _scored(call: Call, reply: Reply) -> EvalAnswer:
     cost = cost_usd(call.variant.model, reply.usage)
     sample = call.case.sample(
         reply.text,
@@ -129,7 +123,10 @@ def _scored(call: Call, reply: Reply) -> EvalAnswer:
         cost_usd=cost,
         output_tokens=reply.usage.output_tokens,
     )
-    right = accuracy(call.case, sample).value
+    if is_scored_quickly(call.case, sample):
+        right = accuracy(call.case, sample).value
+    else:
+        right = (await asyncio.to_thread(accuracy, call.case, sample)).value
     return EvalAnswer(
         key=call.key,
         variant_digest=call.variant.digest,

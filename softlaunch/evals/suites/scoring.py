@@ -49,9 +49,11 @@ def accuracy(case: Case, sample: Sample) -> Score:
     return mean_of([score_with(metric, sample) for metric in case.own_metrics])
 
 
-def is_scored_quickly(case: Case, answer: str) -> bool:
+def is_scored_quickly(case: Case, sample: Sample) -> bool:
     """Whether an answer's accuracy takes well under a millisecond, so that it needs no thread of its own."""
-    return len(answer) <= _INSTANT_TEXT and all(metric.instant for metric in case.own_metrics)
+    return all(len(text) <= _INSTANT_TEXT for text in _texts(sample)) and all(
+        metric.instant and _is_ours(metric) for metric in case.own_metrics
+    )
 
 
 def mean_of(scores: Sequence[Score]) -> Score:
@@ -97,7 +99,7 @@ _TOO_SLOW = _TooSlow()
 
 def _within_limits(metric: Metric, sample: Sample) -> Score:
     """Here, where it is ours and quick; else in a process that can be ended. Raises BeyondLimitsError."""
-    ours = type(metric).__module__.startswith("softlaunch.") and "<locals>" not in type(metric).__qualname__
+    ours = _is_ours(metric)
     if ours and all(len(text) <= _QUICK_TEXT for text in _texts(sample)):
         return metric.score(sample)
     try:
@@ -105,6 +107,10 @@ def _within_limits(metric: Metric, sample: Sample) -> Score:
     except Exception:  # a class that only exists in this process, as somebody writes it in a notebook
         return metric.score(sample)
     return (OURS if ours else _of_others()).call(_score, metric, replace(sample, fields=dict(sample.fields)))
+
+
+def _is_ours(metric: AnyMetric) -> bool:
+    return type(metric).__module__.startswith("softlaunch.") and "<locals>" not in type(metric).__qualname__
 
 
 def _score(metric: Metric, sample: Sample) -> Score:
