@@ -27,7 +27,7 @@ from tests.support.servers import running_gateway, stream_events
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 ALIKE, ALONE = 30, 6
-SECONDS = 40.0
+SECONDS = 75.0
 RATE_RPS = 3.0  # a hundred a second over all apps, which a busy machine can still serve
 OUTAGE = (0.3, 0.6)
 """Of the time that users come, as shares: when nobody is answered; the candidate alone stays away for good."""

@@ -33,7 +33,7 @@ POLICY = make_policy(
     ]
 )
 TENTH, HALF = plan(POLICY)[2:4]
-USERS, RATE_RPS, SECONDS, LOOK_SECONDS = 20_000, 8.0, 1500.0, 75.0
+USERS, RATE_RPS, SECONDS, LOOK_SECONDS = 20_000, 10.0, 1800.0, 60.0
 SHARES = ByArm(100.0, 50.0)
 USUAL = {Metric.QUALITY: 0.85, Metric.HALLUCINATION: 0.05}
 JUDGED = tuple(USUAL)
@@ -123,7 +123,7 @@ def failing(seed: int, harm: dict[Metric, float], stages: tuple[Stage, ...] = (T
 
 
 def test_none_of_a_hundred_equal_releases_is_rolled_back() -> None:
-    """Each has 24,000 requests in two stages, and 40 looks."""
+    """Each has 36,000 requests in two stages, and 60 looks."""
     assert [seed for seed in range(100) if failing(seed, EQUAL)] == []
 
 

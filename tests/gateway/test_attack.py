@@ -64,7 +64,7 @@ each_api = pytest.mark.parametrize(
     ],
 )
 each_count = pytest.mark.parametrize(
-    "count", [pytest.param(300, id="some"), pytest.param(5_000, id="many", marks=pytest.mark.long)]
+    "count", [pytest.param(300, id="some"), pytest.param(10_000, id="many", marks=pytest.mark.long)]
 )
 
 
