@@ -22,6 +22,9 @@ SPREAD := --dist loadfile --no-loadscope-reorder
 # The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
 # beside the others is run again alone; it is reported both times, and what fails twice has failed.
 LONG := --timeout 600 -m "long or chaos"
+# Tests and demo start hundreds of processes; without this each of them may compile what it imports, where the
+# environment forbids to keep what was compiled.
+export PYTHONDONTWRITEBYTECODE =
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for one in python3 python3.13 python3.12 python3.11; do \
 	$$one -c '$(SUPPORTED)' 2>/dev/null && { echo $$one; break; }; done)
