@@ -196,7 +196,7 @@ async def test_an_incident_is_resolved_with_what_was_done(console: Console) -> N
         assert (row.resolved_by, row.resolution) == ("anna (console)", "raised the quota")
 
 
-def _let_end_early(console: Console) -> None:
+def let_end_early(console: Console) -> None:
     """The stage that waits may end early, and its next one asks nobody."""
     with console.database.begin() as session:
         row = session.get_one(ReleaseRow, WAITING)
@@ -210,7 +210,7 @@ def _let_end_early(console: Console) -> None:
 @pytest.mark.anyio
 async def test_the_next_stage_begins_early_by_a_decision_with_a_reason(console: Console) -> None:
     """The form says what is skipped; two people at once make one decision, and the second reads whose."""
-    _let_end_early(console)
+    let_end_early(console)
     anna, bert, address = Browser(console), Browser(console), f"/releases/{WAITING}"
     assert "Go on early…" in (await anna.get(address)).text
     shown = [await one.get(f"{address}/advance") for one in (anna, bert)]
@@ -230,7 +230,7 @@ async def test_the_next_stage_begins_early_by_a_decision_with_a_reason(console: 
 @pytest.mark.anyio
 async def test_a_form_about_a_stage_that_is_over_ends_no_other(console: Console) -> None:
     """The release went on since the page was made: nothing is decided, and the answer says what is in force."""
-    _let_end_early(console)
+    let_end_early(console)
     browser, address = Browser(console), f"/releases/{WAITING}/advance"
     fields = hidden_fields((await browser.get(address)).text)
     answer = await browser.post(address, {**fields, "stage": "1", "reason": "before the fair"})
