@@ -1,6 +1,8 @@
-"""Make the README's pictures from a real demo: its end in a terminal, a release's page, and its thread in Slack.
+"""Make the README's pictures from a real demo: the console while a release is live, the demo's end in a terminal, a
+release's page, and its thread in Slack.
 
-`python docs/pictures.py` plays the demo first, which takes about two minutes. `--again` takes what the last one left.
+`python docs/pictures.py` plays the demo first, which takes about four minutes. `--again` takes what the last one left,
+and leaves the pictures of the console as they are: they are of a release that is under way.
 It needs Chromium and a font with emoji (`apt-get install chromium fonts-noto-color-emoji`), and writes into
 `docs/images/`.
 """
@@ -10,10 +12,12 @@ import io
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,23 +25,28 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
 from rich.text import Text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 
 from softlaunch.core.clock import utc_now
 from softlaunch.ledger.incidents import read_incident
 from softlaunch.ledger.outbox import to_notice
+from softlaunch.ledger.stages import StageState
 from softlaunch.notify.interface import Envelope
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.head import head_blocks
 from softlaunch.notify.slack.messages import blocks_of
+from softlaunch.policy.release import State
 from softlaunch.releases.views import read_view
+from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from softlaunch.store.tables import NoticeRow, ReleaseRow
+from softlaunch.store.tables import NoticeRow, ReleaseRow, StageRow
 
 ROOT = Path(__file__).parents[1]
 IMAGES = ROOT / "docs" / "images"
 HOME = ROOT / ".softlaunch" / "pictures"
 COLUMNS = 112
+_SECONDS_AT_HALF = 6.0
 SCHEMES = {"light": DEFAULT_TERMINAL_THEME, "dark": SVG_EXPORT_THEME}
 _MOVES = re.compile(r"\x1b\[(?:\?25[lh]|\d*[A-GJK])|\r")
 _ELSEWHERE = re.compile(r"@font-face\s*{.*?}", re.DOTALL)
@@ -78,12 +87,88 @@ def main(arguments: list[str]) -> None:
 
 
 def _play(home: Path) -> None:
-    """The demo with its colours, as it stands in a terminal of COLUMNS."""
+    """The demo with its colours, as it stands in a terminal of COLUMNS; meanwhile the console's pictures are taken."""
     shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "PYTHONPATH": str(ROOT)}
     command = [str(Path(sys.executable).with_name("softlaunch")), "demo", "--home", str(home)]
-    done = subprocess.run(command, capture_output=True, check=True, env=environment, cwd=ROOT)
-    (home / "demo.ansi").write_bytes(done.stdout)
+    with (home.parent / "demo.ansi").open("wb") as transcript:
+        demo = subprocess.Popen(command, stdout=transcript, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT)
+    try:
+        _take_console(home, demo)
+    finally:
+        ended = demo.wait()
+    if ended:
+        sys.exit(f"the demo ended with {ended}; its logs are in {home / 'logs'}")
+    (home.parent / "demo.ansi").rename(home / "demo.ansi")
+
+
+def _take_console(home: Path, demo: "subprocess.Popen[bytes]") -> None:
+    """The console's pages about the demo's first release that half of the users meet, a while after that began."""
+    release_id = _await(lambda: _live_at_half(home, 0.0, StageState.WAITING), demo)
+    with _console(home) as address, _browser() as browser:
+        shown = {
+            (name, scheme): browser.new_page(color_scheme=scheme, viewport={"width": 1180, "height": height})
+            for scheme in SCHEMES
+            for name, height in (("apps", 430), ("release", 1120))
+        }
+        for (name, _), page in shown.items():
+            page.goto(f"{address}/releases/{release_id}" if name == "release" else address)
+        _await(lambda: _live_at_half(home, _SECONDS_AT_HALF, StageState.RUNNING), demo)
+        for (name, scheme), page in shown.items():
+            page.wait_for_timeout(1000)
+            page.screenshot(path=IMAGES / f"console-{name}-{scheme}.png")
+
+
+def _await(found: Callable[[], str | None], demo: "subprocess.Popen[bytes]") -> str:
+    """What is found while the demo runs."""
+    while demo.poll() is None:
+        one = found()
+        if one is not None:
+            return one
+        time.sleep(0.5)
+    sys.exit("the demo is over, and no release came as far as the console's pictures need; is the machine busy?")
+
+
+def _live_at_half(home: Path, seconds: float, state: StageState) -> str | None:
+    """The live release of users whose stage at 50 % is in this state, for so many seconds; None while there is none."""
+    if not (home / "ledger.db").is_file():
+        return None
+    database = Database(f"sqlite:///{home / 'ledger.db'}")
+    half = (StageRow.weight_percent == 50, StageRow.state == state, ReleaseRow.state == State.CANARY)
+    found = select(StageRow, ReleaseRow).join(ReleaseRow, col(ReleaseRow.id) == col(StageRow.release_id))
+    with closing(database), suppress(SQLAlchemyError), database.read() as session:  # its tables may not be made yet
+        for stage, release in session.exec(found.where(*half)):
+            began = stage.entered_at or release.opened_at
+            if (utc_now() - began).total_seconds() >= seconds:
+                return release.id
+    return None
+
+
+@contextmanager
+def _console(home: Path) -> Iterator[str]:
+    """The console of a ledger; gives its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "SOFTLAUNCH_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environment.pop("SOFTLAUNCH_DATABASE_URL", None)
+    command = [sys.executable, "-m", "softlaunch.cli", "ui", "--port", str(port)]
+    served = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    try:
+        _await_answer(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        served.terminate()
+        served.wait()
+
+
+def _await_answer(port: int) -> None:
+    for _ in range(120):
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.5)
+    sys.exit("the console didn't start within a minute")
 
 
 def _terminal(transcript: Path, theme: Any) -> str:

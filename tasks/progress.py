@@ -15,7 +15,7 @@ from softlaunch.releases.views import ReleaseView, read_view
 from softlaunch.store.tables import ReleaseRow
 from softlaunch.tasks.ledger import Standing, ledger
 from softlaunch.tasks.questions import publish_questions
-from softlaunch.tasks.run_names import show_run
+from softlaunch.tasks.run_names import run_tag, show_run
 
 _LOGGER = get_logger(__name__)
 _EVERY_SECONDS = 10.0
@@ -44,6 +44,8 @@ class _Bar:
         self._over = over
         self._artifact: UUID | None = None
         self._shown = 0.0
+        self._told = ""
+        self._tag = ""
         self._waits = False
 
     def run(self) -> None:
@@ -65,20 +67,25 @@ class _Bar:
         self._tell_of_waiting(release)
         percent = round(100 * view.share_done(utc_now()), 1)
         message = f"{self._stage.title}: {view.stage.name}, {view.record.state}"
+        frozen = release.frozen is not None and release.release.position == self._stage.position
+        message += f", {view.record.reason or release.frozen_words}" if frozen else ""
         if self._artifact is None:
             key = artifact_key(self._stage.release_id, str(self._stage.position), "progress")
             made = create_progress_artifact(percent, key=key, description=message)
             self._artifact, self._shown = cast("UUID", made), percent
-        elif abs(percent - self._shown) >= _STEP_PERCENT or ended:
+            self._told = message
+        elif abs(percent - self._shown) >= _STEP_PERCENT or ended or message != self._told:
             update_progress_artifact(self._artifact, percent, description=message)
-            self._shown = percent
+            self._shown, self._told = percent, message
 
     def _tell_of_waiting(self, release: ReleaseView) -> None:
         """Name the run by what it waits for, and again when it doesn't any more; tell whoever decides what is open."""
-        waits = bool(release.approvals)
+        waits, tag = bool(release.approvals), run_tag(release)
+        if tag != self._tag and release.release.state.live:
+            self._tag = tag
+            show_run(self._stage.release_id)
         if waits != self._waits:
             self._waits = waits
-            show_run(self._stage.release_id)
             publish_questions()
 
     def _release(self) -> ReleaseView:

@@ -25,7 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 _LONGEST = 200
 _WAITING = "WAITS FOR YOU | "
 _AND = " | "
-WAITS = "waits-for-a-person"
+WAITS, FROZEN = "waits-for-a-person", "frozen"
 
 
 def conclude(stage: Standing) -> Standing:
@@ -51,24 +51,31 @@ def show_run(release_id: str) -> str:
 
 
 def run_name(called: str, view: ReleaseView, told: str) -> str:
-    """The name of a run that was `called` so: what waits says so first, and what is over ends with how."""
+    """The name of a run that was `called` so.
+
+    What waits for a person says so first; what is over ends with how, and what a freeze is on with until when.
+    """
     name = called.removeprefix(_WAITING).partition(_AND)[0]
     if view.approvals:
         name = f"{_WAITING}{name}"
     elif not view.release.state.live:
         name = f"{name}{_AND}{told}"
+    elif view.frozen is not None:
+        name = f"{name}{_AND}{one_line(view.frozen.words)}"
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 2]} …"
 
 
 def run_tag(view: ReleaseView) -> str:
-    """`rolled-back`, `promoted`, `waits-for-a-person`; empty while a release is under way."""
+    """`rolled-back`, `promoted`, `waits-for-a-person`, `frozen`; empty while a release is simply under way."""
     if view.approvals:
         return WAITS
+    if view.frozen is not None:
+        return FROZEN
     return "" if view.release.state.live else view.release.state.value.replace("_", "-")
 
 
 def _show(run: str, view: ReleaseView, told: str) -> None:
-    """Give a run its name, and a tag in place of the one for waiting; a Prefect that doesn't answer is left alone."""
+    """Give a run its name, and a tag in place of one that is over; a Prefect that is away is left alone."""
     with asking(lambda text: _LOGGER.debug("%s", text), "doesn't take a run's name") as client:
         found = client.read_flow_run(UUID(run))
         name, tags = run_name(found.name, view, told), _with(found.tags, run_tag(view))
@@ -76,4 +83,4 @@ def _show(run: str, view: ReleaseView, told: str) -> None:
 
 
 def _with(tags: Iterable[str], tag: str) -> list[str]:
-    return [*(one for one in tags if one not in {WAITS, tag}), *([tag] if tag else [])]
+    return [*(one for one in tags if one not in {WAITS, FROZEN, tag}), *([tag] if tag else [])]

@@ -81,7 +81,7 @@ def check_decision(session: Session, decision: Decision, now: datetime) -> Decis
         return _late(session, decision, missed, now)
     approval = to_approval(pending[0], now)
     subject = subject_of(session, approval)
-    refused = _refusal(session, subject, decision)
+    refused = refusal_of(session, subject, decision)
     return None if refused is None else _refused(session, decision, subject, approval, refused, now)
 
 
@@ -159,7 +159,7 @@ def _apply_to(session: Session, decision: Decision, row: ApprovalRow, now: datet
     """Apply a decision to a pending approval that is locked."""
     approval = to_approval(row, now)
     subject = subject_of(session, approval)
-    refused = _refusal(session, subject, decision)
+    refused = refusal_of(session, subject, decision)
     known = known_as(subject.policy, decision.person)
     if refused is not None or known is None:
         return _refused(session, decision, subject, approval, refused or "nobody knows you", now)
@@ -182,7 +182,7 @@ def _apply_to(session: Session, decision: Decision, row: ApprovalRow, now: datet
     return result
 
 
-def _refusal(session: Session, subject: Subject, decision: Decision) -> str | None:
+def refusal_of(session: Session, subject: Subject, decision: Decision) -> str | None:
     """Why a person may not choose this; who started it counts under every name that the audit has them by.
 
     Somebody who started a release from Slack is recorded by their handle, and by the policy's name as who said so.

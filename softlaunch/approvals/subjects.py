@@ -1,9 +1,10 @@
 """What people decide about, whatever it is: whose policy rules, who began it, and how it stands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlmodel import Session
 
+from softlaunch.core.approvals import ApprovalKind
 from softlaunch.ledger.approvals import Approval
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.model import Policy
@@ -28,12 +29,15 @@ class Subject:
     show_command: str
     somebody_else: bool = False
     """Whether who began it may never approve it, whatever the policy allows otherwise: two people are asked for."""
+    asks_before_next: bool = False
+    """Whether people must agree before the release's next stage begins."""
 
 
 def subject_of(session: Session, approval: Approval) -> Subject:
     """What an approval is about."""
     if approval.release_id is not None:
-        return release_subject(read_release(session, approval.release_id))
+        subject = release_subject(read_release(session, approval.release_id))
+        return for_advance(subject) if approval.kind is ApprovalKind.ADVANCE else subject
     policy = Policy.model_validate(session.get_one(AppRow, approval.app).policy)
     return Subject(approval.app, None, policy, approval.asked_by, 0.0, "", "softlaunch registry cleanup --dry-run")
 
@@ -46,8 +50,14 @@ def release_subject(release: Release) -> Subject:
     now = f"at {release.stage.name}" if release.state.live else str(release.state)
     show_command = f"softlaunch release status {release.app}"
     stands = f"{release.id} is {now}"
+    asks = following is not None and following.approval
     two = bool(release.emergency) and asks_somebody_else(release.policy)
-    return Subject(release.app, release.id, release.policy, release.opened_by, weight, stands, show_command, two)
+    return Subject(release.app, release.id, release.policy, release.opened_by, weight, stands, show_command, two, asks)
+
+
+def for_advance(subject: Subject) -> Subject:
+    """A release as the subject of going on early: where people are asked before the next stage, one is enough here."""
+    return replace(subject, weight_percent=0.0) if subject.asks_before_next else subject
 
 
 def is_in_force(session: Session, approval: Approval) -> bool:

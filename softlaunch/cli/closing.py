@@ -10,6 +10,7 @@ from softlaunch.core.settings import Settings
 from softlaunch.core.variant import Variant
 from softlaunch.notify.links import Links, is_address
 from softlaunch.policy.release import Stage, State
+from softlaunch.releases.early import may_advance_early
 from softlaunch.releases.views import ReleaseView
 from softlaunch.store.tables import AliasRow, RouteRow, VariantRow
 
@@ -58,7 +59,12 @@ def _next(view: ReleaseView) -> list[tuple[str, str]]:
     if view.approvals:
         return [(f"softlaunch approve {app}", "go on"), (f"softlaunch reject {app}", "take the candidate back")]
     if release.state.live:
-        return [(f"softlaunch release watch {app}", "follow it"), (f"softlaunch rollback {app}", "take it back")]
+        early = [(f"softlaunch release advance {app} --reason ...", "begin the next stage early, as its policy allows")]
+        return [
+            (f"softlaunch release watch {app}", "follow it"),
+            *(early if may_advance_early(release) else []),
+            (f"softlaunch rollback {app}", "take it back"),
+        ]
     match release.state:
         case State.PROMOTED:
             return [(f"softlaunch rollback {app}", "back to what served before, at any time")]

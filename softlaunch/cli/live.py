@@ -23,7 +23,7 @@ from softlaunch.core.visible import one_line, visible
 from softlaunch.ledger.releases import find_live
 from softlaunch.ledger.stages import StageState
 from softlaunch.releases.views import ReleaseView, StageView, read_view
-from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_exposure, show_limits
+from softlaunch.releases.wording import evidence_unit, outcome_rows, show_counts, show_early, show_exposure, show_limits
 from softlaunch.reports.live_words import show_live
 from softlaunch.reports.similarity_words import show_shadow
 from softlaunch.store.database import Database
@@ -33,6 +33,7 @@ _MARKS = {
     StageState.WAITING: Text("·", "dim"),
     StageState.RUNNING: Text("▶", "cyan"),
     StageState.PASSED: Text("✔", "green"),
+    StageState.ENDED_EARLY: Text("»", "yellow"),
 }
 _A_DAY = timedelta(days=1)
 _ENDED_BADLY = Text("✘", "red")
@@ -64,6 +65,9 @@ def render(view: ReleaseView) -> RenderableType:
     limits = show_limits(shown)
     if limits and not release.emergency:
         parts.append(Text(limits, style="dim"))
+    early = show_early(view)
+    if early:
+        parts.append(Text(one_line(early), style="yellow" if view.early else "dim"))
     parts.append(Text(show_exposure(view.exposure), style="dim"))
     if view.lost.sentence:
         parts.append(Text(view.lost.sentence, style="yellow"))

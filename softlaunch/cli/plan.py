@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from softlaunch.forecast.plans import ReleasePlan
     from softlaunch.forecast.stated import Stated
     from softlaunch.gates.observations import Floats
+    from softlaunch.policy.model import Policy
     from softlaunch.store.database import Database
 
 
@@ -91,7 +91,7 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
 
     with ledger() as database, working("Simulating the gates on this traffic"):
         planned = foresee(database, app, policy, stated)
-        freeze = _freeze_ahead(database, app, policy, planned.seconds_80)
+        early, freeze = _ahead(_policy_of(database, app, policy), planned.seconds_80)
     page, evaluated, unread = _write(planned), None, ""
     try:
         evaluated = foresee_app(app, policy)
@@ -102,9 +102,14 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
         from softlaunch.forecast.wording import to_json
 
         seen = None if evaluated is None else eval_to_json(evaluated)
-        print_json({**to_json(planned), "eval": seen, "eval_problem": unread, "freeze": freeze, "page": str(page)})
+        ahead = {"freeze": freeze, "may_advance_early": early}
+        print_json({**to_json(planned), "eval": seen, "eval_problem": unread, **ahead, "page": str(page)})
         return
     _show(planned, page)
+    if early:
+        print_text(
+            f"\nApprovers may let these stages end early (softlaunch release advance {app}): {', '.join(early)}."
+        )
     if freeze is not None:
         print_text(f"\nFreeze: {freeze}.")
     if evaluated is not None:
@@ -182,24 +187,34 @@ def foresee(
     return Planner(policy, traffic, Settings().poll_seconds).plan()
 
 
-def _freeze_ahead(database: "Database", app: str, policy_file: Path | None, seconds: float = inf) -> str | None:
-    """Which freeze would hold a release that takes so long, in words; None where none would."""
-    from softlaunch.catalog.records import check_app
+def _ahead(policy: "Policy", seconds: float) -> tuple[list[str], str | None]:
+    """Which stages of a release approvers may end early, and which freeze would hold one that takes so long."""
     from softlaunch.core.clock import utc_now
+    from softlaunch.policy.release import plan as stages_of
+    from softlaunch.releases.freezing import foresee_freeze
+
+    early = [stage.name for stage in stages_of(policy) if stage.may_advance_early]
+    return early, foresee_freeze(policy, utc_now(), seconds)
+
+
+def _policy_of(database: "Database", app: str, policy_file: Path | None) -> "Policy":
+    """The policy of an app's next release: that of the file, or the recorded one."""
+    from softlaunch.catalog.records import check_app
     from softlaunch.policy.load import load_policy
     from softlaunch.policy.model import Policy
-    from softlaunch.releases.freezing import foresee_freeze
 
     with database.read() as session:
         recorded = check_app(session, app).policy
-    policy = Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
-    return foresee_freeze(policy, utc_now(), seconds)
+    return Policy.model_validate(recorded) if policy_file is None else load_policy(policy_file)
 
 
 def print_freeze_ahead(app: str, policy_file: Path | None) -> None:
     """Warn before a release begins of a freeze that holds it; what is wrong otherwise the release says itself."""
+    from softlaunch.core.clock import utc_now
+    from softlaunch.releases.freezing import foresee_freeze
+
     with suppress(SoftlaunchError), ledger() as database:
-        freeze = _freeze_ahead(database, app, policy_file)
+        freeze = foresee_freeze(_policy_of(database, app, policy_file), utc_now())
         if freeze is not None:
             errors.print(f"Freeze: {freeze}.", style="yellow", markup=False, highlight=False, soft_wrap=True)
 

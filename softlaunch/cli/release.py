@@ -14,9 +14,10 @@ from softlaunch.cli.candidate_options import FALLBACK_OPTION, PARAMETERS_OPTION,
 from softlaunch.cli.closing import print_closing
 from softlaunch.cli.decisions import show_ended
 from softlaunch.cli.exits import Exit
+from softlaunch.cli.going_on import advance, unfreeze
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.live import render, watch_until_over
-from softlaunch.cli.output import JSON_OPTION, console, errors, print_commands, print_json, print_table, print_text
+from softlaunch.cli.output import JSON_OPTION, console, errors, print_commands, print_json, print_table
 from softlaunch.core.clock import utc_now
 from softlaunch.core.variant import Sampling
 from softlaunch.core.verdict import Outcome
@@ -49,6 +50,7 @@ def register(app: typer.Typer) -> None:
     group.command("watch")(watch)
     group.command("resume")(resume)
     group.command("abort")(stop)
+    group.command("advance")(advance)
     group.command("unfreeze")(unfreeze)
     app.add_typer(group, name="release")
 
@@ -224,34 +226,6 @@ def stop(app: App, reason: Reason = "aborted by hand", json: bool = JSON_OPTION)
         with database.begin() as session:
             ended = abort(session, app, who(), reason, utc_now())
         show_ended(database, app, ended, json)
-
-
-def unfreeze(
-    app: App,
-    reason: Annotated[str, typer.Option("--reason", help="Why it can't wait; kept in the ledger.")],
-    json: bool = JSON_OPTION,
-) -> None:
-    """Let an app's live release move on in spite of a freeze window.
-
-    It holds for this release and for the freeze that it is in; the next one holds it again. Who started the release
-    may, and every approver; where an emergency release needs two people, somebody else than who started it.
-    """
-    from softlaunch.approvals.deciding import raise_if_refused
-    from softlaunch.approvals.rules import Person
-    from softlaunch.approvals.unfreezing import apply_unfreeze
-
-    if not reason.strip():
-        raise typer.BadParameter("say why it can't wait", param_hint="--reason")
-    with ledger() as database:
-        now, person = utc_now(), Person(who().name, who().origin)
-        with database.begin() as session:
-            release_id = find_latest(session, app).id
-            result = apply_unfreeze(session, release_id, person, reason, now)
-    raise_if_refused([result])
-    if json:
-        print_json({"release_id": release_id, "unfrozen": True, "told": result.message})
-    else:
-        print_text(result.message)
 
 
 def _view(app: str, release_id: str | None = None) -> ReleaseView:

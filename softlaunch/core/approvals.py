@@ -9,6 +9,8 @@ class ApprovalKind(StrEnum):
     REVIEW_EVAL = "review_eval"
     ENTER_STAGE = "enter_stage"
     DEADLINE = "deadline"
+    ADVANCE = "advance"
+    """To begin the next stage before the one in force has passed. A person asks for it, never the driver."""
     CLEANUP = "cleanup"
 
 

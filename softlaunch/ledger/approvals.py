@@ -62,11 +62,9 @@ def request_approval(session: Session, approval: Approval, now: datetime) -> int
     return row.id
 
 
-def read_approval_states(
-    session: Session, release_id: str, position: int, now: datetime
-) -> dict[ApprovalKind, ApprovalState]:
-    """How the approvals stand that a stage has asked for; a pending one past its time has expired."""
-    return {approval.kind: approval.state for approval in _of_stage(session, release_id, position, now)}
+def read_approvals(session: Session, release_id: str, position: int, now: datetime) -> dict[ApprovalKind, Approval]:
+    """The approvals of a stage as they stand, at most one of a kind; a pending one past its time has expired."""
+    return {approval.kind: approval for approval in _of_stage(session, release_id, position, now)}
 
 
 def pending_approvals(session: Session, release_id: str, position: int, now: datetime) -> list[Approval]:

@@ -20,11 +20,12 @@ _NUMBERS = frozenset({"harm", "margin", "candidate_count", "stable_count", "cand
 
 
 class StageState(StrEnum):
-    """How a stage stands: it waits, runs, has passed, or ended its release."""
+    """How a stage stands: it waits, runs, has passed, was ended early by a person, or ended its release."""
 
     WAITING = "waiting"
     RUNNING = "running"
     PASSED = "passed"
+    ENDED_EARLY = "ended_early"
     CONCLUDED = "concluded"
     REJECTED = "rejected"
     ROLLED_BACK = "rolled_back"

@@ -129,6 +129,7 @@ class Stage:
     deadline_units: int | None = None
     at_deadline: AtDeadline = AtDeadline.ROLL_BACK
     approval: bool = False
+    may_advance_early: bool = False
     margin_factor: float = 1.0
     only: OnlyPolicy | None = None
 
@@ -178,6 +179,7 @@ def plan(policy: Policy) -> tuple[Stage, ...]:
                 deadline=shadow.deadline,
                 deadline_requests=shadow.deadline_requests,
                 at_deadline=shadow.at_deadline,
+                may_advance_early=shadow.may_advance_early,
                 margin_factor=shadow.margin_factor,
             )
         )
@@ -200,6 +202,7 @@ def _canary(policy: Policy, step: StagePolicy, position: int) -> Stage:
         deadline_units=step.deadline_units,
         at_deadline=step.at_deadline,
         approval=step.approval,
+        may_advance_early=step.may_advance_early,
         margin_factor=step.widened,
         only=step.only,
     )
@@ -253,7 +256,6 @@ def asks_somebody_else(policy: Policy) -> bool:
 def emergency_plan(policy: Policy) -> tuple[Stage, ...]:
     """The stages of an emergency release: the candidate is asked, then takes over; nothing is copied to stable."""
     rules = policy.emergency
-    asks = asks_somebody_else(policy)
     probe = Stage(0, StageKind.PROBE, "emergency probe", minimum_requests=rules.probes, deadline=_PROBE_DEADLINE)
     steps = (
         Stage(
@@ -265,7 +267,7 @@ def emergency_plan(policy: Policy) -> tuple[Stage, ...]:
             minimum_requests=rules.minimum_answers,
             deadline=max(_EMERGENCY_DEADLINE, 2 * rules.minimum_time),
             at_deadline=AtDeadline.ASK,
-            approval=asks and position == 1,
+            approval=position == 1 and asks_somebody_else(policy),
         )
         for position, weight in enumerate(rules.stages_percent, start=1)
     )

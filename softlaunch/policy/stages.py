@@ -49,6 +49,10 @@ class StagePolicy(Part):
     """What then: ask a person, roll back, or go on for as long, and with as many requests and units, again."""
     approval: bool = False
     """Whether a person must agree before this stage begins. The stage before it goes on being watched meanwhile."""
+    may_advance_early: bool = False
+    """Whether approvers may decide that the next stage begins before this one has passed: before its minimum time, and
+    while gates are undecided. Never past harm, and never without evidence.
+    """
     margin_factor: Annotated[float, Field(ge=1)] | None = None
     """Margins are this many times as wide in this stage; left out: 4 below 5 %, 2 below 50 %, else 1."""
 
@@ -109,6 +113,8 @@ class ShadowPolicy(Part):
     """With how many pairs of answers the stage may stay undecided, where that comes before the deadline."""
     at_deadline: AtDeadline = AtDeadline.ASK
     """What then: ask a person, reject the candidate, or go on for as long, and with as many pairs, again."""
+    may_advance_early: bool = False
+    """Whether approvers may decide that the canary begins before this stage has passed."""
     margin_factor: Annotated[float, Field(ge=1)] = 1.0
     """Margins are this many times as wide in this stage."""
 
@@ -141,6 +147,9 @@ def check_order(stages: Sequence[StagePolicy]) -> None:
         found = f"{weights[-1]:g}" if weights else "a stage for some"
         where = ("stages", len(stages) - 1, "weight_percent")
         raise KeyedError(f"expected 100 in the last stage, not {found}: a release ends with all users", *where)
+    if stages[-1].may_advance_early:
+        said = "no stage comes after the last one: a promotion waits for its evidence; leave this out"
+        raise KeyedError(said, "stages", len(stages) - 1, "may_advance_early")
 
 
 DEFAULT_STAGES = (

@@ -15,6 +15,7 @@ from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Release, Stage, StageKind, State
 from softlaunch.policy.stage_limits import Deadlines, lacking_numbers
 from softlaunch.policy.stages import AtDeadline
+from softlaunch.releases.early import Seen, against_advancing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,8 @@ class Snapshot:
     None while there is nothing to judge yet (an eval under way); `trip` tells why a gateway stopped the candidate by
     itself; `approvals` says how those of this stage stand. `requests` and `units` are those that it has had, and
     `by_fallback` counts the candidate's requests that one of its fallback models answered. `frozen` is the freeze
-    that holds the release: no deadline comes in it.
+    that holds the release: no deadline comes in it. `early` says who decided to go on before the stage has passed, and
+    why; empty where nobody did.
     """
 
     release: Release
@@ -84,6 +86,7 @@ class Snapshot:
     trip: str | None = None
     approvals: dict[ApprovalKind, ApprovalState] | None = None
     frozen: Frozen | None = None
+    early: str = ""
 
     @property
     def watched_seconds(self) -> float:
@@ -112,10 +115,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Enter:
-    """Begin a stage."""
+    """Begin a stage; `is_early` where a person decided so before the one in force has passed."""
 
     stage: Stage
     reason: str
+    is_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,9 @@ def decide(snapshot: Snapshot) -> Action:
     if release.stage.kind is StageKind.EVAL:
         return _after_eval(snapshot)
     lacking = _lacking(snapshot)
-    return _onwards(snapshot) if lacking is None else _when_undecided(snapshot, lacking)
+    if lacking is None:
+        return _onwards(snapshot)
+    return _early(snapshot, lacking) if snapshot.early else _when_undecided(snapshot, lacking)
 
 
 def _stop(snapshot: Snapshot, outcome: Outcome, reason: str, failing: Verdict | None = None) -> End:
@@ -231,6 +237,21 @@ def _onwards(snapshot: Snapshot) -> Action:
         text = f"{_two_people(snapshot.release)}{snapshot.release.stage.name} passed. Begin {following.name}?"
         return _by_person(snapshot, ApprovalKind.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
     return Enter(following, f"{snapshot.release.stage.name} passed")
+
+
+def _early(snapshot: Snapshot, lacking: str) -> Action:
+    """What a person's decision to go on early leads to, while nothing speaks against it."""
+    release, following = snapshot.release, snapshot.release.next_stage
+    speaks = against_advancing(
+        release, Seen(snapshot.verdicts or (), snapshot.requests, snapshot.units, snapshot.by_fallback)
+    )
+    if following is None or speaks is not None:
+        action = _when_undecided(snapshot, lacking)
+        return Hold(f"{snapshot.early}, but {speaks}") if isinstance(action, Hold) else action
+    if following.approval and snapshot.approval(ApprovalKind.ENTER_STAGE) is not ApprovalState.APPROVED:
+        text = f"{snapshot.early}, though {release.stage.name} hasn't passed: {lacking}. Begin {following.name}?"
+        return _by_person(snapshot, ApprovalKind.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
+    return Enter(following, f"{snapshot.early}; {release.stage.name} hasn't passed: {lacking}", is_early=True)
 
 
 def _two_people(release: Release) -> str:

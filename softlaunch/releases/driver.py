@@ -11,10 +11,11 @@ from typing import Protocol, assert_never
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.approvals import ApprovalKind
 from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.clock import utc_now
 from softlaunch.core.verdict import Outcome, Verdict
-from softlaunch.ledger.approvals import Approval, read_approval_states, request_approval, withdraw_approvals
+from softlaunch.ledger.approvals import Approval, read_approvals, request_approval, withdraw_approvals
 from softlaunch.ledger.guard import Guard
 from softlaunch.ledger.lease import Transition, apply_transition, claim, release_claim, renew
 from softlaunch.ledger.looks import record_look
@@ -38,6 +39,7 @@ from softlaunch.policy.freeze_windows import Frozen, after_unfrozen
 from softlaunch.policy.release import Kind, Release, StageKind, State
 from softlaunch.releases.conditions import examine
 from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, Observation, Snapshot
+from softlaunch.releases.early import decided_early
 from softlaunch.releases.ending import end_release
 from softlaunch.releases.freezing import put_off_by_freeze, read_frozen, unless_frozen
 from softlaunch.store.database import Database
@@ -246,6 +248,7 @@ def _finished(release: Release) -> Progress:
 def _snapshot(
     session: Session, release: Release, record: StageRecord, observation: Observation, now: datetime
 ) -> Snapshot:
+    approvals = read_approvals(session, release.id, release.position, now)
     return Snapshot(
         release=release,
         now=now,
@@ -260,7 +263,8 @@ def _snapshot(
         by_fallback=observation.by_fallback,
         units=units_in(observation.evidence),
         trip=_trip(session, release),
-        approvals=read_approval_states(session, release.id, release.position, now),
+        approvals={kind: approval.state for kind, approval in approvals.items()},
+        early=decided_early(approvals.get(ApprovalKind.ADVANCE)),
     )
 
 
@@ -325,7 +329,8 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
     step = Transition(release, stage.state, stage.position, f"{stage.name} begins: {action.reason}")
     apply_transition(session, step, actor, now, token)
     if release.state is not State.PENDING:
-        end_stage(session, release.id, release.position, StageState.PASSED, action.reason, now)
+        state = StageState.ENDED_EARLY if action.is_early else StageState.PASSED
+        end_stage(session, release.id, release.position, state, action.reason, now)
     withdraw_approvals(session, release.app, release.id, f"{stage.name} begins", now)
     begin_stage(session, release.id, stage, now)
     split = Split(

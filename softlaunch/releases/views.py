@@ -7,9 +7,10 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
+from softlaunch.core.approvals import ApprovalKind, ApprovalState
 from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Outcome, Role, Verdict
-from softlaunch.ledger.approvals import Approval, pending_approvals
+from softlaunch.ledger.approvals import Approval, read_approvals
 from softlaunch.ledger.exposure import Exposure, read_exposure
 from softlaunch.ledger.losses import Lost, read_lost
 from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes
@@ -28,6 +29,7 @@ from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Kind, Release, Stage, StageKind
 from softlaunch.policy.stage_limits import Limit, in_smaller_arm, limits
 from softlaunch.releases.decision import compared
+from softlaunch.releases.early import Seen, decided_early, may_advance_early
 from softlaunch.releases.freezing import lifted_freezes, read_frozen
 from softlaunch.shadow.state import state_in
 from softlaunch.store.tables import ReleaseRow, TransitionRow
@@ -66,6 +68,11 @@ class StageView:
     def units(self) -> ByArm[int]:
         """Units; none where copies are compared."""
         return units_in(self.record.evidence)
+
+    @property
+    def seen(self) -> Seen:
+        """What speaks for or against going on early, as its last look left it."""
+        return Seen(self.verdicts, self.requests, self.units, self.record.evidence.get("by_fallback", 0))
 
     @property
     def limits(self) -> list[Limit]:
@@ -125,6 +132,8 @@ class ReleaseView:
     lost: Lost = field(default_factory=Lost)
     frozen: Frozen | None = None
     """The freeze that a live release is in."""
+    early: str = ""
+    """Who decided that the stage in force ends early, and why, where that isn't carried out yet."""
 
     @property
     def unfrozen(self) -> tuple[Step, ...]:
@@ -158,19 +167,25 @@ def read_view(session: Session, row: ReleaseRow, now: datetime, counted: Counted
     """The view of a release; `counted` where somebody has counted its requests already."""
     release = to_release(session, row)
     counted = counted or count_requests(session, release)
-    records = read_stages(session, release.id)
+    records, asked = read_stages(session, release.id), read_approvals(session, release.id, release.position, now)
     return ReleaseView(
         release=release,
         stages=tuple(
             _stage_view(session, release, stage, record) for stage, record in zip(release.stages, records, strict=True)
         ),
-        approvals=tuple(pending_approvals(session, release.id, release.position, now)),
+        approvals=tuple(one for one in asked.values() if one.state is ApprovalState.PENDING),
         exposure=counted.exposure,
         history=_history(session, release.id),
         outcomes=counted.outcomes,
         lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
         frozen=read_frozen(session, release, now) if release.state.live else None,
+        early=decided_early(asked.get(ApprovalKind.ADVANCE)) if release.state.live else "",
     )
+
+
+def read_stage_view(session: Session, release: Release) -> StageView:
+    """The view of the stage in force."""
+    return _stage_view(session, release, release.stage, read_stages(session, release.id)[release.position])
 
 
 def _stage_view(session: Session, release: Release, stage: Stage, record: StageRecord) -> StageView:
@@ -185,7 +200,7 @@ def _stage_view(session: Session, release: Release, stage: Stage, record: StageR
 
 def _ended_by_people(session: Session, release: Release, record: StageRecord, panel: Mapping[str, Any]) -> bool:
     """Whether no gate had the last word. Panels from before it was kept what users met are left as they are."""
-    if record.state is StageState.PASSED or record.ended_at is None or "plain" not in panel:
+    if record.state in {StageState.PASSED, StageState.ENDED_EARLY} or record.ended_at is None or "plain" not in panel:
         return False
     return not has_verdicts_of(session, release.id, record.position, record.ended_at)
 
@@ -226,6 +241,7 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
         "opened_by": release.opened_by,
         "emergency": release.emergency or None,
         "frozen": _frozen_json(view),
+        "may_advance_early": may_advance_early(release),
         "ended_at": release.ended_at,
         "driver": release.driver_holder or None,
         "exposure": {

@@ -17,6 +17,7 @@ from softlaunch.ledger.exposure import Exposure
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.policy.release import StageKind, State
 from softlaunch.policy.stage_limits import Limit
+from softlaunch.releases.early import may_advance_early
 from softlaunch.releases.views import ReleaseView, StageView
 
 LATELY = f"last {LATELY_MINUTES} min"
@@ -126,6 +127,15 @@ def show_limits(view: StageView) -> str:
         first = ", whichever ends first" if len(ends) > 1 else ""
         parts.append(f"May stay undecided for {' or '.join(ends)}{first}.")
     return " ".join(parts)
+
+
+def show_early(view: ReleaseView) -> str:
+    """Who may end the stage in force early, or has decided to, as a sentence; empty where the policy lets nobody."""
+    if view.early:
+        return f"{view.early}; {view.release.stage.name} ends once nothing speaks against it."
+    if not may_advance_early(view.release):
+        return ""
+    return "Approvers may begin the next stage early, never past harm and never without evidence."
 
 
 def _show_limit(limit: Limit) -> str:

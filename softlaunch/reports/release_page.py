@@ -15,7 +15,12 @@ from softlaunch.reports.plots import interval_axis, interval_plot
 
 SIGNS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "review": "⚖", "error": "!", "running": "▶", "waiting": "○"}
 """A sign for each way in which a release, a stage or a gate can stand, which colour alone must not tell."""
-_LOOKS = {StageState.PASSED: "pass", StageState.RUNNING: "running", StageState.WAITING: "waiting"}
+_LOOKS = {
+    StageState.PASSED: "pass",
+    StageState.ENDED_EARLY: "inconclusive",
+    StageState.RUNNING: "running",
+    StageState.WAITING: "waiting",
+}
 
 
 @dataclass(frozen=True, slots=True)

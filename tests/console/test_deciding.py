@@ -3,7 +3,7 @@
 from ipaddress import ip_network
 
 import pytest
-from sqlmodel import col, select
+from sqlmodel import col, delete, select
 
 from softlaunch.console.guarding import Tokens
 from softlaunch.console.state import Console
@@ -194,3 +194,57 @@ async def test_an_incident_is_resolved_with_what_was_done(console: Console) -> N
     with console.database.read() as session:
         row = session.get_one(IncidentRow, 1)
         assert (row.resolved_by, row.resolution) == ("anna (console)", "raised the quota")
+
+
+def let_end_early(console: Console) -> None:
+    """The stage that waits may end early, and its next one asks nobody."""
+    with console.database.begin() as session:
+        row = session.get_one(ReleaseRow, WAITING)
+        stages = [{**stage, "approval": False, "may_advance_early": True} for stage in row.policy["stages"]]
+        stages[0]["minimum_time"], stages[0]["deadline"] = 3600.0, 7200.0
+        stages[-1]["may_advance_early"] = False
+        row.policy = {**row.policy, "stages": stages}
+        session.exec(delete(ApprovalRow))
+
+
+@pytest.mark.anyio
+async def test_the_next_stage_begins_early_by_a_decision_with_a_reason(console: Console) -> None:
+    """The form says what is skipped; two people at once make one decision, and the second reads whose."""
+    let_end_early(console)
+    anna, bert, address = Browser(console), Browser(console), f"/releases/{WAITING}"
+    assert "Go on early…" in (await anna.get(address)).text
+    shown = [await one.get(f"{address}/advance") for one in (anna, bert)]
+    assert "canary 50 % begins before canary 10 % has passed" in PageReader(shown[0].text).text
+    fields = [hidden_fields(one.text) for one in shown]
+    assert (await anna.post(f"{address}/advance", {**fields[0], "reason": ""})).status_code == 422
+    first = await anna.post(f"{address}/advance", {**fields[0], "reason": "before the fair"})
+    second = await bert.post(f"{address}/advance", {**fields[1], "reason": "me too"})
+    assert (first.status_code, second.status_code) == (303, 409)
+    assert "anna has decided that already (before the fair)" in PageReader(second.text).text
+    after = PageReader((await anna.get(first.headers["location"])).text).text
+    assert "anna decided to go on early (before the fair)" in after
+    assert "Go on early…" not in after
+    assert ("approved", "anna", "console", "decided", "before the fair") in _votes(console)
+
+
+@pytest.mark.anyio
+async def test_a_form_about_a_stage_that_is_over_ends_no_other(console: Console) -> None:
+    """The release went on since the page was made: nothing is decided, and the answer says what is in force."""
+    let_end_early(console)
+    browser, address = Browser(console), f"/releases/{WAITING}/advance"
+    fields = hidden_fields((await browser.get(address)).text)
+    answer = await browser.post(address, {**fields, "stage": "1", "reason": "before the fair"})
+    assert answer.status_code == 409
+    assert "meanwhile canary 10 % is in force" in PageReader(answer.text).text
+    assert "before the fair" in answer.text
+
+
+@pytest.mark.anyio
+async def test_where_the_policy_says_nothing_no_stage_ends_early(make: MakeConsole) -> None:
+    """There is no button, and the form's address says which key would allow it; a viewer may not in any case."""
+    console = make()
+    browser, address = Browser(console), f"/releases/{WAITING}"
+    assert "Go on early…" not in (await browser.get(address)).text
+    assert "may_advance_early: true" in (await browser.get(f"{address}/advance")).text
+    assert (await browser.send(f"{address}/advance", page=QUESTION, stage="2", reason="now")).status_code == 403
+    assert _state(console) is State.CANARY

@@ -13,6 +13,8 @@ from tests.console.catalog_scene import add_versions
 from tests.console.chromium import Seen, check_with_axe, serving
 from tests.console.drift_scene import add_drift
 from tests.console.eval_scene import RUN, add_drawn, add_eval
+from tests.console.scenes import WAITING
+from tests.console.test_deciding import let_end_early
 from tests.console.trial_scene import TRIAL, add_trial
 from tests.support.builders import APP, STABLE
 
@@ -21,6 +23,10 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 PATIENCE_MS = 60_000
 SCREENS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1400, "light"), (390, "dark"))
 PAGES = {
+    f"/releases/{WAITING}": "Failed requests",
+    f"/releases/{WAITING}/advance": "Nothing is left to do",
+    "/approvals/1": "Begin canary 50 %?",
+    "/requests/failed-0": "provider_failed",
     f"/apps/{APP}": "Label",
     "/evals": RUN,
     f"/evals/{RUN}": "Cases that lost most",
@@ -90,6 +96,37 @@ def test_a_person_reads_an_eval_and_votes(furnished_console: Console, browser: B
         context.close()
     with furnished_console.database.read() as session:
         assert session.exec(select(EvalLabelRow.vote).where(col(EvalLabelRow.case_id) == "c0")).all() == ["stable"]
+
+
+@pytest.mark.parametrize("script", [pytest.param(True, id="with a script"), pytest.param(False, id="without")])
+def test_a_person_on_a_phone_finds_a_failed_request_and_goes_on_early(
+    console: Console,
+    browser: Browser,
+    script: bool,  # noqa: FBT001  (a case)
+) -> None:
+    """One of the release's failed requests, all of them by the search, and the next stage by a decision."""
+    let_end_early(console)
+    with serving(console) as address:
+        context = browser.new_context(
+            base_url=address, viewport={"width": 390, "height": 800}, java_script_enabled=script
+        )
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"/releases/{WAITING}")
+        page.get_by_role("link", name="failed-1").click()
+        expect(page.locator("main")).to_contain_text("provider_failed", timeout=PATIENCE_MS)
+        page.goto("/requests")
+        page.get_by_label("Arm").select_option("candidate")
+        page.get_by_label("Outcome").select_option("failed")
+        page.get_by_role("button", name="Find").click()
+        expect(page.get_by_role("link", name="failed-")).to_have_count(3, timeout=PATIENCE_MS)
+        page.goto(f"/releases/{WAITING}")
+        page.get_by_role("link", name="Go on early…").click()
+        page.get_by_label("Why?").fill("before the fair")
+        page.get_by_role("button", name="Go on early").click()
+        said = "anna decided to go on early (before the fair)"
+        expect(page.locator("main")).to_contain_text(said, timeout=PATIENCE_MS)
+        context.close()
 
 
 def _vote(page: Page, *, script: bool) -> None:

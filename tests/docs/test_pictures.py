@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
+from softlaunch.ledger.stages import StageState
 from softlaunch.store.migrate import open_database
 from tests.support.builders import Scene
 from tests.support.paths import ROOT
@@ -46,3 +47,21 @@ def test_a_thread_shows_the_release_and_its_incident(pictures: ModuleType, migra
     assert release_id == scene.release_id
     assert "rolled back" in thread
     assert "Runbook" in thread
+
+
+def test_the_console_is_pictured_while_half_of_the_users_meet_a_candidate(
+    pictures: ModuleType, migrated_file: Path, tmp_path: Path
+) -> None:
+    """Its pages are opened in the stage before; where nothing is live there is no picture."""
+    assert pictures._live_at_half(tmp_path, 0.0, StageState.WAITING) is None
+    (tmp_path / "ledger.db").write_bytes(migrated_file.read_bytes())
+    database = open_database(f"sqlite:///{tmp_path / 'ledger.db'}")
+    scene = Scene.opened(database)
+    scene.drive_to(2)
+    assert pictures._live_at_half(tmp_path, 0.0, StageState.WAITING) == scene.release_id
+    assert pictures._live_at_half(tmp_path, 6.0, StageState.RUNNING) is None
+    scene.drive_to(3)
+    assert pictures._live_at_half(tmp_path, 6.0, StageState.RUNNING) == scene.release_id
+    scene.drive_to_end()
+    database.close()
+    assert pictures._live_at_half(tmp_path, 6.0, StageState.RUNNING) is None

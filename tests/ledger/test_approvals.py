@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from softlaunch.core.approvals import ApprovalKind, ApprovalState
-from softlaunch.ledger.approvals import Approval, read_approval_states, request_approval
+from softlaunch.ledger.approvals import Approval, read_approvals, request_approval
 from softlaunch.releases.ending import abort
 from softlaunch.store.database import Database
 from tests.support.builders import ANNA, APP, NOON, open_in_new_app, told
@@ -22,7 +22,7 @@ def question(position: int = 0, kind: ApprovalKind = ApprovalKind.ENTER_STAGE) -
 def standing(database: Database, at: datetime = SOON, position: int = 0) -> dict[ApprovalKind, ApprovalState]:
     """How the questions of a stage stand."""
     with database.read() as session:
-        return read_approval_states(session, f"{APP}-1", position, at)
+        return {kind: one.state for kind, one in read_approvals(session, f"{APP}-1", position, at).items()}
 
 
 def put(database: Database, asked: Approval) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from softlaunch.core.approvals import ApprovalKind
 from softlaunch.core.verdict import Outcome
 from softlaunch.ledger.approvals import Approval
+from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import State
 from softlaunch.releases.views import ReleaseView
 from softlaunch.releases.wording import tell_state
@@ -53,6 +54,17 @@ def test_what_waits_for_a_person_says_so_first() -> None:
     assert told.startswith("waits for a person at canary 10 %: Enter canary 50 %?")
     assert run_name("bot: a -> b", view, told) == "WAITS FOR YOU | bot: a -> b"
     assert run_tag(view) == "waits-for-a-person"
+
+
+def test_what_is_frozen_says_until_when() -> None:
+    """What it is about comes first, and a tag finds it; it is forgotten when the freeze is over."""
+    frozen = Frozen(NOON, NOON + timedelta(hours=1), "UTC", "quarter's end")
+    view = replace(make_view(State.CANARY, 2), frozen=frozen)
+    said = "bot: a -> b | frozen until Sun 2026-03-01 13:00 UTC (quarter's end)"
+    assert run_name("bot: a -> b", view, tell_state(view)) == said
+    assert run_tag(view) == "frozen"
+    after = replace(view, frozen=None)
+    assert (run_name(said, after, tell_state(after)), run_tag(after)) == ("bot: a -> b", "")
 
 
 def test_a_release_under_way_has_its_title_alone() -> None:

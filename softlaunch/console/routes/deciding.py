@@ -1,11 +1,12 @@
 """What people decide, from approvals to lifted freezes; by the same rules and in the same audit as everywhere."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
-from sqlmodel import col, select
+from sqlmodel import Session, col, select
 from starlette.responses import RedirectResponse, Response
 
+from softlaunch.approvals.advancing import Advance, apply_advance, refusal_to_advance
 from softlaunch.approvals.deciding import Decision, apply_abort, apply_decision, apply_rollback
 from softlaunch.approvals.rules import VoteResult, people_needed, refusal
 from softlaunch.approvals.subjects import Subject, is_in_force, release_subject, subject_of
@@ -14,22 +15,26 @@ from softlaunch.console.access import Visitor
 from softlaunch.console.pages import FIRST, Again, Asking, AskingIn, FormIn, Part, live_page, objection, page, render
 from softlaunch.console.queries.overview import read_asked
 from softlaunch.console.state import Console
-from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.approvals import ApprovalChoice, ApprovalKind, ApprovalState
 from softlaunch.core.errors import ConflictError, NotFoundError
-from softlaunch.ledger.approvals import approved_by, read_approval
+from softlaunch.core.verdict import Outcome
+from softlaunch.ledger.approvals import approved_by, read_approval, read_approvals
 from softlaunch.ledger.releases import find_latest, find_live, read_release
 from softlaunch.ledger.stages import read_verdicts
 from softlaunch.policy.freeze_windows import Frozen
 from softlaunch.policy.release import Kind, Release, State
+from softlaunch.releases.early import against_advancing
 from softlaunch.releases.freezing import read_frozen
+from softlaunch.releases.views import read_stage_view
 from softlaunch.store.tables import ReleaseRow, VoteRow
 
 router = APIRouter()
 _ONLY_LOOKS = "you may only look; whoever runs the console can name you in SOFTLAUNCH_CONSOLE_OPERATORS"
-_VERBS = {"roll-back": "Roll back", "abort": "Abort", "unfreeze": "Unfreeze"}
+_VERBS = {"roll-back": "Roll back", "abort": "Abort", "unfreeze": "Unfreeze", "advance": "Go on early"}
 _APPLY = {"roll-back": apply_rollback, "abort": apply_abort, "unfreeze": apply_unfreeze}
 _CHOICES = {"approve": ApprovalChoice.APPROVE, "reject": ApprovalChoice.REJECT}
 _LONGEST_REASON = 500
+_LONGEST_POSITION = 4
 _STATUS = {VoteResult.REFUSED: 403, VoteResult.LATE: 409}
 
 
@@ -110,13 +115,13 @@ def _may_not(visitor: Visitor, subject: Subject, choice: ApprovalChoice) -> str 
 
 @router.get("/releases/{release_id}/{action}")
 def ask_end(asking: AskingIn, release_id: str, action: str) -> Response:
-    """What a rollback, an abort or a lifted freeze would do, and the form that does it."""
+    """What a rollback, an abort, a lifted freeze or a step ahead of time would do, and the form that does it."""
     return _ending(asking, release_id, action)
 
 
 @router.post("/releases/{release_id}/{action}")
 def end(asking: AskingIn, form: FormIn, release_id: str, action: str) -> Response:
-    """Roll back, abort or lift a freeze."""
+    """Roll back, abort, lift a freeze, or go on early."""
     _verb(action)
     console, reason = asking.console, form.get("reason", "").strip()[:_LONGEST_REASON]
     refused = objection(asking, form, reason)
@@ -125,7 +130,10 @@ def end(asking: AskingIn, form: FormIn, release_id: str, action: str) -> Respons
     if not reason:
         problem = "Say why: people who follow the app will want to know."
         return _ending(asking, release_id, action, Again(problem, status=422))
-    again = _end(asking, release_id, action, form.get("state", ""), reason)
+    if action == "advance":
+        again = _advance(asking, release_id, form.get("stage", ""), reason)
+    else:
+        again = _end(asking, release_id, action, form.get("state", ""), reason)
     console.live.forget()
     return _after(asking, release_id) if again is None else _ending(asking, release_id, action, again)
 
@@ -149,6 +157,15 @@ def _end(asking: Asking, release_id: str, action: str, seen: str, reason: str) -
     return Again(result.message, reason, _STATUS[result.result]) if result.result in _STATUS else None
 
 
+def _advance(asking: Asking, release_id: str, seen: str, reason: str) -> Again | None:
+    """Begin the next stage early, while the stage that somebody saw is in force; else why nothing was decided."""
+    position = int(seen) if seen.isdecimal() and len(seen) < _LONGEST_POSITION else -1
+    with asking.console.database.begin() as session:
+        order = Advance(release_id, position, asking.visitor.person, reason)
+        result = apply_advance(session, order, asking.console.clock())
+    return Again(result.message, reason, _STATUS[result.result]) if result.result in _STATUS else None
+
+
 def _still_as_seen(stands: State, seen: str) -> bool:
     """Whether a release is what somebody saw: a stage further doesn't matter to who wants to end it."""
     return stands == seen or (stands.live and seen in {state.value for state in State if state.live})
@@ -160,15 +177,17 @@ def _ending(asking: Asking, release_id: str, action: str, again: Again = FIRST) 
         release = read_release(session, release_id)
         newest = release.kind is Kind.RELEASE and find_latest(session, release.app).id == release_id
         frozen = read_frozen(session, release, asking.console.clock())
+        early = _early(session, asking, release) if action == "advance" else Early()
     return page(
         *(asking, "end.html.j2"),
         status=again.status,
         release=release,
         action=action,
         verb=verb,
-        consequence=_unfreezing(frozen) if action == "unfreeze" else _consequence(release),
-        possible=_possible(release, action, newest=newest, frozen=frozen is not None),
-        refused=_may_not_do(asking.visitor, release, action),
+        consequence=early.consequence or (_unfreezing(frozen) if action == "unfreeze" else _consequence(release)),
+        possible=not early.against and _possible(release, action, newest=newest, frozen=frozen is not None),
+        against=early.against,
+        refused=early.refused if action == "advance" else _may_not_do(asking.visitor, release, action),
         problem=again.problem,
         reason=again.reason,
     )
@@ -185,9 +204,37 @@ def _possible(release: Release, action: str, *, newest: bool, frozen: bool) -> b
     """Whether an action has anything to act on; an A/B test is never rolled back."""
     if action == "unfreeze":
         return release.state.live and frozen
-    if action == "abort":
+    if action in {"abort", "advance"}:
         return release.state.live
     return release.kind is Kind.RELEASE and (release.state.live or (release.state is State.PROMOTED and newest))
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What going on early would do, what speaks against it now, and why somebody may not."""
+
+    consequence: str = ""
+    against: str = ""
+    refused: str | None = None
+
+
+def _early(session: Session, asking: Asking, release: Release) -> Early:
+    following = release.next_stage
+    if following is None or not release.state.live:
+        return Early("No stage comes after the one that it is in.")
+    view = read_stage_view(session, release)
+    before = read_approvals(session, release.id, release.position, asking.console.clock()).get(ApprovalKind.ADVANCE)
+    if before is not None and before.state is not ApprovalState.PENDING:
+        against = f"it was decided in this stage: {before.state}, {before.decided_by or 'by nobody'}"
+    else:
+        against = against_advancing(release, view.seen) or ""
+    open_gates = ", ".join(one.name for one in view.verdicts if one.outcome is not Outcome.PASS)
+    undecided = f"Not decided yet: {open_gates}. " if open_gates else ""
+    asks = " Whoever must agree before it is asked all the same." if following.approval else ""
+    said = f"{following.name} begins before {release.stage.name} has passed. {undecided}It is kept as your decision."
+    may_act = asking.visitor.may_act
+    refused = refusal_to_advance(session, release, asking.visitor.person) if may_act else _ONLY_LOOKS
+    return Early(f"{said}{asks}", against, refused)
 
 
 def _unfreezing(frozen: Frozen | None) -> str:

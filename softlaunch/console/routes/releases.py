@@ -25,6 +25,7 @@ from softlaunch.forecast.wording import in_a_sentence
 from softlaunch.ledger.looks import GateLook, read_looks
 from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import Release, State
+from softlaunch.releases.early import may_advance_early
 from softlaunch.releases.freezing import COUNTED, UNFREEZE
 from softlaunch.releases.views import ReleaseView, deciding_verdicts, read_view
 from softlaunch.releases.wording import outcome_rows
@@ -170,6 +171,7 @@ def _context(console: Console, view: ReleaseView, now: datetime) -> dict[str, An
         "stage_result": lambda stage: stage_result(view, stage),
         "seconds": seconds_in,
         "became": outcome_rows(view.outcomes),
+        "may_advance": may_advance_early(release),
         "driven": expires is not None and expires > now,
         "run_url": release.run_url if release.run_url.startswith(("http://", "https://")) else "",
         "has_eval": _eval_file(console, release).is_file(),

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sqlmodel import Session
 
+from softlaunch.approvals.advancing import Advance, apply_advance, check_advance
 from softlaunch.approvals.deciding import (
     Decision,
     DecisionResult,
@@ -16,7 +17,7 @@ from softlaunch.approvals.deciding import (
     check_rollback,
 )
 from softlaunch.approvals.rules import Person
-from softlaunch.approvals.subjects import Subject, release_subject, subject_of
+from softlaunch.approvals.subjects import Subject, for_advance, release_subject, subject_of
 from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.drift.judgement import Step
 from softlaunch.drift.next_step import StepResult, act
@@ -24,7 +25,7 @@ from softlaunch.drift.runs import read_run
 from softlaunch.drift.step_requests import StepRequest, blocker_of_step, start_step, subject_of_check
 from softlaunch.ledger.approvals import read_approval
 from softlaunch.ledger.releases import read_release
-from softlaunch.notify.slack.head import ROLL_BACK
+from softlaunch.notify.slack.head import ADVANCE, ROLL_BACK
 from softlaunch.notify.slack.messages import APPROVE, REJECT, STEPS, step_action
 from softlaunch.store.database import Database
 
@@ -132,6 +133,45 @@ class RollbackButton:
 
 
 @dataclass(frozen=True, slots=True)
+class AdvanceButton:
+    """Beginning the next stage early; it carries the release and the position of the stage that people saw."""
+
+    verb: str = "Go on early"
+    optional: bool = False
+
+    def about(self, session: Session, about: str, now: datetime) -> tuple[str, Subject]:  # noqa: ARG002  (see Button)
+        """The release, and what would begin."""
+        release = read_release(session, about.rpartition(" ")[0])
+        following = release.next_stage
+        begins = "the next stage" if following is None else following.name
+        text = f"Begin {begins} of {release.title} before {release.stage.name} has passed?"
+        return text, for_advance(release_subject(release))
+
+    def check(self, session: Session, about: str, person: Person, now: datetime) -> DecisionResult | None:
+        """Another stage by now, not allowed, or something speaks against it."""
+        return check_advance(session, _advance(about, person), now)
+
+    def decide(
+        self, session: Session, about: str, person: Person, reason: str, now: datetime
+    ) -> tuple[DecisionResult, ...]:
+        """The decision, which the driver carries out."""
+        return (apply_advance(session, _advance(about, person, reason), now),)
+
+    def work(self, app: str, person: Person) -> Work | None:  # noqa: ARG002  (part of the protocol)
+        """Nothing: the driver does it."""
+        return None
+
+    def by_hand(self, about: str, subject: Subject) -> str:  # noqa: ARG002  (part of the protocol)
+        """`softlaunch release advance`."""
+        return f"softlaunch release advance {subject.app} --reason '...'"
+
+
+def _advance(about: str, person: Person, reason: str = "") -> Advance:
+    release_id, _, position = about.rpartition(" ")
+    return Advance(release_id, int(position), person, reason)
+
+
+@dataclass(frozen=True, slots=True)
 class DriftStepButton:
     """A step after a drift check, which the message of its incident offers."""
 
@@ -171,6 +211,7 @@ BUTTONS: Mapping[str, Button] = {
     APPROVE: ApprovalButton("Approve", ApprovalChoice.APPROVE),
     REJECT: ApprovalButton("Reject", ApprovalChoice.REJECT),
     ROLL_BACK: RollbackButton(),
+    ADVANCE: AdvanceButton(),
     **{step_action(step): DriftStepButton(step) for step in STEPS},
 }
 """By the button's name in its message."""

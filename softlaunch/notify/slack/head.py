@@ -11,17 +11,19 @@ from softlaunch.ledger.stages import StageState
 from softlaunch.notify.links import Links
 from softlaunch.notify.slack.blocks import HEADER, bar, button, buttons, clip, context, escape, link, section, words
 from softlaunch.policy.release import Kind, State
+from softlaunch.releases.early import may_advance_early
 from softlaunch.releases.views import ReleaseView, StageView
-from softlaunch.releases.wording import LATELY, evidence_unit, has_met, show_exposure
+from softlaunch.releases.wording import LATELY, evidence_unit, has_met, show_early, show_exposure
 
 ROLL_BACK = "softlaunch_roll_back"
+ADVANCE = "softlaunch_advance"
 _STATES = {
     State.PROMOTED: ":white_check_mark:",
     State.REJECTED: ":no_entry:",
     State.ROLLED_BACK: ":leftwards_arrow_with_hook:",
     State.ABORTED: ":black_square_for_stop:",
 }
-_STAGES = {StageState.WAITING: "·", StageState.RUNNING: "▶", StageState.PASSED: "✔"}
+_STAGES = {StageState.WAITING: "·", StageState.RUNNING: "▶", StageState.PASSED: "✔", StageState.ENDED_EARLY: "»"}
 _OUTCOMES = {Outcome.PASS: "✔", Outcome.FAIL: "✘", Outcome.ERROR: "!", Outcome.INCONCLUSIVE: "…"}
 
 _PHONE = 45
@@ -35,7 +37,7 @@ def head_text(view: ReleaseView) -> str:
 
 
 def head_blocks(view: ReleaseView, links: Links, shown: Sequence[Block] = ()) -> list[Block]:
-    """A release, its progress, its gates' verdicts and what is `shown` of them, its exposure, a button to roll back."""
+    """A release, its progress, its gates' verdicts and what is `shown` of them, its exposure, and buttons."""
     release = view.release
     where = release.stage.name if release.state.live else str(release.state).replace("_", " ")
     blocks: list[Block] = [
@@ -56,7 +58,10 @@ def _state_line(view: ReleaseView) -> str:
     release = view.release
     mark = _STATES.get(release.state, ":large_blue_circle:")
     frozen = f"\n:snowflake: {words(view.frozen_words, 500)}" if view.frozen else ""
-    return f"{mark} *{release.state}* {words(release.reason or 'opened', 1500)}{frozen}".replace("_back*", " back*")
+    early = f"\n:fast_forward: {words(show_early(view), 500)}" if view.early else ""
+    return f"{mark} *{release.state}* {words(release.reason or 'opened', 1500)}{frozen}{early}".replace(
+        "_back*", " back*"
+    )
 
 
 def _progress(view: ReleaseView) -> str:
@@ -133,4 +138,6 @@ def _actions(view: ReleaseView) -> list[Block]:
         return []
     promoted = not release.state.live or release.kind is Kind.TOPLINE
     text = "Roll back" if release.state.exposes_users or promoted else "Stop"
-    return buttons(button(text, ROLL_BACK, release.id, style="danger"))
+    early = [button("Go on early", ADVANCE, f"{release.id} {release.position}")]
+    offered = early if may_advance_early(release) and not view.early else []
+    return buttons(button(text, ROLL_BACK, release.id, style="danger"), *offered)

@@ -1,5 +1,7 @@
 """What people do in Slack: press, give a reason, and be told what came of it."""
 
+from datetime import timedelta
+
 import pytest
 from sqlmodel import select
 
@@ -7,7 +9,7 @@ from softlaunch.core.approvals import ApprovalState
 from softlaunch.core.clock import utc_now
 from softlaunch.inbound.slack.clicks import Clicks
 from softlaunch.notify.slack.client import SlackChat
-from softlaunch.notify.slack.head import ROLL_BACK
+from softlaunch.notify.slack.head import ADVANCE, ROLL_BACK
 from softlaunch.notify.slack.messages import APPROVE, OPEN_LINKS, REJECT
 from softlaunch.policy.release import State
 from softlaunch.releases.ending import roll_back
@@ -16,7 +18,8 @@ from softlaunch.store.database import Database
 from softlaunch.store.tables import ApprovalRow
 from tests.notify.slack.slack_scene import ASKING, asking, click, sender, submission, votes, whispers
 from tests.notify.slack.slack_server import FakeSlack
-from tests.support.builders import ANNA, APP, make_policy, record_app
+from tests.releases.driven import look
+from tests.support.builders import ANNA, APP, Scene, make_policy, record_app
 
 
 def question(database: Database) -> ApprovalRow:
@@ -196,3 +199,25 @@ def test_a_large_cleanup_is_answered_by_the_same_buttons(
     assert "approved by ben" in asked["blocks"][1]["elements"][0]["text"]
     clicks.handle(submission(slack, "again"))
     assert "was approved by ben" in whispers(slack)[-1]
+
+
+def test_the_next_stage_begins_early_with_a_reason(
+    database: Database, slack: FakeSlack, chat: SlackChat, clicks: Clicks
+) -> None:
+    """The head of the thread offers it where the policy allows it; an old button ends no later stage."""
+    stages = [{"weight_percent": 10, "minimum_time": 600, "minimum_requests": 20, "may_advance_early": True}]
+    policy = make_policy(**{**ASKING, "stages": [*stages, {"weight_percent": 50}, {"weight_percent": 100}]})
+    scene = Scene.opened(database, policy)
+    scene.clock.now = utc_now() - timedelta(minutes=5)
+    scene.drive_to(2)
+    look(scene, 3)
+    sender(database, chat).run()
+    press = click(slack, ADVANCE)
+    clicks.handle(press)
+    clicks.handle(submission(slack, "before the fair"))
+    assert "approved: End canary 10 % early and begin canary 50 %?" in whispers(slack)[-1]
+    look(scene, 1)
+    assert scene.release().position == 3
+    clicks.handle(press)
+    assert "meanwhile canary 50 % is in force" in whispers(slack)[-1]
+    assert votes(database) == [("ben", "approved", "decided"), ("ben", "advance", "late")]
