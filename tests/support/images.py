@@ -154,7 +154,7 @@ class Container:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         arguments = self.made.command(*self._arguments(command, environment or {}))
-        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
+        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=300)
 
     @property
     def root(self) -> Path:
