@@ -59,6 +59,14 @@ _Processes = Annotated[
         max=64,
     ),
 ]
+_DrainSeconds = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds for which requests are still taken after SIGTERM; SOFTLAUNCH_GATEWAY_DRAIN_SECONDS, else 0.",
+        min=0,
+        max=600,
+    ),
+]
 _LogLevel = Annotated[str, typer.Option(help="critical, error, warning, info, debug or trace.")]
 
 
@@ -71,11 +79,13 @@ def gateway(
     cors_origin: _CorsOrigins = None,
     arm_header: _ArmHeader = None,
     processes: _Processes = None,
+    drain_seconds: _DrainSeconds = None,
     log_level: _LogLevel = "info",
 ) -> None:
     """Serve requests as OpenAI's and Anthropic's clients send them.
 
-    The ledger says how they are split between stable and candidate.
+    The ledger says how they are split between stable and candidate. At SIGTERM requests under way are finished; behind
+    a load balancer, --drain-seconds gives it the time to send no more before.
     """
     given = {
         "gateway_host": host or None,
@@ -85,6 +95,7 @@ def gateway(
         "max_event_mb": max_event_mb,
         "arm_header": arm_header,
         "gateway_processes": processes,
+        "gateway_drain_seconds": drain_seconds,
     }
     settings = Settings()
     settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
@@ -156,6 +167,7 @@ def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "Ga
         rating_window_seconds=settings.feedback_hours * 3600,
         trusted_proxies=parse_networks(settings.gateway_trusted_proxies, "SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES"),
         limits=_limits(settings),
+        drain_seconds=settings.gateway_drain_seconds,
         home=settings.home,
         otel=settings.otel,
         cors=Cors(tuple(checked_origin(one) for one in cors_origins if one.strip())),

@@ -89,6 +89,13 @@ class Settings(BaseSettings):
         le=64,
         description="processes of `softlaunch gateway` that share its port, each a gateway with limits of its own",
     )
+    gateway_drain_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=600,
+        description="how long a gateway takes requests after SIGTERM, while /healthz answers 503 and load balancers "
+        "learn of it; then those under way are finished, in 25 seconds",
+    )
     gateway_connections: int = Field(
         default=8192, ge=16, description="connections of clients at once; fewer where the process may open fewer files"
     )

@@ -20,6 +20,7 @@ from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.encodings import decompress
 from softlaunch.gateway.hearing import Hearing
 from softlaunch.gateway.http.cycle import HttpCycle
+from softlaunch.gateway.http.draining import Drain
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.metrics import Metrics
@@ -73,6 +74,8 @@ class Parts:
     """The other processes of the same command."""
     signals: "Signals | None" = None
     """Where spans and metrics go, if anywhere."""
+    drain: Drain = field(default_factory=Drain)
+    """Whether its server is being taken out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class Gateway:
         self._upstream = parts.upstream
         self._hearing = Hearing(parts.ratings, parts.log)
         self._siblings = parts.siblings
+        self._drain = parts.drain
         self._environment = access.environment
         self._keys = access.keys
         self._limits = limits
@@ -257,7 +261,7 @@ class Gateway:
         age = self._table.seconds_since_read
         ready = self._table.has_been_read
         state = {
-            "status": ("degraded" if self.trouble else "ok") if ready else "starting",
+            "status": self._status(ready=ready),
             "ledger": self.trouble or ("ok" if ready else "not read yet"),
             "version": __version__,
             "gateway_id": self._log.gateway_id,
@@ -266,7 +270,12 @@ class Gateway:
             "log_waiting": self._log.waiting,
             "texts": self._log.texts.redaction.problem or "ok",
         }
-        await _send_json(cycle, state, status=200 if ready else 503)
+        await _send_json(cycle, state, status=200 if ready and not self._drain.begun else 503)
+
+    def _status(self, *, ready: bool) -> str:
+        if self._drain.begun:
+            return "stopping"
+        return ("degraded" if self.trouble else "ok") if ready else "starting"
 
     async def _expose(self, headers: Headers, cycle: HttpCycle) -> None:  # noqa: ARG002
         counts = self._counts()

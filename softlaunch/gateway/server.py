@@ -21,6 +21,7 @@ from softlaunch.gateway.answer_checks import Refuses
 from softlaunch.gateway.app import Access, Gateway, Parts
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.http.connections import Connections, Network
+from softlaunch.gateway.http.draining import Drain
 from softlaunch.gateway.http.serving import address_of, bound, own_server
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import Identity, LogSink
@@ -65,6 +66,8 @@ class GatewayOptions:
     """Of one of several processes on a port: the folder that they meet in, its number, and how many they are."""
     otel: bool = False
     """Whether spans and metrics are exported by OpenTelemetry."""
+    drain_seconds: float = 0.0
+    """How long requests are taken after SIGTERM, while load balancers learn of it."""
     home: Path | None = None
     """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
 
@@ -74,7 +77,11 @@ def _ignore(_: int) -> None:
 
 
 def build_app(
-    database: Database, options: GatewayOptions, address: str, environment: Mapping[str, str] | None = None
+    database: Database,
+    options: GatewayOptions,
+    address: str,
+    environment: Mapping[str, str] | None = None,
+    drain: Drain | None = None,
 ) -> Gateway:
     """A gateway on a ledger; `environment` holds keys of providers and secrets of units (by default, os.environ)."""
     limits = options.limits
@@ -95,7 +102,7 @@ def build_app(
     access = Access(keys, secrets_of_units, options.cors, options.show_arm, options.refuses)
     siblings = None if options.process is None else Siblings(*options.process)
     signals = _signals() if options.otel else None
-    return Gateway(Parts(table, log, upstream, ratings, siblings, signals), access, limits)
+    return Gateway(Parts(table, log, upstream, ratings, siblings, signals, drain or Drain()), access, limits)
 
 
 def _signals() -> "Signals":
@@ -120,11 +127,12 @@ def build_server(
 ) -> tuple[uvicorn.Server, socket.socket]:
     """A server, and its bound socket: `server.run(sockets=[socket])` serves until it is stopped."""
     listener = bound(options.host, options.port, shared=options.process is not None)
-    gateway = build_app(database, options, address_of(listener), environment)
+    drain = Drain(options.drain_seconds)
+    gateway = build_app(database, options, address_of(listener), environment, drain)
     server = own_server(
         gateway,
         gateway.handle,
-        Connections(options.limits, options.trusted_proxies),
+        Connections(options.limits, options.trusted_proxies, drain),
         log_level=options.log_level,
         shutdown_seconds=max(1, round(options.limits.shutdown_seconds)),
     )
@@ -132,7 +140,7 @@ def build_server(
 
 
 def serve(database: Database, options: GatewayOptions, listening: Callable[[int], None] = _ignore) -> None:
-    """Serve until SIGINT or SIGTERM: then requests under way are finished, and the log is written.
+    """Serve until SIGINT, or until SIGTERM and the drain: then requests under way are finished, and the log is written.
 
     `listening` is told the port before the first request is taken.
     """

@@ -14,7 +14,7 @@ import yaml
 FOLDER = Path(__file__).parents[2] / "deployments"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = [pytest.param(service, id=name) for name, service in COMPOSE["services"].items()]
-TEMPLATE = json.loads((FOLDER / "kubernetes-job-template.json").read_text(encoding="utf-8"))
+TEMPLATE = json.loads((FOLDER / "kubernetes" / "base" / "job-template.json").read_text(encoding="utf-8"))
 Service = Mapping[str, Any]
 
 
@@ -78,6 +78,17 @@ def test_the_entry_point_hands_a_secret_to_the_program(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == f"{secret}|as it was|"
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"])
+def test_the_entry_point_leaves_variables_of_others(tmp_path: Path, name: str) -> None:
+    """Some programs have a variable of such a name that is to stay, and a bundle of certificates fits in no other."""
+    environment = {"PATH": "/usr/bin:/bin", name: str(tmp_path / "file")}
+    (tmp_path / "file").write_text("x" * 200_000, encoding="utf-8")
+    done = subprocess.run(
+        [FOLDER / "entrypoint.sh", "printenv", name], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == f"{tmp_path / 'file'}\n", done.stderr
 
 
 def test_a_secret_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def copied_into_the_image(folder: Path) -> Path:
     for line in lines:
         if line.startswith("COPY ") and "--" not in line:
             *sources, target = line.split()[1:]
-            for source in sources:
-                where = folder / target if (ROOT / source).is_dir() else folder / target / source
+            for source in (name.replace("${REQUIREMENTS}", "requirements.txt") for name in sources):
+                where = folder / target if (ROOT / source).is_dir() else folder / target / Path(source).name
                 subprocess.run(["cp", "-a", str(ROOT / source), str(where)], check=True)
     return folder

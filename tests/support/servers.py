@@ -72,8 +72,9 @@ class FakeModels:
     `slow` (half a second late), `html`, `empty`, `drop` (the connection is closed), `filtered` and `mute` (whole
     answers without words), `no usage` (400 for whoever asks for usage), and for streams `cut` (ends early), `no json`
     (a broken event), `drop`, `stall` (one event, then nothing), `error event`, `document` (a whole answer in place of
-    the stream), `silent` (no event), `pings` (comments, then the answer), `never ends` (the connection stays open
-    behind the end). `late` and a second fault: that one after a second and a half.
+    the stream), `silent` (no event), `pings` (comments, then the answer), `pauses` (a word, and the rest
+    later), `never ends` (the connection stays open behind the end). `late` and a second fault: that one after a second
+    and a half.
 
     Answers carry `answer_headers`, and are compressed by `coding` (br, zstd or gzip) where it is set.
     """
@@ -176,7 +177,7 @@ class FakeModels:
             if number == 2 and fault in {"cut", "no json", "drop", "stall", "error event"}:
                 return await self._break_off(request, response, fault)
             await response.write(event)
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(1.5 if number == 1 and fault == "pauses" else 0.001)
         if fault == "never ends":
             await asyncio.sleep(3600)
         return response

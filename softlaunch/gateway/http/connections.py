@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Protocol
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.gateway.http.draining import Drain
 from softlaunch.gateway.limits import Limits
 
 _LOGGER = logging.getLogger(__name__)
@@ -50,9 +51,13 @@ class Connection(Protocol):
 class Connections:
     """Everything that holds for the connections together; used from one event loop."""
 
-    def __init__(self, limits: Limits, trusted_proxies: Iterable[Network] = ()) -> None:
-        """Connections of `trusted_proxies` are many clients', and are bounded together only."""
+    def __init__(self, limits: Limits, trusted_proxies: Iterable[Network] = (), drain: Drain | None = None) -> None:
+        """Connections of `trusted_proxies` are many clients', and are bounded together only.
+
+        While the server drains each ends with its next answer.
+        """
         self.limits = limits
+        self.drain = drain or Drain()
         self._trusted = tuple(trusted_proxies)
         self._open: dict[Connection, None] = {}  # in the order in which they came, which decides between equals
         self._of_address: Counter[str] = Counter()

@@ -102,12 +102,27 @@ class HttpProtocol(HttpConnection):
             self._refuse(408, text, code="request_timeout")
 
     def shutdown(self) -> None:
-        """The server stops: what is under way is answered, and no more."""
+        """The server stops: what is under way is answered, and no more.
+
+        While it drains, a client that hasn't read `connection: close` may be sending its next request: it has as long
+        as the drain for it, from its last answer.
+        """
+        if self.connections.drain.goes_on:
+            self.drain()
+            return
         self._waiting.clear()
         if self._active is None:
             self.transport.close()
         else:
             self._active.keep_alive = False
+
+    def drain(self) -> None:
+        """The server will stop: what has come is answered, and the last answer that hasn't begun says goodbye."""
+        last = self._waiting[-1] if self._waiting else self._active
+        if last is None:
+            self.deadline = min(self.deadline, self.loop.time() + self.connections.drain.seconds)
+        elif not last.started:
+            last.keep_alive = False
 
     # The cycle's side
 
@@ -133,7 +148,7 @@ class HttpProtocol(HttpConnection):
         elif self._refusal is not None:
             self.say(self._refusal)
         else:
-            self.wait(self.limits.head_seconds if self._in_head else self.limits.idle_seconds)
+            self.wait(self.limits.head_seconds if self._in_head else self._idle_seconds)
             self.want_body()
 
     # The parser's side
@@ -166,7 +181,7 @@ class HttpProtocol(HttpConnection):
         self._body_began = self.loop.time()
         version = self._parser.get_http_version()
         expects_continue = check_framing(self._headers, version)
-        keep_alive = version == "1.1" and self._parser.should_keep_alive()
+        keep_alive = version == "1.1" and self._parser.should_keep_alive() and not self.connections.drain.begun
         cycle = HttpCycle(self, self._head(version), keep_alive=keep_alive, expects_continue=expects_continue)
         self._reading = cycle
         if self._active is None:
@@ -199,6 +214,11 @@ class HttpProtocol(HttpConnection):
         self.received = 0
 
     # What is behind them
+
+    @property
+    def _idle_seconds(self) -> float:
+        drain = self.connections.drain
+        return min(self.limits.idle_seconds, drain.seconds) if drain.goes_on else self.limits.idle_seconds
 
     def _new_parser(self) -> httptools.HttpRequestParser:
         parser = httptools.HttpRequestParser(self)

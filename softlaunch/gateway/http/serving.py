@@ -7,6 +7,7 @@ import uvicorn
 
 from softlaunch.gateway.http.connections import Connections
 from softlaunch.gateway.http.cycle import Handler
+from softlaunch.gateway.http.draining import DrainingServer
 from softlaunch.gateway.http.protocol import http_protocol
 
 
@@ -30,8 +31,11 @@ def address_of(listener: socket.socket) -> str:
 def own_server(
     app: Any, handler: Handler, connections: Connections, *, log_level: str, shutdown_seconds: int
 ) -> uvicorn.Server:
-    """A server whose requests the handler answers; of ASGI the app has its lifespan alone."""
-    return uvicorn.Server(
+    """A server whose requests the handler answers; of ASGI the app has its lifespan alone.
+
+    At SIGTERM it drains, as long as the connections' `drain` says.
+    """
+    return DrainingServer(
         uvicorn.Config(
             app,
             loop="uvloop",
@@ -46,5 +50,6 @@ def own_server(
             date_header=False,
             timeout_graceful_shutdown=shutdown_seconds,
             backlog=2048,
-        )
+        ),
+        connections.drain,
     )
