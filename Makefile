@@ -82,6 +82,7 @@ requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade 
 	@$(LOCK) $(UPGRADE) --group build -o requirements.txt
 	@$(LOCK) $(UPGRADE) --group build --group dev --constraints requirements.txt -o requirements-dev.txt
 	@echo prefect-kubernetes | $(LOCK) - $(UPGRADE) --group build --constraints requirements.txt -o requirements-kubernetes.txt
+	@echo cyclonedx-bom | $(LOCK_OF) - $(UPGRADE) -o requirements-sbom.txt
 	@echo "mlflow==$(MLFLOW)" | $(LOCK_OF) - $(UPGRADE) -o requirements-mlflow.txt
 	@echo "ppi-python==$(PPI)" | $(LOCK_OF) - $(UPGRADE) -o requirements-ppi.txt
 	@printf '%s\n' $(PYTHON_CLIENTS) | $(LOCK_OF) - $(UPGRADE) -o requirements-clients.txt
