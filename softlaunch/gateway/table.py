@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -99,6 +100,7 @@ class RouteTable:
         self._served: dict[str, AppRoute] = {}
         self._variants: dict[str, Variant] = {}
         self._pulses: dict[str, Pulse] = {}
+        self._loaded: dict[str, tuple[int, datetime | None]] = {}
         self._ledger_id: str | None = None
         self._read_at: float | None = None
         self._warned = ""
@@ -175,8 +177,10 @@ class RouteTable:
         self._recognise(ledger_id, pulses)
         for app, pulse in pulses.items():
             known = self._served.get(app)
-            if known is None or known.route.revision != pulse.revision:
+            if known is None or self._loaded.get(app) != (pulse.revision, pulse.changed_at):
                 known = self._load(app, known)
+                if known is not None and known.route.revision == pulse.revision:
+                    self._loaded[app] = (pulse.revision, pulse.changed_at)
             if known is not None:
                 known.lease.look(pulse.beat, known.route.lease_seconds, now)
                 served[app] = known

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from softlaunch.core.clock import utc_now
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.table import RouteTable
 from softlaunch.policy.gateway import GatewayPolicy
@@ -199,6 +200,18 @@ def test_a_ledger_that_went_back_proves_nothing(routed: Routed, backwards: str) 
         assert not routed.look()
     assert not routed.allowed()
     assert "the ledger went back in time" in routed.table.problem
+
+
+def test_a_revision_that_was_given_twice_is_read_again(routed: Routed) -> None:
+    """A standby that took over without the last change gives its number to another one: a rollback, say."""
+    routed.start_canary()
+    with routed.database.begin() as session:
+        again = {"candidate_digest": None, "weight_percent": 0.0, "changed_at": utc_now(), "beat": RouteRow.beat + 1}
+        session.execute(update(RouteRow).values(again))
+    assert routed.look()
+    served = routed.table.get(APP)
+    assert served is not None
+    assert served.route.candidate is None
 
 
 def test_another_ledger_at_the_same_address_proves_nothing(routed: Routed) -> None:
