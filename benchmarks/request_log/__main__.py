@@ -7,14 +7,13 @@ import statistics
 import time
 from collections.abc import Sequence
 from itertools import islice
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
 
 from benchmarks.request_log import server
-from benchmarks.request_log.looks import Looker
+from benchmarks.request_log.looks import Looker, look_on
 from benchmarks.request_log.rows import APP, GATEWAY, beat, fill, records
 from softlaunch.gateway.limits import Limits
 from softlaunch.gateway.log import Identity, LogSink
@@ -106,7 +105,7 @@ def sustained(seconds: float) -> None:
         log.start()
         time.sleep(1)
         ours, theirs = multiprocessing.Pipe()
-        looking = multiprocessing.get_context("spawn").Process(target=_look_on, args=(urls["ledger"], seconds, theirs))
+        looking = multiprocessing.get_context("spawn").Process(target=look_on, args=(urls["ledger"], seconds, theirs))
         looking.start()
         ours.recv()
         began = time.time()
@@ -136,18 +135,6 @@ def _send(log: LogSink, seconds: float) -> list[int]:
         waiting.append(log.waiting)
         time.sleep(0.01)
     return waiting
-
-
-def _look_on(url: str, seconds: float, told: Connection) -> None:
-    database = Database(url)
-    began = time.time()
-    looker = Looker(database, began, began)
-    told.send("ready")
-    while time.time() - began < seconds + 1:
-        time.sleep(1 - time.time() % 1)
-        looker.look(time.time())
-    told.send({"seconds": looker.seconds, "rows": looker.rows, "cpu": time.process_time()})
-    database.close()
 
 
 def sizes(millions: Sequence[int]) -> None:

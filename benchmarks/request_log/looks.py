@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
 
 from benchmarks.request_log.rows import APP, RELEASE, policy, stage
 from softlaunch.gates.gate_set import GateSet
@@ -32,3 +33,16 @@ class Looker:
         self.until = reading.until
         self.seconds.append(time.perf_counter() - begun)
         self.rows.append(reading.requests.candidate + reading.requests.stable)
+
+
+def look_on(url: str, seconds: float, told: Connection) -> None:
+    """Look every second for so long; tells when it begins, and in the end how long the looks took."""
+    database = Database(url)
+    began = time.time()
+    looker = Looker(database, began, began)
+    told.send("ready")
+    while time.time() - began < seconds + 1:
+        time.sleep(1 - time.time() % 1)
+        looker.look(time.time())
+    told.send({"seconds": looker.seconds, "rows": looker.rows, "cpu": time.process_time()})
+    database.close()
