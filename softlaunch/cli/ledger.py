@@ -28,9 +28,9 @@ def show_ledger(settings: Settings) -> str:
     """Where the ledger is, for people: its file, or its address without the password."""
     if settings.database_url is None:
         return str(settings.home / "ledger.db")
-    from sqlalchemy import make_url
+    from softlaunch.store.urls import parse_url
 
-    return make_url(settings.ledger_url).render_as_string(hide_password=True)
+    return parse_url(settings.ledger_url).render_as_string(hide_password=True)
 
 
 def check_one_ledger(folder: Path) -> None:

@@ -22,6 +22,7 @@ from softlaunch.ledger.request_log import (
 )
 from softlaunch.ledger.texts import TextSweep
 from softlaunch.store.database import Database
+from softlaunch.store.days import DayKeeper
 from softlaunch.store.ledger_file import describe_fault
 
 _LOGGER = logging.getLogger(__name__)
@@ -73,6 +74,9 @@ class LogSink:
         self._losses = account.others if account else None
         self._reported_at: float | None = None
         self._silent_since: float | None = None
+        self._batches = 0
+        self._tried: tuple[int, dict[str, int]] | None = None
+        self._days = DayKeeper(database)
         self._in_flight: dict[int, float] = {}
         self._tokens = count()
         self._started_at = self._floor = self._promised = self._clock()
@@ -172,6 +176,7 @@ class LogSink:
                 self._try_to_write()
             self._look_for_the_dead()
             self._delete_expired_texts()
+            self._make_days()
         while self._try_to_write() and self._queue:
             pass
         self.texts.redaction.close()
@@ -197,6 +202,15 @@ class LogSink:
             self._sweep.look(self._wall())
         except Exception as error:  # neither answers nor the log wait for it; the next look tries again
             _LOGGER.warning("texts whose time is over can't be deleted: %s", describe_fault(error))
+
+    def _make_days(self) -> None:
+        """Rows whose day isn't made yet are kept with those of other such days, and moved when it is."""
+        if self.problem:
+            return
+        try:
+            self._days.look(self._wall(), time.monotonic())
+        except Exception as error:  # neither answers nor the log wait for it; the next look tries again
+            _LOGGER.warning("the request log's partitions can't be made ahead: %s", describe_fault(error))
 
     def _try_to_write(self) -> bool:
         try:
@@ -224,8 +238,7 @@ class LogSink:
 
     def _write(self) -> None:
         with self._lock:
-            batch = list(islice(self._queue, self._limits.log_batch_rows))
-            drops = dict(self._drops)
+            batch, drops = self._next_batch()
             now = max(self._clock(), self._floor)
             more_wait = len(self._queue) > len(batch)
             floor = self._promised = self._floor if more_wait else self._oldest(now)
@@ -246,18 +259,40 @@ class LogSink:
             stopped_at=wall if self._stop.is_set() else None,
             counts=counts,
             silent_since=self._silent_since,
+            batch=self._batches + 1,
         )
-        refused = write_batch(self._database, rows, drops, heartbeat)
+        written = write_batch(self._database, rows, drops, heartbeat)
+        self._note_lost(written.lost)
         with self._lock:
+            self._batches += 1
+            self._tried = None
             self._forget(batch)
             self._drops.subtract(drops)
             self._drops += Counter()  # keeps positive counts only
             self._tally.written(logged)
-            self.dropped_total.update(refused)
+            self.dropped_total.update(written.refused)
             self._floor = floor
             self._wrote_at = time.monotonic()
             self._reported_at = wall
             self._silent_since = self._silent_since if more_wait else None
+
+    def _next_batch(self) -> tuple[list[Record | WaitingText], dict[str, int]]:
+        """What is to be written: the very same until it is known to be in the ledger, however often it is tried."""
+        if self._tried is None:
+            self._tried = min(len(self._queue), self._limits.log_batch_rows), dict(self._drops)
+        rows, drops = self._tried
+        return list(islice(self._queue, rows)), drops
+
+    def _note_lost(self, lost: Mapping[str, int]) -> None:
+        """Say what the database doesn't have any more of what it had taken."""
+        self.lost_total.update(lost)
+        for app, requests in lost.items():
+            _LOGGER.warning(
+                "the ledger went back in time: of %s it had taken %d requests that it hasn't got any more; they are "
+                "counted as lost",
+                app,
+                requests,
+            )
 
     def _forget(self, batch: list[Record | WaitingText]) -> None:
         """Take what was written off the queue."""

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -99,6 +100,8 @@ class RouteTable:
         self._served: dict[str, AppRoute] = {}
         self._variants: dict[str, Variant] = {}
         self._pulses: dict[str, Pulse] = {}
+        self._loaded: dict[str, tuple[int, datetime | None]] = {}
+        self._behind: set[str] = set()
         self._ledger_id: str | None = None
         self._read_at: float | None = None
         self._warned = ""
@@ -172,35 +175,51 @@ class RouteTable:
     def _look(self, now: float) -> dict[str, AppRoute]:
         served: dict[str, AppRoute] = {}
         ledger_id, pulses = read_named_pulses(self._database)
-        self._recognise(ledger_id, pulses)
+        behind = self._recognise(ledger_id, pulses)
         for app, pulse in pulses.items():
             known = self._served.get(app)
-            if known is None or known.route.revision != pulse.revision:
+            if known is None or self._loaded.get(app) != (pulse.revision, pulse.changed_at):
                 known = self._load(app, known)
+                if known is not None and known.route.revision == pulse.revision:
+                    self._loaded[app] = (pulse.revision, pulse.changed_at)
             if known is not None:
-                known.lease.look(pulse.beat, known.route.lease_seconds, now)
+                if app not in behind:
+                    known.lease.look(pulse.beat, known.route.lease_seconds, now)
                 served[app] = known
         if any(one.route.serving.unit.pin is not None for one in served.values()):
             self.pins.read(self._database, time.time())
         return served
 
-    def _recognise(self, ledger_id: str | None, pulses: Mapping[str, Pulse]) -> None:
+    def _recognise(self, ledger_id: str | None, pulses: Mapping[str, Pulse]) -> set[str]:
         """Raise LedgerChangedError unless this is the ledger as it went on since the last look, not another one.
 
-        A beat of another ledger, or of a backup that was put in place, is no proof that somebody watches.
+        A beat of another ledger, or of a backup that was put in place, is no proof that somebody watches. On PostgreSQL
+        a standby may have taken over that hadn't got all: what it says is in force, and returned are the apps whose
+        beats prove nothing until they are beyond those that were seen before.
         """
         if None not in (self._ledger_id, ledger_id) and ledger_id != self._ledger_id:
             raise LedgerChangedError("the ledger was replaced by another one; restart this gateway to serve by it")
-        for app, last in self._pulses.items():
-            pulse = pulses.get(app)
-            if pulse is not None and (pulse.revision < last.revision or pulse.beat < last.beat):
+        behind = {
+            app: (last, pulses[app])
+            for app, last in self._pulses.items()
+            if app in pulses and (pulses[app].revision < last.revision or pulses[app].beat < last.beat)
+        }
+        for app, (last, pulse) in behind.items():
+            went_back = (
+                f"the ledger went back in time (the route of {app} has revision {pulse.revision} and beat "
+                f"{pulse.beat}, and had {last.revision} and {last.beat})"
+            )
+            if self._database.is_sqlite:
                 raise LedgerChangedError(
-                    f"the ledger went back in time (the route of {app} has revision {pulse.revision} and beat "
-                    f"{pulse.beat}, and had {last.revision} and {last.beat}): a backup was put in its place; "
-                    "restart this gateway to serve by it"
+                    f"{went_back}: a backup was put in its place; restart this gateway to serve by it"
                 )
+            if app not in self._behind:
+                _LOGGER.warning("%s: a standby took over; its candidate waits for newer beats", went_back)
+        self._behind = set(behind)
         self._ledger_id = ledger_id or self._ledger_id
-        self._pulses |= pulses
+        newest = {app: Pulse(pulse.revision, last.beat, pulse.changed_at) for app, (last, pulse) in behind.items()}
+        self._pulses |= {**pulses, **newest}
+        return self._behind
 
     def _load(self, app: str, known: AppRoute | None) -> AppRoute | None:
         """The route as it is now; where it can't be understood, the stable variant that was known, and no candidate."""

@@ -34,6 +34,8 @@ class Cause(StrEnum):
     """Taken back, as a negative count: the gateway had only been silent."""
     LATE = "late"
     """They are in the log, but came when the gates had read on; only gates count them."""
+    REWOUND = "rewound"
+    """They were in the log, and the database lost them: a standby took over that hadn't got them."""
     UNATTRIBUTED = "unattributed"
     """A span told of them, and not whose they are, or of which arm."""
 

@@ -13,6 +13,7 @@ from softlaunch.policy.release import Stage, StageKind
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import RequestRow
 
+_NEWEST = 20_000
 Counts = Mapping[RequestOutcome, int]
 
 
@@ -80,7 +81,7 @@ def stable_since(session: Session, app: str, release_id: str | None, stage: int,
     """What became of the requests that stable was asked since a moment (epoch seconds) under a split, by outcome.
 
     Copies to stable count: where the candidate serves everybody they are all that is known of it. What a client brought
-    upon itself, or didn't wait for, says nothing of a provider and is left out.
+    upon itself, or didn't wait for, says nothing of a provider and is left out. Of more than 20,000 the newest count.
     """
     of_stable = col(RequestRow.arm).in_([Arm.STABLE, Arm.CONTROL])
     under = col(RequestRow.release_id) == release_id, col(RequestRow.stage) == stage
@@ -93,10 +94,13 @@ def variant_since(session: Session, app: str, digest: str, since: float) -> Coun
 
 
 def _became(session: Session, app: str, since: float, *which: ColumnElement[bool]) -> Counts:
-    found = (
-        select(col(RequestRow.outcome), func.count())
+    newest = (
+        select(col(RequestRow.outcome).label("outcome"))
         .where(col(RequestRow.app) == app, col(RequestRow.started_at) >= since, *which)
         .where(col(RequestRow.outcome).in_(ARM_FAILURES | GIVEN))
-        .group_by(col(RequestRow.outcome))
+        .order_by(col(RequestRow.started_at).desc())
+        .limit(_NEWEST)
+        .subquery()
     )
+    found = select(newest.c.outcome, func.count()).group_by(newest.c.outcome)
     return {RequestOutcome(outcome): count for outcome, count in session.execute(found).tuples()}

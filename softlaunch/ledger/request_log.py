@@ -12,6 +12,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from softlaunch.ledger.gateways import GATEWAY
 from softlaunch.ledger.losses import Cause, take_back
+from softlaunch.store.copying import can_copy, copy_rows
 from softlaunch.store.database import Database
 from softlaunch.store.tables import (
     BreakerTripRow,
@@ -147,7 +148,8 @@ class Heartbeat:
 
     `counts` says for each app how many requests it has begun, how many of them the log accounts for with this batch,
     and how many it lately began a second. `silent_since` is set where nothing could be written for a while.
-    `stopped_at` makes it the last one.
+    `stopped_at` makes it the last one. `batch` is the number of the batch that it comes with, from 1; one that is tried
+    again has the same number and the same rows.
     """
 
     gateway_id: str
@@ -160,49 +162,73 @@ class Heartbeat:
     counts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     silent_since: float | None = None
     kind: str = GATEWAY
+    batch: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a batch, in request rows by app.
+
+    `refused` are those that the database refused for their content; they are counted in `drops`, so that one bad value
+    can't hold up the log. `lost` were written before and aren't there any more: a standby took over that hadn't got
+    them. They are counted in `drops` too.
+    """
+
+    refused: Mapping[str, int] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+
+class BatchWrittenError(Exception):
+    """A batch is in the ledger already: it was committed, and the connection broke before that was heard."""
 
 
 def write_batch(
     database: Database, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
-) -> dict[str, int]:
+) -> Written:
     """Write records, counts of dropped rows by app, and the heartbeat in one transaction, all or nothing.
 
-    Returns how many request rows by app the database refused for their content: those are counted in `drops`, so
-    that one bad value can't hold up the log. Raises SQLAlchemy's errors when the database can't be written.
+    A numbered batch that the ledger has already is not written again. Raises SQLAlchemy's errors when the database
+    can't be written.
     """
     try:
-        with database.begin() as session:
-            insert_records(session, records)
-            close_batch(session, records, drops, heartbeat)
-    except CONTENT_ERRORS:
-        return _write_singly(database, records, drops, heartbeat)
-    return {}
+        try:
+            with database.begin() as session:
+                insert_records(session, records)
+                return Written(lost=close_batch(session, records, drops, heartbeat))
+        except CONTENT_ERRORS:
+            return _write_singly(database, records, drops, heartbeat)
+    except BatchWrittenError:
+        return Written()
 
 
 def _write_singly(
     database: Database, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
-) -> dict[str, int]:
+) -> Written:
     refused: dict[str, int] = {}
     with database.begin() as session:
         for record in records:
             try:
                 with session.begin_nested():
-                    insert_records(session, [record])
+                    insert_records(session, [record], copied=False)
             except CONTENT_ERRORS:
                 refused[record.app] = refused.get(record.app, 0) + isinstance(record, RequestRecord)
         counted = {app: drops.get(app, 0) + refused.get(app, 0) for app in {*drops, *refused}}
-        close_batch(session, records, counted, heartbeat)
-    return refused
+        return Written(refused, close_batch(session, records, counted, heartbeat))
 
 
-def insert_records(session: Session, records: Sequence[Record]) -> None:
-    """Put records into their tables, within a transaction."""
+def insert_records(session: Session, records: Sequence[Record], *, copied: bool = True) -> None:
+    """Put records into their tables, within a transaction; by COPY where the database has it and it can be `copied`.
+
+    What may be there already can't: COPY knows no conflict that it passes over.
+    """
     connection = session.connection()
     mark = "?" if connection.dialect.positional else "%s"
     for kind, table in _TABLES.items():
-        rows = [record for record in records if type(record) is kind]
-        if rows:
-            connection.exec_driver_sql(_statement(str(table.__tablename__), kind._fields, mark), rows)
+        rows, name = [record for record in records if type(record) is kind], str(table.__tablename__)
+        if rows and copied and name not in _HEARD_ONCE and can_copy(connection):
+            copy_rows(connection, name, kind._fields, rows)
+        elif rows:
+            connection.exec_driver_sql(_statement(name, kind._fields, mark), rows)
 
 
 @cache
@@ -213,9 +239,43 @@ def _statement(table: str, columns: tuple[str, ...], mark: str) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({values}){twice}"  # noqa: S608  (ours)
 
 
-def close_batch(session: Session, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat) -> None:
-    """Count what was dropped, and keep the heartbeat, within the transaction of a batch."""
+def close_batch(
+    session: Session, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
+) -> dict[str, int]:
+    """Count what was dropped, and keep the heartbeat, within the transaction of a batch; returns what was lost before.
+
+    Raises BatchWrittenError where the batch is there already: a transaction that may still commit it is awaited.
+    """
+    columns = (col(GatewayRow.batches), col(GatewayRow.counts), col(GatewayRow.lost_at))
+    found = session.execute(select(*columns).where(col(GatewayRow.id) == heartbeat.gateway_id).with_for_update())
+    known = found.one_or_none()
+    batches = known.batches if known is not None else 0
+    if heartbeat.batch is not None and batches >= heartbeat.batch:
+        raise BatchWrittenError
+    lost: dict[str, int] = {}
+    if heartbeat.batch is not None and batches < heartbeat.batch - 1:
+        lost = _lost(known.counts if known is not None else None, records, drops, heartbeat)
     late = _late(session, records, heartbeat) if heartbeat.silent_since is not None else {}
+    _count(session, heartbeat, {"": drops, Cause.LATE: late, Cause.REWOUND: lost})
+    _keep_heartbeat(session, heartbeat, known=known is not None)
+    if known is not None and known.lost_at is not None:
+        take_back(session, heartbeat.gateway_id, heartbeat.counts, heartbeat.heard_at)
+    return lost
+
+
+def _lost(
+    counts: Mapping[str, Any] | None, records: Sequence[Record], drops: Mapping[str, int], heartbeat: Heartbeat
+) -> dict[str, int]:
+    """What the gateway had accounted for before this batch, by app, beyond what the ledger knows of it."""
+    now = Counter(record.app for record in records if isinstance(record, RequestRecord))
+    now.update(drops)
+    before = {app: int(told["logged"]) - now[app] for app, told in heartbeat.counts.items()}
+    there = {app: int(told.get("logged", 0)) for app, told in (counts or {}).items()}
+    return {app: count - there.get(app, 0) for app, count in before.items() if count > there.get(app, 0)}
+
+
+def _count(session: Session, heartbeat: Heartbeat, missing: Mapping[str, Mapping[str, int]]) -> None:
+    """Count what is missing, by cause and app."""
     counted = [
         {
             "gateway_id": heartbeat.gateway_id,
@@ -224,27 +284,29 @@ def close_batch(session: Session, records: Sequence[Record], drops: Mapping[str,
             "noted_at": heartbeat.heard_at,
             "cause": cause,
         }
-        for cause, counts in (("", drops), (Cause.LATE, late))
+        for cause, counts in missing.items()
         for app, count in counts.items()
         if count
     ]
     if counted:
         session.connection().execute(insert(DropRow), counted)
+
+
+def _keep_heartbeat(session: Session, heartbeat: Heartbeat, *, known: bool) -> None:
     values: dict[str, Any] = {
         "heard_at": heartbeat.heard_at,
         "complete_until": heartbeat.complete_until,
         "revisions": dict(heartbeat.revisions),
         "stopped_at": heartbeat.stopped_at,
         "counts": {app: dict(counts) for app, counts in heartbeat.counts.items()},
+        **({} if heartbeat.batch is None else {"batches": heartbeat.batch}),
     }
-    gateways = SQLModel.metadata.tables["gateways"]
-    updated = update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**values)
-    known = session.connection().execute(updated.returning(gateways.c.lost_at)).one_or_none()
-    if known is None:
+    if known:
+        gateways = SQLModel.metadata.tables["gateways"]
+        session.connection().execute(update(gateways).where(gateways.c.id == heartbeat.gateway_id).values(**values))
+    else:
         values |= {"address": heartbeat.address, "started_at": heartbeat.started_at, "kind": heartbeat.kind}
         session.add(GatewayRow(id=heartbeat.gateway_id, **values))
-    elif known.lost_at is not None:
-        take_back(session, heartbeat.gateway_id, heartbeat.counts, heartbeat.heard_at)
 
 
 def _late(session: Session, records: Sequence[Record], heartbeat: Heartbeat) -> dict[str, int]:

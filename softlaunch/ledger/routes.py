@@ -1,7 +1,8 @@
 """Reading the routes that gateways serve by, and the JSON form of the policy parts that travel with them."""
 
 from collections.abc import Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
@@ -28,10 +29,14 @@ class UnreadableRouteError(SoftlaunchError):
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """What changes in a route: `revision` with every change of the split, `beat` with every sign of its watcher."""
+    """What changes in a route: `revision` with every change of the split, `beat` with every sign of its watcher.
+
+    A database that lost its last changes gives their revisions away again: `changed_at` tells them apart.
+    """
 
     revision: int
     beat: int
+    changed_at: datetime | None = field(default=None, compare=False)
 
 
 def serving_to_json(serving: Serving) -> dict[str, Any]:
@@ -74,8 +79,9 @@ def read_named_pulses(database: Database) -> tuple[str | None, dict[str, Pulse]]
     """The ledger's own id, None where there is no route, and every route's pulse."""
     named = select(func.min(LedgerRow.id)).scalar_subquery()
     with database.read() as session:
-        rows = session.execute(select(RouteRow.app, RouteRow.revision, RouteRow.beat, named)).all()
-    return rows[0][3] if rows else None, {app: Pulse(revision, beat) for app, revision, beat, _ in rows}
+        pulses = select(RouteRow.app, RouteRow.revision, RouteRow.beat, RouteRow.changed_at)
+        rows = session.execute(pulses.add_columns(named)).all()
+    return rows[0][4] if rows else None, {app: Pulse(*pulse) for app, *pulse, _ in rows}
 
 
 def read_ledger_id(database: Database) -> str:

@@ -69,6 +69,13 @@ class Cleaned:
     kept: int = 0
     """Planned items that were used, tagged or changed since the plan was made."""
 
+    def add(self, other: "Cleaned") -> None:
+        """Add what was done elsewhere."""
+        self.deleted += other.deleted
+        self.bytes += other.bytes
+        self.archived_bytes += other.archived_bytes
+        self.kept += other.kept
+
 
 def read_retention(session: Session) -> RetentionPolicy:
     """The retention in force: of every app's the longest."""
@@ -78,7 +85,7 @@ def read_retention(session: Session) -> RetentionPolicy:
 def plan(database: Database, store: ItemStore, now: datetime) -> Iterator[Choice]:
     """What a cleanup would do with each item of a kind, in bounded memory."""
     with database.read() as session:
-        rules = _rules(session, store.kind)
+        rules = read_rules(session, store.kind)
     return choose(store.items(database), rules, now)
 
 
@@ -92,7 +99,7 @@ def clean(
     done = Cleaned()
     still_due = (choice for choice in plan(database, store, order.as_of) if choice.deleted)
     due = (choice for choice in still_due if fingerprint(store.kind, choice.item.key) in order.planned)
-    for batch in _batches(due):
+    for batch in batches(due):
         on_step("read")
         with database.read() as session:
             entries = store.entries(session, [choice.item.key for choice in batch])
@@ -106,7 +113,7 @@ def clean(
             if gone:
                 _record_object(session, archive, packed, now)
             reasons = {choice.item.key: choice.reason for choice in batch}
-            session.add_all(_archived(entry, store.kind, reasons, packed, order.actor, now) for entry in gone)
+            session.add_all(archived_row(entry, store.kind, reasons, packed, order.actor, now) for entry in gone)
             on_step("record")
         on_step("done")
         done.deleted += len(gone)
@@ -119,7 +126,7 @@ def clean(
 def _delete(session: Session, store: ItemStore, batch: Sequence[Choice], entries: Sequence[Entry]) -> list[Entry]:
     """Delete what nothing has begun to use, tagged or changed since it was read; returns what is gone."""
     lock_uses(session)
-    rules = _rules(session, store.kind)
+    rules = read_rules(session, store.kind)
     keys = [entry.key for entry in entries]
     tags = read_tags(session, store.kind, keys)
     unused = {
@@ -140,15 +147,17 @@ def _tagged(item: Item, tags: frozenset[str] | None) -> Item:
 def _record_object(session: Session, archive: Archive, packed: ArchiveObject, now: datetime) -> None:
     """Record where the copies are; the same entries may have been archived before."""
     if session.get(ArchiveObjectRow, packed.key) is None:
-        size = len(packed.content)
-        row = ArchiveObjectRow(
-            key=packed.key, archive=archive.address, sha256=packed.sha256, bytes=size, written_at=now
-        )
-        session.add(row)
+        session.add(object_row(archive, packed, now))
         session.flush()
 
 
-def _archived(
+def object_row(archive: Archive, packed: ArchiveObject, now: datetime) -> ArchiveObjectRow:
+    """The record of an object that was read back."""
+    size = len(packed.content)
+    return ArchiveObjectRow(key=packed.key, archive=archive.address, sha256=packed.sha256, bytes=size, written_at=now)
+
+
+def archived_row(
     entry: Entry, kind: Kind, reasons: Mapping[str, str], packed: ArchiveObject, actor: str, now: datetime
 ) -> ArchivedRow:
     """The record of one deletion, with the archive object that holds the copy."""
@@ -165,7 +174,8 @@ def _archived(
     )
 
 
-def _batches(choices: Iterable[Choice]) -> Iterator[list[Choice]]:
+def batches(choices: Iterable[Choice]) -> Iterator[list[Choice]]:
+    """As many as go into one archive object, in order."""
     batch: list[Choice] = []
     size = 0
     for choice in choices:
@@ -178,7 +188,8 @@ def _batches(choices: Iterable[Choice]) -> Iterator[list[Choice]]:
         yield batch
 
 
-def _rules(session: Session, kind: Kind) -> Rules:
+def read_rules(session: Session, kind: Kind) -> Rules:
+    """The rules of a kind that are in force."""
     retention = read_retention(session)
     uses = read_uses(session, retention.recent_releases)
     return Rules(_of_kind(retention, kind), frozenset(retention.protected_tags), _used(uses, kind))

@@ -22,6 +22,7 @@ from softlaunch.retention.approval import (
 )
 from softlaunch.retention.cleanup import Cleaned, Order, Totals, clean, plan, read_retention
 from softlaunch.retention.kinds import ItemStore, version_stores
+from softlaunch.retention.request_days import DayCleanup
 from softlaunch.retention.request_rows import RequestStore
 from softlaunch.retention.rules import Choice, Kind, fingerprint
 from softlaunch.store.database import Database
@@ -148,7 +149,9 @@ class RegistryCleanup:
         try:
             for store, part in zip(self.stores, planned.parts, strict=True):
                 order = Order(part.fingerprints, planned.as_of, actor)
-                done[store.kind] = clean(self.database, store, self.archive, order, self.clock(), self.on_step)
+                done[store.kind] = self._clean_days(order) if store.kind is Kind.REQUESTS else Cleaned()
+                cleaned = clean(self.database, store, self.archive, order, self.clock(), self.on_step)
+                done[store.kind].add(cleaned)
         except SoftlaunchError as error:
             self._open_incident(error)
             raise
@@ -158,6 +161,10 @@ class RegistryCleanup:
         with self.database.begin() as session:
             notify(session, Message("", None, f"Registry cleanup: {ended.sentence}"), self.clock())
         return ended
+
+    def _clean_days(self, order: Order) -> Cleaned:
+        """Drop days of the request log whole, where the ledger has it in days; what is left goes row by row."""
+        return DayCleanup(self.database, self.archive, order, self.clock(), self.on_step).clean()
 
     def _open_incident(self, error: SoftlaunchError) -> None:
         incident = Incident(

@@ -7,18 +7,24 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, delete, func, or_, select
 from sqlmodel import Session, col
 
 from softlaunch.retention.kinds import Entry, ItemStore, with_past
 from softlaunch.retention.rollup import add_to_days, day_of
 from softlaunch.retention.rules import Item, Kind
 from softlaunch.store.database import Database
+from softlaunch.store.days import DAY_SECONDS
 from softlaunch.store.rows import dump
 from softlaunch.store.tables import FeedbackRow, LiveJudgementRow, ReleaseRow, RequestRow, ScoreRow
 
 _PAGE = 2000
 _ROW_BYTES = 500  # about what one takes in JSON
+_GROUPS = (
+    (col(RequestRow.id) - 1) // _PAGE,
+    col(RequestRow.app),
+    func.floor(col(RequestRow.started_at) / float(DAY_SECONDS)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ class _Stretch:
             & (col(RequestRow.app) == self.app)
             & (col(RequestRow.started_at) >= start)
             & (col(RequestRow.started_at) < start + 86400)
-            & _settled()
+            & settled()
         )
 
 
@@ -63,11 +69,24 @@ class RequestStore(ItemStore):
 
     def items(self, database: Database) -> Iterator[Item]:
         """Stretches in the order of the log, each within a page of ids: they stay what they are while others go."""
+        return self._page_by_page(database) if database.is_sqlite else self.items_between(database)
+
+    def items_between(self, database: Database, start: float = 0.0, end: float = float("inf")) -> Iterator[Item]:
+        """The same of what began in a time (epoch seconds), counted by PostgreSQL: no row of a long log is sent."""
+        counted = select(*_GROUPS, func.min(RequestRow.id), func.max(RequestRow.id), func.count())
+        within = counted.where(col(RequestRow.started_at) >= start, col(RequestRow.started_at) < end, settled())
+        query = within.group_by(*_GROUPS).order_by(*_GROUPS).execution_options(yield_per=_PAGE)
+        with database.read() as session:
+            for rows in session.execute(query).tuples().partitions():
+                items = [_item(app, int(day), (first, last), count) for _, app, day, first, last, count in rows]
+                yield from with_past(session, self.kind, items)
+
+    def _page_by_page(self, database: Database) -> Iterator[Item]:
         after = 0
         while True:
             columns = (col(RequestRow.id), col(RequestRow.app), col(RequestRow.started_at))
             with database.read() as session:
-                query = select(*columns).where(col(RequestRow.id) > after, _settled()).order_by(col(RequestRow.id))
+                query = select(*columns).where(col(RequestRow.id) > after, settled()).order_by(col(RequestRow.id))
                 read = session.execute(query.limit(_PAGE)).tuples().all()
                 page = [row for row in read if _page(row[0]) == _page(read[0][0])]
                 items = with_past(session, self.kind, list(_stretches(page)))
@@ -100,6 +119,11 @@ def _page(row_id: int) -> int:
     return (row_id - 1) // _PAGE
 
 
+def _item(app: str, day: int, ids: tuple[int, int], count: int) -> Item:
+    stretch = _Stretch(app, day_of(day * DAY_SECONDS), *ids)
+    return Item(Kind.REQUESTS, str(stretch), app, stretch.begins + timedelta(days=1), count * _ROW_BYTES)
+
+
 def _stretches(page: Sequence[tuple[Any, str, float]]) -> Iterator[Item]:
     ordered = sorted(page, key=lambda row: (row[1], day_of(row[2]), row[0]))
     for (app, day), rows in groupby(ordered, key=lambda row: (row[1], day_of(row[2]))):
@@ -108,7 +132,7 @@ def _stretches(page: Sequence[tuple[Any, str, float]]) -> Iterator[Item]:
         yield Item(Kind.REQUESTS, str(stretch), app, stretch.begins + timedelta(days=1), len(ids) * _ROW_BYTES)
 
 
-def _settled() -> ColumnElement[bool]:
+def settled() -> ColumnElement[bool]:
     """Rows of no release, or of one that is over."""
     live = select(col(ReleaseRow.id)).where(col(ReleaseRow.live_app).is_not(None))
     return or_(col(RequestRow.release_id).is_(None), col(RequestRow.release_id).not_in(live))

@@ -9,7 +9,10 @@ from sqlmodel import Session
 from softlaunch.core.request_outcome import ARM_FAILURES
 from softlaunch.store.tables import DailyRequestRow, FeedbackRow, RequestRow
 
-_WIDTH = math.log(1.01)
+BUCKET_WIDTH = math.log(1.01)
+SHORTEST_MS = 1e-3
+Key = tuple[str, str, str, str, bool]
+"""Day, app, variant, arm, and whether it was mirrored: whose sums they are."""
 
 
 def day_of(started_at: float) -> str:
@@ -19,7 +22,7 @@ def day_of(started_at: float) -> str:
 
 def bucket_of(latency_ms: float) -> str:
     """The bucket of a latency; bucket n holds those from 1.01^n up to 1.01^(n+1) ms."""
-    return str(math.floor(math.log(max(latency_ms, 1e-3)) / _WIDTH))
+    return str(math.floor(math.log(max(latency_ms, SHORTEST_MS)) / BUCKET_WIDTH))
 
 
 def add_to_days(session: Session, rows: Iterable[RequestRow], ratings: Sequence[FeedbackRow], sign: int = 1) -> None:
@@ -27,17 +30,22 @@ def add_to_days(session: Session, rows: Iterable[RequestRow], ratings: Sequence[
     rated: dict[str, list[float]] = {}
     for rating in ratings:
         rated.setdefault(rating.request_id, []).append(rating.satisfaction)
-    sums: dict[tuple[str, str, str, str, bool], DailyRequestRow] = {}
+    sums: dict[Key, DailyRequestRow] = {}
     for row in rows:
         key = (day_of(row.started_at), row.app, row.variant_digest, row.arm, row.mirrored)
         if key not in sums:
-            sums[key] = session.get(DailyRequestRow, key, with_for_update=True) or _nothing(key)
+            sums[key] = sums_of(session, key)
         _add(sums[key], row, [] if row.mirrored else rated.get(row.request_id, []), sign)
     session.add_all(sums.values())
     session.flush()
 
 
-def _nothing(key: tuple[str, str, str, str, bool]) -> DailyRequestRow:
+def sums_of(session: Session, key: Key) -> DailyRequestRow:
+    """The sums of a day as they are, locked; of nothing where there are none yet."""
+    return session.get(DailyRequestRow, key, with_for_update=True) or _nothing(key)
+
+
+def _nothing(key: Key) -> DailyRequestRow:
     day, app, variant_digest, arm, mirrored = key
     return DailyRequestRow(
         day=day,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlmodel import Session
@@ -12,6 +12,7 @@ from sqlmodel import Session
 from softlaunch.core.private_files import make_private, private_folder, tighten
 from softlaunch.store.faults import without_values
 from softlaunch.store.ledger_file import LedgerFile
+from softlaunch.store.urls import parse_url
 
 _PATIENCE = {"connect_timeout": 5, "tcp_user_timeout": 15_000}  # seconds, and milliseconds
 """A host that answers nothing must not hold a driver for the minutes that TCP would wait. The URL may say otherwise."""
@@ -29,7 +30,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         """Open, without connecting; the folder of a SQLite file is made, for its owner alone."""
-        self.url = make_url(url)
+        self.url = parse_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self.path = _file_of(self.url) if self.is_sqlite else None
         if self.path is not None:

@@ -15,7 +15,11 @@ def without_values(context: ExceptionContext) -> None:
 
     PostgreSQL tells them in lines such as `DETAIL: Key (text)=(...)`, and for what doesn't fit a type.
     """
-    original, raised = context.original_exception, context.sqlalchemy_exception
+    take_values_out(context.original_exception, context.sqlalchemy_exception)
+
+
+def take_values_out(original: BaseException, raised: BaseException | None) -> None:
+    """Let the driver's error, and what was made of it, say what is wrong and quote nothing."""
     said = _said(original)
     if said is None:
         return

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import URL, Connection, inspect, make_url, text
+from sqlalchemy import URL, Connection, inspect, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import describe_fault
+from softlaunch.store.urls import parse_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -49,8 +50,8 @@ def open_database(url: str) -> Database:
 
 def _parse(url: str) -> URL:
     try:
-        parsed = make_url(url)
-    except ArgumentError as error:
+        parsed = parse_url(url)
+    except (ArgumentError, ValueError) as error:
         raise LedgerError(f"SOFTLAUNCH_DATABASE_URL is no database URL; {_URLS}") from error
     if parsed.drivername in {"postgresql", "postgres"}:
         return parsed.set(drivername="postgresql+psycopg")

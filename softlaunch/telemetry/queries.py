@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, exists, func, literal, or_, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, func, literal, or_, select
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
@@ -96,18 +96,30 @@ def _of_stage(query: Select[Any], scope: Scope, after: float, until: float) -> S
 
 
 def _is_first(scope: Scope, after: float, unit: SQLColumnExpression[int], *, copies: bool) -> ColumnElement[bool]:
-    """Whether a unit was not compared in this stage before: users resemble themselves, so each is evidence once."""
+    """Whether a unit was not compared in this stage before: users resemble themselves, so each is evidence once.
+
+    Nothing is compared that began before the stage; saying so spares PostgreSQL the days before it.
+    """
     earlier = _EARLIER
     known = and_(
         col(earlier.release_id) == scope.release_id,
         col(earlier.stage) == scope.stage.position,
         col(earlier.unit) == unit,
+        col(earlier.started_at) >= scope.began,
         col(earlier.started_at) < after,
         col(earlier.mirrored).is_(copies),
     )
     if not copies:
         known = and_(known, col(earlier.weight_percent) == scope.stage.weight_percent)
-    return (~exists(select(col(earlier.id)).where(known))).label("first")
+    return _none_of(select(col(earlier.id)).where(known)).label("first")
+
+
+def _none_of(earlier: Select[Any]) -> ColumnElement[bool]:
+    """That there is no such row, looked up for each row by index.
+
+    For NOT EXISTS PostgreSQL may read every row of a stage instead, and hold them in memory, look after look.
+    """
+    return earlier.limit(1).scalar_subquery().is_(None)
 
 
 def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
@@ -182,7 +194,7 @@ def ratings(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple[fl
     `first` is of units that hadn't been heard before.
     """
     return said_again(table, scope, arrived).add_columns(
-        (~exists(_heard_before(table, scope, arrived[0]))).label("first")
+        _none_of(_heard_before(table, scope, arrived[0])).label("first")
     )
 
 
@@ -196,6 +208,7 @@ def said_again(table: type[FeedbackRow | ScoreRow], scope: Scope, arrived: tuple
         .where(release_id == scope.release_id, col(RequestRow.stage) == scope.stage.position)
         .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.fell_back).is_(False))
         .where(col(RequestRow.weight_percent) == scope.stage.weight_percent)
+        .where(col(RequestRow.started_at) >= scope.began)
         .order_by(col(table.received_at), col(table.id)),
         table,
         scope,
@@ -232,6 +245,7 @@ def _heard_before(table: type[FeedbackRow | ScoreRow], scope: Scope, before: flo
         col(earlier.stage) == scope.stage.position,
         col(earlier.unit) == col(RequestRow.unit),
         col(earlier.weight_percent) == scope.stage.weight_percent,
+        col(earlier.started_at) >= scope.began,
     )
     if table is FeedbackRow:
         rating = _EARLIER_RATING

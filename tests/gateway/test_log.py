@@ -18,7 +18,14 @@ from softlaunch.gateway.tally import LossAccount
 from softlaunch.gateway.texts import WaitingText
 from softlaunch.ledger.counters import CounterFile, Owner
 from softlaunch.ledger.losses import LossWatch
-from softlaunch.ledger.request_log import BreakerTripRecord, FeedbackRecord, RequestRecord, TextRecord, write_batch
+from softlaunch.ledger.request_log import (
+    BreakerTripRecord,
+    FeedbackRecord,
+    RequestRecord,
+    TextRecord,
+    Written,
+    write_batch,
+)
 from softlaunch.ledger.routes import read_ledger_id
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
@@ -251,6 +258,57 @@ def test_a_full_disk_is_survived_and_counted(start: Started, ledger: Database, c
     assert ask(ledger, "select sum(count) from drops") == [150]
 
 
+def test_a_batch_that_was_committed_unheard_is_written_once(
+    start: Started, ledger: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks between the commit and its confirmation; what came meanwhile is written after it."""
+    write = write_batch
+    unheard: list[object] = []
+
+    def breaks_once(*arguments: Any) -> Written:
+        written = write(*arguments)
+        if arguments[1] and not unheard:
+            unheard.append(arguments[1])
+            log.put(row(1000.5, "bot-2"))
+            raise OperationalError("", {}, Exception("the connection is lost"))
+        return written
+
+    monkeypatch.setattr("softlaunch.gateway.log.write_batch", breaks_once)
+    log = start()
+    log.drop("bot")
+    log.put(row(1000.0, "bot-1"))
+    wait_until(lambda: log.waiting == 0 and bool(unheard), "all is written")
+    assert ask(ledger, "select request_id from requests order by id") == ["bot-1", "bot-2"]
+    assert ask(ledger, "select sum(count) from drops") == [1]
+
+
+def test_what_the_database_lost_is_counted(start: Started, ledger: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """A standby takes over that hadn't got the last batches: their requests are missing, and gates see how many."""
+    log = start()
+    token, _ = log.begin("bot")
+    log.put(row(1000.0, "bot-1"))
+    log.end(token)
+    wait_until(lambda: bool(ask(ledger, "select 1 from requests")), "a batch is written")
+    before = one_row(ledger, "select batches, counts from gateways")
+    for number in (2, 3):
+        token, _ = log.begin("bot")
+        log.put(row(1000.0, f"bot-{number}"))
+        log.end(token)
+        wait_until(lambda number=number: len(ask(ledger, "select 1 from requests")) == number, "another one is")
+    with ledger.begin() as session:
+        session.execute(text("delete from requests where request_id <> 'bot-1'"))
+        session.execute(text("update gateways set batches = :batches, counts = :counts"), before)
+    wait_until(lambda: log.lost_total["bot"] == 2, "the gateway has noticed")
+    assert ask(ledger, "select count from drops where cause = 'rewound'") == [2]
+    assert "of bot it had taken 2 requests that it hasn't got any more" in caplog.text
+
+
+def one_row(ledger: Database, sql: str) -> dict[str, Any]:
+    """The only row of a query, by column."""
+    with ledger.read() as session:
+        return dict(session.execute(text(sql)).mappings().one())
+
+
 def test_an_idle_gateway_writes_only_its_heartbeats(start: Started, ledger: Database, clock: Clock) -> None:
     """Hundreds of gateways share a ledger; what is logged is written at once all the same."""
     log = start(heartbeat_seconds=3600.0)
@@ -320,7 +378,7 @@ def test_a_batch_that_is_tried_again_is_not_redacted_again(
     failures = iter([OperationalError("", {}, Exception("away")), OperationalError("", {}, Exception("away")), None])
     write = write_batch
 
-    def fails_twice(*arguments: Any) -> dict[str, int]:
+    def fails_twice(*arguments: Any) -> Written:
         error = next(failures, None)
         if error is not None:
             raise error

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
+from softlaunch.core.clock import utc_now
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.table import RouteTable
 from softlaunch.policy.gateway import GatewayPolicy
@@ -21,8 +22,8 @@ STABLE, CANDIDATE = variant("stable", "http://127.0.0.1:1/v1"), variant("candida
 class Routed:
     """A ledger with one route, and a table that is told when to look."""
 
-    def __init__(self, path: Path) -> None:
-        self.database = open_database(f"sqlite:///{path}")
+    def __init__(self, url: str) -> None:
+        self.database = open_database(url)
         record(self.database, STABLE, CANDIDATE, Serving(salt="s", gateway=GatewayPolicy()))
         self.now = 0.0
         self.table = RouteTable(self.database, clock=lambda: self.now)
@@ -60,7 +61,7 @@ class Routed:
 @pytest.fixture
 def routed(tmp_path: Path) -> Routed:
     """A route that serves stable alone."""
-    return Routed(tmp_path / "ledger.db")
+    return Routed(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
 def test_a_change_is_seen_at_the_next_look(routed: Routed) -> None:
@@ -199,6 +200,46 @@ def test_a_ledger_that_went_back_proves_nothing(routed: Routed, backwards: str) 
         assert not routed.look()
     assert not routed.allowed()
     assert "the ledger went back in time" in routed.table.problem
+
+
+@pytest.mark.postgres
+@pytest.mark.long
+def test_after_a_standby_took_over_newer_beats_alone_prove_something(
+    migrated_postgres: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it says is in force at once; beats up to those that were seen before may be as old as the takeover."""
+    routed = Routed(migrated_postgres)
+    routed.start_canary()
+    for _ in range(5):
+        routed.beat()
+        routed.look()
+    with routed.database.begin() as session:
+        session.execute(update(RouteRow).values(beat=RouteRow.beat - 3, weight_percent=7.0, changed_at=utc_now()))
+    for _ in range(3):
+        assert routed.look(seconds=4)
+        routed.beat()
+    served = routed.table.get(APP)
+    assert served is not None
+    assert served.route.weight_percent == 7.0
+    assert not routed.allowed()
+    for _ in range(3):
+        routed.beat()
+        routed.look()
+    assert routed.allowed()
+    assert len([one for one in caplog.records if "a standby took over" in one.message]) == 1
+    routed.database.close()
+
+
+def test_a_revision_that_was_given_twice_is_read_again(routed: Routed) -> None:
+    """A standby that took over without the last change gives its number to another one: a rollback, say."""
+    routed.start_canary()
+    with routed.database.begin() as session:
+        again = {"candidate_digest": None, "weight_percent": 0.0, "changed_at": utc_now(), "beat": RouteRow.beat + 1}
+        session.execute(update(RouteRow).values(again))
+    assert routed.look()
+    served = routed.table.get(APP)
+    assert served is not None
+    assert served.route.candidate is None
 
 
 def test_another_ledger_at_the_same_address_proves_nothing(routed: Routed) -> None:

@@ -1,12 +1,13 @@
 """The request log's writing: batches, drops, watermark, and values that a database refuses."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlmodel import select
 
 from softlaunch.ledger.request_log import (
@@ -17,8 +18,12 @@ from softlaunch.ledger.request_log import (
     RequestRecord,
     ScoreRecord,
     TextRecord,
+    Written,
+    close_batch,
+    insert_records,
     write_batch,
 )
+from softlaunch.store.copying import copy_rows
 from softlaunch.store.database import Database
 from softlaunch.store.tables import BreakerTripRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow, TextRow
 
@@ -91,7 +96,7 @@ def test_a_batch_is_written_with_its_watermark(database: Database) -> None:
         ScoreRecord("bot-1", "bot", "quality", 0.5, "judge", 99.0),
         BreakerTripRecord("gw-1", "bot", "bot-1", 3, "why", 99.0),
     ]
-    assert write_batch(database, records, {"bot": 4, "quiet": 0}, BEAT) == {}
+    assert write_batch(database, records, {"bot": 4, "quiet": 0}, BEAT) == Written()
     assert rows(database, "select request_id, unit, latency_ms from requests") == [("bot-1", -(2**63), 12.5)]
     assert rows(database, "select app, count, gateway_id from drops") == [("bot", 4, "gw-1")]
     assert heard(database) == [("gw-1", 100.0, 99.0, {"bot": 3})]
@@ -115,8 +120,8 @@ def test_a_later_heartbeat_replaces_the_earlier(database: Database) -> None:
 )
 def test_one_bad_value_does_not_hold_up_the_log(database: Database, bad: Sequence[RequestRecord]) -> None:
     """The row that the database refuses is counted as dropped, the others are written."""
-    refused = write_batch(database, [request("bot-a"), *bad, request("bot-b")], {"bot": 1}, BEAT)
-    assert refused == {"bot": 1}
+    written = write_batch(database, [request("bot-a"), *bad, request("bot-b")], {"bot": 1}, BEAT)
+    assert written.refused == {"bot": 1}
     assert rows(database, "select request_id from requests") == [("bot-a",), ("bot-b",)]
     assert rows(database, "select app, count from drops") == [("bot", 2)]
 
@@ -150,3 +155,62 @@ def test_a_gateway_alone_is_never_late(database: Database) -> None:
     write_batch(database, [request("bot-1", started_at=101.0)], {}, late)
     with database.read() as session:
         assert session.execute(text("select count(*) from drops")).scalar_one() == 0
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.postgres
+def test_a_copy_that_breaks_off_writes_nothing(database: Database) -> None:
+    """Of rows that are sent in one stream, none is there when the last one fails; then each is tried by itself."""
+    rows_of_batch = [request(f"bot-{number}") for number in range(2000)]
+    broken = BreakerTripRecord("gw-1", "bot", "bot-1", 3, "why\0not", 99.0)
+    with pytest.raises(DataError) as caught, database.begin() as session:
+        insert_records(session, [*rows_of_batch, broken])
+    assert "why" not in str(caught.value)
+    assert rows(database, "select count(*) from requests") == [(0,)]
+    assert write_batch(database, [*rows_of_batch[:20], broken], {}, BEAT) == Written({"bot": 0})
+    assert rows(database, "select count(*) from requests") == [(20,)]
+    assert rows(database, "select count(*) from breaker_trips") == [(0,)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.postgres
+def test_a_connection_that_dies_within_a_copy_writes_nothing(database: Database) -> None:
+    """The error is the database's, the batch can be written again, and is there once."""
+
+    def cut_off(pid: int) -> Iterator[tuple[Any, ...]]:
+        yield request("bot-1")
+        with database.begin() as other:
+            other.execute(text("select pg_terminate_backend(:pid)"), {"pid": pid})
+        for number in range(100_000):
+            yield request(f"bot-{number}")
+
+    def copy() -> None:
+        with database.begin() as session:
+            own = session.execute(text("select pg_backend_pid()")).scalar_one()
+            copy_rows(session.connection(), "requests", RequestRecord._fields, cut_off(own))
+
+    with pytest.raises(OperationalError):
+        copy()
+    numbered = replace(BEAT, batch=1, counts={"bot": {"begun": 1, "logged": 1, "per_second": 0.0}})
+    for _ in range(2):
+        assert write_batch(database, [request("bot-1")], {}, numbered) == Written()
+    assert rows(database, "select request_id from requests") == [("bot-1",)]
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.postgres
+def test_a_commit_that_is_still_under_way_is_awaited(database: Database) -> None:
+    """A batch is tried again while the server still commits it: the second try waits, and finds it there."""
+    numbered = replace(BEAT, batch=1)
+    write_batch(database, [], {}, numbered)
+    second = replace(BEAT, batch=2)
+    with database.begin() as session:
+        insert_records(session, [request("bot-1")])
+        close_batch(session, [request("bot-1")], {}, second)
+        session.flush()
+        again = threading.Thread(target=write_batch, args=(database, [request("bot-1")], {}, second))
+        again.start()
+        again.join(0.5)
+        assert again.is_alive()
+    again.join(10)
+    assert rows(database, "select request_id from requests") == [("bot-1",)]

@@ -1,5 +1,7 @@
 """Request rows: into daily sums, into the archive, and back."""
 
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +9,13 @@ import pytest
 from sqlalchemy import text
 from sqlmodel import col, select
 
+from softlaunch.retention.cleanup import Order
+from softlaunch.retention.request_days import DayCleanup
 from softlaunch.retention.restore import brought_up_to_date
 from softlaunch.retention.rollup import bucket_of
 from softlaunch.retention.rules import Kind
 from softlaunch.store.database import Database
+from softlaunch.store.days import keep_days, read_partitions
 from softlaunch.store.rows import dump
 from softlaunch.store.tables import DailyRequestRow, FeedbackRow, LiveJudgementRow, RequestRow, ScoreRow
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, open_in, request_row
@@ -127,3 +132,123 @@ def test_archives_of_before_may_hold_a_rating_twice(registry: Registry) -> None:
     with registry.database.read() as session:
         assert [one.satisfaction for one in session.exec(select(FeedbackRow))] == [0.75]
     assert _days(registry) == [(0, 0, 0, 0.0), (0, 0, 0, 0.0)]
+
+
+@pytest.fixture
+def in_days(registry: Registry) -> Registry:
+    """The same registry with each of its days in a partition; on PostgreSQL alone there are any."""
+    keep_days(registry.database, NOON.timestamp())
+    return registry
+
+
+def _days_there(registry: Registry) -> set[str]:
+    with registry.database.read() as session:
+        return {f"{datetime.fromtimestamp(one.start, UTC):%m-%d}" for one in read_partitions(session)}
+
+
+ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+OLD = (NOON - 100 * DAY).timestamp()
+
+
+@ON_POSTGRESQL
+@pytest.mark.postgres
+@pytest.mark.long
+def test_whole_days_are_dropped(in_days: Registry) -> None:
+    """Rows, sums and archive are what they are where rows are deleted, and all of it comes back byte for byte."""
+    before = _rows(in_days)
+    ahead = _days_there(in_days) - {"11-21", "11-22"}
+    done = in_days.clean()
+    assert done.kinds[Kind.REQUESTS].deleted == 2
+    assert _days_there(in_days) == ahead
+    assert _days(in_days) == [(2, 1, 1, 0.75), (1, 0, 0, 0.0)]
+    with in_days.database.read() as session:
+        first = session.exec(select(DailyRequestRow).order_by(DailyRequestRow.day)).all()[0]
+        assert (first.latencies, first.latency_ms, first.priced) == ({bucket_of(800): 2}, 1600, 2)
+        for table in (FeedbackRow, ScoreRow, LiveJudgementRow):
+            assert session.exec(select(table)).all() == []
+    for kind, key in in_days.archived():
+        if kind is Kind.REQUESTS:
+            in_days.put_back(kind, key)
+    assert _rows(in_days) == before
+    assert _days(in_days) == [(0, 0, 0, 0.0), (0, 0, 0, 0.0)]
+
+
+@ON_POSTGRESQL
+@pytest.mark.postgres
+@pytest.mark.long
+def test_a_day_that_a_live_release_looks_at_is_not_dropped(in_days: Registry) -> None:
+    """Its other rows go one by one, as they would without days."""
+    with in_days.database.begin() as session:
+        release_id = open_in(session)
+        live = _request("live", OLD, release_id=release_id, arm="candidate", variant_digest=CANDIDATE.digest)
+        session.add(live)
+    in_days.clean()
+    assert "11-21" in _days_there(in_days)
+    assert "11-22" not in _days_there(in_days)
+    with in_days.database.read() as session:
+        assert {row.request_id for row in session.exec(select(RequestRow))} == {"live", "young"}
+
+
+@ON_POSTGRESQL
+@pytest.mark.postgres
+@pytest.mark.long
+@pytest.mark.parametrize("late", ["request", "rating", "judgement"])
+def test_a_day_that_changes_while_it_is_copied_stays(in_days: Registry, late: str) -> None:
+    """What came after its copy was read isn't in the archive: nothing is deleted, and the next cleanup does it all."""
+    database = in_days.database
+
+    def meanwhile(step: str) -> None:
+        if step != "read back" or changed:
+            return
+        changed.append(late)
+        with database.begin() as session:
+            if late == "request":
+                session.add(_request("late", OLD + 1))
+            elif late == "rating":
+                session.add(FeedbackRow(request_id="r1", app=APP, satisfaction=1.0, kind="thumbs", received_at=OLD))
+            else:
+                session.exec(select(LiveJudgementRow)).one().value = 0.75
+
+    changed: list[str] = []
+    cleanup = in_days.cleanup(meanwhile)
+    planned = cleanup.plan()
+    part = next(one for one in planned.parts if one.kind is Kind.REQUESTS)
+    order = Order(part.fingerprints, planned.as_of, "test")
+    done = DayCleanup(database, cleanup.archive, order, in_days.now, meanwhile).clean()
+    assert (done.deleted, done.kept) == (1, 1)
+    assert "11-21" in _days_there(in_days)
+    in_days.clean()
+    assert "11-21" not in _days_there(in_days)
+
+
+@ON_POSTGRESQL
+@pytest.mark.postgres
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["read", "archive", "read back", "settle", "delete", "record"])
+def test_a_cleanup_of_days_that_breaks_off_loses_nothing(in_days: Registry, step: str) -> None:
+    """Whatever was done by then, the ledger is as it was, and the next cleanup finishes."""
+    before, there = _rows(in_days), _days_there(in_days)
+
+    def break_off(reached: str) -> None:
+        if reached == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        in_days.cleanup(break_off).clean(in_days.plan())
+    assert (_rows(in_days), _days_there(in_days), _days(in_days), in_days.archived()) == (before, there, [], [])
+    in_days.clean()
+    assert _days(in_days) == [(2, 1, 1, 0.75), (1, 0, 0, 0.0)]
+
+
+@ON_POSTGRESQL
+@pytest.mark.postgres
+@pytest.mark.long
+def test_a_day_in_use_is_dropped_a_little_later(in_days: Registry) -> None:
+    """A reader that takes long isn't waited for so long that writers behind it stall; the drop is tried again."""
+    reading = in_days.database.engine.connect()
+    reading.execute(text("SELECT count(*) FROM requests"))
+    letting_go = threading.Timer(3.0, reading.close)
+    letting_go.start()
+    in_days.clean()
+    letting_go.join()
+    assert "11-21" not in _days_there(in_days)

@@ -157,9 +157,9 @@ class Arena:
             ).all()
         return [app for app, holder in rows if holder.endswith(f"process {process.pid}")]
 
-    def await_gateway(self) -> None:
-        """Wait until the gateway answers and has read its routes."""
-        wait_until(lambda: _healthy(self.gateway_url), "the gateway answers", 60)
+    def await_gateway(self, address: str = "") -> None:
+        """Wait until the gateway, or one at another address, answers and has read its routes."""
+        wait_until(lambda: _healthy(address or self.gateway_url), "the gateway answers", 60)
 
 
 def _healthy(url: str) -> bool:
@@ -210,7 +210,7 @@ def arena(
         }
         made = Arena(database, gateway, url, looking_after, traffics, folder)
         made.await_gateway()
-        with _users(list(traffics.values())):
+        with playing_users(list(traffics.values())):
             yield made
         for victim in made.victims.values():
             victim.kill()
@@ -235,7 +235,7 @@ def _end(process: Process) -> None:
 
 
 @contextmanager
-def _users(traffics: Sequence[Traffic]) -> Iterator[None]:
+def playing_users(traffics: Sequence[Traffic]) -> Iterator[None]:
     """Let every app's users come while the block works."""
 
     async def play() -> None:

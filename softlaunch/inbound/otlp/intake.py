@@ -18,6 +18,7 @@ from softlaunch.ledger.losses import Cause
 from softlaunch.ledger.received import Taken, forget_received, received_until, write_received
 from softlaunch.ledger.request_log import HEARD_SECONDS, Heartbeat, ScoreRecord
 from softlaunch.store.database import Database
+from softlaunch.store.days import DayKeeper
 from softlaunch.store.ledger_file import describe_fault
 
 _LOGGER = logging.getLogger(__name__)
@@ -176,6 +177,7 @@ class Beats:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="softlaunch-otlp", daemon=True)
         self._forgot_at = time.monotonic()
+        self._days = DayKeeper(intake.database)
         self.problem = ""
         """Why the ledger can't be written, empty while it can."""
 
@@ -205,6 +207,14 @@ class Beats:
                 self.problem = problem
             else:
                 self.problem = ""
+                self._make_days()
+
+    def _make_days(self) -> None:
+        """Rows whose day isn't made yet are kept with those of other such days; the next look tries again."""
+        try:
+            self._days.look(self._intake.wall_clock(), time.monotonic())
+        except SQLAlchemyError as error:
+            _LOGGER.warning("the request log's partitions can't be made ahead: %s", describe_fault(error))
 
     def _forget(self) -> None:
         if time.monotonic() - self._forgot_at > _FORGET_SECONDS:

@@ -41,6 +41,8 @@ class GatewayRow(SQLModel, table=True):
 
     `kind` is receiver where it serves nothing and takes spans: everything that reached it before `complete_until` is
     in the log, and what a span's app may still hold back isn't.
+
+    `batches` counts the batches that it has written of its log, so that one is never written twice.
     """
 
     __tablename__ = "gateways"
@@ -54,6 +56,7 @@ class GatewayRow(SQLModel, table=True):
     counts: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
     lost_at: float | None = None
     kind: str = Field(default="gateway", sa_column_kwargs={"server_default": "gateway"})
+    batches: int = Field(default=0, sa_column=Column(BigInteger, server_default="0", nullable=False))
 
 
 class ReceivedSpanRow(SQLModel, table=True):
@@ -87,6 +90,8 @@ class RequestRow(SQLModel, table=True):
 
     `answer_size` is how many characters of text an answer had, and `checks` what was told of it without keeping it, by
     the bits of `softlaunch.core.answer_checks`. Both are null where there was no answer, or an older gateway served.
+
+    On PostgreSQL the table is partitioned by the day of `started_at`, which is part of its key there.
     """
 
     __tablename__ = "requests"

@@ -13,15 +13,17 @@ from softlaunch.gates.telemetry import Reading, Scope
 from softlaunch.inbound.otlp.attribution import Lacking
 from softlaunch.inbound.otlp.call_spans import read_call
 from softlaunch.inbound.otlp.counts import Verdicts
-from softlaunch.inbound.otlp.intake import Export, Intake
+from softlaunch.inbound.otlp.intake import Beats, Export, Intake
 from softlaunch.policy.release import plan
 from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.store.database import Database
+from softlaunch.store.days import read_partitions
 from softlaunch.store.tables import DropRow, GatewayRow, RequestRow
 from softlaunch.telemetry.otlp.source import OtlpTelemetry
 from softlaunch.telemetry.request_log import RequestLogTelemetry
 from tests.support.builders import APP, CANDIDATE, NOON, STABLE, make_policy
 from tests.support.otlp import record_split, span
+from tests.support.servers import wait_until
 
 T = NOON.timestamp()
 POLICY = OtlpPolicy()
@@ -245,3 +247,22 @@ def test_a_receiver_is_no_gateway(desk: Desk) -> None:
     with desk.database.read() as session:
         row = session.exec(select(GatewayRow)).one()
     assert (row.kind, row.stopped_at) == ("receiver", T + 1)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.postgres
+@pytest.mark.long
+def test_days_of_the_log_are_made_where_no_gateway_runs(desk: Desk) -> None:
+    """A receiver makes them ahead as a gateway does; what it took before is moved there."""
+    desk.take(span(T - 3))
+    beats = Beats(desk.intake)
+    beats.start()
+    wait_until(lambda: made(desk.database) > 0, "the days are made")
+    beats.stop()
+    assert len(desk.rows()) == 1
+
+
+def made(database: Database) -> int:
+    """How many partitions there are for the time of the tests' clock."""
+    with database.read() as session:
+        return sum(one.start <= T < one.end for one in read_partitions(session))
