@@ -3,6 +3,7 @@
 import hashlib
 
 _BUCKETS = 1 << 64
+_FRACTIONS = 1 << 32
 
 
 def unit_hash(unit: str, salt: str) -> int:
@@ -29,3 +30,11 @@ def position_percent(pseudonym: int, release_id: str) -> float:
 def takes_candidate(pseudonym: int, release_id: str, weight_percent: float) -> bool:
     """Whether a unit is served by the candidate; monotone in the weight: nobody moves back as it grows."""
     return position_percent(pseudonym, release_id) < weight_percent
+
+
+def is_sampled(request_id: str, percent: float) -> bool:
+    """Whether a request belongs to a sample of this share; the same request always does or doesn't."""
+    if percent <= 0:
+        return False
+    digest = hashlib.blake2b(request_id.encode(), digest_size=4, person=b"mirror").digest()
+    return int.from_bytes(digest, "big") / _FRACTIONS * 100 < percent
