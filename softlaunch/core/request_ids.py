@@ -8,7 +8,7 @@ for one that can only be tried against a gateway.
 """
 
 import hashlib
-import secrets
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ def _random_parts() -> Iterator[str]:
     """Many from one call, because asking the system for randomness has a price of its own."""
     size = _RANDOM_DIGITS
     while True:
-        drawn = secrets.token_hex(size * _DRAWN_AT_ONCE // 2)
+        drawn = os.urandom(size * _DRAWN_AT_ONCE // 2).hex()
         yield from (drawn[start : start + size] for start in range(0, len(drawn), size))
 
 
@@ -62,3 +62,13 @@ class _Randomness(threading.local):
 
 
 _RANDOM = _Randomness()
+
+
+def _draw_afresh() -> None:
+    """What was drawn before a fork is its parent's."""
+    global _RANDOM  # noqa: PLW0603
+    _RANDOM = _Randomness()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_draw_afresh)
