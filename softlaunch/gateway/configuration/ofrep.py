@@ -162,7 +162,7 @@ class Ofrep:
         metadata = _metadata(found)
         if is_single:
             metadata["requestId"] = request_id + seal_of(request_id, route.serving.salt, key)
-            metadata["shadow"] = Arm.SHADOW in found.choice.copies
+            metadata["copies"] = ",".join(found.choice.copies)
         return {
             "key": route.app,
             "value": value,

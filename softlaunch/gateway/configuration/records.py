@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from softlaunch.core.api import Api
 from softlaunch.core.prices import cost_usd
 from softlaunch.core.request_outcome import GIVEN, TIMEOUTS, RequestOutcome
-from softlaunch.core.split import drawn_afresh, takes_candidate, unit_hash
+from softlaunch.core.split import takes_candidate, unit_hash
 from softlaunch.core.usage import Usage
 from softlaunch.core.variant import Variant
-from softlaunch.gateway.configuration.evaluation import Asked, is_inside, occasion_at, unit_named
+from softlaunch.gateway.configuration.evaluation import Asked, is_inside, unit_named
 from softlaunch.ledger.request_log import RequestRecord
 from softlaunch.ledger.timeline import InForce
 from softlaunch.policy.route import Arm, Route
@@ -63,9 +63,8 @@ class ClientRecord(BaseModel):
     """One call to a model, as the application made it by the configuration of a `revision`.
 
     `id` is the caller's own and no other call's; the same one sent again counts once. `weight_percent` is the weight
-    that was in force for the unit, 0 where no candidate could be shown; left out, it is the split's. `conversation` is
-    that in which arms are drawn afresh. A copy (shadow, control) says of which call by `copy_of`. Unknown keys are
-    passed over: a client may be newer than its server.
+    that was in force for the unit, 0 where no candidate could be shown; left out, it is the split's. A copy (shadow,
+    control) says of which call by `copy_of`. Unknown keys are passed over: a client may be newer than its server.
     """
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -91,7 +90,6 @@ class ClientRecord(BaseModel):
     values: Mapping[str, Any] = Field(default_factory=dict)
     texts: RecordTexts | None = None
     weight_percent: Annotated[float, Field(ge=0, le=100)] | None = None
-    conversation: Unit | None = None
     copy_of: Name | None = None
     streamed: bool = False
     api: Api | None = None
@@ -124,12 +122,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a record belongs: the route that it was made by, its pseudonyms, and what it is evidence of."""
+    """Where a record belongs: the route that it was made by, its pseudonym, and what it is evidence of."""
 
     route: Route
     variant: Variant
     unit: int
-    named_unit: int | None
     weight_percent: float
     counts_at: float
 
@@ -159,47 +156,29 @@ def place(record: ClientRecord, split: InForce, until: float, otlp: OtlpPolicy, 
         return Refused(f"by revision {route.revision} another variant belongs to the arm {record.arm}, or none")
     if record.is_copy and record.copy_of is None:
         return Refused("it is a copy: name the record of the user's call in copy_of")
-    drawn = _drawn(record, route)
-    if record.arm is Arm.CANDIDATE and not drawn.takes_candidate:
+    unit = unit_hash(unit_named(route.serving.unit, record.unit), route.serving.salt)
+    takes = _takes_candidate(record, route, unit)
+    if record.arm is Arm.CANDIDATE and not takes:
         return Refused("the unit isn't the candidate's by revision and stage; evaluate by the configuration's own hash")
     counts_at = otlp.counts_at(record.started_at, record.ended_at)
     is_stale = record.started_at > until + route.lease_seconds + _SETTLING_SECONDS
-    weight = 0.0 if is_stale else _weight(record, route, drawn)
-    return Placed(route, variant, drawn.unit, drawn.named_unit, weight, counts_at)
+    weight = 0.0 if is_stale else _weight(record, route, takes_candidate=takes)
+    return Placed(route, variant, unit, weight, counts_at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    unit: int
-    named_unit: int | None
-    takes_candidate: bool
-
-
-def _drawn(record: ClientRecord, route: Route) -> _Drawn:
-    """How the unit's arm falls; at the edge of two epochs, in which the answer may be kept, as the record says."""
-    policy = route.serving.unit
-    named = unit_hash(unit_named(policy, record.unit), route.serving.salt)
+def _takes_candidate(record: ClientRecord, route: Route, unit: int) -> bool:
+    """Whether the unit is the candidate's; where a header says who is inside of a stage, the record is believed."""
     inside = bool(route.only and route.only.header) or is_inside(route.only, Asked(record.unit, {}))
-    moments = [record.started_at]
-    if isinstance(policy.redraw, float):
-        moments.append(record.started_at - min(route.lease_seconds, policy.redraw))
-    found = []
-    for moment in moments:
-        occasion = occasion_at(policy, record.conversation, moment)
-        unit = named if occasion is None else drawn_afresh(named, occasion)
-        takes = route.release_id is not None and takes_candidate(unit, route.release_id, route.weight_percent)
-        found.append(_Drawn(unit, None if occasion is None else named, inside and takes))
-    wanted = record.arm is Arm.CANDIDATE
-    return next((one for one in found if one.takes_candidate is wanted), found[0])
+    return inside and route.release_id is not None and takes_candidate(unit, route.release_id, route.weight_percent)
 
 
-def _weight(record: ClientRecord, route: Route, drawn: _Drawn) -> float:
+def _weight(record: ClientRecord, route: Route, *, takes_candidate: bool) -> float:
     """The weight that was in force for the unit.
 
     What was answered by stable though the split says otherwise had none: its client saw the lease run out. Nor has who
     is outside of a limited stage; where a header says who is, the record has to.
     """
-    if record.arm is Arm.STABLE and drawn.takes_candidate:
+    if record.arm is Arm.STABLE and takes_candidate:
         return 0.0
     if record.weight_percent is not None:
         return min(record.weight_percent, route.weight_percent)
@@ -240,6 +219,5 @@ def row_of(record: ClientRecord, placed: Placed, receiver: str, *, late: bool) -
         finish_reason=record.finish_reason or None,
         attempts=record.attempts,
         cached_tokens=record.cached_tokens,
-        named_unit=placed.named_unit,
         api=record.api,
     )
