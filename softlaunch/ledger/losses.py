@@ -35,7 +35,9 @@ class Cause(StrEnum):
     LATE = "late"
     """They are in the log, but came when the gates had read on; only gates count them."""
     UNATTRIBUTED = "unattributed"
-    """A span told of them, and not whose they are, or of which arm."""
+    """A span or a record told of them, and not whose they are, or of an arm that isn't theirs."""
+    LOST = "lost"
+    """Their client couldn't tell of them for so long that it had no room for them any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,14 @@ class Timeline:
         """What was in force at a moment; None where that wasn't seen."""
         return in_force(self._seen.get(app, ()), moment)
 
+    def of_revision(self, app: str, revision: int) -> tuple[InForce, float] | None:
+        """The split of a revision, and until when it was in force (infinite for the newest); None of an unseen one."""
+        seen = self._seen.get(app, [])
+        for place in range(len(seen) - 1, -1, -1):
+            if seen[place].route.revision == revision:
+                return seen[place], seen[place + 1].since if place + 1 < len(seen) else float("inf")
+        return None
+
 
 def in_force(seen: Sequence[InForce], moment: float) -> InForce | None:
     """The last of these that began by then, unless others came after it that weren't seen."""
