@@ -51,6 +51,12 @@ class App:
         return current is not None and current.route.is_live and current.lease.holds()
 
     @property
+    def unit_source(self) -> tuple[str, str]:
+        """Where a request's unit is looked for first by the policy, and the name of the header that may have it."""
+        current = self._known.current or self._default
+        return ("user", "x-user-id") if current is None else (current.route.source, current.route.header)
+
+    @property
     def problem(self) -> str:
         """Why its configuration couldn't be asked for the last time; empty where it could."""
         return self._known.problem

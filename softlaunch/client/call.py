@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from softlaunch.client.drawn import CONTROL, SHADOW, Drawn
+from softlaunch.client.drawn import CONTROL, SHADOW, STABLE, Drawn
 from softlaunch.client.outcomes import outcome_of_end, outcome_of_error
 from softlaunch.client.route import ClientRoute
 from softlaunch.client.served import ServedVariant
@@ -47,6 +47,10 @@ class Variant(Drawn):
         """
         return self._calls.begin(self, request)
 
+    def stable(self) -> "Variant":
+        """Stable's variant for the same unit."""
+        return Variant(self._calls, self._route, self._route.stable, STABLE, self._unit, in_force=self._in_force)
+
     def copy(self, arm: str, of: str) -> "Variant | None":
         """The same unit on a copy's side: `shadow` is the candidate's, `control` stable's; None where there is none.
 
@@ -76,13 +80,13 @@ class Call:
         self.status: int | None = None
         self.fell_back = False
         """Whether stable answered in the candidate's place."""
-        self.excused = False
-        """Whether stable refused the same request too, so that it was the request's own fault."""
         self._calls = calls
         self._values: dict[str, float] = {}
         self._usage = NO_USAGE
         self._cost_usd: float | None = None
         self._finish_reason: str | None = None
+        self._resolved_model: str | None = None
+        self._fingerprint: str | None = None
         self._first_ms: float | None = None
         self._latency_ms: float | None = None
         self._is_over = False
@@ -122,6 +126,14 @@ class Call:
         self._usage = usage_of(usage)
         self._finish_reason, self._cost_usd = finish_reason, cost_usd
         self.outcome = outcome or outcome_of_end(finish_reason, text)
+
+    def told(self, usage: Usage) -> None:
+        """What an answer took, as it was told behind its end."""
+        self._usage = self._usage.updated(usage)
+
+    def about(self, resolved_model: str | None, fingerprint: str | None = None) -> None:
+        """Which model the provider says has answered."""
+        self._resolved_model, self._fingerprint = resolved_model, fingerprint
 
     def failed(self, outcome: RequestOutcome | str, status: int | None = None) -> None:
         """There is no answer, for a reason that no exception tells. Raises ValueError for an unknown outcome."""
@@ -174,7 +186,8 @@ class Call:
         }
         extra = {
             "fell_back": self.fell_back,
-            "excused": self.excused,
+            "resolved_model": self._resolved_model,
+            "fingerprint": self._fingerprint,
             "conversation": variant.conversation,
             "copy_of": variant.copy_of,
         }

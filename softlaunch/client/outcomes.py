@@ -34,6 +34,8 @@ def outcome_of_error(error: BaseException, *, began: bool = False) -> tuple[Requ
     status = _status_of(error)
     if status is not None:
         return (RequestOutcome.CUT if began else _of_status(status, error)), status
+    if not began and isinstance(getattr(error, "body", None), Mapping):  # an error in place of an answer
+        return _of_status(200, error), None
     return (_in_the_midst if began else _before)(error, "|".join(names)), None
 
 
