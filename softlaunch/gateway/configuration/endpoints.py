@@ -76,6 +76,7 @@ class Configuration:
         try:
             await self._serve_ofrep(cycle, path, flag, headers)
         except OfrepError as error:
+            error.key = error.key or flag
             await send_json(cycle, error.content, error.status, error.headers)
         except RefusedError as refusal:
             told = in_terms_of_ofrep(refusal, flag)

@@ -95,6 +95,7 @@ def test_a_context_that_is_not_understood(world: World, body: bytes, status: int
         answer = world.client.post(path, content=body)
         assert (answer.status_code, answer.json()["errorCode"]) == (status, code)
         assert answer.json()["errorDetails"]
+        assert answer.json().get("key") == (APP if path.endswith(APP) else None)
 
 
 def test_a_flag_that_is_no_app(world: World) -> None:
