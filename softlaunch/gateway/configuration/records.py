@@ -92,6 +92,8 @@ class ClientRecord(BaseModel):
     weight_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     copy_of: Name | None = None
     streamed: bool = False
+    fell_back: bool = False
+    """Whether stable answered in the candidate's place, whose failure this is."""
     api: Api | None = None
     resolved_model: Words | None = None
     fingerprint: Words | None = None
@@ -215,7 +217,7 @@ def row_of(record: ClientRecord, placed: Placed, receiver: str, *, late: bool) -
         resolved_model=record.resolved_model,
         fingerprint=record.fingerprint,
         streamed=record.streamed or record.first_token_ms is not None,
-        fell_back=False,
+        fell_back=record.fell_back,
         finish_reason=record.finish_reason or None,
         attempts=record.attempts,
         cached_tokens=record.cached_tokens,
