@@ -5,8 +5,10 @@ from typing import Any, TypeVar, cast
 
 from softlaunch.client.app import App
 from softlaunch.client.methods import AsyncMethod, Method, Resource, creating, replayed
-from softlaunch.client.wrapping import Wrapping
+from softlaunch.client.wrapping import Wrapping, id_of
 from softlaunch.core.api import Api
+
+__all__ = ["id_of", "wrap"]
 
 AnthropicClient = TypeVar("AnthropicClient")
 """`anthropic.Anthropic` or `anthropic.AsyncAnthropic`."""

@@ -82,9 +82,11 @@ class App:
         named = evaluation.unit_of(route, user, conversation)
         unit = named or f"nobody-{os.urandom(8).hex()}"
         candidate = route.candidate
-        if candidate is None or not lease.holds() or not evaluation.is_inside(route, unit, attributes):
+        if candidate is None or not lease.holds():
             return Variant(self, route, route.stable, STABLE, unit)
-        occasion = evaluation.occasion_of(route, conversation, time.time()) if named else None
+        if route.only is not None and not evaluation.is_inside(route, unit, attributes):
+            return Variant(self, route, route.stable, STABLE, unit)
+        occasion = evaluation.occasion_of(route, conversation, time.time()) if route.redraws and named else None
         on_candidate = evaluation.falls_on_candidate(route, unit, occasion)
         served, arm = (candidate, CANDIDATE) if on_candidate else (route.stable, STABLE)
         variant = Variant(self, route, served, arm, unit, in_force=True)

@@ -37,8 +37,13 @@ class Variant(Drawn):
     def __init__(
         self, calls: Calls, route: ClientRoute, served: ServedVariant, arm: str, unit: str, *, in_force: bool = False
     ) -> None:
-        super().__init__(route, served, arm, unit, in_force=in_force)
-        self._calls = calls
+        self._calls = calls  # without a call of the base's: this is a tenth of what a variant costs
+        self._route = route
+        self._served = served
+        self._arm = arm
+        self._unit = unit
+        self._in_force = in_force
+        self.conversation, self.copy_of = None, ""
 
     def call(self, request: Any = None) -> "Call":
         """One call to the model, to be recorded: `with config.call() as call:`, or `async with`.
@@ -54,7 +59,7 @@ class Variant(Drawn):
     def copy(self, arm: str, of: str) -> "Variant | None":
         """The same unit on a copy's side: `shadow` is the candidate's, `control` stable's; None where there is none.
 
-        `of` is the id of the call that is copied.
+        `of` names the call that is copied.
         """
         served = self._route.candidate if arm == SHADOW else self._route.stable
         if served is None:
@@ -74,8 +79,12 @@ class Call:
     def __init__(self, calls: Calls, variant: Variant, request_id: str, request: Any = None) -> None:
         self.id = request_id
         """The id that feedback names."""
+        self.reference = request_id
+        """What names it to whoever takes its copies."""
         self.variant = variant
         self.request = request
+        self.span: Any = None
+        """Its span, where calls are told of by these."""
         self.outcome: RequestOutcome | None = None
         self.status: int | None = None
         self.fell_back = False

@@ -37,7 +37,7 @@ class Copying:
     def consider(self, call: Call) -> None:
         """Make the copies that the route asks for of this call, if any and if they may be made."""
         for arm in self._arms(call):
-            variant = call.variant.copy(arm, call.id)
+            variant = call.variant.copy(arm, call.reference)
             if variant is not None:
                 self._put(variant, call.request)
 

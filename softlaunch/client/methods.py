@@ -6,7 +6,7 @@ from typing import Any, cast
 from softlaunch.client.call import Variant
 from softlaunch.client.errors import ClientError
 from softlaunch.client.streams import AsyncRecordedStream, RecordedStream, StreamReading
-from softlaunch.client.wrapping import Asked, WholeReading, Wrapping, failed_by
+from softlaunch.client.wrapping import Asked, WholeReading, Wrapping, failed_by, remember
 from softlaunch.core.api import Api
 
 Find = Callable[[Any], Callable[..., Any]]
@@ -46,7 +46,9 @@ class Method:
                 raise
             return self._fall_back(call, stable, asked)
         if asked.streamed:
-            return RecordedStream(answer, StreamReading(call, asked))
+            stream = RecordedStream(answer, StreamReading(call, asked))
+            remember(stream, call.id)
+            return stream
         WholeReading(call, asked).take(answer)
         return answer
 
@@ -59,6 +61,7 @@ class Method:
             raise
         call.fell_back = True
         call.finish()
+        remember(answer, call.id)
         return answer
 
     def _send(self, variant: Variant, asked: Asked) -> Any:
@@ -98,7 +101,9 @@ class AsyncMethod(Method):
                 raise
             return await self._fall_back(call, stable, asked)
         if asked.streamed:
-            return AsyncRecordedStream(answer, StreamReading(call, asked))
+            stream = AsyncRecordedStream(answer, StreamReading(call, asked))
+            remember(stream, call.id)
+            return stream
         WholeReading(call, asked).take(answer)
         return answer
 
@@ -110,6 +115,7 @@ class AsyncMethod(Method):
             raise
         call.fell_back = True
         call.finish()
+        remember(answer, call.id)
         return answer
 
 

@@ -6,8 +6,10 @@ import openai
 
 from softlaunch.client.app import App
 from softlaunch.client.methods import AsyncMethod, Find, Method, Resource, creating, replayed
-from softlaunch.client.wrapping import Wrapping
+from softlaunch.client.wrapping import Wrapping, id_of
 from softlaunch.core.api import Api
+
+__all__ = ["id_of", "wrap"]
 
 OpenAIClient = TypeVar("OpenAIClient", bound="openai.OpenAI | openai.AsyncOpenAI")
 

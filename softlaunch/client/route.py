@@ -43,6 +43,8 @@ class ClientRoute(NamedTuple):
     header: str = "x-user-id"
     redraw_seconds: float | None = None
     redraws_conversations: bool = False
+    redraws: bool = False
+    """Whether it is one of the two."""
     only: Only | None = None
     texts_kept: bool = False
 
@@ -80,6 +82,7 @@ def read_route(app: str, document: object) -> ClientRoute:
         header=str(unit.get("header", "x-user-id")),
         redraw_seconds=_positive(redraw),
         redraws_conversations=redraw == _CONVERSATIONS,
+        redraws=redraw is not None,
         only=said.only(),
         texts_kept=bool(said.get("texts_kept")),
     )

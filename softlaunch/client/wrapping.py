@@ -5,6 +5,7 @@ same request is asked in the same words, and the same answer counts as the same 
 """
 
 import os
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, signature
@@ -150,7 +151,28 @@ class WholeReading:
         else:
             self._call.answered(facts.usage, whole.finish_reason, outcome=whole.outcome)
             self._call.about(facts.resolved_model, facts.fingerprint)
+        remember(answer, self._call.id)
         self._call.finish()
+
+
+_IDS: dict[int, tuple["weakref.ref[Any]", str]] = {}
+
+
+def remember(answer: Any, call_id: str) -> None:
+    """Let an answer's call be found by it for as long as the application keeps it."""
+    key = id(answer)
+    _IDS[key] = weakref.ref(answer, lambda _: _IDS.pop(key, None)), call_id
+
+
+def id_of(answer: Any) -> str:
+    """The id of the call that an answer of a wrapped client, or its stream, came by: for `Client.feedback`.
+
+    Raises ClientError for what is none.
+    """
+    found = _IDS.get(id(answer))
+    if found is None or found[0]() is not answer:
+        raise ClientError("this is no answer of a wrapped client; give the very object that create() returned")
+    return found[1]
 
 
 def read_by(asked: Asked, variant: Variant) -> Mapping[str, Any]:

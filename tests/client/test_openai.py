@@ -11,7 +11,7 @@ import openai
 import pytest
 
 from softlaunch.client import App, Client, ClientError
-from softlaunch.client.openai import wrap
+from softlaunch.client.openai import id_of, wrap
 from softlaunch.core.variant import TemplateVariablesError
 from tests.client.conftest import MakeClient
 from tests.support.config_server import APP, ConfigServer, described, route
@@ -84,6 +84,8 @@ def test_a_request_is_the_variants(models: FakeModels, client: Client, app: App,
         "custom": 1,
     }
     (record,) = told(client, server)
+    client.feedback(id_of(answer), thumbs="up")
+    wait_until(lambda: server.feedback == [{"request_id": record["id"], "thumbs": "up"}], "the rating is heard")
     assert (record["unit"], record["arm"], record["outcome"], record["status"]) == ("ann", "stable", "answered", 200)
     assert (record["input_tokens"], record["output_tokens"], record["finish_reason"]) == (100, 10, "stop")
     assert (record["resolved_model"], record["cost_usd"]) == ("stable-resolved", None)
@@ -101,10 +103,13 @@ def test_an_answers_message_goes_into_the_next_request(models: FakeModels, app: 
 def test_a_stream_is_handed_on(models: FakeModels, client: Client, app: App, server: ConfigServer) -> None:
     """The application gets the pieces that it would get, and the record has the first token and the usage."""
     with wrap(plain(models), app).chat.completions.create(**ASK, stream=True) as stream:
+        call_id = id_of(stream)
         chunks = list(stream)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "I am stable."
     (record,) = told(client, server)
-    assert (record["outcome"], record["input_tokens"], record["output_tokens"]) == ("answered", 100, 10)
+    assert (record["id"], record["outcome"], record["input_tokens"]) == (call_id, "answered", 100)
+    with pytest.raises(ClientError, match="no answer of a wrapped client"):
+        id_of(chunks[0])
     assert 0 < record["first_token_ms"] <= record["latency_ms"]
 
 

@@ -8,6 +8,7 @@ import pytest
 from softlaunch.client.evaluation import falls_on_candidate, occasion_of, unit_of
 from softlaunch.client.route import ClientRoute, read_route
 from softlaunch.core.api import Api
+from softlaunch.core.split import position_percent, unit_hash
 from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
 from softlaunch.gateway.choice import choose
 from softlaunch.gateway.protocols.registry import PROTOCOLS
@@ -93,3 +94,10 @@ def test_occasions_are_the_gateways(unit: dict[str, Any], conversation: str | No
         assert found is not None
         side = falls_on_candidate(client, found, occasion_of(client, talk, now))
         assert side == (choice.arm is Arm.CANDIDATE)
+
+
+def test_the_hash_is_the_one_that_ledgers_hold() -> None:
+    """However it is reckoned, a unit's pseudonym and its place are those of all the requests that are logged."""
+    pseudonym = unit_hash("ann", "pepper")
+    assert pseudonym == 4_635_910_673_048_329_460
+    assert position_percent(pseudonym, "bot-1") == pytest.approx(1.668821142882924)
