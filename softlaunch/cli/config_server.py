@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.output import errors
-from softlaunch.cli.serving_options import LOCAL, client_keys, feedback_keys, limits_of
+from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
@@ -72,7 +72,7 @@ def _options(settings: Settings, log_level: str) -> "ConfigServerOptions":
         host=settings.config_server_host,
         port=settings.config_server_port,
         log_level=log_level,
-        client_keys=tuple(client_keys(settings)),
+        client_keys=tuple(config_keys(settings) or client_keys(settings)),
         feedback_keys=tuple(feedback_keys(settings)),
         rating_window_seconds=settings.feedback_hours * 3600,
         trusted_proxies=tuple(trusted),
@@ -95,7 +95,7 @@ def _introduce(database: "Database", options: "ConfigServerOptions", port: int) 
     _say(f"config   http://{host}:{port}")
     for app, route in sorted(routes.items())[:_MOST_APPS]:
         _say(f"app      {app}: {route.stable.label}")
-        why = why_not_evaluated(route, is_keyed=bool(options.client_keys))
+        why = why_not_evaluated(route, are_backends=bool(options.client_keys))
         if why:
             _say(f"lacks    {why}")
         elif route.serving.otlp is None:

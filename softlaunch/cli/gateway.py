@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.output import errors
-from softlaunch.cli.serving_options import LOCAL, client_keys, feedback_keys, limits_of
+from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
@@ -150,6 +150,7 @@ def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "Ga
         log_level=log_level,
         client_keys=client_keys(settings),
         feedback_keys=feedback_keys(settings),
+        config_keys=config_keys(settings),
         rating_window_seconds=settings.feedback_hours * 3600,
         trusted_proxies=parse_networks(settings.gateway_trusted_proxies, "SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES"),
         limits=limits_of(settings),

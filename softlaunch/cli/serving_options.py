@@ -25,6 +25,11 @@ def feedback_keys(settings: Settings) -> list[str]:
     return _keys(settings.feedback_keys, "SOFTLAUNCH_FEEDBACK_KEYS", "let the key that asked rate")
 
 
+def config_keys(settings: Settings) -> list[str]:
+    """Keys that alone read the configuration; none where those of clients do. Raises SoftlaunchError."""
+    return _keys(settings.config_keys, "SOFTLAUNCH_CONFIG_KEYS", "let the keys of clients read the configuration")
+
+
 def limits_of(settings: Settings) -> "Limits":
     """What one server bounds."""
     from softlaunch.gateway.limits import Limits

@@ -104,6 +104,11 @@ class Settings(BaseSettings):
     gateway_answers_mib: int = Field(
         default=256, ge=1, description="memory for answers that clients haven't taken; the slowest are dropped beyond"
     )
+    config_keys: SecretStr | None = Field(
+        default=None,
+        description="comma-separated API keys that alone read the configuration and record calls; when unset, those of "
+        "clients do. Who has one reads prompts, and names any unit",
+    )
     config_server_host: str = "127.0.0.1"
     config_server_port: int = 8830
     config_cache_seconds: float = Field(

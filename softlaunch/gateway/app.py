@@ -93,6 +93,8 @@ class Access:
     refuses: Refuses = refusal_of
     cache_seconds: float = 60.0
     """How long applications may keep a variant of the configuration, where no release asks for less."""
+    config_keys: tuple[bytes, ...] = ()
+    """Keys that alone read the configuration; where there are none, those of clients do."""
 
 
 class UnderWay:
@@ -138,7 +140,14 @@ class Gateway:
         self._stored = StoredAnswers(parts.table, threads, parts.upstream, limits.answer_bytes)
         self._under_way = UnderWay(limits.requests)
         self._room = BodyRoom(limits)
-        told = ConfigurationParts(parts.table, parts.log, parts.intake, access.keys.clients, access.cache_seconds)
+        told = ConfigurationParts(
+            parts.table,
+            parts.log,
+            parts.intake,
+            access.config_keys or access.keys.clients,
+            access.cache_seconds,
+            are_backends=bool(access.config_keys),
+        )
         self.configuration = Configuration(told, limits, self._room)
         self._metrics.add(self.configuration.counts)
         self._catalogue = ModelList(int(time.time()))

@@ -41,7 +41,7 @@ LifespanMessage = MutableMapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class ConfigServerOptions:
-    """How one config server listens; port 0 takes a free one. The rest is as in GatewayOptions."""
+    """How one config server listens, on a free port with 0; as in GatewayOptions. Its clients are backends."""
 
     host: str = "127.0.0.1"
     port: int = 8830
@@ -69,7 +69,9 @@ class ConfigServer:
         self._cors = options.cors
         intake = RecordIntake(database, _new_id(), address, options.catch_up_seconds)
         room = BodyRoom(limits)
-        parts = ConfigurationParts(self._table, self._log, intake, keys.clients, options.cache_seconds)
+        parts = ConfigurationParts(
+            self._table, self._log, intake, keys.clients, options.cache_seconds, are_backends=bool(keys.clients)
+        )
         self.configuration = Configuration(parts, limits, room)
         self._hearing = Hearing(Ratings(database, self._table, keys, options.rating_window_seconds), self._log)
         self._exchange = Exchange(limits, room)

@@ -56,6 +56,8 @@ class GatewayOptions:
     log_level: str = "info"
     client_keys: Sequence[str] = ()
     feedback_keys: Sequence[str] = ()
+    config_keys: Sequence[str] = ()
+    """Keys that alone read the configuration and record calls; where there are none, those of clients do."""
     rating_window_seconds: float = 7 * 86_400.0
     trusted_proxies: Sequence[Network] = ()
     limits: Limits = field(default_factory=Limits)
@@ -98,7 +100,15 @@ def build_app(
     ratings = Ratings(database, table, keys, options.rating_window_seconds)
     upstream = Upstream(limits, environment)
     secrets_of_units = os.environ if environment is None else environment
-    access = Access(keys, secrets_of_units, options.cors, options.show_arm, options.refuses, options.cache_seconds)
+    access = Access(
+        keys=keys,
+        environment=secrets_of_units,
+        cors=options.cors,
+        show_arm=options.show_arm,
+        refuses=options.refuses,
+        cache_seconds=options.cache_seconds,
+        config_keys=_encoded(options.config_keys),
+    )
     siblings = None if options.process is None else Siblings(*options.process)
     signals = _signals() if options.otel else None
     return Gateway(Parts(table, log, upstream, ratings, intake, siblings, signals), access, limits)

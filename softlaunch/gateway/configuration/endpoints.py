@@ -32,13 +32,17 @@ Endpoint = Callable[[Headers, HttpCycle], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationParts:
-    """What the configuration is served from. `cache_seconds`: how long a variant may be kept without a release."""
+    """What the configuration is served from. `cache_seconds`: how long a variant may be kept without a release.
+
+    `are_backends`: whether who has a key is one that may name any unit.
+    """
 
     table: RouteTable
     log: LogSink
     intake: RecordIntake
     keys: tuple[bytes, ...] = ()
     cache_seconds: float = 60.0
+    are_backends: bool = False
 
 
 class Configuration:
@@ -49,8 +53,10 @@ class Configuration:
         self.changes = Changes(parts.table)
         self.recording = Recording(parts.intake, parts.log, exchange)
         self._keys = parts.keys
-        self._ofrep = Ofrep(parts.table, self.changes, contents, exchange, parts.keys, parts.cache_seconds)
-        feed = Feed(parts.table, self.changes, contents, exchange, is_keyed=bool(parts.keys))
+        self._ofrep = Ofrep(
+            parts.table, self.changes, contents, exchange, parts.keys, parts.are_backends, parts.cache_seconds
+        )
+        feed = Feed(parts.table, self.changes, contents, exchange, are_backends=parts.are_backends)
         self.counts = _Counts(self._ofrep, parts.intake, exchange)
         self._paths: Paths[Endpoint] = Paths(
             {

@@ -46,10 +46,10 @@ class Evaluation:
     keep_seconds: float
 
 
-def why_not_evaluated(route: Route, *, is_keyed: bool) -> str:
+def why_not_evaluated(route: Route, *, are_backends: bool) -> str:
     """Why an app's route can't be evaluated apart from its requests, and what to do; empty where it can be.
 
-    `is_keyed`: whoever asks has shown a key.
+    `are_backends`: whoever asks has shown a key that only backends have.
     """
     unit = route.serving.unit
     if unit.pin is not None:
@@ -57,10 +57,10 @@ def why_not_evaluated(route: Route, *, is_keyed: bool) -> str:
             f"the policy of {route.app} pins conversations to the variant that they began on, which only a gateway "
             "does, that sees their requests: let a gateway serve the app, or take unit.pin out"
         )
-    if unit.signed_by is not None and not is_keyed:
+    if unit.signed_by is not None and not are_backends:
         return (
-            f"the units of {route.app} are signed, and here anybody could name one: set SOFTLAUNCH_CLIENT_KEYS, and "
-            "give a key to the backend alone"
+            f"the units of {route.app} are signed, for not every client is trusted to name them: set "
+            "SOFTLAUNCH_CONFIG_KEYS, and give these keys to backends alone"
         )
     return ""
 

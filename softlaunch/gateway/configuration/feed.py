@@ -28,13 +28,13 @@ class Feed:
     """Answers `GET /softlaunch/v1/config` and `/softlaunch/v1/config/events`."""
 
     def __init__(
-        self, table: RouteTable, changes: Changes, contents: Contents, exchange: Exchange, *, is_keyed: bool
+        self, table: RouteTable, changes: Changes, contents: Contents, exchange: Exchange, *, are_backends: bool
     ) -> None:
         self._table = table
         self._changes = changes
         self._contents = contents
         self._exchange = exchange
-        self._is_keyed = is_keyed
+        self._are_backends = are_backends
 
     async def poll(self, headers: Headers, cycle: HttpCycle) -> None:
         """Everything, or as soon as it isn't what the client has; 304 where it still is when its time is over."""
@@ -93,7 +93,7 @@ class Feed:
         return min(leases, default=LONGEST_WAIT_SECONDS * _OF_A_LEASE) / _OF_A_LEASE
 
     def _body(self, routes: Sequence[AppRoute]) -> bytes:
-        refused = {one.route.app: why_not_evaluated(one.route, is_keyed=self._is_keyed) for one in routes}
+        refused = {one.route.app: why_not_evaluated(one.route, are_backends=self._are_backends) for one in routes}
         said = {
             "format": FORMAT,
             "ledger": self._table.ledger_id,

@@ -45,6 +45,7 @@ class Ofrep:
     contents: Contents
     exchange: Exchange
     keys: tuple[bytes, ...] = ()
+    are_backends: bool = False
     longest_seconds: float = 60.0
     wall_clock: Callable[[], float] = time.time
     evaluated: Counter[tuple[str, Arm]] = field(default_factory=Counter)
@@ -148,7 +149,7 @@ class Ofrep:
     async def _flag(self, app_route: AppRoute, asked: Asked, key: bytes, *, is_single: bool) -> dict[str, Any]:
         """A flag's evaluation; a single one has the id of a request, to record and rate it by. Raises OfrepError."""
         route = app_route.route
-        why = why_not_evaluated(route, is_keyed=bool(self.keys))
+        why = why_not_evaluated(route, are_backends=self.are_backends)
         if why:
             raise OfrepError(400, FlagFault.GENERAL, why, route.app)
         request_id = request_id_for(route.app)

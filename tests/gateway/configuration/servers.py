@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +45,7 @@ class ConfigServerProcess:
     """`softlaunch config-server` on a port of its own, which it keeps when it is killed and started again."""
 
     home: Path
-    options: tuple[str, ...] = ()
+    settings: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
@@ -56,9 +56,11 @@ class ConfigServerProcess:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "softlaunch.cli", "config-server", "--port", str(self.port), *self.options]
+        command = [sys.executable, "-m", "softlaunch.cli", "config-server", "--port", str(self.port)]
         with (self.home / "config-server.log").open("ab") as log:
-            self.process = subprocess.Popen(command, env=environment(self.home), stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                command, env={**environment(self.home), **self.settings}, stdout=log, stderr=log
+            )
         wait_until(self._answers, "the config server answers", 60)
 
     def kill(self) -> None:

@@ -1,7 +1,9 @@
 """The configuration by itself, as another server beside gateways or without any."""
 
+import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +13,7 @@ from softlaunch.core.split import takes_candidate, unit_hash
 from softlaunch.ledger.gateways import GATEWAY, RECEIVER, wait_for_gateways
 from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.store.tables import FeedbackRow, GatewayRow
-from tests.gateway.configuration.servers import running_config_server
+from tests.gateway.configuration.servers import ConfigServerProcess, running_config_server
 from tests.gateway.worlds import APP, World, running_world
 from tests.support.servers import FakeModels, wait_until
 
@@ -133,6 +135,18 @@ def test_everything_needs_a_key(client: httpx.Client, method: str, path: str) ->
 def test_a_body_that_is_not_understood(client: httpx.Client, body: object) -> None:
     """It is refused as a whole."""
     assert client.post("/softlaunch/v1/records", json=body).status_code == 400
+
+
+def test_the_command(migrated_file: Path, tmp_path: Path) -> None:
+    """It says where it is, and what it lacks, and stops when it is told to."""
+    (tmp_path / "ledger.db").write_bytes(migrated_file.read_bytes())
+    server = ConfigServerProcess(tmp_path)
+    server.start()
+    assert f"config   {server.url}" in server.said
+    assert "lacks    an app" in server.said
+    assert server.process is not None
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(30) in {0, -signal.SIGTERM}
 
 
 def test_losses_are_reported(world: World, client: httpx.Client) -> None:

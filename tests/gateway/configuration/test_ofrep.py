@@ -164,11 +164,24 @@ def test_keys(ledger_url: str, models: FakeModels) -> None:
             assert listening.status_code == 200
 
 
+def test_keys_of_backends(ledger_url: str, models: FakeModels) -> None:
+    """Where there are any, a client's key opens the configuration no more, and signed units are taken at their word."""
+    unit, browsers, backends = UnitPolicy(signed_by="SECRET"), ("browser",), ("backend",)
+    with running_world(ledger_url, models, unit=unit, client_keys=browsers, config_keys=backends) as world:
+        world.client.headers["authorization"] = "Bearer browser"
+        assert evaluate(world).status_code == 401
+        assert world.client.get("/softlaunch/v1/config").status_code == 401
+        world.client.headers["authorization"] = "Bearer backend"
+        assert evaluate(world).status_code == 200
+        assert [*world.client.get("/softlaunch/v1/config").json()["apps"]] == [APP]
+        assert world.client.get("/v1/models").status_code == 401
+
+
 @pytest.mark.parametrize(
     ("unit", "says"),
     [
         pytest.param(UnitPolicy.model_validate({"source": "conversation", "pin": "thread"}), "unit.pin", id="pinned"),
-        pytest.param(UnitPolicy(signed_by="SECRET"), "SOFTLAUNCH_CLIENT_KEYS", id="signed, and anybody may ask"),
+        pytest.param(UnitPolicy(signed_by="SECRET"), "SOFTLAUNCH_CONFIG_KEYS", id="signed, and clients may ask"),
     ],
 )
 def test_what_can_not_be_promised_is_refused(ledger_url: str, models: FakeModels, unit: UnitPolicy, says: str) -> None:
