@@ -67,6 +67,7 @@ class Outbox:
         self._limits = limits
         self._clock = clock
         self._queue: deque[Piece] = deque()
+        self._under_way: Sequence[Piece] = ()
         self._lock = threading.Lock()
         self._untold: Counter[str] = Counter()
         self._reports: list[dict[str, Any]] = []
@@ -98,10 +99,10 @@ class Outbox:
         deadline = time.monotonic() + seconds
         self._awake.set()
         while time.monotonic() < deadline:
-            if not (self._queue or self._untold or self._reports or self.problem):
+            if not (self._queue or self._under_way or self._untold or self._reports or self.problem):
                 return True
             time.sleep(0.01)
-        return not self._queue
+        return False
 
     def close(self, seconds: float) -> None:
         """Send what waits, at most for so long; what is left then goes to disk, for the next start."""
@@ -111,12 +112,14 @@ class Outbox:
             self._awake.set()
             self._thread.join(timeout=1.0)
         if self._spool is not None:
+            with self._lock:  # what is under way still may be there, and counts once all the same
+                self._queue.extendleft(reversed(self._under_way))
             self._spill()
             self._spool.close()
 
     def forget(self, spool: "Spool | None", post: Post) -> None:
         """Be as a fork of the process has to be: what waits is its parent's to send."""
-        self._queue, self._lock = deque(), threading.Lock()
+        self._queue, self._under_way, self._lock = deque(), (), threading.Lock()
         self._stop, self._awake, self._thread = threading.Event(), threading.Event(), None
         self._spool, self._post = spool, post
         self._untold, self._reports, self.lost = Counter(), [], Counter()
@@ -135,17 +138,16 @@ class Outbox:
         pieces = from_disk or self._taken()
         if not pieces and not self._untold and not self._reports:
             return _BATCH_SECONDS
-        left = self._send(pieces)
+        again, left = self._send(pieces)
         if from_disk and self._spool is not None:
-            if len(left) < len(from_disk):
-                self._spool.sent()
-                self._put_back(left, again=True)
+            self._spool.sent(left)
+            self._put_back((), again)
         else:
-            self._put_back(left)
+            self._put_back(left, again)
         return 0.0 if not left and (from_disk or len(pieces) == _MOST_IN_A_BATCH) else _BATCH_SECONDS
 
-    def _send(self, pieces: Sequence[Piece]) -> list[Piece]:
-        """Those that have to be sent again: all of them from the first that the server couldn't take."""
+    def _send(self, pieces: Sequence[Piece]) -> tuple[list[Piece], list[Piece]]:
+        """Those that the server wants again later, and those from the first that it couldn't take."""
         again: list[Piece] = []
         batches = list(_batches(pieces)) or [(RECORDS, [])]
         for place, (kind, documents) in enumerate(batches):
@@ -157,13 +159,13 @@ class Outbox:
                 self._lose(apps_of([(kind, document) for document in documents]))
             except ClientError as error:
                 self._fail(error)
-                return again + [(kind, document) for kind, some in batches[place:] for document in some]
+                return again, [(kind, document) for kind, some in batches[place:] for document in some]
             else:
                 self._reports = [] if lost else self._reports
         if self.problem:
             _LOGGER.warning("records are sent again")
         self.problem, self._failures = "", 0
-        return again
+        return again, []
 
     def _report(self) -> list[dict[str, Any]]:
         """Reports as they may have been sent already, or new ones once those are confirmed."""
@@ -185,17 +187,15 @@ class Outbox:
 
     def _taken(self) -> list[Piece]:
         with self._lock:
-            return [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_IN_A_BATCH))]
+            self._under_way = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_IN_A_BATCH))]
+            return self._under_way
 
-    def _put_back(self, pieces: Sequence[Piece], *, again: bool = False) -> None:
-        """In front, or behind the others where they are tried again for their own sake."""
-        if not pieces:
-            return
+    def _put_back(self, left: Sequence[Piece], again: Sequence[Piece]) -> None:
+        """What is left goes to the front, and what is tried again later for its own sake behind the others."""
         with self._lock:
-            if again:
-                self._queue.extend(pieces)
-            else:
-                self._queue.extendleft(reversed(pieces))
+            self._under_way = []
+            self._queue.extendleft(reversed(left))
+            self._queue.extend(again)
             while len(self._queue) > self._limits.in_memory:
                 self._lose(apps_of([self._queue.popleft()]))
 

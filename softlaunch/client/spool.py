@@ -73,11 +73,12 @@ class Spool:
             self._delete(path)
         return []
 
-    def sent(self) -> None:
-        """What `next` gave is there."""
-        if self._reading is not None:
+    def sent(self, left: Sequence[Piece]) -> None:
+        """What `next` gave is there, but for what is left; the file stays until all of it is."""
+        self._read = list(left)
+        if not left and self._reading is not None:
             self._delete(self._reading)
-            self._reading, self._read = None, []
+            self._reading = None
 
     def adopt(self) -> None:
         """Take over what processes left behind that run no more."""

@@ -12,7 +12,7 @@ import numpy as np
 import openai
 
 from softlaunch.client import Client, Options
-from softlaunch.client.openai import wrap
+from softlaunch.client.openai import id_of, wrap
 from tests.support.builders import APP
 from tests.support.endpoints import Reply
 
@@ -50,6 +50,7 @@ class ClientApp:
         answer: Any = wrapped.chat.completions.create(
             model=APP, user=user, messages=[{"role": "user", "content": "Where is my order?"}]
         )
+        self.client.feedback(id_of(answer), thumbs="up")
         with self._lock:
             self.asked += 1
             if answer.choices[0].message.content == "I am fresh.":

@@ -19,7 +19,7 @@ from softlaunch.policy.release import Release, State
 from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from softlaunch.store.tables import RequestRow, RouteRow
+from softlaunch.store.tables import FeedbackRow, RequestRow, RouteRow
 from softlaunch.wiring import build_driver
 from tests.end_to_end.client_app import ClientApp, users_of
 from tests.gateway.configuration.servers import ConfigServerProcess
@@ -141,6 +141,9 @@ def test_a_release_through_the_client(
     assert gate in release.reason
     assert app.answered == app.asked == logged(database)
     assert not app.client.lost
+    with database.read() as session:
+        ratings = session.exec(select(func.count()).select_from(FeedbackRow)).one()
+    assert ratings == app.asked
 
 
 def test_stable_within_the_lease_when_everything_of_ours_is_killed(

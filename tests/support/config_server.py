@@ -122,6 +122,9 @@ class _Server(ThreadingHTTPServer):
     told: ConfigServer
     is_over = False
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that are killed leave in the midst."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
