@@ -115,6 +115,12 @@ def logged(database: Database) -> int:
         return session.exec(select(func.count()).where(col(RequestRow.mirrored).is_(False))).one()
 
 
+def rated(database: Database) -> int:
+    """How many ratings the ledger has."""
+    with database.read() as session:
+        return session.exec(select(func.count()).select_from(FeedbackRow)).one()
+
+
 @pytest.mark.parametrize(
     ("slower", "state", "gate"),
     [
@@ -141,9 +147,7 @@ def test_a_release_through_the_client(
     assert gate in release.reason
     assert app.answered == app.asked == logged(database)
     assert not app.client.lost
-    with database.read() as session:
-        ratings = session.exec(select(func.count()).select_from(FeedbackRow)).one()
-    assert ratings == app.asked
+    wait_until(lambda: rated(database) == app.asked, "each rating is in the ledger")
 
 
 def test_stable_within_the_lease_when_everything_of_ours_is_killed(
