@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import select
 
 from softlaunch.core.variant import Variant
-from softlaunch.ledger.routes import UnreadableRouteError, read_route
+from softlaunch.ledger.routes import UnreadableRouteError, read_route, read_variant
 from softlaunch.policy.route import Route
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
@@ -50,6 +50,13 @@ class Timeline:
     def _read(self, app: str) -> Route | None:
         try:
             return read_route(self._database, app, self._variants)
+        except UnreadableRouteError:
+            return None
+
+    def variant(self, app: str, short: str) -> Variant | None:
+        """The recorded variant whose digest begins so; None where there is none. Raises SQLAlchemy's errors."""
+        try:
+            return read_variant(self._database, app, short, self._variants)
         except UnreadableRouteError:
             return None
 

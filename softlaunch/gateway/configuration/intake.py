@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from softlaunch.gateway.choice import Choice
-from softlaunch.gateway.configuration.records import ClientRecord, Placed, Refused, place, row_of
+from softlaunch.gateway.configuration.records import ClientRecord, Placed, Refused, place, place_unseen, row_of
 from softlaunch.gateway.feedback import parse_values
 from softlaunch.gateway.log import LogSink
 from softlaunch.gateway.texts import WaitingText, keeps_text
@@ -18,6 +18,8 @@ from softlaunch.ledger.received import Taken
 from softlaunch.ledger.reception import Reception
 from softlaunch.ledger.reported import REPORTED
 from softlaunch.ledger.request_log import ScoreRecord, TextRecord
+from softlaunch.policy.route import Route
+from softlaunch.policy.sources import OtlpPolicy
 
 MOST_AT_ONCE = 1000
 _NO_POLICY = (
@@ -102,7 +104,7 @@ class RecordIntake(Reception):
             self.results["" if route is None else record.app, "refused"] += 1
             answer.refuse(record.id, why)
             return None
-        placed = self._place(record, now)
+        placed = self._place(record, route, route.serving.otlp, now)
         if isinstance(placed, Placed):
             try:
                 values = parse_values(record.values, route.serving.metrics) if record.values else {}
@@ -120,13 +122,13 @@ class RecordIntake(Reception):
         ]
         return Taken(record.key, record.app, row, Cause.LATE if late else None)
 
-    def _place(self, record: ClientRecord, now: float) -> Placed | Refused:
+    def _place(self, record: ClientRecord, newest: Route, otlp: OtlpPolicy, now: float) -> Placed | Refused:
         seen = self.timeline.of_revision(record.app, record.revision)
         if seen is None:
-            return Refused(f"revision {record.revision} of the app's route isn't known here, or not any more")
+            return place_unseen(record, self.timeline.variant(record.app, record.variant), newest, otlp, now)
         split, until = seen
-        otlp = split.route.serving.otlp
-        return Refused(_NO_POLICY) if otlp is None else place(record, split, until, otlp, now)
+        known = split.route.serving.otlp
+        return Refused(_NO_POLICY) if known is None else place(record, split, until, known, now)
 
     def _put_text(self, record: ClientRecord, placed: Placed, taken: Taken, log: LogSink) -> None:
         """Keep the words of a call, where the policy says so and as it says."""

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -23,6 +23,7 @@ from softlaunch.policy.sources import OtlpPolicy
 AHEAD_SECONDS = 5.0
 """How far an application's clock may be ahead of ours."""
 _SETTLING_SECONDS = 5.0
+_IN_THE_FUTURE = "it ended in the future; set the clock of the application's machine"
 _MOST_TOKENS = 2**31 - 1
 _COPIES = frozenset({Arm.SHADOW, Arm.CONTROL})
 _OF_CANDIDATE = frozenset({Arm.CANDIDATE, Arm.SHADOW})
@@ -149,7 +150,7 @@ def place(record: ClientRecord, split: InForce, until: float, otlp: OtlpPolicy, 
     """
     route = split.route
     if record.ended_at > now + AHEAD_SECONDS:
-        return Refused("it ended in the future; set the clock of the application's machine")
+        return Refused(_IN_THE_FUTURE)
     if (record.release_id, record.stage) != (route.release_id, route.stage):
         named = f"{route.release_id}, stage {route.stage}" if route.release_id else "no release"
         return Refused(f"revision {route.revision} was of {named}")
@@ -166,6 +167,31 @@ def place(record: ClientRecord, split: InForce, until: float, otlp: OtlpPolicy, 
     is_stale = record.started_at > until + route.lease_seconds + _SETTLING_SECONDS
     weight = 0.0 if is_stale else _weight(record, route, takes_candidate=takes)
     return Placed(route, variant, unit, weight, counts_at)
+
+
+def place_unseen(
+    record: ClientRecord, variant: Variant | None, newest: Route, otlp: OtlpPolicy, now: float
+) -> Placed | Refused:
+    """Where a record belongs that was made by a revision before those that are known here: a row, and no evidence.
+
+    That is what users met who had kept what they were told, while this server was started again. `variant` is what the
+    record names, as the ledger has it.
+    """
+    if record.revision >= newest.revision:
+        return Refused(f"revision {record.revision} of the app's route isn't known; the newest is {newest.revision}")
+    if record.ended_at > now + AHEAD_SECONDS:
+        return Refused(_IN_THE_FUTURE)
+    if variant is None:
+        return Refused(f"variant {record.variant} isn't recorded")
+    of_release = record.release_id is not None and record.release_id == newest.release_id
+    route = replace(
+        newest,
+        revision=record.revision,
+        release_id=newest.release_id if of_release else None,
+        stage=record.stage if of_release else 0,
+    )
+    unit = unit_hash(unit_named(newest.serving.unit, record.unit), newest.serving.salt)
+    return Placed(route, variant, unit, 0.0, otlp.counts_at(record.started_at, record.ended_at))
 
 
 def _takes_candidate(record: ClientRecord, route: Route, unit: int) -> bool:

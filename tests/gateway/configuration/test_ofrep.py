@@ -9,9 +9,7 @@ import httpx
 import pytest
 
 from softlaunch.core.variant import PromptMessage, PromptVersion, Variant
-from softlaunch.gateway.choice import choose
 from softlaunch.gateway.request_seals import asked_at
-from softlaunch.ledger.routes import read_route
 from softlaunch.policy.units import UnitPolicy
 from tests.gateway.worlds import APP, World, running_world, variant
 from tests.support.servers import FakeModels, wait_until
@@ -229,20 +227,3 @@ def test_changes_are_told(world: World) -> None:
     assert data["etag"]
     with world.client.stream("GET", "/ofrep/v1/events", headers={"last-event-id": "an earlier one"}) as again:
         assert next(again.iter_lines()).startswith("id: ")
-
-
-def test_ten_thousand_units_fall_by_one_function(world: World) -> None:
-    """What is evaluated is what `choose` says, at each weight, and nobody moves back."""
-    inside: set[str] = set()
-    with world.watched():
-        for weight in (5, 50):
-            world.split(weight)
-            route = read_route(world.database, APP)
-            assert route is not None
-            users = [f"user-{number}" for number in range(60)]
-            chosen = {user: choose(route, user, "r", candidate_allowed=True).arm for user in users}
-            found = {user: evaluate(world, user).json()["metadata"]["arm"] for user in users}
-            assert found == chosen
-            now = {user for user, arm in found.items() if arm == "candidate"}
-            assert inside <= now
-            inside = now

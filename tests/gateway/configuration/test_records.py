@@ -161,7 +161,7 @@ def test_gates_read_what_was_recorded(desk: Desk) -> None:
         pytest.param(record(variant=STABLE.digest), "another variant", id="a variant of the other arm"),
         pytest.param(record(release_id="other"), f"of {APP}-1, stage 2", id="another release"),
         pytest.param(record(stage=1), "stage 2", id="another stage"),
-        pytest.param(record(revision=9), "isn't known", id="a revision that nobody saw"),
+        pytest.param(record(revision=9), "isn't known", id="a revision that there isn't"),
         pytest.param(record(started_at=T + 60), "future", id="a clock that is ahead"),
         pytest.param(record(arm="shadow"), "copy_of", id="a copy of nothing"),
         pytest.param(record(values={"solved": 1}), "metrics", id="a metric that isn't declared"),
@@ -247,6 +247,21 @@ def test_values_and_texts_go_with_their_call(database: Database, tmp_path: Path)
     assert [(one.metric, one.value, one.request_id) for one in scores] == [("solved", 1.0, request_id_of(APP, "a"))]
     assert [one.answer for one in texts] == ["Thanks"]
     assert "ann@" not in texts[0].question
+
+
+def test_a_revision_before_the_server_started_is_no_evidence(database: Database) -> None:
+    """What users met who had kept what they were told is logged, as far as the ledger knows of it."""
+    record_split(database, None, since=T - 90, policy=policy())
+    record_split(database, 50.0, since=T - 60, policy=policy(), revision=5)
+    desk = Desk(database).open()
+    before = {"revision": 1, "unit": IN[0], "started_at": T - 3}
+    kept = of_stable("kept", **before, release_id=None, stage=0, weight_percent=0)
+    assert desk.take(kept, record("earlier", revision=4)).taken == 2
+    assert [(row.release_id, row.stage, row.weight_percent) for row in desk.rows()] == [
+        (None, 0, 0.0),
+        (f"{APP}-1", 2, 0.0),
+    ]
+    assert "isn't recorded" in desk.why(of_stable("else", **before, variant="0123456789ab"))
 
 
 def test_conversations_are_hashed_as_at_a_gateway(database: Database) -> None:
