@@ -14,6 +14,7 @@ from tests.support.paths import ROOT
 
 LAYERS = (
     *("core", "integrations", "metrics", "policy", "store", "ledger", "catalog", "gates", "telemetry", "gateway"),
+    "client",
     *("evals", "shadow", "live", "forecast", "releases", "approvals", "ab", "drift", "retention", "notify", "reports"),
     *("pull_requests", "simulator", "wiring", "installation", "tasks", "flows", "inbound", "pytest_plugin", "console"),
     "cli",
@@ -117,6 +118,34 @@ def test_the_domain_is_free_of_prefect() -> None:
         if name.split(".")[0] == "prefect" and not module.startswith(PREFECT)
     ]
     assert found == []
+
+
+LIGHT = ("errors", "private_files", "request_ids", "request_outcome", "split", "usage")
+"""The modules of `core` that load the standard library alone."""
+OF_PACKAGES = ("openai", "anthropic", "methods", "wrapping", "streams", "otlp")
+"""The modules of the client that stand beside a package which brings far more than they load of ours."""
+
+
+def test_the_client_loads_little() -> None:
+    """What an application imports loads the standard library and a few light modules of ours."""
+    loaded = "import sys, softlaunch.client; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, cwd=ROOT)
+    modules = done.stdout.split()
+    ours = {name for name in modules if name.split(".")[0] == "softlaunch"}
+    assert ours <= {
+        *("softlaunch", "softlaunch.core", *(f"softlaunch.core.{name}" for name in LIGHT)),
+        *(name for name in MODULES if _part(name) == "client" and name.rpartition(".")[2] not in OF_PACKAGES),
+    }
+    assert {name.split(".")[0] for name in modules} <= {*sys.stdlib_module_names, "softlaunch", *_BARE}
+
+
+_BARE = {
+    name.split(".")[0]
+    for name in subprocess.run(
+        [sys.executable, "-c", "import sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    ).stdout.split()
+}
+"""What a bare Python of this environment loads: hooks of what is installed in it."""
 
 
 @pytest.mark.long

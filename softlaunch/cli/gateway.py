@@ -4,21 +4,18 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import SecretStr
 
 from softlaunch.cli.output import errors
+from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
-    from softlaunch.gateway.limits import Limits
     from softlaunch.gateway.server import GatewayOptions
     from softlaunch.store.database import Database
 
-_MIB = 1024 * 1024
 _MOST_APPS = 10
 _QUIET = ("critical", "error", "warning")
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
 def register(app: typer.Typer) -> None:
@@ -100,7 +97,7 @@ def gateway(
     settings = Settings()
     settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     options = _options(settings, cors_origin or settings.cors_origins.split(","), log_level)
-    if options.host not in _LOCAL and not options.client_keys:
+    if options.host not in LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")
     try:
         _serve(settings, options)
@@ -162,38 +159,18 @@ def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "Ga
         host=settings.gateway_host,
         port=settings.gateway_port,
         log_level=log_level,
-        client_keys=_keys(settings.client_keys, "SOFTLAUNCH_CLIENT_KEYS", "serve anybody"),
-        feedback_keys=_keys(settings.feedback_keys, "SOFTLAUNCH_FEEDBACK_KEYS", "let the key that asked rate"),
+        client_keys=client_keys(settings),
+        feedback_keys=feedback_keys(settings),
+        config_keys=config_keys(settings),
         rating_window_seconds=settings.feedback_hours * 3600,
         trusted_proxies=parse_networks(settings.gateway_trusted_proxies, "SOFTLAUNCH_GATEWAY_TRUSTED_PROXIES"),
-        limits=_limits(settings),
         drain_seconds=settings.gateway_drain_seconds,
+        limits=limits_of(settings),
+        cache_seconds=settings.config_cache_seconds,
+        catch_up_seconds=settings.otlp_catch_up_seconds,
         home=settings.home,
         otel=settings.otel,
         cors=Cors(tuple(checked_origin(one) for one in cors_origins if one.strip())),
         show_arm=settings.arm_header,
         refuses=named_classifier(settings.refusals),
     )
-
-
-def _limits(settings: Settings) -> "Limits":
-    from softlaunch.gateway.limits import Limits
-
-    return Limits(
-        connections=settings.gateway_connections,
-        connections_per_address=settings.gateway_connections_per_address,
-        requests_bytes=settings.gateway_requests_mib * _MIB,
-        answers_bytes=settings.gateway_answers_mib * _MIB,
-        body_bytes=round(settings.max_body_mb * _MIB),
-        answer_bytes=round(settings.max_answer_mb * _MIB),
-        event_bytes=round(settings.max_event_mb * _MIB),
-    )
-
-
-def _keys(given: SecretStr | None, setting: str, unset: str) -> list[str]:
-    if given is None:
-        return []
-    keys = [key.strip() for key in given.get_secret_value().split(",")]
-    if not all(keys):
-        raise SoftlaunchError(f"{setting} is set but holds an empty key; write key1,key2, or unset it to {unset}")
-    return keys

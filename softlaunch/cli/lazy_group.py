@@ -23,6 +23,7 @@ _LISTED = {
     "slack": ("slack", "Handle clicks in Slack, and send notifications."),
     "evaluator": ("evaluator", "Have judges judge live answers, as the apps' policies say under `live`."),
     "gateway": ("gateway", "Serve requests as OpenAI's and Anthropic's clients send them."),
+    "config-server": ("config_server", "Tell applications which variant to use, without being in their way."),
     "otlp": ("otlp", "Take an app's own OpenTelemetry spans into the request log."),
     "deploy": ("deploy", "Deploy the flows to Prefect."),
     "review": ("review", "Review an eval: compare its answers side by side, and vote."),

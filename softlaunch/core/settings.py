@@ -111,6 +111,20 @@ class Settings(BaseSettings):
     gateway_answers_mib: int = Field(
         default=256, ge=1, description="memory for answers that clients haven't taken; the slowest are dropped beyond"
     )
+    config_keys: SecretStr | None = Field(
+        default=None,
+        description="comma-separated API keys that alone read the configuration and record calls; when unset, those of "
+        "clients do. Who has one reads prompts, and names any unit",
+    )
+    config_server_host: str = "127.0.0.1"
+    config_server_port: int = 8830
+    config_cache_seconds: float = Field(
+        default=60,
+        gt=0,
+        le=3600,
+        description="how long applications may keep a variant that a gateway or a config server told them, where no "
+        "release is live; during one never longer than its lease",
+    )
     otel: bool = Field(
         default=False,
         description="whether gateways export spans and metrics by OpenTelemetry, to where the OTEL_* variables say",
@@ -130,7 +144,8 @@ class Settings(BaseSettings):
         default=60,
         ge=0,
         le=600,
-        description="how long `softlaunch otlp` waits, once it is started again, for what exporters couldn't send",
+        description="how long `softlaunch otlp` and config servers wait, once they are started again, for what "
+        "applications couldn't send",
     )
     console_host: str = Field(default="127.0.0.1", description="address that the console listens to")
     console_port: int = Field(default=8820, ge=0, le=65535, description="port of the console")

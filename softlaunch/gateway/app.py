@@ -16,6 +16,8 @@ from softlaunch.core.refusal_wording import refusal_of
 from softlaunch.gateway import azure
 from softlaunch.gateway.answer_checks import AnswerChecks, Refuses
 from softlaunch.gateway.answering import Answering, Records
+from softlaunch.gateway.configuration.endpoints import PREFIXES, Configuration, ConfigurationParts
+from softlaunch.gateway.configuration.intake import RecordIntake
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.encodings import decompress
 from softlaunch.gateway.hearing import Hearing
@@ -70,6 +72,7 @@ class Parts:
     log: LogSink
     upstream: Upstream
     ratings: Ratings
+    intake: RecordIntake
     siblings: Siblings | None = None
     """The other processes of the same command."""
     signals: "Signals | None" = None
@@ -91,6 +94,10 @@ class Access:
     cors: Cors = field(default_factory=Cors)
     show_arm: bool = False
     refuses: Refuses = refusal_of
+    cache_seconds: float = 60.0
+    """How long applications may keep a variant of the configuration, where no release asks for less."""
+    config_keys: tuple[bytes, ...] = ()
+    """Keys that alone read the configuration; where there are none, those of clients do."""
 
 
 class UnderWay:
@@ -137,6 +144,16 @@ class Gateway:
         self._stored = StoredAnswers(parts.table, threads, parts.upstream, limits.answer_bytes)
         self._under_way = UnderWay(limits.requests)
         self._room = BodyRoom(limits)
+        told = ConfigurationParts(
+            parts.table,
+            parts.log,
+            parts.intake,
+            access.config_keys or access.keys.clients,
+            access.cache_seconds,
+            are_backends=bool(access.config_keys),
+        )
+        self.configuration = Configuration(told, limits, self._room)
+        self._metrics.add(self.configuration.counts)
         self._catalogue = ModelList(int(time.time()))
         self._paths: Paths[Endpoint] = Paths(
             {
@@ -169,6 +186,7 @@ class Gateway:
             await self._siblings.close()
         await self._answering.mirrors.close()
         await asyncio.to_thread(self._answering.checks.close)
+        await self.configuration.recording.close()
         await self._upstream.close()
         await asyncio.to_thread(self._table.stop)
         await asyncio.to_thread(self._log.stop)
@@ -198,11 +216,14 @@ class Gateway:
         app = path.removeprefix(_MODELS + "/") if path.startswith(_MODELS + "/") else None
         known = path if app is None else _MODELS
         if method == "OPTIONS":  # browsers ask it without a key
-            allowed = self._stored.allowed(path) if path.startswith(PREFIX) else self._paths.allowed(known)
+            allowed = self._allowed(path, known)
             if allowed:
                 told = [(b"allow", allowed), *self._cors.preflight(headers, allowed)]
                 await cycle.respond(200, told, b"")
                 return
+        if path.startswith(PREFIXES):
+            await self.configuration.serve(cycle, path, headers)
+            return
         if path.startswith("/v1/"):
             check_key(headers, self._keys.of_feedback if path == _FEEDBACK else self._keys.clients)
         if path.startswith(PREFIX):
@@ -217,6 +238,11 @@ class Gateway:
         else:
             find_app_route(self._table, app)
             await _send_json(cycle, self._catalogue.model(app, headers))
+
+    def _allowed(self, path: str, known: str) -> bytes:
+        if path.startswith(PREFIXES):
+            return self.configuration.allowed(path)
+        return self._stored.allowed(path) if path.startswith(PREFIX) else self._paths.allowed(known)
 
     async def _ask(self, protocol: LlmProtocol, headers: Headers, cycle: HttpCycle, deployment: str = "") -> None:
         self._under_way.check()

@@ -1,13 +1,10 @@
 """Which arm answers a request: pure functions of the request, the route, and whether its lease holds."""
 
-import hashlib
 from dataclasses import dataclass
 
-from softlaunch.core.split import drawn_afresh, takes_candidate, unit_hash
+from softlaunch.core.split import drawn_afresh, is_sampled, takes_candidate, unit_hash
 from softlaunch.core.variant import Variant
 from softlaunch.policy.route import Arm, Route
-
-_FRACTIONS = 1 << 32
 
 
 @dataclass(slots=True)
@@ -45,11 +42,3 @@ def _copies_of_stable(route: Route, request_id: str) -> tuple[Arm, ...]:
     if not is_sampled(request_id, route.shadow_percent):
         return ()
     return (Arm.SHADOW, Arm.CONTROL) if is_sampled(request_id, route.control_percent) else (Arm.SHADOW,)
-
-
-def is_sampled(request_id: str, percent: float) -> bool:
-    """Whether a request belongs to a sample of this share; the same request always does or doesn't."""
-    if percent <= 0:
-        return False
-    digest = hashlib.blake2b(request_id.encode(), digest_size=4, person=b"mirror").digest()
-    return int.from_bytes(digest, "big") / _FRACTIONS * 100 < percent

@@ -17,6 +17,8 @@ _EXPOSED = b", ".join(
         b"x-softlaunch-variant",
         b"x-softlaunch-arm",
         b"x-softlaunch-settings",
+        b"x-softlaunch-lease-left",
+        b"etag",
         b"x-request-id",
         b"retry-after",
         b"retry-after-ms",

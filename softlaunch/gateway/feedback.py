@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from softlaunch.core.live_metrics import SCORED
-from softlaunch.gateway.requests import app_of
+from softlaunch.core.request_ids import app_of
 from softlaunch.gateway.wire import RefusedError
 from softlaunch.ledger.reported import REPORTED
 from softlaunch.ledger.request_log import FeedbackRecord, ScoreRecord

@@ -23,4 +23,8 @@ class Lease:
 
     def holds(self, lease_seconds: float, now: float) -> bool:
         """Whether the candidate may be served at `now`."""
-        return self._seen_at is not None and now - self._seen_at < lease_seconds
+        return self.left(lease_seconds, now) > 0
+
+    def left(self, lease_seconds: float, now: float) -> float:
+        """For how many more seconds the candidate may be served at `now` without another beat; at least 0."""
+        return 0.0 if self._seen_at is None else max(0.0, self._seen_at + lease_seconds - now)

@@ -76,6 +76,10 @@ class Metrics:
         """Count a request that the candidate can't take."""
         self._kept.labels(app, api).inc()
 
+    def add(self, counts: Collector) -> None:
+        """Tell of what somebody else counts, too."""
+        self._registry.register(counts)
+
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)

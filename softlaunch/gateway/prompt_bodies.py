@@ -1,13 +1,16 @@
 """Request bodies for an event loop: prompts that take long to render are rendered beside it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from softlaunch.core.prompt_templates import QUICK_WORK, WHOLE_WORK
+from softlaunch.core.system_messages import Message
 from softlaunch.core.variant import HeavyTemplateError, TemplateVariablesError, Variant
 from softlaunch.gateway.protocols.protocol import LlmProtocol
+
+Rendered = TypeVar("Rendered")
 
 LONGEST_WAIT_SECONDS = 10.0
 """How long a request waits for its prompt to be rendered."""
@@ -21,11 +24,20 @@ async def request_body(protocol: LlmProtocol, variant: Variant, request: Mapping
     What takes few milliseconds is rendered at once; what takes more, in one thread for all, one after the other.
     Raises TemplateVariablesError, also where that thread has so much to do that the request waits ten seconds.
     """
+    return await _beside_if_long(variant, lambda work: protocol.request_body(variant, request, work))
+
+
+async def prompt_messages(variant: Variant, variables: Mapping[str, Any]) -> list[Message]:
+    """The prompt's own messages with these variables, in the same way. Raises TemplateVariablesError."""
+    return await _beside_if_long(variant, lambda work: variant.prompt.render_own(variables, work))
+
+
+async def _beside_if_long(variant: Variant, render: Callable[[int], Rendered]) -> Rendered:
     try:
-        return protocol.request_body(variant, request, QUICK_WORK)
+        return render(QUICK_WORK)
     except HeavyTemplateError:
         pass
-    waiting = asyncio.get_running_loop().run_in_executor(_beside, protocol.request_body, variant, request, WHOLE_WORK)
+    waiting = asyncio.get_running_loop().run_in_executor(_beside, render, WHOLE_WORK)
     try:
         return await asyncio.wait_for(waiting, LONGEST_WAIT_SECONDS)
     except TimeoutError as error:

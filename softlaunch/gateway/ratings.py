@@ -14,11 +14,12 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
+from softlaunch.core.request_ids import app_of
 from softlaunch.core.request_outcome import ARM_FAILURES, RequestOutcome
 from softlaunch.core.split import unit_hash
 from softlaunch.core.verdict import Per
 from softlaunch.gateway.request_seals import Keys, asked_at, is_sealed
-from softlaunch.gateway.requests import app_of, retry_after
+from softlaunch.gateway.requests import retry_after
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.wire import RefusedError, clipped
 from softlaunch.ledger.reported import REPORTED, Spoken, last_request

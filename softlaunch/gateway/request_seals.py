@@ -1,24 +1,15 @@
-"""Seals on the ids of requests: which were given out by a gateway on this ledger, for which key, and when.
+"""Seals on the ids of requests: which were given out by a gateway on this ledger, for which key, and when."""
 
-A request's id is `<app>-<11 digits of time><11 of chance><10 of seal>` in hexadecimal. The seal is a MAC of what stands
-before it, keyed by the app's secret in the ledger (the salt of its units' pseudonyms) and by the key that asked. So
-every gateway on the ledger can check every id, without looking it up and without having been told of it. 40 bits are
-few for a secret that can be guessed at leisure, and many for one that can only be tried against a gateway.
-"""
-
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
+from softlaunch.core.request_ids import SEAL_DIGITS, seal_of
 from softlaunch.gateway.requests import AppRequest
 
-_SEAL_BYTES = 5
-_SEAL = 2 * _SEAL_BYTES
 _TIME = 11
-_ID = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,62}}-([0-9a-f]{{{_TIME}}})[0-9a-f]{{11}}[0-9a-f]{{{_SEAL}}}")
+_ID = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,62}}-([0-9a-f]{{{_TIME}}})[0-9a-f]{{11}}[0-9a-f]{{{SEAL_DIGITS}}}")
 _CARRIERS = (b"authorization", b"api-key", b"x-api-key")
 
 
@@ -47,7 +38,7 @@ def seal(request: AppRequest, salt: str, key: bytes) -> None:
 
 def is_sealed(request_id: str, salt: str, keys: Sequence[bytes]) -> bool:
     """Whether the id was given out for an app with this salt, to one of the keys."""
-    bare, seal = request_id[:-_SEAL], request_id[-_SEAL:]
+    bare, seal = request_id[:-SEAL_DIGITS], request_id[-SEAL_DIGITS:]
     return any(hmac.compare_digest(seal_of(bare, salt, key), seal) for key in keys)
 
 
@@ -74,14 +65,3 @@ def key_of(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> bytes:
                 if hmac.compare_digest(token, key):
                     return key
     return b""
-
-
-def seal_of(bare: str, salt: str, key: bytes) -> str:
-    """Ten hexadecimal digits that only who has the salt and the key can make of a text."""
-    return hashlib.blake2b(bare.encode(), digest_size=_SEAL_BYTES, key=_secret(salt, key)).hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _secret(salt: str, key: bytes) -> bytes:
-    salted = hashlib.blake2b(salt.encode(), digest_size=64, person=b"request seals").digest()
-    return hashlib.blake2b(key, digest_size=64, key=salted).digest()

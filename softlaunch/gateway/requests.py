@@ -1,22 +1,18 @@
 """A client's request, parsed once: what is wrong with it is said before any provider is asked."""
 
 import hmac
-import secrets
-import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import Any
 
 from softlaunch.core.api import Api
+from softlaunch.core.request_ids import request_id_for
 from softlaunch.gateway.protocols.protocol import LlmProtocol
 from softlaunch.gateway.table import AppRoute, RouteTable
 from softlaunch.gateway.wire import Headers, RefusedError, bad_parameter, clipped, read_object
 
 _FLAG, _OBJECT = (bool, NoneType), (dict, NoneType)
-_RANDOM_DIGITS = 11
-_DRAWN_AT_ONCE = 256
 _LISTS = frozenset({b"tracestate", b"baggage", b"content-encoding", b"access-control-request-headers"})
 
 
@@ -57,38 +53,6 @@ def parse(protocol: LlmProtocol, content: bytes, headers: Mapping[bytes, bytes],
         raise bad_parameter("variables", "must be an object")
     protocol.check(body)
     return AppRequest(protocol, request_id_for(app), app, body, headers, len(content))
-
-
-def request_id_for(app: str) -> str:
-    """An id that no other request has, `<app>-<milliseconds><44 random bits>` in hexadecimal; see `request_seals`.
-
-    The app spares feedback a look-up, and the time keeps the database's index of ids growing at its end: random ids
-    alone made writing the log twice as dear.
-    """
-    return f"{app}-{time.time_ns() // 1_000_000:011x}{next(_RANDOM.parts)}"
-
-
-def _random_parts() -> Iterator[str]:
-    """Many from one call, because asking the system for randomness has a price of its own."""
-    size = _RANDOM_DIGITS
-    while True:
-        drawn = secrets.token_hex(size * _DRAWN_AT_ONCE // 2)
-        yield from (drawn[start : start + size] for start in range(0, len(drawn), size))
-
-
-class _Randomness(threading.local):
-    """A supply for each thread: two event loops in one process must not draw from the same generator at once."""
-
-    def __init__(self) -> None:
-        self.parts = _random_parts()
-
-
-_RANDOM = _Randomness()
-
-
-def app_of(request_id: str) -> str:
-    """The app whose request has this id."""
-    return request_id.rpartition("-")[0]
 
 
 def find_app_route(table: RouteTable, app: str) -> AppRoute:

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from softlaunch.core.refusal_wording import refusal_of
 from softlaunch.gateway.answer_checks import Refuses
 from softlaunch.gateway.app import Access, Gateway, Parts
+from softlaunch.gateway.configuration.intake import RecordIntake
 from softlaunch.gateway.cors import Cors
 from softlaunch.gateway.http.connections import Connections, Network
 from softlaunch.gateway.http.draining import Drain
@@ -56,6 +57,8 @@ class GatewayOptions:
     log_level: str = "info"
     client_keys: Sequence[str] = ()
     feedback_keys: Sequence[str] = ()
+    config_keys: Sequence[str] = ()
+    """Keys that alone read the configuration and record calls; where there are none, those of clients do."""
     rating_window_seconds: float = 7 * 86_400.0
     trusted_proxies: Sequence[Network] = ()
     limits: Limits = field(default_factory=Limits)
@@ -70,6 +73,10 @@ class GatewayOptions:
     """How long requests are taken after SIGTERM, while load balancers learn of it."""
     home: Path | None = None
     """Where counts are kept that outlive the process; left out, beside a SQLite ledger, and nowhere on PostgreSQL."""
+    cache_seconds: float = 60.0
+    """How long applications may keep a variant of the configuration, where no release asks for less."""
+    catch_up_seconds: float = 60.0
+    """How long gates wait for records of applications, once records are taken again after a pause."""
 
 
 def _ignore(_: int) -> None:
@@ -86,7 +93,7 @@ def build_app(
     """A gateway on a ledger; `environment` holds keys of providers and secrets of units (by default, os.environ)."""
     limits = options.limits
     table = RouteTable(database, poll_seconds=limits.route_poll_seconds)
-    gateway_id = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    gateway_id = new_id()
     folder = counters_folder(database, options.home)
     log = LogSink(
         database,
@@ -96,13 +103,27 @@ def build_app(
         account=LossAccount(_counters(database, folder, gateway_id, address), LossWatch(database, folder)),
     )
     keys = Keys(_encoded(options.client_keys), _encoded(options.feedback_keys))
+    intake = RecordIntake(database, new_id(), address, options.catch_up_seconds)
     ratings = Ratings(database, table, keys, options.rating_window_seconds)
     upstream = Upstream(limits, environment)
     secrets_of_units = os.environ if environment is None else environment
-    access = Access(keys, secrets_of_units, options.cors, options.show_arm, options.refuses)
+    access = Access(
+        keys=keys,
+        environment=secrets_of_units,
+        cors=options.cors,
+        show_arm=options.show_arm,
+        refuses=options.refuses,
+        cache_seconds=options.cache_seconds,
+        config_keys=_encoded(options.config_keys),
+    )
     siblings = None if options.process is None else Siblings(*options.process)
     signals = _signals() if options.otel else None
-    return Gateway(Parts(table, log, upstream, ratings, siblings, signals, drain or Drain()), access, limits)
+    return Gateway(Parts(table, log, upstream, ratings, intake, siblings, signals, drain or Drain()), access, limits)
+
+
+def new_id() -> str:
+    """An id for whatever heartbeats are written of: machine, process and chance."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
 
 
 def _signals() -> "Signals":
@@ -136,6 +157,7 @@ def build_server(
         log_level=options.log_level,
         shutdown_seconds=max(1, round(options.limits.shutdown_seconds)),
     )
+    gateway.configuration.changes.is_stopping = lambda: server.should_exit
     return server, listener
 
 

@@ -52,6 +52,10 @@ class AppRoute:
         """Whether somebody was seen to watch the candidate within the lease."""
         return self.lease.holds(self.route.lease_seconds, self._clock())
 
+    def lease_left(self) -> float:
+        """For how many seconds the candidate may be served by what is known now; 0 where it may not."""
+        return self.lease.left(self.route.lease_seconds, self._clock()) if self.candidate_allowed() else 0.0
+
     def candidate_allowed(self, api: Api | None = None) -> bool:
         """Whether the candidate may get requests or copies right now; with an API, those of it."""
         if self.route.candidate is None or not self.in_force or self.breaker.tripped or not self.lease_holds():
@@ -129,6 +133,11 @@ class RouteTable:
     def seconds_since_read(self) -> float:
         """How old the routes may be; infinite before the first reading."""
         return float("inf") if self._read_at is None else self._clock() - self._read_at
+
+    @property
+    def ledger_id(self) -> str | None:
+        """What names the ledger that is read; None before it was, or where nothing is served."""
+        return self._ledger_id
 
     def get(self, app: str) -> AppRoute | None:
         """What is known of an app."""

@@ -11,9 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from softlaunch.core.request_ids import seal_of
 from softlaunch.core.variant import Variant
 from softlaunch.gateway.pins import Pins
-from softlaunch.gateway.request_seals import is_sealed_by, seal_of
+from softlaunch.gateway.request_seals import is_sealed_by
 from softlaunch.gateway.table import AppRoute, RouteTable
 from softlaunch.gateway.wire import RefusedError
 from softlaunch.policy.units import OldThreads

@@ -42,7 +42,7 @@ def occasion_of(request: AppRequest, unit: str, policy: UnitPolicy, now: float) 
     if policy.redraw is None or unit == request.request_id:
         return None
     if isinstance(policy.redraw, float):
-        return str(int(now // policy.redraw))
+        return epoch_of(policy.redraw, now)
     return _of_conversation(request, policy) or None
 
 
@@ -59,6 +59,11 @@ def is_inside(request: AppRequest, unit: str, only: OnlyPolicy | None) -> bool:
     if not only.header:
         return unit in only.values
     return request.headers.get(only.header.lower().encode(), b"").decode("latin-1").strip() in only.values
+
+
+def epoch_of(length: float, now: float) -> str:
+    """The occasion of a unit whose arm is drawn afresh in every epoch of so many seconds; the same in every gateway."""
+    return str(int(now // length))
 
 
 class Units:
@@ -104,14 +109,17 @@ def _of_header(request: AppRequest, policy: UnitPolicy) -> str:
 
 
 def _of_conversation(request: AppRequest, policy: UnitPolicy) -> str:  # noqa: ARG001
-    """The hash of the conversation's own name, or of what the first user said.
-
-    Of nothing that is nested deeper than what can be passed on.
-    """
+    """The hash of the conversation's own name, or of what the first user said."""
     named = request.body.get("conversation")
     content = (named.get("id") if isinstance(named, dict) else named) or request.protocol.conversation(request.body)
-    if content is None:
-        return ""
+    return "" if content is None else unit_of_conversation(content)
+
+
+def unit_of_conversation(content: object) -> str:
+    """The unit of a conversation with this id, or that begins with these words.
+
+    Empty for what is nested deeper than what can be passed on.
+    """
     try:
         said = repr(content).encode() if isinstance(content, str) else orjson.dumps(content, option=_SORTED)
     except orjson.JSONEncodeError:

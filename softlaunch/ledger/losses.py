@@ -37,7 +37,9 @@ class Cause(StrEnum):
     REWOUND = "rewound"
     """They were in the log, and the database lost them: a standby took over that hadn't got them."""
     UNATTRIBUTED = "unattributed"
-    """A span told of them, and not whose they are, or of which arm."""
+    """A span or a record told of them, and not whose they are, or of an arm that isn't theirs."""
+    LOST = "lost"
+    """Their client couldn't tell of them for so long that it had no room for them any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,16 @@ _RESTARTED_WITHIN = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A model call of an app that a span told of: its row, and why it is no evidence where it isn't."""
+    """A model call of an app that was told of: its row, and why it is no evidence where it isn't.
+
+    Without a row `count` calls are told of at once, as missing.
+    """
 
     key: str
     app: str
     row: RequestRecord | None
     missing: Cause | None = None
+    count: int = 1
 
 
 def write_received(
@@ -96,7 +100,10 @@ def _pieces(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 
 def _count_missing(session: Session, fresh: Sequence[Taken], heartbeat: Heartbeat) -> None:
-    missing = Counter((one.app, one.missing) for one in fresh if one.missing is not None)
+    missing: Counter[tuple[str, Cause]] = Counter()
+    for one in fresh:
+        if one.missing is not None:
+            missing[one.app, one.missing] += one.count
     rows = [
         {
             "gateway_id": heartbeat.gateway_id,

@@ -140,7 +140,8 @@ class SqlPolicy(Part):
 
 
 class OtlpPolicy(Part):
-    """Spans of model calls that the app sends to `softlaunch otlp`: each becomes a row of the request log.
+    """What the app tells of its model calls: spans that it sends to `softlaunch otlp`, or records that it sends to a
+    gateway or to `softlaunch config-server`. Each becomes a row of the request log.
 
     A request counts at its beginning, and one that took longer than `hold` so long before its end. Gates read no
     later than `hold` and `late` behind the present.
@@ -149,7 +150,7 @@ class OtlpPolicy(Part):
     hold: Annotated[Duration, Field(ge=0, le=600)] = 30.0
     """How long most requests take at the most."""
     late: Annotated[Duration, Field(ge=0.5, le=600)] = 15.0
-    """How long after its end a span may arrive: longer than the app's exporter waits until it sends. What comes later
+    """How long after its end a span or a record may arrive: longer than the app waits until it sends. What comes later
     is logged and counted as missing, and is no evidence.
     """
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softlaunch.core.split import is_sampled
 from softlaunch.core.variant import ModelVersion, PromptVersion, Variant
-from softlaunch.gateway.choice import choose, is_sampled
+from softlaunch.gateway.choice import choose
 from softlaunch.policy.route import Arm, Route, Serving
 
 

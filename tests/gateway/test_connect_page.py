@@ -47,8 +47,9 @@ def world(ledger_url: str, models: FakeModels) -> Iterator[World]:
         yield running
 
 
-def test_the_snippets_run(world: World) -> None:
+def test_the_snippets_run(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One after the other in one program, with the gateway's real address."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     program = "\n".join(snippets("python"))
     exec(compile(program.replace(LOCAL, world.url), "connect-your-app.md", "exec"), {})
     asked = [body["messages"] for body in world.models.bodies]
@@ -56,6 +57,8 @@ def test_the_snippets_run(world: World) -> None:
     filled = "You answer customers of Fernwood Outdoor. Answer in English."
     assert asked[2][0] == {"role": "system", "content": filled}
     assert asked[3][0] == {"role": "system", "content": f"{filled}\n\nThe customer is logged in."}
+    assert asked[-1] == [*asked[2][:1], {"role": "user", "content": "When do you open?"}]
+    assert world.models.bodies[-1]["model"] == "stable"
     units = [row.unit for row in world.rows(6)]
     assert len(set(units)) == 1
     rated = "select satisfaction from feedback"

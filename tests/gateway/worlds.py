@@ -20,6 +20,7 @@ from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
 from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Serving
+from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
@@ -161,6 +162,7 @@ def running_world(
     candidate: Variant | None = None,
     metrics: tuple[MetricPolicy, ...] = (),
     live_sample: LiveSamplePolicy | None = None,
+    otlp: OtlpPolicy | None = None,
     limits: Limits = QUICK,
     client_keys: Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
@@ -174,6 +176,7 @@ def running_world(
         texts=texts or TextPolicy(),
         metrics=metrics,
         live_sample=live_sample,
+        otlp=otlp,
     )
     stable = stable or variant("stable", models.endpoint)
     candidate = candidate or variant("candidate", models.endpoint)

@@ -8,8 +8,8 @@ from softlaunch.core.split import unit_hash
 from softlaunch.core.variant import Variant
 from softlaunch.inbound.otlp.attributes import number_of, text_of
 from softlaunch.inbound.otlp.call_spans import ARM, COPY_OF, VARIANT, WEIGHT, CallSpan, request_id
-from softlaunch.inbound.otlp.timeline import InForce
 from softlaunch.ledger.request_log import RequestRecord
+from softlaunch.ledger.timeline import InForce
 from softlaunch.policy.route import Arm, Route
 
 SETTLING_SECONDS = 5.0

@@ -22,8 +22,9 @@ from softlaunch.gateway.wire import JSON, BodyReader, BodyRoom, ClientGoneError,
 from softlaunch.inbound.otlp.attributes import Attributes, read_attributes
 from softlaunch.inbound.otlp.call_spans import OWN, CallSpan, read_call
 from softlaunch.inbound.otlp.evaluations import Evaluation, of_record, of_span
-from softlaunch.inbound.otlp.intake import Beats, Export, Intake
+from softlaunch.inbound.otlp.intake import Export, Intake
 from softlaunch.inbound.otlp.messages import Encoding, Signal, answer, decode, refusal
+from softlaunch.ledger.reception import Beats
 from softlaunch.ledger.request_log import CONTENT_ERRORS
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
 

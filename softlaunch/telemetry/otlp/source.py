@@ -24,7 +24,10 @@ class OtlpTelemetry(RequestLogTelemetry):
         """Without a receiver, or without any request for long, nothing is known."""
         received = complete_until(session, now, RECEIVER)
         if received is None:
-            return after, "no OTLP receiver has been heard for 5 s; start softlaunch otlp"
+            return (
+                after,
+                "no OTLP receiver has been heard for 5 s; start softlaunch otlp, or a config server",
+            )
         newest = session.execute(_newest(scope)).scalar_one()
         silent = now - max(newest or 0.0, scope.began)
         if silent > self.policy.stale_after + self.policy.behind:

@@ -13,7 +13,8 @@ from softlaunch.gates.telemetry import Reading, Scope
 from softlaunch.inbound.otlp.attribution import Lacking
 from softlaunch.inbound.otlp.call_spans import read_call
 from softlaunch.inbound.otlp.counts import Verdicts
-from softlaunch.inbound.otlp.intake import Beats, Export, Intake
+from softlaunch.inbound.otlp.intake import Export, Intake
+from softlaunch.ledger.reception import Beats
 from softlaunch.policy.release import plan
 from softlaunch.policy.sources import OtlpPolicy
 from softlaunch.store.database import Database

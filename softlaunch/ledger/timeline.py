@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlmodel import select
 
 from softlaunch.core.variant import Variant
-from softlaunch.ledger.routes import UnreadableRouteError, read_route
+from softlaunch.ledger.routes import UnreadableRouteError, read_route, read_variant
 from softlaunch.policy.route import Route
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
@@ -53,6 +53,13 @@ class Timeline:
         except UnreadableRouteError:
             return None
 
+    def variant(self, app: str, short: str) -> Variant | None:
+        """The recorded variant whose digest begins so; None where there is none. Raises SQLAlchemy's errors."""
+        try:
+            return read_variant(self._database, app, short, self._variants)
+        except UnreadableRouteError:
+            return None
+
     def now(self, app: str) -> Route | None:
         """The newest route of an app; None of one that isn't known."""
         seen = self._seen.get(app)
@@ -61,6 +68,14 @@ class Timeline:
     def at(self, app: str, moment: float) -> InForce | None:
         """What was in force at a moment; None where that wasn't seen."""
         return in_force(self._seen.get(app, ()), moment)
+
+    def of_revision(self, app: str, revision: int) -> tuple[InForce, float] | None:
+        """The split of a revision, and until when it was in force (infinite for the newest); None of an unseen one."""
+        seen = self._seen.get(app, [])
+        for place in range(len(seen) - 1, -1, -1):
+            if seen[place].route.revision == revision:
+                return seen[place], seen[place + 1].since if place + 1 < len(seen) else float("inf")
+        return None
 
 
 def in_force(seen: Sequence[InForce], moment: float) -> InForce | None:

@@ -3,7 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
-from softlaunch.gateway.requests import app_of, request_id_for
+from softlaunch.core.request_ids import app_of, request_id_for
 
 
 def test_two_gateways_in_one_process_draw_at_once() -> None:

@@ -1,0 +1,1 @@
+"""What softlaunch.client costs an application: each variant, each call, and its start."""

@@ -1,0 +1,1 @@
+"""Configuration for applications that call their models themselves: which variant for whom, and for how long."""
