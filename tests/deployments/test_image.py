@@ -36,9 +36,13 @@ MOST_MB = 250
 """Of the whole image, packed as registries keep it; see docs/operations/kubernetes.md."""
 COMPOSE = yaml.safe_load((ROOT / "deployments" / "compose.yaml").read_text(encoding="utf-8"))["services"]
 LASTING = [name for name in COMPOSE if name not in {"postgres", "deploy"}]
-PORTS = ("4200", "8080", "8800", "8820")
+PORTS = ("4200", "8080", "8800", "8820", "8830")
 BESIDES: Mapping[str, Mapping[str, Any]] = {
     "console": {"command": ["softlaunch", "ui", "--port", "8820"], "path": "http://127.0.0.1:8820/"},
+    "config-server": {
+        "command": ["softlaunch", "config-server", "--port", "8830"],
+        "path": "http://127.0.0.1:8830/healthz",
+    },
     "reconcile": {"command": ["softlaunch", "reconcile", "--watch", "--every", "1"]},
 }
 """Services that compose leaves out, and by which address those that have one are seen to be well."""
