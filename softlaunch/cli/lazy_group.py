@@ -24,6 +24,7 @@ _LISTED = {
     "evaluator": ("evaluator", "Have judges judge live answers, as the apps' policies say under `live`."),
     "gateway": ("gateway", "Serve requests as OpenAI's and Anthropic's clients send them."),
     "otlp": ("otlp", "Take an app's own OpenTelemetry spans into the request log."),
+    "envoy": ("envoy", "Let an Envoy of your own split the traffic."),
     "deploy": ("deploy", "Deploy the flows to Prefect."),
     "review": ("review", "Review an eval: compare its answers side by side, and vote."),
     "demo": ("demo.command", "Watch four real releases on this machine."),

@@ -1,8 +1,18 @@
 """Splitting traffic: the same unit always falls on the same side, and stays in as the weight grows."""
 
 import hashlib
+from enum import StrEnum
 
 _BUCKETS = 1 << 64
+SHARES = 10_000
+"""Into how many equal parts Envoy's traffic is split: weights are hundredths of a percent there."""
+
+
+class SplitMethod(StrEnum):
+    """By which function units are assigned; all that serve an app use the same one."""
+
+    SOFTLAUNCH = "softlaunch"
+    ENVOY = "envoy"
 
 
 def unit_hash(unit: str, salt: str) -> int:
@@ -29,3 +39,32 @@ def position_percent(pseudonym: int, release_id: str) -> float:
 def takes_candidate(pseudonym: int, release_id: str, weight_percent: float) -> bool:
     """Whether a unit is served by the candidate; monotone in the weight: nobody moves back as it grows."""
     return position_percent(pseudonym, release_id) < weight_percent
+
+
+def envoy_key(unit: str, salt: str, release_id: str) -> bytes:
+    """The text that Envoy hashes: what stands before a unit makes each release shuffle anew.
+
+    A header's name comes to Envoy as the bytes that were sent, and to others as Latin-1: bytes that are UTF-8 are it.
+    """
+    try:
+        sent = unit.encode("latin-1")
+        sent.decode()
+    except UnicodeError:
+        sent = unit.encode()
+    return f"{salt}:{release_id}:".encode() + sent
+
+
+def envoy_shares(weight_percent: float) -> int:
+    """The candidate's weight of all `SHARES`."""
+    return round(weight_percent * SHARES / 100)
+
+
+def takes_candidate_in_envoy(unit: str, salt: str, release_id: str, weight_percent: float) -> bool:
+    """Whether Envoy sends a unit to the candidate: the last shares are its own, so that nobody moves back.
+
+    That is xxHash64 without a seed, modulo the sum of the weights, with stable listed first.
+    """
+    import xxhash  # clients that evaluate by themselves mostly don't need it
+
+    position = xxhash.xxh64_intdigest(envoy_key(unit, salt, release_id)) % SHARES
+    return position >= SHARES - envoy_shares(weight_percent)

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from softlaunch.core.split import drawn_afresh, takes_candidate, unit_hash
+from softlaunch.core.split import SplitMethod, drawn_afresh, takes_candidate, takes_candidate_in_envoy, unit_hash
 from softlaunch.core.variant import Variant
 from softlaunch.policy.route import Arm, Route
 
@@ -34,7 +34,11 @@ def choose(route: Route, unit: str, request_id: str, *, candidate_allowed: bool,
         pseudonym, named = drawn_afresh(pseudonym, occasion), pseudonym
     if route.candidate is None or route.release_id is None or not candidate_allowed:
         return Choice(Arm.STABLE, route.stable, pseudonym, named_unit=named)
-    if takes_candidate(pseudonym, route.release_id, route.weight_percent):
+    if route.serving.split is SplitMethod.ENVOY:
+        takes = takes_candidate_in_envoy(unit, route.serving.salt, route.release_id, route.weight_percent)
+    else:
+        takes = takes_candidate(pseudonym, route.release_id, route.weight_percent)
+    if takes:
         copies = (Arm.CONTROL,) if is_sampled(request_id, route.control_percent) else ()
         return Choice(Arm.CANDIDATE, route.candidate, pseudonym, copies, named)
     return Choice(Arm.STABLE, route.stable, pseudonym, _copies_of_stable(route, request_id), named)

@@ -24,3 +24,7 @@ class Lease:
     def holds(self, lease_seconds: float, now: float) -> bool:
         """Whether the candidate may be served at `now`."""
         return self._seen_at is not None and now - self._seen_at < lease_seconds
+
+    def left(self, lease_seconds: float, now: float) -> float:
+        """For how many seconds from `now` the candidate may be served without another beat; 0 where it may not."""
+        return 0.0 if self._seen_at is None else max(0.0, self._seen_at + lease_seconds - now)

@@ -51,6 +51,10 @@ class AppRoute:
         """Whether somebody was seen to watch the candidate within the lease."""
         return self.lease.holds(self.route.lease_seconds, self._clock())
 
+    def lease_left(self) -> float:
+        """For how many seconds from now on the lease holds, whatever becomes of whoever watches."""
+        return self.lease.left(self.route.lease_seconds, self._clock())
+
     def candidate_allowed(self, api: Api | None = None) -> bool:
         """Whether the candidate may get requests or copies right now; with an API, those of it."""
         if self.route.candidate is None or not self.in_force or self.breaker.tripped or not self.lease_holds():

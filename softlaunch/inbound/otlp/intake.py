@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from softlaunch.inbound.otlp.attribution import SETTLING_SECONDS, Lacking, Placed, place, row_of
+from softlaunch.inbound.otlp.attribution import SETTLING_SECONDS, Lacking, Placed, Source, of_spans, place, row_of
 from softlaunch.inbound.otlp.call_spans import CallSpan
 from softlaunch.inbound.otlp.counts import Counts, Verdicts
 from softlaunch.inbound.otlp.evaluations import Evaluation, score_of
@@ -33,6 +33,8 @@ class Export:
     calls: Sequence[CallSpan] = ()
     evaluations: Sequence[Evaluation] = ()
     other: int = 0
+    lost: Sequence[Taken] = ()
+    """Calls of which nothing but their app is known any more; they are counted as missing."""
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Intake:
     """Exporters pause for half a minute between two attempts."""
     wall_clock: Callable[[], float] = time.time
     counts: Counts = field(default_factory=Counts)
+    source: Source = of_spans
 
     def __post_init__(self) -> None:
         """Nothing is read or written yet."""
@@ -74,7 +77,7 @@ class Intake:
             now = self.wall_clock()
             self._look(now)
             verdicts = Verdicts(other=export.other)
-            taken = [one for call in export.calls for one in self._taken(call, now, verdicts)]
+            taken = [*(one for call in export.calls for one in self._taken(call, now, verdicts)), *export.lost]
             scores = [one for evaluation in export.evaluations for one in self._scores(evaluation, now, verdicts)]
             fresh = self._write(taken, scores, now)
         verdicts.again = len(taken) - len(fresh)
@@ -132,24 +135,24 @@ class Intake:
             return
         found = self._place(call, now)
         if isinstance(found, Placed):
-            otlp = found.split.route.serving.otlp
+            otlp = self.source(found.split.route.serving)
             late = otlp is not None and found.counts_at < self._promised - otlp.behind
             row = row_of(call, found, self.receiver_id, late=late)
             yield Taken(call.key, call.app, row, Cause.LATE if late else None)
             return
         verdicts.lacking[call.app, found] += 1
-        if route.serving.otlp is not None:  # else its gateways log it, and nothing is missing
+        if self.source(route.serving) is not None:  # else its gateways log it, and nothing is missing
             yield Taken(call.key, call.app, None, Cause.UNATTRIBUTED)
 
     def _place(self, call: CallSpan, now: float) -> Placed | Lacking:
         """By the split in force when it began, or by the one before while the app may not have followed."""
         split = self._timeline.at(call.app, call.began)
-        found = place(call, split, now)
+        found = place(call, split, now, self.source)
         if split is None or isinstance(found, Placed) or found not in {Lacking.CANDIDATE, Lacking.VARIANT}:
             return found
         if call.began - split.since > SETTLING_SECONDS:
             return found
-        earlier = place(call, self._timeline.at(call.app, split.since - _MOMENT), now)
+        earlier = place(call, self._timeline.at(call.app, split.since - _MOMENT), now, self.source)
         return earlier if isinstance(earlier, Placed) else found
 
     def _scores(self, evaluation: Evaluation, now: float, verdicts: Verdicts) -> Iterator[ScoreRecord]:
