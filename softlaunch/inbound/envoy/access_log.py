@@ -7,11 +7,10 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from envoy.service.accesslog.v3 import als_pb2, als_pb2_grpc
-
 from softlaunch.gateway.table import RouteTable
 from softlaunch.inbound.envoy.entries import read_entry
 from softlaunch.inbound.envoy.followers import Followers
+from softlaunch.inbound.envoy.messages import LogResponse
 from softlaunch.inbound.envoy.names import app_and_copy
 from softlaunch.inbound.otlp.call_spans import CallSpan
 from softlaunch.inbound.otlp.intake import Export, Intake
@@ -26,7 +25,7 @@ _PAUSE_SECONDS = 0.1
 _AGAIN_SECONDS = 1.0
 
 
-class AccessLog(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]
+class AccessLog:
     """Takes entries of every Envoy. Envoy never sends one again, so that they are kept while the ledger is away."""
 
     def __init__(self, table: RouteTable, followers: Followers, intake: Intake, most: int = _MOST) -> None:
@@ -44,7 +43,7 @@ class AccessLog(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]
         """Entries that aren't in the request log yet."""
         return len(self._waiting)
 
-    async def StreamAccessLogs(self, requests: AsyncIterator[Any], context: Any) -> Any:  # noqa: ARG002, N802
+    async def stream(self, requests: AsyncIterator[Any], context: Any) -> Any:  # noqa: ARG002
         """Take what one log of one Envoy sends, until it leaves."""
         node = log = ""
         async for message in requests:
@@ -55,7 +54,7 @@ class AccessLog(als_pb2_grpc.AccessLogServiceServicer):  # type: ignore[misc]
             header = "x-user-id" if served is None else served.route.serving.unit.header.lower()
             for entry in message.http_logs.log_entry:
                 self.put(read_entry(entry, node, log, header, self._followers))
-        return als_pb2.StreamAccessLogsResponse()
+        return LogResponse()
 
     def put(self, call: CallSpan | None) -> None:
         """Keep an entry until it is written; without room the oldest one is lost, and counted."""

@@ -9,16 +9,13 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 from typing import Any
 
-from envoy.service.discovery.v3 import discovery_pb2
-from envoy.service.runtime.v3 import rtds_pb2, rtds_pb2_grpc
-from google.protobuf import any_pb2
-
 from softlaunch.gateway.table import RouteTable
 from softlaunch.inbound.envoy.followers import Follower, Followers
 from softlaunch.inbound.envoy.layers import Layer, layer_of
+from softlaunch.inbound.envoy.messages import RUNTIME, DiscoveryResponse, Resource, Runtime
 from softlaunch.inbound.envoy.names import app_of_layer, layer_name
 
-RUNTIME = "type.googleapis.com/envoy.service.runtime.v3.Runtime"
+_RESOURCE = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 _SHORTEST_SECONDS = 0.001
 _RENEWED_SECONDS = 0.05
 """By how much a lease is longer once its watcher was seen again; less is two clock readings' difference."""
@@ -40,7 +37,7 @@ class Changes:
         await self._next.wait()
 
 
-class RuntimeDiscovery(rtds_pb2_grpc.RuntimeDiscoveryServiceServicer):  # type: ignore[misc]
+class RuntimeDiscovery:
     """Serves `StreamRuntime`, one stream for each layer of an Envoy."""
 
     def __init__(
@@ -51,7 +48,7 @@ class RuntimeDiscovery(rtds_pb2_grpc.RuntimeDiscoveryServiceServicer):  # type: 
         self._changes = changes
         self._confirmed = confirmed
 
-    async def StreamRuntime(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002, N802
+    async def stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002
         """Tell an Envoy its layer, again and again, until it leaves."""
         first = await anext(aiter(requests), None)
         name = first.resource_names[0] if first is not None and first.resource_names else ""
@@ -92,7 +89,7 @@ class _Stream:
             return None
         self._last, self._nonce = layer, str(next(self._numbers))
         self._follower.tell(layer, time.time())
-        return discovery_pb2.DiscoveryResponse(
+        return DiscoveryResponse(
             version_info=f"{layer.revision}.{self._nonce}",
             type_url=RUNTIME,
             nonce=self._nonce,
@@ -120,12 +117,10 @@ class _Stream:
 
 def _resource(layer: Layer, version: str) -> Any:
     """The layer, wrapped so that it can have a time to live; an empty one is what an Envoy does without any."""
-    runtime = rtds_pb2.Runtime(name=layer_name(layer.app))
+    runtime = Runtime(name=layer_name(layer.app))
     runtime.layer.update(dict(layer.values))
-    wrapped = discovery_pb2.Resource(name=layer_name(layer.app), version=version)
+    wrapped = Resource(name=layer_name(layer.app), version=version)
     if layer.values:
         wrapped.ttl.FromMilliseconds(round(max(layer.until - time.monotonic(), _SHORTEST_SECONDS) * 1000))
-    wrapped.resource.Pack(runtime)
-    packed = any_pb2.Any()
-    packed.Pack(wrapped)
-    return packed
+    wrapped.resource.type_url, wrapped.resource.value = RUNTIME, runtime.SerializeToString()
+    return {"type_url": _RESOURCE, "value": wrapped.SerializeToString()}

@@ -45,7 +45,7 @@ def read_entry(entry: Any, node: str, log: str, header: str, followers: Follower
     began = common.start_time.seconds + common.start_time.nanos / 1e9
     took = _longest(common)
     outcome, status = _outcome(common.response_flags, entry.response.response_code.value)
-    headers = request.request_headers
+    headers = _named(request.request_headers)
     named = headers.get(REQUEST_HEADER, "")
     key = call_key(node, named if named and copy is None else f"{copy}-{common.stream_id}-{began}")
     arm = copy or arm_of_cluster(app, common.upstream_cluster)
@@ -55,7 +55,7 @@ def read_entry(entry: Any, node: str, log: str, header: str, followers: Follower
         own[ARM] = str(arm)
     if copy is not None:
         own[COPY_OF] = call_key(node, named)
-    streamed = "text/event-stream" in entry.response.response_headers.get("content-type", "")
+    streamed = "text/event-stream" in _named(entry.response.response_headers).get("content-type", "")
     return _call(key, (began, began + took), own, (outcome, status), _first_ms(common) if streamed else None)
 
 
@@ -81,6 +81,10 @@ def _call(
         streamed=first_ms is not None,
         api=None,
     )
+
+
+def _named(pairs: Any) -> dict[str, str]:
+    return {pair.key: pair.value for pair in pairs}
 
 
 def _seconds(duration: Any) -> float:

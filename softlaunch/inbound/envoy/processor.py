@@ -6,10 +6,6 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import orjson
-from envoy.config.core.v3 import base_pb2
-from envoy.service.ext_proc.v3 import external_processor_pb2 as messages
-from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
-from envoy.type.v3 import http_status_pb2
 
 from softlaunch.core.endpoint import EndpointError, way_to
 from softlaunch.core.errors import SoftlaunchError
@@ -22,6 +18,7 @@ from softlaunch.gateway.protocols.registry import PROTOCOLS
 from softlaunch.gateway.requests import parse
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.wire import Fault, RefusedError, error_body
+from softlaunch.inbound.envoy import messages
 from softlaunch.inbound.envoy.names import (
     APP_HEADER,
     ARM_HEADER,
@@ -41,24 +38,23 @@ class UnknownVariantError(SoftlaunchError):
     """A request is for a variant of which this process knows nothing."""
 
 
-class Processor(external_processor_pb2_grpc.ExternalProcessorServicer):  # type: ignore[misc]
+class Processor:
     """Answers Envoy's questions, one stream for each request. What it can't answer, the filter's failure mode does."""
 
     def __init__(self, table: RouteTable, environment: Mapping[str, str] | None = None) -> None:
         self._table = table
         self._environment = os.environ if environment is None else environment
 
-    async def Process(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002, N802
+    async def stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002
         """Let headers pass, and put the variant's body in the place of the client's."""
         headers: dict[str, bytes] = {}
         async for request in requests:
-            kind = request.WhichOneof("request")
-            if kind == "request_headers":
+            if request.HasField("request_headers"):
                 headers = {
                     one.key: one.raw_value or one.value.encode() for one in request.request_headers.headers.headers
                 }
                 yield messages.ProcessingResponse(request_headers=messages.HeadersResponse())
-            elif kind == "request_body":
+            elif request.HasField("request_body"):
                 yield await self.answer(headers, request.request_body.body)
 
     async def answer(self, headers: Mapping[str, bytes], body: bytes) -> Any:
@@ -109,15 +105,14 @@ def _document(protocol: LlmProtocol, status: int, message: str, kind: str) -> by
 
 
 def _rewritten(content: bytes, headers: Mapping[str, str]) -> Any:
-    overwritten = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
     options = [
-        base_pb2.HeaderValueOption(
-            header=base_pb2.HeaderValue(key=name, raw_value=value.encode()), append_action=overwritten
+        messages.HeaderOption(
+            header=messages.Header(key=name, raw_value=value.encode()), append_action=messages.OVERWRITE
         )
         for name, value in {**headers, "content-length": str(len(content))}.items()
     ]
     gone = [name for name in (*_OWN, *_REPLACED) if name not in headers]
-    common = messages.CommonResponse(
+    common = messages.Changed(
         header_mutation=messages.HeaderMutation(set_headers=options, remove_headers=gone),
         body_mutation=messages.BodyMutation(body=content),
     )
@@ -125,9 +120,9 @@ def _rewritten(content: bytes, headers: Mapping[str, str]) -> Any:
 
 
 def _refused(status: int, document: bytes) -> Any:
-    typed = base_pb2.HeaderValueOption(header=base_pb2.HeaderValue(key="content-type", raw_value=b"application/json"))
+    typed = messages.HeaderOption(header=messages.Header(key="content-type", raw_value=b"application/json"))
     answer = messages.ImmediateResponse(
-        status=http_status_pb2.HttpStatus(code=status),
+        status=messages.HttpStatus(code=status),
         headers=messages.HeaderMutation(set_headers=[typed]),
         body=document,
     )

@@ -65,7 +65,7 @@ def routes_of(route: Route) -> Json:
 def _said(route: Route) -> dict[str, str]:
     said = {
         APP_HEADER: route.app,
-        REQUEST_HEADER: "%STREAM_ID%-%START_TIME(%s%9f)%",
+        REQUEST_HEADER: _ID,
         VARIANT_OF[Arm.STABLE]: route.stable.digest,
     }
     if route.candidate is not None:

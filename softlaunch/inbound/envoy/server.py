@@ -13,9 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from envoy.service.accesslog.v3 import als_pb2_grpc
-from envoy.service.ext_proc.v3 import external_processor_pb2_grpc
-from envoy.service.runtime.v3 import rtds_pb2_grpc
 
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.table import RouteTable
@@ -24,6 +21,7 @@ from softlaunch.inbound.envoy.discovery import Changes, RuntimeDiscovery
 from softlaunch.inbound.envoy.followers import Followers
 from softlaunch.inbound.envoy.processor import Processor
 from softlaunch.inbound.envoy.routes import write_routes
+from softlaunch.inbound.envoy.services import log_service, processor_service, runtime_service
 from softlaunch.inbound.otlp.intake import Beats, Intake
 from softlaunch.policy.route import Serving
 from softlaunch.policy.sources import OtlpPolicy
@@ -89,13 +87,13 @@ class ControlPlane:
     async def run(self, listening: Callable[[int], None]) -> None:
         """Serve until it is stopped; `listening` is told the port. Raises SoftlaunchError where it can't be had."""
         server = grpc.aio.server(options=_PINGED)
+        services = [processor_service(self._processor.stream)]
         controls = self._options.routes is not None
         if controls:
             await asyncio.to_thread(self._beats.start)
             discovery = RuntimeDiscovery(self.table, self.followers, self._changes, self._reported.set)
-            rtds_pb2_grpc.add_RuntimeDiscoveryServiceServicer_to_server(discovery, server)
-            als_pb2_grpc.add_AccessLogServiceServicer_to_server(self.access_log, server)
-        external_processor_pb2_grpc.add_ExternalProcessorServicer_to_server(self._processor, server)
+            services += [runtime_service(discovery.stream), log_service(self.access_log.stream)]
+        server.add_generic_rpc_handlers(services)
         await self._refresh()
         listening(self._bind(server))
         await server.start()

@@ -1,0 +1,210 @@
+"""A real Envoy: who meets the candidate, how soon a weight is in force, and what is left when nothing of ours is."""
+
+import multiprocessing
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlmodel import col, select
+
+from softlaunch.core.split import takes_candidate_in_envoy
+from softlaunch.gateway.choice import choose
+from softlaunch.inbound.envoy.server import ControlOptions, serve
+from softlaunch.ledger.gateways import wait_for_gateways
+from softlaunch.ledger.routes import read_route
+from softlaunch.policy.limited import OnlyPolicy
+from softlaunch.policy.route import Arm
+from softlaunch.store.database import Database
+from softlaunch.store.tables import RequestRow
+from tests.support.builders import APP
+from tests.support.envoy import SALT, Routed, listens, needs_envoy, routed_app, seconds_until, watched
+from tests.support.servers import wait_until
+
+pytestmark = [
+    *(needs_envoy, pytest.mark.long, pytest.mark.timeout(300)),
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
+RELEASE = f"{APP}-1"
+_AT_ONCE = 100
+_BUSY_SECONDS = 1.0
+"""What a busy machine may add."""
+
+
+def ask_all(routed: Routed, users: Sequence[str]) -> list[str]:
+    """Who answers each of these users, over one connection."""
+    port = int(routed.url.rsplit(":", 1)[1].strip("/"))
+    found: list[str] = []
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile("rb") as answers:
+        for start in range(0, len(users), _AT_ONCE):
+            some = users[start : start + _AT_ONCE]
+            connection.sendall(
+                b"".join(f"GET / HTTP/1.1\r\nhost: a\r\nx-user-id: {one}\r\n\r\n".encode() for one in some)
+            )
+            found += [_body(answers) for _ in some]
+    return found
+
+
+def _body(answers: object) -> str:
+    length = 0
+    while (line := answers.readline().strip().lower()) != b"":  # type: ignore[attr-defined]
+        if line.startswith(b"content-length:"):
+            length = int(line.partition(b":")[2])
+    return str(answers.read(length).decode())  # type: ignore[attr-defined]
+
+
+def in_force(routed: Routed, revision: int) -> None:
+    """Wait until Envoy follows a revision, by the word of its control plane, and has read the routes."""
+    wait_until(lambda: wait_for_gateways(routed.database, APP, revision).following == 1, "Envoy follows")
+    time.sleep(0.5)
+
+
+def test_the_same_users_as_everywhere_and_none_moves_back(database: Database, tmp_path: Path) -> None:
+    """Of 10,000 users each meets at 1, 5 and 50 % whom the gateway's own choice says, and nobody goes back."""
+    users = [f"user-{number}" for number in range(10_000)]
+    met: set[str] = set()
+    with routed_app(database, tmp_path) as routed, watched(routed):
+        for weight in (1.0, 5.0, 50.0):
+            in_force(routed, routed.split(weight, lease=30.0))
+            answers = dict(zip(users, ask_all(routed, users), strict=True))
+            route = read_route(database, APP)
+            assert route is not None
+            chosen = {user: str(choose(route, user, "id", candidate_allowed=True).arm) for user in users}
+            assert answers == chosen
+            assert {user for user in met if answers[user] != "candidate"} == set()
+            met = {user for user, answer in answers.items() if answer == "candidate"}
+            assert met == {user for user in users if takes_candidate_in_envoy(user, SALT, RELEASE, weight)}
+
+
+def test_flips_lose_no_request(database: Database, tmp_path: Path) -> None:
+    """Thirty weights under load, each in force soon after it is written; every request is answered."""
+    answered: Counter[str] = Counter()
+    stop = threading.Event()
+    with routed_app(database, tmp_path) as routed, watched(routed):
+        in_force(routed, routed.split(50.0, lease=30.0))
+
+        def load() -> None:
+            with httpx.Client() as client:
+                while not stop.is_set():
+                    answered[routed.ask(client, f"user-{answered.total()}")] += 1
+
+        threads = [threading.Thread(target=load) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        took = []
+        with httpx.Client() as client:
+            for number in range(30):
+                everybody = number % 2 == 0
+                routed.split(100.0 if everybody else 0.0, lease=30.0)
+                wanted = "candidate" if everybody else "stable"
+                took.append(seconds_until(lambda wanted=wanted: routed.ask(client, "anna") == wanted))  # type: ignore[misc]
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert answered.total() > 100
+    assert set(answered) == {"stable", "candidate"}
+    assert sorted(took)[len(took) // 2] < 0.2 + _BUSY_SECONDS  # routes are read each 0.2 s
+
+
+@contextmanager
+def control_process(url: str, port: int, routes: Path) -> Iterator[multiprocessing.process.BaseProcess]:
+    """A control plane in a process that starts at once, from one that has loaded everything."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["softlaunch.inbound.envoy.server"])
+    process = context.Process(target=_serve, args=(url, port, routes), daemon=True)
+    process.start()
+    try:
+        wait_until(lambda: listens(port), "the control plane listens", 60)
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def _serve(url: str, port: int, routes: Path) -> None:
+    serve(Database(url), ControlOptions(port=port, routes=routes))
+
+
+def test_killed_at_twenty_instants_the_candidate_is_gone_within_the_lease(database: Database, tmp_path: Path) -> None:
+    """Whoever watches and the control plane die together: Envoy alone takes the candidate away, and loses nothing."""
+    rng, lease, late = random.Random(19), 1.5, []
+    url = database.url.render_as_string(hide_password=False)
+    with routed_app(database, tmp_path) as routed:
+        routed.control.kill()
+        port = int(routed.control.command[routed.control.command.index("--port") + 1])
+        with httpx.Client() as client:
+            for _ in range(20):
+                with control_process(url, port, tmp_path / "routes") as control:
+                    with watched(routed, 0.1):
+                        routed.split(100.0, lease=lease)
+                        seconds_until(lambda: routed.ask(client, "anna") == "candidate")
+                        time.sleep(rng.uniform(0, 0.5))
+                        control.kill()
+                    died = time.monotonic()
+                seconds_until(lambda: routed.ask(client, "anna") == "stable")
+                late.append(time.monotonic() - died)
+                assert routed.ask(client, "bert") == "stable"
+    assert max(late) < lease + 0.25, sorted(late)
+
+
+def test_an_envoy_that_starts_alone_serves_stable(database: Database, tmp_path: Path) -> None:
+    """It starts without its control plane and answers; once that is back, the candidate is too."""
+    with routed_app(database, tmp_path) as routed, watched(routed):
+        in_force(routed, routed.split(100.0, lease=5.0))
+        assert routed.candidates() == 40
+        routed.control.kill()
+        routed.envoy.kill()
+        routed.start_envoy()
+        assert routed.candidates() == 0
+        routed.control.start()
+        seconds_until(lambda: routed.candidates() == 40, 60)
+
+
+def test_two_control_planes_say_the_same(database: Database, tmp_path: Path) -> None:
+    """Killing the one that an Envoy listens to moves nobody once it has found the other one at the same address."""
+    url = database.url.render_as_string(hide_password=False)
+    with routed_app(database, tmp_path) as routed, watched(routed):
+        in_force(routed, routed.split(50.0, lease=30.0))
+        users = [f"user-{number}" for number in range(500)]
+        before = ask_all(routed, users)
+        routed.control.kill()
+        port = int(routed.control.command[routed.control.command.index("--port") + 1])
+        with control_process(url, port, tmp_path / "routes"):
+            for _ in range(20):
+                assert ask_all(routed, users) == before
+                time.sleep(0.1)
+
+
+def test_stages_that_are_limited_and_copies(database: Database, tmp_path: Path) -> None:
+    """Only the team meets the candidate, and its requests alone count; each copy is a row that names its original."""
+    team = OnlyPolicy(header="x-team", values=("ours",))
+    with routed_app(database, tmp_path) as routed, watched(routed):
+        in_force(routed, routed.split(100.0, lease=30.0, only=team))
+        for headers in ({}, {"x-team": "theirs"}, {"x-team": "ours"}):
+            wanted = "candidate" if headers.get("x-team") == "ours" else "stable"
+            assert httpx.get(routed.url, headers={"x-user-id": "anna", **headers}).text == wanted
+        in_force(routed, routed.split(0.0, lease=30.0, shadow_percent=100.0))
+        time.sleep(1)
+        began = time.time()
+        answer = httpx.post(routed.url, headers={"x-user-id": "anna"}, content=b"how are you?")
+        assert answer.text == "stable"
+
+        def copies() -> list[RequestRow]:
+            with database.read() as session:
+                logged = select(RequestRow).where(col(RequestRow.started_at) >= began - 0.1)
+                return list(session.exec(logged).all())
+
+        wait_until(lambda: len(copies()) >= 2, "both are logged")
+        rows = {row.arm: row for row in copies()}
+    assert set(rows) == {Arm.STABLE, Arm.SHADOW}
+    assert rows[Arm.STABLE].request_id == rows[Arm.SHADOW].request_id
+    assert rows[Arm.SHADOW].mirrored
+    assert routed.candidate.bodies[-1] == b"how are you?"
+    assert routed.candidate.seen[-1]["x-softlaunch-arm"] == "shadow"
+    assert routed.candidate.seen[-1]["x-softlaunch-variant"] == rows[Arm.SHADOW].variant_digest
