@@ -1,13 +1,15 @@
 """A real Envoy: who meets the candidate, how soon a weight is in force, and what is left when nothing of ours is."""
 
-import multiprocessing
+import os
 import random
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,7 +18,6 @@ from sqlmodel import col, select
 
 from softlaunch.core.split import takes_candidate_in_envoy
 from softlaunch.gateway.choice import choose
-from softlaunch.inbound.envoy.server import ControlOptions, serve
 from softlaunch.ledger.gateways import wait_for_gateways
 from softlaunch.ledger.routes import read_route
 from softlaunch.policy.limited import OnlyPolicy
@@ -25,6 +26,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.tables import RequestRow
 from tests.support.builders import APP
 from tests.support.envoy import SALT, Routed, listens, needs_envoy, routed_app, seconds_until, watched
+from tests.support.paths import ROOT
 from tests.support.servers import wait_until
 
 pytestmark = [
@@ -103,7 +105,7 @@ def test_flips_lose_no_request(database: Database, tmp_path: Path) -> None:
                 everybody = number % 2 == 0
                 routed.split(100.0 if everybody else 0.0, lease=30.0)
                 wanted = "candidate" if everybody else "stable"
-                took.append(seconds_until(lambda wanted=wanted: routed.ask(client, "anna") == wanted))  # type: ignore[misc]
+                took.append(seconds_until(lambda wanted=wanted: routed.ask(client, "anna") == wanted))
         stop.set()
         for thread in threads:
             thread.join()
@@ -112,44 +114,68 @@ def test_flips_lose_no_request(database: Database, tmp_path: Path) -> None:
     assert sorted(took)[len(took) // 2] < 0.2 + _BUSY_SECONDS  # routes are read each 0.2 s
 
 
-@contextmanager
-def control_process(url: str, port: int, routes: Path) -> Iterator[multiprocessing.process.BaseProcess]:
-    """A control plane in a process that starts at once, from one that has loaded everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["softlaunch.inbound.envoy.server"])
-    process = context.Process(target=_serve, args=(url, port, routes), daemon=True)
-    process.start()
-    try:
-        wait_until(lambda: listens(port), "the control plane listens", 60)
-        yield process
-    finally:
-        process.kill()
-        process.join()
+class ControlPlanes:
+    """Control planes on one port, one after the other, each in a process of its own that can be killed."""
+
+    def __init__(self, routed: Routed) -> None:
+        command = routed.control.command
+        self.port = int(command[command.index("--port") + 1])
+        routes = command[command.index("--routes") + 1]
+        url = routed.database.url.render_as_string(hide_password=False)
+        program = [sys.executable, "-m", "tests.support.envoy_process", url, str(self.port), routes]
+        self._forks = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+        self._living = 0
+
+    def start(self) -> None:
+        """Start one."""
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        self._forks.stdin.write(b"\n")
+        self._forks.stdin.flush()
+        self._living = int(self._forks.stdout.readline())
+        wait_until(lambda: listens(self.port), "the control plane listens", 60)
+
+    def kill(self) -> None:
+        """Kill it at once."""
+        if self._living:
+            os.kill(self._living, signal.SIGKILL)
+            self._living = 0
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.kill()
+        self._forks.kill()
+        self._forks.wait()
 
 
-def _serve(url: str, port: int, routes: Path) -> None:
-    serve(Database(url), ControlOptions(port=port, routes=routes))
-
-
-def test_killed_at_twenty_instants_the_candidate_is_gone_within_the_lease(database: Database, tmp_path: Path) -> None:
-    """Whoever watches and the control plane die together: Envoy alone takes the candidate away, and loses nothing."""
-    rng, lease, late = random.Random(19), 1.5, []
-    url = database.url.render_as_string(hide_password=False)
+@pytest.fixture
+def planes(database: Database, tmp_path: Path) -> Iterator[tuple[Routed, ControlPlanes]]:
+    """An Envoy whose control planes are started and killed by the test."""
     with routed_app(database, tmp_path) as routed:
-        routed.control.kill()
-        port = int(routed.control.command[routed.control.command.index("--port") + 1])
-        with httpx.Client() as client:
-            for _ in range(20):
-                with control_process(url, port, tmp_path / "routes") as control:
-                    with watched(routed, 0.1):
-                        routed.split(100.0, lease=lease)
-                        seconds_until(lambda: routed.ask(client, "anna") == "candidate")
-                        time.sleep(rng.uniform(0, 0.5))
-                        control.kill()
-                    died = time.monotonic()
-                seconds_until(lambda: routed.ask(client, "anna") == "stable")
-                late.append(time.monotonic() - died)
-                assert routed.ask(client, "bert") == "stable"
+        made = ControlPlanes(routed)
+        try:
+            yield routed, made
+        finally:
+            made.close()
+
+
+def test_killed_at_twenty_instants_the_candidate_is_gone_within_the_lease(planes: tuple[Routed, ControlPlanes]) -> None:
+    """Whoever watches and the control plane die together: Envoy alone takes the candidate away, and loses nothing."""
+    rng, lease, late = random.Random(19), 1.0, []
+    routed, control = planes
+    routed.control.kill()
+    with httpx.Client() as client:
+        for _ in range(20):
+            control.start()
+            with watched(routed, 0.1):
+                routed.split(100.0, lease=lease)
+                seconds_until(lambda: routed.ask(client, "anna") == "candidate")
+                time.sleep(rng.uniform(0, 0.5))
+                control.kill()
+            died = time.monotonic()
+            seconds_until(lambda: routed.ask(client, "anna") == "stable")
+            late.append(time.monotonic() - died)
+            assert routed.ask(client, "bert") == "stable"
     assert max(late) < lease + 0.25, sorted(late)
 
 
@@ -166,19 +192,18 @@ def test_an_envoy_that_starts_alone_serves_stable(database: Database, tmp_path: 
         seconds_until(lambda: routed.candidates() == 40, 60)
 
 
-def test_two_control_planes_say_the_same(database: Database, tmp_path: Path) -> None:
-    """Killing the one that an Envoy listens to moves nobody once it has found the other one at the same address."""
-    url = database.url.render_as_string(hide_password=False)
-    with routed_app(database, tmp_path) as routed, watched(routed):
-        in_force(routed, routed.split(50.0, lease=30.0))
+def test_the_next_control_plane_moves_nobody(planes: tuple[Routed, ControlPlanes]) -> None:
+    """The one that an Envoy listens to is killed, and another takes its place: every user stays on his side."""
+    routed, control = planes
+    with watched(routed):
+        in_force(routed, routed.split(50.0, lease=20.0))
         users = [f"user-{number}" for number in range(500)]
         before = ask_all(routed, users)
         routed.control.kill()
-        port = int(routed.control.command[routed.control.command.index("--port") + 1])
-        with control_process(url, port, tmp_path / "routes"):
-            for _ in range(20):
-                assert ask_all(routed, users) == before
-                time.sleep(0.1)
+        control.start()
+        for _ in range(15):
+            assert ask_all(routed, users) == before
+            time.sleep(0.1)
 
 
 def test_stages_that_are_limited_and_copies(database: Database, tmp_path: Path) -> None:
