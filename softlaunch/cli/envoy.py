@@ -99,6 +99,7 @@ def config(
     admin: Annotated[str, typer.Option(help="Where Envoy's admin page and its metrics are.")] = "127.0.0.1:9901",
     control: Annotated[str | None, typer.Option(help="Where `softlaunch envoy control` is, as Envoy sees it.")] = None,
     processor: Annotated[str | None, typer.Option(help="Where bodies are rewritten, if elsewhere.")] = None,
+    node: Annotated[str, typer.Option(help="What names this Envoy among others; left out, the app.")] = "",
     routes: _Routes = None,
 ) -> None:
     """Print a bootstrap for an Envoy that routes one app, and write its routes where they are missing.
@@ -120,6 +121,7 @@ def config(
         control=_place(control or f"{settings.envoy_host}:{settings.envoy_port}", "--control"),
         routes=folder,
         processor=None if processor is None else _place(processor, "--processor"),
+        node=node,
     )
     if not routes_path(folder, app).is_file():
         write_routes(folder, route)

@@ -103,7 +103,7 @@ def playing(database: Database, folder: Path, slower: float = 1.0) -> Iterator[t
     """An app with users behind an Envoy that Prometheus scrapes."""
     stable, candidate = Deployment("stable", 0.03), Deployment("candidate", 0.03 * slower)
     (folder / "prometheus").mkdir()
-    server = Prometheus(folder / "prometheus")
+    server = Prometheus(folder / "prometheus", path="/stats/prometheus")
     known = policy(stable, candidate, server)
     record_routed(database, known)
     with deployed(stable, candidate), envoy_of(database, folder, known, (stable, candidate)) as routed:

@@ -37,12 +37,14 @@ class Places:
     routes: Path
     processor: tuple[str, int] | None = None
     """Where bodies are rewritten, if not in the control plane."""
+    node: str = ""
+    """What names this Envoy among others; left out, the app."""
 
 
 def bootstrap(app: str, serving: Serving, router: RouterPolicy, places: Places) -> Json:
     """A whole configuration, for `envoy -c`. It has no secret in it."""
     return {
-        "node": {"id": f"{app}-envoy", "cluster": "softlaunch"},
+        "node": {"id": places.node or f"{app}-envoy", "cluster": "softlaunch"},
         "admin": {"address": _address(places.admin)},
         "bootstrap_extensions": [_typed("envoy.bootstrap.internal_listener", "bootstrap.internal_listener.v3")],
         "layered_runtime": {"layers": [runtime_layer(app)]},

@@ -16,6 +16,7 @@ from softlaunch.store.database import Database
 
 _LOGGER = logging.getLogger(__name__)
 _REMEMBERED = 256
+_REMEMBERED_SECONDS = 600.0
 _SPARE_SECONDS = 0.5
 """How far an Envoy's clock may be off ours."""
 
@@ -32,18 +33,22 @@ class Told:
 
 @dataclass(slots=True)
 class Follower:
-    """An app's layer in one Envoy."""
+    """One connection by which an Envoy is told an app's layer. Times are epoch seconds."""
 
     node: str
     app: str
+    met_at: float = float("-inf")
     told: deque[Told] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     revision: int | None = None
     """The newest route that it confirmed."""
     lease_seconds: float = 0.0
-    streams: int = 0
-    """How many connections it is told by; for a moment two, where one takes the other's place."""
-    gone_at: float = float("-inf")
+    gone_at: float = float("inf")
     problem: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the connection still is."""
+        return self.gone_at == float("inf")
 
     def tell(self, layer: Layer, now: float) -> None:
         """Take note that a layer is sent, before it is."""
@@ -76,38 +81,45 @@ class Follower:
 
 
 class Followers:
-    """Every Envoy that was connected lately, as the ledger is told of it. Not thread-safe but for `weight_at`."""
+    """Every Envoy that was connected lately, as the ledger is told of it. Not thread-safe but for `weight_at`.
+
+    Several connections of one name, as of Envoys with the same node id, count as one that does what all of them do.
+    """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
-        self._known: dict[tuple[str, str], Follower] = {}
+        self._known: tuple[Follower, ...] = ()
         self._ids: dict[str, tuple[str, float]] = {}
 
     def meet(self, node: str, app: str) -> Follower:
-        """An Envoy that asks for an app's layer; the same one again keeps what is known of it, but is told anew."""
-        follower = self._known.setdefault((node, app), Follower(node, app))
-        follower.streams += 1
+        """An Envoy asks for an app's layer."""
+        now = self._clock()
+        follower = Follower(node, app, now)
+        self._known = (*(one for one in self._known if now - one.gone_at < _REMEMBERED_SECONDS), follower)
         if node not in self._ids:
             name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-            self._ids[node] = (name, self._clock())
+            self._ids[node] = (name, now)
         return follower
 
     def lose(self, follower: Follower) -> None:
         """Its connection is gone; within its lease it is back on stable."""
-        follower.streams -= 1
         follower.gone_at = self._clock()
         follower.tell(Layer(follower.app), self._clock())
 
     def weight_at(self, node: str, app: str, moment: float) -> float:
         """The weight by which an Envoy drew an app's units at a moment, 0 where that isn't known."""
-        follower = self._known.get((node, app))
-        return 0.0 if follower is None else follower.weight_at(moment)
+        drawn = {
+            one.weight_at(moment)
+            for one in self._known
+            if (one.node, one.app) == (node, app) and one.met_at <= moment <= one.gone_at
+        }
+        return drawn.pop() if len(drawn) == 1 else 0.0
 
     @property
     def connected(self) -> int:
         """How many layers are being told."""
-        return sum(follower.streams for follower in self._known.values())
+        return sum(one.is_there for one in self._known)
 
     def report(self, *, last: bool = False) -> None:
         """Tell the ledger what each follows. Raises SQLAlchemy's errors."""
@@ -119,17 +131,20 @@ class Followers:
 
     def _heartbeats(self, now: float, *, last: bool) -> Iterator[Heartbeat]:
         for node, (name, since) in list(self._ids.items()):
-            layers = [one for one in list(self._known.values()) if one.node == node]
-            present = any(one.streams for one in layers)
+            layers = [one for one in self._known if one.node == node]
+            present = [one for one in layers if one.is_there]
             over = last or (not present and all(now - one.gone_at > one.lease_seconds for one in layers))
             if not present and not over:
                 continue  # it is silent, and may serve a candidate for as long as its lease lasts
-            revisions = {one.app: one.revision or 0 for one in layers if one.told and one.told[-1].revision is not None}
+            revisions: dict[str, int] = {}
+            for one in present:
+                if one.told and one.told[-1].revision is not None:
+                    revisions[one.app] = min(one.revision or 0, revisions.get(one.app, one.revision or 0))
             yield Heartbeat(
                 name, f"envoy {node}", since, now, now, revisions, stopped_at=now if over else None, kind=ROUTER
             )
 
     def _forget(self, name: str) -> None:
         gone = {node for node, (known, _) in self._ids.items() if known == name}
-        self._known = {key: one for key, one in self._known.items() if one.node not in gone}
+        self._known = tuple(one for one in self._known if one.node not in gone)
         self._ids = {node: known for node, known in self._ids.items() if node not in gone}

@@ -51,7 +51,7 @@ def entry(number: int = 1, *, began: float = 1000.0, arm: Arm = Arm.CANDIDATE, *
 
 def followers_at(database: Database, weight: float = 50.0, since: float = 900.0) -> Followers:
     """An Envoy that has drawn by a weight for long."""
-    followers = Followers(database)
+    followers = Followers(database, lambda: since)
     follower = followers.meet(NODE, APP)
     follower.tell(Layer(APP, 2, {"key": 1}, weight, 0.0), since)
     follower.confirm(since)

@@ -75,7 +75,29 @@ def test_the_ledger_knows_which_envoys_follow(database: Database) -> None:
 def test_a_connection_may_take_the_place_of_another(database: Database) -> None:
     """The old one ends after the new one has begun: the Envoy is still there."""
     followers = Followers(database)
-    old, new = followers.meet("n1", APP), followers.meet("n1", APP)
+    old, _ = followers.meet("n1", APP), followers.meet("n1", APP)
     followers.lose(old)
-    assert old is new
     assert followers.connected == 1
+
+
+def test_envoys_of_one_name_do_what_all_of_them_do(database: Database) -> None:
+    """While one of them is behind the name is, and what they log meanwhile is compared with nothing."""
+    now = 1000.0
+    followers = Followers(database, lambda: now)
+    both = [followers.meet("n1", APP) for _ in range(2)]
+    for one in both:
+        one.tell(layer(1, 5.0), now)
+        one.confirm(now)
+    now = 1010.0
+    both[0].tell(layer(2, 50.0), now)
+    both[0].confirm(now)
+    assert [followers.weight_at("n1", APP, moment) for moment in (1005.0, 1015.0)] == [5.0, 0.0]
+    followers.report()
+    with database.read() as session:
+        assert [one.revision for one in read_gateways(session, APP, 0.0)] == [1]
+    both[1].tell(layer(2, 50.0), now)
+    both[1].confirm(now)
+    followers.report()
+    with database.read() as session:
+        assert [one.revision for one in read_gateways(session, APP, 0.0)] == [2]
+    assert followers.weight_at("n1", APP, 1015.0) == 50.0
