@@ -25,6 +25,8 @@ _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _CONNECTION_MANAGER = f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTPS = 443
+_BOUNDS = 61
+"""From a millisecond to ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,18 @@ def bootstrap(app: str, serving: Serving, router: RouterPolicy, places: Places) 
         "admin": {"address": _address(places.admin)},
         "bootstrap_extensions": [_typed("envoy.bootstrap.internal_listener", "bootstrap.internal_listener.v3")],
         "layered_runtime": {"layers": [runtime_layer(app)]},
+        "stats_config": {"histogram_bucket_settings": [fine_histograms()]},
         "static_resources": {
             "listeners": [_listener(app, serving, places), *(_copies(app, serving, arm) for arm in COPIES)],
             "clusters": _clusters(app, router, places),
         },
     }
+
+
+def fine_histograms() -> Json:
+    """Bounds a quarter apart for our clusters' times: Envoy's own put most answers of a model into one bucket."""
+    bounds = [round(1.25**place, 3) for place in range(_BOUNDS)]
+    return {"match": {"prefix": "cluster.softlaunch-"}, "buckets": bounds}
 
 
 def _typed(name: str, package: str, kind: str = "InternalListener", **more: Any) -> Json:
