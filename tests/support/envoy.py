@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -50,7 +51,7 @@ needs_envoy = pytest.mark.skipif(envoy_path() is None, reason="envoy is not inst
 
 @dataclass
 class Deployment:
-    """What answers for an arm: its name, after `delay` seconds, or a failure. It keeps what it was sent."""
+    """What answers for an arm: its name, after about `delay` seconds, or a failure. It keeps what it was sent."""
 
     name: str
     delay: float = 0.0
@@ -58,6 +59,7 @@ class Deployment:
     port: int = field(default_factory=free_port)
     seen: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    rng: random.Random = field(default_factory=lambda: random.Random(7))
 
     @property
     def url(self) -> str:
@@ -73,7 +75,7 @@ class Deployment:
                 self.bodies.append(await reader.readexactly(int(headers.get("content-length", 0))))
                 self.seen.append({**headers, ":path": head[0].split(" ")[1]})
                 if self.delay:
-                    await asyncio.sleep(self.delay)
+                    await asyncio.sleep(self.delay * self.rng.lognormvariate(0, 0.5))
                 status = "503 Service Unavailable" if self.failing else "200 OK"
                 body = self.name.encode()
                 writer.write(f"HTTP/1.1 {status}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body)

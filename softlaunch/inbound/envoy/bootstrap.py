@@ -50,6 +50,7 @@ def bootstrap(app: str, serving: Serving, router: RouterPolicy, places: Places) 
         "admin": {"address": _address(places.admin)},
         "bootstrap_extensions": [_typed("envoy.bootstrap.internal_listener", "bootstrap.internal_listener.v3")],
         "layered_runtime": {"layers": [runtime_layer(app)]},
+        "stats_flush_interval": "1s",
         "stats_config": {"histogram_bucket_settings": [fine_histograms()]},
         "static_resources": {
             "listeners": [_listener(app, serving, places), *(_copies(app, serving, arm) for arm in COPIES)],
