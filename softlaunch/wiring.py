@@ -60,8 +60,8 @@ def open_source(sources: SourcesPolicy) -> CountSource | None:
 
 def open_log(database: Database, policy: Policy) -> Telemetry | None:
     """What takes the place of the request log of gateways, where a policy names it."""
-    if policy.sources.otlp is not None:
-        return OtlpTelemetry(database, policy=policy.sources.otlp)
+    if policy.sources.received is not None:
+        return OtlpTelemetry(database, policy=policy.sources.received)
     if policy.sources.sql is None:
         return None
     judged = [gate for gate in policy.gates if gate.metric not in policy.sources.counted]

@@ -25,6 +25,7 @@ _LISTED = {
     "gateway": ("gateway", "Serve requests as OpenAI's and Anthropic's clients send them."),
     "config-server": ("config_server", "Tell applications which variant to use, without being in their way."),
     "otlp": ("otlp", "Take an app's own OpenTelemetry spans into the request log."),
+    "envoy": ("envoy", "Let an Envoy of your own split the traffic."),
     "deploy": ("deploy", "Deploy the flows to Prefect."),
     "review": ("review", "Review an eval: compare its answers side by side, and vote."),
     "demo": ("demo.command", "Watch four real releases on this machine."),

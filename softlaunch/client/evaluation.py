@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 
 from softlaunch.client.route import ClientRoute
-from softlaunch.core.split import drawn_afresh, takes_candidate, unit_hash
+from softlaunch.core.split import SplitMethod, drawn_afresh, takes_candidate, takes_candidate_in_envoy, unit_hash
 
 CONVERSATION = "conversation"
 
@@ -46,6 +46,8 @@ def is_inside(route: ClientRoute, unit: str, attributes: Mapping[str, str]) -> b
 def falls_on_candidate(route: ClientRoute, unit: str, occasion: str | None = None) -> bool:
     """Whether a unit's place in the release's order lies within the candidate's share."""
     named = conversation_hash(unit) if route.source == CONVERSATION else unit
+    if route.split == SplitMethod.ENVOY:
+        return takes_candidate_in_envoy(named, route.salt, route.release_id or "", route.weight_percent)
     pseudonym = unit_hash(named, route.salt)
     if occasion is not None:
         pseudonym = drawn_afresh(pseudonym, occasion)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from softlaunch.client.errors import RouteError
 from softlaunch.client.served import ServedVariant
+from softlaunch.core.split import SplitMethod
 
-SPLIT = "softlaunch"
-"""The one way of splitting that this client knows: that of `core.split`."""
+_SPLITS = frozenset(SplitMethod)
 _CONVERSATIONS = "conversation"
 
 
@@ -39,6 +39,7 @@ class ClientRoute(NamedTuple):
     shadow_percent: float = 0.0
     control_percent: float = 0.0
     lease_seconds: float = 10.0
+    split: str = SplitMethod.SOFTLAUNCH
     source: str = "user"
     header: str = "x-user-id"
     redraw_seconds: float | None = None
@@ -61,7 +62,7 @@ class ClientRoute(NamedTuple):
 def read_route(app: str, document: object) -> ClientRoute:
     """The route of an app as `GET /softlaunch/v1/config` has it. Raises RouteError.
 
-    A split of another kind than ours is no reason to stop: stable is served alone.
+    A split of a kind that isn't known here is no reason to stop: stable is served alone.
     """
     said = _Reader(app, document)
     unit = said.mapping("unit")
@@ -78,6 +79,7 @@ def read_route(app: str, document: object) -> ClientRoute:
         shadow_percent=said.number("shadow_percent", 0.0),
         control_percent=said.number("control_percent", 0.0),
         lease_seconds=said.number("lease_seconds", 10.0),
+        split=str(said.get("split", SplitMethod.SOFTLAUNCH)),
         source=str(unit.get("source", "user")),
         header=str(unit.get("header", "x-user-id")),
         redraw_seconds=_positive(redraw),
@@ -86,7 +88,7 @@ def read_route(app: str, document: object) -> ClientRoute:
         only=said.only(),
         texts_kept=bool(said.get("texts_kept")),
     )
-    return route if said.get("split", SPLIT) == SPLIT else route.stable_alone()
+    return route if route.split in _SPLITS else route.stable_alone()
 
 
 class _Reader:

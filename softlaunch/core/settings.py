@@ -147,6 +147,8 @@ class Settings(BaseSettings):
         description="how long `softlaunch otlp` and config servers wait, once they are started again, for what "
         "applications couldn't send",
     )
+    envoy_host: str = Field(default="127.0.0.1", description="address that `softlaunch envoy control` listens to")
+    envoy_port: int = Field(default=18800, ge=0, le=65535, description="its port")
     console_host: str = Field(default="127.0.0.1", description="address that the console listens to")
     console_port: int = Field(default=8820, ge=0, le=65535, description="port of the console")
     console_url: str = Field(

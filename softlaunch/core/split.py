@@ -1,10 +1,20 @@
 """Splitting traffic: the same unit always falls on the same side, and stays in as the weight grows."""
 
 import hashlib
+from enum import StrEnum
 from functools import lru_cache
 
 _BUCKETS = 1 << 64
 _FRACTIONS = 1 << 32
+SHARES = 10_000
+"""Into how many equal parts Envoy's traffic is split: weights are hundredths of a percent there."""
+
+
+class SplitMethod(StrEnum):
+    """By which function units are assigned; all that serve an app use the same one."""
+
+    SOFTLAUNCH = "softlaunch"
+    ENVOY = "envoy"
 
 
 def unit_hash(unit: str, salt: str) -> int:
@@ -47,3 +57,32 @@ def is_sampled(request_id: str, percent: float) -> bool:
         return False
     digest = hashlib.blake2b(request_id.encode(), digest_size=4, person=b"mirror").digest()
     return int.from_bytes(digest, "big") / _FRACTIONS * 100 < percent
+
+
+def envoy_key(unit: str, salt: str, release_id: str) -> bytes:
+    """The text that Envoy hashes: what stands before a unit makes each release shuffle anew.
+
+    A header's name comes to Envoy as the bytes that were sent, and to others as Latin-1: bytes that are UTF-8 are it.
+    """
+    try:
+        sent = unit.encode("latin-1")
+        sent.decode()
+    except UnicodeError:
+        sent = unit.encode()
+    return f"{salt}:{release_id}:".encode() + sent
+
+
+def envoy_shares(weight_percent: float) -> int:
+    """The candidate's weight of all `SHARES`."""
+    return round(weight_percent * SHARES / 100)
+
+
+def takes_candidate_in_envoy(unit: str, salt: str, release_id: str, weight_percent: float) -> bool:
+    """Whether Envoy sends a unit to the candidate: the last shares are its own, so that nobody moves back.
+
+    That is xxHash64 without a seed, modulo the sum of the weights, with stable listed first.
+    """
+    import xxhash  # clients that evaluate by themselves mostly don't need it
+
+    position = xxhash.xxh64_intdigest(envoy_key(unit, salt, release_id)) % SHARES
+    return position >= SHARES - envoy_shares(weight_percent)

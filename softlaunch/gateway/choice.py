@@ -2,7 +2,14 @@
 
 from dataclasses import dataclass
 
-from softlaunch.core.split import drawn_afresh, is_sampled, takes_candidate, unit_hash
+from softlaunch.core.split import (
+    SplitMethod,
+    drawn_afresh,
+    is_sampled,
+    takes_candidate,
+    takes_candidate_in_envoy,
+    unit_hash,
+)
 from softlaunch.core.variant import Variant
 from softlaunch.policy.route import Arm, Route
 
@@ -31,10 +38,19 @@ def choose(route: Route, unit: str, request_id: str, *, candidate_allowed: bool,
         pseudonym, named = drawn_afresh(pseudonym, occasion), pseudonym
     if route.candidate is None or route.release_id is None or not candidate_allowed:
         return Choice(Arm.STABLE, route.stable, pseudonym, named_unit=named)
-    if takes_candidate(pseudonym, route.release_id, route.weight_percent):
+    if is_candidates(route, unit, pseudonym):
         copies = (Arm.CONTROL,) if is_sampled(request_id, route.control_percent) else ()
         return Choice(Arm.CANDIDATE, route.candidate, pseudonym, copies, named)
     return Choice(Arm.STABLE, route.stable, pseudonym, _copies_of_stable(route, request_id), named)
+
+
+def is_candidates(route: Route, unit: str, pseudonym: int) -> bool:
+    """Whether a unit lies within the candidate's share, as whatever serves the app splits it; false without one."""
+    if route.release_id is None:
+        return False
+    if route.serving.split is SplitMethod.ENVOY:
+        return takes_candidate_in_envoy(unit, route.serving.salt, route.release_id, route.weight_percent)
+    return takes_candidate(pseudonym, route.release_id, route.weight_percent)
 
 
 def _copies_of_stable(route: Route, request_id: str) -> tuple[Arm, ...]:

@@ -11,6 +11,8 @@ from softlaunch.store.tables import GatewayRow
 
 GATEWAY, RECEIVER = "gateway", "receiver"
 """Who writes the request log: what serves requests, and what takes spans of those that others served."""
+ROUTER = "router"
+"""What serves requests by a route, and logs none: an Envoy, whose control plane says what it follows."""
 _HEARD_WITHIN = 3.0
 _PATIENCE = 3.0
 _LOOK_SECONDS = 0.05
@@ -144,7 +146,8 @@ def read_gateways(session: Session, app: str, since: float) -> list[Gateway]:
     """
     rows = session.exec(
         select(GatewayRow)
-        .where(col(GatewayRow.heard_at) >= since, col(GatewayRow.stopped_at).is_(None), GatewayRow.kind == GATEWAY)
+        .where(col(GatewayRow.heard_at) >= since, col(GatewayRow.stopped_at).is_(None))
+        .where(col(GatewayRow.kind).in_((GATEWAY, ROUTER)))
         .order_by(col(GatewayRow.started_at).desc())
     ).all()
     newest: dict[tuple[str, str], Gateway] = {}

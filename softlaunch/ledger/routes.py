@@ -16,7 +16,8 @@ from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.named_metrics import MetricPolicy
 from softlaunch.policy.route import Route, Serving
-from softlaunch.policy.sources import OtlpPolicy
+from softlaunch.policy.router import RouterPolicy
+from softlaunch.policy.sources import AccessLogPolicy, OtlpPolicy
 from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 from softlaunch.store.database import Database
@@ -51,6 +52,8 @@ def serving_to_json(serving: Serving) -> dict[str, Any]:
         **({"metrics": metrics} if metrics else {}),
         **({"live_sample": sample} if sample else {}),
         **({} if serving.otlp is None else {"otlp": serving.otlp.model_dump(mode="json")}),
+        **({} if serving.router is None else {"router": serving.router.model_dump(mode="json")}),
+        **({} if serving.access_log is None else {"access_log": serving.access_log.model_dump(mode="json")}),
     }
 
 
@@ -67,6 +70,8 @@ def serving_from_json(content: Mapping[str, Any]) -> Serving:
         metrics=tuple(MetricPolicy.model_validate(one) for one in content.get("metrics", ())),
         live_sample=LiveSamplePolicy.model_validate(content["live_sample"]) if "live_sample" in content else None,
         otlp=OtlpPolicy.model_validate(content["otlp"]) if content.get("otlp") is not None else None,
+        router=RouterPolicy.model_validate(content["router"]) if "router" in content else None,
+        access_log=AccessLogPolicy.model_validate(content["access_log"]) if "access_log" in content else None,
     )
 
 

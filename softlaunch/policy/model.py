@@ -23,6 +23,7 @@ from softlaunch.policy.named_metrics import MetricPolicy, resolved
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
+from softlaunch.policy.router import RouterPolicy, check_unit, without_older_router
 from softlaunch.policy.source_checks import check_sources
 from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy, check_order
@@ -30,7 +31,7 @@ from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.topline import ToplinePolicy
 from softlaunch.policy.units import SessionPolicy, UnitPolicy, why_not_counted
 
-RETIRED = ("owner", "router", "telemetry")
+RETIRED = ("owner", "telemetry")
 """Keys of older policies that nothing reads. They are left out of a policy that has them, whatever they say."""
 
 
@@ -83,6 +84,8 @@ class Policy(Part):
     unit: UnitPolicy = UnitPolicy()
     session: SessionPolicy = SessionPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
+    router: RouterPolicy | None = None
+    """Who splits the traffic; left out, the gateway."""
     approval: ApprovalPolicy = ApprovalPolicy()
     emergency: EmergencyPolicy = EmergencyPolicy()
     orphaned: OrphanedPolicy = OrphanedPolicy()
@@ -104,7 +107,8 @@ class Policy(Part):
     def _leaves_out_what_is_retired(cls, values: Any) -> Any:
         if type(values) is not dict:
             return values
-        return resolved({key: value for key, value in values.items() if key not in RETIRED})
+        kept = {key: value for key, value in values.items() if key not in RETIRED}
+        return resolved(without_older_router(kept))
 
     @field_validator("freeze", mode="after")
     @classmethod
@@ -118,7 +122,8 @@ class Policy(Part):
     def _judges_what_serves_nobody(cls, gates: tuple[GatePolicy, ...], info: ValidationInfo) -> tuple[GatePolicy, ...]:
         sources: SourcesPolicy | None = info.data.get("sources")
         counted = sources.counted if sources else frozenset()
-        elsewhere = Metric.ERRORS in counted or all(gate.metric in counted for gate in gates)
+        unseen = sources is not None and sources.access_log is not None
+        elsewhere = unseen or Metric.ERRORS in counted or all(gate.metric in counted for gate in gates)
         return gates if elsewhere else with_unusable(gates)
 
     @field_validator("metrics", mode="after")
@@ -152,6 +157,7 @@ class Policy(Part):
         self._can_judge_live()
         self._have_texts_for_somebody()
         self._can_watch_on()
+        self._can_be_routed()
         return self
 
     def _can_tell_who_is_inside(self) -> None:
@@ -163,6 +169,24 @@ class Policy(Part):
                     "only the gateways' request log tells who is inside; leave other sources out, or this",
                     *("stages", place, "only"),
                 )
+
+    def _can_be_routed(self) -> None:
+        """Raise KeyedError where the router can't do what the policy wants, or nobody logs what it serves."""
+        if self.router is None:
+            if self.sources.access_log is not None:
+                raise KeyedError("only Envoy sends one: say 'router: {kind: envoy, ...}'", "sources", "access_log")
+            return
+        try:
+            check_unit(self.unit)
+        except KeyedError as error:
+            raise KeyedError(str(error), "unit", *error.keys) from error
+        if self.live is not None:
+            raise KeyedError("Envoy keeps no texts, so judges have nothing to read; leave it out", "live")
+        if self.reads_log and self.sources.received is None and self.sources.sql is None:
+            raise KeyedError(
+                "no gateway logs what Envoy serves: say where metrics come from, such as 'sources: {access_log: {}}'",
+                "sources",
+            )
 
     def _can_watch_on(self) -> None:
         """Raise KeyedError where nothing could be judged after a promotion."""

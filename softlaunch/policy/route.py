@@ -4,13 +4,15 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from softlaunch.core.split import SplitMethod
 from softlaunch.core.variant import Variant
 from softlaunch.policy.gateway import GatewayPolicy
 from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.live import LiveSamplePolicy
 from softlaunch.policy.model import Policy
 from softlaunch.policy.named_metrics import MetricPolicy
-from softlaunch.policy.sources import OtlpPolicy
+from softlaunch.policy.router import RouterPolicy
+from softlaunch.policy.sources import AccessLogPolicy, OtlpPolicy
 from softlaunch.policy.texts import TextPolicy
 from softlaunch.policy.units import UnitPolicy
 
@@ -35,7 +37,8 @@ class Serving:
     """The part of an app's policy that gateways need, and the salt of its unit pseudonyms.
 
     `metrics` are those that the policy declares, whose values gateways take. `live_sample` says which answers are
-    judged, None where none are. `otlp` is set where spans are taken.
+    judged, None where none are. `otlp` is set where spans are taken, `router` where an Envoy splits the traffic, and
+    `access_log` where its access log is taken.
     """
 
     salt: str
@@ -45,12 +48,29 @@ class Serving:
     metrics: tuple[MetricPolicy, ...] = ()
     live_sample: LiveSamplePolicy | None = None
     otlp: OtlpPolicy | None = None
+    router: RouterPolicy | None = None
+    access_log: AccessLogPolicy | None = None
+
+    @property
+    def split(self) -> SplitMethod:
+        """By which function units are assigned, whoever does it."""
+        return SplitMethod.SOFTLAUNCH if self.router is None else self.router.split
 
     @classmethod
     def of(cls, salt: str, policy: Policy) -> Self:
         """What gateways need of a policy."""
         sample = None if policy.live is None else policy.live.sample_percent
-        return cls(salt, policy.unit, policy.gateway, policy.texts, policy.reported, sample, policy.sources.otlp)
+        return cls(
+            salt,
+            policy.unit,
+            policy.gateway,
+            policy.texts,
+            policy.reported,
+            sample,
+            policy.sources.otlp,
+            policy.router,
+            policy.sources.access_log,
+        )
 
 
 @dataclass(frozen=True, slots=True)

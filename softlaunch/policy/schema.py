@@ -47,6 +47,7 @@ def policy_schema() -> dict[str, Any]:
     schema["properties"]["golden_set"] = {**golden_set, "description": f"eval.golden_set: {golden_set['description']}"}
     retired = {"deprecated": True, "description": "Nothing reads it any more; delete the line."}
     schema["properties"].update(dict.fromkeys(RETIRED, retired))
+    schema["properties"]["router"]["anyOf"].append({"type": "string", **retired})  # what it was in older policies
     _name_declared_metrics(schema)
     schema["required"] = ["app"]
     inside = {"required": ["eval"], "properties": {"eval": {"required": ["golden_set"]}}}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from softlaunch.core.answer_checks import BITS
 from softlaunch.core.documents import KeyedError
+from softlaunch.core.live_metrics import Metric
 from softlaunch.core.verdict import Per, Role
 from softlaunch.policy.gating import Adjustment, GatePolicy
 from softlaunch.policy.sources import SourcesPolicy
@@ -23,8 +24,10 @@ def check_sources(sources: SourcesPolicy, gates: Sequence[GatePolicy], unit: Uni
         _is_counted(gate, place, sources)
         if sources.sql is not None:
             _is_in_a_view(gate, place)
-        if sources.otlp is not None and gate.metric not in sources.counted:
+        if sources.received is not None and gate.metric not in sources.counted:
             _is_in_spans(gate, place)
+        if sources.access_log is not None and gate.metric not in sources.counted:
+            _is_in_an_access_log(gate, place)
 
 
 def _is_counted(gate: GatePolicy, place: int, sources: SourcesPolicy) -> None:
@@ -49,7 +52,7 @@ def _is_in_a_view(gate: GatePolicy, place: int) -> None:
 
 
 def _is_in_spans(gate: GatePolicy, place: int) -> None:
-    """No text of a span is read."""
+    """No text of a span is read, and an access log has none."""
     if (gate.metric in BITS or gate.metric.compares_copies) and gate.role is not Role.MUTED:
         raise KeyedError(
             f"{gate.metric} needs texts, which aren't taken from spans; leave it out, or make it muted",
@@ -57,3 +60,12 @@ def _is_in_spans(gate: GatePolicy, place: int) -> None:
         )
     if Adjustment.REQUEST_SIZE in gate.adjust_for:
         raise KeyedError("spans don't say how large a request was; leave it out", "gates", place, "adjust_for")
+
+
+def _is_in_an_access_log(gate: GatePolicy, place: int) -> None:
+    """A router sees statuses and times."""
+    if gate.metric in {Metric.COST, Metric.UNUSABLE} and gate.role is not Role.MUTED:
+        raise KeyedError(
+            f"{gate.metric} isn't told by an access log; take it from Prometheus, leave it out, or make it muted",
+            *("gates", place, "metric"),
+        )

@@ -167,6 +167,19 @@ class OtlpPolicy(Part):
         return max(began, ended - self.hold)
 
 
+class AccessLogPolicy(OtlpPolicy):
+    """The access log that Envoy sends to `softlaunch envoy control`: each entry becomes a row of the request log.
+
+    It knows statuses and times, and neither tokens nor words.
+    """
+
+    late: Annotated[Duration, Field(ge=0.5, le=600)] = 5.0
+    """How long after a request's end its entry may arrive. What comes later is counted as missing, and is no evidence.
+    """
+    stale_after: Annotated[Duration, Field(ge=1)] = 300.0
+    """When no request came for longer, nothing is known and the stage holds: Envoy may log to somebody else."""
+
+
 class SourcesPolicy(Part):
     """Metrics that come from elsewhere than the request log; the others go on coming from there."""
 
@@ -176,12 +189,21 @@ class SourcesPolicy(Part):
     otlp: OtlpPolicy | None = None
     """The request log is written by `softlaunch otlp`, from what the app exports; by gateways too, where they serve it.
     """
+    access_log: AccessLogPolicy | None = None
+    """The request log is written by `softlaunch envoy control`, from Envoy's access log."""
 
     @model_validator(mode="after")
     def _is_one_log(self) -> Self:
         if self.sql is not None and self.otlp is not None:
             raise KeyedError("a view takes the place of the request log already; keep one of sql and otlp", "otlp")
+        if self.access_log is not None and (self.sql is not None or self.otlp is not None):
+            raise KeyedError("each request would be there twice; keep one of access_log, sql and otlp", "access_log")
         return self
+
+    @property
+    def received(self) -> OtlpPolicy | None:
+        """How the request log is completed by what receivers take; None where they don't."""
+        return self.otlp or self.access_log
 
     @property
     def counted(self) -> frozenset[Metric]:

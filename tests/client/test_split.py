@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import AnyHttpUrl
 
 from softlaunch.client.evaluation import falls_on_candidate, occasion_of, unit_of
 from softlaunch.client.route import ClientRoute, read_route
@@ -16,6 +17,7 @@ from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.units import occasion_of as gateways_occasion
 from softlaunch.gateway.units import unit_of as gateways_unit
 from softlaunch.policy.route import Arm, Route, Serving
+from softlaunch.policy.router import RouterKind, RouterPolicy
 from softlaunch.policy.units import UnitPolicy
 from tests.support.config_server import APP, route
 
@@ -46,10 +48,15 @@ def ours(weight_percent: float, **unit: Any) -> ClientRoute:
     return read_route(APP, route(weight_percent, unit={"source": "user", **unit}))
 
 
+ENVOY = RouterPolicy(kind=RouterKind.ENVOY, stable=AnyHttpUrl("http://stable"))
+
+
+@pytest.mark.parametrize("router", [pytest.param(None, id="by gateways"), pytest.param(ENVOY, id="by an Envoy")])
 @pytest.mark.parametrize("weight_percent", [1.0, 5.0, 50.0])
-def test_a_user_is_on_the_gateways_side(weight_percent: float) -> None:
-    """10,000 users, each on the same side in both modes."""
-    gateways, client = replace(GATEWAYS, weight_percent=weight_percent), ours(weight_percent)
+def test_a_user_is_on_the_gateways_side(weight_percent: float, router: RouterPolicy | None) -> None:
+    """10,000 users, each on the same side in both modes, by whichever hash the app is split."""
+    gateways = replace(GATEWAYS, weight_percent=weight_percent, serving=Serving(salt="pepper", router=router))
+    client = ours(weight_percent)._replace(split=gateways.serving.split)
     sides = [choose(gateways, user, "id", candidate_allowed=True).arm is Arm.CANDIDATE for user in USERS]
     assert [falls_on_candidate(client, user) for user in USERS] == sides
     assert abs(sum(sides) / 100 - weight_percent) < 1.5

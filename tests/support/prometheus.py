@@ -36,6 +36,8 @@ class Prometheus:
     interval: str = "1s"
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    path: str = "/metrics"
+    """Where targets have their metrics."""
 
     @property
     def url(self) -> str:
@@ -44,7 +46,8 @@ class Prometheus:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        scraped = [{"job_name": "app", "static_configs": [{"targets": list(self.targets)}]}] if self.targets else []
+        job = {"job_name": "app", "metrics_path": self.path, "static_configs": [{"targets": list(self.targets)}]}
+        scraped = [job] if self.targets else []
         every = {"scrape_interval": self.interval, "scrape_timeout": self.interval}
         config = self.folder / "prometheus.yml"
         config.write_text(json.dumps({"global": every, "scrape_configs": scraped}))  # JSON is YAML too

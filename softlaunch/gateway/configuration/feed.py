@@ -17,7 +17,6 @@ from softlaunch.gateway.wire import JSON
 
 FORMAT = 1
 LONGEST_WAIT_SECONDS = 30.0
-_SPLIT = "softlaunch"
 _OF_A_LEASE = 3
 """A poll is answered after a third of the lease at the latest, so that it is renewed in time."""
 _LEASE_EVENT_SECONDS = 1.0
@@ -108,7 +107,7 @@ class Feed:
         return {
             "revision": route.revision,
             "salt": route.serving.salt,
-            "split": _SPLIT,
+            "split": route.serving.split,
             "release_id": route.release_id,
             "stage": route.stage,
             "weight_percent": route.weight_percent,

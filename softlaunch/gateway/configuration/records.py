@@ -11,9 +11,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from softlaunch.core.api import Api
 from softlaunch.core.prices import cost_usd
 from softlaunch.core.request_outcome import GIVEN, TIMEOUTS, RequestOutcome
-from softlaunch.core.split import takes_candidate, unit_hash
+from softlaunch.core.split import unit_hash
 from softlaunch.core.usage import Usage
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.choice import is_candidates
 from softlaunch.gateway.configuration.evaluation import Asked, is_inside, unit_named
 from softlaunch.ledger.request_log import RequestRecord
 from softlaunch.ledger.timeline import InForce
@@ -159,8 +160,9 @@ def place(record: ClientRecord, split: InForce, until: float, otlp: OtlpPolicy, 
         return Refused(f"by revision {route.revision} another variant belongs to the arm {record.arm}, or none")
     if record.is_copy and record.copy_of is None:
         return Refused("it is a copy: name the record of the user's call in copy_of")
-    unit = unit_hash(unit_named(route.serving.unit, record.unit), route.serving.salt)
-    takes = _takes_candidate(record, route, unit)
+    named = unit_named(route.serving.unit, record.unit)
+    unit = unit_hash(named, route.serving.salt)
+    takes = _is_inside(record, route) and is_candidates(route, named, unit)
     if record.arm is Arm.CANDIDATE and not takes:
         return Refused("the unit isn't the candidate's by revision and stage; evaluate by the configuration's own hash")
     counts_at = otlp.counts_at(record.started_at, record.ended_at)
@@ -194,10 +196,9 @@ def place_unseen(
     return Placed(route, variant, unit, 0.0, otlp.counts_at(record.started_at, record.ended_at))
 
 
-def _takes_candidate(record: ClientRecord, route: Route, unit: int) -> bool:
-    """Whether the unit is the candidate's; where a header says who is inside of a stage, the record is believed."""
-    inside = bool(route.only and route.only.header) or is_inside(route.only, Asked(record.unit, {}))
-    return inside and route.release_id is not None and takes_candidate(unit, route.release_id, route.weight_percent)
+def _is_inside(record: ClientRecord, route: Route) -> bool:
+    """Whether the unit is one that the stage is for; where a header says who is, the record is believed."""
+    return bool(route.only and route.only.header) or is_inside(route.only, Asked(record.unit, {}))
 
 
 def _weight(record: ClientRecord, route: Route, *, takes_candidate: bool) -> float:

@@ -1,5 +1,6 @@
 """Whose a model call is: app, arm, unit and split. What a span doesn't say is never guessed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +11,8 @@ from softlaunch.inbound.otlp.attributes import number_of, text_of
 from softlaunch.inbound.otlp.call_spans import ARM, COPY_OF, VARIANT, WEIGHT, CallSpan, request_id
 from softlaunch.ledger.request_log import RequestRecord
 from softlaunch.ledger.timeline import InForce
-from softlaunch.policy.route import Arm, Route
+from softlaunch.policy.route import Arm, Route, Serving
+from softlaunch.policy.sources import OtlpPolicy
 
 SETTLING_SECONDS = 5.0
 """An app follows a change of the split within so long; until then a span that doesn't say by which weight its arm was
@@ -18,6 +20,8 @@ drawn is no evidence.
 """
 AHEAD_SECONDS = 5.0
 """How far an app's clock may be ahead of ours."""
+Source = Callable[[Serving], OtlpPolicy | None]
+"""Which part of a policy lets calls be taken, and says how long they may take to arrive."""
 _SHORTEST_DIGEST = 8
 _SPAN_ID = 48
 _COPIES = frozenset({Arm.SHADOW, Arm.CONTROL})
@@ -64,13 +68,18 @@ class Placed:
     counts_at: float
 
 
-def place(call: CallSpan, split: InForce | None, now: float) -> Placed | Lacking:
+def of_spans(serving: Serving) -> OtlpPolicy | None:
+    """That of spans."""
+    return serving.otlp
+
+
+def place(call: CallSpan, split: InForce | None, now: float, source: Source = of_spans) -> Placed | Lacking:
     """Where a call belongs under the split that was in force when it began."""
     if not 0 < call.began <= call.ended <= now + AHEAD_SECONDS:
         return Lacking.CLOCK
     if split is None:
         return Lacking.SPLIT
-    otlp = split.route.serving.otlp
+    otlp = source(split.route.serving)
     if otlp is None:
         return Lacking.POLICY
     unit = call.unit(split.route.serving.unit.source)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from softlaunch.inbound.otlp.attribution import SETTLING_SECONDS, Lacking, Placed, place, row_of
+from softlaunch.inbound.otlp.attribution import SETTLING_SECONDS, Lacking, Placed, Source, of_spans, place, row_of
 from softlaunch.inbound.otlp.call_spans import CallSpan
 from softlaunch.inbound.otlp.counts import Counts, Verdicts
 from softlaunch.inbound.otlp.evaluations import Evaluation, score_of
@@ -22,6 +22,8 @@ class Export:
     calls: Sequence[CallSpan] = ()
     evaluations: Sequence[Evaluation] = ()
     other: int = 0
+    lost: Sequence[Taken] = ()
+    """Calls of which nothing but their app is known any more; they are counted as missing."""
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Intake(Reception):
     """Takes spans: what an export holds is in the log when it is confirmed."""
 
     counts: Counts = field(default_factory=Counts)
+    source: Source = of_spans
 
     def take(self, export: Export) -> Verdicts:
         """Write an export; everything of it is in the log when this returns. Raises SQLAlchemy's errors."""
@@ -36,7 +39,7 @@ class Intake(Reception):
             now = self.wall_clock()
             self.look(now)
             verdicts = Verdicts(other=export.other)
-            taken = [one for call in export.calls for one in self._taken(call, now, verdicts)]
+            taken = [*(one for call in export.calls for one in self._taken(call, now, verdicts)), *export.lost]
             scores = [one for evaluation in export.evaluations for one in self._scores(evaluation, now, verdicts)]
             fresh = self.write(taken, scores, now)
         verdicts.again = len(taken) - len(fresh)
@@ -52,24 +55,24 @@ class Intake(Reception):
             return
         found = self._place(call, now)
         if isinstance(found, Placed):
-            otlp = found.split.route.serving.otlp
-            late = otlp is not None and self.is_late(found.counts_at, otlp)
+            policy = self.source(found.split.route.serving)
+            late = policy is not None and self.is_late(found.counts_at, policy)
             row = row_of(call, found, self.receiver_id, late=late)
             yield Taken(call.key, call.app, row, Cause.LATE if late else None)
             return
         verdicts.lacking[call.app, found] += 1
-        if route.serving.otlp is not None:  # else its gateways log it, and nothing is missing
+        if self.source(route.serving) is not None:  # else its gateways log it, and nothing is missing
             yield Taken(call.key, call.app, None, Cause.UNATTRIBUTED)
 
     def _place(self, call: CallSpan, now: float) -> Placed | Lacking:
         """By the split in force when it began, or by the one before while the app may not have followed."""
         split = self.timeline.at(call.app, call.began)
-        found = place(call, split, now)
+        found = place(call, split, now, self.source)
         if split is None or isinstance(found, Placed) or found not in {Lacking.CANDIDATE, Lacking.VARIANT}:
             return found
         if call.began - split.since > SETTLING_SECONDS:
             return found
-        earlier = place(call, self.timeline.at(call.app, split.since - _MOMENT), now)
+        earlier = place(call, self.timeline.at(call.app, split.since - _MOMENT), now, self.source)
         return earlier if isinstance(earlier, Placed) else found
 
     def _scores(self, evaluation: Evaluation, now: float, verdicts: Verdicts) -> Iterator[ScoreRecord]:

@@ -48,7 +48,7 @@ def check_local(session: Session, app: str, now: float, policy_file: Path | None
         yield _check_key(app, model)
     yield from _check_prices(policy, models)
     yield _check_golden_set(policy, policy_file or Path(row.policy_path), Path(row.policy_path).parent)
-    yield _check_gateway(session, app, now)
+    yield _check_gateway(session, policy, now)
     yield _check_traffic(session, policy, now)
 
 
@@ -114,13 +114,17 @@ def fewest_cases(tolerance: float) -> int:
     return 1 if tolerance >= 1 else max(1, -int(-log(1 - _POWER) // log1p(-tolerance)))
 
 
-def _check_gateway(session: Session, app: str, now: float) -> Finding:
+def _check_gateway(session: Session, policy: Policy, now: float) -> Finding:
+    app = policy.app
     running = read_gateways(session, app, now - _HEARD_SECONDS)
     serving = [one for one in running if one.revision is not None]
     if serving:
         return Finding("gateway", Level.OK, f"served by {', '.join(one.name for one in serving)}", app=app)
     if running:
         return Finding("gateway", Level.WARNING, "no gateway has read its route yet", "wait a second", app)
+    if policy.router is not None:
+        advice = f"start softlaunch envoy control, and an Envoy: softlaunch envoy config {app}"
+        return Finding("gateway", Level.PROBLEM, "no Envoy has asked for its weights", advice, app)
     advice = "start one in a terminal of its own: softlaunch gateway, or softlaunch up"
     return Finding("gateway", Level.PROBLEM, "no gateway is running", advice, app)
 

@@ -1,0 +1,1 @@
+"""Envoy as the router, and its external processor, beside the gateway."""

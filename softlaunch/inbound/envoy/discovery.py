@@ -1,0 +1,126 @@
+"""The runtime discovery service: each Envoy's layers, renewed with each sign of life of whoever watches.
+
+A layer is sent whole each time: Envoy 1.40 lets a runtime layer expire in spite of renewals without content.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from typing import Any
+
+from softlaunch.gateway.table import RouteTable
+from softlaunch.inbound.envoy.followers import Follower, Followers
+from softlaunch.inbound.envoy.layers import Layer, layer_of
+from softlaunch.inbound.envoy.messages import RUNTIME, DiscoveryResponse, Resource, Runtime
+from softlaunch.inbound.envoy.names import app_of_layer, layer_name
+
+_RESOURCE = "type.googleapis.com/envoy.service.discovery.v3.Resource"
+_SHORTEST_SECONDS = 0.001
+_RENEWED_SECONDS = 0.05
+"""By how much a lease is longer once its watcher was seen again; less is two clock readings' difference."""
+
+
+class Changes:
+    """Wakes every stream when the routes were read again."""
+
+    def __init__(self) -> None:
+        self._next: asyncio.Event = asyncio.Event()
+
+    def tell(self) -> None:
+        """Something may have changed."""
+        self._next.set()
+        self._next = asyncio.Event()
+
+    async def wait(self) -> None:
+        """Until something may have."""
+        await self._next.wait()
+
+
+class RuntimeDiscovery:
+    """Serves `StreamRuntime`, one stream for each layer of an Envoy."""
+
+    def __init__(
+        self, table: RouteTable, followers: Followers, changes: Changes, confirmed: Callable[[], None]
+    ) -> None:
+        self._table = table
+        self._followers = followers
+        self._changes = changes
+        self._confirmed = confirmed
+
+    async def stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002
+        """Tell an Envoy its layer, again and again, until it leaves."""
+        first = await anext(aiter(requests), None)
+        name = first.resource_names[0] if first is not None and first.resource_names else ""
+        app = app_of_layer(name)
+        if first is None or not app:
+            return
+        follower = self._followers.meet(first.node.id, app)
+        stream = _Stream(follower, self._confirmed)
+        reading = asyncio.ensure_future(stream.read(requests))
+        try:
+            while not reading.done():
+                wakened = asyncio.ensure_future(self._changes.wait())
+                served = self._table.get(app)
+                follower.lease_seconds = served.route.lease_seconds if served else 0.0
+                answer = stream.next(layer_of(app, served, time.monotonic()))
+                if answer is not None:
+                    yield answer
+                await asyncio.wait((wakened, reading), return_when=asyncio.FIRST_COMPLETED)
+                wakened.cancel()
+        finally:
+            reading.cancel()
+            self._followers.lose(follower)
+
+
+class _Stream:
+    """What one stream has said, and heard."""
+
+    def __init__(self, follower: Follower, confirmed: Callable[[], None]) -> None:
+        self._follower = follower
+        self._confirmed = confirmed
+        self._numbers = count(1)
+        self._last: Layer | None = None
+        self._nonce = ""
+
+    def next(self, layer: Layer) -> Any | None:
+        """The next thing to say; None where the last one stands."""
+        if self._last is not None and not self._says_more(layer, self._last):
+            return None
+        self._last, self._nonce = layer, str(next(self._numbers))
+        self._follower.tell(layer, time.time())
+        return DiscoveryResponse(
+            version_info=f"{layer.revision}.{self._nonce}",
+            type_url=RUNTIME,
+            nonce=self._nonce,
+            resources=[_resource(layer, f"{layer.revision}.{self._nonce}")],
+        )
+
+    @staticmethod
+    def _says_more(layer: Layer, last: Layer) -> bool:
+        """Whether something else is in force, or the same for longer."""
+        if (layer.revision, layer.values) != (last.revision, last.values):
+            return True
+        return bool(layer.values) and layer.until > last.until + _RENEWED_SECONDS
+
+    async def read(self, requests: AsyncIterator[Any]) -> None:
+        """Hear what the Envoy confirms, or refuses."""
+        async for request in requests:
+            if request.response_nonce != self._nonce:
+                continue
+            if request.error_detail.message:
+                self._follower.refuse(request.error_detail.message)
+            else:
+                self._follower.confirm(time.time())
+                self._confirmed()
+
+
+def _resource(layer: Layer, version: str) -> Any:
+    """The layer, wrapped so that it can have a time to live; an empty one is what an Envoy does without any."""
+    runtime = Runtime(name=layer_name(layer.app))
+    runtime.layer.update(dict(layer.values))
+    wrapped = Resource(name=layer_name(layer.app), version=version)
+    if layer.values:
+        wrapped.ttl.FromMilliseconds(round(max(layer.until - time.monotonic(), _SHORTEST_SECONDS) * 1000))
+    wrapped.resource.type_url, wrapped.resource.value = RUNTIME, runtime.SerializeToString()
+    return {"type_url": _RESOURCE, "value": wrapped.SerializeToString()}

@@ -1,0 +1,150 @@
+"""Which Envoys follow: what each was told and has confirmed, and by which weight it drew units at a moment."""
+
+import logging
+import os
+import secrets
+import socket
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from softlaunch.inbound.envoy.layers import Layer
+from softlaunch.ledger.gateways import ROUTER
+from softlaunch.ledger.request_log import Heartbeat, write_batch
+from softlaunch.store.database import Database
+
+_LOGGER = logging.getLogger(__name__)
+_REMEMBERED = 256
+_REMEMBERED_SECONDS = 600.0
+_SPARE_SECONDS = 0.5
+"""How far an Envoy's clock may be off ours."""
+
+
+@dataclass(slots=True)
+class Told:
+    """A weight that an Envoy was told, and when it had confirmed it; infinite until then. Epoch seconds."""
+
+    revision: int | None
+    weight_percent: float
+    sent_at: float
+    confirmed_at: float = float("inf")
+
+
+@dataclass(slots=True)
+class Follower:
+    """One connection by which an Envoy is told an app's layer. Times are epoch seconds."""
+
+    node: str
+    app: str
+    met_at: float = float("-inf")
+    told: deque[Told] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    revision: int | None = None
+    """The newest route that it confirmed."""
+    lease_seconds: float = 0.0
+    gone_at: float = float("inf")
+    problem: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the connection still is."""
+        return self.gone_at == float("inf")
+
+    def tell(self, layer: Layer, now: float) -> None:
+        """Take note that a layer is sent, before it is."""
+        last = self.told[-1] if self.told else None
+        if last is None or (last.revision, last.weight_percent) != (layer.revision, layer.weight_percent):
+            self.told.append(Told(layer.revision, layer.weight_percent, now))
+
+    def confirm(self, now: float) -> None:
+        """It has the newest layer in force."""
+        if self.told:
+            newest = self.told[-1]
+            newest.confirmed_at = min(newest.confirmed_at, now)
+            self.revision = newest.revision
+        self.problem = ""
+
+    def refuse(self, problem: str) -> None:
+        """It can't use the newest layer, and goes on with the one before."""
+        if problem != self.problem:
+            _LOGGER.error("envoy %s refuses the weights of %s: %s", self.node, self.app, problem)
+        self.problem = problem
+
+    def weight_at(self, moment: float) -> float:
+        """The weight by which units were drawn then, 0 where that can't be told: nothing is compared then."""
+        for place in range(len(self.told) - 1, -1, -1):
+            one = self.told[place]
+            if moment >= one.confirmed_at + _SPARE_SECONDS:
+                following = self.told[place + 1] if place + 1 < len(self.told) else None
+                return one.weight_percent if following is None or moment < following.sent_at - _SPARE_SECONDS else 0.0
+        return 0.0
+
+
+class Followers:
+    """Every Envoy that was connected lately, as the ledger is told of it. Not thread-safe but for `weight_at`.
+
+    Several connections of one name, as of Envoys with the same node id, count as one that does what all of them do.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+        self._known: tuple[Follower, ...] = ()
+        self._ids: dict[str, tuple[str, float]] = {}
+
+    def meet(self, node: str, app: str) -> Follower:
+        """An Envoy asks for an app's layer."""
+        now = self._clock()
+        follower = Follower(node, app, now)
+        self._known = (*(one for one in self._known if now - one.gone_at < _REMEMBERED_SECONDS), follower)
+        if node not in self._ids:
+            name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+            self._ids[node] = (name, now)
+        return follower
+
+    def lose(self, follower: Follower) -> None:
+        """Its connection is gone; within its lease it is back on stable."""
+        follower.gone_at = self._clock()
+        follower.tell(Layer(follower.app), self._clock())
+
+    def weight_at(self, node: str, app: str, moment: float) -> float:
+        """The weight by which an Envoy drew an app's units at a moment, 0 where that isn't known."""
+        drawn = {
+            one.weight_at(moment)
+            for one in self._known
+            if (one.node, one.app) == (node, app) and one.met_at <= moment <= one.gone_at
+        }
+        return drawn.pop() if len(drawn) == 1 else 0.0
+
+    @property
+    def connected(self) -> int:
+        """How many layers are being told."""
+        return sum(one.is_there for one in self._known)
+
+    def report(self, *, last: bool = False) -> None:
+        """Tell the ledger what each follows. Raises SQLAlchemy's errors."""
+        now = self._clock()
+        for heartbeat in list(self._heartbeats(now, last=last)):
+            write_batch(self._database, (), {}, heartbeat)
+            if heartbeat.stopped_at is not None:
+                self._forget(heartbeat.gateway_id)
+
+    def _heartbeats(self, now: float, *, last: bool) -> Iterator[Heartbeat]:
+        for node, (name, since) in list(self._ids.items()):
+            layers = [one for one in self._known if one.node == node]
+            present = [one for one in layers if one.is_there]
+            over = last or (not present and all(now - one.gone_at > one.lease_seconds for one in layers))
+            if not present and not over:
+                continue  # it is silent, and may serve a candidate for as long as its lease lasts
+            revisions: dict[str, int] = {}
+            for one in present:
+                if one.told and one.told[-1].revision is not None:
+                    revisions[one.app] = min(one.revision or 0, revisions.get(one.app, one.revision or 0))
+            yield Heartbeat(
+                name, f"envoy {node}", since, now, now, revisions, stopped_at=now if over else None, kind=ROUTER
+            )
+
+    def _forget(self, name: str) -> None:
+        gone = {node for node, (known, _) in self._ids.items() if known == name}
+        self._known = tuple(one for one in self._known if one.node not in gone)
+        self._ids = {node: known for node, known in self._ids.items() if node not in gone}

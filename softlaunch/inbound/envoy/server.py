@@ -1,0 +1,191 @@
+"""Running a control plane: routes are read, Envoys are told, and what they log is written; all over gRPC."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+from softlaunch.core.errors import SoftlaunchError
+from softlaunch.gateway.table import RouteTable
+from softlaunch.inbound.envoy.access_log import AccessLog
+from softlaunch.inbound.envoy.discovery import Changes, RuntimeDiscovery
+from softlaunch.inbound.envoy.followers import Followers
+from softlaunch.inbound.envoy.processor import Processor
+from softlaunch.inbound.envoy.routes import write_routes
+from softlaunch.inbound.envoy.services import log_service, processor_service, runtime_service
+from softlaunch.inbound.otlp.intake import Intake
+from softlaunch.ledger.reception import Beats
+from softlaunch.policy.route import Serving
+from softlaunch.policy.sources import OtlpPolicy
+from softlaunch.store.database import Database
+from softlaunch.store.ledger_file import describe_fault
+
+_LOGGER = logging.getLogger(__name__)
+_REPORT_SECONDS = 0.5
+_STOP_SECONDS = 2.0
+_PINGED = (
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 100),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.so_reuseport", 0),
+)
+"""Envoy asks each second whether this end is alive, which gRPC's own limits take for an attack."""
+
+
+@dataclass(frozen=True, slots=True)
+class ControlOptions:
+    """How a control plane listens, and where it writes the routes. Port 0 takes a free one.
+
+    Without `routes` it only rewrites bodies, beside a control plane in another process.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 18800
+    routes: Path | None = None
+    poll_seconds: float = 0.2
+    catch_up_seconds: float = 2.0
+    """After a start nothing is promised for so long: Envoys connect again meanwhile, and send what they hold."""
+
+
+def of_access_log(serving: Serving) -> OtlpPolicy | None:
+    """Which part of a policy lets entries be taken."""
+    return serving.access_log
+
+
+class ControlPlane:
+    """The services of one process, and the tasks that keep them going."""
+
+    def __init__(
+        self, database: Database, options: ControlOptions, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.table = RouteTable(database, poll_seconds=options.poll_seconds)
+        self.followers = Followers(database)
+        self._options = options
+        self._changes = Changes()
+        self._reported = asyncio.Event()
+        name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        place = f"envoy control {options.host}:{options.port}"
+        intake = Intake(database, name, place, options.catch_up_seconds, source=of_access_log)
+        self._beats = Beats(intake)
+        self.access_log = AccessLog(self.table, self.followers, intake)
+        self._processor = Processor(self.table, environment)
+        self._stopping = asyncio.Event()
+        self._unwritten: set[str] = set()
+
+    def stop(self) -> None:
+        """Let `run` come to its end."""
+        self._stopping.set()
+
+    async def run(self, listening: Callable[[int], None]) -> None:
+        """Serve until it is stopped; `listening` is told the port. Raises SoftlaunchError where it can't be had."""
+        server = grpc.aio.server(options=_PINGED)
+        services = [processor_service(self._processor.stream)]
+        controls = self._options.routes is not None
+        if controls:
+            await asyncio.to_thread(self._beats.start)
+            discovery = RuntimeDiscovery(self.table, self.followers, self._changes, self._reported.set)
+            services += [runtime_service(discovery.stream), log_service(self.access_log.stream)]
+        server.add_generic_rpc_handlers(services)
+        await self._refresh()
+        listening(self._bind(server))
+        await server.start()
+        tasks = [asyncio.ensure_future(self._follow())]
+        if controls:
+            tasks += [asyncio.ensure_future(self._report()), asyncio.ensure_future(self._write())]
+        await self._stopping.wait()
+        await server.stop(_STOP_SECONDS)
+        for task in tasks:
+            await task
+        if controls:
+            await asyncio.to_thread(self._say_goodbye)
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
+        try:
+            port: int = server.add_insecure_port(f"{host}:{self._options.port}")
+        except RuntimeError as error:
+            raise SoftlaunchError(f"can't listen on {host}:{self._options.port}: {error}") from error
+        return port
+
+    async def _refresh(self) -> None:
+        await asyncio.to_thread(self.table.refresh)
+        if self._options.routes is not None:
+            await asyncio.to_thread(self._write_routes, self._options.routes)
+        self._changes.tell()
+
+    def _write_routes(self, folder: Path) -> None:
+        """The file first: without it, weights mean nothing to an Envoy."""
+        for app, served in self.table.all().items():
+            if served.route.serving.router is None:
+                continue
+            try:
+                write_routes(folder, served.route)
+                self._unwritten.discard(app)
+            except OSError as error:
+                if app not in self._unwritten:
+                    _LOGGER.warning("the routes of %s can't be written, so no release gets traffic: %s", app, error)
+                self._unwritten.add(app)
+
+    async def _follow(self) -> None:
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            await self._refresh()
+            await self._pause(self._stopping, self._options.poll_seconds - (time.monotonic() - began))
+
+    async def _report(self) -> None:
+        """Tell the ledger who follows: twice a second, and as soon as one has confirmed something."""
+        problem = ""
+        while not self._stopping.is_set():
+            self._reported.clear()
+            try:
+                await asyncio.to_thread(self.followers.report)
+                problem = ""
+            except Exception as error:  # Envoys are told all the same, until the lease is over
+                if describe_fault(error) != problem:
+                    problem = describe_fault(error)
+                    _LOGGER.warning("the ledger can't be told which Envoys follow: %s", problem)
+            await self._pause(self._reported, _REPORT_SECONDS)
+            await asyncio.sleep(0.02)
+
+    async def _write(self) -> None:
+        await self.access_log.write(self._stopping.is_set)
+
+    @staticmethod
+    async def _pause(event: asyncio.Event, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), max(seconds, 0.001))
+
+    def _say_goodbye(self) -> None:
+        self._beats.stop()
+        try:
+            self.followers.report(last=True)
+        except Exception as error:  # it is over anyway; silence says the same, later
+            _LOGGER.warning("the ledger can't be told that this control plane stops: %s", describe_fault(error))
+
+
+def _ignore(_: int) -> None:
+    pass
+
+
+def serve(database: Database, options: ControlOptions, listening: Callable[[int], None] = _ignore) -> None:
+    """Serve until SIGINT or SIGTERM. Raises SoftlaunchError where the port can't be had."""
+
+    async def run() -> None:
+        control = ControlPlane(database, options)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(name, control.stop)
+        await control.run(listening)
+
+    try:
+        asyncio.run(run())
+    finally:
+        database.close()

@@ -1,0 +1,62 @@
+"""The part of a policy that is about who routes an app's traffic, where that isn't the gateway."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AnyHttpUrl
+
+from softlaunch.core.documents import KeyedError
+from softlaunch.core.split import SplitMethod
+from softlaunch.policy.part import Part
+from softlaunch.policy.units import UnitPolicy, UnitSource
+
+
+class RouterKind(StrEnum):
+    """Who splits the traffic."""
+
+    ENVOY = "envoy"
+
+
+class RouterPolicy(Part):
+    """An Envoy of your own that splits the app's traffic, told how by `softlaunch envoy control`."""
+
+    kind: RouterKind
+    stable: AnyHttpUrl
+    """Where stable answers, such as http://support-bot:8080: your deployment or, with `rewrite`, the model's endpoint.
+    """
+    candidate: AnyHttpUrl | None = None
+    """Where the candidate answers; left out, in the same place. Each request says whose it is in the headers
+    `x-softlaunch-arm` and `x-softlaunch-variant`.
+    """
+    rewrite: bool = False
+    """Whether bodies become those of the arm's variant (its prompt, model and parameters) on their way to the model's
+    endpoint. Left out, the application does that itself.
+    """
+
+    @property
+    def split(self) -> SplitMethod:
+        """How units are assigned: as the router does it, also in gateways and clients of the same app."""
+        return SplitMethod.ENVOY
+
+    def address(self, *, candidate: bool) -> AnyHttpUrl:
+        """Where an arm answers."""
+        return self.candidate or self.stable if candidate else self.stable
+
+
+def without_older_router(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy as written, without the word that older ones had under `router`, and that nothing reads."""
+    return {key: value for key, value in values.items() if key != "router" or not isinstance(value, str)}
+
+
+def check_unit(unit: UnitPolicy) -> None:
+    """Raise KeyedError where Envoy can't tell units apart as the policy wants, or keep what it promises them."""
+    if unit.source is not UnitSource.HEADER:
+        raise KeyedError("Envoy splits by a header and reads no body; let it be header", "source")
+    for key, value, why in (
+        ("redraw", unit.redraw, "Envoy keeps a unit's arm for as long as the release lasts"),
+        ("pin", unit.pin, "Envoy doesn't know on which variant a conversation began"),
+        ("signed_by", unit.signed_by, "Envoy checks no signature; let your own authentication set the header"),
+    ):
+        if value is not None:
+            raise KeyedError(f"{why}; leave it out, or serve the app by the gateway", key)

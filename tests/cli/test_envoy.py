@@ -1,0 +1,68 @@
+"""`softlaunch envoy config`: a bootstrap that Envoy takes."""
+
+import subprocess
+from pathlib import Path
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from softlaunch.cli.main import build
+from softlaunch.store.database import Database
+from tests.support.builders import APP
+from tests.support.envoy import envoy_path, needs_envoy, record_routed, routed_policy
+
+
+@pytest.fixture
+def routed(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An app in a ledger, and the folder of its routes."""
+    policy = routed_policy("https://bot.example.com/v1", "http://127.0.0.1:2", router={"rewrite": True})
+    record_routed(database, policy)
+    monkeypatch.setenv("SOFTLAUNCH_DATABASE_URL", database.url.render_as_string(hide_password=False))
+    return tmp_path / "routes"
+
+
+def configuration(routed: Path, *more: str) -> bytes:
+    """What the command prints."""
+    result = CliRunner().invoke(build(), ["envoy", "config", APP, "--routes", str(routed), *more])
+    assert result.exit_code == 0, result.output
+    return result.stdout_bytes
+
+
+def test_a_bootstrap_says_where_everything_is(routed: Path) -> None:
+    """Listener, admin page and control plane are where they were asked for; the routes are there at once."""
+    places = ("--listen", "0.0.0.0:8080", "--control", "control:1234", "--processor", "bodies:1235")
+    made = orjson.loads(configuration(routed, *places))
+    listener = made["static_resources"]["listeners"][0]["address"]["socket_address"]
+    assert (listener["address"], listener["port_value"]) == ("0.0.0.0", 8080)
+    spoken = {one["name"]: one["load_assignment"] for one in made["static_resources"]["clusters"]}
+    assert "1234" in str(spoken["softlaunch-control"])
+    assert "1235" in str(spoken["softlaunch-processor"])
+    assert "443" in str(spoken[f"softlaunch-{APP}-stable"])
+    routes = orjson.loads((routed / f"{APP}.json").read_bytes())
+    assert routes["resources"][0]["name"] == f"softlaunch.{APP}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        pytest.param(("nobody",), "there is no app nobody in this ledger", id="no such app"),
+        pytest.param((APP, "--listen", "8080"), "--listen is '8080'; expected an address and a port", id="no address"),
+    ],
+)
+def test_mistakes_are_said(routed: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    """What is wrong, and what was expected."""
+    result = CliRunner().invoke(build(), ["envoy", "config", *arguments, "--routes", str(routed)])
+    assert complaint in str(result.exception)
+
+
+@needs_envoy
+@pytest.mark.long
+def test_envoy_takes_the_bootstrap(routed: Path, tmp_path: Path) -> None:
+    """Its own check finds nothing to complain of."""
+    file = tmp_path / "envoy.json"
+    file.write_bytes(configuration(routed))
+    checked = subprocess.run(
+        [envoy_path() or "envoy", "--mode", "validate", "-c", str(file)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr[-2000:]

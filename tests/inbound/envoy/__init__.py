@@ -1,0 +1,1 @@
+"""An Envoy as the router."""
