@@ -64,8 +64,13 @@ def _body(answers: object) -> str:
 
 
 def in_force(routed: Routed, revision: int) -> None:
-    """Wait until Envoy follows a revision, by the word of its control plane, and has read the routes."""
-    wait_until(lambda: wait_for_gateways(routed.database, APP, revision).following == 1, "Envoy follows")
+    """Wait until Envoy and whatever else serves follow a revision, by their word, and Envoy has read the routes."""
+
+    def follows() -> bool:
+        found = wait_for_gateways(routed.database, APP, revision)
+        return found.following > 0 and not found.behind
+
+    wait_until(follows, "Envoy follows")
     time.sleep(0.5)
 
 
