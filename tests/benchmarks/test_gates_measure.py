@@ -23,7 +23,7 @@ def _kept(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_file_of_releases_is_gone_on_with(tmp_path: Path) -> None:
     """What is there isn't run again, whatever number of processes it came from; time that is up begins nothing."""
     path = tmp_path / "releases.jsonl"

@@ -89,6 +89,7 @@ async def _counts(path: Path, size: Size) -> dict[str, int]:
     return counts
 
 
+@pytest.mark.long
 @pytest.mark.anyio
 async def test_a_page_asks_as_often_whatever_the_ledger_holds(migrated_file: Path, tmp_path: Path) -> None:
     """More apps, releases of each, requests, looks and answers of an eval: not one statement more, and few in all."""

@@ -50,6 +50,7 @@ def run(installation: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     )
 
 
+@pytest.mark.long
 def test_a_metric_is_added_by_an_entry_and_a_page(installation: Path, migrated_file: Path) -> None:
     """Its scores arrive through feedback, roll a candidate back, open its incident, and are read from recordings."""
     ledger = Path(shutil.copy(migrated_file, installation / "ledger.db"))

@@ -73,6 +73,7 @@ def test_a_critical_segment_that_nobody_sees_is_no_pass() -> None:
     assert "fewer than 5 of its cases" in verdict(report, "segment legal").reason
 
 
+@pytest.mark.long
 def test_segments_share_one_error_budget() -> None:
     """Ten segments of thirty cases without any change: one of them is said to be lost in at most 5 % of 200 runs."""
     rng = np.random.default_rng(17)

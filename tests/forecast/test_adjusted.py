@@ -79,6 +79,7 @@ def _column(known: Traffic) -> Floats:
     return known.first_visits(Metric.LATENCY).values[:, None]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("asked", [300], indirect=True)
 def test_what_sizes_foretell_is_foreseen(asked: Database) -> None:
     """A smaller harm is caught, and a fine candidate passes sooner, where arms are split."""

@@ -113,6 +113,7 @@ def foresee_and_show(seed: int) -> None:
     assert not [text for text in shown if " nan" in text.lower() or " inf" in text.lower()]
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("seed", range(15))
 def test_a_plan_is_made_for_any_policy_and_traffic(seed: int) -> None:

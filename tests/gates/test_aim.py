@@ -88,6 +88,7 @@ def passed(seed: int, harm: float, *, knows_deadline: bool) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_a_gate_that_knows_its_deadline_passes_more_fine_candidates_until_then() -> None:
     """As many units would do for a test of fixed size in three of four; the harm of its margin passes no more often."""
     with_deadline, without = (

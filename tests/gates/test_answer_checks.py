@@ -44,6 +44,7 @@ def requests(metric: Metric, level: float, rng: np.random.Generator, after: floa
     return Events(after + np.sort(rng.random(count)) * 60, units, candidate, values)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("metric", BITS)
 def test_answers_that_got_worse_are_caught_and_nothing_else_is(metric: Metric) -> None:
     """From 2 to 10 %: by that gate alone, each time. Where nothing has changed, never."""

@@ -237,6 +237,7 @@ def test_only_gates_that_ask_are_adjusted() -> None:
     assert Adjustments.learn(make_policy().gates, users.past).adjust(window) is window
 
 
+@pytest.mark.long
 def test_a_slower_candidate_is_met_by_fewer() -> None:
     """A quarter slower: half of the spread is known beforehand, and about half of the requests are enough."""
     met = {

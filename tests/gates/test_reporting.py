@@ -112,6 +112,7 @@ def test_unequal_reporting_does_not_roll_back_a_fine_candidate() -> None:
     assert not any(run[NAME, Outcome.PASS] for run in runs)
 
 
+@pytest.mark.long
 def test_harm_beyond_what_is_missing_is_found_all_the_same() -> None:
     """Forty points can't be explained by a tenth fewer reports."""
     world = World(resolved=ByArm(0.4, 0.8), of_good=ByArm(0.45, 0.5), of_bad=ByArm(0.45, 0.5))

@@ -49,6 +49,7 @@ def passes(seed: int, harm: float, looks: int = 200) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_fine_candidates_pass_in_spite_of_outages(monkeypatch: pytest.MonkeyPatch) -> None:
     """And fewer do where every unit counts alike; one that is as bad as the margin hardly ever does."""
     adaptive = sum(passes(seed, 0.0) for seed in range(24))

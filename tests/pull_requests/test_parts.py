@@ -117,7 +117,7 @@ def _hold(url: str, log: str, name: str) -> None:
         file.write(f"{name} ends\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_one_process_at_a_time(database_url: str, tmp_path: Path) -> None:
     """Of two processes the second begins when the first has ended; another app waits for nobody."""
     log = tmp_path / "log"

@@ -55,6 +55,7 @@ _PROSE = st.text(st.characters(codec="utf-8", exclude_characters="0123456789", e
 _GAP = st.sampled_from((" ", "\n", ", ", '" "', " (", ") ", "; ", "\t"))
 
 
+@pytest.mark.long
 @given(st.lists(st.tuples(_PROSE, _GAP, st.sampled_from(_PLANTED), _GAP), min_size=1, max_size=4), _PROSE)
 @settings(max_examples=80, deadline=None, derandomize=True)
 def test_no_planted_secret_is_left(parts: list[tuple[str, str, tuple[str, str], str]], ending: str) -> None:

@@ -112,6 +112,7 @@ def without_signs_of_life(content: bytes) -> bytes:
     return b"".join(event for event in events if event.startswith(b"event: ") or b"data:" in event)
 
 
+@pytest.mark.long
 @each_protocol
 @EACH
 @given(data=st.data())
@@ -127,6 +128,7 @@ def test_whole_answers(world: World, provider: RecordedProvider, protocol: Proto
     assert with_known_ids(response.content, body) == answer
 
 
+@pytest.mark.long
 @each_protocol
 @EACH
 @given(data=st.data())

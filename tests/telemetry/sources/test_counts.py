@@ -130,7 +130,7 @@ def judged_latency(factor: float, seed: int, margin: float = 0.1) -> Outcome:
     return gate.judge().outcome
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("factor", "expected"),
     [pytest.param(1.0, Outcome.PASS, id="the same"), pytest.param(1.3, Outcome.FAIL, id="slower")],
@@ -140,7 +140,7 @@ def test_coarse_buckets_tell_a_change_of_latency(factor: float, expected: Outcom
     assert np.mean([judged_latency(factor, seed) is expected for seed in range(20)]) >= 0.9
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_coarse_buckets_do_not_pass_what_is_as_slow_as_the_margin() -> None:
     """The spread doesn't hide a change of latency that the margin forbids."""
     assert Outcome.PASS not in [judged_latency(1.1, seed) for seed in range(20)]
