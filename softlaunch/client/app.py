@@ -114,7 +114,8 @@ class App:
     def begin(self, variant: Variant, request: Any = None) -> Call:
         """A call to a variant; see `Variant.call`."""
         exporter = self._client.exporter
-        call = Call(self, variant, sealed_id_for(self.name, variant.route.salt, self._client.key), request)
+        key = self._client.key if variant.route.keyed else b""
+        call = Call(self, variant, sealed_id_for(self.name, variant.route.salt, key), request)
         if exporter is not None:
             exporter.begin(call)
         return call

@@ -25,7 +25,8 @@ class ClientRoute(NamedTuple):
     """The split in force for an app, as far as a client needs it.
 
     `redraw_seconds` is the length of an epoch in which units keep their arm, `redraws_conversations` says that they
-    keep it for one conversation; without either they keep it for the release.
+    keep it for one conversation; without either they keep it for the release. `keyed` says that the server asks for
+    keys: ids of calls are sealed for the client's then, and for nobody's elsewhere.
     """
 
     app: str
@@ -48,6 +49,7 @@ class ClientRoute(NamedTuple):
     """Whether it is one of the two."""
     only: Only | None = None
     texts_kept: bool = False
+    keyed: bool = True
 
     @property
     def is_live(self) -> bool:
@@ -87,6 +89,7 @@ def read_route(app: str, document: object) -> ClientRoute:
         redraws=redraw is not None,
         only=said.only(),
         texts_kept=bool(said.get("texts_kept")),
+        keyed=bool(said.get("keyed", True)),
     )
     return route if route.split in _SPLITS else route.stable_alone()
 

@@ -96,8 +96,6 @@ class Access:
     refuses: Refuses = refusal_of
     cache_seconds: float = 60.0
     """How long applications may keep a variant of the configuration, where no release asks for less."""
-    config_keys: tuple[bytes, ...] = ()
-    """Keys that alone read the configuration; where there are none, those of clients do."""
 
 
 class UnderWay:
@@ -148,9 +146,9 @@ class Gateway:
             parts.table,
             parts.log,
             parts.intake,
-            access.config_keys or access.keys.clients,
+            access.keys.of_config,
             access.cache_seconds,
-            are_backends=bool(access.config_keys),
+            are_backends=bool(access.keys.config),
         )
         self.configuration = Configuration(told, limits, self._room)
         self._metrics.add(self.configuration.counts)
@@ -264,7 +262,7 @@ class Gateway:
     async def _feedback(self, headers: Headers, cycle: HttpCycle) -> None:
         with BodyReader(cycle.part, self._limits, self._room) as reader:
             body = read_object(await self._read(reader, headers))
-        status, answer = await self._hearing.hear(body, key_of(headers, self._keys.clients))
+        status, answer = await self._hearing.hear(body, key_of(headers, self._keys.of_requests))
         await _send_json(cycle, answer, status=status)
 
     async def _read(self, reader: BodyReader, headers: Headers) -> bytes:

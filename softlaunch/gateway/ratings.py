@@ -135,7 +135,7 @@ class Ratings:
 
     def _check_seal(self, request_id: str, key: bytes) -> None:
         served = self._table.get(app_of(request_id))
-        keys = (*self._keys.clients, b"") if self._keys.feedback else (key,)
+        keys = (*self._keys.of_requests, b"") if self._keys.feedback else (key,)
         if asked_at(request_id) is None or served is None or not is_sealed(request_id, served.route.serving.salt, keys):
             text = (
                 f"no gateway answered a request {request_id!r} of this key; "

@@ -15,19 +15,30 @@ _CARRIERS = (b"authorization", b"api-key", b"x-api-key")
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Keys that clients present: to ask, and to rate. Without the former anybody may ask.
+    """Keys that clients present: to ask, to rate, and to read the configuration. Without the first anybody may ask.
 
     With keys to rate, only they rate, and whatever was asked with any key; without them a request is rated with the
-    key that asked it.
+    key that asked it. Without keys for the configuration those to ask read it.
     """
 
     clients: tuple[bytes, ...] = ()
     feedback: tuple[bytes, ...] = ()
+    config: tuple[bytes, ...] = ()
 
     @property
     def of_feedback(self) -> tuple[bytes, ...]:
-        """Those that open the endpoint for ratings."""
-        return self.feedback or self.clients
+        """Those that open the endpoint for ratings; none where anybody may rate."""
+        return self.feedback or (self.of_requests if self.clients else ())
+
+    @property
+    def of_config(self) -> tuple[bytes, ...]:
+        """Those that open the configuration."""
+        return self.config or self.clients
+
+    @property
+    def of_requests(self) -> tuple[bytes, ...]:
+        """Those that a request's id may be sealed for."""
+        return (*self.clients, *self.config)
 
 
 def seal(request: AppRequest, salt: str, key: bytes) -> None:

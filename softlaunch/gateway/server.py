@@ -102,7 +102,7 @@ def build_app(
         limits=limits,
         account=LossAccount(_counters(database, folder, gateway_id, address), LossWatch(database, folder)),
     )
-    keys = Keys(_encoded(options.client_keys), _encoded(options.feedback_keys))
+    keys = Keys(_encoded(options.client_keys), _encoded(options.feedback_keys), _encoded(options.config_keys))
     intake = RecordIntake(database, new_id(), address, options.catch_up_seconds)
     ratings = Ratings(database, table, keys, options.rating_window_seconds)
     upstream = Upstream(limits, environment)
@@ -114,7 +114,6 @@ def build_app(
         show_arm=options.show_arm,
         refuses=options.refuses,
         cache_seconds=options.cache_seconds,
-        config_keys=_encoded(options.config_keys),
     )
     siblings = None if options.process is None else Siblings(*options.process)
     signals = _signals() if options.otel else None

@@ -27,7 +27,7 @@ ADDRESSES = ("http://support-bot:8080", "http://support-bot-next:8080")
 
 def block(language: str) -> str:
     """The page's first block of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)[0]
+    return str(re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)[0])
 
 
 def command_line(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from softlaunch.gateway.configuration.contents import Contents
 from softlaunch.gateway.configuration.events import may_listen
 from softlaunch.gateway.configuration.exchange import Exchange, Headers, query_of, send_json
 from softlaunch.gateway.configuration.faults import OfrepError, in_terms_of_ofrep
-from softlaunch.gateway.configuration.feed import Feed
+from softlaunch.gateway.configuration.feed import Feed, Readers
 from softlaunch.gateway.configuration.intake import RecordIntake
 from softlaunch.gateway.configuration.ofrep import EVENTS, Ofrep
 from softlaunch.gateway.configuration.recording import Recording
@@ -56,7 +56,8 @@ class Configuration:
         self._ofrep = Ofrep(
             parts.table, self.changes, contents, exchange, parts.keys, parts.are_backends, parts.cache_seconds
         )
-        feed = Feed(parts.table, self.changes, contents, exchange, are_backends=parts.are_backends)
+        who = Readers(are_backends=parts.are_backends, are_known=bool(parts.keys))
+        feed = Feed(parts.table, self.changes, contents, exchange, who)
         self.counts = _Counts(self._ofrep, parts.intake, exchange)
         self._paths: Paths[Endpoint] = Paths(
             {

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -23,17 +23,24 @@ _LEASE_EVENT_SECONDS = 1.0
 _SIGN_OF_LIFE_SECONDS = 15.0
 
 
+class Readers(NamedTuple):
+    """Who reads the feed: `are_known` where keys are asked for, `are_backends` where who has one may name any unit."""
+
+    are_known: bool
+    are_backends: bool
+
+
 class Feed:
     """Answers `GET /softlaunch/v1/config` and `/softlaunch/v1/config/events`."""
 
     def __init__(
-        self, table: RouteTable, changes: Changes, contents: Contents, exchange: Exchange, *, are_backends: bool
+        self, table: RouteTable, changes: Changes, contents: Contents, exchange: Exchange, readers: Readers
     ) -> None:
         self._table = table
         self._changes = changes
         self._contents = contents
         self._exchange = exchange
-        self._are_backends = are_backends
+        self._readers = readers
 
     async def poll(self, headers: Headers, cycle: HttpCycle) -> None:
         """Everything, or as soon as it isn't what the client has; 304 where it still is when its time is over."""
@@ -92,7 +99,8 @@ class Feed:
         return min(leases, default=LONGEST_WAIT_SECONDS * _OF_A_LEASE) / _OF_A_LEASE
 
     def _body(self, routes: Sequence[AppRoute]) -> bytes:
-        refused = {one.route.app: why_not_evaluated(one.route, are_backends=self._are_backends) for one in routes}
+        trusted = self._readers.are_backends
+        refused = {one.route.app: why_not_evaluated(one.route, are_backends=trusted) for one in routes}
         said = {
             "format": FORMAT,
             "ledger": self._table.ledger_id,
@@ -108,6 +116,7 @@ class Feed:
             "revision": route.revision,
             "salt": route.serving.salt,
             "split": route.serving.split,
+            "keyed": self._readers.are_known,
             "release_id": route.release_id,
             "stage": route.stage,
             "weight_percent": route.weight_percent,
