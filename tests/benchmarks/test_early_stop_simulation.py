@@ -10,7 +10,6 @@ from benchmarks.evals.simulation import World, decide
 from tests.evals.test_calibration import preferences
 
 LEVEL = 0.05
-LONG = [pytest.mark.long, pytest.mark.timeout(400)]
 
 
 def most(share: float, runs: int) -> float:
@@ -66,18 +65,19 @@ def test_little_power_is_lost(harm: float, margin: float) -> None:
     assert found.loss <= most(0.03, runs)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.realdata
 @pytest.mark.parametrize(
-    ("cases", "runs"),
+    ("between", "cases"),
     [
-        *(pytest.param(n, 300, marks=LONG) for n in (30, 50, 100, 200, 400)),
+        *(pytest.param(("0301", "1106"), cases, id=f"update-{cases}") for cases in (30, 100, 400)),
+        *(pytest.param(("1106", "1106_concise"), cases, id=f"prompt-{cases}") for cases in (50, 200)),
     ],
 )
-@pytest.mark.parametrize("between", [("0301", "1106"), ("1106", "1106_concise")], ids=["update", "prompt"])
-def test_flipped_labels_of_real_pairs_decide_nothing(
-    realdata: Path, between: tuple[str, str], cases: int, runs: int
-) -> None:
+def test_flipped_labels_of_real_pairs_decide_nothing(realdata: Path, between: tuple[str, str], cases: int) -> None:
     """Real judgements whose arms are drawn by a coin: worse or better is claimed in at most 6 % (nominal 5)."""
+    runs = 300
     one, other = (preferences(realdata, name) for name in between)
     pairs = np.array([(one[key], other[key]) for key in sorted(one.keys() & other.keys())])
     rng, said = np.random.default_rng(cases), 0
