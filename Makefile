@@ -21,6 +21,7 @@ PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydanti
 SPREAD := --dist loadfile --no-loadscope-reorder
 # The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
 # beside the others is run again alone; it is reported both times, and what fails twice has failed.
+test test-long: export OPENBLAS_NUM_THREADS = 1# several workers share the processors already
 LONG := --timeout 600 -m "long or chaos"
 # Tests and demo start hundreds of processes; without this each of them may compile what it imports, where the
 # environment forbids to keep what was compiled.
