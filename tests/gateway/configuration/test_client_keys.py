@@ -1,5 +1,7 @@
 """Whoever may ask a server may rate its own calls there, whichever keys the server has."""
 
+from typing import Any
+
 import pytest
 from sqlmodel import select
 
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.long
         pytest.param({"config_keys": ("backend",)}, "backend", id="a backend's, where anybody may chat"),
     ],
 )
-def test_calls_are_rated(ledger_url: str, models: FakeModels, keys: dict[str, tuple[str, ...]], key: str) -> None:
+def test_calls_are_rated(ledger_url: str, models: FakeModels, keys: dict[str, Any], key: str) -> None:
     """The id that the client made is one that the gateway takes."""
     with (
         running_world(ledger_url, models, otlp=OtlpPolicy(), **keys) as world,
