@@ -139,35 +139,29 @@ async def _serve(count: int, rounds: int, database: Database) -> tuple[list[floa
     """CPU microseconds a request of the loop's thread, round by round; then the operations of one more round."""
     loop = asyncio.get_running_loop()
     gateway = build_app(database, GatewayOptions(), "http://127.0.0.1", {})
-    orders: asyncio.Queue[dict[str, str]] = asyncio.Queue()
-    told: asyncio.Queue[Any] = asyncio.Queue()
-    life = loop.create_task(gateway({"type": "lifespan"}, orders.get, told.put))
-    await orders.put({"type": "lifespan.startup"})
-    await told.get()
-    await asyncio.sleep(1.5)  # the lease holds from the second beat on
-    protocol = http_protocol(Connections(Limits()), gateway.handle)
+    async with gateway.lifespan():
+        await asyncio.sleep(1.5)  # the lease holds from the second beat on
+        protocol = http_protocol(Connections(Limits()), gateway.handle)
 
-    async def go() -> None:
-        server: Any = _Server()
-        clients = [_Client(protocol(server, server, {}, loop), loop, place, count) for place in range(_CLIENTS)]
-        for client in clients:
-            client.ask()
-        await asyncio.gather(*(client.over for client in clients))
+        async def go() -> None:
+            server: Any = _Server()
+            clients = [_Client(protocol(server, server, {}, loop), loop, place, count) for place in range(_CLIENTS)]
+            for client in clients:
+                client.ask()
+            await asyncio.gather(*(client.over for client in clients))
 
-    gc.collect()
-    gc.freeze()
-    await go()
-    spent: list[float] = []
-    for _ in range(rounds):
-        before = time.thread_time()
+        gc.collect()
+        gc.freeze()
         await go()
-        spent.append((time.thread_time() - before) / (count * _CLIENTS) * 1e6)
-    operations = _Operations()
-    sys.settrace(operations.trace)
-    await go()
-    sys.settrace(None)
-    await orders.put({"type": "lifespan.shutdown"})
-    await life
+        spent: list[float] = []
+        for _ in range(rounds):
+            before = time.thread_time()
+            await go()
+            spent.append((time.thread_time() - before) / (count * _CLIENTS) * 1e6)
+        operations = _Operations()
+        sys.settrace(operations.trace)
+        await go()
+        sys.settrace(None)
     return spent, operations
 
 

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -61,7 +62,6 @@ _MODELS = "/v1/models"
 _FEEDBACK = "/v1/feedback"
 Headers = Mapping[bytes, bytes]
 Endpoint = Callable[[Headers, HttpCycle], Awaitable[None]]
-LifespanMessage = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,23 +163,15 @@ class Gateway:
             }
         )
 
-    async def __call__(
-        self,
-        scope: LifespanMessage,
-        receive: Callable[[], Awaitable[LifespanMessage]],
-        send: Callable[[LifespanMessage], Awaitable[None]],
-    ) -> None:
-        """Live through a lifespan of ASGI's; requests come by `handle`."""
-        if scope["type"] != "lifespan":
-            raise RuntimeError("requests are handed to the gateway by its own HTTP server")
-        await receive()
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """What begins before the first request, and ends after the last one; requests come by `handle`."""
         await asyncio.to_thread(self._table.start)
         self._log.start()
         await self._upstream.open()
         if self._siblings is not None:
             await self._siblings.open(self._counts)
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+        yield
         if self._siblings is not None:
             await self._siblings.close()
         await self._answering.mirrors.close()
@@ -190,7 +182,6 @@ class Gateway:
         await asyncio.to_thread(self._log.stop)
         if self._signals is not None:
             await asyncio.to_thread(self._signals.close)
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, cycle: HttpCycle) -> None:
         """Answer one request."""

@@ -5,9 +5,9 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,7 +36,6 @@ _TEXT = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 _FEEDBACK = "/v1/feedback"
 Headers = Mapping[bytes, bytes]
 Endpoint = Callable[[Headers, HttpCycle], Awaitable[None]]
-LifespanMessage = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +84,16 @@ class ConfigServer:
             }
         )
 
-    async def __call__(
-        self,
-        scope: LifespanMessage,
-        receive: Callable[[], Awaitable[LifespanMessage]],
-        send: Callable[[LifespanMessage], Awaitable[None]],
-    ) -> None:
-        """Live through a lifespan of ASGI's; requests come by `handle`."""
-        if scope["type"] != "lifespan":
-            raise RuntimeError("requests are handed to the config server by its own HTTP server")
-        await receive()
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """What begins before the first request, and ends after the last one; requests come by `handle`."""
         await asyncio.to_thread(self._table.start)
         self._log.start()
         await self._begin_to_record()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+        yield
         await self.configuration.recording.close()
         await asyncio.to_thread(self._table.stop)
         await asyncio.to_thread(self._log.stop)
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, cycle: HttpCycle) -> None:
         """Answer one request."""
@@ -173,7 +163,7 @@ def build_config_server(database: Database, options: ConfigServerOptions) -> tup
     listener = bound(options.host, options.port)
     app = ConfigServer(database, options, address_of(listener))
     server = own_server(
-        app,
+        app.lifespan,
         app.handle,
         Connections(options.limits, options.trusted_proxies),
         log_level=options.log_level,

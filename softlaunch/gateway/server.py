@@ -150,7 +150,7 @@ def build_server(
     drain = Drain(options.drain_seconds)
     gateway = build_app(database, options, address_of(listener), environment, drain)
     server = own_server(
-        gateway,
+        gateway.lifespan,
         gateway.handle,
         Connections(options.limits, options.trusted_proxies, drain),
         log_level=options.log_level,

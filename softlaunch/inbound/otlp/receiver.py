@@ -4,7 +4,8 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -33,7 +34,6 @@ _TEXT = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8")]
 _METRICS_ARENT_READ = "metrics aren't read: export spans of model calls, or name a Prometheus in the policy's sources"
 Headers = Mapping[bytes, bytes]
 Endpoint = Callable[[Headers, HttpCycle], Awaitable[None]]
-LifespanMessage = MutableMapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +87,12 @@ class Receiver:
             }
         )
 
-    async def __call__(
-        self,
-        scope: LifespanMessage,
-        receive: Callable[[], Awaitable[LifespanMessage]],
-        send: Callable[[LifespanMessage], Awaitable[None]],
-    ) -> None:
-        """Live through a lifespan of ASGI's; requests come by `handle`."""
-        if scope["type"] != "lifespan":
-            raise RuntimeError("requests are handed to the receiver by its own HTTP server")
-        await receive()
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """What begins before the first request, and ends after the last one; requests come by `handle`."""
         await asyncio.to_thread(self._beats.start)
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
+        yield
         await asyncio.to_thread(self._beats.stop)
-        await send({"type": "lifespan.shutdown.complete"})
 
     async def handle(self, cycle: HttpCycle) -> None:
         """Answer one request."""

@@ -45,7 +45,7 @@ def build_server(database: Database, options: ReceiverOptions) -> tuple[uvicorn.
     allowed = ReceiverLimits(spans_per_second=options.spans_per_second, token=options.token.encode())
     receiver = Receiver(intake, limits, allowed)
     server = own_server(
-        receiver,
+        receiver.lifespan,
         receiver.handle,
         Connections(limits),
         log_level=options.log_level,
