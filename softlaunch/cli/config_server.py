@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.output import errors
-from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of
+from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of, place, say
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
@@ -91,22 +91,15 @@ def _introduce(database: "Database", options: "ConfigServerOptions", port: int) 
     if options.log_level in _QUIET:
         return
     routes = read_routes(database)
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    _say(f"config   http://{host}:{port}")
+    say(f"config   http://{place(options.host, port)}")
     for app, route in sorted(routes.items())[:_MOST_APPS]:
-        _say(f"app      {app}: {route.stable.label}")
+        say(f"app      {app}: {route.stable.label}")
         why = why_not_evaluated(route, are_backends=bool(options.client_keys))
         if why:
-            _say(f"lacks    {why}")
+            say(f"lacks    {why}")
         elif route.serving.otlp is None:
-            _say(
-                f"lacks    records of {app}: write `otlp: {{}}` under `sources` of its policy before it is released so"
-            )
+            say(f"lacks    records of {app}: write `otlp: {{}}` under `sources` of its policy before it is released so")
     if len(routes) > _MOST_APPS:
-        _say(f"         and {len(routes) - _MOST_APPS} more apps; GET /softlaunch/v1/config lists them")
+        say(f"         and {len(routes) - _MOST_APPS} more apps; GET /softlaunch/v1/config lists them")
     if not routes:
-        _say("lacks    an app: softlaunch init, then softlaunch apply; no restart is needed")
-
-
-def _say(text: str) -> None:
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        say("lacks    an app: softlaunch init, then softlaunch apply; no restart is needed")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.output import errors, print_json
+from softlaunch.cli.serving_options import LOCAL, place, say
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from softlaunch.policy.route import Route
     from softlaunch.store.database import Database
 
-_LOCAL = ("127.0.0.1", "::1", "localhost")
 _Host = Annotated[str | None, typer.Option(help="Address to listen on; SOFTLAUNCH_ENVOY_HOST, else 127.0.0.1.")]
 _Routes = Annotated[
     Path | None, typer.Option(help="Folder that Envoy reads its routes from; left out, `envoy` in the home folder.")
@@ -70,7 +70,7 @@ def _serve(settings: Settings, host: str, port: int, routes: Path | None, log_le
         raise SoftlaunchError("Envoy's interfaces aren't installed: pip install 'softlaunch[envoy]'") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("softlaunch").setLevel(log_level.upper())
-    if host not in _LOCAL:
+    if host not in LOCAL:
         errors.print("softlaunch: anybody who reaches this address may feed the gates; keep it within your network")
     database = open_database(settings.ledger_url)
     serve(database, ControlOptions(host, port, routes), lambda listening: _introduce(database, host, listening, routes))
@@ -79,18 +79,14 @@ def _serve(settings: Settings, host: str, port: int, routes: Path | None, log_le
 def _introduce(database: "Database", host: str, port: int, routes: Path | None) -> None:
     from softlaunch.ledger.routes import read_routes
 
-    _say(f"{'processor' if routes is None else 'control'}  {host}:{port}")
+    say(f"{'processor' if routes is None else 'control'}  {place(host, port)}")
     if routes is not None:
-        _say(f"routes   {routes.absolute()}")
+        say(f"routes   {routes.absolute()}")
     routed = [route for route in read_routes(database).values() if route.serving.router is not None]
     for route in routed:
-        _say(f"app      {route.app}: {route.stable.label}")
+        say(f"app      {route.app}: {route.stable.label}")
     if not routed:
-        _say("lacks    an app that an Envoy routes: write 'router' into its policy, then softlaunch apply")
-
-
-def _say(text: str) -> None:
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        say("lacks    an app that an Envoy routes: write 'router' into its policy, then softlaunch apply")
 
 
 def config(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.output import errors
-from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of
+from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of, place, say
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
@@ -129,23 +129,18 @@ def _introduce(database: "Database", options: "GatewayOptions", port: int) -> No
     if options.log_level in _QUIET:
         return
     routes = read_routes(database)
-    host = f"[{options.host}]" if ":" in options.host else options.host
-    _say(f"gateway  http://{host}:{port}/v1")
+    say(f"gateway  http://{place(options.host, port)}/v1")
     for app, route in sorted(routes.items())[:_MOST_APPS]:
-        _say(f"app      {app}: {route.stable.label}")
+        say(f"app      {app}: {route.stable.label}")
         for model in (route.stable.model, *route.stable.fallbacks):
             try:
                 model_headers(model, os.environ)
             except MissingKeyError as error:
-                _say(f"lacks    {error.variable}, the key of model {model.name}: {app} can't be answered; set it here")
+                say(f"lacks    {error.variable}, the key of model {model.name}: {app} can't be answered; set it here")
     if len(routes) > _MOST_APPS:
-        _say(f"         and {len(routes) - _MOST_APPS} more apps; GET /v1/models lists them")
+        say(f"         and {len(routes) - _MOST_APPS} more apps; GET /v1/models lists them")
     if not routes:
-        _say("lacks    an app: softlaunch init, then softlaunch apply; no restart is needed")
-
-
-def _say(text: str) -> None:
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+        say("lacks    an app: softlaunch init, then softlaunch apply; no restart is needed")
 
 
 def _options(settings: Settings, cors_origins: list[str], log_level: str) -> "GatewayOptions":

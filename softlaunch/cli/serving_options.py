@@ -1,9 +1,10 @@
-"""What every command that serves applications takes from the settings."""
+"""What every command that serves applications takes from the settings, and how it says where it is."""
 
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
+from softlaunch.cli.output import errors
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
@@ -13,6 +14,16 @@ if TYPE_CHECKING:
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Addresses that nobody else reaches."""
 _MIB = 1024 * 1024
+
+
+def say(text: str) -> None:
+    """One line of what a server says before it serves, on the error stream and in one piece."""
+    errors.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def place(host: str, port: int) -> str:
+    """Where a server listens, as an address has it."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def client_keys(settings: Settings) -> list[str]:

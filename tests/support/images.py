@@ -22,6 +22,8 @@ from tests.support.paths import ROOT
 USER = "10001:10001"
 _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 _INCLUDED = "python3,python3-venv,ca-certificates"
+_KEPT_THERE = "/root/.cache/uv"
+"""Where uv keeps packages for the user who builds, inside of the container that is built in."""
 _ROOM = 6 * 1024**3
 """What building takes, in memory where there is so much: on a disk it takes several times as long."""
 
@@ -85,7 +87,7 @@ def build_image(made: Builder, tag: str) -> None:
     _make_base(made, "localhost/softlaunch-base")
     kept = Path(os.environ.get("UV_CACHE_DIR", Path.home() / ".cache" / "uv"))
     kept.mkdir(parents=True, exist_ok=True)
-    volume = ("--volume", f"{kept}:/root/.cache/uv")
+    volume = ("--volume", f"{kept}:{_KEPT_THERE}")
     base = ("--build-arg", "BASE=localhost/softlaunch-base")
     file = str(ROOT / "deployments" / "Dockerfile")
     made.run("bud", "--quiet", "--isolation", "chroot", *volume, *base, "--file", file, "--tag", tag, str(ROOT))
