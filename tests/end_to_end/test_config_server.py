@@ -10,43 +10,21 @@ import pytest
 from sqlalchemy import func
 from sqlmodel import col, select
 
-from softlaunch.catalog.records import record_variant
-from softlaunch.core.clock import utc_now
-from softlaunch.ledger.releases import Actor, Opening, open_release, read_release
-from softlaunch.ledger.routes import serving_to_json
-from softlaunch.policy.model import Policy
+from softlaunch.ledger.releases import read_release
 from softlaunch.policy.release import Release, State
-from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
-from softlaunch.store.tables import RequestRow, RouteRow
+from softlaunch.store.tables import RequestRow
 from softlaunch.wiring import build_driver
 from tests.end_to_end.configured_app import ConfiguredApp, users_of
 from tests.gateway.configuration.servers import ConfigServerProcess
-from tests.support.builders import APP, CANDIDATE, STABLE, record_app
+from tests.support.builders import CANDIDATE
+from tests.support.recorded_release import LEASE_SECONDS, open_recorded, recorded_policy
 from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
-LEASE_SECONDS = 3.0
 _SECONDS = 300.0
-
-
-def policy() -> Policy:
-    """A release in two steps whose gates read what is recorded, four seconds behind the present."""
-    brief = {"minimum_requests": 50, "minimum_time": 3, "deadline": 280, "at_deadline": "roll_back", "margin_factor": 1}
-    return Policy.model_validate(
-        {
-            "app": APP,
-            "eval": {"golden_set": None},
-            "shadow": None,
-            "stages": [{"weight_percent": weight, **brief} for weight in (20, 100)],
-            "control_percent": 50,
-            "gates": [{"metric": "errors", "margin": "15 points"}, {"metric": "latency", "margin": "40 %"}],
-            "gateway": {"lease": f"{LEASE_SECONDS:g} s"},
-            "sources": {"otlp": {"hold": 1, "late": 3}},
-        }
-    )
 
 
 @pytest.fixture
@@ -67,14 +45,7 @@ def database(home: Path) -> Iterator[Database]:
 @pytest.fixture
 def release_id(database: Database) -> str:
     """A new app whose calls are recorded, with its first release."""
-    known = policy()
-    record_app(database, known)
-    with database.begin() as session:
-        record_variant(session, CANDIDATE, utc_now())
-        session.flush()
-        session.get_one(RouteRow, APP).serving = serving_to_json(Serving.of("salt", known))
-        opening = Opening(APP, STABLE.digest, CANDIDATE.digest, known, "folder/policy.yaml")
-        return open_release(session, opening, Actor("anna", "command line"), utc_now())
+    return open_recorded(database, recorded_policy(20, 50, "40 %"), CANDIDATE)
 
 
 @pytest.fixture

@@ -1,0 +1,48 @@
+"""A release of an app that calls its models itself, whose gates read what it records."""
+
+from softlaunch.catalog.records import record_variant
+from softlaunch.core.clock import utc_now
+from softlaunch.core.variant import Variant
+from softlaunch.ledger.releases import Actor, Opening, open_release
+from softlaunch.ledger.routes import serving_to_json
+from softlaunch.policy.model import Policy
+from softlaunch.policy.route import Serving
+from softlaunch.store.database import Database
+from softlaunch.store.tables import RouteRow
+from tests.support.builders import APP, STABLE, record_app
+
+LEASE_SECONDS = 3.0
+
+
+def recorded_policy(first_percent: float, requests: int, latency: str) -> Policy:
+    """Two steps, each of so many requests at least, whose gates read what is recorded four seconds later."""
+    brief = {
+        "minimum_requests": requests,
+        "minimum_time": 3,
+        "deadline": 280,
+        "at_deadline": "roll_back",
+        "margin_factor": 1,
+    }
+    return Policy.model_validate(
+        {
+            "app": APP,
+            "eval": {"golden_set": None},
+            "shadow": None,
+            "stages": [{"weight_percent": weight, **brief} for weight in (first_percent, 100)],
+            "control_percent": 50,
+            "gates": [{"metric": "errors", "margin": "15 points"}, {"metric": "latency", "margin": latency}],
+            "gateway": {"lease": f"{LEASE_SECONDS:g} s"},
+            "sources": {"otlp": {"hold": 1, "late": 3}},
+        }
+    )
+
+
+def open_recorded(database: Database, policy: Policy, candidate: Variant) -> str:
+    """Record the app, and open its first release; returns the release's id."""
+    record_app(database, policy)
+    with database.begin() as session:
+        record_variant(session, candidate, utc_now())
+        session.flush()
+        session.get_one(RouteRow, APP).serving = serving_to_json(Serving.of("salt", policy))
+        opening = Opening(APP, STABLE.digest, candidate.digest, policy, "folder/policy.yaml")
+        return open_release(session, opening, Actor("anna", "command line"), utc_now())
