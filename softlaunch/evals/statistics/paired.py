@@ -191,7 +191,7 @@ def _betting_p(values: Floats, bound: float, mean: float) -> float:
     if mean >= bound:
         return 0.0
     gains = np.log1p(_BETS[:, None] * (mean - values[None, :]) / (bound - mean))
-    log_capital = special.logsumexp(gains.sum(axis=1)) - np.log(len(_BETS))
+    log_capital = np.logaddexp.reduce(gains.sum(axis=1)) - np.log(len(_BETS))
     return float(np.exp(min(0.0, -log_capital)))
 
 
