@@ -14,8 +14,8 @@ from softlaunch.core.request_outcome import GIVEN, TIMEOUTS, RequestOutcome
 from softlaunch.core.split import unit_hash
 from softlaunch.core.usage import Usage
 from softlaunch.core.variant import Variant
-from softlaunch.gateway.choice import is_candidates
-from softlaunch.gateway.configuration.evaluation import Asked, is_inside, unit_named
+from softlaunch.gateway.configuration.evaluation import unit_named
+from softlaunch.gateway.configuration.revisions import Told, weight_by_revision
 from softlaunch.ledger.request_log import RequestRecord
 from softlaunch.ledger.timeline import InForce
 from softlaunch.policy.route import Arm, Route
@@ -23,7 +23,6 @@ from softlaunch.policy.sources import OtlpPolicy
 
 AHEAD_SECONDS = 5.0
 """How far an application's clock may be ahead of ours."""
-_SETTLING_SECONDS = 5.0
 _IN_THE_FUTURE = "it ended in the future; set the clock of the application's machine"
 _MOST_TOKENS = 2**31 - 1
 _COPIES = frozenset({Arm.SHADOW, Arm.CONTROL})
@@ -160,15 +159,12 @@ def place(record: ClientRecord, split: InForce, until: float, otlp: OtlpPolicy, 
         return Refused(f"by revision {route.revision} another variant belongs to the arm {record.arm}, or none")
     if record.is_copy and record.copy_of is None:
         return Refused("it is a copy: name the record of the user's call in copy_of")
-    named = unit_named(route.serving.unit, record.unit)
-    unit = unit_hash(named, route.serving.salt)
-    takes = _is_inside(record, route) and is_candidates(route, named, unit)
-    if record.arm is Arm.CANDIDATE and not takes:
+    told = Told(record.unit, record.arm, record.started_at, record.weight_percent)
+    weight = weight_by_revision(told, route, until)
+    if weight is None:
         return Refused("the unit isn't the candidate's by revision and stage; evaluate by the configuration's own hash")
-    counts_at = otlp.counts_at(record.started_at, record.ended_at)
-    is_stale = record.started_at > until + route.lease_seconds + _SETTLING_SECONDS
-    weight = 0.0 if is_stale else _weight(record, route, takes_candidate=takes)
-    return Placed(route, variant, unit, weight, counts_at)
+    unit = unit_hash(unit_named(route.serving.unit, record.unit), route.serving.salt)
+    return Placed(route, variant, unit, weight, otlp.counts_at(record.started_at, record.ended_at))
 
 
 def place_unseen(
@@ -194,26 +190,6 @@ def place_unseen(
     )
     unit = unit_hash(unit_named(newest.serving.unit, record.unit), newest.serving.salt)
     return Placed(route, variant, unit, 0.0, otlp.counts_at(record.started_at, record.ended_at))
-
-
-def _is_inside(record: ClientRecord, route: Route) -> bool:
-    """Whether the unit is one that the stage is for; where a header says who is, the record is believed."""
-    return bool(route.only and route.only.header) or is_inside(route.only, Asked(record.unit, {}))
-
-
-def _weight(record: ClientRecord, route: Route, *, takes_candidate: bool) -> float:
-    """The weight that was in force for the unit.
-
-    What was answered by stable though the split says otherwise had none: its client saw the lease run out. Nor has who
-    is outside of a limited stage; where a header says who is, the record has to.
-    """
-    if record.arm is Arm.STABLE and takes_candidate:
-        return 0.0
-    if record.weight_percent is not None:
-        return min(record.weight_percent, route.weight_percent)
-    if route.only is None or record.arm is Arm.CANDIDATE:
-        return route.weight_percent
-    return 0.0 if route.only.header or record.unit not in route.only.values else route.weight_percent
 
 
 def row_of(record: ClientRecord, placed: Placed, receiver: str, *, late: bool) -> RequestRecord:
