@@ -43,6 +43,8 @@ class Reception:
         self.timeline = Timeline(self.database)
         self.lock = threading.Lock()
         """Held by whoever looks or writes."""
+        self.apps: frozenset[str] = frozenset()
+        """Those that were known at the last look; may be read without the lock."""
         self._started_at = self._promised = self._wrote_at = self.wall_clock()
         self._catches_up_until: float | None = None
 
@@ -65,6 +67,7 @@ class Reception:
     def look(self, now: float) -> None:
         """See which splits are in force; and after a silence, how far others have let gates read on."""
         self.timeline.refresh()
+        self.apps = self.timeline.apps
         if now - self._wrote_at > HEARD_SECONDS:
             self._hear_others(now)
 

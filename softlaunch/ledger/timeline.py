@@ -60,6 +60,11 @@ class Timeline:
         except UnreadableRouteError:
             return None
 
+    @property
+    def apps(self) -> frozenset[str]:
+        """The apps that are known."""
+        return frozenset(app for app, seen in self._seen.items() if seen)
+
     def now(self, app: str) -> Route | None:
         """The newest route of an app; None of one that isn't known."""
         seen = self._seen.get(app)

@@ -14,6 +14,8 @@ from softlaunch.policy.units import UnitPolicy, UnitSource
 
 CONVERSATION = "conversation"
 """The attribute that names the conversation, where arms are drawn afresh in each."""
+FLAG_SET = "softlaunch"
+"""The set of flags that apps are, as OpenFeature's metadata for telemetry name it."""
 
 
 class Reason(StrEnum):

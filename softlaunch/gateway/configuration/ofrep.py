@@ -12,7 +12,7 @@ from softlaunch.core.request_ids import request_id_for, seal_of
 from softlaunch.core.variant import TemplateVariablesError
 from softlaunch.gateway.configuration.changes import Changes, etag_of, matches, wanted
 from softlaunch.gateway.configuration.contents import Contents
-from softlaunch.gateway.configuration.evaluation import Asked, Evaluation, evaluate, why_not_evaluated
+from softlaunch.gateway.configuration.evaluation import FLAG_SET, Asked, Evaluation, evaluate, why_not_evaluated
 from softlaunch.gateway.configuration.events import EVENT_STREAM, event, listening_token
 from softlaunch.gateway.configuration.exchange import Exchange, Headers, query_of, send_json
 from softlaunch.gateway.configuration.faults import FlagFault, OfrepError
@@ -200,7 +200,10 @@ def read_asked(body: Mapping[str, Any]) -> Asked:
 
 
 def _metadata(found: Evaluation) -> dict[str, Any]:
-    """What goes with a value; OpenFeature takes texts, numbers and truth values alone."""
+    """What goes with a value; OpenFeature takes texts, numbers and truth values alone.
+
+    `version` and `flagSetId` are what its hooks for telemetry put onto spans.
+    """
     route, choice = found.route, found.choice
     release = {} if route.release_id is None else {"releaseId": route.release_id, "stage": route.stage}
     return {
@@ -210,6 +213,8 @@ def _metadata(found: Evaluation) -> dict[str, Any]:
         "label": choice.variant.label,
         "digest": choice.variant.digest,
         "revision": route.revision,
+        "version": str(route.revision),
+        "flagSetId": FLAG_SET,
         "weightPercent": found.weight_percent,
         "cacheSeconds": round(found.keep_seconds, 3),
     }

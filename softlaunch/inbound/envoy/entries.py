@@ -9,7 +9,8 @@ from softlaunch.gateway.refusals import ProviderError, classify
 from softlaunch.inbound.envoy.followers import Followers
 from softlaunch.inbound.envoy.names import OUTSIDE, REQUEST_HEADER, app_and_copy, arm_of_cluster
 from softlaunch.inbound.otlp.attributes import Attributes
-from softlaunch.inbound.otlp.call_spans import APP, ARM, COPY_OF, UNIT, WEIGHT, CallSpan
+from softlaunch.inbound.otlp.call_spans import CallSpan
+from softlaunch.inbound.otlp.names import APP, ARM, COPY_OF, UNIT, WEIGHT
 
 _FLAGS = (
     ("downstream_connection_termination", RequestOutcome.CLIENT_GONE, 499),

@@ -1,14 +1,17 @@
 """Whose a model call is: app, arm, unit and split. What a span doesn't say is never guessed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from softlaunch.core.prices import cost_usd
 from softlaunch.core.split import unit_hash
 from softlaunch.core.variant import Variant
+from softlaunch.gateway.configuration.evaluation import unit_named
+from softlaunch.gateway.configuration.revisions import Told, weight_by_revision
 from softlaunch.inbound.otlp.attributes import number_of, text_of
-from softlaunch.inbound.otlp.call_spans import ARM, COPY_OF, VARIANT, WEIGHT, CallSpan, request_id
+from softlaunch.inbound.otlp.call_spans import CallSpan, request_id
+from softlaunch.inbound.otlp.names import ARM, COPY_OF, VARIANT, WEIGHT
 from softlaunch.ledger.request_log import RequestRecord
 from softlaunch.ledger.timeline import InForce
 from softlaunch.policy.route import Arm, Route, Serving
@@ -43,6 +46,8 @@ class Lacking(StrEnum):
     """It says that a candidate answered, where none was being released."""
     VARIANT = "variant"
     """Its variant is neither stable nor candidate, or isn't that of its arm."""
+    SIDE = "side"
+    """It says that the candidate answered, and its unit isn't the candidate's by the revision that it names."""
     ORIGINAL = "original"
     """It is a copy, and doesn't say of which request."""
     SPLIT = "split"
@@ -65,6 +70,7 @@ class Placed:
     arm: Arm
     variant: Variant
     unit: str
+    weight_percent: float
     counts_at: float
 
 
@@ -86,7 +92,24 @@ def place(call: CallSpan, split: InForce | None, now: float, source: Source = of
     found = _arm(call, split.route) if unit else Lacking.UNIT
     if isinstance(found, Lacking):
         return found
-    return Placed(split, *found, unit, otlp.counts_at(call.began, call.ended))
+    return Placed(split, *found, unit, _weight(call, split), otlp.counts_at(call.began, call.ended))
+
+
+def place_by_revision(
+    call: CallSpan, split: InForce, until: float, now: float, source: Source = of_spans
+) -> Placed | Lacking:
+    """Where a call belongs by the split of the revision that it names, in force `until` then: its arm is drawn again.
+
+    Its unit is known there as the config server knew it that told the revision.
+    """
+    placed = place(call, split, now, source)
+    if isinstance(placed, Lacking):
+        return placed
+    told = Told(placed.unit, placed.arm, call.began, number_of(call.own, WEIGHT))
+    weight = weight_by_revision(told, split.route, until)
+    if weight is None:
+        return Lacking.SIDE
+    return replace(placed, unit=unit_named(split.route.serving.unit, placed.unit), weight_percent=weight)
 
 
 def _arm(call: CallSpan, route: Route) -> tuple[Arm, Variant] | Lacking:
@@ -123,7 +146,7 @@ def _is(named: str, variant: Variant) -> bool:
 
 def row_of(call: CallSpan, placed: Placed, receiver: str, *, late: bool) -> RequestRecord:
     """The row of a call. What came too late belongs to no split that gates compare."""
-    split, route, arm, variant = placed.split, placed.split.route, placed.arm, placed.variant
+    route, arm, variant = placed.split.route, placed.arm, placed.variant
     is_copy = arm in _COPIES
     about = _copied(call) if is_copy else call.key
     return RequestRecord(
@@ -133,7 +156,7 @@ def row_of(call: CallSpan, placed: Placed, receiver: str, *, late: bool) -> Requ
         release_id=route.release_id,
         stage=route.stage,
         route_revision=route.revision,
-        weight_percent=0.0 if late else _weight(call, split),
+        weight_percent=0.0 if late else placed.weight_percent,
         arm=arm,
         mirrored=is_copy,
         variant_digest=variant.digest,

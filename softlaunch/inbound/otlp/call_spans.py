@@ -7,9 +7,10 @@
 | tokens | `gen_ai.usage.*`, also by their older names; `llm.token_count.*`; `llm.usage.*` |
 | how it ended | `gen_ai.response.finish_reasons`; `llm.finish_reason`; `llm.response.finish_reason` |
 | how it failed | `error.type`, `http.response.status_code`, the exception's event, and the status |
-| whose it is | `softlaunch.*`; a unit also by `user.id`, `session.id`, `gen_ai.conversation.id`, as the policy says |
+| whose it is | `softlaunch.*`; the app's flag by `feature_flag.*`; a unit also by the name that the policy says |
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,18 +18,11 @@ from softlaunch.core.api import Api
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.usage import NO_USAGE, Usage, read_usage
 from softlaunch.inbound.otlp.attributes import Attributes, number_of, read_attributes, text_of
+from softlaunch.inbound.otlp.flags import NAMES as FLAG_NAMES
+from softlaunch.inbound.otlp.flags import own_of_flags
+from softlaunch.inbound.otlp.names import APP, OWN, REQUEST, REVISION, UNIT
 from softlaunch.inbound.otlp.outcomes import answered_outcome, failed_outcome
 from softlaunch.policy.units import UnitSource
-
-APP = "softlaunch.app"
-ARM = "softlaunch.arm"
-VARIANT = "softlaunch.variant"
-UNIT = "softlaunch.unit"
-WEIGHT = "softlaunch.weight_percent"
-COPY_OF = "softlaunch.copy_of"
-REQUEST = "softlaunch.request_id"
-OWN = frozenset({APP, ARM, VARIANT, UNIT, WEIGHT, COPY_OF})
-"""What may stand on the resource as well."""
 
 _OPERATIONS = {"chat": Api.CHAT, "text_completion": Api.COMPLETIONS, "embeddings": Api.EMBEDDINGS}
 _OLD_OPERATIONS = {"chat": Api.CHAT, "completion": Api.COMPLETIONS, "embedding": Api.EMBEDDINGS}
@@ -98,7 +92,8 @@ _UNITS = {
 }
 _ALL = frozenset(
     {
-        *(*OWN, REQUEST, *_ASKED, *_RESOLVED, *_FINGERPRINT, *_ENDED, *_STREAMS, _FIRST_CHUNK, *_STATUS_CODES),
+        *(*OWN, REQUEST, *FLAG_NAMES),
+        *(*_ASKED, *_RESOLVED, *_FINGERPRINT, *_ENDED, *_STREAMS, _FIRST_CHUNK, *_STATUS_CODES),
         *("error.type", "gen_ai.operation.name", "llm.request.type", "openinference.span.kind"),
         *(name for group in (_TOKENS, _INPUT_TOKENS, _OUTPUT_TOKENS) for names in group.values() for name in names),
         *(name for names in _UNITS.values() for name in names),
@@ -140,6 +135,12 @@ class CallSpan:
         """The app that it says it belongs to."""
         return text_of(self.own, APP)
 
+    @property
+    def revision(self) -> int | None:
+        """The revision of the route by which it says that its arm was drawn."""
+        said = number_of(self.own, REVISION)
+        return int(said) if said is not None and said == int(said) else None
+
     def unit(self, source: UnitSource) -> str:
         """Whom it says that the split was made by: in our own words, or where the policy says that units are named."""
         return text_of(self.own, UNIT) or text_of(self.names, *_UNITS.get(source, ()))
@@ -150,8 +151,11 @@ def request_id(app: str, trace_id: str, span_id: str) -> str:
     return f"{app}-{trace_id[-16:]}{span_id}"
 
 
-def read_call(span: Any, resource: Attributes) -> CallSpan | None:
-    """A span as a model call; None where it is something else, such as a tool or an agent."""
+def read_call(span: Any, resource: Attributes, apps: Container[str] = ()) -> CallSpan | None:
+    """A span as a model call; None where it is something else, such as a tool or an agent.
+
+    A flag that is named as one of the `apps` says whose it is, where the span doesn't.
+    """
     found = read_attributes(span.attributes, _ALL)
     is_call, api = _operation(found)
     if not is_call or REQUEST in found:  # our own gateways have logged what their spans tell of
@@ -161,12 +165,13 @@ def read_call(span: Any, resource: Attributes) -> CallSpan | None:
     reason = text_of(found, *_ENDED)
     outcome, status = _outcome(span, found, reason, usage, says=api is not Api.EMBEDDINGS)
     first_token_ms = _first_token_ms(span, found)
+    own = {**resource, **{name: value for name, value in found.items() if name in OWN}}
     return CallSpan(
         span.trace_id.hex(),
         span.span_id.hex(),
         began,
         ended,
-        own={**resource, **{name: value for name, value in found.items() if name in OWN}},
+        own={**own, **own_of_flags(span, found, own, apps)},
         names=found,
         outcome=outcome,
         status=status,

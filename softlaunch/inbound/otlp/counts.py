@@ -14,12 +14,13 @@ from softlaunch.inbound.otlp.messages import Signal
 
 _LOGGER = logging.getLogger(__name__)
 WORDS: Mapping[Lacking, str] = {
-    Lacking.APP: "set softlaunch.app to the name of an app of this installation",
+    Lacking.APP: "set softlaunch.app to the name of an app of this installation, or evaluate its flag in the span",
     Lacking.POLICY: "write `otlp: {}` under `sources` of the app's policy, and apply it",
     Lacking.UNIT: "set softlaunch.unit to whom the arm was drawn by",
     Lacking.ARM: "set softlaunch.variant, or softlaunch.arm to stable, candidate, shadow or control",
     Lacking.CANDIDATE: "no candidate was being released: the app doesn't follow the split",
     Lacking.VARIANT: "softlaunch.variant is neither stable nor the candidate, or not that of softlaunch.arm",
+    Lacking.SIDE: "its unit isn't the candidate's by softlaunch.revision: evaluate for the unit that the span names",
     Lacking.ORIGINAL: "set softlaunch.copy_of to the trace id and the span id of the request that was copied",
     Lacking.SPLIT: "it began before the first split that this receiver saw, or between two that it saw apart",
     Lacking.CLOCK: "set the clock of the app's machine: its times lie in the future, or are missing",

@@ -12,7 +12,8 @@ from typing import Any
 from softlaunch.core.live_metrics import SCORED
 from softlaunch.inbound.otlp.attributes import Attributes, number_of, read_attributes, text_of
 from softlaunch.inbound.otlp.attribution import Lacking
-from softlaunch.inbound.otlp.call_spans import APP, OWN, REQUEST, request_id
+from softlaunch.inbound.otlp.call_spans import request_id
+from softlaunch.inbound.otlp.names import APP, OWN, REQUEST
 from softlaunch.ledger.reported import REPORTED
 from softlaunch.ledger.request_log import ScoreRecord
 from softlaunch.policy.named_metrics import MetricKind, MetricPolicy

@@ -1,9 +1,18 @@
 """Taking spans into the request log."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from softlaunch.inbound.otlp.attribution import SETTLING_SECONDS, Lacking, Placed, Source, of_spans, place, row_of
+from softlaunch.inbound.otlp.attribution import (
+    SETTLING_SECONDS,
+    Lacking,
+    Placed,
+    Source,
+    of_spans,
+    place,
+    place_by_revision,
+    row_of,
+)
 from softlaunch.inbound.otlp.call_spans import CallSpan
 from softlaunch.inbound.otlp.counts import Counts, Verdicts
 from softlaunch.inbound.otlp.evaluations import Evaluation, score_of
@@ -53,7 +62,7 @@ class Intake(Reception):
         if route is None:
             verdicts.lacking["", Lacking.APP] += 1
             return
-        found = self._place(call, now)
+        found = self._place(call, route.revision, now)
         if isinstance(found, Placed):
             policy = self.source(found.split.route.serving)
             late = policy is not None and self.is_late(found.counts_at, policy)
@@ -64,7 +73,19 @@ class Intake(Reception):
         if self.source(route.serving) is not None:  # else its gateways log it, and nothing is missing
             yield Taken(call.key, call.app, None, Cause.UNATTRIBUTED)
 
-    def _place(self, call: CallSpan, now: float) -> Placed | Lacking:
+    def _place(self, call: CallSpan, newest: int, now: float) -> Placed | Lacking:
+        """By the revision that it names, or else by time. An older one than is known here makes a row, no evidence."""
+        if call.revision is None:
+            return self._place_by_time(call, now)
+        seen = self.timeline.of_revision(call.app, call.revision)
+        if seen is not None:
+            return place_by_revision(call, *seen, now, self.source)
+        if call.revision > newest:
+            return Lacking.SPLIT
+        found = self._place_by_time(call, now)
+        return replace(found, weight_percent=0.0) if isinstance(found, Placed) else found
+
+    def _place_by_time(self, call: CallSpan, now: float) -> Placed | Lacking:
         """By the split in force when it began, or by the one before while the app may not have followed."""
         split = self.timeline.at(call.app, call.began)
         found = place(call, split, now, self.source)

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,10 +21,11 @@ from softlaunch.gateway.paths import Paths, normal
 from softlaunch.gateway.requests import one_of_each, retry_after
 from softlaunch.gateway.wire import JSON, BodyReader, BodyRoom, ClientGoneError, RefusedError, error_body
 from softlaunch.inbound.otlp.attributes import Attributes, read_attributes
-from softlaunch.inbound.otlp.call_spans import OWN, CallSpan, read_call
+from softlaunch.inbound.otlp.call_spans import CallSpan, read_call
 from softlaunch.inbound.otlp.evaluations import Evaluation, of_record, of_span
 from softlaunch.inbound.otlp.intake import Export, Intake
 from softlaunch.inbound.otlp.messages import Encoding, Signal, answer, decode, refusal
+from softlaunch.inbound.otlp.names import OWN
 from softlaunch.ledger.reception import Beats
 from softlaunch.ledger.request_log import CONTENT_ERRORS
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
@@ -150,7 +151,7 @@ class Receiver:
                 1 for group in request.resource_metrics for scope in group.scope_metrics for _ in scope.metrics
             )
             return answer(signal, encoding, points, _METRICS_ARENT_READ if points else "")
-        export = _of_spans(request) if signal is Signal.TRACES else _of_records(request)
+        export = _of_spans(request, self._intake.apps) if signal is Signal.TRACES else _of_records(request)
         wait = self._allowance.take(len(export.calls) + len(export.evaluations) + export.other)
         if wait:
             raise _later(429, "more spans come than are taken in a second", wait)
@@ -176,14 +177,14 @@ def _later(status: int, why: str, seconds: float) -> RefusedError:
     return RefusedError(status, f"{why}; try again", headers=retry_after(max(1, round(seconds))))
 
 
-def _of_spans(request: Any) -> Export:
+def _of_spans(request: Any, apps: Container[str]) -> Export:
     calls: list[CallSpan] = []
     evaluations: list[Evaluation] = []
     other = 0
     for group in request.resource_spans:
         resource = _resource(group)
         for span in (span for scope in group.scope_spans for span in scope.spans):
-            call = read_call(span, resource)
+            call = read_call(span, resource, apps)
             other += call is None
             if call is not None:
                 calls.append(call)

@@ -18,9 +18,10 @@ from softlaunch.inbound.envoy.layers import Layer
 from softlaunch.inbound.envoy.messages import LogEntry
 from softlaunch.inbound.envoy.names import REQUEST_HEADER, cluster_name, log_name
 from softlaunch.inbound.envoy.server import of_access_log
-from softlaunch.inbound.otlp.call_spans import ARM, COPY_OF, WEIGHT, CallSpan
+from softlaunch.inbound.otlp.call_spans import CallSpan
 from softlaunch.inbound.otlp.counts import Verdicts
 from softlaunch.inbound.otlp.intake import Export, Intake
+from softlaunch.inbound.otlp.names import ARM, COPY_OF, WEIGHT
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
