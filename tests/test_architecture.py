@@ -122,7 +122,7 @@ def test_the_domain_is_free_of_prefect() -> None:
 
 LIGHT = ("errors", "private_files", "request_ids", "request_outcome", "split", "usage")
 """The modules of `core` that load the standard library alone."""
-OF_PACKAGES = ("openai", "anthropic", "methods", "wrapping", "streams", "otlp")
+OF_PACKAGES = ("openai", "anthropic", "methods", "wrapping", "streams", "otlp", "openfeature")
 """The modules of the client that stand beside a package which brings far more than they load of ours."""
 
 
