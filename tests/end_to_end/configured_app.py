@@ -13,6 +13,7 @@ import numpy as np
 from openfeature import api
 from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
+from openfeature.flag_evaluation import FlagEvaluationDetails
 
 from tests.support.builders import APP, STABLE
 
@@ -20,12 +21,17 @@ _BATCH = 400
 _TICK_SECONDS = 0.05
 
 
+Evaluation = FlagEvaluationDetails[Any]
+
+
 @dataclass
 class Kept:
     """What the app was told for a user, and until when it may use that, by its own clock."""
 
-    metadata: Mapping[str, Any]
+    found: Evaluation
     until: float
+    times: int = 0
+    """How often it was used again."""
 
 
 @dataclass
@@ -38,6 +44,8 @@ class ConfiguredApp:
     each_tick: int = 4
     users: int = 100_000
     calls: int = 0
+    defaults: int = 0
+    """How many users met the default that the app brings along, because nobody told it more."""
     shown_at: float = 0.0
     """When a user last met the candidate, by the monotonic clock."""
     refused: list[Any] = field(default_factory=list)
@@ -54,30 +62,41 @@ class ConfiguredApp:
     def call(self) -> None:
         """One user's request: the variant as it was told, else stable, which the app brings along."""
         user = f"user-{self.rng.integers(0, self.users)}"
-        began, told = time.time(), self._told(user)
-        if told is None:
+        kept = self._told(user)
+        if kept is None:
+            self.defaults += 1
             return
         self.calls += 1
-        is_candidate = told["arm"] == "candidate"
+        is_candidate = kept.found.flag_metadata["arm"] == "candidate"
         if is_candidate:
             self.shown_at = time.monotonic()
-        seconds = 0.2 * self.rng.lognormal(0, 0.3) * (self.slower if is_candidate else 1.0)
-        record = self._record(told, user, began - seconds, seconds)
-        self._unsent.append(record)
-        for arm in filter(None, told["copies"].split(",")):
-            copy = {"id": f"{record['id']}-{arm}", "arm": arm, "variant": STABLE.digest, "copy_of": record["id"]}
-            self._unsent.append({**record, **copy, "latency_ms": 200 * self.rng.lognormal(0, 0.3)})
+        self.answer(kept, user, self.seconds() * (self.slower if is_candidate else 1.0))
 
-    def _told(self, user: str) -> Mapping[str, Any] | None:
+    def seconds(self) -> float:
+        """How long stable takes this time."""
+        return 0.2 * float(self.rng.lognormal(0, 0.3))
+
+    def answer(self, kept: Kept, user: str, seconds: float) -> None:
+        """A call that took so long, and its copies; all is recorded."""
+        told = kept.found.flag_metadata
+        named = {**told, "requestId": f"{told['requestId']}-{self.calls}"} if kept.times else told
+        record = self._record(named, user, time.time() - seconds, seconds)
+        self._unsent.append(record)
+        for arm in copies_of(kept):
+            copy = {"id": f"{record['id']}-{arm}", "arm": arm, "variant": STABLE.digest, "copy_of": record["id"]}
+            self._unsent.append({**record, **copy, "latency_ms": self.seconds() * 1000})
+
+    def _told(self, user: str) -> Kept | None:
         kept = self._kept.get(user)
         if kept is not None and time.monotonic() < kept.until:
-            return {**kept.metadata, "requestId": f"{kept.metadata['requestId']}-{self.calls}"}
+            kept.times += 1
+            return kept
         asked_at = time.monotonic()  # before it was asked: what it is told to keep, it keeps no longer
         found = self.client.get_object_details(APP, {}, EvaluationContext(user))
         if found.error_code is not None:
             return None
-        self._kept[user] = Kept(found.flag_metadata, asked_at + float(found.flag_metadata["cacheSeconds"]))
-        return found.flag_metadata
+        fresh = self._kept[user] = Kept(found, asked_at + float(found.flag_metadata["cacheSeconds"]))
+        return fresh
 
     def _record(self, told: Mapping[str, Any], user: str, began: float, seconds: float) -> dict[str, Any]:
         named = {"release_id": told.get("releaseId"), "stage": told.get("stage", 0), "revision": told["revision"]}
@@ -113,6 +132,15 @@ class ConfiguredApp:
             for _ in batch:
                 self._unsent.popleft()
 
+    def close(self) -> None:
+        """The last that is sent."""
+        self.send()
+
+
+def copies_of(kept: Kept) -> list[str]:
+    """The arms that are to be called besides."""
+    return [arm for arm in str(kept.found.flag_metadata["copies"]).split(",") if arm]
+
 
 @contextmanager
 def users_of(app: ConfiguredApp) -> Iterator[None]:
@@ -135,5 +163,5 @@ def users_of(app: ConfiguredApp) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join()
-        app.send()
+        app.close()
         api.clear_providers()

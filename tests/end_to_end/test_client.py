@@ -1,7 +1,5 @@
 """Releases of an app that calls its models itself, by softlaunch's own client around openai's."""
 
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,24 +18,13 @@ from tests.end_to_end.client_app import ClientApp, users_of
 from tests.gateway.configuration.servers import ConfigServerProcess
 from tests.support.builders import make_variant
 from tests.support.endpoints import running_endpoint
-from tests.support.paths import ROOT
-from tests.support.recorded_release import LEASE_SECONDS, open_recorded, recorded_policy
+from tests.support.recorded_release import LEASE_SECONDS, driver_process, open_recorded, recorded_policy
 from tests.support.servers import wait_until
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 _SECONDS = 300.0
 FRESH = make_variant("1.1.0", name="fresh", model="fresh")
-_DRIVE = """
-import sys, time
-from softlaunch.store.migrate import open_database
-from softlaunch.wiring import build_driver
-driver = build_driver(open_database(sys.argv[1]), "test")
-token = driver.acquire_lease(sys.argv[2])
-while True:
-    driver.advance(sys.argv[2], token)
-    time.sleep(0.25)
-"""
 
 
 @pytest.fixture
@@ -126,8 +113,7 @@ def test_stable_within_the_lease_when_everything_of_ours_is_killed(
 ) -> None:
     """SIGKILL of watcher and server: users are answered all the time, by stable within the lease; no call is lost."""
     app = ClientApp(server.url, tmp_path / "kept")
-    url = database.url.render_as_string(hide_password=False)
-    watcher = subprocess.Popen([sys.executable, "-c", _DRIVE, url, release_id], cwd=ROOT)
+    watcher = driver_process(database, release_id)
     with running_endpoint() as endpoint:
         endpoint.behaviour = app.behave
         with users_of(app, endpoint.url):

@@ -1,5 +1,8 @@
 """A release of an app that calls its models itself, whose gates read what it records."""
 
+import subprocess
+import sys
+
 from softlaunch.catalog.records import record_variant
 from softlaunch.core.clock import utc_now
 from softlaunch.core.variant import Variant
@@ -10,8 +13,19 @@ from softlaunch.policy.route import Serving
 from softlaunch.store.database import Database
 from softlaunch.store.tables import RouteRow
 from tests.support.builders import APP, STABLE, record_app
+from tests.support.paths import ROOT
 
 LEASE_SECONDS = 3.0
+_DRIVE = """
+import sys, time
+from softlaunch.store.migrate import open_database
+from softlaunch.wiring import build_driver
+driver = build_driver(open_database(sys.argv[1]), "test")
+token = driver.acquire_lease(sys.argv[2])
+while True:
+    driver.advance(sys.argv[2], token)
+    time.sleep(0.25)
+"""
 
 
 def recorded_policy(first_percent: float, requests: int, latency: str) -> Policy:
@@ -46,3 +60,9 @@ def open_recorded(database: Database, policy: Policy, candidate: Variant) -> str
         session.get_one(RouteRow, APP).serving = serving_to_json(Serving.of("salt", policy))
         opening = Opening(APP, STABLE.digest, candidate.digest, policy, "folder/policy.yaml")
         return open_release(session, opening, Actor("anna", "command line"), utc_now())
+
+
+def driver_process(database: Database, release_id: str) -> subprocess.Popen[bytes]:
+    """A process that drives a release, until it is killed."""
+    url = database.url.render_as_string(hide_password=False)
+    return subprocess.Popen([sys.executable, "-c", _DRIVE, url, release_id], cwd=ROOT)
