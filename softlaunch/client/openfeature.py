@@ -32,6 +32,7 @@ _APP = "softlaunch.app"
 _NAMES: Mapping[str, str] = {
     "app": _APP,
     "arm": "softlaunch.arm",
+    "contextId": "softlaunch.unit",
     "digest": "softlaunch.variant",
     "revision": "softlaunch.revision",
     "weightPercent": "softlaunch.weight_percent",
@@ -83,7 +84,7 @@ class EvaluatedSpans(Hook, SpanProcessor):
     ) -> None:
         """An evaluation was made: it holds from here on, in the place of an earlier one of the same app."""
         span = trace.get_current_span()
-        told = _attributes(details, hook_context.evaluation_context.targeting_key or "")
+        told = _attributes(details)
         if not told and not (details.error_code and hook_context.flag_type is FlagType.OBJECT):
             return  # a flag of something else
         if not span.is_recording():
@@ -121,15 +122,13 @@ class EvaluatedSpans(Hook, SpanProcessor):
 
 
 @contextmanager
-def calls_by(
-    details: FlagEvaluationDetails[Any], unit: str, copy: str = "", of: Calls | None = None
-) -> Iterator[Calls]:
-    """A block whose spans belong to this evaluation for the unit, whatever else is evaluated around it or in it.
+def calls_by(details: FlagEvaluationDetails[Any], copy: str = "", of: Calls | None = None) -> Iterator[Calls]:
+    """A block whose spans belong to this evaluation, whatever else is evaluated around it or in it.
 
     It is for a value that was kept, for calls in no other span, and for one of several apps. A `copy` (`control`,
     `shadow`) is `of` a user's call, which was the first span in a block of its own.
     """
-    told = _attributes(details, unit)
+    told = _attributes(details)
     if told and copy:
         if of is None or not of.ids:
             raise ValueError("a copy is of a call: give the block of the user's call, once that call was made")
@@ -143,15 +142,15 @@ def calls_by(
         context.detach(token)
 
 
-def _attributes(details: FlagEvaluationDetails[Any], unit: str) -> Attributes:
+def _attributes(details: FlagEvaluationDetails[Any]) -> Attributes:
     """What spans say of an evaluation; empty where it fell back on a default, or is none of a config server's."""
     metadata = details.flag_metadata
-    if details.error_code is not None or not unit or not _NAMES.keys() <= metadata.keys():
+    if details.error_code is not None or not _NAMES.keys() <= metadata.keys():
         return {}
     said: dict[str, AttributeValue] = {name: metadata[key] for key, name in _NAMES.items()}
     if "releaseId" in metadata:
         said["softlaunch.release"] = metadata["releaseId"]
-    return {**said, "softlaunch.unit": unit}
+    return said
 
 
 def _ids(span: Span) -> str:

@@ -51,6 +51,7 @@ class Spans:
                 "softlaunch.variant": variant.digest,
                 "softlaunch.arm": variant.arm,
                 "softlaunch.weight_percent": variant.weight_percent,
+                "softlaunch.revision": variant.route.revision,
             },
             start_time=int(call.started_at * 1e9),
         )

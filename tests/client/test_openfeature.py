@@ -12,7 +12,7 @@ import pytest
 from openfeature import api
 from openfeature.client import OpenFeatureClient
 from openfeature.evaluation_context import EvaluationContext
-from openfeature.exception import GeneralError
+from openfeature.exception import GeneralError, TargetingKeyMissingError
 from openfeature.flag_evaluation import FlagEvaluationDetails, FlagResolutionDetails, FlagValueType, Reason
 from openfeature.provider.in_memory_provider import InMemoryFlag, InMemoryProvider
 from opentelemetry import trace
@@ -42,9 +42,16 @@ class Evaluating(InMemoryProvider):
         """The variant of an app for a unit."""
         if self.away:
             raise GeneralError("the server is away")
-        assert evaluation_context is not None
-        arm = "candidate" if "c" in (evaluation_context.targeting_key or "") else "stable"
-        told: dict[str, Any] = {"app": flag_key, "arm": arm, "digest": f"{arm}-digest", "revision": 7}
+        if evaluation_context is None or not evaluation_context.targeting_key:
+            raise TargetingKeyMissingError("send a targeting key")
+        arm = "candidate" if "c" in evaluation_context.targeting_key else "stable"
+        told: dict[str, Any] = {
+            "contextId": evaluation_context.targeting_key,
+            "app": flag_key,
+            "arm": arm,
+            "digest": f"{arm}-digest",
+            "revision": 7,
+        }
         told |= {"weightPercent": 20.0, "releaseId": f"{flag_key}-1", "stage": 2, "requestId": "r", "copies": ""}
         return FlagResolutionDetails({}, reason=Reason.SPLIT, variant=arm, flag_metadata=told)
 
@@ -163,9 +170,9 @@ def test_of_two_apps_in_a_span_none_is_guessed(shop: Shop) -> None:
     with shop.span("request"):
         first, second = shop.ask("cleo"), shop.ask("dan", OTHER)
         shop.call("unclear")
-        with calls_by(first, "cleo"):
+        with calls_by(first):
             shop.call()
-        with calls_by(second, "dan"):
+        with calls_by(second):
             shop.call()
         with shop.span("tool"):
             shop.ask("eve", OTHER)
@@ -224,12 +231,12 @@ def test_a_kept_value_is_named_by_a_block(shop: Shop) -> None:
         kept = shop.ask("cleo")
     shop.server.away = True
     default = shop.ask("cleo")
-    with calls_by(kept, "cleo"):
+    with calls_by(kept):
         shop.call()
     with shop.span("request"):
         shop.server.away = False
         shop.ask("dan")
-        with calls_by(default, "cleo"):
+        with calls_by(default):
             shop.call()
     assert [(one.get("unit"), one.get("revision")) for one in shop.said()] == [("cleo", 7), (None, None)]
 
@@ -237,9 +244,9 @@ def test_a_kept_value_is_named_by_a_block(shop: Shop) -> None:
 def test_a_copy_names_the_call_that_it_copies(shop: Shop) -> None:
     """By the first span of that one's block; it says its own arm, and no variant of the user's."""
     details = shop.ask("cleo")
-    with calls_by(details, "cleo") as users:
+    with calls_by(details) as users:
         shop.call()
-    with calls_by(details, "cleo", "control", users):
+    with calls_by(details, "control", users):
         shop.call("copy")
     (call,) = (one for one in shop.exported.get_finished_spans() if one.name == "call")
     (copy,) = shop.said("copy")
@@ -248,7 +255,7 @@ def test_a_copy_names_the_call_that_it_copies(shop: Shop) -> None:
     assert (copy["arm"], copy["copy_of"]) == ("control", f"{ids.trace_id:032x}-{ids.span_id:016x}")
     assert "variant" not in copy
     for of in (None, Calls({})):
-        with pytest.raises(ValueError, match="a copy is of a call"), calls_by(details, "cleo", "control", of):
+        with pytest.raises(ValueError, match="a copy is of a call"), calls_by(details, "control", of):
             pass
 
 

@@ -46,6 +46,7 @@ def test_a_call_is_a_span(
     (span,) = received(exported)
     assert (span.app, span.own["softlaunch.unit"], span.own["softlaunch.arm"]) == (APP, "ann", "stable")
     assert (span.own["softlaunch.variant"], span.own["softlaunch.weight_percent"]) == ("stable-digest", 0.0)
+    assert span.revision == 1  # by which the receiver computes the arm again
     assert (span.outcome, span.usage, span.finish_reason) == ("answered", Usage(12, 3), "stop")
     assert span.asked_model == "stable"
     assert span.first_token_ms is not None

@@ -22,7 +22,7 @@ class EvaluatedApp(ConfiguredApp):
     def __post_init__(self) -> None:
         """All that is added to the application: one object, once."""
         super().__post_init__()
-        exporter, spans = OTLPSpanExporter(endpoint=f"{self.receiver}/v1/traces", timeout=60), EvaluatedSpans()
+        exporter, spans = OTLPSpanExporter(endpoint=f"{self.receiver}/v1/traces", timeout=120), EvaluatedSpans()
         self.provider = TracerProvider()
         self.provider.add_span_processor(spans)
         self.provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=50_000, schedule_delay_millis=500))
@@ -43,10 +43,10 @@ class EvaluatedApp(ConfiguredApp):
         if not arms and not kept.times:
             self._ask(seconds)
             return
-        with calls_by(kept.found, user) as calls:
+        with calls_by(kept.found) as calls:
             self._ask(seconds)
         for arm in arms:
-            with calls_by(kept.found, user, arm, calls):
+            with calls_by(kept.found, arm, calls):
                 self._ask(self.seconds())
 
     def _ask(self, seconds: float) -> None:
@@ -67,5 +67,5 @@ class EvaluatedApp(ConfiguredApp):
 
     def close(self) -> None:
         """Send what is left, also to a receiver that has just come back."""
-        self.provider.force_flush(90_000)
+        self.provider.force_flush(150_000)
         self.provider.shutdown()

@@ -160,7 +160,7 @@ class Ofrep:
         if variables is not None:
             value = await self._rendered(found, variables)
         self.evaluated[route.app, found.choice.arm] += 1
-        metadata = _metadata(found)
+        metadata = _metadata(found, asked)
         if is_single:
             metadata["requestId"] = request_id + seal_of(request_id, route.serving.salt, key)
             metadata["copies"] = ",".join(found.choice.copies)
@@ -199,10 +199,10 @@ def read_asked(body: Mapping[str, Any]) -> Asked:
     return Asked(unit, {name: value for name, value in context.items() if name != "targetingKey"})
 
 
-def _metadata(found: Evaluation) -> dict[str, Any]:
+def _metadata(found: Evaluation, asked: Asked) -> dict[str, Any]:
     """What goes with a value; OpenFeature takes texts, numbers and truth values alone.
 
-    `version` and `flagSetId` are what its hooks for telemetry put onto spans.
+    `contextId`, `version` and `flagSetId` are what its hooks for telemetry put onto spans.
     """
     route, choice = found.route, found.choice
     release = {} if route.release_id is None else {"releaseId": route.release_id, "stage": route.stage}
@@ -213,6 +213,7 @@ def _metadata(found: Evaluation) -> dict[str, Any]:
         "label": choice.variant.label,
         "digest": choice.variant.digest,
         "revision": route.revision,
+        "contextId": asked.unit,
         "version": str(route.revision),
         "flagSetId": FLAG_SET,
         "weightPercent": found.weight_percent,

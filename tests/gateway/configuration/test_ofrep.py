@@ -50,6 +50,12 @@ def test_without_a_release_the_value_is_stable(world: World) -> None:
     assert asked_at(told["requestId"])
 
 
+def test_what_hooks_for_telemetry_look_for_is_told(world: World) -> None:
+    """By OpenFeature's names: whom it was evaluated for, in which set of flags, and its version, a text."""
+    told = evaluate(world, "anna").json()["metadata"]
+    assert (told["contextId"], told["flagSetId"], told["version"]) == ("anna", "softlaunch", str(told["revision"]))
+
+
 def test_arms_are_those_of_the_gateway(world: World) -> None:
     """The same users meet the candidate by both ways; none may keep what it got for longer than the lease lasts."""
     with world.watched():
