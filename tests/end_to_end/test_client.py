@@ -113,8 +113,7 @@ def test_stable_within_the_lease_when_everything_of_ours_is_killed(
 ) -> None:
     """SIGKILL of watcher and server: users are answered all the time, by stable within the lease; no call is lost."""
     app = ClientApp(server.url, tmp_path / "kept")
-    watcher = driver_process(database, release_id)
-    with running_endpoint() as endpoint:
+    with driver_process(database, release_id) as watcher, running_endpoint() as endpoint:
         endpoint.behaviour = app.behave
         with users_of(app, endpoint.url):
             wait_until(lambda: app.candidate_at > 0, "users meet the candidate", 60)

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from softlaunch.catalog.records import record_variant
 from softlaunch.core.clock import utc_now
@@ -62,7 +64,12 @@ def open_recorded(database: Database, policy: Policy, candidate: Variant) -> str
         return open_release(session, opening, Actor("anna", "command line"), utc_now())
 
 
-def driver_process(database: Database, release_id: str) -> subprocess.Popen[bytes]:
-    """A process that drives a release, until it is killed."""
+@contextmanager
+def driver_process(database: Database, release_id: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that drives a release, until it is killed; at the end of the block at the latest."""
     url = database.url.render_as_string(hide_password=False)
-    return subprocess.Popen([sys.executable, "-c", _DRIVE, url, release_id], cwd=ROOT)
+    with subprocess.Popen([sys.executable, "-c", _DRIVE, url, release_id], cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
