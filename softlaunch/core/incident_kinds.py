@@ -39,6 +39,7 @@ class IncidentKind(StrEnum):
     SPLIT_OFF = "split_off"
     RELEASE_ORPHANED = "release_orphaned"
     ROLLBACK_STUCK = "rollback_stuck"
+    ENVOY_NOT_FOLLOWING = "envoy_not_following"
     PROMPT_DRIFT = "prompt_drift"
     FLOATING_MODEL_CHANGED = "floating_model_changed"
     AB_INCONCLUSIVE = "ab_inconclusive"

@@ -149,6 +149,9 @@ class Settings(BaseSettings):
     )
     envoy_host: str = Field(default="127.0.0.1", description="address that `softlaunch envoy control` listens to")
     envoy_port: int = Field(default=18800, ge=0, le=65535, description="its port")
+    envoy_health_port: int = Field(
+        default=18802, ge=0, le=65535, description="port of its /healthz and /metrics; 0 for none"
+    )
     console_host: str = Field(default="127.0.0.1", description="address that the console listens to")
     console_port: int = Field(default=8820, ge=0, le=65535, description="port of the console")
     console_url: str = Field(

@@ -21,10 +21,31 @@ FORGOTTEN_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What an Envoy was told of an app and doesn't do, since when (epoch seconds), and what it says against it.
+
+    `said` is empty where it says nothing: it has neither confirmed nor refused what it was told.
+    """
+
+    revision: int
+    since: float
+    said: str = ""
+
+    @property
+    def words(self) -> str:
+        """For people, after the Envoy's name."""
+        return (
+            f"refuses revision {self.revision}: {self.said}"
+            if self.said
+            else f"hasn't confirmed revision {self.revision}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Gateway:
     """A gateway as the ledger knows it: when it started and was heard of last (epoch seconds), and what it serves by.
 
-    `revision` is that of an app's route, None for an app that it doesn't serve.
+    `revision` is that of an app's route, None for an app that it doesn't serve. `problem` is that of an Envoy.
     """
 
     id: str
@@ -32,6 +53,8 @@ class Gateway:
     started_at: float
     heard_at: float
     revision: int | None
+    kind: str = GATEWAY
+    problem: Problem | None = None
 
     @property
     def host(self) -> str:
@@ -46,6 +69,11 @@ class Gateway:
     def follows(self, revision: int) -> bool:
         """Whether no user of this gateway can meet what an earlier revision let them meet."""
         return self.revision is None or self.revision >= revision
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it says that it can't do what it was told."""
+        return self.problem is not None and self.problem.said != ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +126,9 @@ def _names(gateways: Sequence[Gateway]) -> str:
 
 
 def _describe(gateway: Gateway, silent: float) -> str:
-    return gateway.name if silent <= _HEARD_WITHIN else f"{gateway.name} (silent for {silent:.0f} s)"
+    known = [f"silent for {silent:.0f} s"] if silent > _HEARD_WITHIN else []
+    known += [gateway.problem.words] if gateway.problem is not None else []
+    return f"{gateway.name} ({', '.join(known)})" if known else gateway.name
 
 
 def wait_for_gateways(
@@ -154,6 +184,8 @@ def read_gateways(session: Session, app: str, since: float) -> list[Gateway]:
     for row in rows:
         serves = row.revisions.get(app)
         revision = None if serves is None else int(serves)
-        one = Gateway(row.id, row.address, row.started_at, row.heard_at, revision)
+        problem = (row.problems or {}).get(app)
+        known = None if problem is None else Problem(**problem)
+        one = Gateway(row.id, row.address, row.started_at, row.heard_at, revision, row.kind, known)
         newest.setdefault((one.host, one.address), one)
     return sorted(newest.values(), key=lambda one: (one.address, one.id))

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, update
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlmodel import Session, SQLModel, col, select
 
-from softlaunch.ledger.gateways import GATEWAY
+from softlaunch.ledger.gateways import GATEWAY, Problem
 from softlaunch.ledger.losses import Cause, take_back
 from softlaunch.store.copying import can_copy, copy_rows
 from softlaunch.store.database import Database
@@ -149,7 +149,7 @@ class Heartbeat:
     `counts` says for each app how many requests it has begun, how many of them the log accounts for with this batch,
     and how many it lately began a second. `silent_since` is set where nothing could be written for a while.
     `stopped_at` makes it the last one. `batch` is the number of the batch that it comes with, from 1; one that is tried
-    again has the same number and the same rows.
+    again has the same number and the same rows. `problems` are those of an Envoy, by app.
     """
 
     gateway_id: str
@@ -163,6 +163,7 @@ class Heartbeat:
     silent_since: float | None = None
     kind: str = GATEWAY
     batch: int | None = None
+    problems: Mapping[str, Problem] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +300,7 @@ def _keep_heartbeat(session: Session, heartbeat: Heartbeat, *, known: bool) -> N
         "revisions": dict(heartbeat.revisions),
         "stopped_at": heartbeat.stopped_at,
         "counts": {app: dict(counts) for app, counts in heartbeat.counts.items()},
+        "problems": {app: asdict(one) for app, one in heartbeat.problems.items()} or None,
         **({} if heartbeat.batch is None else {"batches": heartbeat.batch}),
     }
     if known:

@@ -36,18 +36,32 @@ def examine(snapshot: Snapshot, observation: Observation) -> tuple[Condition, ..
     """Every condition of which a step can tell whether it is there."""
     if snapshot.release.stage.kind is StageKind.EVAL:
         return _expired(snapshot)
+    found = [_not_following(snapshot, observation)]
     if snapshot.release.stage.kind is StageKind.TOPLINE:  # nobody waits for it, and quiet nights are no alarm
-        return ()
-    if snapshot.release.emergency:  # no stable to compare with, so none that data or a split is missing of
-        down = _provider_down(snapshot, observation)
-        return (*_expired(snapshot), *((down,) if down else ()))
-    found = (
-        _no_data(snapshot, observation),
-        _split_off(snapshot, observation),
-        _provider_down(snapshot, observation),
-        _judges_away(snapshot, observation),
-    )
+        return tuple(one for one in found if one is not None)
+    found.append(_provider_down(snapshot, observation))
+    if not snapshot.release.emergency:  # which has no stable that data or a split could be missing of
+        found += [
+            _no_data(snapshot, observation),
+            _split_off(snapshot, observation),
+            _judges_away(snapshot, observation),
+        ]
     return (*_expired(snapshot), *(one for one in found if one is not None))
+
+
+def _not_following(snapshot: Snapshot, observation: Observation) -> Condition | None:
+    """An Envoy doesn't do what this stage asks for; None where none routes the app, or it may pass by itself."""
+    release, trouble = snapshot.release, observation.router
+    if release.policy.router is None or (trouble is not None and not trouble.is_lasting):
+        return None
+    why = "every Envoy follows" if trouble is None else f"{release.stage.name} isn't in force: {trouble.reason}"
+    return Condition(
+        IncidentKind.ENVOY_NOT_FOLLOWING,
+        f"{release.id}:envoy_not_following:{release.position}",
+        trouble is not None,
+        why if trouble is None else f"{release.title}: {why}. The stage holds, and stable serves alone.",
+        {"stage": release.stage.name, **({} if trouble is None else trouble.evidence)},
+    )
 
 
 def _no_data(snapshot: Snapshot, observation: Observation) -> Condition:

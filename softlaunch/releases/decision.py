@@ -19,13 +19,25 @@ from softlaunch.releases.early import Seen, against_advancing
 
 
 @dataclass(frozen=True, slots=True)
+class RouterTrouble:
+    """Why the split of a stage isn't in force everywhere, for people.
+
+    `is_lasting` says that somebody must look: it won't pass by itself.
+    """
+
+    reason: str
+    is_lasting: bool = True
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What was observed of a stage. `evidence` replaces what the stage had; `has_data` is false when nothing was seen.
 
     `requests` are the compared ones in this stage so far, `exposed` those that users saw, `by_fallback` the candidate's
     that one of its fallback models answered. `seen_until` (epoch seconds)
     is the moment up to which all is known, `stable_lately` what became of what stable was asked in the minute before
-    that, by outcome.
+    that, by outcome. `router` is why the split isn't in force, where an Envoy routes.
     """
 
     verdicts: tuple[Verdict, ...] | None
@@ -37,9 +49,10 @@ class Observation:
     has_data: bool = True
     seen_until: float | None = None
     stable_lately: Counts = field(default_factory=dict)
+    router: RouterTrouble | None = None
 
 
-def no_data(held: Mapping[str, Any], reason: str) -> Observation:
+def no_data(held: Mapping[str, Any], reason: str, router: RouterTrouble | None = None) -> Observation:
     """An observation without data: it has no verdict, and the gateways get no beat."""
     return Observation(
         verdicts=(),
@@ -50,6 +63,7 @@ def no_data(held: Mapping[str, Any], reason: str) -> Observation:
         by_fallback=held.get("by_fallback", 0),
         has_data=False,
         seen_until=held.get("until"),
+        router=router,
     )
 
 

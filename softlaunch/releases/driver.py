@@ -42,6 +42,7 @@ from softlaunch.releases.decision import Action, Ask, End, Enter, Extend, Hold, 
 from softlaunch.releases.early import decided_early
 from softlaunch.releases.ending import end_release
 from softlaunch.releases.freezing import put_off_by_freeze, read_frozen, unless_frozen
+from softlaunch.releases.router_watch import watch_router
 from softlaunch.store.database import Database
 from softlaunch.store.tables import BreakerTripRow
 
@@ -161,9 +162,10 @@ class Driver:
                 return _finished(release)
             renew(session, release_id, token, self.ttl, now)
             records = read_stages(session, release_id)
-        record = records[release.position]
+            record = records[release.position]
+            lacking = watch_router(session, release, record, now)
         strategy = self.strategies.of(release)
-        observation = _observe(strategy, release, record, now)
+        observation = lacking or _observe(strategy, release, record, now)
         with self.database.begin() as session:
             now = self.clock()
             renew(session, release_id, token, self.ttl, now)

@@ -101,7 +101,9 @@ def point_aliases(
         move_alias(session, app, alias, digest, MovedBy(str(actor), release_id), now)
 
 
-_OF_A_STAGE = frozenset({IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF, IncidentKind.JUDGES_AWAY})
+_OF_A_STAGE = frozenset(
+    {IncidentKind.NO_DATA, IncidentKind.SPLIT_OFF, IncidentKind.JUDGES_AWAY, IncidentKind.ENVOY_NOT_FOLLOWING}
+)
 
 
 def _settle_incidents(session: Session, release: Release, state: State, now: datetime) -> None:

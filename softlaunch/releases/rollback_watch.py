@@ -1,4 +1,7 @@
-"""Whether gateways follow a rollback; a release that is over has no driver, so that reconcile checks."""
+"""Whether gateways follow a rollback; a release that is over has no driver, so that reconcile checks.
+
+So does the control plane of Envoys as soon as one of them refuses what takes a candidate away.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -21,8 +24,9 @@ _KIND = IncidentKind.ROLLBACK_STUCK
 def watch_rollbacks(database: Database, now: datetime) -> list[tuple[str, bool]]:
     """Open an incident for each app whose gateways don't follow a rollback, and resolve it when they do.
 
-    They have the lease and five seconds. One that a person has resolved isn't opened again for the same rollback.
-    Returns what changed, and whether for the worse.
+    They have the lease and five seconds, but an Envoy that refuses it is told of at once, however the release ended.
+    One that a person has resolved isn't opened again for the same rollback. Returns what changed, and whether for the
+    worse.
     """
     with database.read() as session:
         stuck = list(_stuck(session, now))
@@ -35,14 +39,19 @@ def watch_rollbacks(database: Database, now: datetime) -> list[tuple[str, bool]]
 
 
 def _stuck(session: Session, now: datetime) -> Iterator[Incident]:
-    """Incidents of rollbacks that are due and that somebody doesn't follow, unless a person has resolved them."""
+    """Incidents of rollbacks that are due, or refused, and that somebody doesn't follow.
+
+    Those that a person has resolved are left out.
+    """
     for route in session.exec(select(RouteRow).where(col(RouteRow.candidate_digest).is_(None)).order_by(RouteRow.app)):
         due = route.changed_at + timedelta(seconds=route.lease_seconds + _SPARE_SECONDS)
         release = _newest(session, route.app)
-        if now < due or release is None or release.state not in _TAKEN_BACK:
+        if release is None or release.state.live:
             continue
         known = read_gateways(session, route.app, route.changed_at.timestamp() - FORGOTTEN_SECONDS)
         behind = [one for one in known if not one.follows(route.revision)]
+        if now < due or release.state not in _TAKEN_BACK:
+            behind = [one for one in behind if one.refuses]
         incident = _incident(release, route.revision, known, behind, now)
         if behind and not _was_resolved(session, incident.dedup_key):
             yield incident
@@ -58,13 +67,14 @@ def _newest(session: Session, app: str) -> Release | None:
 
 def _incident(release: Release, revision: int, known: list[Gateway], behind: list[Gateway], now: datetime) -> Incident:
     doing = "don't" if len(behind) > 1 else "doesn't"
+    became = "was rolled back" if release.state in _TAKEN_BACK else f"is {release.state}"
     return Incident(
         kind=_KIND,
         app=release.app,
         release_id=release.id,
         dedup_key=f"{release.id}:{_KIND}:{revision}",
         summary=(
-            f"{release.app}: {release.id} was rolled back, but {len(behind)} of {len(known)} gateways {doing} follow: "
+            f"{release.app}: {release.id} {became}, but {len(behind)} of {len(known)} gateways {doing} follow: "
             f"{describe_behind(behind, now.timestamp())}."
         ),
         evidence={"revision": revision, "gateways": len(known), "behind": {one.id: one.address for one in behind}},

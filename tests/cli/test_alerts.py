@@ -9,6 +9,10 @@ import httpx
 import pytest
 import yaml
 
+from softlaunch.gateway.table import RouteTable
+from softlaunch.inbound.envoy.followers import Followers
+from softlaunch.inbound.envoy.health import Health
+from softlaunch.store.database import Database
 from tests.support.paths import ROOT
 from tests.support.servers import running_gateway
 
@@ -46,11 +50,14 @@ def test_every_alert_has_a_unit_test_that_raises_it() -> None:
     assert {alert["alert"] for alert in ALERTS} <= raised
 
 
-def test_the_rules_are_about_what_a_gateway_exposes(tmp_path: Path, migrated_file: Path) -> None:
-    """Every metric that a rule names is one of the gateway's, by its exact name."""
+def test_the_rules_are_about_what_is_exposed(tmp_path: Path, migrated_file: Path) -> None:
+    """Every metric that a rule names is one of the gateway's, or of Envoy's control plane, by its exact name."""
     (tmp_path / "ledger.db").write_bytes(migrated_file.read_bytes())
     with running_gateway(f"sqlite:///{tmp_path / 'ledger.db'}") as url:
-        exposed = set(re.findall(r"^# TYPE (\w+)", httpx.get(f"{url}/metrics").text, flags=re.MULTILINE))
+        text = httpx.get(f"{url}/metrics").text
+    database = Database("sqlite://")
+    text += Health(RouteTable(database), Followers(database), lambda: 0).text().decode()
+    exposed = set(re.findall(r"^# TYPE (\w+)", text, flags=re.MULTILINE))
     named = {name for rule in RULES for name in re.findall(r"\bsoftlaunch_\w+", str(rule["expr"]))}
     assert named <= exposed
     assert "softlaunch_route_weight_percent" in named

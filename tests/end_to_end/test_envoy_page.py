@@ -55,7 +55,7 @@ def test_the_page_leads_to_an_envoy_that_serves(tmp_path: Path) -> None:
     """The pieces of the page, with ports that are free here, lead to an Envoy that says whose a request is."""
     stable, candidate = Deployment("stable"), Deployment("candidate")
     listen, admin, control = free_port(), free_port(), free_port()
-    settings = {**command_line(tmp_path), "SOFTLAUNCH_ENVOY_PORT": str(control)}
+    settings = {**command_line(tmp_path), "SOFTLAUNCH_ENVOY_PORT": str(control), "SOFTLAUNCH_ENVOY_HEALTH_PORT": "0"}
     subprocess.run(["softlaunch", "init", "support-bot"], cwd=tmp_path, env=settings, check=True, capture_output=True)
     policy = tmp_path / "support-bot" / "softlaunch.yaml"
     written = yaml.safe_load(policy.read_text(encoding="utf-8"))

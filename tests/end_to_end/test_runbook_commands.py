@@ -41,6 +41,7 @@ LIVE = {
     IncidentKind.RELEASE_ORPHANED,
     IncidentKind.PROVIDER_DOWN,
     IncidentKind.JUDGES_AWAY,
+    IncidentKind.ENVOY_NOT_FOLLOWING,
 }
 ON_COPIES = {IncidentKind.of_metric(Metric.AGREEMENT), IncidentKind.of_metric(Metric.PREFERENCE)}
 TAKEN_BACK = {

@@ -238,7 +238,7 @@ def envoy_of(
     file = folder / "envoy.json"
     file.write_bytes(orjson.dumps(bootstrap(APP, route.serving, policy.router, places)))
     plane = [sys.executable, "-m", "softlaunch.cli", "envoy", "control", "--port", str(control)]
-    plane += ["--routes", str(places.routes), "--log-level", "warning"]
+    plane += ["--health-port", "0", "--routes", str(places.routes), "--log-level", "warning"]
     ledger = {"SOFTLAUNCH_DATABASE_URL": database.url.render_as_string(hide_password=False)}
     runs = [envoy_path() or "envoy", "-c", str(file), "--concurrency", "1", "--disable-hot-restart", "-l", "warning"]
     routed = Routed(

@@ -1,6 +1,8 @@
 """The runtime discovery service: each Envoy's layers, renewed with each sign of life of whoever watches.
 
-A layer is sent whole each time: Envoy 1.40 lets a runtime layer expire in spite of renewals without content.
+A layer is sent whole each time: Envoy 1.40 lets a runtime layer expire in spite of renewals without content. It takes
+the time to live of what it refuses, too, for what it goes on with: so each layer has one, and none that is refused is
+renewed.
 """
 
 import asyncio
@@ -17,6 +19,8 @@ from softlaunch.inbound.envoy.names import app_of_layer, layer_name
 
 _RESOURCE = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 _SHORTEST_SECONDS = 0.001
+_EMPTY_SECONDS = 1.0
+"""How long an Envoy that refuses to take a candidate back may go on with it."""
 _RENEWED_SECONDS = 0.05
 """By how much a lease is longer once its watcher was seen again; less is two clock readings' difference."""
 
@@ -40,13 +44,11 @@ class Changes:
 class RuntimeDiscovery:
     """Serves `StreamRuntime`, one stream for each layer of an Envoy."""
 
-    def __init__(
-        self, table: RouteTable, followers: Followers, changes: Changes, confirmed: Callable[[], None]
-    ) -> None:
+    def __init__(self, table: RouteTable, followers: Followers, changes: Changes, answered: Callable[[], None]) -> None:
         self._table = table
         self._followers = followers
         self._changes = changes
-        self._confirmed = confirmed
+        self._answered = answered
 
     async def stream(self, requests: AsyncIterator[Any], context: Any) -> AsyncIterator[Any]:  # noqa: ARG002
         """Tell an Envoy its layer, again and again, until it leaves."""
@@ -56,18 +58,20 @@ class RuntimeDiscovery:
         if first is None or not app:
             return
         follower = self._followers.meet(first.node.id, app)
-        stream = _Stream(follower, self._confirmed)
+        stream = _Stream(follower, self._answered)
         reading = asyncio.ensure_future(stream.read(requests))
         try:
             while not reading.done():
                 wakened = asyncio.ensure_future(self._changes.wait())
-                served = self._table.get(app)
-                follower.lease_seconds = served.route.lease_seconds if served else 0.0
-                answer = stream.next(layer_of(app, served, time.monotonic()))
-                if answer is not None:
-                    yield answer
-                await asyncio.wait((wakened, reading), return_when=asyncio.FIRST_COMPLETED)
-                wakened.cancel()
+                try:
+                    served = self._table.get(app)
+                    follower.lease_seconds = served.route.lease_seconds if served else 0.0
+                    answer = stream.next(layer_of(app, served, time.monotonic()))
+                    if answer is not None:
+                        yield answer
+                    await asyncio.wait((wakened, reading), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    wakened.cancel()
         finally:
             reading.cancel()
             self._followers.lose(follower)
@@ -76,9 +80,9 @@ class RuntimeDiscovery:
 class _Stream:
     """What one stream has said, and heard."""
 
-    def __init__(self, follower: Follower, confirmed: Callable[[], None]) -> None:
+    def __init__(self, follower: Follower, answered: Callable[[], None]) -> None:
         self._follower = follower
-        self._confirmed = confirmed
+        self._answered = answered
         self._numbers = count(1)
         self._last: Layer | None = None
         self._nonce = ""
@@ -96,11 +100,12 @@ class _Stream:
             resources=[_resource(layer, f"{layer.revision}.{self._nonce}")],
         )
 
-    @staticmethod
-    def _says_more(layer: Layer, last: Layer) -> bool:
+    def _says_more(self, layer: Layer, last: Layer) -> bool:
         """Whether something else is in force, or the same for longer."""
         if (layer.revision, layer.values) != (last.revision, last.values):
             return True
+        if self._follower.refused is not None:
+            return False
         return bool(layer.values) and layer.until > last.until + _RENEWED_SECONDS
 
     async def read(self, requests: AsyncIterator[Any]) -> None:
@@ -108,19 +113,19 @@ class _Stream:
         async for request in requests:
             if request.response_nonce != self._nonce:
                 continue
-            if request.error_detail.message:
-                self._follower.refuse(request.error_detail.message)
+            if request.HasField("error_detail"):
+                self._follower.refuse(request.error_detail.message or "it doesn't say why", time.time())
             else:
                 self._follower.confirm(time.time())
-                self._confirmed()
+            self._answered()
 
 
 def _resource(layer: Layer, version: str) -> Any:
-    """The layer, wrapped so that it can have a time to live; an empty one is what an Envoy does without any."""
+    """The layer, wrapped so that it can have a time to live; an empty one is what an Envoy does without any, too."""
     runtime = Runtime(name=layer_name(layer.app))
     runtime.layer.update(dict(layer.values))
     wrapped = Resource(name=layer_name(layer.app), version=version)
-    if layer.values:
-        wrapped.ttl.FromMilliseconds(round(max(layer.until - time.monotonic(), _SHORTEST_SECONDS) * 1000))
+    left = layer.until - time.monotonic() if layer.values else _EMPTY_SECONDS
+    wrapped.ttl.FromMilliseconds(round(max(left, _SHORTEST_SECONDS) * 1000))
     wrapped.resource.type_url, wrapped.resource.value = RUNTIME, runtime.SerializeToString()
     return {"type_url": _RESOURCE, "value": wrapped.SerializeToString()}

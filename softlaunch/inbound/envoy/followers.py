@@ -5,12 +5,12 @@ import os
 import secrets
 import socket
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from softlaunch.inbound.envoy.layers import Layer
-from softlaunch.ledger.gateways import ROUTER
+from softlaunch.ledger.gateways import ROUTER, Problem
 from softlaunch.ledger.request_log import Heartbeat, write_batch
 from softlaunch.store.database import Database
 
@@ -19,6 +19,8 @@ _REMEMBERED = 256
 _REMEMBERED_SECONDS = 600.0
 _SPARE_SECONDS = 0.5
 """How far an Envoy's clock may be off ours."""
+_SAID_NOTHING_SECONDS = 3.0
+"""An Envoy confirms within milliseconds; one that says nothing for longer hangs, or can't be reached."""
 
 
 @dataclass(slots=True)
@@ -43,7 +45,14 @@ class Follower:
     """The newest route that it confirmed."""
     lease_seconds: float = 0.0
     gone_at: float = float("inf")
-    problem: str = ""
+    refused: Problem | None = None
+    """What it can't use, until it has confirmed a candidate's weight, or a later revision."""
+    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often an Envoy has refused, by app and name; all connections count together."""
+    waits_since: float | None = None
+    """When the oldest of what it has said nothing to was sent."""
+    has_candidate: bool = False
+    """Whether the newest layer lets anybody meet a candidate."""
 
     @property
     def is_there(self) -> bool:
@@ -52,6 +61,8 @@ class Follower:
 
     def tell(self, layer: Layer, now: float) -> None:
         """Take note that a layer is sent, before it is."""
+        self.waits_since = now if self.waits_since is None else self.waits_since
+        self.has_candidate = bool(layer.values)
         last = self.told[-1] if self.told else None
         if last is None or (last.revision, last.weight_percent) != (layer.revision, layer.weight_percent):
             self.told.append(Told(layer.revision, layer.weight_percent, now))
@@ -62,13 +73,28 @@ class Follower:
             newest = self.told[-1]
             newest.confirmed_at = min(newest.confirmed_at, now)
             self.revision = newest.revision
-        self.problem = ""
+        self.waits_since = None
+        is_later = self.refused is not None and (self.revision or 0) > self.refused.revision
+        if (
+            self.has_candidate or is_later
+        ):  # the same revision without its weights, once the lease is over, mends nothing
+            self.refused = None
 
-    def refuse(self, problem: str) -> None:
-        """It can't use the newest layer, and goes on with the one before."""
-        if problem != self.problem:
-            _LOGGER.error("envoy %s refuses the weights of %s: %s", self.node, self.app, problem)
-        self.problem = problem
+    def refuse(self, said: str, now: float) -> None:
+        """It can't use the newest layer, and goes on with the one before, which ends with its lease."""
+        revision = (self.told[-1].revision if self.told else None) or 0
+        known = self.refused
+        if known is None or (known.revision, known.said) != (revision, said):
+            _LOGGER.error("envoy %s refuses the weights of %s: %s", self.node, self.app, said)
+            self.refused = Problem(revision, now, said)
+        self.refusals[self.app, self.node] += 1
+        self.waits_since = None
+
+    def problem(self, now: float) -> Problem | None:
+        """What it doesn't do of what it was told; None where nothing is known against it."""
+        if self.refused is not None or self.waits_since is None or now - self.waits_since < _SAID_NOTHING_SECONDS:
+            return self.refused
+        return Problem((self.told[-1].revision if self.told else None) or 0, self.waits_since)
 
     def weight_at(self, moment: float) -> float:
         """The weight by which units were drawn then, 0 where that can't be told: nothing is compared then."""
@@ -91,11 +117,13 @@ class Followers:
         self._clock = clock
         self._known: tuple[Follower, ...] = ()
         self._ids: dict[str, tuple[str, float]] = {}
+        self.refusals: Counter[tuple[str, str]] = Counter()
+        """How often each has refused, by app and name."""
 
     def meet(self, node: str, app: str) -> Follower:
         """An Envoy asks for an app's layer."""
         now = self._clock()
-        follower = Follower(node, app, now)
+        follower = Follower(node, app, now, refusals=self.refusals)
         self._known = (*(one for one in self._known if now - one.gone_at < _REMEMBERED_SECONDS), follower)
         if node not in self._ids:
             name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -117,9 +145,9 @@ class Followers:
         return drawn.pop() if len(drawn) == 1 else 0.0
 
     @property
-    def connected(self) -> int:
-        """How many layers are being told."""
-        return sum(one.is_there for one in self._known)
+    def present(self) -> tuple[Follower, ...]:
+        """Connections by which an Envoy is being told a layer."""
+        return tuple(one for one in self._known if one.is_there)
 
     def report(self, *, last: bool = False) -> None:
         """Tell the ledger what each follows. Raises SQLAlchemy's errors."""
@@ -136,15 +164,35 @@ class Followers:
             over = last or (not present and all(now - one.gone_at > one.lease_seconds for one in layers))
             if not present and not over:
                 continue  # it is silent, and may serve a candidate for as long as its lease lasts
-            revisions: dict[str, int] = {}
-            for one in present:
-                if one.told and one.told[-1].revision is not None:
-                    revisions[one.app] = min(one.revision or 0, revisions.get(one.app, one.revision or 0))
             yield Heartbeat(
-                name, f"envoy {node}", since, now, now, revisions, stopped_at=now if over else None, kind=ROUTER
+                name,
+                f"envoy {node}",
+                since,
+                now,
+                now,
+                _revisions(present),
+                stopped_at=now if over else None,
+                kind=ROUTER,
+                problems=_problems(present, now),
             )
 
     def _forget(self, name: str) -> None:
         gone = {node for node, (known, _) in self._ids.items() if known == name}
         self._known = tuple(one for one in self._known if one.node not in gone)
         self._ids = {node: known for node, known in self._ids.items() if node not in gone}
+
+
+def _revisions(layers: Sequence[Follower]) -> dict[str, int]:
+    """What connections of one name have confirmed, by app: what all of them have."""
+    revisions: dict[str, int] = {}
+    for one in layers:
+        if one.told and one.told[-1].revision is not None:
+            revisions[one.app] = min(one.revision or 0, revisions.get(one.app, one.revision or 0))
+    return revisions
+
+
+def _problems(layers: Sequence[Follower], now: float) -> dict[str, Problem]:
+    """The worst of what is known against connections of one name, by app."""
+    known = [(one.app, one.problem(now)) for one in layers]
+    found = [(app, problem) for app, problem in known if problem is not None]
+    return dict(sorted(found, key=lambda one: one[1].said != ""))  # a refusal is written over a silence

@@ -8,17 +8,19 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 
+from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.table import RouteTable
 from softlaunch.inbound.envoy.access_log import AccessLog
 from softlaunch.inbound.envoy.discovery import Changes, RuntimeDiscovery
 from softlaunch.inbound.envoy.followers import Followers
+from softlaunch.inbound.envoy.health import Health
 from softlaunch.inbound.envoy.processor import Processor
 from softlaunch.inbound.envoy.routes import write_routes
 from softlaunch.inbound.envoy.services import log_service, processor_service, runtime_service
@@ -26,6 +28,7 @@ from softlaunch.inbound.otlp.intake import Intake
 from softlaunch.ledger.reception import Beats
 from softlaunch.policy.route import Serving
 from softlaunch.policy.sources import OtlpPolicy
+from softlaunch.releases.rollback_watch import watch_rollbacks
 from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import describe_fault
 
@@ -51,6 +54,8 @@ class ControlOptions:
     host: str = "127.0.0.1"
     port: int = 18800
     routes: Path | None = None
+    health_port: int | None = None
+    """Where /healthz and /metrics are, at the same host; nowhere when left out."""
     poll_seconds: float = 0.2
     catch_up_seconds: float = 2.0
     """After a start nothing is promised for so long: Envoys connect again meanwhile, and send what they hold."""
@@ -67,6 +72,7 @@ class ControlPlane:
     def __init__(
         self, database: Database, options: ControlOptions, environment: Mapping[str, str] | None = None
     ) -> None:
+        self._database = database
         self.table = RouteTable(database, poll_seconds=options.poll_seconds)
         self.followers = Followers(database)
         self._options = options
@@ -78,8 +84,10 @@ class ControlPlane:
         self._beats = Beats(intake)
         self.access_log = AccessLog(self.table, self.followers, intake)
         self._processor = Processor(self.table, environment)
+        self.health = Health(self.table, self.followers, lambda: self.access_log.waiting)
         self._stopping = asyncio.Event()
         self._unwritten: set[str] = set()
+        self._refusals = 0
 
     def stop(self) -> None:
         """Let `run` come to its end."""
@@ -96,7 +104,25 @@ class ControlPlane:
             services += [runtime_service(discovery.stream), log_service(self.access_log.stream)]
         server.add_generic_rpc_handlers(services)
         await self._refresh()
-        listening(self._bind(server))
+        port = self._bind(server)
+        async with self._telling():
+            listening(port)
+            await self._serve(server)
+
+    @contextlib.asynccontextmanager
+    async def _telling(self) -> AsyncIterator[None]:
+        """While probes and Prometheus may ask."""
+        if self._options.health_port is None:
+            yield
+            return
+        runner = await self.health.serve(self._options.host, self._options.health_port)
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _serve(self, server: grpc.aio.Server) -> None:
+        controls = self._options.routes is not None
         await server.start()
         tasks = [asyncio.ensure_future(self._follow())]
         if controls:
@@ -113,7 +139,10 @@ class ControlPlane:
         try:
             port: int = server.add_insecure_port(f"{host}:{self._options.port}")
         except RuntimeError as error:
-            raise SoftlaunchError(f"can't listen on {host}:{self._options.port}: {error}") from error
+            raise SoftlaunchError(
+                f"can't listen on {host}:{self._options.port}; another softlaunch envoy may run there already, which "
+                "serves every app: one is enough for a machine, else choose another port by --port"
+            ) from error
         return port
 
     async def _refresh(self) -> None:
@@ -147,7 +176,7 @@ class ControlPlane:
         while not self._stopping.is_set():
             self._reported.clear()
             try:
-                await asyncio.to_thread(self.followers.report)
+                await asyncio.to_thread(self._tell_ledger)
                 problem = ""
             except Exception as error:  # Envoys are told all the same, until the lease is over
                 if describe_fault(error) != problem:
@@ -155,6 +184,14 @@ class ControlPlane:
                     _LOGGER.warning("the ledger can't be told which Envoys follow: %s", problem)
             await self._pause(self._reported, _REPORT_SECONDS)
             await asyncio.sleep(0.02)
+
+    def _tell_ledger(self) -> None:
+        """Who follows; and at once that an Envoy refuses to take a candidate back, as no driver is there any more."""
+        self.followers.report()
+        refusals = self.followers.refusals.total()
+        if refusals != self._refusals:
+            watch_rollbacks(self._database, utc_now())
+            self._refusals = refusals
 
     async def _write(self) -> None:
         await self.access_log.write(self._stopping.is_set)

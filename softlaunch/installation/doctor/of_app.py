@@ -20,7 +20,7 @@ from softlaunch.core.variant import ModelVersion
 from softlaunch.core.verdict import Role
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.installation.doctor.finding import Finding, Level
-from softlaunch.ledger.gateways import read_gateways
+from softlaunch.ledger.gateways import describe_behind, read_gateways
 from softlaunch.ledger.traffic_rate import read_unnamed
 from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Policy
@@ -118,6 +118,11 @@ def _check_gateway(session: Session, policy: Policy, now: float) -> Finding:
     app = policy.app
     running = read_gateways(session, app, now - _HEARD_SECONDS)
     serving = [one for one in running if one.revision is not None]
+    refusing = [one for one in serving if one.problem is not None]
+    if refusing:
+        said = f"it isn't followed by {describe_behind(refusing, now)}"
+        advice = "its runbook says what to do: softlaunch incidents runbook envoy_not_following"
+        return Finding("gateway", Level.PROBLEM, said, advice, app)
     if serving:
         return Finding("gateway", Level.OK, f"served by {', '.join(one.name for one in serving)}", app=app)
     if running:

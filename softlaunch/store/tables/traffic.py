@@ -43,6 +43,8 @@ class GatewayRow(SQLModel, table=True):
     in the log, and what a span's app may still hold back isn't.
 
     `batches` counts the batches that it has written of its log, so that one is never written twice.
+
+    `problems` says of an Envoy, by app, that it doesn't do what it was told: see `softlaunch.ledger.gateways.Problem`.
     """
 
     __tablename__ = "gateways"
@@ -57,6 +59,7 @@ class GatewayRow(SQLModel, table=True):
     lost_at: float | None = None
     kind: str = Field(default="gateway", sa_column_kwargs={"server_default": "gateway"})
     batches: int = Field(default=0, sa_column=Column(BigInteger, server_default="0", nullable=False))
+    problems: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
 
 
 class ReceivedSpanRow(SQLModel, table=True):
