@@ -82,6 +82,7 @@ migration: $(VENV)/.dev ## write the next schema revision from the tables: make 
 requirements: $(BIN)/uv ## lock what pyproject.toml asks for; UPGRADE=--upgrade takes the newest versions
 	@$(LOCK) $(UPGRADE) --group build -o requirements.txt
 	@$(LOCK) $(UPGRADE) --group build --group dev --constraints requirements.txt -o requirements-dev.txt
+	@$(LOCK) $(UPGRADE) --group build --extra envoy --extra otlp --constraints requirements-dev.txt -o requirements-image.txt
 	@echo prefect-kubernetes | $(LOCK) - $(UPGRADE) --group build --constraints requirements.txt -o requirements-kubernetes.txt
 	@echo cyclonedx-bom | $(LOCK_OF) - $(UPGRADE) -o requirements-sbom.txt
 	@echo "mlflow==$(MLFLOW)" | $(LOCK_OF) - $(UPGRADE) -o requirements-mlflow.txt

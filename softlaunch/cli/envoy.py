@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softlaunch.cli.output import errors, print_json
-from softlaunch.cli.serving_options import LOCAL, place, say
+from softlaunch.cli.serving_options import LOCAL, place, say, say_lacking_keys
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
     from softlaunch.inbound.envoy.server import ControlOptions
     from softlaunch.policy.route import Route
+    from softlaunch.policy.router import RouterPolicy
     from softlaunch.store.database import Database
 
 _Host = Annotated[str | None, typer.Option(help="Address to listen on; SOFTLAUNCH_ENVOY_HOST, else 127.0.0.1.")]
@@ -20,6 +21,12 @@ _Routes = Annotated[
     Path | None, typer.Option(help="Folder that Envoy reads its routes from; left out, `envoy` in the home folder.")
 ]
 _HEALTH = "Port of /healthz and /metrics, 0 for none;"
+_LAST_PORT = 65535
+_CERTIFICATES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
 _LogLevel = Annotated[str, typer.Option(help="critical, error, warning, info or debug.")]
 
 
@@ -58,8 +65,12 @@ def control(
 
 def processor(
     host: _Host = None,
-    port: Annotated[int, typer.Option(help="Port, 0 for a free one.")] = 18801,
-    health_port: Annotated[int, typer.Option(help=f"{_HEALTH[:-1]}.")] = 18803,
+    port: Annotated[
+        int | None, typer.Option(help="Port, 0 for a free one; SOFTLAUNCH_ENVOY_PROCESSOR_PORT, else 18801.")
+    ] = None,
+    health_port: Annotated[
+        int | None, typer.Option(help=f"{_HEALTH} SOFTLAUNCH_ENVOY_PROCESSOR_HEALTH_PORT, else 18803.")
+    ] = None,
     log_level: _LogLevel = "info",
 ) -> None:
     """Only rewrite bodies, for apps whose policy has `router: {rewrite: true, ...}`.
@@ -67,7 +78,11 @@ def processor(
     `envoy control` does that too. Beside it, in processes of its own, rendering prompts never holds up a weight.
     """
     settings = Settings()
-    options = {"host": host or settings.envoy_host, "port": port, "health_port": health_port or None}
+    options = {
+        "host": host or settings.envoy_host,
+        "port": settings.envoy_processor_port if port is None else port,
+        "health_port": (settings.envoy_processor_health_port if health_port is None else health_port) or None,
+    }
     _serve(settings, options, None, log_level)
 
 
@@ -102,8 +117,12 @@ def _introduce(database: "Database", options: "ControlOptions", port: int) -> No
     routed = [route for route in read_routes(database).values() if route.serving.router is not None]
     for route in routed:
         say(f"app      {route.app}: {route.stable.label}")
+        if route.serving.router is not None and route.serving.router.rewrite:
+            say_lacking_keys(route)
     if not routed:
         say("lacks    an app that an Envoy routes: write 'router' into its policy, then softlaunch apply")
+    elif routes is None and not any(route.serving.router.rewrite for route in routed if route.serving.router):
+        say("lacks    an app whose bodies are ours: write 'rewrite: true' under 'router', then softlaunch apply")
 
 
 def config(
@@ -114,6 +133,10 @@ def config(
     processor: Annotated[str | None, typer.Option(help="Where bodies are rewritten, if elsewhere.")] = None,
     node: Annotated[str, typer.Option(help="What names this Envoy among others; left out, the app.")] = "",
     routes: _Routes = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(help="Certificates by which Envoy checks https addresses of the policy; left out, the system's."),
+    ] = None,
 ) -> None:
     """Print a bootstrap for an Envoy that routes one app, and write its routes where they are missing.
 
@@ -125,9 +148,7 @@ def config(
 
     settings = Settings()
     folder = (routes or settings.home / "envoy").absolute()
-    route = _route(settings, app)
-    if route.serving.router is None:
-        raise SoftlaunchError(f"no Envoy routes {app}: write 'router: {{kind: envoy, stable: ...}}' into its policy")
+    route, router = _routed(settings, app)
     places = Places(
         listen=_place(listen, "--listen"),
         admin=_place(admin, "--admin"),
@@ -135,27 +156,41 @@ def config(
         routes=folder,
         processor=None if processor is None else _place(processor, "--processor"),
         node=node,
+        trusted=ca or _system_certificates(),
     )
     if not routes_path(folder, app).is_file():
         write_routes(folder, route)
-    print_json(bootstrap(app, route.serving, route.serving.router, places))
+    print_json(bootstrap(app, route.serving, router, places))
 
 
-def _route(settings: Settings, app: str) -> "Route":
+def _routed(settings: Settings, app: str) -> "tuple[Route, RouterPolicy]":
+    """An app's route, and how an Envoy routes it. Raises SoftlaunchError where none does."""
     from contextlib import closing
 
-    from softlaunch.ledger.routes import read_route
+    from softlaunch.ledger.routes import read_route, read_routes
     from softlaunch.store.migrate import open_database
 
     with closing(open_database(settings.ledger_url)) as database:
         route = read_route(database, app)
+        known = [] if route is not None else sorted(read_routes(database))
     if route is None:
-        raise SoftlaunchError(f"there is no app {app} in this ledger: softlaunch apply")
-    return route
+        there = f"it has {', '.join(known)}" if known else "it has none yet"
+        raise SoftlaunchError(f"there is no app {app} in this ledger ({there}); to add one: softlaunch apply FOLDER")
+    if route.serving.router is None:
+        raise SoftlaunchError(
+            f"no Envoy routes {app} by the policy in the ledger: write 'router: {{kind: envoy, stable: ...}}' into it, "
+            "then softlaunch apply"
+        )
+    return route, route.serving.router
+
+
+def _system_certificates() -> Path:
+    """Where this system keeps the certificates that it trusts, as Envoy's own images do where it is none of these."""
+    return next((path for path in map(Path, _CERTIFICATES) if path.is_file()), Path(_CERTIFICATES[0]))
 
 
 def _place(text: str, option: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or int(port) > _LAST_PORT:
         raise SoftlaunchError(f"{option} is {text!r}; expected an address and a port, such as 127.0.0.1:10000")
     return host.strip("[]"), int(port)

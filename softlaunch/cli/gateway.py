@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.output import errors
-from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of, place, say
+from softlaunch.cli.serving_options import (
+    LOCAL,
+    client_keys,
+    config_keys,
+    feedback_keys,
+    limits_of,
+    place,
+    say,
+    say_lacking_keys,
+)
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.settings import Settings
 
@@ -121,9 +130,6 @@ def _serve(settings: Settings, options: "GatewayOptions") -> None:
 
 def _introduce(database: "Database", options: "GatewayOptions", port: int) -> None:
     """Print the address, the apps that are served, and what this process lacks to serve them."""
-    import os
-
-    from softlaunch.core.endpoint import MissingKeyError, model_headers
     from softlaunch.ledger.routes import read_routes
 
     if options.log_level in _QUIET:
@@ -132,11 +138,7 @@ def _introduce(database: "Database", options: "GatewayOptions", port: int) -> No
     say(f"gateway  http://{place(options.host, port)}/v1")
     for app, route in sorted(routes.items())[:_MOST_APPS]:
         say(f"app      {app}: {route.stable.label}")
-        for model in (route.stable.model, *route.stable.fallbacks):
-            try:
-                model_headers(model, os.environ)
-            except MissingKeyError as error:
-                say(f"lacks    {error.variable}, the key of model {model.name}: {app} can't be answered; set it here")
+        say_lacking_keys(route)
     if len(routes) > _MOST_APPS:
         say(f"         and {len(routes) - _MOST_APPS} more apps; GET /v1/models lists them")
     if not routes:

@@ -1,5 +1,6 @@
 """What every command that serves applications takes from the settings, and how it says where it is."""
 
+import os
 from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
@@ -10,6 +11,7 @@ from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
     from softlaunch.gateway.limits import Limits
+    from softlaunch.policy.route import Route
 
 LOCAL = ("127.0.0.1", "::1", "localhost")
 """Addresses that nobody else reaches."""
@@ -24,6 +26,17 @@ def say(text: str) -> None:
 def place(host: str, port: int) -> str:
     """Where a server listens, as an address has it."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def say_lacking_keys(route: "Route") -> None:
+    """Say which keys this process lacks to ask the models of an app."""
+    from softlaunch.core.endpoint import MissingKeyError, model_headers
+
+    for model in (route.stable.model, *route.stable.fallbacks):
+        try:
+            model_headers(model, os.environ)
+        except MissingKeyError as error:
+            say(f"lacks    {error.variable}, the key of model {model.name}: {route.app} can't be answered; set it here")
 
 
 def client_keys(settings: Settings) -> list[str]:

@@ -20,6 +20,7 @@ from softlaunch.console.access import Access
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.private_files import private_folder, private_opener
 from softlaunch.core.settings import Settings
+from softlaunch.installation.extras import Asked, Extra, Lacking, choose_extras
 from softlaunch.installation.services import Installation
 from softlaunch.installation.stack import Service, Stack, StackError, ours
 from softlaunch.installation.supervision import Supervisor, shown
@@ -47,10 +48,18 @@ def up(
             "--otlp/--no-otlp", help="Take spans of apps; left out, where the policy of an app has sources.otlp."
         ),
     ] = None,
+    envoy: Annotated[
+        bool | None,
+        typer.Option("--envoy/--no-envoy", help="Tell Envoys; left out, where the policy of an app has router."),
+    ] = None,
+    config_server: Annotated[
+        bool, typer.Option("--config-server", help="Tell applications that call their models themselves.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Leave the services' output to their log files.")] = False,
 ) -> None:
     """Run gateway, evaluator, Prefect, worker, reconcile and the console on this machine.
 
+    Where policies ask for it, also the receiver of spans, and the control plane of Envoys with its processor of bodies.
     A process that dies is restarted. Ctrl-C or SIGTERM stops everything in order; live releases are resumed at the next
     start.
     """
@@ -62,30 +71,30 @@ def up(
     Access.of(settings, who().name, there.console_host)  # which raises where it would let anybody in
     with _alone(there.home):
         _check_ledger(settings)
-        receives = _takes_spans(settings) if otlp is None else otlp
-        there.check(otlp=receives)
-        _run(there, stopping, [there.otlp] if receives else [], quiet=quiet)
+        extras = _choose_extras(settings, Asked(otlp, envoy, config_server))
+        there.check([(one.name, one.host, port, setting) for one in extras for port, setting in one.ports])
+        _run(there, stopping, extras, quiet=quiet)
 
 
-def _run(there: Installation, stopping: threading.Event, receivers: list[Service], *, quiet: bool) -> None:
+def _run(there: Installation, stopping: threading.Event, extras: list[Extra], *, quiet: bool) -> None:
     """Start the services, print their addresses, and keep them alive until they are to stop.
 
     Traffic comes first and goes last: the gateway is started before anything else, and stopped after it.
     """
-    slack = _slack()
-    always = (there.gateway, *receivers, there.reconcile, there.evaluator, there.prefect, there.console)
+    slack, besides = _slack(), [one.service for one in extras]
+    always = (there.gateway, *besides, there.reconcile, there.evaluator, there.prefect, there.console)
     stack = Stack(there.logs, there.environment)
     supervisor = Supervisor(stack, _complain)
     with stack, shown(stack, [*always, there.worker, *slack], _nothing if quiet else _line):
         for service in (*always, *slack):
             stack.start(service)
-        for service in (there.gateway, *receivers, there.prefect):
+        for service in (there.gateway, *besides, there.prefect):
             with working(f"Starting {service.name}"):
                 stack.await_ready(service, stopping)
         if not stopping.is_set():
             _deploy(there, supervisor, stopping)
             stack.start(there.worker)
-            _print_addresses(there, receivers, slack)
+            _print_addresses(there, extras, slack)
             _ask_what_serves()
         while not stopping.wait(1):
             supervisor.look()
@@ -149,32 +158,33 @@ def _deploy(there: Installation, supervisor: Supervisor, stopping: threading.Eve
         supervisor.stack.await_ready(there.prefect, stopping)
 
 
-def _takes_spans(settings: Settings) -> bool:
-    """Whether an app of the ledger says that its requests are told by its own spans."""
+def _choose_extras(settings: Settings, asked: Asked) -> list[Extra]:
+    """What is to run besides, by the options and by what the ledger's apps ask for."""
     from softlaunch.ledger.routes import read_routes
     from softlaunch.store.migrate import open_database
 
     database = open_database(settings.ledger_url)
     try:
-        asked = [route.app for route in read_routes(database).values() if route.serving.otlp is not None]
+        routes = list(read_routes(database).values())
     except SoftlaunchError as error:
-        _complain(f"whether apps send spans can't be known: {error}")
-        return False
+        _complain(f"which services apps ask for can't be known: {error}")
+        routes = []
     finally:
         database.close()
-    if asked and importlib.util.find_spec("opentelemetry.proto") is None:
-        _complain(f"spans of {', '.join(asked)} aren't taken, so their releases hold: pip install 'softlaunch[otlp]'")
-        return False
-    return bool(asked)
+    found = list(choose_extras(settings, asked, routes))
+    for one in found:
+        if isinstance(one, Lacking):
+            _complain(one.sentence)
+    return [one for one in found if isinstance(one, Extra)]
 
 
-def _print_addresses(there: Installation, receivers: list[Service], slack: list[Service]) -> None:
+def _print_addresses(there: Installation, extras: list[Extra], slack: list[Service]) -> None:
     home = there.home
-    spans = f"  OTLP           {there.otlp_url}\n" if receivers else ""
+    besides = "".join(f"  {one.name:<15}{one.address}\n" for one in extras)
     console.print(
         f"Everything runs.\n"
         f"  gateway        {there.gateway_url}/v1   (the app's name is the model)\n"
-        f"{spans}"
+        f"{besides}"
         f"  console        {there.console_url}\n"
         f"  Prefect's UI   {there.prefect_url}\n"
         f"  Slack          {'listening' if slack else 'not configured (SLACK_APP_TOKEN)'}\n"

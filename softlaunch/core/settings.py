@@ -152,6 +152,12 @@ class Settings(BaseSettings):
     envoy_health_port: int = Field(
         default=18802, ge=0, le=65535, description="port of its /healthz and /metrics; 0 for none"
     )
+    envoy_processor_port: int = Field(
+        default=18801, ge=0, le=65535, description="port of `softlaunch envoy processor`, at the same address"
+    )
+    envoy_processor_health_port: int = Field(
+        default=18803, ge=0, le=65535, description="port of its /healthz and /metrics; 0 for none"
+    )
     console_host: str = Field(default="127.0.0.1", description="address that the console listens to")
     console_port: int = Field(default=8820, ge=0, le=65535, description="port of the console")
     console_url: str = Field(

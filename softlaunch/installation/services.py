@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +27,6 @@ class Installation:
     gateway_host: str
     gateway_port: int
     prefect_port: int
-    otlp_host: str = "127.0.0.1"
-    otlp_port: int = 4318
     console_host: str = "127.0.0.1"
     console_port: int = 8820
 
@@ -41,8 +40,6 @@ class Installation:
             settings.gateway_host,
             settings.gateway_port if gateway_port is None else gateway_port,
             prefect_port,
-            settings.otlp_host,
-            settings.otlp_port,
             settings.console_host,
             settings.console_port if console_port is None else console_port,
         )
@@ -60,17 +57,12 @@ class Installation:
     @property
     def gateway_url(self) -> str:
         """The gateway, for clients on this machine."""
-        return _url(self.gateway_host, self.gateway_port)
-
-    @property
-    def otlp_url(self) -> str:
-        """The receiver of spans, for apps on this machine."""
-        return _url(self.otlp_host, self.otlp_port)
+        return url_of(self.gateway_host, self.gateway_port)
 
     @property
     def console_url(self) -> str:
         """The console, for browsers on this machine."""
-        return _url(self.console_host, self.console_port)
+        return url_of(self.console_host, self.console_port)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -104,12 +96,6 @@ class Installation:
         return Service("gateway", command, f"{self.gateway_url}/healthz", stop_patience=30)
 
     @property
-    def otlp(self) -> Service:
-        """Takes spans of apps that no gateway serves."""
-        where = ("--host", self.otlp_host, "--port", str(self.otlp_port))
-        return Service("otlp", ours("otlp", *where, "--log-level", "warning"), f"{self.otlp_url}/healthz", 30, 15)
-
-    @property
     def prefect(self) -> Service:
         """A Prefect server with its UI."""
         command = prefects("server", "start", "--host", "127.0.0.1", "--port", str(self.prefect_port))
@@ -136,15 +122,18 @@ class Installation:
         """Has judges judge live answers; what they are being asked is waited for when it stops."""
         return Service("evaluator", ours("evaluator"), stop_patience=30)
 
-    def check(self, *, otlp: bool = False) -> None:
-        """Raise StackError when a port is taken or Prefect is missing; with `otlp`, the receiver's port too."""
+    def check(self, more: Sequence[tuple[str, str, int, str]] = ()) -> None:
+        """Raise StackError when a port is taken or Prefect is missing.
+
+        `more` are ports besides: of what, at which address, the number, and what sets another one.
+        """
         if importlib.util.find_spec("prefect") is None:
             raise StackError("Prefect isn't installed in this environment; install softlaunch with its requirements")
         for name, host, port, option in (
             ("gateway", self.gateway_host, self.gateway_port, "--gateway-port"),
             ("Prefect server", "127.0.0.1", self.prefect_port, "--prefect-port"),
             ("console", self.console_host, self.console_port, "--console-port"),
-            *([("OTLP receiver", self.otlp_host, self.otlp_port, "SOFTLAUNCH_OTLP_PORT")] if otlp else ()),
+            *more,
         ):
             if not _free(host, port):
                 raise StackError(
@@ -152,7 +141,8 @@ class Installation:
                 )
 
 
-def _url(host: str, port: int) -> str:
+def url_of(host: str, port: int) -> str:
+    """Where a service is, for clients on this machine."""
     local = "127.0.0.1" if host == "0.0.0.0" else host  # noqa: S104  (a comparison)
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 

@@ -1,5 +1,6 @@
 """`softlaunch envoy config`: a bootstrap that Envoy takes."""
 
+import socket
 import subprocess
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from softlaunch.cli.main import build
+from softlaunch.core.errors import SoftlaunchError
 from softlaunch.store.database import Database
-from tests.support.builders import APP
+from tests.support.builders import APP, record_app
 from tests.support.envoy import envoy_path, needs_envoy, record_routed, routed_policy
 
 
@@ -31,7 +33,7 @@ def configuration(routed: Path, *more: str) -> bytes:
 
 def test_a_bootstrap_says_where_everything_is(routed: Path) -> None:
     """Listener, admin page and control plane are where they were asked for; the routes are there at once."""
-    places = ("--listen", "0.0.0.0:8080", "--control", "control:1234", "--processor", "bodies:1235")
+    places = ("--listen", "0.0.0.0:8080", "--control", "control:1234", "--processor", "bodies:1235", "--ca", "/ca.pem")
     made = orjson.loads(configuration(routed, *places))
     listener = made["static_resources"]["listeners"][0]["address"]["socket_address"]
     assert (listener["address"], listener["port_value"]) == ("0.0.0.0", 8080)
@@ -39,6 +41,9 @@ def test_a_bootstrap_says_where_everything_is(routed: Path) -> None:
     assert "1234" in str(spoken["softlaunch-control"])
     assert "1235" in str(spoken["softlaunch-processor"])
     assert "443" in str(spoken[f"softlaunch-{APP}-stable"])
+    arms = {one["name"]: one.get("transport_socket") for one in made["static_resources"]["clusters"]}
+    assert arms[f"softlaunch-{APP}-candidate"] is None
+    assert "/ca.pem" in str(arms[f"softlaunch-{APP}-stable"])
     routes = orjson.loads((routed / f"{APP}.json").read_bytes())
     assert routes["resources"][0]["name"] == f"softlaunch.{APP}"
 
@@ -46,7 +51,8 @@ def test_a_bootstrap_says_where_everything_is(routed: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        pytest.param(("nobody",), "there is no app nobody in this ledger", id="no such app"),
+        pytest.param(("nobody",), f"there is no app nobody in this ledger (it has {APP})", id="no such app"),
+        pytest.param((APP, "--admin", "a:65536"), "--admin is 'a:65536'; expected an address", id="no port"),
         pytest.param((APP, "--listen", "8080"), "--listen is '8080'; expected an address and a port", id="no address"),
     ],
 )
@@ -54,6 +60,28 @@ def test_mistakes_are_said(routed: Path, arguments: tuple[str, ...], complaint: 
     """What is wrong, and what was expected."""
     result = CliRunner().invoke(build(), ["envoy", "config", *arguments, "--routes", str(routed)])
     assert complaint in str(result.exception)
+
+
+def test_an_app_without_a_router_is_refused(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts is the policy in the ledger, which may not be the one in the file."""
+    record_app(database)
+    monkeypatch.setenv("SOFTLAUNCH_DATABASE_URL", database.url.render_as_string(hide_password=False))
+    result = CliRunner().invoke(build(), ["envoy", "config", APP])
+    assert "into it, then softlaunch apply" in str(result.exception)
+
+
+def test_a_port_that_is_taken_is_said(routed: Path) -> None:
+    """In one sentence with what to do, for each of the two ports."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for option in ("--port", "--health-port"):
+            free = ("--health-port", "0") if option == "--port" else ("--port", "0")
+            command = ["envoy", "control", "--routes", str(routed), option, port, *free]
+            result = CliRunner().invoke(build(), command)
+            assert isinstance(result.exception, SoftlaunchError)
+            assert f"can't listen on 127.0.0.1:{port}" in str(result.exception)
+            assert "choose another" in str(result.exception)
+            assert option in str(result.exception)
 
 
 @needs_envoy

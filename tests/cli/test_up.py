@@ -13,11 +13,14 @@ import pytest
 
 from softlaunch.cli.exits import Exit
 from softlaunch.store.migrate import open_database
+from tests.support.envoy import routed_policy
 from tests.support.otlp import record_split
 from tests.support.paths import ROOT
 from tests.support.servers import wait_until
 from tests.support.stacks import Up, free_port, running_up, stack_processes
 
+BESIDES = ("OTLP_PORT", "CONFIG_SERVER_PORT", "ENVOY_HEALTH_PORT", "ENVOY_PROCESSOR_HEALTH_PORT")
+"""What sets the ports at which services answer that run where they are asked for."""
 pytestmark = [pytest.mark.long, pytest.mark.prefect, pytest.mark.timeout(400)]
 
 
@@ -33,20 +36,25 @@ def names_on(up: Up, what: str) -> set[str]:
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found through /proc")
 def test_a_stack_comes_up_heals_and_goes_down(tmp_path: Path) -> None:
-    """Gateway, receiver and Prefect answer, flows are deployed, a dead worker comes back, SIGTERM leaves nothing.
+    """Gateway, Prefect and what runs besides answer, flows are deployed, a dead worker comes back, SIGTERM ends all.
 
-    The receiver of spans runs because the policy of an app asks for it.
+    The receiver of spans and Envoy's control plane with its processor run because the policy of an app asks for them.
     """
     (tmp_path / "home").mkdir()
     database = open_database(f"sqlite:///{tmp_path / 'home' / 'ledger.db'}")
-    record_split(database, None, since=time.time() - 60)
+    policy = routed_policy("http://a", "http://b", router={"rewrite": True}, sources={"otlp": {}})
+    record_split(database, None, since=time.time() - 60, policy=policy)
     database.close()
-    otlp_port = free_port()
-    with running_up(tmp_path / "home", SOFTLAUNCH_OTLP_PORT=str(otlp_port)) as up:
+    ports = {name: str(free_port()) for name in (*BESIDES, "ENVOY_PORT", "ENVOY_PROCESSOR_PORT")}
+    settings = {f"SOFTLAUNCH_{name}": port for name, port in ports.items()}
+    with running_up(tmp_path / "home", None, ("--config-server",), **settings) as up:
         up.await_everything()
+        for name in BESIDES:
+            assert httpx.get(f"http://127.0.0.1:{ports[name]}/healthz", timeout=20).is_success
         assert httpx.get(f"http://127.0.0.1:{up.gateway_port}/healthz", timeout=20).is_success
-        assert httpx.get(f"http://127.0.0.1:{otlp_port}/healthz", timeout=20).is_success
-        assert f"OTLP           http://127.0.0.1:{otlp_port}" in up.said
+        assert f"OTLP           http://127.0.0.1:{ports['OTLP_PORT']}" in up.said
+        assert f"Envoy          127.0.0.1:{ports['ENVOY_PORT']}" in up.said
+        assert f"bodies         127.0.0.1:{ports['ENVOY_PROCESSOR_PORT']}" in up.said
         assert {"release", "rollback", "reconcile"} <= names_on(up, "deployments")
         assert any("has crashed" in name for name in names_on(up, "automations"))
         wait_until(lambda: bool(up.pids("worker start")), "the worker runs", 180)

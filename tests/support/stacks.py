@@ -61,11 +61,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_up(home: Path, ports: tuple[int, int] | None = None, **environment: str) -> Iterator[Up]:
+def running_up(
+    home: Path, ports: tuple[int, int] | None = None, options: tuple[str, ...] = (), /, **environment: str
+) -> Iterator[Up]:
     """Run it while the block works; whatever is left of it afterwards is killed."""
     ports = ports or (free_port(), free_port())
     command = [sys.executable, "-m", "softlaunch.cli", "up"]
-    command += ["--gateway-port", str(ports[0]), "--prefect-port", str(ports[1])]
+    command += ["--gateway-port", str(ports[0]), "--prefect-port", str(ports[1]), *options]
     home.mkdir(exist_ok=True)
     with (home / "up.txt").open("wb") as out:
         inherited = {

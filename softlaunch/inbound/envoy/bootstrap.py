@@ -1,6 +1,7 @@
 """The bootstrap of an Envoy that routes one app: a listener, the arms' clusters, and where its control plane is."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _CONNECTION_MANAGER = f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTPS = 443
+_BY_NAME = {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
+"""By itself Envoy only tries IPv6 where a name has such an address, as localhost always has for it."""
 _BOUNDS = 61
 """From a millisecond to ten minutes."""
 
@@ -41,6 +44,8 @@ class Places:
     """Where bodies are rewritten, if not in the control plane."""
     node: str = ""
     """What names this Envoy among others; left out, the app."""
+    trusted: Path = Path("/etc/ssl/certs/ca-certificates.crt")
+    """Certificates that vouch for the arms' https addresses."""
 
 
 def bootstrap(app: str, serving: Serving, router: RouterPolicy, places: Places) -> Json:
@@ -132,7 +137,7 @@ def _copies(app: str, serving: Serving, arm: Arm) -> Json:
 
 
 def _clusters(app: str, router: RouterPolicy, places: Places) -> list[Json]:
-    arms = [_arm(app, arm, router) for arm in (Arm.STABLE, Arm.CANDIDATE)]
+    arms = [_arm(app, arm, router, places.trusted) for arm in (Arm.STABLE, Arm.CANDIDATE)]
     back = [_endpoint(cluster_name(app, arm), _inside(cluster_name(app, arm))) for arm in COPIES]
     spoken = [_control(CONTROL_CLUSTER, places.control)]
     if router.rewrite:
@@ -158,25 +163,42 @@ def _control(name: str, place: tuple[str, int]) -> Json:
     """A connection that is given up within two seconds of silence: nothing that was sent before may arrive late."""
     alive = {"connection_keepalive": {"interval": "1s", "timeout": "1s"}}
     spoken = {"@type": f"type.googleapis.com/{_HTTP}", "explicit_http_config": {"http2_protocol_options": alive}}
-    return _endpoint(name, _address(place), type="STRICT_DNS", typed_extension_protocol_options={_HTTP: spoken})
+    return _endpoint(name, _address(place), **_BY_NAME, typed_extension_protocol_options={_HTTP: spoken})
 
 
-def _arm(app: str, arm: Arm, router: RouterPolicy) -> Json:
+def _arm(app: str, arm: Arm, router: RouterPolicy, trusted: Path) -> Json:
     """Where an arm answers; with `rewrite`, behind the processor of bodies."""
     url = router.address(candidate=arm is Arm.CANDIDATE)
     secure = url.scheme == "https"
     host, port = url.host or "", url.port or (_HTTPS if secure else 80)
-    more: Json = {"type": "STRICT_DNS"}
+    more: Json = {**_BY_NAME}
     if secure:
-        more["transport_socket"] = _typed(
-            "envoy.transport_sockets.tls", "transport_sockets.tls.v3", "UpstreamTlsContext", sni=host
-        )
+        more["transport_socket"] = _tls(host.strip("[]"), trusted)
     if router.rewrite:
         filters = [processor(failing_open=arm is Arm.STABLE), _codec()]
         spoken: Json = {"@type": f"type.googleapis.com/{_HTTP}", "http_filters": filters}
         spoken |= {"explicit_http_config": {"http_protocol_options": {}}}
         more["typed_extension_protocol_options"] = {_HTTP: spoken}
     return _endpoint(cluster_name(app, arm), _address((host.strip("[]"), port)), **more)
+
+
+def _tls(host: str, trusted: Path) -> Json:
+    """A connection to a host that proves to be it: by itself Envoy takes any certificate."""
+    kind = "IP_ADDRESS" if _is_address(host) else "DNS"
+    named = {"san_type": kind, "matcher": {"exact": host}}
+    checked = {"trusted_ca": {"filename": str(trusted)}, "match_typed_subject_alt_names": [named]}
+    common = {"validation_context": checked}
+    sni = {} if kind == "IP_ADDRESS" else {"sni": host}
+    package = "transport_sockets.tls.v3"
+    return _typed("envoy.transport_sockets.tls", package, "UpstreamTlsContext", common_tls_context=common, **sni)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _codec() -> Json:

@@ -1,5 +1,6 @@
 """How a control plane or a processor is, over HTTP: /healthz for probes, /metrics for Prometheus."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -41,8 +42,8 @@ class Health(Collector):
         except OSError as error:
             await runner.cleanup()
             raise SoftlaunchError(
-                f"can't listen on {host}:{port} for /healthz and /metrics ({error.strerror}); another softlaunch envoy "
-                "may run there: choose another port by --health-port"
+                f"can't listen on {host}:{port} for /healthz and /metrics: {os.strerror(error.errno or 0).lower()}; "
+                "choose another port by --health-port, 0 for none"
             ) from error
         return runner
 

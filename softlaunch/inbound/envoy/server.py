@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -16,6 +17,7 @@ import grpc
 
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.gateway.http.serving import bound
 from softlaunch.gateway.table import RouteTable
 from softlaunch.inbound.envoy.access_log import AccessLog
 from softlaunch.inbound.envoy.discovery import Changes, RuntimeDiscovery
@@ -96,18 +98,22 @@ class ControlPlane:
     async def run(self, listening: Callable[[int], None]) -> None:
         """Serve until it is stopped; `listening` is told the port. Raises SoftlaunchError where it can't be had."""
         server = grpc.aio.server(options=_PINGED)
-        services = [processor_service(self._processor.stream)]
-        controls = self._options.routes is not None
-        if controls:
-            await asyncio.to_thread(self._beats.start)
-            discovery = RuntimeDiscovery(self.table, self.followers, self._changes, self._reported.set)
-            services += [runtime_service(discovery.stream), log_service(self.access_log.stream)]
-        server.add_generic_rpc_handlers(services)
-        await self._refresh()
         port = self._bind(server)
         async with self._telling():
+            services = [processor_service(self._processor.stream)]
+            if self._controls:
+                await asyncio.to_thread(self._beats.start)
+                discovery = RuntimeDiscovery(self.table, self.followers, self._changes, self._reported.set)
+                services += [runtime_service(discovery.stream), log_service(self.access_log.stream)]
+            server.add_generic_rpc_handlers(services)
+            await self._refresh()
             listening(port)
             await self._serve(server)
+
+    @property
+    def _controls(self) -> bool:
+        """Whether it does more than rewrite bodies."""
+        return self._options.routes is not None
 
     @contextlib.asynccontextmanager
     async def _telling(self) -> AsyncIterator[None]:
@@ -122,27 +128,28 @@ class ControlPlane:
             await runner.cleanup()
 
     async def _serve(self, server: grpc.aio.Server) -> None:
-        controls = self._options.routes is not None
         await server.start()
         tasks = [asyncio.ensure_future(self._follow())]
-        if controls:
+        if self._controls:
             tasks += [asyncio.ensure_future(self._report()), asyncio.ensure_future(self._write())]
         await self._stopping.wait()
         await server.stop(_STOP_SECONDS)
         for task in tasks:
             await task
-        if controls:
+        if self._controls:
             await asyncio.to_thread(self._say_goodbye)
 
     def _bind(self, server: grpc.aio.Server) -> int:
         host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
         try:
+            bound(self._options.host, self._options.port).close()  # gRPC doesn't say what is wrong
             port: int = server.add_insecure_port(f"{host}:{self._options.port}")
-        except RuntimeError as error:
-            raise SoftlaunchError(
-                f"can't listen on {host}:{self._options.port}; another softlaunch envoy may run there already, which "
-                "serves every app: one is enough for a machine, else choose another port by --port"
-            ) from error
+        except (OSError, RuntimeError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            advice = "give an address of this machine by --host"
+            if not isinstance(error, OSError) or error.errno == errno.EADDRINUSE:
+                advice = "what runs there may be a softlaunch envoy, which serves every app; else choose another --port"
+            raise SoftlaunchError(f"can't listen on {host}:{self._options.port}: {why}; {advice}") from error
         return port
 
     async def _refresh(self) -> None:
