@@ -137,6 +137,7 @@ def config(
         Path | None,
         typer.Option(help="Certificates by which Envoy checks https addresses of the policy; left out, the system's."),
     ] = None,
+    file: Annotated[Path | None, typer.Option(help="Write it there in place of printing it.")] = None,
 ) -> None:
     """Print a bootstrap for an Envoy that routes one app, and write its routes where they are missing.
 
@@ -160,7 +161,17 @@ def config(
     )
     if not routes_path(folder, app).is_file():
         write_routes(folder, route)
-    print_json(bootstrap(app, route.serving, router, places))
+    made = bootstrap(app, route.serving, router, places)
+    print_json(made) if file is None else _write(file, made)
+
+
+def _write(file: Path, made: "dict[str, Any]") -> None:
+    import orjson
+
+    try:
+        file.write_bytes(orjson.dumps(made, option=orjson.OPT_INDENT_2))
+    except OSError as error:
+        raise SoftlaunchError(f"{file} can't be written: {(error.strerror or '').lower()}") from error
 
 
 def _routed(settings: Settings, app: str) -> "tuple[Route, RouterPolicy]":

@@ -1,6 +1,7 @@
 """What the files for containers promise: least privileges, secrets by reference, and that their tools accept them."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ FOLDER = Path(__file__).parents[2] / "deployments"
 COMPOSE = yaml.safe_load((FOLDER / "compose.yaml").read_text(encoding="utf-8"))
 SERVICES = [pytest.param(service, id=name) for name, service in COMPOSE["services"].items()]
 TEMPLATE = json.loads((FOLDER / "kubernetes" / "base" / "job-template.json").read_text(encoding="utf-8"))
+PROFILES = {profile for service in COMPOSE["services"].values() for profile in service.get("profiles", ())}
 Service = Mapping[str, Any]
 
 
@@ -60,9 +62,25 @@ def test_compose_accepts_its_file() -> None:
     program = shutil.which("docker-compose")
     if program is None:
         pytest.skip("no docker-compose here; on Debian and Ubuntu: apt-get install docker-compose")
+    everything = {"COMPOSE_PROFILES": ",".join(sorted(PROFILES)), "PATH": os.environ["PATH"]}
     command = [program, "-f", str(FOLDER / "compose.yaml"), "config", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=everything, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_not_everybody_needs_is_started_by_its_profile() -> None:
+    """Without one there are Prefect, worker, evaluator and gateway; what lasts needs nothing of another profile."""
+    plain = {name for name, service in COMPOSE["services"].items() if "profiles" not in service}
+    assert plain == {"postgres", "prefect", "deploy", "worker", "evaluator", "gateway"}
+    assert {"console", "config-server", "otlp", "envoy"} == PROFILES
+    needed = {name for service in COMPOSE["services"].values() for name in service.get("depends_on", {})}
+    assert needed <= plain
+
+
+def test_each_secret_is_declared() -> None:
+    """What services are given is what the file lists, and nothing is listed for nobody."""
+    given = {name for service in COMPOSE["services"].values() for name in service["secrets"]}
+    assert given == COMPOSE["secrets"].keys()
 
 
 def test_the_entry_point_hands_a_secret_to_the_program(tmp_path: Path) -> None:

@@ -18,21 +18,23 @@ from tests.support.paths import ROOT
 
 FOLDER = ROOT / "deployments" / "kubernetes"
 KUSTOMIZATIONS = sorted(path.parent for path in FOLDER.rglob("kustomization.yaml"))
-BASE = built(FOLDER / "base")
 EXAMPLE = built(FOLDER / "overlays" / "example")
-PODS = {one["metadata"]["name"]: pod for one in BASE if (pod := pod_of(one)) is not None}
+FULL = built(FOLDER / "overlays" / "full")
+"""The example with every component."""
+PODS = {one["metadata"]["name"]: pod for one in FULL if (pod := pod_of(one)) is not None}
 EACH_POD = pytest.mark.parametrize("pod", [pytest.param(pod, id=name) for name, pod in PODS.items()])
 PREFECT_COMMANDS = {("prefect", "server", "start"), ("prefect", "worker", "start"), ("prefect", "work-pool", "create")}
 SECRETS = {
     "softlaunch": {"SOFTLAUNCH_DATABASE_URL", "PREFECT_API_AUTH_STRING", "OPENAI_API_KEY"},
     "softlaunch-gateway": {"SOFTLAUNCH_CLIENT_KEYS"},
+    "softlaunch-otlp": {"SOFTLAUNCH_OTLP_TOKEN"},
     "softlaunch-prefect": {"PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_SERVER_API_AUTH_STRING"},
 }
 """What an installation makes by hand, as docs/operations/kubernetes.md says."""
 Pod = Mapping[str, Any]
 
 
-def _named(kind: str, manifests: list[Manifest] = BASE) -> dict[str, Manifest]:
+def _named(kind: str, manifests: list[Manifest] = FULL) -> dict[str, Manifest]:
     return {one["metadata"]["name"]: one for one in manifests if one["kind"] == kind}
 
 
@@ -50,10 +52,10 @@ def test_a_kustomization_names_each_file_beside_it(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "manifest",
-    [pytest.param(one, id=f"{one['kind']} {one['metadata']['name']}") for one in EXAMPLE],
+    [pytest.param(one, id=f"{one['kind']} {one['metadata']['name']}") for one in FULL],
 )
 def test_an_object_is_one_of_the_api(manifest: Manifest) -> None:
-    """The schemas of the Kubernetes API know each field, in the base as the example changes it."""
+    """The schemas of the Kubernetes API know each field, in the base as the example changes it, and in components."""
     for version in ("1.30", kubernetes_validate.latest_version()):
         kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -94,7 +96,7 @@ def test_a_pod_finds_what_it_names(pod: Pod) -> None:
     assert maps <= _named("ConfigMap").keys()
     assert accounts <= _named("ServiceAccount").keys()
     for variable in _variables(pod):
-        if "valueFrom" in variable:
+        if "secretKeyRef" in variable.get("valueFrom", {}):
             reference = variable["valueFrom"]["secretKeyRef"]
             assert reference["key"] in SECRETS[reference["name"]]
 
@@ -118,9 +120,13 @@ def test_a_command_is_one_of_ours(pod: Pod) -> None:
         if program == "prefect":
             assert (program, *words[:2]) in PREFECT_COMMANDS
             continue
+        if program == "envoy":  # of its own image, by the file that the pod's init container writes
+            files = [one for init in pod["spec"]["initContainers"] for one in init["args"] if one[:7] == "--file="]
+            assert words[:2] == ["-c", *(one.removeprefix("--file=") for one in files)]
+            continue
         assert program == "softlaunch"
         _parse(group, words)
-    checks = [probe["exec"]["command"] for probe in _probes(pod) if "exec" in probe]
+    checks = [probe["exec"]["command"] for probe in _probes(*pod["spec"]["containers"]) if "exec" in probe]
     for check in checks:
         assert check[0] == "softlaunch"
         _parse(group, check[1:])
@@ -147,8 +153,8 @@ def test_settings_are_real() -> None:
     Settings.model_validate(ours)
 
 
-def _probes(pod: Pod) -> Iterator[Mapping[str, Any]]:
-    for container in pod["spec"]["containers"]:
+def _probes(*asked: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for container in asked:
         for name in ("startupProbe", "readinessProbe", "livenessProbe"):
             if name in container:
                 yield container[name]
@@ -159,10 +165,11 @@ def test_a_probe_asks_a_port_that_is_open(pod: Pod) -> None:
     """Ports are named once, probes go by these names, and the program listens there, to everybody in the pod."""
     for container in pod["spec"]["containers"]:
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", ())}
-        asked = {(one.get("httpGet") or one["tcpSocket"])["port"] for one in _probes(pod) if "exec" not in one}
+        asked = {(one.get("httpGet") or one["tcpSocket"])["port"] for one in _probes(container) if "exec" not in one}
         assert asked == set(ports)
-        if "--port" in container["args"]:
-            assert container["args"][container["args"].index("--port") + 1] == str(*ports.values())
+        asked_at = "--health-port" if "--health-port" in container["args"] else "--port"
+        if asked_at in container["args"]:
+            assert container["args"][container["args"].index(asked_at) + 1] == str(*ports.values())
             assert container["args"][container["args"].index("--host") + 1] == "0.0.0.0"
 
 

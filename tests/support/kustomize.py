@@ -12,7 +12,8 @@ import yaml
 Manifest = dict[str, Any]
 
 _KNOWN = {
-    *("apiVersion", "kind", "namespace", "labels", "resources", "configMapGenerator", "images", "patches"),
+    *("apiVersion", "kind", "namespace", "labels", "resources", "components"),
+    *("configMapGenerator", "images", "patches"),
 }
 _CLUSTER = {"Namespace"}
 
@@ -21,7 +22,8 @@ def built(folder: Path) -> list[Manifest]:
     """The objects of a folder's kustomization, with its bases, labels, namespace, images and patches."""
     plan = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
     assert set(plan) <= _KNOWN, f"{folder}: {set(plan) - _KNOWN} is known to Kustomize alone"
-    objects = [one for name in plan.get("resources", ()) for one in _resource(folder / name)]
+    named = (*plan.get("resources", ()), *plan.get("components", ()))  # components last, so that they may patch
+    objects = [one for name in named for one in _resource(folder / name)]
     objects += [_config_map(folder, one) for one in plan.get("configMapGenerator", ())]
     for patch in plan.get("patches", ()):
         for change in yaml.safe_load_all((folder / patch["path"]).read_text(encoding="utf-8")):
