@@ -23,7 +23,7 @@ from softlaunch.policy.named_metrics import MetricPolicy, resolved
 from softlaunch.policy.part import Part, Percent
 from softlaunch.policy.people import ApprovalPolicy, ApproverPolicy, ChatKind, SlackPolicy
 from softlaunch.policy.retention import RetentionPolicy
-from softlaunch.policy.router import RouterPolicy, check_unit, without_older_router
+from softlaunch.policy.router import RouterPolicy, check_breaker, check_percent, check_unit, without_older_router
 from softlaunch.policy.source_checks import check_sources
 from softlaunch.policy.sources import SourcesPolicy
 from softlaunch.policy.stages import DEFAULT_STAGES, ShadowPolicy, StagePolicy, check_order
@@ -180,13 +180,25 @@ class Policy(Part):
             check_unit(self.unit)
         except KeyedError as error:
             raise KeyedError(str(error), "unit", *error.keys) from error
-        if self.live is not None:
-            raise KeyedError("Envoy keeps no texts, so judges have nothing to read; leave it out", "live")
+        self._has_what_envoy_knows()
         if self.reads_log and self.sources.received is None and self.sources.sql is None:
             raise KeyedError(
                 "no gateway logs what Envoy serves: say where metrics come from, such as 'sources: {access_log: {}}'",
                 "sources",
             )
+
+    def _has_what_envoy_knows(self) -> None:
+        """Raise KeyedError for shares that it can't split by, a breaker, and whatever needs texts."""
+        check_breaker(self.gateway.breaker)
+        for place, stage in enumerate(self.stages):
+            check_percent(stage.weight_percent, "stages", place, "weight_percent")
+        check_percent(self.control_percent, "control_percent")
+        if self.shadow is not None:
+            check_percent(self.shadow.sample_percent, "shadow", "sample_percent")
+        if self.live is not None:
+            raise KeyedError("Envoy keeps no texts, so judges have nothing to read; leave it out", "live")
+        if self.texts.keep:
+            raise KeyedError("Envoy keeps no texts; leave it out", "texts", "keep")
 
     def _can_watch_on(self) -> None:
         """Raise KeyedError where nothing could be judged after a promotion."""

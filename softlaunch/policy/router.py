@@ -1,5 +1,6 @@
 """The part of a policy that is about who routes an app's traffic, where that isn't the gateway."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -7,9 +8,13 @@ from typing import Any
 from pydantic import AnyHttpUrl
 
 from softlaunch.core.documents import KeyedError
-from softlaunch.core.split import SplitMethod
+from softlaunch.core.split import SHARES, SplitMethod, envoy_shares
+from softlaunch.policy.gateway import BreakerPolicy
 from softlaunch.policy.part import Part
 from softlaunch.policy.units import UnitPolicy, UnitSource
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_ROUNDING = 1e-6
 
 
 class RouterKind(StrEnum):
@@ -53,6 +58,8 @@ def check_unit(unit: UnitPolicy) -> None:
     """Raise KeyedError where Envoy can't tell units apart as the policy wants, or keep what it promises them."""
     if unit.source is not UnitSource.HEADER:
         raise KeyedError("Envoy splits by a header and reads no body; let it be header", "source")
+    if not _HEADER.fullmatch(unit.header):
+        raise KeyedError(f"{unit.header!r} is no name of a header, so Envoy would split by nothing", "header")
     for key, value, why in (
         ("redraw", unit.redraw, "Envoy keeps a unit's arm for as long as the release lasts"),
         ("pin", unit.pin, "Envoy doesn't know on which variant a conversation began"),
@@ -60,3 +67,18 @@ def check_unit(unit: UnitPolicy) -> None:
     ):
         if value is not None:
             raise KeyedError(f"{why}; leave it out, or serve the app by the gateway", key)
+
+
+def check_percent(percent: float, *where: str | int) -> None:
+    """Raise KeyedError where Envoy would round a share of traffic to another one."""
+    if abs(percent * SHARES / 100 - envoy_shares(percent)) > _ROUNDING:
+        raise KeyedError(f"Envoy splits by hundredths of a percent, so {percent:g} isn't one of its shares", *where)
+
+
+def check_breaker(breaker: BreakerPolicy) -> None:
+    """Raise KeyedError where a policy relies on a breaker, which Envoy isn't told of."""
+    if breaker != BreakerPolicy():
+        raise KeyedError(
+            "no breaker stops a candidate in Envoy, gates do; leave it out, or add outlier detection to both clusters",
+            *("gateway", "breaker"),
+        )

@@ -55,7 +55,7 @@ def _is_in_spans(gate: GatePolicy, place: int) -> None:
     """No text of a span is read, and an access log has none."""
     if (gate.metric in BITS or gate.metric.compares_copies) and gate.role is not Role.MUTED:
         raise KeyedError(
-            f"{gate.metric} needs texts, which aren't taken from spans; leave it out, or make it muted",
+            f"{gate.metric} needs texts, which neither spans nor an access log bring; leave it out, or make it muted",
             *("gates", place, "metric"),
         )
     if Adjustment.REQUEST_SIZE in gate.adjust_for:
@@ -67,5 +67,11 @@ def _is_in_an_access_log(gate: GatePolicy, place: int) -> None:
     if gate.metric in {Metric.COST, Metric.UNUSABLE} and gate.role is not Role.MUTED:
         raise KeyedError(
             f"{gate.metric} isn't told by an access log; take it from Prometheus, leave it out, or make it muted",
+            *("gates", place, "metric"),
+        )
+    if gate.metric.is_rated and gate.role is not Role.MUTED:
+        raise KeyedError(
+            f"{gate.metric} is said of an answer, by its id, which users of an Envoy never see; take it from "
+            "Prometheus, leave it out, or make it muted",
             *("gates", place, "metric"),
         )

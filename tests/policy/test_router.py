@@ -71,6 +71,30 @@ def test_routes_carry_the_router(tmp_path: Path) -> None:
             id="words",
         ),
         pytest.param(
+            ROUTER + UNIT + LOG + GATES + "  - {metric: satisfaction, margin: 4 points, role: guard}\n",
+            "gates[1].metric: satisfaction is said of an answer, by its id",
+            id="ratings",
+        ),
+        pytest.param(
+            ROUTER + UNIT + LOG + GATES + "gateway: {breaker: {failed_percent: 20}}\n",
+            "gateway.breaker: no breaker stops a candidate in Envoy",
+            id="a breaker",
+        ),
+        pytest.param(ROUTER + UNIT + LOG + GATES + "texts: {keep: true}\n", "texts.keep: Envoy keeps no", id="texts"),
+        pytest.param(
+            ROUTER + UNIT + LOG + GATES + "stages: [{weight_percent: 0.005}, {weight_percent: 100}]\n",
+            "stages[0].weight_percent: Envoy splits by hundredths of a percent",
+            id="a share that it would round",
+        ),
+        pytest.param(
+            ROUTER + UNIT + LOG + GATES + "control_percent: 0.125\n", "control_percent: Envoy splits", id="copies too"
+        ),
+        pytest.param(
+            ROUTER + "unit: {source: header, header: x user}\n" + LOG + GATES,
+            "unit.header: 'x user' is no name of a header",
+            id="no header",
+        ),
+        pytest.param(
             "router: {kind: nginx, stable: 'http://bot'}\n" + UNIT + LOG + GATES, "router.kind", id="unknown kind"
         ),
         pytest.param("router: {kind: envoy}\n" + UNIT + LOG + GATES, "router.stable", id="no address"),
