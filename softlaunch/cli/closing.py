@@ -17,6 +17,8 @@ from softlaunch.store.tables import AliasRow, RouteRow, VariantRow
 
 def print_closing(view: ReleaseView) -> None:
     """Print what serves, the report and the next command of a release."""
+    for trouble in view.troubles:
+        print_text(f"Open incident: {trouble} See softlaunch incidents list {view.release.app}.")
     with ledger() as database, database.read() as session:
         print_text(_serving(session, view))
     report = _report(view.release.id)

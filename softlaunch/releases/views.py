@@ -32,7 +32,7 @@ from softlaunch.releases.decision import compared
 from softlaunch.releases.early import Seen, decided_early, may_advance_early
 from softlaunch.releases.freezing import lifted_freezes, read_frozen
 from softlaunch.shadow.state import state_in
-from softlaunch.store.tables import ReleaseRow, TransitionRow
+from softlaunch.store.tables import IncidentRow, ReleaseRow, TransitionRow
 
 UNFROZEN = "unfrozen"
 """What the history calls a release whose freeze was lifted; it stays in the state that it was in."""
@@ -134,6 +134,8 @@ class ReleaseView:
     """The freeze that a live release is in."""
     early: str = ""
     """Who decided that the stage in force ends early, and why, where that isn't carried out yet."""
+    troubles: tuple[str, ...] = ()
+    """What open incidents of a live release say."""
 
     @property
     def unfrozen(self) -> tuple[Step, ...]:
@@ -180,7 +182,15 @@ def read_view(session: Session, row: ReleaseRow, now: datetime, counted: Counted
         lost=read_lost(session, release.app, release.opened_at.timestamp(), (release.ended_at or now).timestamp()),
         frozen=read_frozen(session, release, now) if release.state.live else None,
         early=decided_early(asked.get(ApprovalKind.ADVANCE)) if release.state.live else "",
+        troubles=_troubles(session, release.id) if release.state.live else (),
     )
+
+
+def _troubles(session: Session, release_id: str) -> tuple[str, ...]:
+    held = select(IncidentRow.summary).where(
+        IncidentRow.release_id == release_id, col(IncidentRow.resolved_at).is_(None)
+    )
+    return tuple(session.exec(held.order_by(col(IncidentRow.id))))
 
 
 def read_stage_view(session: Session, release: Release) -> StageView:
@@ -253,10 +263,8 @@ def to_json(view: ReleaseView) -> Mapping[str, Any]:
             "lost_requests_estimated": view.lost.estimated,
         },
         "outcomes": _outcomes_json(view),
-        "questions": [
-            {"question": one.kind, "text": one.text, "expires_at": one.expires_at, "state": one.state}
-            for one in view.approvals
-        ],
+        "troubles": list(view.troubles),
+        "questions": _questions_json(view),
         "stages": [
             {**_stage_json(stage), **({} if release.emergency else _limits_json(stage))} for stage in view.stages
         ],
@@ -272,6 +280,13 @@ def _frozen_json(view: ReleaseView) -> Mapping[str, Any] | None:
     if frozen is None:
         return None
     return {"until": frozen.until, "time_zone": frozen.time_zone, "reason": frozen.reason, "held": bool(held)}
+
+
+def _questions_json(view: ReleaseView) -> list[dict[str, Any]]:
+    return [
+        {"question": one.kind, "text": one.text, "expires_at": one.expires_at, "state": one.state}
+        for one in view.approvals
+    ]
 
 
 def _outcomes_json(view: ReleaseView) -> Mapping[str, Any]:

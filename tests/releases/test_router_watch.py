@@ -14,8 +14,9 @@ from softlaunch.policy.release import State
 from softlaunch.releases.driver import Driver, Progress
 from softlaunch.releases.ending import roll_back
 from softlaunch.releases.rollback_watch import watch_rollbacks
+from softlaunch.releases.views import read_view
 from softlaunch.store.database import Database
-from softlaunch.store.tables import IncidentRow
+from softlaunch.store.tables import IncidentRow, ReleaseRow
 from tests.support.builders import ANNA, APP, Scene
 from tests.support.envoy import routed_policy
 
@@ -66,6 +67,12 @@ class Routed:
             rows = session.exec(select(IncidentRow).order_by(col(IncidentRow.id)))
             return [(row.kind, row.resolved_at is None, row.summary) for row in rows]
 
+    def troubles(self) -> tuple[str, ...]:
+        """What `release status` says is wrong."""
+        with self.scene.database.read() as session:
+            row = session.get_one(ReleaseRow, self.scene.release_id)
+            return read_view(session, row, self.scene.clock()).troubles
+
 
 @pytest.fixture
 def routed(database: Database) -> Routed:
@@ -91,11 +98,13 @@ def test_an_envoy_that_does_not_follow_holds_the_stage(routed: Routed, problem: 
     ((kind, is_open, summary),) = routed.incidents()
     assert (kind, is_open) == (IncidentKind.ENVOY_NOT_FOLLOWING, True)
     assert said in summary
+    assert routed.troubles() == (summary,)
     for node in ("n1", "n2"):
         routed.hear(node=node)
     routed.step()
     assert routed.beats > beats
     assert [one[:2] for one in routed.incidents()] == [(IncidentKind.ENVOY_NOT_FOLLOWING, False)]
+    assert routed.troubles() == ()
 
 
 def test_without_an_envoy_the_stage_holds(routed: Routed) -> None:
