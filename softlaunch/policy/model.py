@@ -162,11 +162,11 @@ class Policy(Part):
 
     def _can_tell_who_is_inside(self) -> None:
         """Raise KeyedError where a stage is limited to some units, and a source of metrics doesn't know them."""
-        others = self.sources.prometheus or self.sources.sql or self.sources.otlp
+        others = self.sources.prometheus or self.sources.sql
         for place, stage in enumerate(self.stages):
             if stage.only is not None and others is not None:
                 raise KeyedError(
-                    "only the gateways' request log tells who is inside; leave other sources out, or this",
+                    "Prometheus and SQL don't tell who is inside; leave these sources out, or this",
                     *("stages", place, "only"),
                 )
 

@@ -125,12 +125,11 @@ from tests.policy.policy_files import HEAD, complaints
             id="a header that is none",
         ),
         pytest.param(
-            HEAD
-            + "sources: {otlp: {}}\nstages:\n  - {weight_percent: 100, only: {header: x-team, values: [internal]}}\n"
+            HEAD + "sources: {sql: {url_env: ROWS_URL, view: requests}}\n"
+            "stages:\n  - {weight_percent: 100, only: {header: x-team, values: [internal]}}\n"
             "  - {weight_percent: 100}",
-            "line 5: stages[0].only: only the gateways' request log tells who is inside; leave other sources out, or "
-            "this",
-            id="spans of some units",
+            "line 5: stages[0].only: Prometheus and SQL don't tell who is inside; leave these sources out, or this",
+            id="rows of some units",
         ),
         pytest.param(
             HEAD + "shadow:\n  minimum_time: 2 h\n  deadline: 1 h",

@@ -116,9 +116,18 @@ def logged(*records: LogRecord) -> ExportLogsServiceRequest:
 
 
 def record_split(
-    database: Database, weight: float | None = 20.0, *, since: float, policy: Policy | None = None, revision: int = 1
+    database: Database,
+    weight: float | None = 20.0,
+    *,
+    since: float,
+    policy: Policy | None = None,
+    revision: int = 1,
+    only: dict[str, Any] | None = None,
 ) -> None:
-    """The app whose spans are taken, with a candidate at this weight since then; without one where it is None."""
+    """The app whose spans are taken, with a candidate at this weight since then; without one where it is None.
+
+    only: whom the stage is limited to, as a policy says it.
+    """
     known = policy or make_policy(shadow=None, sources={"otlp": {}})
     if revision == 1:
         record_app(database, known)
@@ -127,7 +136,7 @@ def record_split(
         route.serving = serving_to_json(Serving.of("salt", known))
         route.candidate_digest = None if weight is None else CANDIDATE.digest
         route.release_id, route.stage = (None, 0) if weight is None else (f"{APP}-1", 2)
-        route.weight_percent, route.revision = weight or 0.0, revision
+        route.weight_percent, route.revision, route.only = weight or 0.0, revision, only
         route.changed_at = datetime.fromtimestamp(since, UTC)
 
 

@@ -92,7 +92,7 @@ def place(call: CallSpan, split: InForce | None, now: float, source: Source = of
     found = _arm(call, split.route) if unit else Lacking.UNIT
     if isinstance(found, Lacking):
         return found
-    return Placed(split, *found, unit, _weight(call, split), otlp.counts_at(call.began, call.ended))
+    return Placed(split, *found, unit, _weight(call, split, unit), otlp.counts_at(call.began, call.ended))
 
 
 def place_by_revision(
@@ -179,9 +179,14 @@ def row_of(call: CallSpan, placed: Placed, receiver: str, *, late: bool) -> Requ
     )
 
 
-def _weight(call: CallSpan, split: InForce) -> float:
-    """The weight that the arm was drawn by: as the app says, or else the split's once every app follows it."""
+def _weight(call: CallSpan, split: InForce, unit: str) -> float:
+    """The weight that the arm was drawn by: as the app says, or else the split's once every app follows it.
+
+    In a stage for some there is none for those outside, nor where a header says who is inside and the app doesn't.
+    """
     said = number_of(call.own, WEIGHT)
     if said is not None:
         return said
-    return split.route.weight_percent if call.began >= split.since + SETTLING_SECONDS else 0.0
+    only = split.route.only
+    is_inside = only is None or (not only.header and unit in only.values)
+    return split.route.weight_percent if is_inside and call.began >= split.since + SETTLING_SECONDS else 0.0

@@ -95,3 +95,33 @@ def test_conversations_are_known_as_the_config_server_knows_them(database: Datab
     arm = CANDIDATE if on_candidate(named) else STABLE
     desk.take(told(T - 9, "c-1", arm.short))
     assert [row.unit for row in desk.rows()] == [unit_hash(named, "salt")]
+
+
+@pytest.mark.parametrize("revision", [1, None], ids=["with a revision", "without"])
+@pytest.mark.parametrize(
+    ("only", "told_weights"),
+    [
+        pytest.param({"values": [THEIRS]}, (None, None), id="units by name"),
+        pytest.param({"header": "x-team", "values": ["inside"]}, (100.0, 0.0), id="a header, told by the weights"),
+    ],
+)
+def test_a_stage_for_some_counts_who_is_inside(
+    database: Database, only: dict[str, Any], told_weights: tuple[float | None, ...], revision: int | None
+) -> None:
+    """Outside there is stable alone, which is no evidence."""
+    record_split(database, 100.0, since=T - 60, policy=POLICY, only={"header": "", **only})
+    desk = Desk(database).open()
+    inside, outside = told_weights
+    desk.take(
+        told(T - 9, THEIRS, CANDIDATE.short, revision, softlaunch__weight_percent=inside),
+        told(T - 8, OTHERS, STABLE.short, revision, softlaunch__weight_percent=outside),
+    )
+    assert weights(desk) == [("candidate", 100.0), ("stable", 0.0)]
+
+
+def test_a_header_that_nobody_tells_of_makes_no_evidence(database: Database) -> None:
+    """Where a header says who is inside, a span has to say it by its weight, or name the revision."""
+    record_split(database, 50.0, since=T - 60, policy=POLICY, only={"header": "x-team", "values": ["inside"]})
+    desk = Desk(database).open()
+    desk.take(told(T - 9, THEIRS, CANDIDATE.short, None), told(T - 8, OTHERS, STABLE.short, None))
+    assert weights(desk) == [("candidate", 0.0), ("stable", 0.0)]
