@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from softlaunch.client.drawn import CONTROL, SHADOW, STABLE, Drawn
-from softlaunch.client.outcomes import outcome_of_end, outcome_of_error
+from softlaunch.client.outcomes import outcome_of_answer, outcome_of_error
 from softlaunch.client.route import ClientRoute
 from softlaunch.client.served import ServedVariant
 from softlaunch.core.request_outcome import GIVEN, RequestOutcome
@@ -134,7 +134,7 @@ class Call:
         self._latency_ms = self._elapsed_ms()
         self._usage = usage_of(usage)
         self._finish_reason, self._cost_usd = finish_reason, cost_usd
-        self.outcome = outcome or outcome_of_end(finish_reason, text)
+        self.outcome = outcome or outcome_of_answer(finish_reason, text)
 
     def told(self, usage: Usage) -> None:
         """What an answer took, as it was told behind its end."""

@@ -4,22 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome, outcome_of_end
 
-_TRUNCATED = frozenset({"length", "max_tokens", "model_context_window_exceeded", "max_output_tokens"})
-_FILTERED = frozenset({"content_filter", "refusal"})
+_NO_ANSWERS = frozenset({RequestOutcome.FILTERED, RequestOutcome.CUT})
 _LEFT = frozenset({"CancelledError", "GeneratorExit", "KeyboardInterrupt", "SystemExit"})
 _CONNECTING = ("Connect", "SSL", "DNS", "gaierror", "Proxy")
 _BROKEN = ("RemoteProtocolError", "ReadError", "IncompleteRead", "ClientPayloadError", "ConnectionReset", "Chunked")
 
 
-def outcome_of_end(finish_reason: str | None, text: str | None = None) -> RequestOutcome:
+def outcome_of_answer(finish_reason: str | None, text: str | None = None) -> RequestOutcome:
     """Of an answer that is there, by why it ended and, where it is given, its text."""
-    if finish_reason in _FILTERED:
-        return RequestOutcome.FILTERED
-    if text is not None and not text.strip():
-        return RequestOutcome.EMPTY
-    return RequestOutcome.TRUNCATED if finish_reason in _TRUNCATED else RequestOutcome.ANSWERED
+    outcome = outcome_of_end(finish_reason)
+    is_empty = text is not None and not text.strip() and outcome not in _NO_ANSWERS
+    return RequestOutcome.EMPTY if is_empty else outcome
 
 
 def outcome_of_error(error: BaseException, *, began: bool = False) -> tuple[RequestOutcome, int | None]:

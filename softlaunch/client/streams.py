@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import orjson
-
 from softlaunch.client.call import Call
 from softlaunch.client.wrapping import Asked, document_of, failed_by, read_by
+from softlaunch.core.odd_json import written
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError
 from softlaunch.gateway.protocols.protocol import StreamLimits
@@ -62,7 +61,7 @@ class StreamReading:
         if self._broken:
             return
         try:
-            self._stream.feed(b"data: " + orjson.dumps(document) + b"\n\n")
+            self._stream.feed(b"data: " + written(document) + b"\n\n")
             self._stream.check()
         except MalformedAnswerError:
             self._broken = True

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
-import orjson
-
 from softlaunch.client.app import App
 from softlaunch.client.call import Call, Variant
 from softlaunch.client.drawn import CANDIDATE
@@ -20,6 +18,7 @@ from softlaunch.client.errors import ClientError
 from softlaunch.client.outcomes import outcome_of_error
 from softlaunch.core.api import Api
 from softlaunch.core.endpoint import model_headers
+from softlaunch.core.odd_json import written
 from softlaunch.core.prompt_templates import WHOLE_WORK
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.variant import StreamUsage
@@ -143,7 +142,7 @@ class WholeReading:
         """The package's answer; what it means is what it means to a gateway."""
         facts, asked = Facts(), read_by(self._asked, self._call.variant)
         try:
-            whole = self._asked.protocol.read(orjson.dumps(document_of(answer)), facts, asked)
+            whole = self._asked.protocol.read(written(document_of(answer)), facts, asked)
         except MalformedAnswerError:
             self._call.failed(RequestOutcome.MALFORMED, 200)
         except ReportedError as reported:

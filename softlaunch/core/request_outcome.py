@@ -58,6 +58,32 @@ GIVEN = GOOD | UNUSABLE
 """The provider gave an answer."""
 TIMEOUTS = frozenset({RequestOutcome.FIRST_TOKEN_TIMEOUT, RequestOutcome.IDLE_TIMEOUT, RequestOutcome.TOTAL_TIMEOUT})
 
+_TRUNCATED_ENDS = (
+    "length max_tokens max_output_tokens model_length model_context_window_exceeded token_limit incomplete"
+)
+_FILTERED_ENDS = (
+    "content_filter content_filtered contentfilter safety image_safety recitation blocklist prohibited_content spii"
+    " refusal sensitive guardrail_intervened error_toxic"
+)
+_FAILED_ENDS = "error failed network_error insufficient_system_resource abort aborted"
+_OF_ENDS: Mapping[str, RequestOutcome] = {
+    **dict.fromkeys(_TRUNCATED_ENDS.split(), RequestOutcome.TRUNCATED),
+    **dict.fromkeys(_FILTERED_ENDS.split(), RequestOutcome.FILTERED),
+    **dict.fromkeys(_FAILED_ENDS.split(), RequestOutcome.CUT),
+}
+
+
+def outcome_of_end(reason: str | None) -> RequestOutcome:
+    """What an answer came to, by its provider's word for why it ended; ANSWERED by any word that isn't known.
+
+    The words are those of OpenAI, Anthropic, Google, Mistral, Cohere, Bedrock, watsonx, DeepSeek, Zhipu, vLLM and
+    SGLang, in small letters or large ones, with hyphens or underscores.
+    """
+    if reason is None:
+        return RequestOutcome.ANSWERED
+    return _OF_ENDS.get(reason.lower().replace("-", "_"), RequestOutcome.ANSWERED)
+
+
 OF_ERRORS: Mapping[str | None, RequestOutcome] = {
     None: RequestOutcome.ANSWERED,
     "timeout": RequestOutcome.TOTAL_TIMEOUT,

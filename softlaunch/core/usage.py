@@ -54,12 +54,19 @@ class Usage(NamedTuple):
         return any(self[2:])
 
     def updated(self, later: "Usage | None") -> "Usage":
-        """With the counts of a later chunk of the same answer; those that it lacks stay."""
+        """With the counts of a later chunk of the same answer; those that it lacks stay.
+
+        An input that is told again without the cache's part of it is the rest of what was told before.
+        """
         if later is None:
             return self
         if self is NO_USAGE:
             return later
-        return Usage(*(old if new is None else new for old, new in zip(self, later, strict=True)))
+        updated = Usage(*(old if new is None else new for old, new in zip(self, later, strict=True)))
+        cache = (updated.cached_tokens or 0) + (updated.cache_write_tokens or 0)
+        if self.input_tokens is not None and cache > (updated.input_tokens or 0):
+            return updated._replace(input_tokens=max(self.input_tokens, updated.input_tokens or 0))
+        return updated
 
 
 NO_USAGE = Usage()

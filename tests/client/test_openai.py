@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -98,6 +99,26 @@ def test_an_answers_message_goes_into_the_next_request(models: FakeModels, app: 
     messages = [*ASK["messages"], first.choices[0].message, {"role": "user", "content": "And?"}]
     wrapped.chat.completions.create(model=APP, user="ann", messages=messages)
     assert models.bodies[1]["messages"][2] == {"role": "assistant", "content": "I am stable."}
+
+
+def test_an_answer_that_is_odd_json_breaks_no_application(app: App, client: Client, server: ConfigServer) -> None:
+    """Halves of an emoji and huge numbers, which Python's JSON reads, come to the application and are recorded."""
+    whole = {"id": "c", "object": "chat.completion", "created": 2**70, "model": "m"}
+    whole["choices"] = [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "\ud83d"}}]
+    chunks = ['{"choices": [{"index": 0, "delta": {"content": "\\ud83d"}}]}', '{"choices": [{"index": 0, "delta": {}, ']
+    streamed = "".join(f"data: {one}\n\n" for one in [chunks[0], chunks[1] + '"finish_reason": "stop"}]}', "[DONE]"])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if b'"stream":true' in request.content.replace(b" ", b""):
+            return httpx.Response(200, text=streamed, headers={"content-type": "text/event-stream"})
+        return httpx.Response(200, text=json.dumps(whole), headers={"content-type": "application/json"})
+
+    transport = httpx.MockTransport(answer)
+    own = openai.OpenAI(base_url="http://models/v1", api_key="own", http_client=httpx.Client(transport=transport))
+    create = wrap(own, app, follows_endpoint=False).chat.completions.create
+    assert create(**ASK).choices[0].message.content == "\ud83d"
+    assert [chunk.choices[0].delta.content for chunk in create(**ASK, stream=True)] == ["\ud83d", None]
+    assert [record["outcome"] for record in told(client, server, 2)] == ["answered", "answered"]
 
 
 def test_a_stream_is_handed_on(models: FakeModels, client: Client, app: App, server: ConfigServer) -> None:

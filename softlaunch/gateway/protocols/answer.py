@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from softlaunch.core.odd_json import read_json
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.usage import NO_USAGE, Usage, read_usage
 from softlaunch.gateway.checks.form import Form
@@ -20,7 +21,10 @@ _RANKS = (
     RequestOutcome.INVALID,
     RequestOutcome.EMPTY,
     RequestOutcome.FILTERED,
+    RequestOutcome.CUT,
+    RequestOutcome.CLIENT_GONE,
 )
+_NO_ANSWERS = frozenset({RequestOutcome.FILTERED, RequestOutcome.CUT, RequestOutcome.CLIENT_GONE})
 
 
 class MalformedAnswerError(ValueError):
@@ -73,7 +77,7 @@ class WholeAnswer(NamedTuple):
 def parsed_answer(content: bytes) -> Any:
     """The document of a whole answer. Raises MalformedAnswerError."""
     try:
-        return orjson.loads(content)
+        return read_json(content)
     except orjson.JSONDecodeError as error:
         raise MalformedAnswerError(f"the provider's answer is no JSON: {error}") from error
 
@@ -107,11 +111,12 @@ class Seen:
     calls: bool = False
     finish_reason: str | None = None
     end: RequestOutcome = RequestOutcome.ANSWERED
-    """FILTERED or TRUNCATED where the provider said that it ended so."""
+    """What the provider's word for the end comes to, such as FILTERED or TRUNCATED."""
     content: list[str] = field(default_factory=list)
     arguments: dict[object, list[str]] = field(default_factory=dict)
     names: dict[object, str] = field(default_factory=dict)
     """Which tools its calls name."""
+    _calls_at: dict[object, object] = field(default_factory=dict)
     _size: int = 0
 
     def add_text(self, text: str, *, keep: bool) -> None:
@@ -122,8 +127,15 @@ class Seen:
             self._keep(self.content, text)
 
     def add_arguments(self, call: object, text: object, name: object = None) -> None:
-        """A piece of the arguments of one of its calls of tools, as JSON; anything else is no arguments."""
+        """A piece of the arguments of one of its calls of tools, as JSON; anything else is no arguments.
+
+        Some providers number every call 0, or none of them: where the arguments of a call are whole already, one that
+        names a tool is the next call.
+        """
         self.calls = True
+        place, call = call, self._calls_at.get(call, call)
+        if name and self.arguments.get(call) and _is_json_object("".join(self.arguments[call])):
+            call = self._calls_at[place] = (place, len(self.arguments))
         if isinstance(name, str) and name:
             self.names[call] = name
         kept = self.arguments.setdefault(call, [])
@@ -132,8 +144,8 @@ class Seen:
 
     def outcome(self, *, json_wanted: bool) -> RequestOutcome:
         """What became of it, once it is over."""
-        if self.end is RequestOutcome.FILTERED:
-            return RequestOutcome.FILTERED
+        if self.end in _NO_ANSWERS:
+            return self.end
         if not (self.says or self.refuses or self.calls):
             return RequestOutcome.EMPTY
         if self._size <= _LONGEST_CHECKED and self._is_invalid(json_wanted=json_wanted):

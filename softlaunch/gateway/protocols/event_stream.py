@@ -6,6 +6,7 @@ from typing import Generic, TypeVar
 
 import orjson
 
+from softlaunch.core.odd_json import read_json
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.checks.said import Listener
 from softlaunch.gateway.protocols.answer import Facts, MalformedAnswerError, ReportedError, Seen
@@ -226,6 +227,6 @@ class SingleAnswerStream(EventStream, Generic[SeenT]):
 def parsed(content: bytes) -> object:
     """The JSON of an event. Raises MalformedAnswerError."""
     try:
-        return orjson.loads(content)
+        return read_json(content)
     except orjson.JSONDecodeError as error:
         raise MalformedAnswerError(f"the provider's stream has an event that is no JSON: {error}") from error

@@ -3,21 +3,9 @@
 import re
 from collections.abc import Iterable
 
-from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome, outcome_of_end
 from softlaunch.gateway.refusals import ProviderError, classify
 
-_ENDS = {
-    **dict.fromkeys(
-        ("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
-        RequestOutcome.TRUNCATED,
-    ),
-    **dict.fromkeys(
-        ("content_filter", "contentfilter", "safety", "recitation", "blocklist", "prohibited_content", "refusal"),
-        RequestOutcome.FILTERED,
-    ),
-    "error": RequestOutcome.CUT,
-}
-"""What the providers' words for how an answer ended come to; any other is a whole answer."""
 _STATUS = re.compile(r"(?:error|status)[ _-]?(?:code)?\W{1,3}([45]\d\d)\b|^\s*([45]\d\d)\b", re.IGNORECASE)
 _WITHOUT_STATUS = (
     (re.compile(r"cancel|generatorexit|client_?gone|clientdisconnect|abort"), RequestOutcome.CLIENT_GONE),
@@ -39,7 +27,7 @@ def answered_outcome(finish_reason: str, output_tokens: int | None, *, says: boo
 
     An answer without a token is empty.
     """
-    named = _ENDS.get(finish_reason.lower().replace("-", "_"), RequestOutcome.ANSWERED)
+    named = outcome_of_end(finish_reason)
     is_empty = says and output_tokens == 0 and named is RequestOutcome.ANSWERED
     return RequestOutcome.EMPTY if is_empty else named
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome, outcome_of_end
 from softlaunch.gateway.protocols.answer import (
     Facts,
     MalformedAnswerError,
@@ -45,7 +45,8 @@ class Asked:
 
 PLAIN = Asked()
 """One answer in words."""
-_ENDS = {"content_filter": RequestOutcome.FILTERED, "length": RequestOutcome.TRUNCATED}
+_NO_ENDS = frozenset({"null", "none"})
+"""What some write for no end at all."""
 
 
 class ChoiceSeen(Seen):
@@ -68,7 +69,7 @@ class ChoiceSeen(Seen):
     def finish(self, reason: str) -> None:
         """It ended, and why."""
         self.finish_reason = reason
-        self.end = _ENDS.get(reason, RequestOutcome.ANSWERED)
+        self.end = outcome_of_end(reason)
 
     def _take_calls(self, message: Mapping[str, Any]) -> None:
         legacy = message.get("function_call")
@@ -118,7 +119,7 @@ def _read_choice(choice: object, answer: Mapping[str, Any], *, keep_content: boo
     if not isinstance(choice, dict):
         raise MalformedAnswerError("the provider's answer has a choice that is no object")
     finish_reason = finish_reason_of(choice)
-    if finish_reason == "error" or isinstance(choice.get("error"), dict):
+    if is_failure(finish_reason) or isinstance(choice.get("error"), dict):
         document = {"error": choice.get("error") or answer.get("error") or {"message": "the model failed"}}
         raise ReportedError(read_error(document), document)
     seen = ChoiceSeen()
@@ -135,7 +136,14 @@ def _read_choice(choice: object, answer: Mapping[str, Any], *, keep_content: boo
 def finish_reason_of(choice: Mapping[str, Any]) -> str | None:
     """Why a choice ended, None while it hasn't: a short name, whatever the provider wrote."""
     reason = choice.get("finish_reason")
-    return None if not reason else name_of(reason) or "unknown"
+    if not reason or (isinstance(reason, str) and reason.lower() in _NO_ENDS):
+        return None
+    return name_of(reason) or "unknown"
+
+
+def is_failure(finish_reason: str | None) -> bool:
+    """Whether a choice ended because something failed: the model, its engine, the network."""
+    return outcome_of_end(finish_reason) is RequestOutcome.CUT
 
 
 def text_of(answer: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.protocols.answer import MalformedAnswerError
-from softlaunch.gateway.protocols.chat.answers import Asked, ChoiceSeen, finish_reason_of, outcome_of
+from softlaunch.gateway.protocols.chat.answers import Asked, ChoiceSeen, finish_reason_of, is_failure, outcome_of
 from softlaunch.gateway.protocols.event_stream import EventStream, parsed
 from softlaunch.gateway.refusals import read_error
 
@@ -88,7 +88,7 @@ class ChatStream(EventStream):
             reason = finish_reason_of(choice)
             if reason is not None:
                 seen.finish(reason)
-                if reason == "error":
+                if is_failure(reason):
                     failed = True
                 else:
                     self._unfinished.discard(index)

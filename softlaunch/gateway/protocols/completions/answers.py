@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from softlaunch.gateway.protocols.answer import Facts, ReportedError, WholeAnswer, not_an_answer, parsed_answer
-from softlaunch.gateway.protocols.chat.answers import Asked, ChoiceSeen, finish_reason_of, outcome_of
+from softlaunch.gateway.protocols.chat.answers import Asked, ChoiceSeen, finish_reason_of, is_failure, outcome_of
 from softlaunch.gateway.protocols.chat.stream import ChatStream
 from softlaunch.gateway.refusals import read_error
 
@@ -25,7 +25,7 @@ def read_texts(content: bytes, facts: Facts, asked: Asked) -> WholeAnswer:
 
 def _read_choice(choice: Mapping[str, Any], *, keep_content: bool) -> ChoiceSeen:
     reason = finish_reason_of(choice)
-    if reason == "error" or isinstance(choice.get("error"), dict):
+    if is_failure(reason) or isinstance(choice.get("error"), dict):
         document = {"error": choice.get("error") or {"message": "the model failed"}}
         raise ReportedError(read_error(document), document)
     seen = ChoiceSeen()

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import outcome_of_end
 from softlaunch.gateway.protocols.answer import (
     Facts,
     MalformedAnswerError,
@@ -20,11 +20,6 @@ from softlaunch.gateway.protocols.answer import (
 from softlaunch.gateway.protocols.event_stream import SingleAnswerStream, parsed
 from softlaunch.gateway.refusals import read_error
 
-_ENDS = {
-    "max_tokens": RequestOutcome.TRUNCATED,
-    "model_context_window_exceeded": RequestOutcome.TRUNCATED,
-    "refusal": RequestOutcome.FILTERED,
-}
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 
 
@@ -47,7 +42,7 @@ class MessageSeen(Seen):
         """It ended, and why."""
         if reason is not None:
             self.finish_reason = name_of(reason) or "unknown"
-            self.end = _ENDS.get(self.finish_reason, RequestOutcome.ANSWERED)
+            self.end = outcome_of_end(self.finish_reason)
 
 
 def _arguments_of(given: object) -> str | None:
@@ -81,6 +76,8 @@ class MessageStream(SingleAnswerStream[MessageSeen]):
     """The events of a message."""
 
     _seen: MessageSeen = field(default_factory=MessageSeen)
+    _told_whole: set[object] = field(default_factory=set)
+    """The calls whose input came with their beginning; what follows in pieces is the same once more."""
 
     def _take_document(self, event: bytes, content: bytes, passed: list[bytes]) -> None:
         document = parsed(content)
@@ -105,7 +102,10 @@ class MessageStream(SingleAnswerStream[MessageSeen]):
             case "content_block_start":
                 block = _mapping(document.get("content_block"))
                 self._seen.take_block(document.get("index"), block, keep_content=self.json_wanted)
-                self.token_seen = self.token_seen or block.get("type") == "tool_use"
+                if block.get("type") == "tool_use":
+                    self.token_seen = True
+                    if block.get("input"):
+                        self._told_whole.add(document.get("index"))
             case "content_block_delta":
                 self._take_delta(document.get("index"), _mapping(document.get("delta")))
             case "message_delta":
@@ -121,7 +121,10 @@ class MessageStream(SingleAnswerStream[MessageSeen]):
         if isinstance(text, str):
             self._seen.add_text(text, keep=self.json_wanted)
             self._hear(text)
-        if place in self._seen.arguments and isinstance(arguments, str):
+        if place in self._seen.arguments and isinstance(arguments, str) and arguments:
+            if place in self._told_whole:
+                self._told_whole.discard(place)
+                self._seen.arguments[place].clear()
             self._seen.add_arguments(place, arguments)
 
 

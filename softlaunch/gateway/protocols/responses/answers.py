@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.core.request_outcome import RequestOutcome, outcome_of_end
 from softlaunch.gateway.protocols.answer import (
     Facts,
     MalformedAnswerError,
@@ -18,11 +18,10 @@ from softlaunch.gateway.protocols.answer import (
 from softlaunch.gateway.protocols.event_stream import SingleAnswerStream, parsed
 from softlaunch.gateway.refusals import classify, read_error
 
-_ENDS = {"max_output_tokens": RequestOutcome.TRUNCATED, "content_filter": RequestOutcome.FILTERED}
 _SILENT = frozenset({"reasoning", "compaction"})
 _CALLS = frozenset({"function_call"})
 _PENDING = frozenset({"queued", "in_progress"})
-_FAILED = "failed"
+_FAILED, _CANCELLED = "failed", "cancelled"
 _DELTA = ".delta"
 
 
@@ -52,12 +51,19 @@ class ResponseSeen(Seen):
         elif kind not in _SILENT:
             self.says = True
 
+    def take_again(self, items: object, *, keep_content: bool) -> None:
+        """Its output, whole, in the place of what came of it piece by piece; where none is told that stays."""
+        if items:
+            self.content.clear()
+            self.take_items(items, keep_content=keep_content)
+
     def finish(self, response: Mapping[str, Any]) -> None:
         """It ended, and how."""
         details = response.get("incomplete_details")
         reason = details.get("reason") if isinstance(details, dict) else None
         self.finish_reason = name_of(reason) or name_of(response.get("status")) or "completed"
-        self.end = _ENDS.get(self.finish_reason, RequestOutcome.ANSWERED)
+        is_cancelled = response.get("status") == _CANCELLED
+        self.end = RequestOutcome.CLIENT_GONE if is_cancelled else outcome_of_end(self.finish_reason)
 
     def _take_part(self, part: Mapping[str, Any], *, keep_content: bool) -> None:
         text = part.get("text")
@@ -122,7 +128,8 @@ class ResponseStream(SingleAnswerStream[ResponseSeen]):
         response = document.get("response")
         if isinstance(response, dict):
             note(self.facts, response)
-        if kind in {"error", "response.failed"} or (kind is None and read_error(document) is not None):
+        has_failed = isinstance(response, dict) and response.get("status") == _FAILED
+        if kind in {"error", "response.failed"} or has_failed or (kind is None and read_error(document) is not None):
             self._report(event, {"error": _error_in(document)}, passed)
             return
         self._note(str(kind), document, response if isinstance(response, dict) else {})
@@ -132,16 +139,18 @@ class ResponseStream(SingleAnswerStream[ResponseSeen]):
     def _note(self, kind: str, document: Mapping[str, Any], response: Mapping[str, Any]) -> None:
         self._started = self._started or kind.startswith("response.")
         if kind in ("response.completed", "response.incomplete"):
-            self._seen.take_items(response.get("output"), keep_content=self.json_wanted)
+            self._seen.take_again(response.get("output"), keep_content=self.json_wanted)
             self._seen.finish(response)
         elif kind == "response.output_item.done":
             item = document.get("item")
             if isinstance(item, dict):
-                self._seen.take_item(document.get("output_index"), item, keep_content=False)
+                keeps = self.json_wanted and not self._seen.content
+                self._seen.take_item(document.get("output_index"), item, keep_content=keeps)
         elif kind.endswith(_DELTA):
             delta = document.get("delta")
             self.token_seen = self.token_seen or bool(delta)
             if kind == "response.output_text.delta" and isinstance(delta, str):
+                self._seen.add_text(delta, keep=self.json_wanted)
                 self._hear(delta)
 
 
