@@ -151,7 +151,7 @@ def _judged(rows: Sequence[Row], question: str, metric: AnyMetric) -> Mapping[st
 
 
 def _doubts(a: Sequence[Row], b: Sequence[Row], question: str) -> list[str]:
-    """What looks wrong: ids of several questions, a side that always says the same, two sides that are one."""
+    """What looks wrong: ids of several questions, a side that always says the same or nothing, two that are one."""
     outputs = [
         [(str(row[question]), text) for row in rows if (text := _named(row, "answer", question))] for rows in (a, b)
     ]
@@ -163,8 +163,16 @@ def _doubts(a: Sequence[Row], b: Sequence[Row], question: str) -> list[str]:
         *of_outputs(ByArm(candidate=outputs[1], stable=outputs[0]), ByArm(candidate="B's", stable="A's")),
         *of_questions("questions", texts),
     ]
+    found_empty = [_empty(rows, len(texts), name) for rows, texts, name in zip((a, b), outputs, "AB", strict=True)]
+    empty = [one for one in found_empty if one and any(outputs)]
     copies = ["A's and B's rows are the same"] if list(a) == list(b) else []
-    return [*(one.sentence for one in found), *copies]
+    return [*(one.sentence for one in found), *empty, *copies]
+
+
+def _empty(rows: Sequence[Row], texts: int, name: str) -> str | None:
+    """A sentence where many of a side's rows have no output, though there is a column of them."""
+    lacking = len(rows) - texts
+    return f"{lacking:,} of {name}'s {len(rows):,} outputs are empty" if lacking > _FEW_DOUBTS * len(rows) else None
 
 
 def _named(row: Row, role: str, besides: str) -> str | None:

@@ -20,7 +20,7 @@ class SplitMethod(StrEnum):
 def unit_hash(unit: str, salt: str) -> int:
     """A stable pseudonym of a unit: a signed 64-bit integer, keyed by the app's salt so that it can't be looked up."""
     keyed = _keyed(salt).copy()
-    keyed.update(unit.encode())
+    keyed.update(unit.encode(errors="surrogatepass"))
     return int.from_bytes(keyed.digest(), "big", signed=True)
 
 
@@ -68,7 +68,7 @@ def envoy_key(unit: str, salt: str, release_id: str) -> bytes:
         sent = unit.encode("latin-1")
         sent.decode()
     except UnicodeError:
-        sent = unit.encode()
+        sent = unit.encode(errors="surrogatepass")
     return f"{salt}:{release_id}:".encode() + sent
 
 

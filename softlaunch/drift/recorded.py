@@ -9,7 +9,7 @@ from softlaunch.core.verdict import Outcome
 from softlaunch.drift.figures import MAY_LACK, DriftFigures, measure_drift
 from softlaunch.drift.judgement import Judgement, Setting, judge_drift
 from softlaunch.evals.recordings.columns import Columns
-from softlaunch.evals.recordings.comparing import answers_of, cases_of, missing_ids, rows_of
+from softlaunch.evals.recordings.comparing import answers_of, cases_of, lacking_ids, rows_of
 from softlaunch.evals.recordings.files import RecordingError, Row
 from softlaunch.evals.recordings.metrics import Margins, plan_metrics
 from softlaunch.evals.recordings.suspicions import suspicions
@@ -49,11 +49,10 @@ def check_recorded(
     )
     metrics = plan_metrics(specs, columns, [*arms.stable, *arms.candidate], Margins(points, policy.amounts, {}))
     cases, answers = cases_of(arms, columns), answers_of(arms, columns, metrics)
-    missing = missing_ids(arms, columns, MAY_LACK)
     looks_wrong = suspicions(arms, columns, reads_reference=any(one.reads_reference for one in metrics))
     doubts = [] if allow_same else [one.sentence for one in looks_wrong]
-    if missing is not None and missing.outcome is not Outcome.PASS:
-        doubts.append(missing.reason)
+    lacking = lacking_ids(arms, columns, MAY_LACK)
+    doubts += [one.reason for one in lacking if one.outcome is not Outcome.PASS]
     figures = measure_drift(cases, answers, [one.plan for one in metrics], policy, doubts=doubts)
     setting = Setting(model=now)
     return RecordedDrift(figures, setting, judge_drift(figures, (), setting, policy))

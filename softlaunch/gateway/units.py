@@ -58,7 +58,7 @@ def is_inside(request: AppRequest, unit: str, only: OnlyPolicy | None) -> bool:
         return True
     if not only.header:
         return unit in only.values
-    return request.headers.get(only.header.lower().encode(), b"").decode("latin-1").strip() in only.values
+    return _header(request, only.header).strip() in only.values
 
 
 def epoch_of(length: float, now: float) -> str:
@@ -105,7 +105,16 @@ def _of_metadata(name: str) -> Callable[[AppRequest, UnitPolicy], str]:
 
 
 def _of_header(request: AppRequest, policy: UnitPolicy) -> str:
-    return _text(request.headers.get(policy.header.lower().encode(), b"").decode("latin-1"))
+    return _text(_header(request, policy.header))
+
+
+def _header(request: AppRequest, name: str) -> str:
+    """A header as text: bytes that are UTF-8 are it, so that a name is the same in a header and in a body."""
+    value = request.headers.get(name.lower().encode(), b"")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _of_conversation(request: AppRequest, policy: UnitPolicy) -> str:  # noqa: ARG001

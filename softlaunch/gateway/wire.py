@@ -7,6 +7,7 @@ from typing import Any, Self
 import orjson
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.odd_json import read_json
 from softlaunch.gateway.limits import Limits
 
 NextPart = Callable[[], Awaitable[bytes]]
@@ -143,9 +144,9 @@ def too_large(limits: Limits) -> RefusedError:
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body. Raises RefusedError with 400."""
+    """The JSON object in a body, as `read_json` has it. Raises RefusedError with 400."""
     try:
-        value = orjson.loads(body)
+        value = read_json(body)
     except orjson.JSONDecodeError as error:
         raise RefusedError(400, f"the request's body is no JSON: {error}", code="invalid_json") from None
     if not isinstance(value, dict):

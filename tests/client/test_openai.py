@@ -5,7 +5,7 @@ import gc
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import openai
@@ -114,7 +114,8 @@ def test_an_answer_that_is_odd_json_breaks_no_application(app: App, client: Clie
         return httpx.Response(200, text=json.dumps(whole), headers={"content-type": "application/json"})
 
     transport = httpx.MockTransport(answer)
-    own = openai.OpenAI(base_url="http://models/v1", api_key="own", http_client=httpx.Client(transport=transport))
+    http_client = cast("Any", httpx.Client(transport=transport))
+    own = openai.OpenAI(base_url="http://models/v1", api_key="own", http_client=http_client)
     create = wrap(own, app, follows_endpoint=False).chat.completions.create
     assert create(**ASK).choices[0].message.content == "\ud83d"
     assert [chunk.choices[0].delta.content for chunk in create(**ASK, stream=True)] == ["\ud83d", None]

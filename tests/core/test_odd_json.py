@@ -12,6 +12,7 @@ from softlaunch.core.odd_json import read_json, written
         pytest.param(rb'"\ud83d"', "\ufffd", id="half an emoji"),
         pytest.param(rb'"\ude00\ud83d"', "\ufffd\ufffd", id="the halves the wrong way round"),
         pytest.param(rb'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600", id="a half before a whole one"),
+        pytest.param(b"\xef\xbb\xbf" + rb'"\ud83d"', "\ufffd", id="behind a byte order mark"),
         pytest.param(rb'"\ud83d \\ud83d"', "\ufffd \\ud83d", id="and a backslash that is one"),
     ],
 )

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softlaunch.core.split import drawn_afresh, position_percent, takes_candidate, unit_hash
+from softlaunch.core.split import drawn_afresh, envoy_key, position_percent, takes_candidate, unit_hash
 
 pseudonyms = st.integers(-(2**63), 2**63 - 1)
 weights = st.floats(0, 100)
@@ -29,6 +29,12 @@ def test_a_pseudonym_fits_a_signed_64_bit_column(unit: str, salt: str) -> None:
     """Whatever clients and salts are called, the pseudonym can be stored, and stays the same."""
     assert -(2**63) <= unit_hash(unit, salt) < 2**63
     assert unit_hash(unit, salt) == unit_hash(unit, salt)
+
+
+def test_half_a_character_names_somebody_too() -> None:
+    """A unit that was cut within an emoji raises nothing in an application, by either way of splitting."""
+    assert unit_hash("ann \ud83d", "salt") != unit_hash("ann", "salt")
+    assert envoy_key("ann \ud83d", "salt", "r") != envoy_key("ann", "salt", "r")
 
 
 def test_1000_units_at_5_percent_are_within_binomial_bounds() -> None:

@@ -31,6 +31,12 @@ def test_nothing_is_no_share_of_nothing() -> None:
     assert estimate_amounts(np.zeros(20), np.ones(20), np.ones(20), margin=0.1, level=LEVEL) is None
 
 
+def test_nothing_is_as_much_as_nothing() -> None:
+    """Models without a price cost the same, as other amounts that are equal do."""
+    nothing, equal = judge(np.zeros(400), np.zeros(400)), judge(np.full(400, 3.0), np.full(400, 3.0))
+    assert nothing == equal
+
+
 def test_equal_amounts_of_a_few_cases_prove_little() -> None:
     """Ten equal prices leave room for what ten cases could have missed; four hundred leave less."""
     few, many = judge(np.full(10, 3.0), np.full(10, 3.0)), judge(np.full(400, 3.0), np.full(400, 3.0))

@@ -51,6 +51,8 @@ def without(*names: str) -> dict[str, Any]:
         pytest.param("header", NAMED, BOB, "bob", id="the header"),
         pytest.param("header", NAMED, {}, "ann", id="no header: what the body says"),
         pytest.param("header", {"messages": SAID}, {b"x-user-id": b"\xff"}, "\xff", id="a header of any bytes"),
+        pytest.param("header", {"messages": SAID}, {b"x-user-id": "José".encode()}, "José", id="a header in UTF-8"),
+        pytest.param("header", {"messages": SAID}, {b"x-user-id": b"Jos\xe9"}, "José", id="the same in Latin-1"),
         pytest.param("safety_identifier", NAMED, BOB, "safe-1", id="the policy's source first"),
         pytest.param("metadata.user_id", NAMED, BOB, "meta-1", id="the same for metadata"),
         pytest.param("prompt_cache_key", NAMED, BOB, "key-1", id="the same for the cache's key"),

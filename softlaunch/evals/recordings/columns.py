@@ -21,6 +21,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 }
 """What a column can mean, and the names by which it is found where nobody maps it."""
 _NEEDED = ("model", "id")
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +85,12 @@ def _as_text(value: object) -> str:
 
 
 def amount(value: object) -> float | None:
-    """A finite number of zero or more, from a number or its text; None for anything else."""
+    """A number from zero to 10^15, from a number or its text; None for anything else, which nobody has measured."""
     try:
         number = float(value)  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if 0 <= number <= _LARGEST else None
 
 
 def _pair(text: str, names: Sequence[str]) -> tuple[str, str]:

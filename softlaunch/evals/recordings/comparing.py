@@ -48,8 +48,9 @@ def compare_recorded(
     for suspicion in suspicions(arms, columns, reads_reference=any(metric.reads_reference for metric in metrics)):
         reason = f"a person has to decide: {suspicion.sentence}"
         report = report.with_verdict(Verdict(suspicion.subject, Outcome.REVIEW, reason))
-    missing = missing_ids(arms, columns, policy.maximum_unscored)
-    return report if missing is None else report.with_verdict(missing)
+    for lacking in lacking_ids(arms, columns, policy.maximum_unscored):
+        report = report.with_verdict(lacking)
+    return report
 
 
 def cases_of(arms: ByArm[Sequence[Row]], columns: Columns, segments: Sequence[str] = ()) -> list[RecordedCase]:
@@ -66,7 +67,26 @@ def cases_of(arms: ByArm[Sequence[Row]], columns: Columns, segments: Sequence[st
     return _cases([*arms.stable, *arms.candidate], columns, segments)
 
 
-def missing_ids(arms: ByArm[Sequence[Row]], columns: Columns, allowed: Margin) -> Verdict | None:
+def lacking_ids(arms: ByArm[Sequence[Row]], columns: Columns, allowed: Margin) -> list[Verdict]:
+    """Verdicts on the ids that only one model has and on the rows that have none, as far as there are such."""
+    return [one for one in (_missing_ids(arms, columns, allowed), _nameless(arms, columns, allowed)) if one is not None]
+
+
+def _nameless(arms: ByArm[Sequence[Row]], columns: Columns, allowed: Margin) -> Verdict | None:
+    """Rows without an id answer nobody knows what."""
+    stable, candidate = (sum(columns.text(row, "id") is None for row in rows) for rows in (arms.stable, arms.candidate))
+    worst = max(stable / len(arms.stable), candidate / len(arms.candidate))
+    if not worst:
+        return None
+    return Verdict(
+        gate="ids",
+        outcome=Outcome.PASS if worst <= allowed.value else Outcome.INCONCLUSIVE,
+        reason=f"{stable:,} of stable's {len(arms.stable):,} rows and {candidate:,} of the candidate's "
+        f"{len(arms.candidate):,} have no id (column {columns.by_role['id']}) and are left out; {allowed} are allowed",
+    )
+
+
+def _missing_ids(arms: ByArm[Sequence[Row]], columns: Columns, allowed: Margin) -> Verdict | None:
     """A verdict on the ids that only one model has; None where there is none."""
     stable, candidate = ({columns.text(row, "id") for row in rows} - {None} for rows in (arms.stable, arms.candidate))
     missing, everything = len(stable ^ candidate), len(stable | candidate)

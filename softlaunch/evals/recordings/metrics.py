@@ -164,7 +164,7 @@ def _amount(name: str, column: str, margins: Margins, *, more: bool) -> Recorded
 
     def read(sample: Sample) -> Found:
         value = sample.fields.get(column)
-        return Found(amount(value), f"{column} is {value!r}, not a number of 0 or more")
+        return Found(amount(value), f"{column} is {value!r}, not a number from 0 to 10^15")
 
     return RecordedMetric(plan, read, meaning)
 

@@ -87,14 +87,14 @@ def estimate_amounts(
 ) -> AmountEstimate | None:
     """Compare case means of both arms, arrays of length n >= 1 with values of zero or more.
 
-    Harm, bounds and `margin` are shares of what stable has; None where that is zero, because nothing is a share of
-    nothing.
+    Harm, bounds and `margin` are shares of what stable has. Where that is nothing the candidate's nothing is the same,
+    and of anything else it is no share: None.
     """
     usual = float(np.average(stable, weights=weights))
-    if usual <= 0:
+    if usual <= 0 and candidate.any():
         return None
     given = _Amounts(stable, candidate, weights / weights.mean(), margin, level, -1.0 if higher_is_better else 1.0)
-    bounded = given.change / np.maximum(np.maximum(stable, candidate), _SAME * usual)
+    bounded = given.change / np.maximum(np.maximum(stable, candidate), _SAME * usual if usual > 0 else 1.0)
     if effective_differences(bounded) < FEW_DIFFERENCES:
         found = estimate(bounded, np.zeros(len(bounded)), weights, margin=margin, level=level)
         return _told(given, found, "mean change of a case")
@@ -110,7 +110,7 @@ def estimate_amounts(
 
 def _told(given: _Amounts, found: PairedEstimate, what: str, doubts: Sequence[str] = ()) -> AmountEstimate:
     usual, now = (float(np.average(arm, weights=given.shares)) for arm in (given.stable, given.candidate))
-    harm = given.sign * (now - usual) / usual
+    harm = given.sign * (now - usual) / usual if usual > 0 else 0.0
     mean_is_worse = student(given.change, given.shares, 0.0, given.level).p_beyond <= given.level
     of_mean = [f"the mean is {100 * harm:.0f} % worse"] if harm > given.margin and mean_is_worse else []
     tail = _both(given, _TAIL)

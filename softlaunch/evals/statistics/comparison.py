@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from softlaunch.core.arms import ByArm
-from softlaunch.core.quantities import Margin
+from softlaunch.core.quantities import Margin, MarginKind
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.evals.calls.answers import EvalAnswer, EvalArm
 from softlaunch.evals.statistics.amounts import AmountEstimate
@@ -105,7 +105,7 @@ def _verdicts(
     judged = [
         judge_metric(compared[plan.metric], policy.confidence, totals)
         if plan.metric in compared
-        else no_pairs(plan.metric, totals, _counts_of(every, plan.metric))
+        else no_pairs(plan.metric, totals, _counts_of(every, plan.metric), is_nothing=_is_nothing(every, plan))
         for plan in metrics
     ]
     lacking = [(plan, judge_unscored_metric(grouped, plan.metric, policy)) for plan in metrics]
@@ -132,6 +132,14 @@ def _counts_of(answers: Sequence[EvalAnswer], metric: str) -> ByArm[int]:
     """How many calls of each arm have a value of a metric."""
     found = [answer.key.arm for answer in answers if value_of(answer, metric) is not None]
     return ByArm(found.count(EvalArm.CANDIDATE), found.count(EvalArm.STABLE))
+
+
+def _is_nothing(answers: Sequence[EvalAnswer], plan: MetricPlan) -> bool:
+    """Whether stable has values of an amount, and all of them are 0."""
+    found = [value_of(answer, plan.metric) for answer in answers if answer.key.arm is EvalArm.STABLE]
+    known = [value for value in found if value is not None]
+    is_amount = plan.margin is not None and plan.margin.kind is MarginKind.RELATIVE
+    return is_amount and bool(known) and not any(known)
 
 
 def _as_planned(plan: MetricPlan, verdict: Verdict) -> Verdict:

@@ -60,13 +60,21 @@ def judge_metric(compared: MetricComparison, confidence: float, totals: Totals) 
     )
 
 
-def no_pairs(metric: str, totals: Totals, values: ByArm[int]) -> Verdict:
-    """The verdict on a metric that no case has a value for in both arms; `values` counts those of either."""
+def no_pairs(metric: str, totals: Totals, values: ByArm[int], *, is_nothing: bool = False) -> Verdict:
+    """The verdict on a metric that no case has a value for in both arms; `values` counts those of either.
+
+    `is_nothing`: there are values, and stable's are all 0, which a change could be no share of.
+    """
     stable, candidate = totals.stable, totals.candidate
+    found = (
+        "stable's values are all 0, and no change is a share of nothing"
+        if is_nothing
+        else "no case has a score in both arms"
+    )
     return Verdict(
         gate=metric,
         outcome=Outcome.ERROR,
-        reason=f"no case has a score in both arms ({values.stable:,} of stable's {stable.calls:,} calls and "
+        reason=f"{found} ({values.stable:,} of stable's {stable.calls:,} calls and "
         f"{values.candidate:,} of the candidate's {candidate.calls:,} have one)",
         candidate_count=candidate.scored,
         stable_count=stable.scored,

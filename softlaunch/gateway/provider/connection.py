@@ -7,7 +7,7 @@ from typing import cast
 import httptools
 
 from softlaunch.gateway.provider.answer import ProviderAnswer
-from softlaunch.gateway.provider.errors import BrokenOffError, DroppedError, InvalidHttpError
+from softlaunch.gateway.provider.errors import BrokenOffError, DroppedError, InvalidHttpError, is_final
 from softlaunch.gateway.provider.origin import Origin
 
 _HEAD_BYTES = 64 * 1024
@@ -131,8 +131,11 @@ class ProviderConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         """The head is whole."""
         status = self._parser.get_status_code()
-        self._interim = status < 200
+        self._interim = 100 <= status < 200
         if self._interim or self._waiter is None:
+            return
+        if not is_final(status):
+            self._fail(InvalidHttpError(f"the provider answered with the status {status}, which HTTP doesn't have"))
             return
         self._until_close = status not in _BODILESS and not _is_framed(self._headers)
         self._answer = ProviderAnswer(self, self._loop, status, self._headers)

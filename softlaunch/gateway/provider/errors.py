@@ -31,3 +31,8 @@ class InvalidHttpError(ProviderCallError):
 
 class AnswerTooLargeError(ProviderCallError):
     """The answer is larger than what may be held."""
+
+
+def is_final(status: int) -> bool:
+    """Whether a status is one that an answer may end with (RFC 9110, section 15)."""
+    return 200 <= status < 600

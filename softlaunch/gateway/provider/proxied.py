@@ -13,8 +13,10 @@ from softlaunch.gateway.provider.errors import (
     AnswerTooLargeError,
     BrokenOffError,
     ConnectTimeoutError,
+    InvalidHttpError,
     InvalidUrlError,
     UnreachableError,
+    is_final,
 )
 
 
@@ -105,6 +107,9 @@ class ProxiedCalls:
             raise UnreachableError(type(error).__name__) from error
         except ValueError as error:
             raise InvalidUrlError(str(error)) from error
+        if not is_final(response.status):
+            response.close()
+            raise InvalidHttpError(f"the provider answered with the status {response.status}, which HTTP doesn't have")
         return ProxiedAnswer(response)
 
 

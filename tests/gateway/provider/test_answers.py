@@ -71,6 +71,8 @@ def test_headers_behind_a_body_are_left_out() -> None:
             InvalidHttpError,
             id="an upgrade",
         ),
+        pytest.param(WHOLE.replace(b" 200 ", b" 999 "), InvalidHttpError, id="a status that isn't"),
+        pytest.param(WHOLE.replace(b" 200 ", b" 000 "), InvalidHttpError, id="no status"),
         pytest.param(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000, InvalidHttpError, id="an endless head"),
         pytest.param(WHOLE[:-1], BrokenOffError, id="a body cut short"),
         pytest.param(CHUNKED[:-9], BrokenOffError, id="no last chunk"),
