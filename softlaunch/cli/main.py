@@ -1,5 +1,6 @@
 """The softlaunch command: lists its sub-commands, and turns errors into exit codes."""
 
+import errno
 import sys
 
 import typer
@@ -10,6 +11,7 @@ from softlaunch.cli.lazy_group import LazyGroup
 from softlaunch.core.errors import ConflictError, SoftlaunchError
 from softlaunch.core.logs import keep_texts_out
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _HELP = """Release changes to LLM applications safely: eval, shadow, canary, gates, rollback.
 
 Exit codes: 0 done or promoted, 1 broke, 2 bad input, 3 rejected, 4 rolled back, 5 inconclusive or waiting,
@@ -43,3 +45,8 @@ def main() -> None:
 
         errors.print(f"softlaunch: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(Exit.CONFLICT if isinstance(error, ConflictError) else Exit.USAGE)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        print(f"softlaunch: can't write {error.filename or 'the output'}: {error.strerror}", file=sys.stderr)  # noqa: T201
+        sys.exit(Exit.FAILED)

@@ -1,5 +1,6 @@
 """What the command line prints of other people's texts."""
 
+import errno
 import io
 import json
 
@@ -7,7 +8,7 @@ import pytest
 from rich.live import Live
 from rich.text import Text
 
-from softlaunch.cli import output
+from softlaunch.cli import main, output
 from softlaunch.cli.output import PlainConsole, print_json, print_table
 
 EVIL = "a:x:b.jsonl [red]not red[/red] [link=http://x]l[/link] \x1b[2J\x9b1m \u202egnp \x07\r:smile:"
@@ -70,3 +71,16 @@ def test_documents_hold_the_same_text_and_nothing_that_acts(
     printed = capfdbinary.readouterr().out
     assert json.loads(printed) == {"text": text}
     assert not {"\x1b", "\x9b", "\x7f", "\u202e", "\u2028", "\x85"} & set(printed.decode())
+
+
+def test_a_full_disk_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Output that can't be written is no traceback; what else goes wrong stays what it is."""
+
+    def full(_: list[str] | None = None) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(main, "build", lambda: full)
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "softlaunch: can't write the output: No space left on device\n"

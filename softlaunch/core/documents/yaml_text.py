@@ -15,6 +15,8 @@ _MOST_REPEATED = 10_000
 """Values that aliases may repeat in a document: enough for shared defaults, and no bomb."""
 _MOST_VALUES = 200_000
 """Values of a document, keys included; reading them takes some seconds."""
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+_PAIRS = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _LONG = 1 << 14  # from here on libyaml reads, four times as fast, with poorer messages
 _LONGEST_NUMBER = 40
 _SHOWN_CHARACTERS = 60
@@ -74,7 +76,8 @@ def parse(path: Path, text: str, first_line: int = 1) -> Document:
 
 def _loader(text: str) -> Any:
     fast = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return (fast if len(text) > _LONG else yaml.SafeLoader)(text)
+    is_fast = len(text) > _LONG and _HALF.search(text) is None  # libyaml takes halves of characters for none
+    return (fast if is_fast else yaml.SafeLoader)(text)
 
 
 def _too_deep(line: int, keys: Keys) -> _RefusedError:
@@ -132,7 +135,7 @@ class _Composer:
         mark: Any = event.start_mark
         if isinstance(event, yaml.ScalarEvent):
             tag = tag or self._loader.resolve(yaml.ScalarNode, event.value, event.implicit)
-            return yaml.ScalarNode(tag, event.value, mark), 1
+            return yaml.ScalarNode(tag, _PAIRS.sub(_joined, event.value), mark), 1
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(event, keys)
         return self._mapping(event, keys)
@@ -267,6 +270,11 @@ class _Reading:
 
     def _line(self, node: yaml.Node) -> int:
         return self._first_line + int(node.start_mark.line)
+
+
+def _joined(pair: re.Match[str]) -> str:
+    """One character of the two halves that JSON writes it in, as it stands in YAML that a program wrote."""
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _canonical(value: object) -> str:

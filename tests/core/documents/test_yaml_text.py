@@ -90,6 +90,13 @@ def test_what_is_sound_means_what_yaml_says(text: str) -> None:
     assert document.value == yaml.safe_load(text)
 
 
+@pytest.mark.parametrize("padding", ["", "b: x\n" + "# long\n" * 3000], ids=["short", "long"])
+def test_an_emoji_as_json_writes_it(padding: str) -> None:
+    """A document that a program wrote as JSON is YAML, with its pairs of halves as characters."""
+    document = parse(_PATH, 'a: "\\ud83d\\ude00!"\n' + padding)
+    assert document.value["a"] == "\U0001f600!"
+
+
 def test_lines_begin_where_they_are_told_to() -> None:
     """Front matter begins on the second line of its file, and what an alias repeats is named where it is written."""
     document = parse(_PATH, "a: &x\n  b: 1\nc: *x", first_line=2)
