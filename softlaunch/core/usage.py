@@ -15,6 +15,8 @@ Providers agree on `usage.prompt_tokens` and `usage.completion_tokens`, and on l
 
 Details may be called `input_tokens_details` and `output_tokens_details` too.
 
+Gemini's compatible endpoint tells its reasoning in `total_tokens` alone, and bills it as output.
+
 Cached, written and audio tokens are parts of the input, reasoning and audio tokens of the output. Anthropic's
 `input_tokens` leaves the cache out, and xAI's `completion_tokens` the reasoning: then they are added.
 """
@@ -84,9 +86,20 @@ def read_usage(document: _Document) -> Usage | None:
     if type(plain) is dict and plain.keys() <= _PLAIN:  # what most answers carry, at a tenth of the time
         usage = Usage(_count(plain.get("prompt_tokens")), _count(plain.get("completion_tokens")))
         if usage.input_tokens:
-            return usage
+            return _with_thoughts(usage, plain, document)
     found = (_read(raw) for raw in _usage_documents(document))
-    return next((usage for usage in found if usage is not None), None)
+    return next((_with_thoughts(usage, plain, document) for usage in found if usage is not None), None)
+
+
+def _with_thoughts(usage: Usage, raw: object, document: _Document) -> Usage:
+    """Gemini's usage with its thoughts, which it bills as output and tells only in the total."""
+    total = _count(_mapping(raw).get("total_tokens"))
+    known = (usage.input_tokens or 0) + (usage.output_tokens or 0)
+    if total is None or total <= known or usage.reasoning_tokens or not usage.input_tokens:
+        return usage
+    if "gemini" not in str(document.get("model")).lower():
+        return usage
+    return usage._replace(output_tokens=total - usage.input_tokens, reasoning_tokens=total - known)
 
 
 def _usage_documents(document: _Document) -> Iterator[_Document]:

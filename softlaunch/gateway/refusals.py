@@ -17,7 +17,8 @@ _MOST_WORDS = 4000
 _NUMBERS = ("status", "status_code", "code")
 _ACCOUNT = re.compile(
     r"insufficient[_ ](quota|balance|credits?|funds)|exceeded[_ ](your[_ ])?current[_ ]quota|billing_(hard|not)"
-    r"|plan and billing|payment[_ ]required|account\b.{0,40}\b(deactivated|disabled|suspended|inactive)|arrearage"
+    r"|plans? (and|&) billing|credit balance|out of credits?"
+    r"|payment[_ ]required|account\b.{0,40}\b(deactivated|disabled|suspended|inactive)|arrearage"
     r"|authentication[_ ]error|(invalid|incorrect|missing|expired)[_ ]api[_ ]key"
     r"|api[_ ]key\b.{0,20}\b(invalid|expired|missing|not)"
     r"|invalid[_ ]authentication|unsupported[_ ]country"

@@ -102,6 +102,27 @@ def test_read_usage(told: Any, usage: Usage | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("told", "model", "usage"),
+    [
+        pytest.param(
+            {**BASE, "total_tokens": 1600}, "gemini-2.5-pro", Usage(1000, 600, reasoning_tokens=500), id="thoughts"
+        ),
+        pytest.param(
+            {"prompt_tokens": 1000, "total_tokens": 1500},
+            "models/gemini-3-flash",
+            Usage(1000, 500, reasoning_tokens=500),
+            id="nothing but thoughts",
+        ),
+        pytest.param({**BASE, "total_tokens": 1100}, "gemini-2.5-pro", Usage(1000, 100), id="none"),
+        pytest.param({**BASE, "total_tokens": 1600}, "sonar", Usage(1000, 100), id="another's total"),
+    ],
+)
+def test_geminis_thoughts(told: Any, model: str, usage: Usage) -> None:
+    """What Gemini thought stands in its total alone, and is paid as output."""
+    assert read_usage({"usage": told, "model": model}) == usage
+
+
+@pytest.mark.parametrize(
     "chunk",
     [
         pytest.param({"usage": None, "x_groq": {"id": "r", "usage": BASE}}, id="Groq's streams"),

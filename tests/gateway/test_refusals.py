@@ -23,6 +23,12 @@ def error(message: str, **fields: Any) -> dict[str, Any]:
         pytest.param(400, error("'temperature' is too high", code="invalid_value"), Refusal(FAULT, 400), id="invalid"),
         pytest.param(
             400,
+            error("Your credit balance is too low. Please go to Plans & Billing.", type="invalid_request_error"),
+            HIDDEN,
+            id="Anthropic: no credit",
+        ),
+        pytest.param(
+            400,
             error("This model's maximum context length is 8192 tokens.", code="context_length_exceeded"),
             Refusal(FAULT, 400),
             id="OpenAI: too long",

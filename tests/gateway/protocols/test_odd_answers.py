@@ -107,6 +107,21 @@ def test_words_for_a_failure(reason: str) -> None:
     assert begun.failed
 
 
+@pytest.mark.parametrize("error", [None, {}, {"message": "upstream failed", "code": 502}])
+def test_an_error_beside_an_answer(error: dict[str, object] | None) -> None:
+    """A proxy's error beside what had come is an error, whole or streamed; none, or an empty one, is not."""
+    choice = {"message": {"content": "Hel"}, "delta": {"content": "Hel"}, "finish_reason": "stop"}
+    document = {"choices": [choice], "error": error}
+    if error:
+        with pytest.raises(ReportedError):
+            read_completion(orjson.dumps(document), Facts(), Asked())
+        with pytest.raises(ReportedError):
+            ChatStream().feed(event(choices=[{**choice, "finish_reason": None}], error=error))
+    else:
+        assert read_completion(orjson.dumps(document), Facts(), Asked()).outcome is RequestOutcome.ANSWERED
+        assert ChatStream().feed(event(**document))
+
+
 @pytest.mark.parametrize("no_reason", ["null", "None", ""])
 def test_words_for_no_end(no_reason: str) -> None:
     """A stream whose chunks say `null` in quotes isn't over with the first one."""

@@ -95,6 +95,8 @@ def read_completion(body: bytes, facts: Facts, asked: Asked) -> WholeAnswer:
     if not isinstance(choices, list) or not choices:
         raise not_an_answer(answer, "has no choices")
     facts.note(answer)
+    if isinstance(answer.get("error"), dict) and answer["error"]:  # a proxy's, beside what had come until then
+        raise ReportedError(read_error({"error": answer["error"]}), {"error": answer["error"]})
     if len(choices) == 1 and not asked.json:
         text = _plain_text(choices[0])
         if text is not None:
