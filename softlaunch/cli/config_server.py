@@ -17,6 +17,16 @@ _MOST_APPS = 10
 _QUIET = ("critical", "error", "warning")
 
 
+_Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port, 0 for a free one; SOFTLAUNCH_CONFIG_SERVER_PORT, else 8830.",
+    ),
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command("config-server")(config_server)
@@ -26,9 +36,7 @@ def config_server(
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; SOFTLAUNCH_CONFIG_SERVER_HOST, else 127.0.0.1.")
     ] = None,
-    port: Annotated[
-        int | None, typer.Option(help="Port, 0 for a free one; SOFTLAUNCH_CONFIG_SERVER_PORT, else 8830.")
-    ] = None,
+    port: _Port = None,
     cache_seconds: Annotated[
         float | None,
         typer.Option(

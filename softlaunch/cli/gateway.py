@@ -33,7 +33,14 @@ def register(app: typer.Typer) -> None:
 
 
 _Host = Annotated[str | None, typer.Option(help="Address to listen on; SOFTLAUNCH_GATEWAY_HOST, else 127.0.0.1.")]
-_Port = Annotated[int | None, typer.Option(help="Port, 0 for a free one; SOFTLAUNCH_GATEWAY_PORT, else 8800.")]
+_Port = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port, 0 for a free one; SOFTLAUNCH_GATEWAY_PORT, else 8800.",
+    ),
+]
 _MaxBodyMb = Annotated[
     float | None,
     typer.Option(help="Largest request body, in MiB; SOFTLAUNCH_MAX_BODY_MB, else 10.", min=0.001, max=1024),

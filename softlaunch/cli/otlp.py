@@ -20,7 +20,14 @@ def otlp(
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; SOFTLAUNCH_OTLP_HOST, else 127.0.0.1.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port, 0 for a free one; SOFTLAUNCH_OTLP_PORT, else 4318.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Port, 0 for a free one; SOFTLAUNCH_OTLP_PORT, else 4318.",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="critical, error, warning, info, debug or trace.")] = "info",
 ) -> None:
     """Take an app's own OpenTelemetry spans into the request log.

@@ -28,6 +28,33 @@ from softlaunch.installation.supervision import Supervisor, shown
 _DEPLOY_ATTEMPTS = 3
 _DEPLOY_PAUSE_SECONDS = 4
 
+_GatewayPort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port of the gateway; SOFTLAUNCH_GATEWAY_PORT, else 8800.",
+    ),
+]
+
+_PrefectPort = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port of Prefect's UI and API.",
+    ),
+]
+
+_ConsolePort = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=65535,
+        help="Port of the console; SOFTLAUNCH_CONSOLE_PORT, else 8820.",
+    ),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -35,13 +62,9 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
-    gateway_port: Annotated[
-        int | None, typer.Option(help="Port of the gateway; SOFTLAUNCH_GATEWAY_PORT, else 8800.")
-    ] = None,
-    prefect_port: Annotated[int, typer.Option(help="Port of Prefect's UI and API.")] = 4200,
-    console_port: Annotated[
-        int | None, typer.Option(help="Port of the console; SOFTLAUNCH_CONSOLE_PORT, else 8820.")
-    ] = None,
+    gateway_port: _GatewayPort = None,
+    prefect_port: _PrefectPort = 4200,
+    console_port: _ConsolePort = None,
     otlp: Annotated[
         bool | None,
         typer.Option(

@@ -2,11 +2,19 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from softlaunch.core.errors import SoftlaunchError
+
 HOME = ".softlaunch"
+_PREFIX = "SOFTLAUNCH_"
+
+
+class SettingsError(SoftlaunchError):
+    """A variable of the environment that can't be used; the message names it, and never quotes it."""
 
 
 def find_home() -> Path:
@@ -28,10 +36,39 @@ def _is_mine(home: Path) -> bool:
         return False
 
 
-class Settings(BaseSettings):
-    """Where things are and how they are reached; every field can be set as `SOFTLAUNCH_<FIELD>`."""
+def _is_secret(settings: type[BaseSettings], name: str) -> bool:
+    field = settings.model_fields.get(name)
+    return field is not None and SecretStr in get_args(field.annotation)
 
-    model_config = SettingsConfigDict(env_prefix="SOFTLAUNCH_", frozen=True, extra="ignore", hide_input_in_errors=True)
+
+class Settings(BaseSettings):
+    """Where things are and how they are reached; every field can be set as `SOFTLAUNCH_<FIELD>`.
+
+    A variable that is blank is as if it weren't set, unless it is for a secret: keys that got lost would open what they
+    guard, and a lost address begin another ledger. Raises SettingsError.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True, allow_inf_nan=False
+    )
+
+    if not TYPE_CHECKING:  # who reads the types sees the fields
+
+        def __init__(self, **given: Any) -> None:
+            try:
+                super().__init__(**given)
+            except ValidationError as error:
+                found = [f"{_PREFIX}{one['loc'][0]}".upper() + f": {one['msg']}" for one in error.errors()]
+                raise SettingsError("; ".join(found)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: Any) -> Any:
+        return {
+            name: value
+            for name, value in given.items()
+            if not isinstance(value, str) or value.strip() or _is_secret(cls, name)
+        }
 
     home: Path = Field(
         default_factory=find_home,
@@ -82,7 +119,7 @@ class Settings(BaseSettings):
         default=0.115, ge=0, description="what a gigabyte of the ledger costs a month; Amazon RDS gp3 lists 0.115"
     )
     gateway_host: str = "127.0.0.1"
-    gateway_port: int = 8800
+    gateway_port: int = Field(default=8800, ge=0, le=65535)
     gateway_processes: int = Field(
         default=1,
         ge=1,
@@ -117,7 +154,7 @@ class Settings(BaseSettings):
         "clients do. Who has one reads prompts, and names any unit",
     )
     config_server_host: str = "127.0.0.1"
-    config_server_port: int = 8830
+    config_server_port: int = Field(default=8830, ge=0, le=65535)
     config_cache_seconds: float = Field(
         default=60,
         gt=0,
@@ -130,7 +167,7 @@ class Settings(BaseSettings):
         description="whether gateways export spans and metrics by OpenTelemetry, to where the OTEL_* variables say",
     )
     otlp_host: str = "127.0.0.1"
-    otlp_port: int = 4318
+    otlp_port: int = Field(default=4318, ge=0, le=65535)
     otlp_token: SecretStr | None = Field(
         default=None, description="bearer token that exporters to `softlaunch otlp` must present; open when unset"
     )
