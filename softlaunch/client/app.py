@@ -15,6 +15,8 @@ from softlaunch.client.known import Current, KnownApp
 from softlaunch.core.request_ids import sealed_id_for
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from softlaunch.client.copying import Copying, Replay
 
 _NOBODY: Mapping[str, str] = MappingProxyType({})
@@ -63,12 +65,14 @@ class App:
 
     def variant(
         self,
-        user: str | None = None,
+        user: "str | int | UUID | bytes | None" = None,
         *,
         attributes: Mapping[str, str] = _NOBODY,
         conversation: str | None = None,
     ) -> Variant:
         """The variant for a user: the same one in every process, and in every way of connecting an app.
+
+        A number or a UUID names whom its text names in a request.
 
         `attributes` stand for the headers that a policy's `only` may name, `conversation` for the conversation where
         units are conversations or are drawn afresh in each. Who is named by nobody is a unit of its own, and may meet

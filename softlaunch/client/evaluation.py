@@ -9,13 +9,16 @@ from softlaunch.core.split import SplitMethod, drawn_afresh, takes_candidate, ta
 CONVERSATION = "conversation"
 
 
-def unit_of(route: ClientRoute, user: str | None, conversation: str | None) -> str | None:
+def unit_of(route: ClientRoute, user: object, conversation: str | None) -> str | None:
     """Whom traffic is split by, as the application names it: the user, or the conversation where the policy says so.
 
-    None where nobody is named.
+    Numbers, UUIDs and bytes are the texts that they would be in a request. None where nobody is named.
     """
     named = (conversation or user) if route.source == CONVERSATION else user
-    return named if named and named.strip() else None
+    if named is None:
+        return None
+    text = named.decode(errors="replace") if isinstance(named, bytes) else str(named)
+    return text if text.strip() else None
 
 
 def conversation_hash(conversation: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from uuid import UUID
 
 import pytest
 
@@ -172,6 +173,14 @@ def test_many_threads_and_a_second_app(server: ConfigServer, make_client: MakeCl
     for thread in threads:
         thread.join()
     assert seen == {tuple(expected)}
+
+
+@pytest.mark.parametrize(
+    ("user", "unit"), [(42, "42"), (UUID(int=7), "00000000-0000-0000-0000-000000000007"), (b"Jos\xc3\xa9", "José")]
+)
+def test_a_user_that_is_no_text(user: int | UUID | bytes, unit: str, make_client: MakeClient) -> None:
+    """An application's ids are numbers and UUIDs, too: their texts name the same users as in a request."""
+    assert make_client().app(APP).variant(user=user).unit == unit
 
 
 def test_an_event_loop_isnt_held_up(server: ConfigServer, make_client: MakeClient) -> None:

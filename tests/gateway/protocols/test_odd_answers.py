@@ -131,6 +131,12 @@ def test_words_for_no_end(no_reason: str) -> None:
     assert outcome_of(stream, [chunk({"content": "lo"}, "stop")]) is RequestOutcome.ANSWERED
 
 
+def test_texts_in_the_place_of_messages() -> None:
+    """A proxy that answers a chat with chunks of before chats has answered."""
+    texts = [event(choices=[{"index": 0, "text": "Hel"}]), event(choices=[{"text": "", "finish_reason": "stop"}])]
+    assert outcome_of(ChatStream(), [*texts, DONE]) is RequestOutcome.ANSWERED
+
+
 def test_an_emoji_cut_in_two() -> None:
     """Halves of a character in two chunks pass as they came; NaN, which JSON doesn't have, doesn't."""
     halves = [

@@ -95,8 +95,9 @@ class ChatStream(EventStream):
         return failed
 
     def _piece_of(self, choice: Mapping[str, Any]) -> object:
-        """What of a message a choice brings; some send the last piece as a whole message."""
-        return choice.get("delta") or choice.get("message")
+        """What of a message a choice brings; some send the last piece as a whole message, and some proxies a text."""
+        text = choice.get("text")
+        return choice.get("delta") or choice.get("message") or ({"content": text} if text else None)
 
     def _read_delta(self, delta: Mapping[str, Any], seen: ChoiceSeen, *, is_first: bool) -> None:
         if not self.token_seen:
