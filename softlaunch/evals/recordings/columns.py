@@ -22,6 +22,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
 """What a column can mean, and the names by which it is found where nobody maps it."""
 _NEEDED = ("model", "id")
 _LARGEST = 1e15
+_NO_ERRORS = frozenset({"", "none", "null", "nan", "n/a", "na", "false", "no", "0", "-", "[]", "{}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,12 @@ class Columns:
         """The same as a number of zero or more; None where there is none."""
         return amount(self.value(row, role))
 
+    def error(self, row: Row) -> str | None:
+        """What a row says went wrong; None where it says, in whatever way, that nothing did."""
+        value = self.value(row, "error")
+        text = self.text(row, "error") if value else None
+        return None if text is None or text.strip().lower() in _NO_ERRORS else text
+
     def tags(self, row: Row, more: Sequence[str] = ()) -> tuple[str, ...]:
         """What a row's case is about: the tags of a list, or of a text that separates them by semicolons.
 
@@ -72,9 +79,9 @@ class Columns:
     def latency_ms(self, row: Row) -> float | None:
         """The latency: milliseconds where the column's name ends in _ms, else seconds."""
         value = self.number(row, "latency")
-        if value is None or self.by_role["latency"].endswith("_ms"):
-            return value
-        return value * 1000
+        if not value:  # no answer takes no time: 0 says that nobody measured it
+            return None
+        return value if self.by_role["latency"].endswith("_ms") else value * 1000
 
 
 def _as_text(value: object) -> str:

@@ -177,7 +177,7 @@ def _answers(
 def _answer(key: CallKey, row: Row, columns: Columns, metrics: Sequence[RecordedMetric]) -> EvalAnswer:
     """A row as a finished call: one with an error, or without the answer that it should have, is unscored."""
     text = columns.text(row, "answer")
-    error = columns.text(row, "error") or ("no_answer" if text is None and "answer" in columns.by_role else None)
+    error = columns.error(row) or ("no_answer" if text is None and "answer" in columns.by_role else None)
     model = columns.text(row, "model") or ""
     if error is not None:
         return EvalAnswer(key, model, Status.UNSCORED, error=error)

@@ -129,7 +129,7 @@ def _planned(spec: str, columns: Columns, rows: Sequence[Row], margins: Margins)
     if spec in {"latency", "cost"}:
         if spec not in columns.by_role:
             raise RecordingError(f"no column has the {spec}; name it with --map {spec}=COLUMN")
-        return _amount(spec, columns.by_role[spec], margins, more=False)
+        return _amount(spec, columns.by_role[spec], margins, more=False, may_be_nothing=spec == "cost")
     way, separator, column = spec.partition(":")
     if separator and way in _AMOUNTS:
         return _amount(column, _known(column, columns), margins, more=_AMOUNTS[way])
@@ -158,13 +158,17 @@ def _known(column: str, columns: Columns) -> str:
     return column
 
 
-def _amount(name: str, column: str, margins: Margins, *, more: bool) -> RecordedMetric:
+def _amount(name: str, column: str, margins: Margins, *, more: bool, may_be_nothing: bool = True) -> RecordedMetric:
+    """An amount of a column; where every answer must have some, as of time, 0 says that nobody measured it."""
     plan = MetricPlan(name, margins.of(name, MarginKind.RELATIVE), higher_is_better=more)
     meaning = f"column {column}, {'more' if more else 'less'} is better"
 
     def read(sample: Sample) -> Found:
         value = sample.fields.get(column)
-        return Found(amount(value), f"{column} is {value!r}, not a number from 0 to 10^15")
+        found = amount(value)
+        if found == 0 and not may_be_nothing:
+            return Found(None, f"{column} is {value!r}: no answer takes no time")
+        return Found(found, f"{column} is {value!r}, not a number from 0 to 10^15")
 
     return RecordedMetric(plan, read, meaning)
 

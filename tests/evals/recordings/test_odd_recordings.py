@@ -56,6 +56,25 @@ def test_what_costs_nothing_costs_the_same() -> None:
     assert "stable's values are all 0" in report.reason
 
 
+@pytest.mark.parametrize("error", ["", "None", "nan", "False", "0", None, False, 0, [], {}, float("nan")])
+def test_no_error_in_many_words(error: object) -> None:
+    """What other programs write where nothing went wrong is no error."""
+    assert Columns.of([row(1, error=error)], []).error(row(1, error=error)) is None
+
+
+@pytest.mark.parametrize("error", ["timeout", True, 500, {"code": 500}])
+def test_an_error_in_many_words(error: object) -> None:
+    """Anything else is one."""
+    assert Columns.of([row(1, error=error)], []).error(row(1, error=error))
+
+
+def test_a_latency_of_nothing_is_not_measured() -> None:
+    """Zeros where a time is missing make no candidate faster."""
+    stable = [row(number, latency_ms=500) for number in range(400)]
+    assert compared(stable, [row(number, latency_ms=0) for number in range(400)], "latency").outcome is not Outcome.PASS
+    assert compared(stable, [*stable], "latency").outcome is Outcome.PASS
+
+
 @pytest.mark.parametrize("text", ["1e308", "inf", "nan", "-1", "1e16", "", "12 s", None])
 def test_what_is_no_amount(text: object) -> None:
     """What nobody can have measured has no value."""
