@@ -13,6 +13,7 @@ from sqlmodel import select as select_rows
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE
+from softlaunch.ledger.logged import Logged
 from softlaunch.policy.release import Kind, Release
 from softlaunch.releases.views import ReleaseView, deciding_verdicts
 from softlaunch.store.tables import (
@@ -111,10 +112,10 @@ def neighbours(session: Session, release: Release) -> Neighbours:
     return Neighbours(session.execute(before).scalar(), session.execute(after).scalar())
 
 
-def has_many_requests(session: Session, release_id: str) -> bool:
+def has_many_requests(session: Session, logged: Logged) -> bool:
     """Whether a release has so many requests that they can't be counted while somebody waits."""
-    logged = select(col(RequestRow.id)).where(col(RequestRow.release_id) == release_id)
-    return session.execute(logged.offset(_COUNTED_AT_ONCE).limit(1)).first() is not None
+    found = select(col(RequestRow.id)).where(logged.rows)
+    return session.execute(found.offset(_COUNTED_AT_ONCE).limit(1)).first() is not None
 
 
 def failures(session: Session, release: Release) -> list[Failure]:
@@ -124,7 +125,7 @@ def failures(session: Session, release: Release) -> list[Failure]:
     """
     newest = (
         select(*_OF_FAILURE)
-        .where(col(RequestRow.app) == release.app, col(RequestRow.release_id) == release.id)
+        .where(col(RequestRow.app) == release.app, Logged.of(release).rows)
         .where(col(RequestRow.stage) == release.position)
         .order_by(col(RequestRow.started_at).desc())
         .limit(_LOOKED_THROUGH)
