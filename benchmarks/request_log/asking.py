@@ -27,7 +27,7 @@ PAGES = {
     "page: the newest requests": "/requests",
     "page: failed requests": "/requests?outcome=failed&arm=candidate",
     "page: a user's requests": "/requests?more=17",
-    "page: a request": f"/requests/{BUSY}-00000000000f4240",
+    "page: a request": f"/requests/{BUSY}-00000000000003e9",
 }
 
 

@@ -80,7 +80,15 @@ def add_beginner(session: Session, now: datetime) -> None:
         known = {"name": model.name, "digest": model.digest, "content": model.model_dump(mode="json")}
         session.add(ModelRow.model_validate({**known, "source": "models.yaml", "recorded_at": now}))
     record_variant(session, _FIRST, now)
-    session.add(AppRow(name=BEGINNER, policy={}, policy_path="policy.yaml", salt="salt", recorded_at=now))
+    session.add(
+        AppRow(
+            name=BEGINNER,
+            policy=policy().model_dump(mode="json"),
+            policy_path="policy.yaml",
+            salt="salt",
+            recorded_at=now,
+        )
+    )
     session.flush()
     serving = serving_to_json(Serving(salt="salt"))
     session.add(RouteRow(app=BEGINNER, revision=1, stable_digest=_FIRST.digest, serving=serving, changed_at=now))

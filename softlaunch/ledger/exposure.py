@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import and_, case, func, select
+from sqlalchemy import distinct, func, select
 from sqlmodel import Session, col
 
 from softlaunch.ledger.logged import Logged
@@ -34,16 +34,12 @@ def read_exposure(session: Session, logged: Logged, *, promoted: bool = False) -
     A request that fell back was stable's. What is promoted serves everybody: it is the route's stable.
     """
     named = func.coalesce(col(RequestRow.named_unit), col(RequestRow.unit))
-    of_candidate = and_(
+    shown = select(func.count(distinct(named)), func.count()).where(
+        logged.rows, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE])
+    )
+    met = shown.where(
         col(RequestRow.arm) == (Arm.STABLE if promoted else Arm.CANDIDATE), col(RequestRow.fell_back).is_(False)
     )
-    by_unit = (
-        select(func.count().label("requests"), func.count(case((of_candidate, 1))).label("met"))
-        .where(logged.rows, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
-        .group_by(named)
-        .subquery()
-    )
-    met, requests = by_unit.c.met, by_unit.c.requests
-    counted = select(func.count(case((met > 0, 1))), func.count(), func.sum(met), func.sum(requests))
-    units, all_units, met_requests, all_requests = session.execute(counted).one()
-    return Exposure(units, all_units, int(met_requests or 0), int(all_requests or 0))
+    all_units, all_requests = session.execute(shown).one()
+    units, requests = session.execute(met).one()
+    return Exposure(units, all_units, requests, all_requests)

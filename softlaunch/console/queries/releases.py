@@ -119,20 +119,22 @@ def has_many_requests(session: Session, logged: Logged) -> bool:
 
 
 def failures(session: Session, release: Release) -> list[Failure]:
-    """The newest failures of the candidate among the newest 5,000 requests of the stage in force, or the last one.
+    """The newest failures of the candidate among the app's newest 5,000 requests while the stage was in force.
 
-    Texts of requests are never read.
+    That is the stage in force, or the last one. Texts of requests are never read.
     """
-    newest = (
-        select(*_OF_FAILURE)
-        .where(col(RequestRow.app) == release.app, Logged.of(release).rows)
-        .where(col(RequestRow.stage) == release.position)
-        .order_by(col(RequestRow.started_at).desc())
+    row = RequestRow
+    ended = [] if release.ended_at is None else [col(row.started_at) < release.ended_at.timestamp()]
+    newest = (  # of the app alone: a stage that began at midnight has no row of the day before, which would be sought
+        select(*_OF_FAILURE, col(row.release_id), col(row.stage))
+        .where(col(row.app) == release.app, col(row.started_at) >= Logged.of(release).since, *ended)
+        .order_by(col(row.started_at).desc())
         .limit(_LOOKED_THROUGH)
         .subquery()
     )
     failed = (
         select(newest)
+        .where(newest.c.release_id == release.id, newest.c.stage == release.position)
         .where(newest.c.outcome.in_(ARM_FAILURES | UNUSABLE), newest.c.arm.in_(["candidate", "shadow"]))
         .order_by(newest.c.started_at.desc())
         .limit(_FAILURES)
