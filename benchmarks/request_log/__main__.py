@@ -1,4 +1,4 @@
-"""Measure a large request log on PostgreSQL: python -m benchmarks.request_log {writing,sustained,size}."""
+"""Measure a large request log on PostgreSQL: python -m benchmarks.request_log {writing,sustained,size,asked}."""
 
 import argparse
 import multiprocessing
@@ -6,6 +6,7 @@ import resource
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 from sqlalchemy import text
 
 from benchmarks.request_log import server
+from benchmarks.request_log.asking import ask
+from benchmarks.request_log.history import Past
+from benchmarks.request_log.history import fill as fill_days
 from benchmarks.request_log.looks import Looker, look_on
 from benchmarks.request_log.rows import APP, GATEWAY, beat, fill, records
 from softlaunch.gateway.limits import Limits
@@ -20,7 +24,7 @@ from softlaunch.gateway.log import Identity, LogSink
 from softlaunch.ledger import request_log
 from softlaunch.ledger.request_log import Heartbeat, write_batch
 from softlaunch.store.database import Database
-from softlaunch.store.days import keep_days
+from softlaunch.store.days import DAY_SECONDS, keep_days
 from softlaunch.store.migrate import open_database
 
 _RATE = 5000
@@ -31,7 +35,7 @@ _PLAIN = (
     "ALTER TABLE plain RENAME TO requests",
     "ALTER TABLE requests ADD PRIMARY KEY (id)",
     "CREATE INDEX ix_requests_request_id ON requests (request_id)",
-    "CREATE INDEX ix_requests_window ON requests (app, release_id, stage, started_at)",
+    "CREATE INDEX ix_requests_lately ON requests (app, started_at)",
     "CREATE INDEX ix_requests_units ON requests (release_id, stage, unit, started_at) WHERE release_id IS NOT NULL",
 )
 
@@ -39,15 +43,18 @@ _PLAIN = (
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.request_log", description=__doc__)
-    parser.add_argument("what", choices=["writing", "sustained", "size"])
+    parser.add_argument("what", choices=["writing", "sustained", "size", "asked"])
     parser.add_argument("--rounds", type=int, default=5, help="of writing, after one to warm up")
     parser.add_argument("--seconds", type=float, default=10.0, help="of each round, and of what is sustained")
+    parser.add_argument("--large", type=int, default=100, help="millions of rows of the larger ledger that is asked")
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 10, 100], help="millions of rows")
     arguments = parser.parse_args()
     if arguments.what == "writing":
         writing(arguments.rounds, arguments.seconds)
     elif arguments.what == "sustained":
         sustained(arguments.seconds)
+    elif arguments.what == "asked":
+        asked(arguments.large, arguments.rounds)
     else:
         sizes(arguments.sizes)
 
@@ -164,6 +171,24 @@ def sizes(millions: Sequence[int]) -> None:
             print(f"| {size} | {stored / 1e9:.1f} | {filled:.0f} | {shown} |", flush=True)
             _show_plans(database)
             database.close()
+
+
+def asked(large: int, rounds: int) -> None:
+    """Everything that the product asks of a log, on one of a million rows and on a large one, in turn."""
+    quick = {"fsync": "off", "synchronous_commit": "off", "wal_level": "minimal", "max_wal_senders": "0"}
+    noon = (time.time() // DAY_SECONDS + 0.5) * DAY_SECONDS
+    pasts = {"small": Past(noon, 400_000, 500_000), "large": Past(noon, large * 99_000, large * 900_000)}
+    with ExitStack() as stack:
+        urls = stack.enter_context(server.running(*pasts, **quick, autovacuum="off"))
+        ledgers = {}
+        for name, past in pasts.items():
+            database = open_database(urls[name])
+            stack.callback(database.close)
+            begun = time.perf_counter()
+            fill_days(database, past)
+            print(f"{name}: filled in {time.perf_counter() - begun:.0f} s", flush=True)
+            ledgers[name] = (database, past)
+        ask(ledgers, rounds, server.processor_seconds)
 
 
 def _show_plans(database: Database) -> None:

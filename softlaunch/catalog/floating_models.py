@@ -14,6 +14,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.tables import RequestRow, ResolvedModelRow, ScanRow, VariantRow
 
 _SCAN = "resolved models"
+_FIRST_SECONDS = 86_400.0
 _PINNED = re.compile(
     r"20\d\d-?[01]\d-?[0-3]\d"  # gpt-4o-2024-08-06, claude-3-5-sonnet-20241022
     r"|-[01]\d[0-3]\d(?!\d)"  # gpt-4-0613
@@ -30,13 +31,16 @@ def is_pinned(model: str) -> bool:
 def watch_resolved_models(database: Database, now: datetime) -> list[str]:
     """Read what the request log has new of resolved models and fingerprints; returns what has changed, in words.
 
-    The first look at a variant takes what it finds as expected. Later ones open an incident for what is unknown.
+    The first look at a variant takes what it finds as expected. Later ones open an incident for what is unknown. The
+    first of all reads the last day alone, because a log may be long.
     """
     try:
         with database.begin() as session:
-            begin = session.get(ScanRow, _SCAN, with_for_update=True) or ScanRow(name=_SCAN, position=0)
+            known = session.get(ScanRow, _SCAN, with_for_update=True)
+            begin = known or ScanRow(name=_SCAN, position=0)
+            since = 0.0 if known is not None else now.timestamp() - _FIRST_SECONDS
             end = session.execute(select(func.max(RequestRow.id))).scalar_one() or begin.position
-            changes = list(_scan(session, begin.position, end, now))
+            changes = list(_scan(session, (begin.position, end), since, now))
             begin.position = end
             session.add(begin)
     except IntegrityError:  # another process takes the very first look at this moment
@@ -44,14 +48,16 @@ def watch_resolved_models(database: Database, now: datetime) -> list[str]:
     return changes
 
 
-def _scan(session: Session, after: int, end: int, now: datetime) -> Iterator[str]:
+def _scan(session: Session, numbers: tuple[int, int], since: float, now: datetime) -> Iterator[str]:
+    """Take in the rows between two numbers that began since then; yields what has changed."""
     groups = (
         col(RequestRow.app),
         col(RequestRow.variant_digest),
         col(RequestRow.resolved_model),
         col(RequestRow.fingerprint),
     )
-    fresh = (col(RequestRow.id) > after) & (col(RequestRow.id) <= end) & col(RequestRow.resolved_model).is_not(None)
+    fresh = (col(RequestRow.id) > numbers[0]) & (col(RequestRow.id) <= numbers[1])
+    fresh &= (col(RequestRow.started_at) >= since) & col(RequestRow.resolved_model).is_not(None)
     fresh &= col(RequestRow.answered_by).is_(None)  # a fallback model is another one, and known to be
     seen = session.execute(
         select(*groups, func.min(RequestRow.started_at).label("first")).where(fresh).group_by(*groups)

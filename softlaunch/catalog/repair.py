@@ -7,13 +7,23 @@ because its endpoint was asked just now and doesn't answer. Everything else chan
 from collections.abc import Collection
 from datetime import datetime
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
 from softlaunch.core.request_outcome import ARM_FAILURES, GOOD, UNUSABLE
 from softlaunch.core.variant import ModelVersion, Variant
+from softlaunch.ledger.logged import Logged
 from softlaunch.ledger.releases import find_live
 from softlaunch.policy.release import State
-from softlaunch.store.tables import DailyRequestRow, ModelRow, ReleaseRow, RequestRow, VariantRow
+from softlaunch.store.tables import (
+    AliasMoveRow,
+    DailyRequestRow,
+    ModelRow,
+    ReleaseRow,
+    RequestRow,
+    RouteRow,
+    VariantRow,
+)
 
 _HARMLESS = (State.REJECTED, State.ABORTED)
 
@@ -61,25 +71,41 @@ def _was_released(session: Session, digest: str) -> bool:
 
 def _answered(session: Session, digest: str) -> bool:
     """Whether a variant ever gave a good answer, as far as the request log and its daily sums reach."""
-    good = select(RequestRow.id).where(RequestRow.variant_digest == digest, col(RequestRow.outcome).in_(GOOD)).limit(1)
     days = select(DailyRequestRow.day).where(
         DailyRequestRow.variant_digest == digest, DailyRequestRow.requests > DailyRequestRow.failed
     )
-    return session.exec(good).first() is not None or session.exec(days.limit(1)).first() is not None
+    return (
+        _has_row(session, digest, col(RequestRow.outcome).in_(GOOD)) or session.exec(days.limit(1)).first() is not None
+    )
 
 
 def _stands_in(session: Session, name: str) -> bool:
     """Whether a model ever answered as a fallback, or is one of a variant that was released."""
-    answered = select(RequestRow.id).where(RequestRow.answered_by == name).limit(1)
-    if session.exec(answered).first() is not None:
-        return True
     with_fallbacks = session.exec(
         select(VariantRow.digest, VariantRow.fallbacks).where(col(VariantRow.fallbacks).is_not(None))
     )
-    return any(name in (fallbacks or ()) and _was_released(session, digest) for digest, fallbacks in with_fallbacks)
+    digests = [digest for digest, fallbacks in with_fallbacks.all() if name in (fallbacks or ())]
+    answered = col(RequestRow.answered_by) == name
+    return any(_was_released(session, digest) or _has_row(session, digest, answered) for digest in digests)
 
 
 def _failed(session: Session, digest: str) -> bool:
-    bad = ARM_FAILURES | UNUSABLE
-    failed = select(RequestRow.id).where(RequestRow.variant_digest == digest, col(RequestRow.outcome).in_(bad))
-    return session.exec(failed.limit(1)).first() is not None
+    return _has_row(session, digest, col(RequestRow.outcome).in_(ARM_FAILURES | UNUSABLE))
+
+
+def _has_row(session: Session, digest: str, which: ColumnElement[bool]) -> bool:
+    """Whether the log has such a row of a variant.
+
+    It is looked for where the variant may have served, in the apps that it is the variant of and in its releases: the
+    log has no index of variants.
+    """
+    serving = (col(RouteRow.stable_digest) == digest) | (col(RouteRow.candidate_digest) == digest)
+    served = select(AliasMoveRow.app).where(AliasMoveRow.variant_digest == digest)
+    apps = {*session.exec(select(RouteRow.app).where(serving)), *session.exec(served)}
+    either = (col(ReleaseRow.stable_digest) == digest) | (col(ReleaseRow.candidate_digest) == digest)
+    places = [
+        *(col(RequestRow.app) == app for app in sorted(apps)),
+        *(Logged.of(release).rows for release in session.exec(select(ReleaseRow).where(either))),
+    ]
+    of_variant = select(RequestRow.id).where(RequestRow.variant_digest == digest, which).limit(1)
+    return any(session.exec(of_variant.where(place)).first() is not None for place in places)

@@ -11,6 +11,7 @@ from softlaunch.console.queries.releases import has_many_requests
 from softlaunch.console.state import Console
 from softlaunch.core.errors import NotFoundError
 from softlaunch.ledger.exposure import Exposure
+from softlaunch.ledger.logged import Logged
 from softlaunch.ledger.outcomes import StageOutcomes
 from softlaunch.ledger.releases import read_release
 from softlaunch.releases.views import Counted, ReleaseView, count_requests, read_view
@@ -42,7 +43,7 @@ def counted_view(
 ) -> tuple[ReleaseView, OfAllRequests | None]:
     """The view of a release, and what is known of all its requests: many are counted beside the page."""
     release_id = row.id
-    if not has_many_requests(session, release_id):
+    if not has_many_requests(session, Logged.of(row)):
         counted = _count_all(session, release_id)
         return read_view(session, row, now, counted.counted), counted
     seconds = _LIVE_SECONDS if row.live_app is not None else _ENDED_SECONDS
@@ -59,4 +60,5 @@ def _count(console: Console, release_id: str) -> OfAllRequests:
 
 
 def _count_all(session: Session, release_id: str) -> OfAllRequests:
-    return OfAllRequests(count_requests(session, read_release(session, release_id)), traffic_costs(session, release_id))
+    release = read_release(session, release_id)
+    return OfAllRequests(count_requests(session, release), traffic_costs(session, Logged.of(release)))

@@ -9,25 +9,36 @@ for one that can only be tried against a gateway.
 
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
 from functools import lru_cache
 
 SEAL_DIGITS = 10
+_TIME_DIGITS = 11
 _RANDOM_DIGITS = 11
 _DRAWN_AT_ONCE = 256
+_ID = re.compile(
+    rf"[a-z0-9][a-z0-9._-]{{0,62}}-([0-9a-f]{{{_TIME_DIGITS}}})[0-9a-f]{{{_RANDOM_DIGITS}}}[0-9a-f]{{{SEAL_DIGITS}}}"
+)
 
 
 def request_id_for(app: str) -> str:
     """An id that no other request has, without its seal."""
-    return f"{app}-{time.time_ns() // 1_000_000:011x}{next(_RANDOM.parts)}"
+    return f"{app}-{time.time_ns() // 1_000_000:0{_TIME_DIGITS}x}{next(_RANDOM.parts)}"
 
 
 def sealed_id_for(app: str, salt: str, key: bytes) -> str:
     """An id that no other request has; `salt` is the app's, and `key` the one that asks, empty where none is needed."""
     bare = request_id_for(app)
     return bare + seal_of(bare, salt, key)
+
+
+def asked_at(request_id: str) -> float | None:
+    """When a request began by its id, in epoch seconds; None for what is no id of a request."""
+    found = _ID.fullmatch(request_id)
+    return int(found[1], 16) / 1000 if found else None
 
 
 def app_of(request_id: str) -> str:

@@ -14,14 +14,15 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
-from softlaunch.core.request_ids import app_of
+from softlaunch.core.request_ids import app_of, asked_at
 from softlaunch.core.request_outcome import ARM_FAILURES, RequestOutcome
 from softlaunch.core.split import unit_hash
 from softlaunch.core.verdict import Per
-from softlaunch.gateway.request_seals import Keys, asked_at, is_sealed
+from softlaunch.gateway.request_seals import Keys, is_sealed
 from softlaunch.gateway.requests import retry_after
 from softlaunch.gateway.table import RouteTable
 from softlaunch.gateway.wire import RefusedError, clipped
+from softlaunch.ledger.logged import of_request
 from softlaunch.ledger.reported import REPORTED, Spoken, last_request
 from softlaunch.ledger.request_log import FeedbackRecord, ScoreRecord
 from softlaunch.policy.named_metrics import MetricPolicy
@@ -171,7 +172,7 @@ class Ratings:
     def _look(self, request_id: str) -> tuple[bool, set[str]] | None:
         """Whether the user's request failed, and what was heard of it; None while its row isn't there."""
         shown = select(col(RequestRow.outcome), col(RequestRow.fell_back)).where(
-            col(RequestRow.request_id) == request_id, col(RequestRow.mirrored).is_(False)
+            of_request(request_id), col(RequestRow.mirrored).is_(False)
         )
         rated = select(col(FeedbackRow.kind)).where(col(FeedbackRow.request_id) == request_id)
         scored = select(col(ScoreRow.metric)).where(col(ScoreRow.request_id) == request_id)

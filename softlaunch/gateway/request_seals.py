@@ -1,15 +1,12 @@
 """Seals on the ids of requests: which were given out by a gateway on this ledger, for which key, and when."""
 
 import hmac
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from softlaunch.core.request_ids import SEAL_DIGITS, seal_of
 from softlaunch.gateway.requests import AppRequest
 
-_TIME = 11
-_ID = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,62}}-([0-9a-f]{{{_TIME}}})[0-9a-f]{{11}}[0-9a-f]{{{SEAL_DIGITS}}}")
 _CARRIERS = (b"authorization", b"api-key", b"x-api-key")
 
 
@@ -56,12 +53,6 @@ def is_sealed(request_id: str, salt: str, keys: Sequence[bytes]) -> bool:
 def is_sealed_by(seal: str, bare: str, salt: str, key: bytes) -> bool:
     """Whether this is the seal of a text."""
     return hmac.compare_digest(seal_of(bare, salt, key), seal)
-
-
-def asked_at(request_id: str) -> float | None:
-    """When a request began by its id, in epoch seconds; None for what is no id of a request."""
-    found = _ID.fullmatch(request_id)
-    return int(found[1], 16) / 1000 if found else None
 
 
 def key_of(headers: Mapping[bytes, bytes], keys: Sequence[bytes]) -> bytes:

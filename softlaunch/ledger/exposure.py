@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import distinct, func, select
 from sqlmodel import Session, col
 
+from softlaunch.ledger.logged import Logged
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import RequestRow
 
@@ -27,14 +28,14 @@ class Exposure:
         return self.units / self.all_units if self.all_units else None
 
 
-def read_exposure(session: Session, release_id: str, *, promoted: bool = False) -> Exposure:
-    """Who was exposed to a release's candidate so far, from the request log. A request that fell back was stable's.
+def read_exposure(session: Session, logged: Logged, *, promoted: bool = False) -> Exposure:
+    """Who was exposed to a release's candidate so far, from its requests in the log.
 
-    What is promoted serves everybody: it is the route's stable.
+    A request that fell back was stable's. What is promoted serves everybody: it is the route's stable.
     """
     named = func.coalesce(col(RequestRow.named_unit), col(RequestRow.unit))
     shown = select(func.count(distinct(named)), func.count()).where(
-        col(RequestRow.release_id) == release_id, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE])
+        logged.rows, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE])
     )
     met = shown.where(
         col(RequestRow.arm) == (Arm.STABLE if promoted else Arm.CANDIDATE), col(RequestRow.fell_back).is_(False)

@@ -1,7 +1,7 @@
 """What became of requests, counted by outcome: every request counts, whoever made it and however often."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, func, select
@@ -9,6 +9,7 @@ from sqlmodel import Session, col
 
 from softlaunch.core.arms import NONE_COUNTED, ByArm
 from softlaunch.core.request_outcome import ARM_FAILURES, GIVEN, RequestOutcome
+from softlaunch.ledger.logged import NEWEST_FIRST, Logged
 from softlaunch.policy.release import Stage, StageKind
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import RequestRow
@@ -43,7 +44,7 @@ class StageOutcomes:
         return only_answered and not (self.by_fallback.candidate or self.by_fallback.stable)
 
 
-def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> StageOutcomes:
+def read_outcomes(session: Session, app: str, logged: Logged, stage: Stage) -> StageOutcomes:
     """What became of all requests of a stage that each arm was asked, copies where they are what is compared."""
     if stage.kind is StageKind.EVAL:
         return StageOutcomes()
@@ -56,7 +57,7 @@ def read_outcomes(session: Session, app: str, release_id: str, stage: Stage) -> 
     )
     found = (
         select(*groups, func.count())
-        .where(col(RequestRow.app) == app, col(RequestRow.release_id) == release_id)
+        .where(col(RequestRow.app) == app, logged.rows)
         .where(col(RequestRow.stage) == stage.position, col(RequestRow.arm).in_([candidate, stable]))
         .group_by(*groups)
     )
@@ -104,3 +105,9 @@ def _became(session: Session, app: str, since: float, *which: ColumnElement[bool
     )
     found = select(newest.c.outcome, func.count()).group_by(newest.c.outcome)
     return {RequestOutcome(outcome): count for outcome, count in session.execute(found).tuples()}
+
+
+def newest_outcomes(session: Session, app: str, most: int) -> Sequence[str]:
+    """What became of the newest so many requests that an app's stable was asked."""
+    of_stable = select(col(RequestRow.outcome)).where(col(RequestRow.app) == app, col(RequestRow.arm) == Arm.STABLE)
+    return session.execute(of_stable.order_by(*NEWEST_FIRST).limit(most)).scalars().all()

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from sqlalchemy import Select, select
 from sqlmodel import Session, col
 
+from softlaunch.ledger.logged import NEWEST_FIRST
 from softlaunch.policy.route import Arm
-from softlaunch.store.tables import RequestRow, ScoreRow
+from softlaunch.store.tables import RequestRow, ScoreRow, StageRow
 
 REPORTED = "reported"
 """The source of values that apps report; the first of one request and metric counts, however it came."""
@@ -41,9 +42,11 @@ def last_request(session: Session, app: str, unit: int, release_id: str | None, 
 
 
 def _of_release(release_id: str, unit: int, since: float) -> Select[tuple[str]]:
+    stages = select(col(StageRow.position)).where(col(StageRow.release_id) == release_id)  # the index is by stage
     return (
         select(col(RequestRow.request_id))
-        .where(col(RequestRow.release_id) == release_id, col(RequestRow.unit) == unit)
+        .where(col(RequestRow.release_id) == release_id, col(RequestRow.stage).in_(stages))
+        .where(col(RequestRow.unit) == unit)
         .where(col(RequestRow.arm).in_(_SHOWN), col(RequestRow.started_at) >= since)
         .order_by(col(RequestRow.started_at).desc())
         .limit(_OF_A_UNIT)
@@ -53,14 +56,11 @@ def _of_release(release_id: str, unit: int, since: float) -> Select[tuple[str]]:
 def _among_newest(app: str, unit: int, since: float) -> Select[tuple[str]]:
     newest = (
         select(col(RequestRow.request_id), col(RequestRow.unit), col(RequestRow.started_at))
-        .where(col(RequestRow.app) == app, col(RequestRow.arm).in_(_SHOWN))
-        .order_by(col(RequestRow.id).desc())
+        .where(col(RequestRow.app) == app, col(RequestRow.arm).in_(_SHOWN), col(RequestRow.started_at) >= since)
+        .order_by(*NEWEST_FIRST)
         .limit(_NEWEST)
         .subquery()
     )
     return (
-        select(newest.c.request_id)
-        .where(newest.c.unit == unit, newest.c.started_at >= since)
-        .order_by(newest.c.started_at.desc())
-        .limit(_OF_A_UNIT)
+        select(newest.c.request_id).where(newest.c.unit == unit).order_by(newest.c.started_at.desc()).limit(_OF_A_UNIT)
     )

@@ -12,6 +12,7 @@ from sqlmodel import Session, col, select
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.split import unit_hash
 from softlaunch.core.verdict import Per
+from softlaunch.ledger.logged import of_request
 from softlaunch.ledger.reported import REPORTED, last_request
 from softlaunch.policy.named_metrics import MetricKind, MetricPolicy
 from softlaunch.policy.units import UnitPolicy
@@ -129,7 +130,7 @@ class Reporter:
         if unit:
             return self._of_unit(session, unit, values, since)
         asked = select(col(RequestRow.started_at)).where(
-            col(RequestRow.request_id) == request_id,
+            of_request(request_id),
             col(RequestRow.app) == self.app,
             col(RequestRow.mirrored).is_(False),
         )

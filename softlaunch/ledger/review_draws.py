@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 from sqlmodel import Session, col
 
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.ledger.logged import Logged
 from softlaunch.ledger.releases import find_live
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import RequestRow, ReviewDrawRow, ScoreRow, TextRow
@@ -66,7 +67,7 @@ def draw(session: Session, app: str, asked: Draw, rng: np.random.Generator) -> i
     if release is None:
         raise DrawError(f"{app} has no live release, so that there are no two arms to draw from")
     stage = (release.id, release.stage)
-    since = _last_draw(session, asked.metric, *stage)
+    since = _last_draw(session, asked.metric, *stage) or Logged.of(release).since
     kept = {arm: _kept(session, arm, since, *stage) for arm in _ARMS}
     each = min(asked.count // 2, *(len(ids) for ids in kept.values()))
     if not each:

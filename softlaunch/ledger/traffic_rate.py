@@ -10,6 +10,7 @@ from sqlmodel import Session, col
 from softlaunch.core.api import Api
 from softlaunch.core.request_outcome import GIVEN
 from softlaunch.core.split import unit_hash
+from softlaunch.ledger.logged import NEWEST_FIRST
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import AppRow, FeedbackRow, RequestRow, ScoreRow
 
@@ -51,7 +52,7 @@ def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | N
         select(col(RequestRow.unit), col(RequestRow.started_at), col(RequestRow.request_id))
         .where(col(RequestRow.app) == app, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
         .where(col(RequestRow.started_at) >= now - _RECENT, col(RequestRow.started_at) < now)
-        .order_by(col(RequestRow.id).desc())
+        .order_by(*NEWEST_FIRST)
         .limit(_NEWEST)
     ).all()
     if len(rows) < 2:
@@ -77,12 +78,18 @@ def read_traffic_rate(session: Session, app: str, now: float) -> TrafficRate | N
     )
 
 
+def has_traffic(session: Session, app: str, since: float) -> bool:
+    """Whether an app has had any request since then (epoch seconds)."""
+    lately = select(col(RequestRow.id)).where(col(RequestRow.app) == app, col(RequestRow.started_at) >= since)
+    return session.execute(lately.limit(1)).first() is not None
+
+
 def read_unnamed(session: Session, app: str) -> float:
     """The share of an app's newest 500 requests of users that named no unit, in [0, 1]; zero without any."""
     rows = session.execute(
         select(col(RequestRow.unit), col(RequestRow.request_id))
         .where(col(RequestRow.app) == app, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
-        .order_by(col(RequestRow.id).desc())
+        .order_by(*NEWEST_FIRST)
         .limit(_ASKED_FOR_NAMES)
     ).all()
     return _unnamed(session, app, [(row.unit, row.request_id) for row in rows]) if rows else 0.0
@@ -97,7 +104,7 @@ def read_apis(session: Session, app: str) -> frozenset[Api]:
         select(col(RequestRow.api))
         .where(col(RequestRow.app) == app, col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
         .where(col(RequestRow.outcome).in_(GIVEN))
-        .order_by(col(RequestRow.id).desc())
+        .order_by(*NEWEST_FIRST)
         .limit(_ASKED_FOR_NAMES)
     ).scalars()
     return frozenset(Api(api or Api.CHAT) for api in rows)

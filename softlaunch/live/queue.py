@@ -46,7 +46,7 @@ def search(database: Database, standing: Standing, metrics: Collection[str], now
         _let_go(session, standing, now)
         seen = _search(session, standing, state, metrics, now)
         if standing.policy.texts.until_judged:
-            forget_unwanted(session, standing.app, state.searched_until)
+            forget_unwanted(session, standing.app, state.searched_until, standing.policy.texts.retention)
         return seen
 
 

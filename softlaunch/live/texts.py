@@ -12,6 +12,7 @@ from softlaunch.store.tables import LiveJudgementRow, RequestRow, TextRow
 NO_DETAILS = "judges gave no value; what they said went with the text"
 """The reason of a judgement without a value whose text was there for judges alone."""
 _AT_ONCE = 500
+_DAY = 86_400.0
 Answer = tuple[str, str]
 """The id of a request, and the arm that answered."""
 
@@ -27,10 +28,11 @@ def forget_judged(session: Session, answers: Collection[Answer]) -> None:
     _forget(session, [one for one in answers if one not in still])
 
 
-def forget_unwanted(session: Session, app: str, searched_until: float) -> None:
+def forget_unwanted(session: Session, app: str, searched_until: float, kept_seconds: float) -> None:
     """Delete what nobody will judge: texts of requests that were searched, of which no judgement is outstanding.
 
-    They weren't in the sample after all, were one answer of their unit too many, or were let go.
+    They weren't in the sample after all, were one answer of their unit too many, or were let go. What is older than
+    texts are kept is let be: it goes by its own time.
     """
     row = LiveJudgementRow
     same = and_(col(row.request_id) == col(TextRow.request_id), col(row.arm) == col(TextRow.arm))
@@ -40,6 +42,7 @@ def forget_unwanted(session: Session, app: str, searched_until: float) -> None:
         select(col(TextRow.request_id), col(TextRow.arm))
         .join(RequestRow, of_text)
         .where(col(TextRow.app) == app, col(TextRow.until_judged), col(RequestRow.started_at) < searched_until)
+        .where(col(RequestRow.started_at) >= searched_until - kept_seconds - _DAY)
         .where(~outstanding)
     )
     _forget(session, session.execute(unwanted).tuples().all())

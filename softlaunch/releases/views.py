@@ -12,6 +12,7 @@ from softlaunch.core.arms import ByArm
 from softlaunch.core.verdict import Outcome, Role, Verdict
 from softlaunch.ledger.approvals import Approval, read_approvals
 from softlaunch.ledger.exposure import Exposure, read_exposure
+from softlaunch.ledger.logged import Logged
 from softlaunch.ledger.losses import Lost, read_lost
 from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes
 from softlaunch.ledger.releases import to_release
@@ -161,8 +162,9 @@ class Counted:
 
 def count_requests(session: Session, release: Release) -> Counted:
     """The counts of a release; it takes as long as there are requests."""
-    outcomes = read_outcomes(session, release.app, release.id, release.stage)
-    return Counted(read_exposure(session, release.id, promoted=release.kind is Kind.TOPLINE), outcomes)
+    logged = Logged.of(release)
+    outcomes = read_outcomes(session, release.app, logged, release.stage)
+    return Counted(read_exposure(session, logged, promoted=release.kind is Kind.TOPLINE), outcomes)
 
 
 def read_view(session: Session, row: ReleaseRow, now: datetime, counted: Counted | None = None) -> ReleaseView:

@@ -1,10 +1,11 @@
 """Request rows as a cleanup sees them: a stretch of an app's log on one day is an item, with its ratings and scores."""
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select
@@ -14,7 +15,7 @@ from softlaunch.retention.kinds import Entry, ItemStore, with_past
 from softlaunch.retention.rollup import add_to_days, day_of
 from softlaunch.retention.rules import Item, Kind
 from softlaunch.store.database import Database
-from softlaunch.store.days import DAY_SECONDS
+from softlaunch.store.days import DAY_SECONDS, read_partitions
 from softlaunch.store.rows import dump
 from softlaunch.store.tables import FeedbackRow, LiveJudgementRow, ReleaseRow, RequestRow, ScoreRow
 
@@ -69,9 +70,9 @@ class RequestStore(ItemStore):
 
     def items(self, database: Database) -> Iterator[Item]:
         """Stretches in the order of the log, each within a page of ids: they stay what they are while others go."""
-        return self._page_by_page(database) if database.is_sqlite else self.items_between(database)
+        return self._page_by_page(database) if database.is_sqlite else self._day_by_day(database)
 
-    def items_between(self, database: Database, start: float = 0.0, end: float = float("inf")) -> Iterator[Item]:
+    def items_between(self, database: Database, start: float, end: float) -> Iterator[Item]:
         """The same of what began in a time (epoch seconds), counted by PostgreSQL: no row of a long log is sent."""
         counted = select(*_GROUPS, func.min(RequestRow.id), func.max(RequestRow.id), func.count())
         within = counted.where(col(RequestRow.started_at) >= start, col(RequestRow.started_at) < end, settled())
@@ -80,6 +81,14 @@ class RequestStore(ItemStore):
             for rows in session.execute(query).tuples().partitions():
                 items = [_item(app, int(day), (first, last), count) for _, app, day, first, last, count in rows]
                 yield from with_past(session, self.kind, items)
+
+    def _day_by_day(self, database: Database) -> Iterator[Item]:
+        """The same of all days and what lies between them, each counted by itself: all at once is sorted on disk."""
+        with database.read() as session:
+            days = read_partitions(session)
+        ends = {end for day in days for end in (day.start, day.end) if 0.0 < end < math.inf}
+        for start, end in pairwise([0.0, *sorted(ends), math.inf]):
+            yield from self.items_between(database, start, end)
 
     def _page_by_page(self, database: Database) -> Iterator[Item]:
         after = 0

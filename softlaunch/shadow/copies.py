@@ -52,10 +52,11 @@ def answers_between(session: Session, scope: Scope, after: float, until: float) 
         col(earlier.release_id) == scope.release_id,
         col(earlier.stage) == scope.stage.position,
         col(earlier.unit) == col(copy.unit),
+        col(earlier.started_at) >= scope.began,
         col(earlier.started_at) < after,
         col(earlier.arm) == col(copy.arm),
     )
-    first = (~exists(select(col(earlier.id)).where(known))).label("first")
+    first = select(col(earlier.id)).where(known).limit(1).scalar_subquery().is_(None).label("first")
     query = _copied(scope, copy, after, first).where(col(copy.started_at) < until)
     return [_answer(row, first=bool(row.first)) for row in session.execute(query)]
 

@@ -44,6 +44,7 @@ class Database:
             sizes = {"pool_pre_ping": True, "pool_size": 5, "max_overflow": 10}
             engine = create_engine(self.url, hide_parameters=True, connect_args=patience, **sizes)
             event.listen(engine, "handle_error", without_values)
+            event.listen(engine, "connect", _prepare_postgres)
             return engine
         engine = create_engine(self.url, hide_parameters=True, connect_args={"timeout": 15})
         event.listen(engine, "do_connect", self._keep_private)
@@ -140,6 +141,14 @@ def _watched(engine: Engine, file: LedgerFile) -> LedgerFile:
     event.listen(engine, "close", closed)
     event.listen(engine, "detach", closed)
     return file
+
+
+def _prepare_postgres(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:  # noqa: ARG001
+    """Compile no query: over a log in days that takes a third of a second, and what is asked takes milliseconds."""
+    cursor = connection.cursor()
+    cursor.execute("SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'jit'")
+    cursor.close()
+    connection.commit()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:  # noqa: ARG001

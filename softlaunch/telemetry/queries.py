@@ -9,12 +9,15 @@ from sqlmodel import Session, col
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gates.telemetry import HISTORY_ROWS, Scope
 from softlaunch.ledger.gateways import GATEWAY
+from softlaunch.ledger.logged import NEWEST_FIRST
 from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.ledger.request_log import HEARD_SECONDS
 from softlaunch.policy.release import Stage, StageKind
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import DropRow, FeedbackRow, GatewayRow, RequestRow, ScoreRow
 
+_LOOKED_THROUGH = 10
+_DAY = 86_400.0
 _SHOWN = (Arm.STABLE, Arm.CANDIDATE)
 _COPIES = frozenset({Arm.SHADOW, Arm.CONTROL})
 # aliases are made once: of so wide a table that takes longer than some queries
@@ -157,7 +160,10 @@ def pairs(scope: Scope, after: float, until: float) -> Select[Any]:
 
 
 def _paired(scope: Scope, arms: tuple[Arm, Arm], after: float, until: float) -> ColumnElement[bool]:
-    """That a copy on one arm is of a user's request on another, and began in a window of a stage."""
+    """That a copy on one arm is of a user's request on another, and began in a window of a stage.
+
+    What it is of began within the day before or after: saying so spares PostgreSQL all other days, for each copy.
+    """
     copy, user, (copied, shown) = _COPY, _USER, arms
     return and_(
         col(copy.request_id) == col(user.request_id),
@@ -168,6 +174,8 @@ def _paired(scope: Scope, arms: tuple[Arm, Arm], after: float, until: float) -> 
         col(copy.stage) == scope.stage.position,
         col(copy.started_at) >= after,
         col(copy.started_at) < until,
+        col(user.started_at) >= after - _DAY,
+        col(user.started_at) < until + _DAY,
     )
 
 
@@ -175,6 +183,28 @@ def _copied(stage: Stage) -> tuple[tuple[Arm, Arm], tuple[Arm, Arm]]:
     """By which arm the log knows a stage's copies, and on which side they are; then the same of what they copy."""
     candidate, stable = (stage.arms.candidate, Arm.CANDIDATE), (stage.arms.stable, Arm.STABLE)
     return (candidate, stable) if stage.arms.candidate in _COPIES else (stable, candidate)
+
+
+def oldest_looked_through(app: str, before: float, rows: int) -> Select[Any]:
+    """When the oldest of an app's requests began in which stable's last ones are looked for; nothing with fewer.
+
+    A variant that has only just become stable has few, and all before them is other variants'.
+    """
+    began = select(col(RequestRow.started_at)).where(col(RequestRow.app) == app, col(RequestRow.started_at) < before)
+    return began.order_by(col(RequestRow.started_at).desc()).offset(_LOOKED_THROUGH * rows).limit(1)
+
+
+def stable_before(app: str, stable_digest: str, began: tuple[float, float], rows: int) -> Select[Any]:
+    """The last requests between two moments that a variant answered as stable."""
+    since, before = began
+    return (
+        select(*COLUMNS)
+        .where(col(RequestRow.app) == app, col(RequestRow.arm) == Arm.STABLE)
+        .where(col(RequestRow.variant_digest) == stable_digest)
+        .where(col(RequestRow.started_at) >= since, col(RequestRow.started_at) < before)
+        .order_by(*NEWEST_FIRST)
+        .limit(rows)
+    )
 
 
 def history_ratings(table: type[FeedbackRow | ScoreRow], app: str, stable_digest: str, before: float) -> Select[Any]:

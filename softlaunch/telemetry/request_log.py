@@ -4,21 +4,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.live_metrics import Metric
 from softlaunch.gates.observations import Observations, Window
 from softlaunch.gates.telemetry import HISTORY_ROWS, Reading, Scope, TelemetryError
 from softlaunch.ledger.outcomes import stable_since
-from softlaunch.policy.route import Arm
 from softlaunch.store.database import Database
-from softlaunch.store.tables import RequestRow
 from softlaunch.telemetry.again import PIECE_ROWS, pieces
 from softlaunch.telemetry.batch import Batch, window_edges
-from softlaunch.telemetry.queries import COLUMNS, candidates_answers, complete_until, dropped, pairs, split_rows
+from softlaunch.telemetry.queries import (
+    candidates_answers,
+    complete_until,
+    dropped,
+    oldest_looked_through,
+    pairs,
+    split_rows,
+    stable_before,
+)
 from softlaunch.telemetry.ratings import Ratings, read_history, read_ratings
 
 _LATELY_SECONDS = 60.0
@@ -63,17 +68,14 @@ class RequestLogTelemetry:
             raise _unreadable(error) from error
 
     def history(self, app: str, stable_digest: str, before: float, rows: int = HISTORY_ROWS) -> Window:
-        """The last so many requests that this stable variant answered, and 3,000 ratings and scores."""
+        """The last so many requests that this stable variant answered, and 3,000 ratings and scores.
+
+        They are looked for among the app's newest requests, ten times as many.
+        """
         try:
             with self.database.read() as session:
-                shown = (
-                    select(*COLUMNS)
-                    .where(col(RequestRow.app) == app, col(RequestRow.arm) == Arm.STABLE)
-                    .where(col(RequestRow.variant_digest) == stable_digest, col(RequestRow.started_at) < before)
-                    .order_by(col(RequestRow.id).desc())
-                    .limit(rows)
-                )
-                batch = Batch.of(session.execute(shown).all())
+                since = session.execute(oldest_looked_through(app, before, rows)).scalar() or 0.0
+                batch = Batch.of(session.execute(stable_before(app, stable_digest, (since, before), rows)).all())
                 said = read_history(session, app, stable_digest, before)
         except SQLAlchemyError as error:
             raise _unreadable(error) from error

@@ -10,6 +10,7 @@ from sqlmodel import Session
 from softlaunch.console.queries.costs import Cost, traffic_costs
 from softlaunch.console.queries.judged import read_judged
 from softlaunch.console.state import Console
+from softlaunch.ledger.logged import Logged
 from softlaunch.live.states import JudgementState
 from softlaunch.live.tallies import stage_period
 from softlaunch.store.tables import CopyJudgementRow, LiveJudgementRow, LiveTallyRow, TextRow
@@ -121,7 +122,7 @@ async def test_the_cost_of_a_release_is_the_sum_of_its_parts(console: Console) -
         tally = {"app": APP, "period": stage_period(WAITING, 2), "calls": 4, "cost_usd": 1.0, "judged": 4}
         session.add(LiveTallyRow.model_validate(tally))
     with console.database.read() as session:
-        found = {one.what: one for one in traffic_costs(session, WAITING)}
+        found = {one.what: one for one in traffic_costs(session, Logged(WAITING))}
     assert found["requests to stable"].usd == 0.25
     assert found["judges of copies"] == Cost("judges of copies", 2, 0.125)
     text = PageReader((await Browser(console).get(PAGE)).text).text

@@ -14,6 +14,7 @@ from softlaunch.gateway.deadlines import TimeLimits
 from softlaunch.gateway.fallback_chain import limited
 from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from softlaunch.gateway.request_context import can_stand_in
+from softlaunch.ledger.logged import Logged
 from softlaunch.ledger.outcomes import read_outcomes
 from softlaunch.policy.gateway import BreakerPolicy, GatewayPolicy
 from softlaunch.policy.release import Stage, StageKind
@@ -168,7 +169,7 @@ def test_the_share_of_a_fallback_is_told(canary: World) -> None:
     canary.rows(2)
     stage = Stage(position=0, kind=StageKind.CANARY, name="canary", weight_percent=50)
     with canary.database.read() as session:
-        outcomes = read_outcomes(session, APP, "support-bot-1", stage)
+        outcomes = read_outcomes(session, APP, Logged("support-bot-1"), stage)
     assert outcomes.by_fallback == ByArm(1, 0)
     assert outcomes.candidate == {RequestOutcome.ANSWERED: 2}
     assert ("by a fallback model", "1 (50.0 %)", "0") in outcome_rows(outcomes)

@@ -9,6 +9,7 @@ from softlaunch.gates.telemetry import Scope
 from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.units import is_inside
+from softlaunch.ledger.logged import Logged
 from softlaunch.ledger.outcomes import read_outcomes
 from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.release import Stage, StageKind
@@ -66,7 +67,7 @@ def test_nobody_else_meets_the_candidate_or_is_compared(world: World, weight: in
     stage = Stage(2, StageKind.CANARY, "limited", float(weight), only=OnlyPolicy.model_validate(TEAM))
     with world.database.read() as session:
         seen = session.execute(split_rows(Scope(APP, "support-bot-1", stage), 0.0, 1e12)).all()
-        shown = read_outcomes(session, APP, "support-bot-1", stage)
+        shown = read_outcomes(session, APP, Logged("support-bot-1"), stage)
     assert len(seen) == 40
     assert sum(shown.candidate.values()) == inside["candidate"]
     assert sum(shown.stable.values()) == inside["stable"]

@@ -7,9 +7,9 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from softlaunch.core.request_ids import app_of, request_id_for
+from softlaunch.core.request_ids import app_of, asked_at, request_id_for
 from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
-from softlaunch.gateway.request_seals import asked_at, is_sealed, key_of, seal
+from softlaunch.gateway.request_seals import is_sealed, key_of, seal
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.store.tables import RequestRow
 from tests.gateway.worlds import APP, QUICK, World, running_world

@@ -11,6 +11,7 @@ from softlaunch.gateway.protocols.chat.protocol import ChatCompletions
 from softlaunch.gateway.requests import AppRequest
 from softlaunch.gateway.units import names_thread, occasion_of, unit_of
 from softlaunch.ledger.exposure import read_exposure
+from softlaunch.ledger.logged import Logged
 from softlaunch.policy.units import UnitPolicy, UnitSource
 from tests.gateway.worlds import APP, World, running_world
 from tests.support.servers import FakeModels
@@ -172,7 +173,7 @@ def test_arms_are_drawn_afresh_in_every_conversation(ledger_url: str, models: Fa
             assert world.ask("ann", messages=[{"role": "user", "content": f"Question {number}"}]).is_success
         rows = world.rows(40)
         with world.database.read() as session:
-            met = read_exposure(session, "support-bot-1")
+            met = read_exposure(session, Logged("support-bot-1"))
     arms = {unit: {row.arm for row in rows if row.unit == unit} for unit in {row.unit for row in rows}}
     assert len(arms) == 20
     assert all(len(seen) == 1 for seen in arms.values())

@@ -6,6 +6,7 @@ import pytest
 
 from softlaunch.core.arms import ByArm
 from softlaunch.core.request_outcome import RequestOutcome
+from softlaunch.ledger.logged import Logged
 from softlaunch.ledger.outcomes import StageOutcomes, read_outcomes, stable_since
 from softlaunch.policy.release import plan
 from softlaunch.store.database import Database
@@ -37,7 +38,7 @@ def test_every_request_of_a_stage_counts_in_the_order_of_the_outcomes(database: 
         {"arm": "shadow", "mirrored": True},
     )
     with database.read() as session:
-        seen = read_outcomes(session, APP, RELEASE, HALF)
+        seen = read_outcomes(session, APP, Logged(RELEASE), HALF)
     assert seen.rows == [
         (RequestOutcome.ANSWERED, 0, 2),
         (RequestOutcome.FILTERED, 1, 0),
@@ -60,7 +61,7 @@ def test_copies_count_where_they_are_what_is_compared(database: Database, stage:
     became = {"shadow": "cut", "stable": "empty", "candidate": "invalid", "control": "connect"}
     log(database, *({"arm": arm, "stage": stage.position, "outcome": outcome} for arm, outcome in became.items()))
     with database.read() as session:
-        seen = read_outcomes(session, APP, RELEASE, stage)
+        seen = read_outcomes(session, APP, Logged(RELEASE), stage)
     assert (seen.candidate, seen.stable) == ({became[arms[0]]: 1}, {became[arms[1]]: 1})
 
 
@@ -68,7 +69,7 @@ def test_an_eval_has_no_requests(database: Database) -> None:
     """Its calls are counted elsewhere."""
     log(database, {"stage": EVAL.position})
     with database.read() as session:
-        assert read_outcomes(session, APP, RELEASE, EVAL) == StageOutcomes()
+        assert read_outcomes(session, APP, Logged(RELEASE), EVAL) == StageOutcomes()
 
 
 def test_only_what_stable_was_asked_tells_of_its_provider(database: Database) -> None:
@@ -90,7 +91,7 @@ def test_answers_of_fallback_models_are_counted_beside_the_outcomes(database: Da
     """They are among the answered ones, and no plain ones: people see by whom."""
     log(database, {"arm": "candidate", "answered_by": "spare"}, {"arm": "candidate"}, {})
     with database.read() as session:
-        seen = read_outcomes(session, APP, RELEASE, HALF)
+        seen = read_outcomes(session, APP, Logged(RELEASE), HALF)
     assert seen.by_fallback == ByArm(1, 0)
     assert seen.candidate == {RequestOutcome.ANSWERED: 2}
     assert not seen.is_plain

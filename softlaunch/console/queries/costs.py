@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import case, func, select
 from sqlmodel import Session, col
 
+from softlaunch.ledger.logged import Logged
 from softlaunch.live.tallies import stage_period
 from softlaunch.policy.release import StageKind
 from softlaunch.policy.route import Arm
@@ -47,17 +48,17 @@ class Costs:
         return not any(one.unpriced for one in self.parts)
 
 
-def traffic_costs(session: Session, release_id: str) -> list[Cost]:
-    """Of the requests in the log and of the judges of copies; it takes as long as there are of either."""
+def traffic_costs(session: Session, logged: Logged) -> list[Cost]:
+    """Of a release's requests in the log and of the judges of copies; it takes as long as there are of either."""
     row = RequestRow
     sums = (func.count(), func.coalesce(func.sum(col(row.cost_usd)), 0.0), func.count(col(row.cost_usd)))
-    by_arm = select(col(row.arm), *sums).where(col(row.release_id) == release_id).group_by(col(row.arm))
+    by_arm = select(col(row.arm), *sums).where(logged.rows).group_by(col(row.arm))
     found = {Arm(arm): (count, usd, count - priced) for arm, count, usd, priced in session.execute(by_arm)}
     costs = [Cost(what, *found[arm]) for arm, what in _OF_ARM.items() if arm in found]
     said = CopyJudgementRow
     unknown = func.coalesce(func.sum(case((col(said.cost_usd).is_(None), col(said.calls)), else_=0)), 0)
     judged = select(func.sum(col(said.calls)), func.coalesce(func.sum(col(said.cost_usd)), 0.0), unknown)
-    calls, usd, unpriced = session.execute(judged.where(col(said.release_id) == release_id)).one()
+    calls, usd, unpriced = session.execute(judged.where(col(said.release_id) == logged.release_id)).one()
     return [*costs, *([Cost("judges of copies", calls, usd, unpriced)] if calls else [])]
 
 

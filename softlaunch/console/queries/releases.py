@@ -13,6 +13,7 @@ from sqlmodel import select as select_rows
 from softlaunch.core.incident_kinds import IncidentKind
 from softlaunch.core.live_metrics import Metric
 from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE
+from softlaunch.ledger.logged import Logged
 from softlaunch.policy.release import Kind, Release
 from softlaunch.releases.views import ReleaseView, deciding_verdicts
 from softlaunch.store.tables import (
@@ -111,27 +112,29 @@ def neighbours(session: Session, release: Release) -> Neighbours:
     return Neighbours(session.execute(before).scalar(), session.execute(after).scalar())
 
 
-def has_many_requests(session: Session, release_id: str) -> bool:
+def has_many_requests(session: Session, logged: Logged) -> bool:
     """Whether a release has so many requests that they can't be counted while somebody waits."""
-    logged = select(col(RequestRow.id)).where(col(RequestRow.release_id) == release_id)
-    return session.execute(logged.offset(_COUNTED_AT_ONCE).limit(1)).first() is not None
+    found = select(col(RequestRow.id)).where(logged.rows)
+    return session.execute(found.offset(_COUNTED_AT_ONCE).limit(1)).first() is not None
 
 
 def failures(session: Session, release: Release) -> list[Failure]:
-    """The newest failures of the candidate among the newest 5,000 requests of the stage in force, or the last one.
+    """The newest failures of the candidate among the app's newest 5,000 requests while the stage was in force.
 
-    Texts of requests are never read.
+    That is the stage in force, or the last one. Texts of requests are never read.
     """
-    newest = (
-        select(*_OF_FAILURE)
-        .where(col(RequestRow.app) == release.app, col(RequestRow.release_id) == release.id)
-        .where(col(RequestRow.stage) == release.position)
-        .order_by(col(RequestRow.started_at).desc())
+    row = RequestRow
+    ended = [] if release.ended_at is None else [col(row.started_at) < release.ended_at.timestamp()]
+    newest = (  # of the app alone: a stage that began at midnight has no row of the day before, which would be sought
+        select(*_OF_FAILURE, col(row.release_id), col(row.stage))
+        .where(col(row.app) == release.app, col(row.started_at) >= Logged.of(release).since, *ended)
+        .order_by(col(row.started_at).desc())
         .limit(_LOOKED_THROUGH)
         .subquery()
     )
     failed = (
         select(newest)
+        .where(newest.c.release_id == release.id, newest.c.stage == release.position)
         .where(newest.c.outcome.in_(ARM_FAILURES | UNUSABLE), newest.c.arm.in_(["candidate", "shadow"]))
         .order_by(newest.c.started_at.desc())
         .limit(_FAILURES)

@@ -7,6 +7,7 @@ from sqlalchemy import func
 from sqlmodel import Session, col, select
 
 from softlaunch.core.request_outcome import ARM_FAILURES, UNUSABLE
+from softlaunch.ledger.logged import of_request
 from softlaunch.store.tables import FeedbackRow, RequestRow, ScoreRow
 
 LOOKED_THROUGH = 50_000
@@ -56,7 +57,7 @@ def search(session: Session, wanted: Wanted) -> Sequence[RequestRow]:
 
 def read_request(session: Session, request_id: str) -> Known:
     """Everything of one request that isn't its texts; no rows where it isn't in the log."""
-    rows = select(RequestRow).where(RequestRow.request_id == request_id).order_by(col(RequestRow.id)).limit(20)
+    rows = session.exec(select(RequestRow).where(of_request(request_id)).limit(20)).all()
     feedback = select(FeedbackRow).where(FeedbackRow.request_id == request_id).limit(50)
     scores = select(ScoreRow).where(ScoreRow.request_id == request_id).limit(50)
-    return Known(session.exec(rows).all(), session.exec(feedback).all(), session.exec(scores).all())
+    return Known(sorted(rows, key=lambda row: row.id or 0), session.exec(feedback).all(), session.exec(scores).all())

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from math import log, log1p
 from pathlib import Path
 
-from sqlalchemy import func, select
-from sqlmodel import Session, col
+from sqlmodel import Session
 
 from softlaunch.catalog.records import check_app
 from softlaunch.core.endpoint import MissingKeyError, model_headers
@@ -21,12 +20,11 @@ from softlaunch.core.verdict import Role
 from softlaunch.evals.suites.suite import load_suite
 from softlaunch.installation.doctor.finding import Finding, Level
 from softlaunch.ledger.gateways import describe_behind, read_gateways
-from softlaunch.ledger.traffic_rate import read_unnamed
+from softlaunch.ledger.outcomes import newest_outcomes
+from softlaunch.ledger.traffic_rate import has_traffic, read_unnamed
 from softlaunch.policy.load import golden_set_path, load_policy
 from softlaunch.policy.model import Policy
-from softlaunch.policy.route import Arm
 from softlaunch.releases.opening import serving_variant
-from softlaunch.store.tables import RequestRow
 
 _HEARD_SECONDS = 15.0
 _RECENT_SECONDS = 7 * 86400.0
@@ -137,8 +135,7 @@ def _check_gateway(session: Session, policy: Policy, now: float) -> Finding:
 def _check_traffic(session: Session, policy: Policy, now: float) -> Finding:
     """Whether there is traffic, and whether it says who asks."""
     app = policy.app
-    recent = select(func.count()).where(col(RequestRow.app) == app, col(RequestRow.started_at) >= now - _RECENT_SECONDS)
-    if not session.execute(recent).scalar_one():
+    if not has_traffic(session, app, now - _RECENT_SECONDS):
         advice = (
             f"point your application at the gateway with model={app}, or rehearse: softlaunch rehearse traffic "
             f"--app {app} --questions FILE"
@@ -159,13 +156,7 @@ def _check_traffic(session: Session, policy: Policy, now: float) -> Finding:
 
 def _failed(session: Session, app: str) -> str:
     """How many of the newest requests failed and how, where that is more than a few; else empty."""
-    newest = (
-        select(col(RequestRow.outcome))
-        .where(col(RequestRow.app) == app, col(RequestRow.arm) == Arm.STABLE)
-        .order_by(col(RequestRow.id).desc())
-        .limit(_NEWEST)
-    )
-    outcomes = Counter(session.execute(newest).scalars())
+    outcomes = Counter(newest_outcomes(session, app, _NEWEST))
     failures = {name: count for name, count in outcomes.items() if name in ARM_FAILURES}
     share = sum(failures.values()) / max(outcomes.total(), 1)
     if share <= _MANY_FAILED:

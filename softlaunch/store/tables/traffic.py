@@ -99,7 +99,7 @@ class RequestRow(SQLModel, table=True):
 
     __tablename__ = "requests"
     __table_args__ = (
-        Index("ix_requests_window", "app", "release_id", "stage", "started_at"),
+        Index("ix_requests_lately", "app", "started_at"),
         Index(  # who has been seen in a stage already; costs nothing while no release is live
             "ix_requests_units",
             "release_id",

@@ -45,4 +45,5 @@ def _newest(scope: Scope) -> Select[Any]:
         col(RequestRow.app) == scope.app,
         col(RequestRow.release_id) == scope.release_id,
         col(RequestRow.stage) == scope.stage.position,
+        col(RequestRow.started_at) >= scope.began,
     )

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from softlaunch.core.request_ids import asked_at
 from softlaunch.core.variant import PromptMessage, PromptVersion, Variant
-from softlaunch.gateway.request_seals import asked_at
 from softlaunch.policy.units import UnitPolicy
 from tests.gateway.worlds import APP, World, running_world, variant
 from tests.support.servers import FakeModels, wait_until

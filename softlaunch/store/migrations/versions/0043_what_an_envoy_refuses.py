@@ -1,13 +1,13 @@
 """what an Envoy refuses.
 
-Revision 0043, after 0040.
+Revision 0043, after 0042.
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0043'
-down_revision = '0040'
+down_revision = '0042'
 branch_labels = None
 depends_on = None
 
