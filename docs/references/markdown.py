@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-NOTE = "<!-- Written by docs/generate.py from the code: `make docs` writes it again, and a test compares the two. -->"
+NOTE = "<!-- Generated from the code by docs/generate.py. Run `make docs` to update it; a test compares the two. -->"
 """The first line of each generated page."""
 
 

@@ -1,5 +1,6 @@
 """The reference of policies, from their JSON schema."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,9 +9,8 @@ from softlaunch.core.quantities import written_duration
 from softlaunch.policy.schema import policy_schema
 
 _INTRODUCTION = """
-A policy is a YAML file. `softlaunch policy check FILE` checks it and prints what is in force, `softlaunch policy
-schema` prints the JSON schema for your editor. A key that does not exist is an error. Only `app` and `golden_set` are
-needed.
+A policy is a YAML file. `softlaunch policy check FILE` validates it and prints every value in force; `softlaunch policy
+schema` prints the JSON schema for your editor. Unknown keys are errors. Only `app` and `golden_set` are required.
 
 A **duration** is a number with `ms`, `s`, `min`, `h` or `d`, such as `30 min`; a bare number means seconds. A
 **margin** is written in points (`2 points`) or relative to stable (`10 %`). A **share** is in percent, from 0 to 100.
@@ -65,7 +65,7 @@ def _part(path: str, part: Schema, known: Schema, parts: Mapping[str, str]) -> I
         for key, value in part["properties"].items()
         if not value.get("deprecated")
     ]
-    yield from table(("key", "what it says", "value", "left out"), rows)
+    yield from table(("key", "description", "type", "default"), rows)
 
 
 def _means(value: Schema, known: Schema) -> str:
@@ -80,7 +80,11 @@ def _type(value: Schema, known: Schema, parts: Mapping[str, str]) -> str:
         values = known[name].get("enum")
         return ", ".join(map(code, values)) if values else f"[{parts[name]}](#{anchor(parts[name])})"
     if "anyOf" in value:
-        found = [_type(one, known, parts) for one in value["anyOf"] if one.get("type") != "null"]
+        found = [
+            _type(one, known, parts)
+            for one in value["anyOf"]
+            if one.get("type") != "null" and not one.get("deprecated")
+        ]
         return "duration" if "duration" in found else " or ".join(dict.fromkeys(found))
     return _plain(value, known, parts)
 
@@ -88,32 +92,42 @@ def _type(value: Schema, known: Schema, parts: Mapping[str, str]) -> str:
 def _plain(value: Schema, known: Schema, parts: Mapping[str, str]) -> str:
     kind = value.get("type", "")
     if kind == "array":
-        return f"list: {_type(value['items'], known, parts)}" + _bounds(value)
+        return f"list of {_plural(_type(value['items'], known, parts))}" + _bounds(value)
     if kind == "object":
         inside = value.get("additionalProperties")
-        return f"keys with: {_type(inside, known, parts)}" if isinstance(inside, dict) else "keys and values"
+        return f"mapping to {_plural(_type(inside, known, parts))}" if isinstance(inside, dict) else "mapping"
     if "pattern" in value:
-        return "duration" if "ms|s|min" in value["pattern"] else "margin" if "points" in value["pattern"] else "text"
+        return "duration" if "ms|s|min" in value["pattern"] else "margin" if "points" in value["pattern"] else "string"
     if "enum" in value or "const" in value:
         return ", ".join(map(code, value.get("enum", [value.get("const")])))
-    named = {"string": "text", "boolean": "`true` or `false`", "integer": "whole number"}.get(kind, kind or "anything")
+    named = {"boolean": "`true` or `false`"}.get(kind, kind or "anything")
     return named + _bounds(value)
 
 
+def _plural(named: str) -> str:
+    """The name of a type, for several values of it."""
+    return re.sub(r"^(string|integer|number|duration)\b", r"\1s", named)
+
+
 def _bounds(value: Schema) -> str:
-    said = [words.format(f"{value[key]:g}") for key, words in _BOUNDS.items() if key in value]
+    said = [
+        words.format(f"{value[key]:,g}" if value[key] % 1 else f"{int(value[key]):,}")
+        for key, words in _BOUNDS.items()
+        if key in value
+    ]
     return f", {', '.join(said)}" if said else ""
 
 
 def _default(key: str, value: Schema, needed: list[str], known: Schema) -> str:
     if key in needed:
-        return "must be given"
+        return "required"
     name = _part_name(value)
     default = value.get("default")
     if default is None:
-        return "see there" if name and "default" not in value and "$ref" in value else "none"
+        return "see section" if name and "default" not in value and "$ref" in value else "none"
     if isinstance(default, dict | list):
-        return "see there" if name and "properties" in known[name] else ", ".join(map(code, default)) or "none"
+        elsewhere = ("as described" if isinstance(default, list) else "see section") if default else "none"
+        return elsewhere if name and "properties" in known[name] else ", ".join(map(code, default)) or "none"
     if isinstance(default, float) and _type(value, known, _Any()) == "duration":
         return code(written_duration(default))
     if isinstance(default, bool):

@@ -13,31 +13,31 @@ _DECISIVE = tuple(metric.value for metric in Metric if metric.entry.can_decide_a
 
 
 class AbPolicy(Part):
-    """A/B tests: how long, how sure, and what counts as equal."""
+    """A/B tests: how long they run, how sure they are, and what counts as equal."""
 
     split_percent: Annotated[float, Field(gt=0, lt=100)] = 50.0
     """Share of units that B, the candidate, serves."""
     metrics: Annotated[tuple[Metric, ...], Field(min_length=1)] = (Metric.SATISFACTION, Metric.QUALITY)
-    """What decides: satisfaction, quality, and what the policy declares under `metrics` if more of it is better.
+    """The metrics that decide: satisfaction, quality, and those declared under `metrics` of which more is better.
 
-    One that nothing is known of is left out of a test.
+    A metric without any data is left out of a test.
     """
     minimum_effect: Margin = Margin(MarginKind.POINTS, 0.02)
-    """The smallest difference that the test is planned to find."""
+    """The smallest difference that the test is planned to detect."""
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.05
-    """Chance that two equal variants are found different, over all metrics and looks together."""
+    """Probability that two equal variants are found to differ, over all metrics and looks together."""
     power: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
-    """Chance that the smallest difference is found at the planned end."""
+    """Probability of detecting the smallest difference by the planned end."""
     minimum_time: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
     """A test is planned to last at least this long, because weekdays differ from weekends."""
     maximum_time: Annotated[Duration, Field(gt=0)] = 30 * 86400.0
-    """Up to here an undecided test extends itself."""
+    """An undecided test extends itself up to this length."""
     equal_within: Margin = Margin(MarginKind.POINTS, 0.02)
-    """Variants that are shown to differ by less than this count as equal; then the cheaper or faster wins."""
+    """Variants shown to differ by less than this count as equal; then the cheaper or faster one wins."""
     minimum_saving: Margin = Margin(MarginKind.RELATIVE, 0.05)
     """How much cheaper or faster one of two equal variants must be to win."""
     history: Duration = 30 * 86400.0
-    """How far back each unit's own earlier values are used to make the comparison sharper; 0 for not at all."""
+    """How far back each unit's own earlier values are used to sharpen the comparison; 0 for not at all."""
     sheet_pairs: Annotated[int, Field(ge=1, le=500)] = 30
     """Pairs of answers on the sheet that people read when the figures can't decide."""
 

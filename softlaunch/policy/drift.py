@@ -13,17 +13,17 @@ class DriftPolicy(Part):
     """The monthly check of the production variant against its frozen baseline."""
 
     margin: Margin = Margin(MarginKind.RELATIVE, 0.05)
-    """How much of its quality the variant may lose: '5 %' of the baseline's value, or '3 points'."""
+    """How much quality the variant may lose: '5 %' of the baseline's value, or '3 points'."""
     refusals: Margin = Margin(MarginKind.POINTS, 0.05)
-    """How much the share of refused answers may move, either way."""
+    """How much the share of refusals may move in either direction."""
     amounts: Margin = Margin(MarginKind.RELATIVE, 0.25)
-    """How much length, latency and cost may move before the report says so."""
+    """How much length, latency and cost may move before the report mentions it."""
     repeats: Annotated[int, Field(ge=1, le=20)] = 3
-    """How often each case is asked. From two on the outputs' own noise is known."""
+    """How often each case is asked. With two or more, the noise of the outputs themselves is measured."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Confidence of everything that the check says has moved."""
+    """Confidence of every change that the check reports."""
     trend: Duration = 182 * 86400.0
-    """How far back the trend of live traffic is analysed."""
+    """How far back the trend of live traffic is analyzed."""
     refresh_due: Duration = 120 * 86400.0
     """Age at which a prompt is due for a refresh; three to six months is usual."""
     golden_set_due: Duration = 182 * 86400.0

@@ -13,20 +13,20 @@ class EmergencyPolicy(Part):
     """How a candidate takes over from a stable that doesn't answer, judged by its own answers alone."""
 
     approvals: Literal[1, 2] | None = None
-    """How many people must stand behind it; who starts it is the first. 2: another one approves before users meet it.
+    """How many people must agree, including the one who starts it. 2: another person approves before users meet it.
 
-    Left out: 2 where the release's own stages ask a person, else 1.
+    Left out: 2 if the release's own stages ask a person, otherwise 1.
     """
     probes: Annotated[int, Field(ge=1, le=20)] = 3
     """Good answers that the candidate must give to questions of the golden set before any user meets it."""
     stages_percent: Annotated[tuple[Percent, ...], Field(min_length=1)] = (50.0, 100.0)
-    """The shares of users that it serves, one after the other."""
+    """The shares of users that it serves, in order."""
     minimum_time: Duration = 10.0
     """Each of these stages lasts at least this long."""
     minimum_answers: Annotated[int, Field(ge=1)] = 10
-    """Good answers that it must give in each stage; where users ask too little, probes are asked besides."""
+    """Good answers that it must give in each stage. If users ask too little, probes are added."""
     failed_percent: Annotated[float, Field(ge=0, lt=100)] = 25.0
-    """It is rolled back when more than this share of its answers fail, three at least."""
+    """It is rolled back when more than this share of its answers, and at least three, have failed."""
 
     @model_validator(mode="after")
     def _ends_with_everybody(self) -> Self:

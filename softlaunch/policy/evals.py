@@ -24,13 +24,13 @@ class EvalMetricPolicy(Part):
     """A metric that the regression eval compares besides the accuracy by the cases' own metrics."""
 
     metric: Annotated[str, Field(min_length=1)]
-    """Its name, such as rubric; parameters may follow: 'latency:limit=3 s'."""
+    """Its name, such as rubric, with optional parameters: 'latency:limit=3 s'."""
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    """Further parameters of the metric, where they are easier to write as keys."""
+    """Further parameters that are easier to write as keys."""
     margin: Margin | None = None
-    """How many points the candidate may lose; left out: the eval's tolerance."""
+    """How many points the candidate may lose. Left out: the eval's tolerance."""
     role: Role = Role.REQUIRED
-    """required: the eval passes only with it. guard: it can reject, but isn't waited for. muted: shown only."""
+    """required: the eval can't pass without it. guard: can reject, but isn't waited for. muted: only shown."""
 
     @cached_property
     def parsed(self) -> "AnyMetric":
@@ -53,16 +53,16 @@ class EvalMetricPolicy(Part):
 
 
 class JudgePolicy(Part):
-    """Who judges, and how well they must agree with people before their scores may decide anything."""
+    """The judges, and how well they must agree with people before their scores may decide anything."""
 
     models: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """Models of models.yaml; several judges are averaged."""
+    """Models of models.yaml. The scores of several judges are averaged."""
     prompts: Mapping[str, str] = Field(default_factory=dict)
-    """Prompts in place of those that come along: judge-rubric, judge-pairwise, judge-hallucination, as name@version."""
+    """Prompts that replace the built-in judge-rubric, judge-pairwise and judge-hallucination, each as name@version."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
-    """At 0 a judge says the same of the same answer."""
+    """At 0 a judge gives the same answer the same judgement."""
     minimum_kappa: Annotated[float, Field(gt=0, lt=1)] = 0.4
-    """Cohen's kappa against people's labels that calibration must have shown; below it the judge can't gate."""
+    """Cohen's kappa with people's labels that a calibration must have shown. Below it the judge can't gate."""
 
     @model_validator(mode="after")
     def _knows_the_prompts(self) -> Self:
@@ -99,47 +99,47 @@ class OnInconclusive(StrEnum):
 
 
 class EvalPolicy(Part):
-    """The regression eval on the golden set, candidate and stable on the same cases."""
+    """The regression eval on the golden set: candidate and stable answer the same cases."""
 
     golden_set: Annotated[str, Field(min_length=1)] | None
-    """JSON lines, one case a line; the path is relative to the policy file.
+    """JSON Lines with one case per line; the path is relative to the policy file.
 
-    null leaves the regression eval out, for an app of embeddings, whose answers are no texts.
+    null skips the regression eval, for an embeddings app, whose answers aren't text.
     """
     repeats: Annotated[int, Field(ge=1, le=100)] = 3
     """How often each case is asked at first, because answers vary."""
     maximum_repeats: Annotated[int, Field(ge=1, le=100)] = 6
-    """Up to how often an inconclusive eval asks each case before it gives up."""
+    """How often an inconclusive eval asks each case at most before it gives up."""
     tolerance: Margin = Margin(MarginKind.POINTS, 0.02)
     """How many points of a metric the candidate may lose."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """Confidence of the verdicts, over all metrics and looks together."""
     early_stop: bool = True
-    """Make no more calls once the verdict is known: harm is bet on after every case, safety is looked at five times.
-    With false all calls are made, which finds a little more in segments and guards.
+    """Stop calling once the verdict is known: a bet on harm is evaluated after every case, and safety at five planned
+    looks. With false all calls are made, which finds slightly more in segments and guards.
     """
     maximum_unscored: Margin = Margin(MarginKind.POINTS, 0.05)
     """Share of the candidate's calls that may end without a score (errors, timeouts) before the eval is an error."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 16
-    """Calls under way at once, both variants together."""
+    """Concurrent calls, for both variants together."""
     budget_calls: Annotated[int, Field(ge=1)] | None = None
-    """How many calls an eval may make; left out, as many as the repeats need. A repeated attempt counts again."""
+    """How many calls an eval may make, including retries. Left out: as many as the repeats need."""
     budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """What an eval's answers may cost, in USD; every model needs its prices then."""
+    """What an eval's answers may cost, in USD. Every model then needs prices."""
     reuse: Duration = 0.0
-    """Take answers of earlier evals that are at most this old: same variant, same case, same repeat. 0 takes none."""
+    """Reuse answers of earlier evals up to this age, for the same variant, case and repeat. 0 reuses none."""
     timeout: Duration = 60.0
     """How long one call may take."""
     on_inconclusive: OnInconclusive = OnInconclusive.ASK
-    """Ask a person, or reject. Metrics that contradict each other are always for a person."""
+    """Ask a person, or reject. Metrics that contradict each other always go to a person."""
     metrics: tuple[EvalMetricPolicy, ...] = ()
     """What is compared besides accuracy, which is the mean score of the cases' own metrics."""
     segments: tuple[str, ...] = ()
-    """Tags of cases that are critical: where one is shown to be worse by more than the tolerance, the eval fails. Other
-    tags are for people to review. A golden set's header can name more, under `suite.segments`.
+    """Tags of critical cases: the eval fails if one is shown to be worse by more than the tolerance. Other tags are for
+    people to review. A golden set's header can name more, under `suite.segments`.
     """
     judge: JudgePolicy | None = None
-    """Who judges, where metrics ask judges."""
+    """The judges, for metrics that ask any."""
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:

@@ -61,24 +61,24 @@ class Weekday(StrEnum):
 
 
 class FreezePolicy(Part):
-    """A window in which no stage begins and nothing is promoted: every week, or once. Rollbacks happen always."""
+    """A window in which no stage starts and nothing is promoted, every week or once. Rollbacks are always possible."""
 
     model_config = ConfigDict(serialize_by_alias=True)
 
     days: tuple[Weekday, ...] = ()
-    """On which days of the week it begins; left out, it is there once, from a date until a date."""
+    """The days of the week on which it starts. Left out, it happens once, from one date until another."""
     from_: Annotated[_Moment | None, Field(alias="from")] = None
-    """When it begins, by that zone's clocks: `"16:00"` on each of these days, left out the day's start; without `days`
-    a date such as `2026-12-20` or `2026-12-20 18:00`, where a date alone is that day's start.
+    """When it starts, in its time zone. With `days` a time such as `"16:00"`; left out, the start of the day. Without
+    `days` a date such as `2026-12-20` or `2026-12-20 18:00`, where a date alone means the start of that day.
     """
     until: _Moment | None = None
-    """When it is over; this moment isn't part of it. On days the first such time after `from`, so that it may cross
-    midnight; left out the day's end. Without `days` a date: `2027-01-03` is over when that day begins.
+    """When it ends; this moment isn't part of it. With `days` the first such time after `from`, so it may cross
+    midnight; left out, the end of the day. Without `days` a date: with `2027-01-03` it ends when that day starts.
     """
     time_zone: str
-    """By whose clocks: a name such as `Europe/Berlin`. Summer and winter time are theirs."""
+    """Its time zone: a name such as `Europe/Berlin`. Daylight saving time is taken into account."""
     reason: str = ""
-    """Why, for who is held by it."""
+    """The reason, shown to people whose release is held."""
 
     @field_validator("time_zone", mode="after")
     @classmethod

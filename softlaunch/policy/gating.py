@@ -23,40 +23,41 @@ class Adjustment(StrEnum):
 
 
 class GatePolicy(Part):
-    """One metric, how much worse is acceptable, and what the gate may do."""
+    """A metric, how much worse it may get, and what the gate may do."""
 
     metric: Metric
     """A live metric, or one that the policy declares under `metrics`."""
     margin: Margin
-    """How much worse is still acceptable at stages of 50 % and more: '1 point' of a rate or score, '10 %' of a cost."""
+    """How much worse is still acceptable in stages of 50 % and more: '1 point' of a rate or score, '10 %' of a cost."""
     per: Per = Per.REQUEST
-    """What the metric counts, and the margin is per: each request; each session of a unit, with whether anything in it
-    failed, its latency and cost in all, and its mean rating; or each user's period, in the same way.
+    """What the gate counts, and what the margin refers to: each request; each session of a unit (whether anything in it
+    failed, its total latency and cost, its mean rating); or each user's period, in the same way.
 
-    The key `session` of the policy says what a session is. On copies (the shadow, 100 %) it is requests all the same.
+    The policy's `session` defines what a session is. On copies (the shadow, 100 %) gates always count requests.
     """
     direction: Direction | None = None
-    """Which way is better. Every metric has its own; writing it down is a check, not a choice."""
+    """Which direction is better. Every metric has its own; stating it is a check, not a choice."""
     role: Role = Role.REQUIRED
-    """required: no stage passes without its evidence. guard: can roll back, isn't waited for. muted: shown only.
+    """required: no stage passes without its evidence. guard: can roll back, but isn't waited for. muted: only shown.
 
-    Left out it is required, but muted for agreement and preference: another answer need not be a worse one.
+    By default muted for agreement and preference, because a different answer need not be a worse one, and required for
+    all others.
     """
 
     adjust_for: tuple[Adjustment, ...] = ()
-    """own_past: latency and cost are seen beside what they were for the same unit before the release, on stable.
-    request_size, streamed: beside what stable took for requests of that size, and for streams or whole answers.
+    """own_past: latency and cost are compared with those of the same unit on stable before the release. request_size,
+    streamed: they are compared with what stable took for requests of that size, and for streamed or whole answers.
 
-    The first helps where the same users come for weeks; whom stable never answered is seen as without it. The others
-    help where long requests take longer or cost more. A request's size is what a user wrote before the first answer.
+    own_past helps if the same users come back for weeks; units that stable never answered aren't adjusted. The others
+    help if long requests take longer or cost more. A request's size is what the user wrote before the first answer.
     """
 
     predicted_by: Metric | None = None
-    """A metric that judges score (quality, hallucination, or a score or share that `metrics` declares), by which few
-    ratings tell as much as more would.
+    """A metric that judges score (quality, hallucination, or a score or share declared under `metrics`), with which a
+    few ratings tell as much as more would.
 
-    For satisfaction, or a score or share that the policy declares, per request. What the judge is off is taken away by
-    the ratings of each arm, so that no bias of it counts; a judge that knows nothing changes next to nothing.
+    Only for satisfaction, or a declared score or share, per request. Each arm's ratings correct the judge's error, so
+    its bias doesn't count; a judge that knows nothing changes almost nothing.
     """
 
     @property

@@ -10,14 +10,14 @@ _Value = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class OnlyPolicy(Part):
-    """Whom a stage is limited to, before the candidate is open to everybody: by a header's value, or by name."""
+    """Limits a stage to some units, by a header's value or by name, before the candidate is open to everybody."""
 
     header: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+)?$", max_length=100)] = ""
-    """The header that says it, such as `x-team`; your backend sets it, so that no user chooses. Left out, the values
-    are the names of units.
+    """The header that holds the value, such as `x-team`. Your backend sets it, so that users can't choose. Left out,
+    the values are names of units.
     """
     values: Annotated[tuple[_Value, ...], Field(min_length=1)]
-    """Who is inside: requests whose header, or unit, is exactly one of these."""
+    """The stage includes requests whose header, or unit, is exactly one of these."""
 
     @property
     def words(self) -> str:

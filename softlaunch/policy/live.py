@@ -23,9 +23,9 @@ _Usd = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class LiveSamplePolicy(Part):
-    """Shares of units of which every answer may be judged: by a hash of the unit that its arm doesn't depend on.
+    """Shares of units whose answers may all be judged. A hash of the unit decides, independently of its arm.
 
-    The arms' shares may differ: gates compare the arms' means, and know how many of each were heard.
+    The arms' shares may differ: gates compare the arms' means, and know how many answers of each were judged.
     """
 
     candidate: Percent = 100.0
@@ -37,17 +37,17 @@ class LiveSamplePolicy(Part):
 
 
 class LiveMetricPolicy(Part):
-    """A live metric whose values judges give."""
+    """A live metric that judges score."""
 
     metric: Annotated[str, Field(min_length=1)]
     """quality, hallucination, or a metric of kind score or share that the policy declares under `metrics`."""
     judged_by: Annotated[str, Field(min_length=1)] | None = None
-    """What judges are asked: rubric or hallucination, with parameters as under eval.metrics ('rubric:scale=10').
+    """What judges are asked: rubric or hallucination, with parameters as in eval.metrics ('rubric:scale=10').
 
     Left out: rubric for quality, hallucination for hallucination.
     """
     parameters: Mapping[str, Any] = Field(default_factory=dict)
-    """Further parameters, where they are easier to write as keys, such as `criterion` of a rubric."""
+    """Further parameters that are easier to write as keys, such as `criterion` of a rubric."""
 
     @cached_property
     def parsed(self) -> "Rubric | Hallucination":
@@ -74,16 +74,16 @@ class LiveMetricPolicy(Part):
 
 
 class LiveBudgetPolicy(Part):
-    """What judges may take. A repeated attempt counts again, and several judges each count."""
+    """Limits for the judges' calls. Each retry counts, and so does each of several judges."""
 
     stage_calls: _Calls = 5000
-    """Calls in one stage."""
+    """Calls per stage."""
     stage_usd: _Usd | None = None
-    """USD in one stage; every judge's model needs its prices then."""
+    """USD per stage. Every judge's model then needs prices."""
     day_calls: _Calls = 20_000
-    """Calls on one day (UTC), whatever the stage, also while no release is live."""
+    """Calls per day (UTC), in any stage and while no release is live."""
     day_usd: _Usd | None = None
-    """USD on one day (UTC)."""
+    """USD per day (UTC)."""
 
     @property
     def has_usd(self) -> bool:
@@ -99,40 +99,40 @@ class WithoutJudges(StrEnum):
 
 
 class LiveTroublePolicy(Part):
-    """What the required gates on judged metrics do when judges give nothing to go by; no other gate is concerned.
+    """What required gates on judged metrics do when judges give nothing to rely on; other gates aren't affected.
 
-    hold: such a gate can't pass, and says why. go_on: it becomes a guard, which still rolls back for harm that it has
-    seen and which no stage waits for.
+    hold: the gate can't pass, and says why. go_on: it becomes a guard: it still rolls back for harm that it has seen,
+    but no stage waits for it.
     """
 
     away: WithoutJudges = WithoutJudges.HOLD
-    """Judges give no answer, or no evaluator runs."""
+    """Judges don't answer, or no evaluator runs."""
     budget_spent: WithoutJudges = WithoutJudges.HOLD
-    """The budget of the stage, or of the day, is used up."""
+    """The budget of the stage or of the day is used up."""
     unreadable: WithoutJudges = WithoutJudges.HOLD
-    """More of what judges said can't be read than eval.maximum_unscored allows: the rest may not be typical."""
+    """More of the judges' replies are unreadable than eval.maximum_unscored allows: the rest may not be typical."""
 
 
 class LivePolicy(Part):
-    """Judging live answers of both arms; `softlaunch evaluator` asks the judges, beside the traffic.
+    """Judging live answers of both arms; `softlaunch evaluator` asks the judges, apart from the traffic.
 
-    They get the texts of live requests: what must not leave your house needs a judge inside of it.
+    Judges receive the texts of live requests: if those must not leave your network, run a judge inside it.
     """
 
     metrics: Annotated[tuple[LiveMetricPolicy, ...], Field(min_length=1)]
-    """What is judged of each answer; each metric takes a call of every judge."""
+    """What is judged in each answer. Each metric takes one call per judge."""
     sample_percent: LiveSamplePolicy = LiveSamplePolicy()
     judge: JudgePolicy | None = None
-    """Who judges; left out, who judges evals (eval.judge)."""
+    """The judges. Left out: those of evals (eval.judge)."""
     answers_per_unit: Annotated[int, Field(ge=1, le=10_000)] = 5
-    """At most so many answers of one unit are judged in a stage, and on a day while no release is live."""
+    """How many answers of one unit are judged at most per stage, and per day while no release is live."""
     budget: LiveBudgetPolicy = LiveBudgetPolicy()
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    """Answers that one evaluator has judged at once."""
+    """How many answers one evaluator has judged at once."""
     delay: Duration = 0.0
-    """How long after its request an answer is judged at the soonest."""
+    """How long after its request an answer is judged at the earliest."""
     backlog: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
-    """How many judgements may wait. What is beyond it, the oldest, is let go and counted."""
+    """How many judgements may wait. Beyond that, the oldest are dropped and counted."""
     without_judges: LiveTroublePolicy = LiveTroublePolicy()
 
     @model_validator(mode="after")

@@ -43,14 +43,14 @@ class OnOrphaned(StrEnum):
 
 
 class OrphanedPolicy(Part):
-    """What `softlaunch reconcile` does with a release whose driver died; until then gateways serve stable."""
+    """What `softlaunch reconcile` does with a release whose driver died. Until then gateways serve stable."""
 
     action: OnOrphaned = OnOrphaned.RESUME
-    """resume: the next driver goes on from the ledger. roll_back: the release ends."""
+    """resume: the next driver continues from the ledger. roll_back: the release ends."""
     roll_back_after: Duration = 3600.0
-    """A release that nobody drove for longer than this is rolled back: nobody remembers what it was about."""
+    """A release that had no driver for longer than this is too old to resume, and is rolled back."""
     maximum_deaths: Annotated[int, Field(ge=1)] = 5
-    """A release whose drivers died so often within an hour is rolled back: it may be what kills them."""
+    """A release whose drivers died this often within an hour is rolled back: it may be what kills them."""
 
 
 class Policy(Part):
@@ -60,32 +60,33 @@ class Policy(Part):
     """The name that clients use as the model."""
     eval: EvalPolicy
     shadow: ShadowPolicy | None = ShadowPolicy()
-    """Null leaves the shadow stage out."""
+    """Set it to null to skip the shadow stage."""
     stages: Annotated[tuple[StagePolicy, ...], Field(min_length=1)] = DEFAULT_STAGES
-    """The canary's steps. A single stage of 100 is a blue-green release."""
+    """The canary's steps, by default 1, 5, 50 and 100 %. A single stage of 100 is a blue-green release."""
     control_percent: Percent = 5.0
-    """At 100 % no user is on stable any more: this share of requests is copied to stable, to compare with."""
+    """Share of requests copied to stable in the stage of 100 %, where no user is on stable any more, as the comparison.
+    """
     metrics: tuple[MetricPolicy, ...] = ()
-    """The app's own metrics, by name: what came of answers. Gates and A/B tests may name them."""
+    """The app's own metrics, which tell what came of answers. Gates and A/B tests can use them by name."""
     sources: SourcesPolicy = SourcesPolicy()
     gates: Annotated[tuple[GatePolicy, ...], Field(min_length=1)] = DEFAULT_GATES
-    """What must not get worse. A gate on `unusable` is there by itself, as wide as the one on errors and of the same
-    role; name it to change that, with role muted to only show it. It isn't there where errors, or all metrics, come
-    from another source.
+    """What must not get worse. By default: errors by 1 point, latency and cost by 10 % and, as a guard, satisfaction by
+    4 points. A gate on `unusable` is added unless you name one (role muted only shows it), with the margin and role of
+    the gate on errors. It isn't added where errors, or all metrics, come from another source.
     """
     alpha: Annotated[float, Field(gt=0, le=0.2)] = 0.01
-    """Chance that a harmless release is rolled back, over all gates, stages and looks together."""
+    """Probability that a harmless release is rolled back, over all gates, stages and looks together."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
-    """Confidence that a gate which passes is within its margin."""
+    """Confidence that a gate that passes is within its margin."""
     topline: ToplinePolicy | None = None
-    """What goes on after the promotion; left out, nothing does."""
+    """How the promoted variant is watched after the promotion. Left out, it isn't."""
     freeze: tuple[FreezePolicy, ...] = ()
-    """Windows in which no stage begins and nothing is promoted. Rollbacks happen always."""
+    """Windows in which no stage starts and nothing is promoted. Rollbacks are always possible."""
     unit: UnitPolicy = UnitPolicy()
     session: SessionPolicy = SessionPolicy()
     gateway: GatewayPolicy = GatewayPolicy()
     router: RouterPolicy | None = None
-    """Who splits the traffic; left out, the gateway."""
+    """What splits the traffic. Left out: the gateway."""
     approval: ApprovalPolicy = ApprovalPolicy()
     emergency: EmergencyPolicy = EmergencyPolicy()
     orphaned: OrphanedPolicy = OrphanedPolicy()
@@ -93,14 +94,14 @@ class Policy(Part):
     drift: DriftPolicy = DriftPolicy()
     texts: TextPolicy = TextPolicy()
     live: LivePolicy | None = None
-    """Judges of live answers; left out, nobody asks any."""
+    """Judges of live answers. Left out: none."""
     retention: RetentionPolicy = RetentionPolicy()
     chat: ChatKind = ChatKind.CONSOLE
     slack: SlackPolicy | None = None
     approvers: tuple[ApproverPolicy, ...] = ()
-    """Who may answer what a release asks. Left out: whoever reaches the ledger may, and nobody in Slack."""
+    """Who may answer a release's questions. Left out: anyone with access to the ledger, and nobody in Slack."""
     no_data_after: Annotated[Duration, Field(ge=1)] = 300.0
-    """When a stage has seen no complete data of both sides for this long, people are notified."""
+    """People are notified when a stage has had no complete data from both arms for this long."""
 
     @model_validator(mode="before")
     @classmethod

@@ -40,29 +40,29 @@ _EXPECTED = {
 
 
 class MetricPolicy(Part):
-    """A metric of the app's own. Its values come by the gateway's `/v1/feedback`, from a file, or from `sources`."""
+    """A metric of the app's own. Its values come from the gateway's `/v1/feedback`, from a file, or from `sources`."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-    """What gates, reports and `/v1/feedback` call it: small letters, digits and underscores."""
+    """Its name in gates, reports and `/v1/feedback`: lowercase letters, digits and underscores."""
     kind: MetricKind
-    """share: it happened or didn't, 1 or 0, true or false. score: from 0 to 1. Their margins are in points.
+    """share: it happened or it didn't (1 or 0, true or false). score: from 0 to 1. Their margins are in points.
 
-    amount: a number from 0 on. duration: seconds. Their margins are relative, and less is better.
+    amount: a number from 0. duration: seconds. Their margins are relative, and less is better.
     """
     better: Better
-    """up or down."""
+    """Which direction is better."""
     unit: Per = Per.REQUEST
-    """What one value is of. request: it comes with the id of the request. session, user: it may come with the name of
-    the unit in its place, as the app names it to the gateway, and then counts for that unit's last request.
+    """What one value describes. request: it is reported with the request's id. session, user: it may be reported with
+    the unit's name instead, as the app gives it to the gateway, and then counts for that unit's last request.
 
-    What a gate counts is its own `per`.
+    What a gate counts is set by the gate's `per`.
     """
     window: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
-    """How long after a request its value is taken. Of what comes for one request, the first counts."""
+    """How long after a request its value is accepted. If several arrive for one request, the first counts."""
     drawn: bool = False
-    """Its values are what people say of answers that `softlaunch review --random` drew, and no app reports it.
+    """Its values are people's labels of answers drawn by `softlaunch review --random`; no app reports it.
 
-    Only a score or a share of requests can be. How often each arm's answers are drawn is then no reason for doubt.
+    It must be a score or share per request. Different draw rates of the two arms are then no reason for doubt.
     """
 
     @model_validator(mode="after")

@@ -18,21 +18,21 @@ class ChatKind(StrEnum):
 
 
 class SlackPolicy(Part):
-    """Where in Slack people are notified and asked. Tokens come from the environment, never from here."""
+    """Where in Slack people are notified and asked. Tokens come from the environment, never from the policy."""
 
     channel: Annotated[str, Field(pattern=r"^[CG][A-Z0-9]{5,}$")]
-    """The channel's id, like C0123ABCDEF: Slack shows it at the end of the channel's details."""
+    """The channel's id, such as C0123ABCDEF. Slack shows it at the end of the channel's details."""
 
 
 class ApproverPolicy(Part):
-    """Somebody who may answer questions: a person, by the names that they have here and there, or a user group."""
+    """Someone who may answer questions: a person, by name and Slack id, or a user group."""
 
     name: str = ""
-    """Login name at the command line, and the name given in Prefect's form."""
+    """Login name on the command line, and the name given in Prefect's form."""
     slack: Annotated[str, Field(pattern=r"^([UW][A-Z0-9]{5,})?$")] = ""
-    """The person's Slack user id, like U0123ABCDEF."""
+    """The person's Slack user id, such as U0123ABCDEF."""
     slack_group: Annotated[str, Field(pattern=r"^(S[A-Z0-9]{5,})?$")] = ""
-    """A Slack user group's id, like S0123ABCDEF: each of its members may answer."""
+    """A Slack user group's id, such as S0123ABCDEF. Each member may answer."""
 
     @model_validator(mode="after")
     def _is_somebody(self) -> Self:
@@ -44,11 +44,11 @@ class ApproverPolicy(Part):
 
 
 class ApprovalPolicy(Part):
-    """How people are asked, and how a question ends when nobody answers."""
+    """How people are asked, and what happens if nobody answers."""
 
     timeout: Duration = 86400.0
-    """An approval that nobody gave in this time counts as a refusal."""
+    """An approval that isn't given within this time counts as a refusal."""
     starter_may_approve: bool = False
-    """Whether who started a release or a cleanup may approve it: for teams of one."""
+    """Whether the person who started a release or a cleanup may approve it: for teams of one."""
     two_people_from_percent: Percent | None = None
-    """From this weight on, two people must approve before a stage begins."""
+    """From this weight on, two people must approve before a stage starts."""

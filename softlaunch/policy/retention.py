@@ -13,16 +13,16 @@ _DAY = 86400.0
 
 
 class VersionRetention(Part):
-    """How long recorded versions are kept that nothing uses."""
+    """How long unused recorded versions are kept."""
 
     age: Duration = 180 * _DAY
     """Older ones are archived and deleted."""
     keep_newest: Annotated[int, Field(ge=0)] = 10
-    """So many of the newest versions of a name stay, however old they are."""
+    """How many of the newest versions of a name stay, however old they are."""
     at_most: Annotated[int, Field(ge=1)] | None = None
-    """More versions of a name than this are too many, however new they are. Left out: no limit."""
+    """Versions of a name beyond this number are deleted, however new they are. Left out: no limit."""
     tags: Mapping[str, Duration] = Field(default_factory=dict)
-    """Versions with such a tag have this age instead, such as {experiment: 30 d}; the shortest one counts."""
+    """Ages for versions with a tag, instead of `age`, such as {experiment: 30 d}. The shortest counts."""
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:
@@ -34,8 +34,8 @@ class VersionRetention(Part):
 class RetentionPolicy(Part):
     """What the monthly registry cleanup keeps.
 
-    Whatever the ages: what an alias points at, what carries a protected tag, and what a live or recent release or A/B
-    test refers to stays. Versions are shared by apps, so of several apps' policies the one that keeps longest counts.
+    Regardless of age it keeps whatever an alias points to, carries a protected tag, or is used by a live or recent
+    release or A/B test. Apps share versions: if their policies differ, the longest retention counts.
     """
 
     prompts: VersionRetention = VersionRetention()
@@ -45,13 +45,13 @@ class RetentionPolicy(Part):
     evals: Duration = 180 * _DAY
     """Age after which an eval's answers are archived."""
     requests: Duration = 90 * _DAY
-    """Age after which request rows become daily sums and are archived. Texts have texts.retention."""
+    """Age after which request rows are condensed into daily sums and archived. Texts have texts.retention."""
     protected_tags: tuple[str, ...] = ("protected",)
-    """What carries one of these tags is kept for good."""
+    """Whatever carries one of these tags is kept forever."""
     recent_releases: Annotated[int, Field(ge=1)] = 10
-    """What an app's so many newest releases used is kept."""
+    """Whatever this many of an app's newest releases used is kept."""
     ask_above_mb: Annotated[float, Field(ge=0)] = 1000.0
-    """A cleanup that would delete more than this asks a person first, as releases do: `approvers` answer."""
+    """A cleanup that would delete more than this asks a person first. As with releases, `approvers` answer."""
 
 
 def combine(policies: Sequence[RetentionPolicy]) -> RetentionPolicy:

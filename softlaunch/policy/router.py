@@ -18,25 +18,26 @@ _ROUNDING = 1e-6
 
 
 class RouterKind(StrEnum):
-    """Who splits the traffic."""
+    """What splits the traffic."""
 
     ENVOY = "envoy"
 
 
 class RouterPolicy(Part):
-    """An Envoy of your own that splits the app's traffic, told how by `softlaunch envoy control`."""
+    """Your own Envoy, which splits the app's traffic as `softlaunch envoy control` tells it."""
 
     kind: RouterKind
     stable: AnyHttpUrl
-    """Where stable answers, such as http://support-bot:8080: your deployment or, with `rewrite`, the model's endpoint.
+    """The address that serves stable, such as http://support-bot:8080: your deployment or, with `rewrite`, the model's
+    endpoint.
     """
     candidate: AnyHttpUrl | None = None
-    """Where the candidate answers; left out, in the same place. Each request says whose it is in the headers
-    `x-softlaunch-arm` and `x-softlaunch-variant`.
+    """The address that serves the candidate. Left out: the same one. Each request names its arm and variant in the
+    headers `x-softlaunch-arm` and `x-softlaunch-variant`.
     """
     rewrite: bool = False
-    """Whether bodies become those of the arm's variant (its prompt, model and parameters) on their way to the model's
-    endpoint. Left out, the application does that itself.
+    """Whether bodies are rewritten for the arm's variant (its prompt, model and parameters) on their way to the model's
+    endpoint. Otherwise the application does that itself.
     """
 
     @property

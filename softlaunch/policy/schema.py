@@ -45,7 +45,7 @@ def policy_schema() -> dict[str, Any]:
     golden_set = evaluation["properties"]["golden_set"]
     del evaluation["required"]
     schema["properties"]["golden_set"] = {**golden_set, "description": f"eval.golden_set: {golden_set['description']}"}
-    retired = {"deprecated": True, "description": "Nothing reads it any more; delete the line."}
+    retired = {"deprecated": True, "description": "No longer used; delete the line."}
     schema["properties"].update(dict.fromkeys(RETIRED, retired))
     schema["properties"]["router"]["anyOf"].append({"type": "string", **retired})  # what it was in older policies
     _name_declared_metrics(schema)

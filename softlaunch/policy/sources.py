@@ -23,16 +23,17 @@ Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class ArmLabels(Part):
-    """The values that the label of the arm has."""
+    """The values that name the arms."""
 
     stable: Label = "stable"
+    """Requests that stable answered."""
     candidate: Label = "candidate"
+    """Requests that the candidate answered."""
     shadow: Label | None = "shadow"
-    """Copies of requests that the candidate answered; null where there are none: the shadow stage judges nothing then.
-    """
+    """Copies of requests that the candidate answered; null if there are none: then the shadow stage judges nothing."""
     control: Label | None = "control"
-    """What stable goes on answering while the candidate serves 100 %: copies, or a hold-back; null for nothing, so that
-    nothing is judged there.
+    """What stable still answers while the candidate serves 100 %: copies, or a hold-back; null if nothing: then nothing
+    is judged there.
     """
 
     def of_stage(self, *, shadow: bool, everybody: bool) -> ByArm[str] | None:
@@ -43,23 +44,25 @@ class ArmLabels(Part):
 
 
 class PrometheusMetric(Part):
-    """Where a metric stands: counters of requests, of those with and those without harm, or a histogram.
+    """Where a metric is found: counters of all requests and of good or bad ones, or a histogram.
 
-    Each is a name with matchers, without function: what you would write inside of `rate(...[1m])`, less the arm's
-    label. For anything else record a rule.
+    Each is a metric name with matchers and no function: what you would write inside `rate(...[1m])`, without the arm
+    label. For anything else use a recording rule.
     """
 
     metric: Metric
+    """The metric that a gate judges."""
     total: Selector | None = None
-    """A counter of all requests; with `bad` or `good`."""
+    """A counter of all requests, to be used with `bad` or `good`."""
     bad: Selector | None = None
-    """A counter of those that something bad happened to: an error, a miss."""
+    """A counter of requests in which something bad happened: an error, a miss."""
     good: Selector | None = None
-    """A counter of those that something good happened to, in the place of `bad`."""
+    """A counter of requests in which something good happened, instead of `bad`."""
     histogram: Selector | None = None
-    """The buckets of a histogram, such as `request_seconds_bucket`; for what has a size, like latency and cost."""
+    """The buckets of a histogram, such as `request_seconds_bucket`, for quantities like latency and cost."""
     factor: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """What a histogram's bounds are multiplied by. Left out, 1000 for latency, which is in seconds there, else 1."""
+    """What a histogram's bounds are multiplied by. Left out: 1000 for latency, which is in seconds there, otherwise 1.
+    """
 
     @property
     def scale(self) -> float:
@@ -86,24 +89,24 @@ class PrometheusMetric(Part):
 
 
 class PrometheusPolicy(Part):
-    """Metrics that a Prometheus server holds. It counts requests, and doesn't know whose they are: see `group`."""
+    """Metrics from a Prometheus server. It counts requests without knowing whose they are: see `group`."""
 
     url: AnyHttpUrl
     """Its address, such as http://prometheus:9090."""
     token_env: EnvironmentName | None = None
-    """Environment variable of the driver with a bearer token, where it asks for one."""
+    """Environment variable of the driver with a bearer token, if the server requires one."""
     arm_label: Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$")] = "arm"
     """The label that names the arm."""
     arms: ArmLabels = ArmLabels()
     interval: Annotated[Duration, Field(ge=1, le=3600)] = 30.0
-    """Both arms are compared within pieces of time of this length. At least as long as between two scrapes."""
+    """Both arms are compared within time slices of this length. Use at least the scrape interval."""
     stale_after: Annotated[Duration, Field(ge=2, le=3600)] = 90.0
-    """An instance whose newest sample is older is gone, and what it counts across a longer gap is left out. When all
-    are, nothing is known: the stage holds.
+    """An instance whose newest sample is older is gone, and what it counts across a longer gap is ignored. If all are
+    gone, nothing is known and the stage holds.
     """
     group: Annotated[int, Field(ge=1, le=10**6)] = 5
-    """How many requests one user makes in a stage, about. So many count as one piece of evidence, and more where the
-    arms differ more from one piece of time to the next than independent requests would.
+    """About how many requests one user makes in a stage. That many count as one piece of evidence, and more if the arms
+    differ more from one time slice to the next than independent requests would.
     """
     metrics: Annotated[tuple[PrometheusMetric, ...], Field(min_length=1)]
 
@@ -121,41 +124,43 @@ class PrometheusPolicy(Part):
 
 
 class SqlPolicy(Part):
-    """A view of another database that has every request: it takes the place of the request log, users included.
+    """A view in another database with every request. It replaces the request log, users included.
 
     Its columns are `app`, `request_id`, `started_at` (epoch seconds), `arm`, `unit` (text), `outcome` (as in the
-    request log), `latency_ms` and `cost_usd`, and one of its name for each rated or scored metric that has a gate, or
-    by which one is predicted (null: not scored).
+    request log), `latency_ms` and `cost_usd`, and one for each rated or scored metric that has a gate or predicts one,
+    named after the metric (null: not scored).
     """
 
     url_env: EnvironmentName
-    """Environment variable of the driver with the database's address, as SQLAlchemy writes it."""
+    """Environment variable of the driver with the database's SQLAlchemy URL."""
     view: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$")] = "softlaunch_requests"
+    """The view's name."""
     arms: ArmLabels = ArmLabels()
     """A copy (shadow, control) has the request_id and the started_at of the request that it copies."""
     late: Annotated[Duration, Field(ge=0, le=86400)] = 30.0
-    """How long after its `started_at` a row may appear, with all that it will ever have. Later ones are never read."""
+    """How long after its `started_at` a row may appear, with all its values. Later rows are never read."""
     stale_after: Annotated[Duration, Field(ge=1)] = 300.0
-    """When the newest row is older than this nothing is known, and the stage holds."""
+    """When the newest row is older than this, nothing is known and the stage holds."""
 
 
 class OtlpPolicy(Part):
-    """What the app tells of its model calls: spans that it sends to `softlaunch otlp`, or records that it sends to a
-    gateway or to `softlaunch config-server`. Each becomes a row of the request log.
+    """What the app reports about its model calls: spans that it sends to `softlaunch otlp`, or records that it sends to
+    a gateway or to `softlaunch config-server`. Each becomes a row of the request log.
 
-    A request counts at its beginning, and one that took longer than `hold` so long before its end. Gates read no
-    later than `hold` and `late` behind the present.
+    A request counts at its start, or `hold` before its end if it took longer than that. Gates read data no newer than
+    `hold` plus `late` ago.
     """
 
     hold: Annotated[Duration, Field(ge=0, le=600)] = 30.0
-    """How long most requests take at the most."""
+    """The longest that most requests take."""
     late: Annotated[Duration, Field(ge=0.5, le=600)] = 15.0
-    """How long after its end a span or a record may arrive: longer than the app waits until it sends. What comes later
-    is logged and counted as missing, and is no evidence.
+    """How long after its end a span or a record may arrive: longer than the app waits before sending. What arrives
+    later is logged and counted as missing, and isn't evidence.
     """
 
     stale_after: Annotated[Duration, Field(ge=1)] = 300.0
-    """When no request came for longer, nothing is known and the stage holds: the app's exporter may be broken."""
+    """When no request has arrived for longer, nothing is known and the stage holds: the app's exporter may be broken.
+    """
 
     @property
     def behind(self) -> float:
@@ -170,27 +175,29 @@ class OtlpPolicy(Part):
 class AccessLogPolicy(OtlpPolicy):
     """The access log that Envoy sends to `softlaunch envoy control`: each entry becomes a row of the request log.
 
-    It knows statuses and times, and neither tokens nor words.
+    It has statuses and times, but no tokens or words.
     """
 
     late: Annotated[Duration, Field(ge=0.5, le=600)] = 5.0
-    """How long after a request's end its entry may arrive. What comes later is counted as missing, and is no evidence.
+    """How long after a request's end its entry may arrive. What arrives later is counted as missing, and isn't
+    evidence.
     """
     stale_after: Annotated[Duration, Field(ge=1)] = 300.0
-    """When no request came for longer, nothing is known and the stage holds: Envoy may log to somebody else."""
+    """When no request has arrived for longer, nothing is known and the stage holds: Envoy may log elsewhere."""
 
 
 class SourcesPolicy(Part):
-    """Metrics that come from elsewhere than the request log; the others go on coming from there."""
+    """Metrics that don't come from the request log; all others do."""
 
     prometheus: PrometheusPolicy | None = None
     sql: SqlPolicy | None = None
-    """In the place of the request log."""
+    """A database view that replaces the request log."""
     otlp: OtlpPolicy | None = None
-    """The request log is written by `softlaunch otlp`, from what the app exports; by gateways too, where they serve it.
+    """`softlaunch otlp` writes the request log, from what the app exports; gateways that serve the app also write to
+    it.
     """
     access_log: AccessLogPolicy | None = None
-    """The request log is written by `softlaunch envoy control`, from Envoy's access log."""
+    """`softlaunch envoy control` writes the request log, from Envoy's access log."""
 
     @model_validator(mode="after")
     def _is_one_log(self) -> Self:

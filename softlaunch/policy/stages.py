@@ -30,31 +30,33 @@ class StagePolicy(Part):
     weight_percent: Percent
     """Share of units that the candidate serves."""
     only: OnlyPolicy | None = None
-    """Whom the stage is limited to: the weight is the share of these units, and nobody else meets the candidate. Such
+    """Limits the stage to some units: the weight is the share of these, and nobody else meets the candidate. Such
     stages come first.
     """
     minimum_time: Duration = 600.0
-    """The stage lasts at least this long, however good the evidence."""
+    """The stage lasts at least this long, however good the evidence is."""
     minimum_requests: Annotated[int, Field(ge=1)] = 100
-    """Requests that each arm must have answered in this stage before it can pass; the candidate with its own model."""
+    """Requests that each arm must have answered in this stage before it can pass, the candidate with its own model."""
     minimum_units: _Number | None = None
-    """Units that each arm must have met in this stage before it can pass; left out, it doesn't matter how many."""
+    """Units that each arm must have met in this stage before it can pass. Left out: any number."""
     deadline: Annotated[Duration, Field(gt=0)] = 86400.0
     """How long the stage may stay undecided."""
     deadline_requests: _Number | None = None
-    """With how many of the candidate's requests the stage may stay undecided, where that comes before the deadline."""
+    """The deadline as a number of candidate requests; whichever deadline comes first counts."""
     deadline_units: _Number | None = None
-    """The same in units: where they come back, 6,000 requests may be those of only 1,200 users."""
+    """The deadline as a number of candidate units: if units come back, 6,000 requests may be those of only 1,200 users.
+    """
     at_deadline: AtDeadline = AtDeadline.ASK
-    """What then: ask a person, roll back, or go on for as long, and with as many requests and units, again."""
+    """What happens at the deadline: ask a person, roll back, or extend the stage by the same time, requests and units.
+    """
     approval: bool = False
-    """Whether a person must agree before this stage begins. The stage before it goes on being watched meanwhile."""
+    """Whether a person must approve before this stage starts. Meanwhile the stage before it is still watched."""
     may_advance_early: bool = False
-    """Whether approvers may decide that the next stage begins before this one has passed: before its minimum time, and
-    while gates are undecided. Never past harm, and never without evidence.
+    """Whether approvers may start the next stage before this one has passed: before its minimum time, or while gates
+    are undecided, but never against harm or without evidence.
     """
     margin_factor: Annotated[float, Field(ge=1)] | None = None
-    """Margins are this many times as wide in this stage; left out: 4 below 5 %, 2 below 50 %, else 1."""
+    """Factor by which margins are wider in this stage. Left out: 4 below 5 %, 2 below 50 %, otherwise 1."""
 
     @property
     def widened(self) -> float:
@@ -77,30 +79,31 @@ class StagePolicy(Part):
 
 
 class ShadowJudgingPolicy(Part):
-    """How much judges are asked about the answers to copies, where a gate is on preference; eval.judge says who.
+    """How much judges are asked about the answers to copies, if a gate is on preference; eval.judge names them.
 
-    They get the texts of live requests: what must not leave your house needs a judge inside of it.
+    Judges receive the texts of live requests: if those must not leave your network, run a judge inside it.
     """
 
     sample_percent: Percent = 100.0
-    """Share of the copies whose answers are judged; of each user at most one."""
+    """Share of the copies whose answers are judged, at most one per user."""
     budget_calls: Annotated[int, Field(ge=1)] = 400
-    """How many calls judges may take in the stage. A pair takes two of each judge; a repeated attempt counts again."""
+    """How many calls judges may take in the stage, including retries. A pair takes two from each judge."""
     budget_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """What the judges' calls may cost in the stage, in USD; every judge's model needs its prices then."""
+    """What the judges' calls may cost in the stage, in USD. Every judge's model then needs prices."""
     concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    """Pairs that are judged at once."""
+    """How many pairs are judged at once."""
 
 
 class ShadowPolicy(Part):
-    """The shadow stage: copies of live requests go to the candidate, whose answers nobody sees."""
+    """The shadow stage: copies of live requests go to the candidate, and nobody sees its answers."""
 
     sample_percent: Percent = 10.0
     """Share of requests that are copied."""
     floor_percent: Annotated[float, Field(ge=0, le=100)] = 20.0
-    """Share of the copied requests that stable is asked a second time, to know how much its answers vary by themselves.
+    """Share of the copied requests that stable answers a second time, to measure how much its answers vary by
+    themselves.
 
-    Where texts aren't kept nothing could be compared, and none is asked.
+    If texts aren't kept there is nothing to compare, so stable isn't asked again.
     """
     judging: ShadowJudgingPolicy = ShadowJudgingPolicy()
     minimum_requests: Annotated[int, Field(ge=1)] = 100
@@ -110,13 +113,14 @@ class ShadowPolicy(Part):
     deadline: Annotated[Duration, Field(gt=0)] = 86400.0
     """How long the stage may stay undecided."""
     deadline_requests: _Number | None = None
-    """With how many pairs of answers the stage may stay undecided, where that comes before the deadline."""
+    """The deadline as a number of pairs of answers; whichever deadline comes first counts."""
     at_deadline: AtDeadline = AtDeadline.ASK
-    """What then: ask a person, reject the candidate, or go on for as long, and with as many pairs, again."""
+    """What happens at the deadline: ask a person, reject the candidate, or extend the stage by the same time and pairs.
+    """
     may_advance_early: bool = False
-    """Whether approvers may decide that the canary begins before this stage has passed."""
+    """Whether approvers may start the canary before this stage has passed."""
     margin_factor: Annotated[float, Field(ge=1)] = 1.0
-    """Margins are this many times as wide in this stage."""
+    """Factor by which margins are wider in this stage."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:

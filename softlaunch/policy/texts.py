@@ -30,12 +30,12 @@ Keep = Annotated[
 
 
 class OwnPattern(Part):
-    """A regular expression of the app's own, and the word that stands in brackets in the place of what it finds."""
+    """An app's own regular expression, and the word in brackets that replaces what it matches."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-    """Small letters, digits and underscores: `customer_number` leaves `[customer_number]`."""
+    """Lowercase letters, digits and underscores: matches of `customer_number` become `[customer_number]`."""
     pattern: Annotated[str, Field(min_length=1, max_length=20_000)]
-    """In Python's syntax. It may take half a second of processor time for one request's texts."""
+    """In Python's syntax. It may use half a second of processor time for one request's texts."""
 
     @field_validator("pattern", mode="after")
     @classmethod
@@ -48,14 +48,14 @@ class OwnPattern(Part):
 
 
 class RedactPolicy(Part):
-    """What is cut out of texts before they are written anywhere. A text that can't be redacted is not written."""
+    """What is cut out of texts before they are written anywhere. A text that can't be redacted isn't written."""
 
     patterns: tuple[PatternName, ...] = tuple(PatternName)
-    """Which of the patterns that come along."""
+    """The built-in patterns to use."""
     own: tuple[OwnPattern, ...] = ()
-    """Regular expressions of the app's own, which are looked for first."""
+    """The app's own regular expressions, which are applied first."""
     function: Annotated[str, Field(min_length=1)] | None = None
-    """The name of a function that an installed package brings (entry point softlaunch.redactors). It comes last."""
+    """The name of a function from an installed package (entry point softlaunch.redactors). It is applied last."""
 
     @property
     def rules(self) -> Rules:
@@ -73,18 +73,18 @@ class RedactPolicy(Part):
 
 
 class TextPolicy(Part):
-    """Whether the texts of live requests are written, for how long, and what is cut out of them before."""
+    """Whether the texts of live requests are kept, for how long, and what is redacted first."""
 
     keep: Keep = False
-    """true: the texts of every answer. until_judged: only those that `live` has judged, and only until they are."""
+    """true: the texts of every answer. until_judged: only texts for `live` to judge, and only until they are judged."""
     retention: Duration = 30 * 86400.0
-    """When they are deleted, judged or not; left out, a day with until_judged."""
+    """When texts are deleted, judged or not. With until_judged the default is a day."""
     context: bool = False
-    """Whether what else of text a request carried is kept with them: system messages, earlier turns, results of tools,
-    variables. Live judges check claims against it.
+    """Whether a request's other text is kept too: system messages, earlier turns, tool results, variables. Live judges
+    check claims against it.
     """
     redact: Annotated[RedactPolicy | None, Field(exclude_if=lambda value: value is None)] = None
-    """What is cut out of them before they are written; left out, nothing is."""
+    """What is cut out of texts before they are written. Left out, nothing is."""
 
     @model_validator(mode="before")
     @classmethod

@@ -24,19 +24,22 @@ class OnHarm(StrEnum):
 
 
 class ToplinePolicy(Part):
-    """After a promotion: some requests are copied to what served before, and the gates compare both, for hours or days.
+    """After a promotion some requests are copied to the previous variant, and the gates compare both, for hours or
+    days.
 
-    The next release of the app ends it.
+    The app's next release ends it.
     """
 
     time: Annotated[Duration, Field(gt=0)] = 86400.0
     """How long the promoted variant is watched."""
     rounds: Annotated[int, Field(ge=1, le=100)] = 6
-    """In so many pieces of that time each user counts afresh: harm that begins late is seen in the rounds after it."""
+    """The time is divided into this many rounds, in each of which a user counts once: harm that starts late is seen in
+    later rounds.
+    """
     control_percent: Percent = 5.0
-    """Share of the requests that are copied to the variant that served before, and paid for twice."""
+    """Share of requests that are copied to the previous variant, and paid for twice."""
     action: OnHarm = OnHarm.ALERT
-    """roll_back: what served before serves again. alert: an incident is opened, people decide."""
+    """roll_back: the previous variant serves again. alert: an incident is opened, and people decide."""
 
     @property
     def round_seconds(self) -> float:

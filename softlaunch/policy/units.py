@@ -42,44 +42,45 @@ class OldThreads(StrEnum):
 
 
 class UnitPolicy(Part):
-    """How the gateway distinguishes units; a request that names none is a unit of its own."""
+    """How the gateway tells units apart. A request that names none is a unit of its own."""
 
     source: UnitSource = UnitSource.USER
-    """Where the name stands: user, safety_identifier, prompt_cache_key or metadata.user_id of the body, or a header.
-    metadata.session_id: a session, by that of the body. conversation: the `conversation` that the body names, or the
-    hash of the first user message.
+    """Where a unit's name is found: user, safety_identifier, prompt_cache_key or metadata.user_id of the body, or a
+    header. metadata.session_id: a session, named by the body. conversation: the `conversation` that the body names, or
+    the hash of the first user message.
 
-    Where a request has none there: user, the header, safety_identifier, metadata.user_id, prompt_cache_key, in turn.
+    If a request has none there, these are tried in order: user, the header, safety_identifier, metadata.user_id,
+    prompt_cache_key.
     """
     header: str = "x-user-id"
     """The header's name."""
     signed_by: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
-    """Environment variable of the gateways with the secret that signs units. Left out, units are taken as they come.
+    """Environment variable of the gateways with the secret that signs units. Left out, units aren't verified.
 
-    With it a request is served only when its header `x-softlaunch-unit-signature` is HMAC-SHA256(secret, unit) in
-    hexadecimal, so that who may only chat can't invent users.
+    With it a request is served only if its header `x-softlaunch-unit-signature` is HMAC-SHA256(secret, unit) in
+    hexadecimal, so that a client that may only chat can't invent users.
     """
 
     redraw: Redraw = None
-    """Draw each unit's arm afresh: in every epoch of this length, or in every conversation of a unit.
+    """Draw each unit's arm again in every epoch of this length, or in every conversation of a unit.
 
-    Left out, a unit keeps its arm for as long as the release lasts. A few hundred users can't show that a candidate is
-    fine unless each of them meets both sides; with it what gates count as a unit is a unit in one epoch.
+    Left out, a unit keeps its arm for the whole release. A few hundred users can't show that a candidate is fine unless
+    each of them meets both arms. With it, gates count a unit in one epoch as one unit.
     """
 
     threads: OldThreads = OldThreads.CONTINUE
-    """Conversations that a provider keeps (`previous_response_id`) stay on the variant that they began on. When that
-    serves no more, after a rollback or a promotion, they continue there, or end.
+    """Conversations that a provider keeps (`previous_response_id`) stay on the variant that they started on. When that
+    stops serving, after a rollback or a promotion, they continue there, or end.
     """
 
     pin: Pin | None = None
-    """thread: a conversation stays on the variant that it began on while the split moves on, also when that is
-    replaced by a promotion. A rollback ends it at once.
+    """thread: a conversation stays on the variant that it started on while the split changes, even if a promotion
+    replaces that variant. A rollback ends this at once.
 
-    Units must be conversations then: by the source, or by `redraw: conversation`.
+    Units must then be conversations, by the source or by `redraw: conversation`.
     """
     pin_limit: Annotated[Duration, Field(ge=1)] = 7 * 86400.0
-    """After so long a conversation goes by the split again."""
+    """After this long, a conversation follows the split again."""
 
     @property
     def names_users(self) -> bool:
@@ -111,14 +112,17 @@ class UnitPolicy(Part):
 
 
 class SessionPolicy(Part):
-    """What of a unit belongs together, for gates with `per: session` or `per: user`."""
+    """How a unit's requests are grouped, for gates with `per: session` or `per: user`."""
 
     timeout: Annotated[Duration, Field(ge=1)] = 1800.0
-    """A session is over when its unit has asked nothing for so long: half an hour, as in web analytics."""
+    """A session is over when its unit has asked nothing for this long: half an hour, as in web analytics."""
     longest: Annotated[Duration, Field(ge=1)] = 14400.0
-    """It is over after so long in any case, and the next one begins: a bot that never pauses is counted too."""
+    """A session is over after this long in any case, and the next one starts: a bot that never pauses is counted too.
+    """
     user_period: Annotated[Duration, Field(ge=1)] = 86400.0
-    """Per user, everything counts together that a unit did within so long of its first request; then it begins anew."""
+    """Per user, everything that a unit did within this time of its first request counts together; then a new period
+    starts.
+    """
 
     @model_validator(mode="after")
     def _can_time_out(self) -> Self:
