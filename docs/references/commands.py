@@ -9,7 +9,7 @@ from references.markdown import NOTE, code, table
 from softlaunch.cli.main import build
 
 _INTRODUCTION = """
-`--help` says the same. `--json` prints one JSON document where a command shows something.
+This is the text of `--help`. With `--json`, commands print one JSON document instead of text.
 """
 
 
@@ -24,7 +24,7 @@ def lines() -> Iterator[str]:
     names = command.list_commands(context)
     found = {name: command.get_command(context, name) for name in names}
     rows = [(f"[{name}](#softlaunch-{name})", one.get_short_help_str(200)) for name, one in found.items()]
-    yield from table(("softlaunch ...", "what it does"), rows)
+    yield from table(("command", "description"), rows)
     for name, one in found.items():
         yield from _command(one, f"softlaunch {name}", 2)
 
@@ -41,4 +41,4 @@ def _command(command: Any, path: str, level: int) -> Iterator[str]:
     yield f"```\n{path} {' '.join(command.collect_usage_pieces(context))}\n```\n"
     records = [parameter.get_help_record(context) for parameter in command.params]
     if any(records):
-        yield from table(("", "what it says"), ((code(record[0]), record[1]) for record in records if record))
+        yield from table(("parameter", "description"), ((code(record[0]), record[1]) for record in records if record))

@@ -44,7 +44,7 @@ def plan(
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
     effect: Annotated[str | None, typer.Option(help="The minimum detectable effect, such as '3 points'.")] = None,
     requests_per_hour: traffic_options.RequestsPerHour = None,
-    requests_per_user: Annotated[float | None, typer.Option(min=1, help="Requests that a user makes.")] = None,
+    requests_per_user: Annotated[float | None, typer.Option(min=1, help="Requests per user.")] = None,
     satisfaction: traffic_options.Satisfaction = None,
     rating_share: traffic_options.RatingShare = None,
     quality: traffic_options.Quality = None,
@@ -86,7 +86,7 @@ def start(
     parameters: str | None = PARAMETERS_OPTION,
     fallback: list[str] = FALLBACK_OPTION,
     duration: Annotated[
-        str | None, typer.Option(help="The planned duration, such as '14 d'; left out: as the plan says.")
+        str | None, typer.Option(help="The planned duration, such as '14 d'. Left out: the plan's.")
     ] = None,
     policy: Annotated[Path | None, typer.Option(help="Another policy file, for this test only.")] = None,
     allow_same: Annotated[bool, typer.Option(help="Test the variant that serves against itself (A/A).")] = False,
@@ -95,8 +95,8 @@ def start(
 ) -> None:
     """Start a test of B against A, the variant that serves now.
 
-    Where Prefect's API is configured the deployment ab-test/ab-test drives it, and this command returns once it has
-    begun; otherwise this process drives it until it is over.
+    If Prefect's API is configured, the deployment ab-test/ab-test drives it, and this command returns once it has
+    started; otherwise this process drives it until it is over.
     """
     from softlaunch.core.variant import Sampling
 
@@ -176,7 +176,7 @@ def status(app: App, json: bool = JSON_OPTION) -> None:
 
 def stop(
     app: App,
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")] = "stopped by hand",
+    reason: Annotated[str, typer.Option("--reason", help="The reason; kept in the ledger.")] = "stopped by hand",
     json: bool = JSON_OPTION,
 ) -> None:
     """End a live test without a conclusion; A serves alone."""
@@ -204,7 +204,7 @@ def report(
 ) -> None:
     """Write the page of an app's newest test.
 
-    With --sheet it also writes a blind page of paired answers, for people to decide where the metrics can't.
+    With --sheet it also writes a blind page of paired answers, so that people can decide when the metrics can't.
     """
     from softlaunch.ab.sheet import ask_both
     from softlaunch.core.settings import Settings

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _Segments = Annotated[
     list[str] | None,
-    typer.Option(metavar="COLUMN", help="A column whose values are segments, beside tags. May be given repeatedly."),
+    typer.Option(metavar="COLUMN", help="A column whose values are segments, besides tags; repeatable."),
 ]
 
 
@@ -25,12 +25,12 @@ def compare(
     segment: _Segments = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Decide between A and B by recorded judgements of the same questions.
+    """Decide between A and B from recorded judgements of the same questions.
 
     The rules are those of a test at its last planned end: B wins, the two are equal, or people decide. Several rows of
-    a question are repeats, and count as their mean. Questions that only one side has a judgement of are counted, and
-    decide nothing: where the winner would be another in the worst case, or something looks wrong, people decide; also
-    where B wins and is shown to be worse in a segment (a column tags, tag, segment or category, and --segment).
+    one question are repeats, and count as their mean. Questions that only one side has a judgement of are counted, but
+    decide nothing. People also decide if these could change the winner in the worst case, if something looks wrong, or
+    if B wins but is shown to be worse in a segment (a column tags, tag, segment or category, and --segment).
 
     Exit codes: 0 B is better, 3 A stays, 5 people decide.
     """

@@ -30,9 +30,9 @@ def register(app: typer.Typer) -> None:
 def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool = JSON_OPTION) -> None:
     """Record an app's files in the ledger.
 
-    It records prompts, models, variants and the policy; a second run changes nothing. Each model's endpoint is probed
-    once, by a request for a single token. A failure is printed on the standard error, and everything is recorded
-    nevertheless.
+    It records prompts, parameters, models, variants and the policy; a second run changes nothing. Each model's endpoint
+    is probed once, with a request for a single token. If a probe fails, this is printed on standard error and
+    everything is recorded anyway.
     """
     check_one_ledger(folder)
     with ledger() as database:
@@ -50,8 +50,8 @@ def apply_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool 
 def diff_folder(folder: Path = _DIR, no_probe: NO_PROBE = False, as_json: bool = JSON_OPTION) -> None:
     """Show what `apply` would change, and change nothing.
 
-    Exit code 0: nothing, 9: something. Prompts, parameters and models are compared with the version before them, the
-    policy key by key. Recorded models that would be replaced if they never answered are probed once, as `apply` does.
+    Exit codes: 0 no changes, 9 changes. Prompts, parameters and models are compared with their previous version, the
+    policy key by key. Recorded models that would be replaced if they never answered are probed once, as with `apply`.
     """
     from softlaunch.catalog.app_changes import preview
 

@@ -30,14 +30,14 @@ def register(app: typer.Typer) -> None:
 
 def mt_bench(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="MT-Bench's published files.")],
-    app: Annotated[str, typer.Option("--app", help="Whose variant answers.")],
+    app: Annotated[str, typer.Option("--app", help="The app whose variant answers.")],
     judge: Annotated[str, typer.Option(help="The model that grades, by its name in the ledger.")],
     variant: Annotated[str, typer.Option(help="Which variant: an alias or a digest.")] = "production",
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Ask a variant MT-Bench's two-turn questions and have a judge grade both turns from 1 to 10.
 
-    Questions whose published reference answer is wrong are left out and named. Turns without a grade are counted; where
+    Questions whose published reference answer is wrong are skipped and named. Turns without a grade are counted; if
     they are one in twenty or more, the exit code is 5.
 
     Exit codes: 0 graded, 5 too many turns without a grade, 2 bad input.
@@ -54,15 +54,17 @@ def mt_bench(
 
 
 def alpaca_eval(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Annotations: JSON lines or list, also .gz.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE", help="Annotations: JSON Lines or a JSON list, also .gz.")
+    ],
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Compute win rates from AlpacaEval's annotations, one file per model: plain, and length-controlled.
 
     Rows have instruction, output, reference_output, and the judge's preference from 1 (reference) to 2 (output).
     Annotations that can't be read are counted. Length-controlled rates are for comparing the files given here: the
-    public leader board also fits the difficulty of instructions and variants of the reference that it doesn't publish
-    with the annotations, so its figures are others. Where nearly all outputs are shorter, the interval is wide.
+    public leaderboard also fits the difficulty of instructions and variants of the reference that aren't published with
+    the annotations, so its figures differ. If nearly all outputs are shorter, the interval is wide.
     """
     found = [win_rates(read_rows(path)) for path in files]
     if as_json:

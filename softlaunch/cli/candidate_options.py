@@ -22,7 +22,7 @@ FALLBACK_OPTION: Any = typer.Option(
     [],
     "--fallback",
     metavar="NAME",
-    help="A model to ask where the model gives no answer; once for each, in order. 'none' for none.",
+    help="A model to ask if the main one gives no answer; repeatable, in order. 'none' for none.",
 )
 
 

@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from softlaunch.pull_requests.results import CheckResult
 
 _ENDINGS = ".md (a comment), .json, .xml (JUnit), .txt"
-_Apps = Annotated[list[str] | None, typer.Option("--app", metavar="APP", help="Only this app; may be given again.")]
-_Base = Annotated[str, typer.Option(metavar="REV", help="What the change is to be merged into.")]
-_Head = Annotated[str | None, typer.Option(metavar="REV", help="The change; left out, the files of the checkout.")]
+_Apps = Annotated[list[str] | None, typer.Option("--app", metavar="APP", help="Only this app; repeatable.")]
+_Base = Annotated[str, typer.Option(metavar="REV", help="The branch that the change will be merged into.")]
+_Head = Annotated[str | None, typer.Option(metavar="REV", help="The change. Left out: the files of the checkout.")]
 _Dry = Annotated[
-    bool, typer.Option("--dry", help="Only what needs no call: what changes, and what a check would take.")
+    bool, typer.Option("--dry", help="Make no calls: show what changes, and how many calls a check would take.")
 ]
 _Write = Annotated[
-    list[Path] | None, typer.Option("--write", metavar="FILE", help=f"Write the result into a file, too: {_ENDINGS}.")
+    list[Path] | None, typer.Option("--write", metavar="FILE", help=f"Also write the result to a file: {_ENDINGS}.")
 ]
 _Hosts = Annotated[
     list[str] | None,
     typer.Option("--allow-host", metavar="HOST", help="A host to which the change may send a key for the first time."),
 ]
-_Calls = Annotated[int | None, typer.Option(min=1, help="Calls that the whole check may make.")]
-_Usd = Annotated[float | None, typer.Option(min=0.000001, help="What all of its answers may cost.")]
+_Calls = Annotated[int | None, typer.Option(min=1, help="Maximum number of calls for the whole check.")]
+_Usd = Annotated[float | None, typer.Option(min=0.000001, help="Maximum cost of all its answers.")]
 _Reuse = Annotated[str, typer.Option(metavar="AGE", help="Reuse recorded answers up to this age; '0 s' reuses none.")]
 
 
@@ -60,27 +60,29 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    repo: Annotated[Path, typer.Argument(metavar="[REPO]", show_default="this folder")] = Path(),
+    repo: Annotated[
+        Path, typer.Argument(metavar="REPO", help="The Git repository.", show_default="this folder")
+    ] = Path(),
     base: _Base = "origin/main",
     head: _Head = None,
     app: _Apps = None,
     dry: _Dry = False,
-    form: Annotated[Format, typer.Option("--format", help="How the result is printed.")] = Format.TEXT,
+    form: Annotated[Format, typer.Option("--format", help="The output format.")] = Format.TEXT,
     write: _Write = None,
     budget_calls: _Calls = None,
     budget_usd: _Usd = None,
     reuse: _Reuse = "30 d",
     allow_host: _Hosts = None,
 ) -> None:
-    """Check a pull request: compare the variants that it touches.
+    """Check a pull request: compare the variants that it changes.
 
-    Each is compared with what it was where the branch left the base, on the golden set. A golden set or policy that
-    changes together with a variant can't hide a loss: it is judged by the base's, too. Answers are kept in the ledger,
-    so whoever is killed and starts again, or checks the same once more, pays for nothing twice, and a release takes
-    them over (eval.reuse in its policy).
+    Each variant is compared on the golden set with its state at the point where the branch left the base. A golden set
+    or policy that changes together with a variant can't hide a loss: the variant is also judged by the base's. Answers
+    are kept in the ledger, so a check that is killed and restarted, or repeated, pays for nothing twice, and a release
+    reuses them (eval.reuse in its policy).
 
-    Exit codes: 0 pass, or no variant is touched; 3 fail; 5 inconclusive, for review, or not judged for want of a key;
-    2 files that can't be used. With --dry 0, unless files can't be used or a variant can't be asked.
+    Exit codes: 0 pass, or no variant is changed; 3 fail; 5 inconclusive, for review, or not judged because a key is
+    missing; 2 files that can't be used. With --dry 0, unless files can't be used or a variant can't be asked.
     """
     targets = [(path, _form_of(path)) for path in write or []]
     result = _checked(repo, base, head, app or [], dry, budget_calls, budget_usd, _age(reuse), allow_host or [], form)

@@ -25,7 +25,7 @@ from softlaunch.retention.kinds import tag, untag
 from softlaunch.retention.restore import list_archived, restore
 from softlaunch.retention.rules import Kind
 
-_KIND = typer.Argument(metavar="KIND", help="prompts, models, variants, evals or requests.")
+_KIND = typer.Argument(metavar="KIND", help="prompts, parameters, models, variants, evals or requests.")
 _KEY = typer.Argument(metavar="KEY", help="Such as support@1.4.0, a model's name, or a variant's digest.")
 _TAG = typer.Argument(metavar="TAG", help="Such as protected.")
 
@@ -44,14 +44,14 @@ def register(app: typer.Typer) -> None:
 def clean_up(
     dry_run: bool = typer.Option(False, "--dry-run", help="Only show what would be deleted, and why."),
     approve: bool = typer.Option(
-        False, "--approve", help="Approve a plan above retention.ask_above_mb, where the policy lets you."
+        False, "--approve", help="Approve a plan above retention.ask_above_mb, if the policy lets you."
     ),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Archive and delete old, unused versions, by the retention of the apps' policies.
+    """Archive and delete old, unused versions, as set by the retention of the apps' policies.
 
-    Nothing is deleted before its copy in the archive has been read back and compared. Exit code 5 where the size needs
-    a person's approval: it is requested as for a release, and the next cleanup does what was approved.
+    Nothing is deleted before its archived copy has been read back and compared. Exit code 5 if the size requires a
+    person's approval: it is requested as for a release, and the next cleanup does what was approved.
     """
     with _open_cleanup() as cleanup:
         plan = cleanup.plan()
@@ -123,9 +123,9 @@ def archived(
 
 
 def put_back(kind: Kind = _KIND, key: str = _KEY, as_json: bool = JSON_OPTION) -> None:
-    """Put back what a cleanup deleted, exactly as it was.
+    """Restore what a cleanup deleted, exactly as it was.
 
-    Exit code 5 where the archive's cold storage needs hours to retrieve it: the copy was requested, try again later.
+    Exit code 5 if the archive's cold storage needs hours to retrieve it: the copy was requested, so try again later.
     """
     with ledger() as database:
         try:

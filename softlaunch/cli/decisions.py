@@ -20,7 +20,7 @@ from softlaunch.store.ledger_file import find_damage
 
 _CHECK_SECONDS = 2.0
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason; kept in the ledger.")]
 Number = Annotated[
     int | None, typer.Option("--approval", "--question", help="The number of an approval that isn't a release's.")
 ]
@@ -40,13 +40,15 @@ def roll_back(
         str | None,
         typer.Option("--to", help="A version that has served: support@1.0.0, or a variant's name, alias or digest."),
     ] = None,
-    untried: Annotated[bool, typer.Option("--untried", help="With --to: also one that has never served.")] = False,
+    untried: Annotated[
+        bool, typer.Option("--untried", help="With --to: allow a version that has never served.")
+    ] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Roll back an app's live release, or the newest promoted one. Needs neither Prefect nor the gateway's consent.
+    """Roll back an app's live release, or the newest promoted one. Needs neither Prefect nor the gateway.
 
-    It is one step: a second one changes nothing, says what serves and how to go further, and exits 8. --to puts a
-    named version in force, and ends a live release first; where it serves already that is fine, and exits 0.
+    It is a single step: a second one changes nothing, shows what serves and how to go further back, and exits with 8.
+    --to puts a named version in force, and ends a live release first; if that version serves already, it exits with 0.
 
     Gateways follow within a second; a gateway that can't reach the ledger returns to stable when its lease runs out.
     """
@@ -61,14 +63,14 @@ def roll_back(
 
 
 def approve(app: App, reason: Reason = "", approval: Number = None, json: bool = JSON_OPTION) -> None:
-    """Approve what a release or a cleanup is waiting for."""
+    """Approve what a release or cleanup is waiting for."""
     _decide(app, ApprovalChoice.APPROVE, reason, approval, json)
 
 
 def reject(app: App, reason: Reason = "", approval: Number = None, json: bool = JSON_OPTION) -> None:
-    """Reject what a release or a cleanup is waiting for.
+    """Reject what a release or cleanup is waiting for.
 
-    The candidate is rejected, or rolled back where users have been exposed to it.
+    The candidate is rejected, or rolled back if users have been exposed to it.
     """
     _decide(app, ApprovalChoice.REJECT, reason, approval, json)
 

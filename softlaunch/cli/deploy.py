@@ -17,8 +17,8 @@ def register(app: typer.Typer) -> None:
 def deploy(json: bool = JSON_OPTION) -> None:
     """Deploy the flows to Prefect.
 
-    They are deployed with their schedules and automations, to the server that PREFECT_API_URL names. The command may be
-    repeated: it updates existing deployments. It creates the work pool softlaunch where there is none.
+    They are deployed with their schedules and automations, to the server that PREFECT_API_URL names. You can repeat the
+    command: it updates existing deployments. It creates the work pool softlaunch if there is none.
     """
     if not prefect_configured():
         raise SoftlaunchError("no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api")

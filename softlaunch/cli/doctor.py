@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from softlaunch.store.database import Database
 
 _MARKS = {"ok": ("✔", "green"), "warning": ("!", "yellow"), "problem": ("✘", "red")}
-_App = Annotated[str | None, typer.Argument(help="Only this app; left out, all of them.")]
+_App = Annotated[str | None, typer.Argument(help="Only this app. Left out: all apps.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,9 +30,9 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(app: _App = None, json: bool = JSON_OPTION) -> None:
-    """Check everything that a release needs, and say what to do about what is missing.
+    """Check everything that a release needs, and say how to fix what is missing.
 
-    Each app's endpoint is asked for one token. Exit codes: 0 nothing stands in the way (warnings are printed), 1
+    Each app's endpoint is asked for one token. Exit codes: 0 nothing blocks a release (warnings are printed), 1
     something does.
     """
     found: list[Finding] = []

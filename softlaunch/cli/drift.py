@@ -69,15 +69,15 @@ def report(app: App, json: bool = JSON_OPTION) -> None:
 def act(
     app: App,
     step: Annotated[
-        str | None, typer.Option(help="pin, roll_back or new_baseline; left out: the proposed one.")
+        str | None, typer.Option(help="pin, roll_back or new_baseline. Left out: the proposed one.")
     ] = None,
     without_prefect: Annotated[bool, typer.Option(help="Drive the release of the step pin in this process.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
     """Take the next step that the newest check proposes.
 
-    pin releases the dated model of the baseline; roll_back rolls back the newest release; new_baseline records a new
-    baseline.
+    pin releases the dated model of the baseline, roll_back rolls back the newest release, and new_baseline records a
+    new baseline.
     """
     from softlaunch.cli.release import finish
     from softlaunch.cli.starting import start_release
@@ -104,7 +104,7 @@ def compare(
     ] = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Compare outputs that were recorded already, paired by id.
+    """Compare recorded outputs, paired by id.
 
     Exit codes: 0 no drift, 5 drift or too little evidence, 2 bad input.
     """

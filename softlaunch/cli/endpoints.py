@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from softlaunch.core.variant import ModelVersion
     from softlaunch.evals.calls.probe import Probed
 
-NO_PROBE = Annotated[
-    bool, typer.Option("--no-probe", help="Don't ask the models' endpoints whether they answer (one token each).")
-]
+NO_PROBE = Annotated[bool, typer.Option("--no-probe", help="Don't probe the models' endpoints (one token each).")]
 
 
 def ask_endpoints(models: "Sequence[ModelVersion]") -> "tuple[Probed, ...]":

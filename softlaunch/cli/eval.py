@@ -22,8 +22,8 @@ from softlaunch.metrics import metric_names
 from softlaunch.policy.evals import EvalPolicy
 
 _METRIC = (
-    "What to compare; may be given several times. A score: NAME or NAME:KEY=VALUE,... of "
-    f"{', '.join(metric_names())}; a column's name for scores from 0 to 1 that are there already; "
+    "What to compare; repeatable. A score: NAME or NAME:KEY=VALUE,... of "
+    f"{', '.join(metric_names())}; the name of a column that already has scores from 0 to 1; "
     "recorded:column=C,right=TEXT for a column that holds a text. An amount, compared as a ratio: latency, cost, "
     "less:COLUMN, more:COLUMN. Left out: agreement with the reference, or the column preference."
 )
@@ -31,7 +31,7 @@ _Recorded = Annotated[
     list[Path],
     typer.Option(
         "--recorded",
-        help="CSV, JSON lines or a JSON list, also .gz. Several files are one; where no column names the model, "
+        help="CSV, JSON Lines or a JSON list, also .gz. Several files count as one; if no column names the model, "
         "the file's name does.",
     ),
 ]
@@ -41,10 +41,10 @@ _Mapped = Annotated[
 ]
 _Segments = Annotated[
     list[str] | None,
-    typer.Option(metavar="COLUMN", help="Judge the cases of each value of a column, too; tags are by themselves."),
+    typer.Option(metavar="COLUMN", help="Also judge the cases of each value of a column; tags are always judged."),
 ]
 _Critical = Annotated[
-    list[str] | None, typer.Option(metavar="TAG", help="A tag, or COLUMN=VALUE, whose loss is a fail.")
+    list[str] | None, typer.Option(metavar="TAG", help="A tag, or COLUMN=VALUE; the result is a fail if it gets worse.")
 ]
 _OwnMargins = Annotated[list[str] | None, typer.Option(metavar="METRIC=MARGIN", help="The tolerance of one metric.")]
 
@@ -69,8 +69,8 @@ def register(app: typer.Typer) -> None:
 
 def compare_outputs(
     recorded: _Recorded,
-    stable: Annotated[str, typer.Option(help="Stable's name in the model column; what follows its last / will do.")],
-    candidate: Annotated[str, typer.Option(help="The candidate's.")],
+    stable: Annotated[str, typer.Option(help="Stable's name in the model column, or what follows its last /.")],
+    candidate: Annotated[str, typer.Option(help="The candidate's name.")],
     mapped: _Mapped = None,
     metric: Annotated[list[str] | None, typer.Option(metavar="SPEC", help=_METRIC)] = None,
     tolerance: Annotated[str, typer.Option(help="How many points a score may lose.")] = "2 points",
@@ -78,20 +78,20 @@ def compare_outputs(
     margin: _OwnMargins = None,
     segment: _Segments = None,
     critical: _Critical = None,
-    confidence: Annotated[float, typer.Option(help="Of the verdict, over all metrics together.")] = 0.95,
+    confidence: Annotated[float, typer.Option(help="Confidence of the verdict, over all metrics together.")] = 0.95,
     page: Annotated[Path | None, typer.Option(help="Write a page with the outputs side by side.")] = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Judge outputs of two models that were recorded already, paired by case.
+    """Judge recorded outputs of two models, paired by case.
 
     Several outputs of a case are repeats. Outputs that are missing, or have something in the error column, are
     unscored: neither right nor wrong. A latency is in seconds unless its column's name ends in _ms. In AlpacaEval's
     form, a judge's preference between output and reference, stable may be the reference.
 
-    Differences are candidate minus stable; both bounds hold with the stated confidence, each for itself. Pass: no
-    score falls, and no amount gets worse, by more than its tolerance. Fail: one is shown to. Review: one score is
-    shown to fall and another to rise, a segment of the cases is lost, or something about the rows looks wrong, so a
-    person has to decide. What only one model has is counted, and never passes by itself.
+    Differences are candidate minus stable; each of the two bounds holds with the stated confidence. Pass: no score
+    falls, and no amount gets worse, by more than its tolerance. Fail: one is shown to. Review: a person decides,
+    because one score is shown to fall and another to rise, a segment gets worse, or something about the rows looks
+    wrong. Cases that only one model has are counted, and never pass by themselves.
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """

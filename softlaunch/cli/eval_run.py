@@ -33,17 +33,17 @@ def run_eval(
     parameters: str | None = PARAMETERS_OPTION,
     policy: Annotated[Path | None, typer.Option(help="Another policy file than the app's.")] = None,
     repeats: Annotated[int | None, typer.Option(min=1, help="How often each case is asked at first.")] = None,
-    maximum_repeats: Annotated[int | None, typer.Option(min=1, help="How often where that is inconclusive.")] = None,
-    concurrency: Annotated[int | None, typer.Option(min=1, help="Calls under way at once.")] = None,
-    budget_calls: Annotated[int | None, typer.Option(min=1, help="Calls that may be made.")] = None,
-    budget_usd: Annotated[float | None, typer.Option(help="What the answers may cost.")] = None,
+    maximum_repeats: Annotated[int | None, typer.Option(min=1, help="How often if it is inconclusive.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Concurrent calls.")] = None,
+    budget_calls: Annotated[int | None, typer.Option(min=1, help="Maximum number of calls.")] = None,
+    budget_usd: Annotated[float | None, typer.Option(help="Maximum cost of the answers.")] = None,
     reuse: _Reuse = None,
     fresh: Annotated[bool, typer.Option(help="Start a new run even if an unfinished one exists.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
     """Compare a candidate with stable on the app's golden set; without options, stable with itself (A/A).
 
-    An unfinished run of the same eval (killed, or out of budget) is resumed: no finished call is paid twice.
+    An unfinished run of the same eval (killed, or out of budget) is resumed: no finished call is paid for twice.
 
     Exit codes: 0 pass, 3 fail, 5 inconclusive or review, 2 bad input.
     """

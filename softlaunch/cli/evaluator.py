@@ -19,17 +19,17 @@ def register(app: typer.Typer) -> None:
 
 def evaluator(
     every: Annotated[
-        float, typer.Option(min=0.1, max=60, help="Seconds between two looks while nothing waits to be judged.")
+        float, typer.Option(min=0.1, max=60, help="Seconds between two checks while nothing is waiting to be judged.")
     ] = 1.0,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether evaluators are at work; exit code 1 where none is.")
+        bool, typer.Option("--check", help="Only report whether evaluators are running; exit code 1 if none is.")
     ] = False,
 ) -> None:
-    """Have judges judge live answers, as the apps' policies say under `live`.
+    """Have judges score live answers, as set under `live` in each app's policy.
 
     It samples answers of both arms, asks the judges within their budgets, and writes scores that gates read. Any number
-    of these processes may share the work. If one dies, the others go on with what it had claimed; nothing is asked
-    twice. Ctrl-C or SIGTERM stops it once what judges are being asked is answered.
+    of these processes can share the work. If one dies, the others take over what it had claimed; nothing is asked
+    twice. Ctrl-C or SIGTERM stops it after the judges' calls in progress.
     """
     from softlaunch.live.evaluator import Evaluator
 

@@ -20,28 +20,28 @@ from softlaunch.policy.model import Policy
 from softlaunch.policy.release import Stage
 
 _OBSERVED = "observed"
-_SAMPLES = typer.Argument(metavar="SAMPLES", help="CSV (also .csv.gz) or Parquet, a row for each request.")
-_POLICY = typer.Option(..., "--policy", metavar="FILE", help="The policy whose gates judge.")
+_SAMPLES = typer.Argument(metavar="SAMPLES", help="CSV (also .csv.gz) or Parquet, with one row per request.")
+_POLICY = typer.Option(..., "--policy", metavar="FILE", help="The policy whose gates to use.")
 _WEIGHT = typer.Option(
     None,
     "--weight-percent",
     metavar="PERCENT|observed",
     help="The candidate's share of units, for files without a column stage or weight_percent. Left out: the policy's "
-    "only split, or the one of several that the file agrees with, else 'observed'. That takes what the file shows, and "
-    "no split can then be found wrong.",
+    "only split, or whichever of several matches the file, else 'observed'. That takes the share in the file, so that "
+    "no wrong split can be detected.",
 )
 _SECONDS = typer.Option(
     None,
     "--look-seconds",
     min=0.001,
-    help="Evaluate the gates every so many seconds of the rows' own time. Left out: 2, growing to 60 late in a long "
-    "stage.",
+    help="Evaluate the gates at this interval, in seconds of the rows' own time. Left out: 2, growing to 60 late in a "
+    "long stage.",
 )
 _ROWS = typer.Option(
     None,
     "--look-rows",
     min=1,
-    help="Evaluate the gates every so many rows, if that comes first. Left out: as many as bring 20 of the "
+    help="Evaluate the gates after this many rows, if that comes first. Left out: as many as contain 20 of the "
     "candidate's, at most 500, growing to a fiftieth of the stage so far.",
 )
 _EXITS = {Conclusion.PASS: Exit.OK, Conclusion.ROLLBACK: Exit.ROLLED_BACK}
@@ -67,19 +67,19 @@ def replay_samples(
 
     Columns: ts (epoch seconds or ISO 8601) and arm (stable or candidate); unit, and the metrics ok, unusable,
     latency_ms, cost_usd, quality, satisfaction (0 to 1) and hallucination, each of which may be missing or empty;
-    request_size (by any measure that was known before the answer) and streamed, where a gate is adjusted for them;
-    stage (name or position in the plan) or weight_percent, where the file has several. Other columns are ignored. Rows
-    are in order of time; up to 2 s late (--look-seconds) does no harm. Without a column unusable its gate is left out,
-    unless the policy names it.
+    request_size (any measure known before the answer) and streamed, if a gate is adjusted for them; stage (name or
+    position in the plan) or weight_percent, if the file has several. Other columns are ignored. Rows are in order of
+    time; up to 2 s late (--look-seconds) does no harm. Without a column unusable its gate is skipped, unless the policy
+    names it.
 
-    Tables show the figures of all requests of users, and of the last minutes. For the gates each unit is evidence once
-    when it appears, once by its first visit, and once more in every round of a stage. It belongs to the arm on which it
-    is first seen; where more than 1 % of the units are on both, nothing passes. Nor does a gate whose metric is missing
-    in one arm beyond chance, except scores and ratings, of which there may be more in one arm: both rates are shown.
-    Values that are blank are counted, and a gate passes only where it would if the candidate's were as bad as can be.
-    Gates per session or user take the rows of a unit together; those that are open at the end aren't counted.
+    Tables show the figures of all user requests, and of the last minutes. For the gates each unit is evidence once when
+    it appears, once by its first visit, and once more in every round of a stage. It belongs to the arm on which it
+    first appears; if more than 1 % of the units are on both, nothing passes. Nor does a gate whose metric is missing in
+    one arm beyond chance, except scores and ratings, of which one arm may have more: both rates are shown. Blank values
+    are counted, and a gate passes only if it would pass with the candidate's blanks as bad as possible. Gates per
+    session or user combine a unit's rows; sessions and periods still open at the end aren't counted.
 
-    Only the gates are replayed: minimum times and requests, approvals and deadlines are the release's own.
+    Only the gates are replayed, not a release's minimum times and requests, approvals and deadlines.
 
     Exit codes: 0 pass, 4 rollback, 5 inconclusive or error, 2 bad input.
     """

@@ -47,7 +47,9 @@ _MaxBodyMb = Annotated[
 ]
 _MaxAnswerMb = Annotated[
     float | None,
-    typer.Option(help="Largest answer of a provider, in MiB; SOFTLAUNCH_MAX_ANSWER_MB, else 64.", min=0.001, max=4096),
+    typer.Option(
+        help="Largest answer from a provider, in MiB; SOFTLAUNCH_MAX_ANSWER_MB, else 64.", min=0.001, max=4096
+    ),
 ]
 _MaxEventMb = Annotated[
     float | None,
@@ -55,19 +57,19 @@ _MaxEventMb = Annotated[
 ]
 _CorsOrigins = Annotated[
     list[str] | None,
-    typer.Option(help="Origin whose web pages may call; may be repeated. SOFTLAUNCH_CORS_ORIGINS, else none."),
+    typer.Option(help="Origin whose web pages may call the gateway; repeatable. SOFTLAUNCH_CORS_ORIGINS, else none."),
 ]
 _ArmHeader = Annotated[
     bool | None,
     typer.Option(
         "--arm-header/--no-arm-header",
-        help="Send clients their arm in x-softlaunch-arm; SOFTLAUNCH_ARM_HEADER, else not.",
+        help="Send clients their arm in x-softlaunch-arm; SOFTLAUNCH_ARM_HEADER, else off.",
     ),
 ]
 _Processes = Annotated[
     int | None,
     typer.Option(
-        help="Processes that share the port, each a gateway of its own; SOFTLAUNCH_GATEWAY_PROCESSES, else 1.",
+        help="Processes that share the port, each a separate gateway; SOFTLAUNCH_GATEWAY_PROCESSES, else 1.",
         min=1,
         max=64,
     ),
@@ -75,7 +77,7 @@ _Processes = Annotated[
 _DrainSeconds = Annotated[
     float | None,
     typer.Option(
-        help="Seconds for which requests are still taken after SIGTERM; SOFTLAUNCH_GATEWAY_DRAIN_SECONDS, else 0.",
+        help="Seconds to keep accepting requests after SIGTERM; SOFTLAUNCH_GATEWAY_DRAIN_SECONDS, else 0.",
         min=0,
         max=600,
     ),
@@ -95,10 +97,10 @@ def gateway(
     drain_seconds: _DrainSeconds = None,
     log_level: _LogLevel = "info",
 ) -> None:
-    """Serve requests as OpenAI's and Anthropic's clients send them.
+    """Serve requests from OpenAI and Anthropic clients.
 
-    The ledger says how they are split between stable and candidate. At SIGTERM requests under way are finished; behind
-    a load balancer, --drain-seconds gives it the time to send no more before.
+    The ledger determines how they are split between stable and candidate. After SIGTERM, requests in progress are
+    finished; behind a load balancer, --drain-seconds first gives it time to stop sending new ones.
     """
     given = {
         "gateway_host": host or None,

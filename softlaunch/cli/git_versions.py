@@ -12,13 +12,13 @@ from softlaunch.cli.ledger import ledger as open_ledger
 from softlaunch.cli.output import print_json, print_text
 from softlaunch.core.clock import utc_now
 
-REPO: Any = typer.Argument(Path(), metavar="[REPO]", help="A checkout or bare repository.", show_default="this folder")
+REPO: Any = typer.Argument(Path(), metavar="REPO", help="A checkout or bare repository.", show_default="this folder")
 AT: Any = typer.Option("HEAD", "--at", metavar="REV", help="The branch, tag or commit to read.")
-SINCE: Any = typer.Option(None, "--since", metavar="REV", help="Check only what came after this commit.")
+SINCE: Any = typer.Option(None, "--since", metavar="REV", help="Check only changes after this commit.")
 BASE: Any = typer.Option(
-    None, "--base", metavar="REV", help="Check only what merging --at into this branch would bring (for CI)."
+    None, "--base", metavar="REV", help="Check only what merging --at into this branch would add (for CI)."
 )
-STAGED: Any = typer.Option(False, "--staged", help="Check only what the next commit would bring (pre-commit).")
+STAGED: Any = typer.Option(False, "--staged", help="Check only what the next commit would add (pre-commit).")
 
 
 def check_versions(versions: Prompts, since: str | None, base: str | None, *, staged: bool, as_json: bool) -> None:

@@ -18,14 +18,15 @@ def advance(
     app: App,
     reason: Annotated[str, typer.Option("--reason", help="Why it can't wait; kept in the ledger.")],
     stage: Annotated[
-        str | None, typer.Option(help="The stage that you saw in force, such as 'canary 5 %'; another one isn't ended.")
+        str | None,
+        typer.Option(help="The stage that you want to end, such as 'canary 5 %'; no other one is ended."),
     ] = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Begin the next stage of an app's live release before the one in force has passed.
+    """Start the next stage of an app's live release before the current one has passed.
 
-    The policy must allow it at that stage (may_advance_early), and you must be one of those who may approve. Minimum
-    times and undecided gates are skipped, harm and missing evidence never. It is kept as your decision, not as a pass.
+    The policy must allow it for that stage (may_advance_early), and you must be allowed to approve. Minimum times and
+    undecided gates are skipped, but never harm or missing evidence. It is recorded as your decision, not as a pass.
     """
     from softlaunch.approvals.advancing import Advance, apply_advance
     from softlaunch.approvals.deciding import raise_if_refused
@@ -62,10 +63,11 @@ def unfreeze(
     reason: Annotated[str, typer.Option("--reason", help="Why it can't wait; kept in the ledger.")],
     json: bool = JSON_OPTION,
 ) -> None:
-    """Let an app's live release move on in spite of a freeze window.
+    """Let an app's live release move on despite a freeze window.
 
-    It holds for this release and for the freeze that it is in; the next one holds it again. Who started the release
-    may, and every approver; where an emergency release needs two people, somebody else than who started it.
+    This applies to this release and the current freeze only; the next freeze holds it again. The person who started the
+    release may do this, and so may every approver; if an emergency release needs two people, it must be someone other
+    than the person who started it.
     """
     from softlaunch.approvals.deciding import raise_if_refused
     from softlaunch.approvals.rules import Person

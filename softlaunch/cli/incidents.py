@@ -72,7 +72,7 @@ def show(number: Number, json: bool = JSON_OPTION) -> None:
 
 def resolve(
     number: Number,
-    reason: Annotated[str, typer.Option("--reason", help="Why it is over; kept in the ledger.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why it is resolved; kept in the ledger.")],
     json: bool = JSON_OPTION,
 ) -> None:
     """Resolve an incident."""

@@ -15,13 +15,13 @@ from softlaunch.core.errors import SoftlaunchError
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _Folder = Annotated[
-    Path | None, typer.Argument(metavar="[DIR]", help="Where to make the app; its name, if --app doesn't say it.")
+    Path | None, typer.Argument(metavar="DIR", help="Where to create the app; also its name, unless --app is given.")
 ]
 _App = Annotated[
     str | None, typer.Option("--app", metavar="NAME", help="The app's name, which clients use as the model.")
 ]
 _Endpoint = Annotated[str | None, typer.Option(metavar="URL", help="Your model's base URL, up to and including /v1.")]
-_Model = Annotated[str | None, typer.Option(metavar="ID", help="The id that the endpoint is asked for.")]
+_Model = Annotated[str | None, typer.Option(metavar="ID", help="The model id to request from the endpoint.")]
 _KeyEnv = Annotated[
     str | None, typer.Option("--key-env", metavar="NAME", help="The environment variable that holds your key.")
 ]
@@ -42,16 +42,18 @@ def init(
     endpoint: _Endpoint = None,
     model: _Model = None,
     key_env: _KeyEnv = None,
-    minimal: Annotated[bool, typer.Option("--minimal", help="A policy of five lines; the rest is defaults.")] = False,
+    minimal: Annotated[
+        bool, typer.Option("--minimal", help="Write a policy of five lines; the rest is defaults.")
+    ] = False,
     example: Annotated[
-        bool, typer.Option("--example", help="Copy the example with its simulated models, and ask nothing.")
+        bool, typer.Option("--example", help="Copy the example with its simulated models, without asking.")
     ] = False,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Make a new app around your own model, or from the example.
+    """Create an app around your own model, or from the example.
 
-    With --endpoint and --model it works with your model; else it is a copy of the example, whose models are simulated.
-    In a terminal it asks for what isn't given. The app has a policy, a prompt, a model, a variant and a golden set.
+    With --endpoint and --model it uses your model; otherwise it copies the example, whose models are simulated. In a
+    terminal it asks for whatever isn't given. The app has a policy, a prompt, a model, a variant and a golden set.
     """
     asked = not (endpoint or model or example or as_json) and _by_hand()
     if folder is None and name is None and asked:

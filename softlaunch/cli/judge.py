@@ -29,14 +29,14 @@ from softlaunch.store.database import Database
 _MINIMUM_KAPPA = 0.4
 
 _Verdicts = Annotated[
-    Path | None, typer.Option(help="Recorded verdicts of a judge, joined by id, instead of asking one.")
+    Path | None, typer.Option(help="A judge's recorded verdicts, joined by id, instead of asking a judge.")
 ]
 _Mapped = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="ROLE=COLUMN", help=f"Which column is which: {', '.join(COLUMNS)}."),
 ]
 _MinimumKappa = Annotated[
-    float | None, typer.Option(min=0.0, max=1.0, help="The smallest kappa. [default: the policy's, or 0.4]")
+    float | None, typer.Option(min=0.0, max=1.0, help="The minimum kappa. [default: the policy's, or 0.4]")
 ]
 
 
@@ -49,7 +49,9 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate_judge(
-    labels_file: Annotated[Path, typer.Argument(metavar="LABELS", help="People's labels: CSV, JSON lines, JSON list.")],
+    labels_file: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="People's labels: CSV, JSON Lines or a JSON list.")
+    ],
     kind: Annotated[Kind, typer.Option(help="What people were asked.")] = Kind.PREFERENCE,
     app: Annotated[str | None, typer.Option("--app", help="Ask the judges of this app's policy.")] = None,
     model: Annotated[list[str] | None, typer.Option(help="Ask these models of the ledger instead.")] = None,
@@ -60,10 +62,10 @@ def calibrate_judge(
 ) -> None:
     """Compare a judge with people: agreement, Cohen's kappa, and its position bias.
 
-    Votes of several people stand in a list, or in several columns (--map votes=anna,ben); their majority counts. A
-    preference is first, second or tie (1, 2, 0 and a, b, c will do), a hallucination yes or no, a grade right or wrong.
-    A verdict that can't be read counts as disagreement. Pairs are asked in both orders. A column drawn says of each
-    case whether it is a random one or was picked; cases that people picked are no sample of what users get.
+    Votes of several people are in a list, or in several columns (--map votes=anna,ben); the majority counts. A
+    preference is first, second or tie (or 1, 2, 0 and a, b, c), a hallucination yes or no, a grade right or wrong. A
+    verdict that can't be read counts as disagreement. Pairs are asked in both orders. A column drawn tells for each
+    case whether it is random or was picked; cases that people picked are no sample of what users get.
 
     The calibration of judges that were asked is recorded: from then on their metrics may gate if kappa is shown to
     reach the minimum. Recorded verdicts, from --verdicts or a column judge, are measured and change nothing.

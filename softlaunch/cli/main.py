@@ -14,9 +14,8 @@ from softlaunch.core.logs import keep_texts_out
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
 _HELP = """Release changes to LLM applications safely: eval, shadow, canary, gates, rollback.
 
-Exit codes: 0 done or promoted, 1 broke, 2 bad input, 3 rejected, 4 rolled back, 5 inconclusive or waiting,
-6 aborted, 7 another release holds the app, 8 nothing left to roll back,
-9 a diff found changes.
+Exit codes: 0 done or promoted, 1 failed, 2 bad input, 3 rejected, 4 rolled back, 5 inconclusive or waiting,
+6 aborted, 7 another release holds the app's lock, 8 nothing left to roll back, 9 diff found changes.
 """
 
 

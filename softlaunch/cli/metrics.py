@@ -29,10 +29,10 @@ def import_values(
     app: str = typer.Option(..., help="The app, as clients call it."),
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Import values that the app's policy declares under `metrics`.
+    """Import values of metrics that the app's policy declares under `metrics`.
 
     A row has a `request_id`, or a `unit` as requests name it, and a column for each metric; an empty cell is no value.
-    The first value of a request counts, so that a file may be imported again. Exit code 5 where rows were refused.
+    The first value of a request counts, so you can import a file again. Exit code 5 if rows were refused.
     """
     from softlaunch.catalog.records import check_app
     from softlaunch.core.clock import utc_now

@@ -14,7 +14,7 @@ from softlaunch.retention.model_registry import mirror, open_registry
 
 
 def registered(
-    app: str = typer.Argument(metavar="APP", help="The app; it is the registered model's name."),
+    app: str = typer.Argument(metavar="APP", help="The app, which is also the registered model's name."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """List an app's versions in the model registry, newest first, with their aliases."""
@@ -41,7 +41,7 @@ def registered(
 def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
     """Copy the aliases production, previous and baseline to the registry that SOFTLAUNCH_MODEL_REGISTRY names.
 
-    The reconcile flow and `softlaunch reconcile --watch` do so each minute. Exit code 5 where some could not be copied;
+    The reconcile flow and `softlaunch reconcile --watch` do this every minute. Exit code 5 if some could not be copied;
     releases don't wait for them.
     """
     settings = Settings()
@@ -65,7 +65,7 @@ def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
 def watch_models(as_json: bool = JSON_OPTION) -> None:
     """Check once whether providers still answer with the same models as before; a change opens an incident.
 
-    The reconcile flow and `softlaunch reconcile --watch` do so each minute.
+    The reconcile flow and `softlaunch reconcile --watch` do this every minute.
     """
     with ledger() as database:
         changes = watch_resolved_models(database, utc_now())

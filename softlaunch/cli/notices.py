@@ -16,14 +16,14 @@ from softlaunch.store.database import Database
 
 def register(app: typer.Typer) -> None:
     """Add the group `notices`."""
-    group = typer.Typer(help="Show and send notifications that are waiting.", no_args_is_help=True)
+    group = typer.Typer(help="Show and send pending notifications.", no_args_is_help=True)
     group.command("list")(list_waiting)
     group.command("deliver")(send)
     app.add_typer(group, name="notices")
 
 
 def list_waiting(json: bool = JSON_OPTION) -> None:
-    """List waiting notifications by release or app, and why they wait."""
+    """List pending notifications by release or app, and why they are pending."""
     with ledger() as database, database.read() as session:
         waiting = read_waiting(session)
     if json:
@@ -39,7 +39,7 @@ def send(
     watch: Annotated[bool, typer.Option("--watch", help="Keep running, and send new notifications.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Send waiting notifications, oldest first. What can't be sent now keeps waiting, and the exit code is 5."""
+    """Send pending notifications, oldest first. Any that can't be sent now stay pending, and the exit code is 5."""
     with ledger() as database:
         if watch:
             _stay(database)

@@ -67,7 +67,7 @@ def show(reference: str = _VERSION, as_json: bool = JSON_OPTION) -> None:
 
 def diff(
     before: str = typer.Argument(metavar="A", help="A version of parameters, NAME@VERSION."),
-    after: str = typer.Argument(metavar="B", help="Another one; the version alone means the same parameters."),
+    after: str = typer.Argument(metavar="B", help="Another one; a version alone refers to the same parameters."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show what changed between two versions of parameters."""
@@ -90,7 +90,7 @@ def check(
     staged: bool = STAGED,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Check parameters in Git: their versions, their metadata, and that none that is published was changed.
+    """Check parameters in Git: their versions, their metadata, and that no published one was changed.
 
     Needs no ledger. Without --base and --staged the whole history is checked, as a sync does.
     """
@@ -106,7 +106,7 @@ def sync_parameters(
 ) -> None:
     """Check parameters in Git and record them in the ledger; a second run changes nothing.
 
-    Only what came after the last sync is checked.
+    Only changes since the last sync are checked.
     """
     sync_versions(Prompts.at(repo, folder, revision, PARAMETERS), since, as_json=as_json)
 

@@ -65,7 +65,7 @@ def plan(
     rating_share: traffic_options.RatingShare = None,
     json: bool = JSON_OPTION,
 ) -> None:
-    """Forecast a release: its time, detectable harm, exposed users.
+    """Forecast a release: duration, detectable harm, exposed users.
 
     The forecast uses the app's own recent traffic; a value given by an option replaces the measured one.
     """

@@ -35,15 +35,13 @@ def schema() -> None:
 
 def check(
     file: Path = _FILE,
-    ask: bool = typer.Option(
-        False, "--probe", help="Ask the endpoints in the models.yaml beside it whether they answer."
-    ),
-    everything: bool = typer.Option(False, "--all", help="Show every setting in force, defaults included."),
+    ask: bool = typer.Option(False, "--probe", help="Probe the endpoints in the models.yaml next to it."),
+    everything: bool = typer.Option(False, "--all", help="Show every value in force, including defaults."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Check a policy and its golden set, and show what it sets.
 
-    With --probe each model's endpoint is probed once, by a request for a single token; exit code 1 where one doesn't
+    With --probe each model's endpoint is probed once, with a request for a single token; exit code 1 if one doesn't
     answer.
     """
     from softlaunch.cli.suite_power import sentences

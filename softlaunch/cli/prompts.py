@@ -81,7 +81,7 @@ def show_prompt(reference: str = _VERSION, as_json: bool = JSON_OPTION) -> None:
 
 def diff(
     before: str = typer.Argument(metavar="A", help="A prompt version, NAME@VERSION."),
-    after: str = typer.Argument(metavar="B", help="Another one; the version alone means the same prompt."),
+    after: str = typer.Argument(metavar="B", help="Another one; a version alone refers to the same prompt."),
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show what changed between two prompt versions, word by word."""
@@ -106,7 +106,9 @@ def log(
 
 
 def at(
-    moment: str = typer.Argument(metavar="WHEN", help="A day, 2026-09-01, or a moment, 2026-09-01T14:30 (UTC)."),
+    moment: str = typer.Argument(
+        metavar="WHEN", help="A day, such as 2026-09-01, or a time, such as 2026-09-01T14:30 (UTC)."
+    ),
     app: str | None = typer.Option(None, "--app", metavar="NAME", help="Only this app."),
     as_json: bool = JSON_OPTION,
 ) -> None:
@@ -151,7 +153,7 @@ def check(
     staged: bool = STAGED,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Check prompts in Git: their versions, their metadata, and that none that is published was changed.
+    """Check prompts in Git: their versions, their metadata, and that no published one was changed.
 
     Needs no ledger. Without --base and --staged the whole history is checked, as a sync does.
     """
@@ -167,7 +169,7 @@ def sync_prompts(
 ) -> None:
     """Check prompts in Git and record them in the ledger; a second run changes nothing.
 
-    Only what came after the last sync is checked.
+    Only changes since the last sync are checked.
     """
     sync_versions(Prompts.at(repo, folder, revision), since, as_json=as_json)
 

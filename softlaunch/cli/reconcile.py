@@ -39,18 +39,18 @@ def reconcile(
     watch: Annotated[bool, typer.Option("--watch", help="Keep running, and check repeatedly.")] = False,
     every: Annotated[float, typer.Option(min=1, help="Seconds between two checks, with --watch.")] = 15.0,
     patience: Annotated[
-        float, typer.Option(min=0, help="Leave releases alone whose driver was heard of within so many seconds.")
+        float, typer.Option(min=0, help="Skip releases whose driver was active within this many seconds.")
     ] = 0.0,
     json: bool = JSON_OPTION,
 ) -> None:
     """Resume releases whose driver has stopped.
 
-    Each release is driven to its end in this process. It is rolled back instead where its policy says so, or where its
-    run was cancelled in the Prefect that PREFECT_API_URL names. The command reports gateways that don't follow a
-    rollback, and providers that don't answer, begins what follows a promotion (the policy's topline), and deletes
-    texts of users whose time is over. It needs no Prefect, and any number of these processes may run at once.
-    With --watch it also checks each minute whether the providers' models have changed, and updates the aliases in the
-    registry that SOFTLAUNCH_MODEL_REGISTRY names.
+    Each release is driven to its end in this process, or rolled back if its policy says so or its run was cancelled in
+    the Prefect that PREFECT_API_URL names. The command also reports gateways that don't follow a rollback and providers
+    that don't answer, starts what follows a promotion (the policy's topline), and deletes users' texts that have
+    expired. It doesn't need Prefect, and you can run any number of these processes at once. With --watch it also checks
+    every minute whether the providers' models have changed, and updates the aliases in the registry that
+    SOFTLAUNCH_MODEL_REGISTRY names.
     """
     with ledger() as database:
         if watch:

@@ -27,7 +27,7 @@ from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.parameters import Parameters
 from softlaunch.core.variant import Variant
 
-_APP = typer.Option(None, "--app", metavar="NAME", help="Only this app; needed where several apps are recorded.")
+_APP = typer.Option(None, "--app", metavar="NAME", help="Only this app; required if several apps are recorded.")
 
 
 class VariantNameError(SoftlaunchError):
@@ -93,7 +93,7 @@ def show_model(
 
 
 def list_variants(app: str | None = _APP, as_json: bool = JSON_OPTION) -> None:
-    """List recorded variants and the names that point at them."""
+    """List recorded variants and the names that point to them."""
     with _session() as session:
         if app is not None:
             records.check_app(session, app)
@@ -131,7 +131,7 @@ def diff(
     app: str | None = _APP,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show what differs between two variants: texts word by word, and everything else by its keys."""
+    """Show what differs between two variants: texts word by word, everything else key by key."""
     with _session() as session:
         owner = _only_app(session, app)
         old, new = (records.get_variant(session, owner, reference) for reference in (before, after))
@@ -152,9 +152,7 @@ def add_variant(
     base: str = typer.Option("production", "--from", metavar="VARIANT", help="The variant to change."),
     prompt: str | None = typer.Option(None, "--prompt", metavar="NAME@VERSION", help="Another prompt version."),
     model: str | None = typer.Option(None, "--model", metavar="NAME", help="Another model version."),
-    sampling: list[str] = typer.Option(
-        [], "--set", metavar="KEY=VALUE", help="A sampling parameter; no value unsets it."
-    ),
+    sampling: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="A sampling parameter; KEY= unsets it."),
     parameters: str | None = PARAMETERS_OPTION,
     fallback: list[str] = FALLBACK_OPTION,
     as_json: bool = JSON_OPTION,

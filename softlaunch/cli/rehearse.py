@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="rehearse")
 
 
-_Knowledge = Annotated[list[Path], typer.Option(help="JSON lines of questions that the models know; repeatable.")]
+_Knowledge = Annotated[list[Path], typer.Option(help="JSON Lines with questions that the models know; repeatable.")]
 _ProfileFiles = Annotated[
     list[Path],
     typer.Option("--profiles", help="YAML with profiles of your own, besides the built-in ones; repeatable."),
@@ -47,11 +47,11 @@ _Columns = Annotated[
 _Prices = Annotated[
     list[str],
     typer.Option(
-        "--price", help="MODEL=INPUT/OUTPUT in USD per million tokens, to read token counts off recorded costs."
+        "--price", help="MODEL=INPUT/OUTPUT in USD per million tokens, to derive token counts from recorded costs."
     ),
 ]
 _Aliases = Annotated[list[str], typer.Option("--alias", help="NAME=MODEL, another name for a model; repeatable.")]
-_Port = Annotated[int, typer.Option(help="Port to listen on; 0 chooses a free one and prints it.")]
+_Port = Annotated[int, typer.Option(help="Port to listen on; 0 picks a free one and prints it.")]
 _ProviderKey = Annotated[str | None, typer.Option(help="Environment variable with the API key that clients must send.")]
 
 
@@ -97,13 +97,13 @@ def provider(
     uvloop.run(run())
 
 
-_Questions = Annotated[Path, typer.Option(help="JSON lines of questions with expected answers.")]
-_Users = Annotated[int, typer.Option(help="Users to choose from; some ask far more than others.")]
-_Arrivals = Annotated[Path | None, typer.Option(help="CSV with a column TIMESTAMP, whose arrivals are replayed.")]
+_Questions = Annotated[Path, typer.Option(help="JSON Lines with questions and expected answers.")]
+_Users = Annotated[int, typer.Option(help="Number of users; some ask far more than others.")]
+_Arrivals = Annotated[Path | None, typer.Option(help="CSV with a column TIMESTAMP of arrivals to replay.")]
 _RatedShare = Annotated[float, typer.Option(help="Share of answers that users rate, from 0 to 1.")]
 _StreamShare = Annotated[float, typer.Option(help="Share of requests that ask for a stream, from 0 to 1.")]
 _Patience = Annotated[float, typer.Option(help="Seconds of waiting that spoil an answer for its user.")]
-_MaxInFlight = Annotated[int, typer.Option(help="Requests under way at once; what goes beyond isn't sent.")]
+_MaxInFlight = Annotated[int, typer.Option(help="Maximum concurrent requests; any more aren't sent.")]
 _GatewayKey = Annotated[str | None, typer.Option(help="Environment variable with the gateway's API key.")]
 
 
@@ -111,9 +111,9 @@ def traffic(
     *,
     app: Annotated[str, typer.Option(help="The app to ask, as the gateway knows it.")],
     questions: _Questions,
-    gateway: Annotated[str | None, typer.Option(help="The gateway's URL; left out, that of this machine.")] = None,
-    rate: Annotated[float, typer.Option(help="Requests a second on average.")] = 10.0,
-    duration: Annotated[float, typer.Option(help="How many seconds; 0 is until Ctrl-C.")] = 60.0,
+    gateway: Annotated[str | None, typer.Option(help="The gateway's URL. Left out: this machine's.")] = None,
+    rate: Annotated[float, typer.Option(help="Average requests per second.")] = 10.0,
+    duration: Annotated[float, typer.Option(help="Duration in seconds; 0 for until Ctrl-C.")] = 60.0,
     users: _Users = 500,
     arrivals: _Arrivals = None,
     ratings: Annotated[str, typer.Option(help="How users rate answers: thumbs, stars or none.")] = "thumbs",
@@ -191,7 +191,7 @@ def profiles(
 ) -> None:
     """List the models that can be simulated.
 
-    The list has their figures, and the sources of those.
+    The list has their figures, and where those come from.
     """
     chosen = _profiles(profile_files)
     if as_json:

@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from softlaunch.releases.opening import ReleaseRequest
 
 App = Annotated[str, typer.Argument(help="The app, as clients call it.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")]
+Reason = Annotated[str, typer.Option("--reason", help="The reason; kept in the ledger.")]
 _EvenThoughStableAnswers = Annotated[
-    bool, typer.Option(help="With --emergency and a --reason: stable answers, but its answers are the emergency.")
+    bool, typer.Option(help="With --emergency and --reason: stable answers, but its answers are the emergency.")
 ]
 
-_Wait = Annotated[bool, typer.Option("--wait", help="Wait for the next release to begin, where none is live.")]
+_Wait = Annotated[bool, typer.Option("--wait", help="If no release is live, wait for the next one to start.")]
 _WAIT_SECONDS = 0.5
 
 
@@ -62,21 +62,21 @@ def start(
     model: Annotated[str | None, typer.Option(help="A recorded model version.")] = None,
     temperature: Annotated[float | None, typer.Option(min=0, max=2, help="Sampling temperature.")] = None,
     top_p: Annotated[float | None, typer.Option(min=0.001, max=1, help="Nucleus sampling.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Maximum answer length, in tokens.")] = None,
     parameters: str | None = PARAMETERS_OPTION,
     fallback: list[str] = FALLBACK_OPTION,
     policy: Annotated[Path | None, typer.Option(help="Another policy file, for this release only.")] = None,
     allow_same: Annotated[bool, typer.Option(help="Release the variant that already serves, as a rehearsal.")] = False,
     emergency: Annotated[bool, typer.Option(help="Stable doesn't answer: release fast, without a comparison.")] = False,
     even_though_stable_answers: _EvenThoughStableAnswers = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why there is an emergency; kept in the ledger.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="The reason for the emergency; kept in the ledger.")] = "",
     without_prefect: Annotated[bool, typer.Option(help="Drive the release in this process, without Prefect.")] = False,
     json: bool = JSON_OPTION,
 ) -> None:
     """Release a candidate: stable with another prompt, model, sampling or parameters, or a recorded variant.
 
-    Where Prefect's API is configured (PREFECT_API_URL) the deployment release/release runs it, else this process does.
-    Starting the same release again resumes it, unless a driver is alive.
+    If Prefect's API is configured (PREFECT_API_URL), the deployment release/release runs it, otherwise this process
+    does. Starting the same release again resumes it, unless a driver is alive.
 
     --emergency replaces a stable variant whose provider is down: the candidate must answer some probes, takes over in
     two short steps, and is judged by its own answers alone. It is refused while stable answers.
@@ -183,7 +183,7 @@ def _row(one: Release, *, waits: bool) -> tuple[str, ...]:
 def watch(app: App, wait: _Wait = False, json: bool = JSON_OPTION) -> None:
     """Follow a release until it is over.
 
-    The exit code is that of the release. With --wait it is the next one, where none is live.
+    The exit code is the release's. If none is live, --wait follows the next one.
     """
     if wait:
         _await_live(app)
@@ -211,7 +211,7 @@ def _await_live(app: str) -> None:
 def resume(app: App, json: bool = JSON_OPTION) -> None:
     """Resume a release whose driver has stopped.
 
-    It is driven in this process, from the state that the ledger holds.
+    It is driven in this process, from the state in the ledger.
     """
     from softlaunch.cli.starting import resume_release
 

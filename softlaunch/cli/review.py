@@ -45,15 +45,15 @@ def register(app: typer.Typer) -> None:
 
 def review(
     eval_or_app: Annotated[str, typer.Argument(help="The id of an eval, or an app for its newest one.")],
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 for a free one.")] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     page: Annotated[Path | None, typer.Option(help="Write the page to a file instead of serving it.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Write the app's votes for 'judge calibrate'.")] = None,
     golden: Annotated[Path | None, typer.Option(help="Write cases whose better answer people agreed on.")] = None,
-    random: Annotated[bool, typer.Option("--random", help="Label live answers that are drawn at random.")] = False,
+    random: Annotated[bool, typer.Option("--random", help="Label randomly drawn live answers.")] = False,
     count: Annotated[int, typer.Option(min=2, help="With --random: how many to draw, half from each arm.")] = 40,
     metric: Annotated[
-        str | None, typer.Option(help="With --random: which of the policy's 'drawn' metrics is labelled.")
+        str | None, typer.Option(help="With --random: which of the policy's 'drawn' metrics to label.")
     ] = None,
 ) -> None:
     """Review an eval: compare its answers side by side, and vote.
@@ -61,9 +61,9 @@ def review(
     The page is served to this machine only, until Ctrl-C. Votes are kept in the ledger under your name; --labels and
     --golden export the votes on all evals of the app.
 
-    With --random, answers of the live release are drawn at random from both arms' kept texts, and labelled without a
-    word on the arm. A label counts as a value of a metric that the policy declares with 'drawn: true'. New ones are
-    drawn when all earlier ones are labelled; --labels writes the labels that there are, and draws nothing.
+    With --random, answers of the live release are drawn at random from both arms' kept texts, and labeled without
+    showing the arm. A label counts as a value of a metric that the policy declares with 'drawn: true'. New answers are
+    drawn once all earlier ones are labeled; --labels writes the existing labels, and draws nothing.
     """
     with ledger() as database:
         if random:

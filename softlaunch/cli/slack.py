@@ -42,7 +42,7 @@ def slack(
     http: Annotated[bool, typer.Option("--http", help="Serve a signed endpoint instead of Socket Mode.")] = False,
     host: Annotated[str, typer.Option(help="Address to listen on, with --http.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port, 0 for a free one, with --http.")] = 8810,
-    manifest: Annotated[bool, typer.Option("--manifest", help="Print the Slack app's manifest, and stop.")] = False,
+    manifest: Annotated[bool, typer.Option("--manifest", help="Print the Slack app's manifest and exit.")] = False,
 ) -> None:
     """Handle clicks in Slack, and send notifications.
 

@@ -25,13 +25,11 @@ from softlaunch.evals.suites.suite_growth import (
 )
 from softlaunch.evals.suites.suite_imports import Source, import_cases
 
-_FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON lines, or YAML by its name.")]
+_FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON Lines, or YAML by its file name.")]
 _SHOWN = 5
 _Similarity = Annotated[
     float,
-    typer.Option(
-        "--alike", min=0.5, max=1.0, help="At this similarity of words or above, two questions count as duplicates."
-    ),
+    typer.Option("--alike", min=0.5, max=1.0, help="Questions with this word similarity or more count as duplicates."),
 ]
 
 
@@ -49,11 +47,11 @@ def register(app: typer.Typer) -> None:
 
 def check(
     file: _FILE,
-    app: Annotated[str | None, typer.Option("--app", help="Whose policy and earlier evals count.")] = None,
-    policy: Annotated[Path | None, typer.Option("--policy", help="The policy file that it is for.")] = None,
+    app: Annotated[str | None, typer.Option("--app", help="The app whose policy and earlier evals are used.")] = None,
+    policy: Annotated[Path | None, typer.Option("--policy", help="The policy file that it belongs to.")] = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Check a golden set: every line, key and value, how old it is, and what so many cases can show.
+    """Check a golden set: every line, key and value, its age, and what its number of cases can show.
 
     Exit codes: 0 sound (warnings are printed), 2 broken.
     """
@@ -96,19 +94,19 @@ def add(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The file with new cases.")],
     source: Annotated[
         Source | None,
-        typer.Option("--from", help="The form of NEW; left out, it is a golden set itself, or CSV by its name."),
+        typer.Option("--from", help="The format of NEW. Left out: a golden set, or CSV by its file name."),
     ] = None,
     mapped: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="KEY=COLUMN", help="Which column of a CSV is which key: expected=Answer."),
+        typer.Option("--map", metavar="KEY=COLUMN", help="The CSV column for a key, such as expected=Answer."),
     ] = None,
     alike: _Similarity = SAME_QUESTION_SIMILARITY,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Add cases to a golden set, or make one: from another golden set, promptfoo, MT-Bench, AlpacaEval, or CSV.
+    """Add cases to a golden set, or create one: from another golden set, promptfoo, MT-Bench, AlpacaEval, or CSV.
 
-    Questions that the golden set already has are left out. Proposals of 'suite refresh' are accepted by adding their
-    file, and the golden set counts as refreshed today. Comments of a YAML file are lost.
+    Questions that the golden set already has are skipped. To accept proposals of 'suite refresh', add their file; the
+    golden set then counts as refreshed today. Comments in a YAML file are lost.
     """
     source = source or (Source.CSV if new.suffix.lower() == ".csv" else None)
     columns = dict(_pair(one) for one in mapped or [])
@@ -166,8 +164,8 @@ def refresh(
 ) -> None:
     """Propose new cases from users' recent questions; a person completes them, and 'suite add' accepts them.
 
-    Only questions whose texts the app's policy keeps (texts.keep: true) can be drawn. Each proposal carries the answer
-    that stable gave, which nobody has checked: correct what is expected, or delete the line.
+    Only questions whose texts the app's policy keeps (texts.keep: true) can be drawn. Each proposal has stable's
+    answer, which nobody has checked: correct what is expected, or delete the line.
     """
     from softlaunch.evals.suites.logged_questions import logged_questions
 

@@ -17,20 +17,21 @@ from softlaunch.policy.evals import EvalPolicy
 if TYPE_CHECKING:
     from softlaunch.evals.flicker import CaseHistory
 
-_FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON lines, or YAML by its name.")]
+_FILE = Annotated[Path, typer.Argument(metavar="GOLDEN_SET", help="JSON Lines, or YAML by its file name.")]
 _SHOWN = 40
 
 
 def power(
     file: _FILE,
-    app: Annotated[str | None, typer.Option("--app", help="Whose policy and earlier evals count.")] = None,
+    app: Annotated[str | None, typer.Option("--app", help="The app whose policy and earlier evals are used.")] = None,
     policy: Annotated[Path | None, typer.Option("--policy", help="Another policy file than the app's.")] = None,
     as_json: bool = JSON_OPTION,
 ) -> None:
-    """Show what a golden set can show: how probably true differences pass and fail, and how many calls it takes.
+    """Show what a golden set can detect: how likely true differences are to pass and fail, and how many calls that
+    takes.
 
-    How much answers vary is taken from the app's earlier evals; without any it is assumed, and said. A page with the
-    plot is written.
+    How much answers vary is taken from the app's earlier evals; if there are none it is assumed, and the output says
+    so. It also writes a page with the plot.
     """
     from softlaunch.cli.pages import write_page
     from softlaunch.reports.suite_power_plot import render_power
@@ -46,13 +47,13 @@ def power(
 
 def flicker(
     file: _FILE,
-    app: Annotated[str, typer.Option("--app", help="Whose evals are looked back at.")],
-    every: Annotated[bool, typer.Option("--all", help="Show the steady cases, too.")] = False,
+    app: Annotated[str, typer.Option("--app", help="The app whose evals are used.")],
+    every: Annotated[bool, typer.Option("--all", help="Also show the steady cases.")] = False,
     as_json: bool = JSON_OPTION,
 ) -> None:
     """Show how steady each case was over the app's evals: always right, always wrong, or flickering, with its rate.
 
-    A case whose answers have become worse from the earlier half of the evals to the later one is marked as slipping.
+    A case whose answers got worse from the earlier half of the evals to the later half is marked as slipping.
     """
     from softlaunch.evals.flicker import Stability, histories
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from softlaunch.core.live_metrics import Metric
     from softlaunch.gates.observations import Floats
 
-RequestsPerHour = Annotated[float | None, typer.Option(min=0.001, help="Requests of users in an hour.")]
+RequestsPerHour = Annotated[float | None, typer.Option(min=0.001, help="User requests per hour.")]
 Satisfaction = Annotated[float | None, typer.Option(min=0, max=1, help="Share of good ratings.")]
 RatingShare = Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that are rated.")]
 Quality = Annotated[float | None, typer.Option(min=0, max=1, help="Mean score.")]

@@ -43,9 +43,9 @@ def ui(
 ) -> None:
     """Serve the console: every app, release, approval and incident in a browser.
 
-    Pages change by themselves, and people decide on them by the rules of each policy. Whoever reaches the console acts
-    as you, so it listens to this machine alone, unless an identity proxy names people (SOFTLAUNCH_CONSOLE_USER_HEADER).
-    Ctrl-C ends it; releases go on without it.
+    Pages update by themselves, and people decide on them under each policy's rules. Anyone who can reach the console
+    acts as you, so it listens on this machine only, unless an identity proxy names people
+    (SOFTLAUNCH_CONSOLE_USER_HEADER). Ctrl-C stops it; releases continue without it.
     """
     from softlaunch.console.access import Access
     from softlaunch.console.server import serve

@@ -29,8 +29,8 @@ def demo(
 ) -> None:
     """Watch four real releases on this machine.
 
-    One candidate is promoted, one is rejected, and two are rolled back: one is slow, and of one only the answers are
-    worse, which a simulated judge sees.
+    One candidate is promoted, one is rejected, and two are rolled back: one is slow, and the other only gives worse
+    answers, which a simulated judge notices.
     """
     if look:
         _look(home)
