@@ -6,9 +6,9 @@ from references.markdown import NOTE, code, table
 from softlaunch.core.incident_kinds import IncidentKind, Severity
 
 _INTRODUCTION = """
-An incident is something that a person must know. This is the whole list. Each kind has a runbook with the symptom,
-what users notice, how to check, act and verify, how to prevent it, and whom to call. A **page** wants somebody now,
-at any hour; a **ticket** can wait for the next working day. [People](../guide/people.md) says where messages go.
+An incident is a problem that a person must know about. This is the complete list. Each kind has a runbook: the symptom,
+what users notice, how to check, act and verify, how to prevent it, and whom to call. A **page** needs someone now, at
+any hour; a **ticket** can wait for the next working day. [People](../guide/people.md) explains where messages go.
 """
 _URGENCY = {Severity.PAGE: "page", Severity.TICKET: "ticket"}
 

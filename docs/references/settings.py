@@ -6,9 +6,10 @@ from references.markdown import NOTE, code, table
 from softlaunch.core.settings import HOME, Settings
 
 _INTRODUCTION = """
-Every program reads these variables once, when it starts. [Install and configure](../operations/install.md#configure)
-says which program needs which, and names the variables of others that matter as well. A secret can come from a file in
-containers, where `NAME_FILE` becomes `NAME` ([Security](../operations/security.md#what-to-set)).
+Every program reads these environment variables once, when it starts. [Install and
+configure](../operations/install.md#configure) lists which program needs which, and other projects' variables that
+matter. In containers, a secret can come from a file: `NAME_FILE` sets `NAME`
+([Security](../operations/security.md#what-to-set)).
 """
 
 
@@ -26,7 +27,7 @@ def lines() -> Iterator[str]:
         )
         for name, field in Settings.model_fields.items()
     ]
-    yield from table(("variable", "what it says", "left out"), rows)
+    yield from table(("variable", "description", "default"), rows)
 
 
 def _said(text: str) -> str:

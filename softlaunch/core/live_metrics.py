@@ -104,7 +104,7 @@ class Metric(StrEnum):
     UNUSABLE = (
         "unusable",
         _of_requests(
-            meaning="answers that serve nobody: empty, withheld by a filter, not in the form asked for",
+            meaning="useless answers: empty, withheld by a filter, or not in the required format",
             quantity=Quantity.EVENT,
             column="unusable",
             option="--unusable-rate",
@@ -112,37 +112,37 @@ class Metric(StrEnum):
     )
     TRUNCATED = (
         "truncated",
-        _of_answers(meaning="answers that the limit of tokens cut short", column="truncated"),
+        _of_answers(meaning="answers cut short by the token limit", column="truncated"),
     )
     REFUSED = (
         "refused",
-        _of_answers(
-            meaning="answers that refuse to answer, by their words or in the API's own field", column="refused"
-        ),
+        _of_answers(meaning="refusals, by their words or in the API's own field", column="refused"),
     )
     MALFORMED_OUTPUT = (
         "malformed_output",
         _of_answers(
-            meaning="answers not in the form asked for: no JSON, JSON that doesn't fit its schema, or a call of a tool "
-            "that wasn't offered or with arguments that don't fit",
+            meaning="answers not in the required format: not JSON, JSON that doesn't match its schema, or a call of a "
+            "tool that wasn't offered or with the wrong arguments",
             column="malformed_output",
         ),
     )
     OTHER_LANGUAGE = (
         "other_language",
-        _of_answers(meaning="answers in another language than their question", is_ticket=True, column="other_language"),
+        _of_answers(
+            meaning="answers in a different language from their question", is_ticket=True, column="other_language"
+        ),
     )
     REPETITIVE = (
         "repetitive",
         _of_answers(
-            meaning="answers that go round in circles, or that several different questions got alike",
+            meaning="answers that repeat themselves, or nearly the same answer to different questions",
             column="repetitive",
         ),
     )
     LATENCY = (
         "latency",
         _of_requests(
-            meaning="time until an answer was complete",
+            meaning="time until the answer is complete",
             quantity=Quantity.MILLISECONDS,
             column="latency_ms",
             option="--latency-ms",
@@ -151,7 +151,7 @@ class Metric(StrEnum):
     COST = (
         "cost",
         _of_requests(
-            meaning="price of an answer",
+            meaning="price of the answer",
             quantity=Quantity.US_DOLLARS,
             is_ticket=True,
             column="cost_usd",
@@ -173,7 +173,7 @@ class Metric(StrEnum):
     HALLUCINATION = (
         "hallucination",
         Entry(
-            meaning="answers with a claim that nothing supports",
+            meaning="answers with an unsupported claim",
             quantity=Quantity.EVENT,
             direction=Direction.LOWER_IS_BETTER,
             source=Source.SCORES,
@@ -184,7 +184,7 @@ class Metric(StrEnum):
     SATISFACTION = (
         "satisfaction",
         Entry(
-            meaning="how content users say they are",
+            meaning="how satisfied users say they are",
             quantity=Quantity.SCORE,
             direction=Direction.HIGHER_IS_BETTER,
             source=Source.RATINGS,
@@ -196,13 +196,13 @@ class Metric(StrEnum):
     AGREEMENT = (
         "agreement",
         _of_copies(
-            meaning="how similar the answers to one request are: the copy's and the user's, beside stable's own two",
+            meaning="how similar the copy's answer is to the user's, compared with how similar two of stable's own are",
         ),
     )
     PREFERENCE = (
         "preference",
         _of_copies(
-            meaning="how often judges prefer the copy's answer to the user's; a tie counts half, so 50 % is even",
+            meaning="how often judges prefer the copy's answer to the user's; ties count half, so 50 % is even",
         ),
     )
 

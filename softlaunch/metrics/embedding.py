@@ -22,11 +22,11 @@ class Embedding(AskingMetric):
     model: Annotated[str, Field(min_length=1)]
     """The exact model id."""
     api_key_env: str | None = None
-    """The variable that holds the key."""
+    """The environment variable that holds the key."""
     input_usd_per_million: Annotated[float, Field(ge=0)] | None = None
-    """USD per million tokens; left out, what it cost is unknown."""
+    """USD per million tokens. Left out: the cost is unknown."""
     at_least: Annotated[float, Field(gt=0, le=1)] | None = None
-    """From this similarity on the answer is right, below it wrong; left out, the similarity itself is the score."""
+    """The answer is right from this similarity on, otherwise wrong. Left out: the similarity itself is the score."""
 
     async def score(self, sample: Sample, helpers: Helpers) -> Score:
         """The similarity, opposite meanings counting as 0."""

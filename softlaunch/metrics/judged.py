@@ -47,7 +47,7 @@ class Rubric(AskingMetric):
 
 
 class Pairwise(PairMetric):
-    """Judges say which answer is better, each asked in both orders; judges who contradict themselves see a tie."""
+    """Judges tell which answer is better, each in both orders; a judge that contradicts itself counts as a tie."""
 
     name: ClassVar = "pairwise"
     criterion: Annotated[str, Field(min_length=1)] = _HELPFUL
@@ -72,13 +72,13 @@ class Unit(StrEnum):
 
 
 class Hallucination(AskingMetric):
-    """Judges check the claims of the answer against the case's context; 1 is an answer without an unsupported one."""
+    """Judges check the answer's claims against the case's context; 1 means that no claim is unsupported."""
 
     name: ClassVar = "hallucination"
     of: Unit = Unit.ANSWERS
-    """answers: 0 as soon as one claim is unsupported. claims: the share of claims that are supported."""
+    """answers: 0 if any claim is unsupported. claims: the share of claims that are supported."""
     needs_context: bool = True
-    """false: without a context, claims are checked against what the judge knows; true: such answers are unscored."""
+    """false: claims without a context are checked against the judge's knowledge; true: such answers are unscored."""
 
     async def score(self, sample: Sample, helpers: Helpers) -> Score:
         """The judges' mean, with the claims that nothing supports."""

@@ -18,14 +18,16 @@ class LengthUnit(StrEnum):
 
 
 class Length(Metric):
-    """The answer's length is between two bounds, both included."""
+    """The answer's length is between two bounds, both inclusive."""
 
     name: ClassVar = "length"
     instant: ClassVar = True
     minimum: Annotated[int, Field(ge=0)] = 0
+    """The smallest length."""
     maximum: Annotated[int, Field(ge=0)] | None = None
+    """The largest length."""
     unit: LengthUnit = LengthUnit.WORDS
-    """words, characters, or tokens as the endpoint counts them."""
+    """words, characters, or tokens as counted by the endpoint."""
 
     @model_validator(mode="after")
     def _can_be_met(self) -> Self:
@@ -56,12 +58,12 @@ class Length(Metric):
 
 
 class Latency(Metric):
-    """The whole answer came within a time."""
+    """The whole answer arrived within a time limit."""
 
     name: ClassVar = "latency"
     instant: ClassVar = True
     limit: Annotated[Duration, Field(gt=0)]
-    """The time, such as 3 s."""
+    """The limit, such as 3 s."""
 
     @field_serializer("limit")
     def _written(self, limit: float) -> str:
@@ -75,12 +77,12 @@ class Latency(Metric):
 
 
 class Cost(Metric):
-    """The answer cost at most so much."""
+    """The answer cost at most a given amount."""
 
     name: ClassVar = "cost"
     instant: ClassVar = True
     limit_usd: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """USD for one answer."""
+    """USD per answer."""
 
     def score(self, sample: Sample) -> Score:
         """1 within the limit."""

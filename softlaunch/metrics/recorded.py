@@ -17,12 +17,13 @@ class Recorded(Metric):
 
     name: ClassVar = "recorded"
     column: Annotated[str, Field(min_length=1)]
+    """The column's name."""
     lowest: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    """The number that means 0."""
+    """The number that scores 0."""
     highest: Annotated[float, Field(allow_inf_nan=False)] = 1.0
-    """The number that means 1; smaller than `lowest` where less is better."""
+    """The number that scores 1; smaller than `lowest` if less is better."""
     right: str | None = None
-    """A text: the score is 1 where the column contains it, as the metric `contains` has it, and 0 elsewhere."""
+    """A text: the score is 1 if the column contains it, as with the metric `contains`, otherwise 0."""
 
     @model_validator(mode="after")
     def _has_a_range(self) -> Self:
@@ -54,6 +55,7 @@ class Preference(Metric):
 
     name: ClassVar = "preference"
     column: Annotated[str, Field(min_length=1)] = "preference"
+    """The column's name."""
 
     def score(self, sample: Sample) -> Score:
         """The preference minus 1: the answer's chance to win. AlpacaEval writes 0 for a draw, too."""

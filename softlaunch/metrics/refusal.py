@@ -7,11 +7,11 @@ from softlaunch.metrics.interface import Metric, Sample, Score
 
 
 class Refusal(Metric):
-    """Whether the answer refuses: 1 where it does as wanted, by the words that it opens with, in 15 languages.
+    """Whether the answer refuses, judged by its opening words in 15 languages: 1 if it does as wanted.
 
-    Live traffic's `refused` is told by the same words. Of 400 answers of four models to sensitive questions, which
-    people had marked as answered or not (Chen, Zaharia, Zou 2023), it finds 97 % of the 364 refusals, and takes one
-    answer of 36 for one.
+    Live traffic's `refused` uses the same words. Of 400 answers of four models to sensitive questions, which people had
+    marked as answered or not (Chen, Zaharia, Zou 2023), it finds 97 % of the 364 refusals, and mistakes one of the 36
+    answers for one.
     """
 
     name: ClassVar = "refusal"

@@ -29,13 +29,13 @@ _METHODS = {
 
 
 class Similarity(Metric):
-    """The similarity of the answer to the case's reference, or to what it expects where it has no reference."""
+    """The similarity of the answer to the case's reference, or to its expected text if it has no reference."""
 
     name: ClassVar = "similarity"
     method: Method = Method.LETTERS
     """letters, words (in any order), or shared_words."""
     at_least: Annotated[float, Field(gt=0, le=1)] | None = None
-    """From this similarity on the answer is right, below it wrong; left out, the similarity itself is the score."""
+    """The answer is right from this similarity on, otherwise wrong. Left out: the similarity itself is the score."""
 
     def score(self, sample: Sample) -> Score:
         """The similarity in [0, 1], up to case and whitespace."""

@@ -26,15 +26,15 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(_from_json)]
 
 
 class JsonSchema(Metric):
-    """The answer is JSON that fits a schema (JSON Schema, draft 2020-12 unless it names another)."""
+    """The answer is JSON that matches a schema (JSON Schema, draft 2020-12 unless it names another)."""
 
     name: ClassVar = "json_schema"
     contract: JsonObject = Field(default_factory=dict)
-    """The schema; left out, any JSON will do."""
+    """The schema. Left out: any JSON is accepted."""
     strip: Strip = Strip.FENCES
-    """fences: read what stands between ``` or ~~~ fences, and after a model's thoughts; none: the whole answer."""
+    """fences: read the content of ``` or ~~~ fences, after a model's thoughts; none: the whole answer."""
     prose: bool = False
-    """true: an object or a list anywhere in the text will do, whatever stands around it."""
+    """true: an object or a list anywhere in the text is accepted, whatever surrounds it."""
 
     @model_validator(mode="after")
     def _is_a_schema(self) -> "JsonSchema":
@@ -68,13 +68,13 @@ class JsonSchema(Metric):
 
 
 class ToolCalled(Metric):
-    """The answer calls a tool, with arguments that hold at least the wanted ones."""
+    """The answer calls a tool, with at least the given arguments."""
 
     name: ClassVar = "tool_call"
     tool: str = ""
-    """The function's name; left out: what the case expects."""
+    """The function's name. Left out: what the case expects."""
     arguments: JsonObject = Field(default_factory=dict)
-    """Arguments that must be there with these values; others are free."""
+    """Arguments that must have these values; any others are allowed."""
 
     def objection(self, expected: str | float | None) -> str | None:
         """A name must come from somewhere."""
@@ -92,13 +92,13 @@ class ToolCalled(Metric):
 
 
 class ToolCalls(Metric):
-    """The answer calls tools as it should: these in this order, only these, and never those."""
+    """The answer calls tools as required: these in this order, only these, and never those."""
 
     name: ClassVar = "tool_calls"
     order: tuple[str, ...] = ()
     """Functions that must be called in this order; others may be called in between."""
     only: tuple[str, ...] = ()
-    """The functions that may be called at all; left out: any."""
+    """The only functions that may be called. Left out: any."""
     never: tuple[str, ...] = ()
     """Functions that must not be called."""
 

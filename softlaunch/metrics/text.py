@@ -19,9 +19,9 @@ class TextMetric(Metric):
     """Shared by metrics that compare the answer's text with what is expected."""
 
     expected: str | float | None = None
-    """What to look for, in place of what the case expects."""
+    """What to look for, instead of what the case expects."""
     strip: Strip = Strip.NONE
-    """fences: read only what stands between ``` fences, where an answer has any."""
+    """fences: read only the content of ``` fences, if an answer has any."""
 
     @model_validator(mode="after")
     def _can_be_used(self) -> Self:
@@ -60,7 +60,7 @@ class _Words(TextMetric):
     """Shared by the metrics that compare normalised text."""
 
     case: bool = False
-    """true: upper and lower case are different letters."""
+    """true: the comparison is case-sensitive."""
 
     def _objection(self, expected: str | float | None) -> str | None:
         """Only a text with at least one visible character says anything."""
@@ -68,7 +68,7 @@ class _Words(TextMetric):
 
 
 class Exact(_Words):
-    """The whole answer is the expected text, up to case, whitespace, quotes, dashes and Unicode's normal forms."""
+    """The whole answer is the expected text, ignoring case, whitespace, quotes, dashes and Unicode normal forms."""
 
     name: ClassVar = "exact"
     instant: ClassVar = True
@@ -78,7 +78,7 @@ class Exact(_Words):
 
 
 class Contains(_Words):
-    """The expected text is somewhere in the answer, up to what `exact` ignores, too; `no` is in `not`."""
+    """The expected text occurs in the answer, ignoring what `exact` ignores. Parts of words count: `no` is in `not`."""
 
     name: ClassVar = "contains"
     instant: ClassVar = True
@@ -88,10 +88,10 @@ class Contains(_Words):
 
 
 class Regex(TextMetric):
-    """The pattern, in Python's syntax, is found somewhere in the answer; `(?i)` in front ignores case.
+    """The pattern, in Python's syntax, matches somewhere in the answer; `(?i)` at the start ignores case.
 
-    A pattern sees the answer as it is: nothing is folded, as it is for exact and contains. So it can ask for a dash, a
-    quote or a space of one kind; `[’']` asks for either.
+    A pattern sees the answer as it is, unlike in exact and contains. So it can require a dash, a quote or a space of
+    one kind; `[’']` matches either.
     """
 
     name: ClassVar = "regex"
@@ -109,14 +109,16 @@ class Regex(TextMetric):
 class Numeric(TextMetric):
     """The last number of the answer is within a tolerance of the expected one; an answer without a number is wrong.
 
-    Numbers are read as people write them: 1,234.56 and 1.234,56, 12 500, 1'234.50, 1,00,000. One that can mean two
-    things, such as 1.234, is read as English has it; where only its other meaning would be right, it is unscored.
+    Numbers are read as people write them: 1,234.56 and 1.234,56, 12 500, 1'234.50, 1,00,000. An ambiguous one, such as
+    1.234, is read as in English; if only its other reading would be right, the answer is unscored.
     """
 
     name: ClassVar = "numeric"
     instant: ClassVar = True
     tolerance: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """How far off still counts as right, in the number's own unit; left out: what the case says, or 0."""
+    """The largest difference that still counts as right, in the number's own unit. Left out: the case's tolerance, or
+    0.
+    """
     locale: Locale = AUTO
     """How numbers are written in answers: en, de, fr, de-CH, en-IN and others; auto: by the form of each number."""
 

@@ -48,7 +48,7 @@ def test_a_specification_is_read_and_written(spec: str | dict[str, object], key:
         pytest.param("numeric:tol=1", "it has no tol; its parameters are label, expected,", id="unknown parameter"),
         pytest.param("numeric:tolerance=x", "tolerance is 'x', expected a valid number", id="no number"),
         pytest.param("numeric:tolerance", "'tolerance' is no parameter; write KEY=VALUE", id="no value"),
-        pytest.param("latency", "limit is missing: The time, such as 3 s", id="parameter missing"),
+        pytest.param("latency", "limit is missing: The limit, such as 3 s", id="parameter missing"),
         pytest.param("length", "give it a minimum, a maximum, or both", id="no bound"),
         pytest.param("length:minimum=3,maximum=2", "maximum (2) is below minimum (3)", id="bounds crossed"),
         pytest.param("recorded:column=x,highest=0", "lowest and highest are both 0", id="no range"),

@@ -203,7 +203,8 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             "app: support-bot",
-            "line 1: eval.golden_set: is missing: JSON lines, one case a line; the path is relative to the policy file",
+            "line 1: eval.golden_set: is missing: JSON Lines with one case per line; the path is relative to the "
+            "policy file",
             id="no golden set",
         ),
         pytest.param(
