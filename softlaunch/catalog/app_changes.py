@@ -119,7 +119,7 @@ def _changes(session: Session, files: AppFolder, recorded: _Recorded, applied: A
         yield _of_variant(PRODUCTION, before, serving)
     if applied.gateways_changed:
         yield AppChange(
-            ChangeKind.GATEWAYS, "serving", "as before", "what the policy says of units, texts and gateways"
+            ChangeKind.GATEWAYS, "serving", "as before", "the policy's settings for units, texts and gateways"
         )
 
 

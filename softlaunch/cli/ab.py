@@ -140,7 +140,7 @@ def _begin(request: "TrialRequest", *, without_prefect: bool) -> str:
             return _drive_here(database, request)
         named = request.model_copy(update={"origin": f"{request.origin}, request {uuid.uuid4().hex[:8]}"})
         run = order_run(DEPLOYMENT, {"request": named.model_dump(mode="json")})
-        errors.print("Prefect took the test; waiting for a worker to begin.", style="dim")
+        errors.print("Prefect accepted the test; waiting for a worker to start it.", style="dim")
         return await_opening(database, named.app, named.origin, run.id)
 
 

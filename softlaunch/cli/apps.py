@@ -107,7 +107,7 @@ def _print_applied(applied: Applied) -> None:
     if applied.policy_changed:
         print_text("  the policy has changed; it holds for the next release")
     if applied.gateways_changed:
-        print_text("  gateways serve by what it says now of units, texts and themselves")
+        print_text("  gateways now follow its new settings for units, texts and gateways")
     if not applied.changed:
         print_text("  nothing has changed since the last time")
     for note in applied.notes:
@@ -124,7 +124,7 @@ def _next(applied: Applied) -> list[tuple[str, str]]:
     if applied.created:
         return [
             (f"softlaunch doctor {app}", "check everything that a release needs"),
-            ("softlaunch up", "gateway, Prefect and its UI, in a terminal of its own"),
+            ("softlaunch up", "gateway, Prefect and its UI, in its own terminal"),
         ]
     if not applied.prompts:
         return []

@@ -59,26 +59,26 @@ def _next(view: ReleaseView) -> list[tuple[str, str]]:
     release = view.release
     app = release.app
     if view.approvals:
-        return [(f"softlaunch approve {app}", "go on"), (f"softlaunch reject {app}", "take the candidate back")]
+        return [(f"softlaunch approve {app}", "continue"), (f"softlaunch reject {app}", "stop, and serve stable alone")]
     if release.state.live:
-        early = [(f"softlaunch release advance {app} --reason ...", "begin the next stage early, as its policy allows")]
+        early = [(f"softlaunch release advance {app} --reason ...", "start the next stage early, as the policy allows")]
         return [
             (f"softlaunch release watch {app}", "follow it"),
             *(early if may_advance_early(release) else []),
-            (f"softlaunch rollback {app}", "take it back"),
+            (f"softlaunch rollback {app}", "roll it back"),
         ]
     match release.state:
         case State.PROMOTED:
-            return [(f"softlaunch rollback {app}", "back to what served before, at any time")]
+            return [(f"softlaunch rollback {app}", "return to the previous variant, at any time")]
         case State.ROLLED_BACK:
             return [
-                (f"softlaunch incidents list {app}", "what is open, each with its runbook"),
-                (f"softlaunch history {app}", "what happened, in order"),
+                (f"softlaunch incidents list {app}", "open incidents, each with its runbook"),
+                (f"softlaunch history {app}", "the audit trail"),
             ]
         case State.REJECTED:
             return [
-                (f"softlaunch review {release.id}", "its answers beside those of stable"),
-                (f"softlaunch history {app}", "what happened, in order"),
+                (f"softlaunch review {release.id}", "its answers next to stable's"),
+                (f"softlaunch history {app}", "the audit trail"),
             ]
         case _:
-            return [(f"softlaunch history {app}", "what happened, in order")]
+            return [(f"softlaunch history {app}", "the audit trail")]

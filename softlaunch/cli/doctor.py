@@ -90,7 +90,7 @@ def _check(database: "Database", app: str | None) -> "Iterator[Finding]":
         chats = [check_app(session, name).policy.get("chat") for name in apps]
         models = {name: serving_models(session, name) for name in apps}
     if not apps:
-        yield Finding("apps", Level.PROBLEM, "no app is recorded", "make one: softlaunch init, then softlaunch apply")
+        yield Finding("apps", Level.PROBLEM, "no app is recorded", "create one: softlaunch init, then softlaunch apply")
     for name in apps:
         yield from check_endpoints(name, models[name])
         with database.read() as session:
@@ -117,11 +117,11 @@ def _show(one: "Finding") -> None:
 
 def _conclusion(problems: int, warnings: int) -> str:
     if not problems and not warnings:
-        return "Everything is there that a release needs."
+        return "Everything that a release needs is in place."
     counted = [
         f"{count} {word}{'' if count == 1 else 's'}" for count, word in ((problems, "problem"), (warnings, "warning"))
     ]
-    return f"{' and '.join(counted)}." if problems else f"Nothing stands in the way of a release; {counted[1]}."
+    return f"{' and '.join(counted)}." if problems else f"Nothing blocks a release; {counted[1]}."
 
 
 def _to_json(one: "Finding") -> dict[str, str]:

@@ -62,32 +62,32 @@ def init(
     own = _ask_model() if asked else _own_model(endpoint, model, key_env)
     folder = folder or Path(chosen)
     if own is None and minimal:
-        raise SoftlaunchError("--minimal is for an app of your own: give --endpoint and --model, too")
+        raise SoftlaunchError("--minimal requires your own model: also give --endpoint and --model")
     files = make_app(folder, chosen) if own is None else make_own_app(folder, chosen, own, minimal=minimal)
     if as_json:
         print_json({"app": chosen, "folder": str(folder), "files": [str(file) for file in files]})
         return
-    print_text(f"Made {chosen} in {folder}: {', '.join(str(file.relative_to(folder)) for file in files)}")
+    print_text(f"Created {chosen} in {folder}: {', '.join(str(file.relative_to(folder)) for file in files)}")
     print_commands("Next", _next_of_example(chosen, folder) if own is None else _next_of_own(chosen, folder))
 
 
 def _next_of_example(name: str, folder: Path) -> list[tuple[str, str]]:
     return [
         (f"softlaunch apply {folder}", "record prompts, models, variants and the policy"),
-        ("softlaunch rehearse provider", "its simulated models, in a terminal of its own"),
-        ("softlaunch gateway", "serve it, in a terminal of its own"),
+        ("softlaunch rehearse provider", "its simulated models, in their own terminal"),
+        ("softlaunch gateway", "serve it, in its own terminal"),
         (f"softlaunch doctor {name}", "check everything"),
     ]
 
 
 def _next_of_own(name: str, folder: Path) -> list[tuple[str, str]]:
     return [
-        (f"edit {folder / 'golden.jsonl'}", "questions of your users, and what must be in the answers"),
+        (f"edit {folder / 'golden.jsonl'}", "your users' questions, and what the answers must contain"),
         (f"edit {folder / 'prompts' / name / 'v1.0.0.md'}", "your prompt"),
-        (f"softlaunch apply {folder}", "record all of it"),
+        (f"softlaunch apply {folder}", "record everything"),
         (f"softlaunch doctor {name}", "check everything"),
-        ("softlaunch up", "gateway, Prefect and its UI, in a terminal of its own"),
-        (f"less {folder / REHEARSAL_FILE}", "a policy of minutes, to try a release with"),
+        ("softlaunch up", "gateway, Prefect and its UI, in its own terminal"),
+        (f"less {folder / REHEARSAL_FILE}", "a policy with short stages, to try out a release"),
     ]
 
 
@@ -115,7 +115,7 @@ def _own_model(endpoint: str | None, model: str | None, key_env: str | None) -> 
     if not endpoint or not model:
         raise SoftlaunchError("an own model has two parts: --endpoint https://host/v1 and --model ID; give both")
     if not endpoint.startswith(("http://", "https://")):
-        raise SoftlaunchError(f"--endpoint is {endpoint!r}; it begins with http:// or https:// and ends with /v1")
+        raise SoftlaunchError(f"--endpoint is {endpoint!r}; it must start with http:// or https:// and end with /v1")
     if key_env and not _VARIABLE.fullmatch(key_env):
         raise SoftlaunchError("--key-env is the name of a variable, such as OPENAI_API_KEY, and never the key itself")
     return OwnModel(endpoint.rstrip("/"), model, key_env or None)

@@ -43,8 +43,8 @@ RESUMING = "resume-release/resume-release"
 _HINT_SECONDS = 30.0
 _EMERGENCY_POLL_SECONDS = 0.5
 _UNCONFIGURED = (
-    "No Prefect is configured, so this process drives the release. To see the next one in Prefect's UI:\n"
-    "  softlaunch up                                             # in a terminal of its own\n"
+    "Prefect isn't configured, so this process drives the release. To see the next one in Prefect's UI:\n"
+    "  softlaunch up                                             # in its own terminal\n"
     "  export PREFECT_API_URL=http://127.0.0.1:4200/api          # here, before it"
 )
 
@@ -178,11 +178,11 @@ def _run_deployment(request: ReleaseRequest, *, quiet: bool) -> str:
         if release_id is None:
             _check_here(database, named)
             run = order_run(DEPLOYMENT, {"request": named.model_dump(mode="json")})
-            errors.print("Prefect took the release; waiting for a worker to begin.", style="dim")
+            errors.print("Prefect accepted the release; waiting for a worker to start it.", style="dim")
             release_id = await_opening(database, named.app, named.origin, run.id)
         else:
             order_run(RESUMING, {"release_id": release_id})
-            errors.print(f"Prefect resumes {release_id}; waiting for a worker to begin.", style="dim")
+            errors.print(f"Prefect resumes {release_id}; waiting for a worker to start.", style="dim")
         with _shown(database, request.app, release_id, quiet=quiet):
             while _live(database, release_id):
                 time.sleep(0.5)
@@ -227,7 +227,7 @@ def await_opening(database: Database, app: str, origin: str, run_id: UUID) -> st
                 if state is not None and state.is_final():
                     raise NotStartedError(f"Prefect's run {run_id} ended before a release was opened: {state.message}")
             if not hinted and time.monotonic() - begun > _HINT_SECONDS:
-                errors.print("No worker has begun it yet; start one: prefect worker start --pool softlaunch")
+                errors.print("No worker has picked it up yet; start one: prefect worker start --pool softlaunch")
                 hinted = True
             time.sleep(0.5)
 

@@ -32,13 +32,13 @@ class Progress:
         """It for people."""
         one = self.tally
         told = [
-            f"Live judges: {one.judged:,} judgements made, {self.waiting:,} wait",
+            f"Live judges: {one.judged:,} judgements made, {self.waiting:,} waiting",
             *([f"{one.unreadable:,} can't be read"] if one.unreadable else []),
             *([f"{one.unanswered:,} got no answer"] if one.unanswered else []),
-            *([f"{one.let_go:,} were let go"] if one.let_go else []),
+            *([f"{one.let_go:,} were dropped"] if one.let_go else []),
             f"{one.calls:,} calls" + (f", ${one.cost_usd:.4g}" if one.cost_usd else ""),
         ]
-        more = [f"Judges are asked no more: {self.spent}."] if self.spent else []
+        more = [f"Judges are no longer asked: {self.spent}."] if self.spent else []
         away = [f"{self.away[0].upper()}{self.away[1:]}."] if self.away else []
         return " ".join([f"{'; '.join(told)}.", *more, *away])
 

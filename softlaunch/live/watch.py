@@ -44,7 +44,7 @@ class LiveObservation:
             return verdict
         role = Role.GUARD if metric in self.guards else verdict.role
         told = verdict.outcome is Outcome.INCONCLUSIVE and metric in self.lacking
-        reason = f"{verdict.reason}; judges are asked no more: {self.lacking[metric]}" if told else verdict.reason
+        reason = f"{verdict.reason}; judges are no longer asked: {self.lacking[metric]}" if told else verdict.reason
         return replace(verdict, role=role, reason=reason)
 
     def dump(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class LiveWatch:
                 progress = read_progress(session, scope.app, period, live.budget, judges, now)
                 objections = {one.metric: _objection(session, policy, one) for one in live.metrics}
         except SQLAlchemyError as error:
-            raise TelemetryError(f"what live judges said can't be read: {error.__class__.__name__}") from error
+            raise TelemetryError(f"live judges' replies can't be read: {error.__class__.__name__}") from error
         return _concluded(policy, live, progress, objections, _since(held, now))
 
 

@@ -96,7 +96,7 @@ class CopyJudge:
         """Which limit of a stage's budget is used up, as a sentence; empty while none is."""
         budget = self._budgets.get(release_id)
         why = budget.spent_out if budget else None
-        return f"Judges are asked no more: {why}." if why else ""
+        return f"Judges are no longer asked: {why}." if why else ""
 
     def _budget(self, scope: Scope, judging: ShadowJudgingPolicy, spent: tuple[int, float]) -> Budget:
         """The stage's: what the ledger knows of at first, and every attempt of this process since."""

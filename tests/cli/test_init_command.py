@@ -35,7 +35,7 @@ def test_a_person_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ("arguments", "said"),
     [
         pytest.param(("--endpoint", "http://h/v1"), "give both", id="no model"),
-        pytest.param(("--endpoint", "h/v1", "--model", "m"), "begins with http", id="no address"),
+        pytest.param(("--endpoint", "h/v1", "--model", "m"), "must start with http", id="no address"),
         pytest.param((*OWN, "--key-env", "sk-123"), "never the key itself", id="a key in place of its variable"),
         pytest.param(("--minimal",), "give --endpoint and --model", id="minimal without a model"),
     ],

@@ -127,7 +127,7 @@ def test_a_spent_budget_leaves_the_gate_with_what_it_has(database: Database) -> 
     passed, waits = make_verdict(gate="quality"), make_verdict(Outcome.INCONCLUSIVE, gate="quality")
     assert found.applied((passed,)) == (passed,)
     spent = "the budget of 2 calls is used up for this stage"
-    assert found.applied((waits,)) == (replace(waits, reason=f"{waits.reason}; judges are asked no more: {spent}"),)
+    assert found.applied((waits,)) == (replace(waits, reason=f"{waits.reason}; judges are no longer asked: {spent}"),)
     assert found.trouble == spent
 
 
@@ -153,7 +153,7 @@ def test_people_read_what_became_of_the_answers(database: Database) -> None:
     progress = progress_in(look(scene).dump())
     assert progress is not None
     assert progress.sentences == (
-        "Live judges: 30 judgements made, 0 wait; 1 can't be read; 1 got no answer; 32 calls."
+        "Live judges: 30 judgements made, 0 waiting; 1 can't be read; 1 got no answer; 32 calls."
     )
 
 

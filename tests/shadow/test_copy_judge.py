@@ -116,7 +116,7 @@ def test_the_budget_of_the_stage_ends_it(ledger: Database, judging: Endpoint) ->
     first = judge_of(ledger)
     judge_all(ledger, policy, first, 6)
     assert judging.asked.total() == 12
-    assert first.spent_out("support-bot-1") == "Judges are asked no more: the budget of 12 calls is used up."
+    assert first.spent_out("support-bot-1") == "Judges are no longer asked: the budget of 12 calls is used up."
     second = judge_of(ledger)
     assert second.work(scope_of(policy), policy, policy.shadow.judging, BEGUN) == ""
     second.close()

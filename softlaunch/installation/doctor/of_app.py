@@ -72,21 +72,21 @@ def _check_prices(policy: Policy, models: list[ModelVersion]) -> Iterator[Findin
     unpriced = sorted({model.name for model in models if not is_priced(model)}) if role else []
     if unpriced:
         level = Level.PROBLEM if role is Role.REQUIRED else Level.WARNING
-        advice = "give input_usd_per_million and output_usd_per_million in models.yaml, or take the gate on cost out"
+        advice = "set input_usd_per_million and output_usd_per_million in models.yaml, or remove the gate on cost"
         yield Finding("price", level, f"the price of {', '.join(unpriced)} is unknown", advice, policy.app)
 
 
 def _check_golden_set(policy: Policy, policy_path: Path, app_folder: Path) -> Finding:
     if policy.eval.golden_set is None:
-        return Finding("golden set", Level.OK, "it has none, so releases begin with the shadow", app=policy.app)
+        return Finding("golden set", Level.OK, "there is none, so releases start with the shadow", app=policy.app)
     if not policy_path.is_file():
-        advice = f"the worker that evaluates needs {policy_path.parent}; check it there"
+        advice = f"the worker that runs evals needs {policy_path.parent}; check it there"
         return Finding("golden set", Level.WARNING, "its folder isn't on this machine", advice, policy.app)
     try:
         cases = len(load_suite(golden_set_path(policy, policy_path, app_folder)).cases)
     except SoftlaunchError as error:
         return Finding(
-            "golden set", Level.PROBLEM, str(error), "mend the file, then check it: softlaunch suite check", policy.app
+            "golden set", Level.PROBLEM, str(error), "fix the file, then run: softlaunch suite check", policy.app
         )
     return _judge_power(policy, cases)
 
@@ -100,7 +100,7 @@ def _judge_power(policy: Policy, cases: int) -> Finding:
         return Finding("golden set", Level.OK, f"{counted}, enough for {policy.eval.tolerance}", app=policy.app)
     smallest = 100 * (1 - (1 - _POWER) ** (1 / cases))
     advice = f"add cases until there are {needed}, or widen eval.tolerance to {smallest:.1f} points"
-    said = f"{counted}, and fewer than {needed} can't show a loss of {policy.eval.tolerance} (4 times in 5)"
+    said = f"{counted}, but detecting a loss of {policy.eval.tolerance} in 4 of 5 evals takes {needed}"
     return Finding("golden set", Level.WARNING, said, advice, policy.app)
 
 
@@ -128,7 +128,7 @@ def _check_gateway(session: Session, policy: Policy, now: float) -> Finding:
     if policy.router is not None:
         advice = f"start softlaunch envoy control, and an Envoy: softlaunch envoy config {app}"
         return Finding("gateway", Level.PROBLEM, "no Envoy has asked for its weights", advice, app)
-    advice = "start one in a terminal of its own: softlaunch gateway, or softlaunch up"
+    advice = "start one in its own terminal: softlaunch gateway, or softlaunch up"
     return Finding("gateway", Level.PROBLEM, "no gateway is running", advice, app)
 
 
@@ -140,10 +140,10 @@ def _check_traffic(session: Session, policy: Policy, now: float) -> Finding:
             f"point your application at the gateway with model={app}, or rehearse: softlaunch rehearse traffic "
             f"--app {app} --questions FILE"
         )
-        return Finding("traffic", Level.WARNING, "no request has come in the last 7 days", advice, app)
+        return Finding("traffic", Level.WARNING, "there were no requests in the last 7 days", advice, app)
     failed = _failed(session, app)
     if failed:
-        advice = "see what they are: softlaunch release status, the gateway's log, or the endpoint's"
+        advice = "find out why: softlaunch release status, the gateway's log, or the endpoint's"
         return Finding("traffic", Level.WARNING, failed, advice, app)
     unnamed = read_unnamed(session, app)
     if unnamed > _MOST_UNNAMED:
@@ -151,7 +151,7 @@ def _check_traffic(session: Session, policy: Policy, now: float) -> Finding:
         advice = f"send 'user' in the body or the header {place}; see docs/connect-your-app.md#say-who-asks"
         said = f"{show_share(unnamed)} of the newest requests name no {policy.unit.source}, so their users change arms"
         return Finding("traffic", Level.WARNING, said, advice, app)
-    return Finding("traffic", Level.OK, "its requests say who asks", app=app)
+    return Finding("traffic", Level.OK, "its requests name their users", app=app)
 
 
 def _failed(session: Session, app: str) -> str:
