@@ -119,7 +119,7 @@ def _build_app(
             rows.setdefault(table, []).append(row)
         if live and release_id == releases[-1]:
             rows[ReleaseRow][-1].update(live_app=app, state="canary", stage=2, ended_at=None, outcome="", reason="")
-            asked = {"release_id": release_id, "position": 2, "question": "enter_stage", "text": "Begin canary 50 %?"}
+            asked = {"release_id": release_id, "position": 2, "question": "enter_stage", "text": "Start canary 50 %?"}
             when = {"state": "pending", "asked_at": now, "expires_at": now + timedelta(days=1)}
             rows.setdefault(ApprovalRow, []).append({**asked, **when})
         rows.setdefault(EvalRunRow, []).append(evals.run(release_id, app, release_id, (stable, candidate), opened))

@@ -54,7 +54,7 @@ def apply_advance(session: Session, order: Advance, now: datetime) -> DecisionRe
     frozen = read_frozen(session, release, now)
     held = "" if frozen is None else f" once it isn't {frozen.words} any more"
     following = "the next stage" if release.next_stage is None else release.next_stage.name
-    return replace(result, message=f"{result.message} {following} begins at the driver's next look{held}.")
+    return replace(result, message=f"{result.message} {following} starts at the driver's next check{held}.")
 
 
 def check_advance(session: Session, order: Advance, now: datetime) -> DecisionResult | None:
@@ -84,7 +84,7 @@ def _objection(session: Session, release: Release, order: Advance, now: datetime
     if not release.state.live:
         return VoteResult.LATE, f"{release.id} is over already: {release.state} ({release.reason})"
     if order.position is not None and order.position != release.position:
-        return VoteResult.LATE, f"meanwhile {release.stage.name} is in force, which isn't the stage that you saw"
+        return VoteResult.LATE, f"{release.stage.name} is in force by now, which isn't the stage that you saw"
     before = read_approvals(session, release.id, release.position, now).get(ApprovalKind.ADVANCE)
     if before is not None and before.state is not ApprovalState.PENDING:
         return VoteResult.LATE, _ended(before)
@@ -98,10 +98,10 @@ def _objection(session: Session, release: Release, order: Advance, now: datetime
 def _ended(before: Approval) -> str:
     """What became of the same question, which a stage asks once."""
     if before.state is ApprovalState.APPROVED:
-        return f"{before.decided_by} has decided that already ({before.reason}), and the driver sees to it"
+        return f"{before.decided_by} has already decided this ({before.reason}), and the driver will carry it out"
     if before.state is ApprovalState.REJECTED:
-        return f"{before.decided_by} refused that in this stage ({before.reason}); it ends as its policy says"
-    return "a second person was asked in this stage and nobody answered in time; it ends as its policy says"
+        return f"{before.decided_by} refused this in this stage ({before.reason}); the stage ends as the policy says"
+    return "a second person was asked in this stage, but nobody answered in time; the stage ends as the policy says"
 
 
 def _asked(session: Session, release: Release, order: Advance, now: datetime) -> int:
@@ -110,14 +110,14 @@ def _asked(session: Session, release: Release, order: Advance, now: datetime) ->
     if known is not None:
         return known.id
     following = release.next_stage
-    text = f"End {release.stage.name} early" + ("" if following is None else f" and begin {following.name}") + "?"
+    text = f"End {release.stage.name} early" + ("" if following is None else f" and start {following.name}") + "?"
     expires = after_unfrozen(release.policy.freeze, now, release.policy.approval.timeout)
     place = (release.id, release.position, ApprovalKind.ADVANCE)
     asked = request_approval(session, Approval(*place, text, expires, asked_by=order.person.name), now)
     if asked is None:
         raise NotFoundError(f"the question about {release.stage.name} is gone; try again")
     if people_needed(release.policy, for_advance(release_subject(release)).weight_percent) > 1:
-        message = f"{release.title}: {order.person.actor} wants this, and another person must agree: {text}"
+        message = f"{release.title}: {order.person.actor} asks for this, and another person must agree: {text}"
         notify(session, Message(release.app, release.id, message, Event.ASKED, {"approval": asked}), now)
     return asked
 

@@ -162,7 +162,7 @@ def _apply_to(session: Session, decision: Decision, row: ApprovalRow, now: datet
     refused = refusal_of(session, subject, decision)
     known = known_as(subject.policy, decision.person)
     if refused is not None or known is None:
-        return _refused(session, decision, subject, approval, refused or "nobody knows you", now)
+        return _refused(session, decision, subject, approval, refused or "you are not known here", now)
     before = approved_by(session, approval.id)
     vote = tally(subject.policy, known, decision.choice, subject.weight_percent, before)
     needed = people_needed(subject.policy, subject.weight_percent)

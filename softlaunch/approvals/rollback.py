@@ -214,8 +214,8 @@ def _why_nothing(session: Session, app: str, ended: Ended) -> str:
     row = session.get_one(ReleaseRow, ended.release_id)
     when = f" at {row.ended_at:%Y-%m-%d %H:%M} UTC" if row.ended_at else ""
     did = {
-        State.ROLLED_BACK: f"was rolled back already,{when}",
-        State.ABORTED: f"was ended already,{when}",
+        State.ROLLED_BACK: f"was already rolled back{when}",
+        State.ABORTED: f"was already ended{when}",
         State.REJECTED: f"was rejected{when}, no user was exposed to it",
     }.get(State(row.state), f"is {row.state}")
     serving = Variant.model_validate(session.get_one(VariantRow, ended.serving_digest).content)
@@ -224,7 +224,7 @@ def _why_nothing(session: Session, app: str, ended: Ended) -> str:
     further = (
         f"To go further back: softlaunch rollback {app} --to {_reference(session, app, earlier)}"
         if earlier
-        else f"Nothing else has served before it; what is recorded shows 'softlaunch variants list --app {app}'"
+        else f"Nothing else served before it; 'softlaunch variants list --app {app}' shows what is recorded"
     )
     return f"{row.id} {did} ({row.reason}). {stands}. Nothing was changed. {further}."
 

@@ -88,8 +88,8 @@ def refusal(
 def how_to_lift(app: str) -> str:
     """What lets people approve what they started themselves, for messages."""
     return (
-        f"'approval: {{starter_may_approve: true}}' in the policy of {app} lets you (a release keeps the policy that "
-        "it began with)"
+        f"'approval: {{starter_may_approve: true}}' in the policy of {app} allows it (a release keeps the policy "
+        "that it started with)"
     )
 
 
@@ -112,8 +112,8 @@ def who_else_in_an_emergency(policy: Policy) -> str | None:
     if not asks_somebody_else(policy):
         return None
     return (
-        f"The policy of {policy.app} asks for two people: once the candidate has answered, another one must approve it "
-        f"('softlaunch approve {policy.app}'). 'emergency: {{approvals: 1}}' in the policy lets one be enough."
+        f"The policy of {policy.app} requires two people: once the candidate has answered, another one must approve it "
+        f"('softlaunch approve {policy.app}'). 'emergency: {{approvals: 1}}' in the policy makes one person enough."
     )
 
 

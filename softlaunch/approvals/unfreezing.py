@@ -50,4 +50,4 @@ def refusal_to_unfreeze(release: Release, person: Person) -> str | None:
 
 def _next(release: Release, now: datetime) -> str:
     following = next_freeze(release.policy.freeze, now)
-    return "" if following is None else f"; the next one begins {following.shown_begins}"
+    return "" if following is None else f"; the next one starts {following.shown_begins}"

@@ -199,7 +199,7 @@ def _record_route(session: Session, files: AppFolder, production: str, now: date
         return row.revision, ""
     if find_live(session, app) is not None:
         return row.revision, (
-            f"{app} has a live release, so gateways keep the policy's unit, gateway and texts that it began with; "
+            f"{app} has a live release, so gateways keep the policy's unit, gateway and texts that it started with; "
             "apply again once it is over"
         )
     row.serving, row.lease_seconds, row.revision, row.changed_at = serving, lease, row.revision + 1, now

@@ -238,7 +238,7 @@ def _by_prefix(session: Session, prefix: str) -> str | None:
         return None
     found = session.exec(select(VariantRow.digest).where(col(VariantRow.digest).startswith(prefix)).limit(2)).all()
     if len(found) > 1:
-        raise AmbiguousError(f"several variants begin with {prefix}; write more of the digest")
+        raise AmbiguousError(f"several variants start with {prefix}; give more of the digest")
     return found[0] if found else None
 
 

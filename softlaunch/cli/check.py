@@ -155,7 +155,7 @@ def rendered(result: "CheckResult", form: Format) -> str:
 def _form_of(path: Path) -> Format:
     form = _BY_ENDING.get(path.suffix.lower())
     if form is None:
-        raise CheckError(f"--write {path}: the ending says the format; take one of {_ENDINGS}")
+        raise CheckError(f"--write {path}: the file ending sets the format; use one of {_ENDINGS}")
     return form
 
 

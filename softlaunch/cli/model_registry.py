@@ -57,7 +57,7 @@ def mirror_aliases(as_json: bool = JSON_OPTION) -> None:
         for one in found:
             console.print(one.sentence, markup=False, highlight=False, soft_wrap=True)
         if not found:
-            console.print("every alias points where it must")
+            console.print("every alias is up to date")
     if any(one.problem for one in found):
         raise typer.Exit(Exit.INCONCLUSIVE)
 

@@ -32,7 +32,7 @@ _UserCorrelation = Annotated[
     float | None, typer.Option(min=0, max=0.95, help="The correlation of a user's requests, 0 to 0.95.")
 ]
 _ErrorRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of failed requests.")]
-_UnusableRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of answers that serve nobody.")]
+_UnusableRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of unusable answers.")]
 _LatencyMs = Annotated[str | None, typer.Option(help="P50/P95 of the latency, such as 900/2500.")]
 _CostUsd = Annotated[str | None, typer.Option(help="P50/P95 of a request's cost, such as 0.0002/0.0005.")]
 _HallucinationRate = Annotated[float | None, typer.Option(min=0, max=1, help="Share of hallucinated answers.")]

@@ -139,7 +139,7 @@ def new(
     if as_json:
         print_json({"file": str(path)})
         return
-    print_text(f"Made {path}; write its purpose, and commit it.")
+    print_text(f"Created {path}; write its purpose, and commit it.")
     if edit and console.is_terminal:
         click.edit(filename=str(path))
 

@@ -95,7 +95,8 @@ class Access:
         acts = EVERYBODY in self.operators or name in self.operators
         if not (acts or EVERYBODY in self.viewers or name in self.viewers):
             raise NotAdmittedError(
-                f"{name} may not see the console; whoever runs it can add you to SOFTLAUNCH_CONSOLE_VIEWERS.", 403
+                f"{name} may not see the console; the person who runs it can add you to SOFTLAUNCH_CONSOLE_VIEWERS.",
+                403,
             )
         return Visitor(name, may_act=acts)
 

@@ -99,7 +99,7 @@ class Tokens:
         if not hmac.compare_digest(expected.encode(), form.get(TOKEN_FIELD, "").encode()):
             raise StaleFormError(
                 "The console was started again, or cookies are off, since this page was made. Nothing was changed: "
-                "look at how things stand now, and confirm again."
+                "check the current state, and confirm again."
             )
 
 

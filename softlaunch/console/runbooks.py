@@ -27,7 +27,7 @@ def runbook_page(kind: IncidentKind) -> Markup:
     """A runbook's text as markup, from its first heading on. Raises NotFoundError where the page isn't installed."""
     path = find_resource(kind.runbook)
     if path is None:
-        raise NotFoundError(f"{kind.runbook} isn't installed beside the console; it is in softlaunch's repository")
+        raise NotFoundError(f"{kind.runbook} isn't installed with the console; it is in softlaunch's repository")
     renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = renderer.parse(path.read_text(encoding="utf-8"))
     for token in tokens:

@@ -103,17 +103,17 @@ def _in_words(request: Request, error: Exception) -> Response:
 def _unreachable(request: Request, error: Exception) -> Response:  # noqa: ARG001  (Starlette's interface)
     """The ledger is away: no page can be made, not even its frame."""
     _LOGGER.warning("the console can't read the ledger: %s", in_words(error))
-    text = "The ledger can't be read at this moment; reload in some seconds. Releases go on without the console.\n"
+    text = "The ledger can't be read at this moment; reload in a few seconds. Releases continue without the console.\n"
     return PlainTextResponse(text, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"})
 
 
 def _bad_address(request: Request, error: Exception) -> Response:  # noqa: ARG001  (Starlette's interface)
-    return _problem(request, HTTPStatus.NOT_FOUND, "The console has no such page; begin with the apps.")
+    return _problem(request, HTTPStatus.NOT_FOUND, "The console has no such page; start with the apps.")
 
 
 def _http(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
-    return _problem(request, status, "The console has no such page; begin with the apps.")
+    return _problem(request, status, "The console has no such page; start with the apps.")
 
 
 def _problem(request: Request, status: HTTPStatus, message: str) -> Response:

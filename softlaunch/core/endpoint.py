@@ -72,7 +72,7 @@ def way_to(model: ModelVersion, path: str = _COMPLETIONS) -> Way:
     try:
         return _way(model.endpoint, path)
     except ValueError:
-        text = f"the endpoint of model {model.name} is no URL such as https://api.example.com/v1; mend models.yaml"
+        text = f"the endpoint of model {model.name} isn't a URL such as https://api.example.com/v1; fix models.yaml"
         raise EndpointError(text) from None
 
 

@@ -105,7 +105,7 @@ class Followed:
         if heard:
             whom = "None of them" if not self.silent else f"None of those that were heard ({_names(heard)})"
             said.append(
-                f"{whom} shows a candidate for longer than its lease; what was promoted already it goes on serving."
+                f"{whom} serves a candidate for longer than its lease, but a promoted variant keeps being served."
             )
         if self.silent:
             said.append(

@@ -63,7 +63,7 @@ class Loss:
             known = f"{self.count - self.under_way} had been answered, {self.under_way} were under way"
         elif self.estimated:
             known = (
-                f"{self.count - self.estimated} it had reported, about {self.estimated} more may have begun in the "
+                f"{self.count - self.estimated} it had reported, about {self.estimated} more may have started in the "
                 f"{REPORTED_EVERY_SECONDS:g} s after that"
             )
         else:

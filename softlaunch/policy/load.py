@@ -50,7 +50,7 @@ def golden_set_path(policy: Policy, policy_path: Path, *app_folders: Path) -> Pa
         found = written.resolve()
         inside = any(found.is_relative_to(folder.resolve()) for folder in allowed)
     except (OSError, RuntimeError, ValueError) as error:  # a RuntimeError for links that go in circles
-        raise PolicyError(f"{policy_path}: eval.golden_set: the path can't be followed ({error}); mend it") from error
+        raise PolicyError(f"{policy_path}: eval.golden_set: the path can't be followed ({error}); fix it") from error
     if not inside:
         raise PolicyError(
             f"{policy_path}: eval.golden_set: found {policy.eval.golden_set!r}, which leads out of the app's folder; "

@@ -30,15 +30,15 @@ def check_candidate(session: Session, policy: Policy, stable: Variant, candidate
     if lacking:
         raise UnsuitedCandidateError(
             f"clients of {policy.app} use the API {', '.join(lacking)}, which model {candidate.model.name} doesn't "
-            f"serve (it serves {', '.join(sorted(candidate.model.served_apis))}); release a model that does, or say so "
-            "under 'apis' in models.yaml where its endpoint does"
+            f"serve (it serves {', '.join(sorted(candidate.model.served_apis))}); release a model that does, or list "
+            "it under 'apis' in models.yaml if its endpoint does"
         )
     if Api.EMBEDDINGS in asked and not (embeds_alike(stable, candidate) or policy.gateway.mixed_embeddings):
         raise UnsuitedCandidateError(
             f"clients of {policy.app} ask for embeddings, and vectors of {candidate.model.model} don't mix with those "
-            f"of {stable.model.model}: a search would compare what can't be compared. Make a second app of the new "
-            "model, build a second index by it, and let the application change over when that is whole; or set "
-            "gateway.mixed_embeddings where it keeps the two apart"
+            f"of {stable.model.model}: a search would compare what can't be compared. Create a second app with the "
+            "new model, build a second index with it, and switch the application over once that is complete; or set "
+            "gateway.mixed_embeddings if the application keeps the two apart"
         )
 
 

@@ -79,7 +79,7 @@ def _no_data(snapshot: Snapshot, observation: Observation) -> Condition:
         IncidentKind.NO_DATA,
         f"{release.id}:no_data:{release.position}",
         bool(why),
-        f"{release.title}: {release.stage.name} {why}. The stage holds." if why else "data comes again",
+        f"{release.title}: {release.stage.name} {why}. The stage holds." if why else "data is arriving again",
         {
             "stage": release.stage.name,
             "candidate_requests": observation.requests.candidate,
@@ -92,7 +92,7 @@ def _silent_side(requests: ByArm[int], share: float) -> str:
     """The side that nothing came from although the other one lets expect it; both, where there was nothing at all."""
     candidate, stable = requests.candidate, requests.stable
     if not candidate and not stable:
-        return "either side"
+        return "either arm"
     if not candidate and stable * share / (1 - share) >= _ENOUGH_EXPECTED:
         return "the candidate"
     return "stable" if not stable and candidate * (1 - share) / share >= _ENOUGH_EXPECTED else ""
@@ -124,7 +124,9 @@ def _judges_away(snapshot: Snapshot, observation: Observation) -> Condition | No
         IncidentKind.JUDGES_AWAY,
         f"{release.id}:judges_away:{release.position}",
         bool(why),
-        f"{release.title}: {release.stage.name} waits for live judges: {why}." if why else "live judges judge again",
+        f"{release.title}: {release.stage.name} waits for live judges: {why}."
+        if why
+        else "live judges are working again",
         {
             "stage": release.stage.name,
             **{name: held[name] for name in ("judged", "waiting", "unreadable", "unanswered", "let_go", "calls")},
@@ -134,7 +136,7 @@ def _judges_away(snapshot: Snapshot, observation: Observation) -> Condition | No
 
 def _provider_down(snapshot: Snapshot, observation: Observation) -> Condition | None:
     """Stable fails too, so it isn't the candidate; None while too little is known to say either."""
-    when = "within the last minute; this is not the candidate's doing"
+    when = "within the last minute; the candidate is not the cause"
     return examine_provider(snapshot.release.app, observation.stable_lately, when)
 
 
@@ -150,7 +152,7 @@ def examine_provider(app: str, lately: Counts, when: str) -> Condition | None:
         return None
     most_first = sorted(bad.items(), key=lambda one: (-one[1], one[0]))
     listed = ", ".join(f"{count} {outcome}" for outcome, count in most_first)
-    became = "failed or served nobody" if UNUSABLE & bad.keys() else "failed"
+    became = "failed or were unusable" if UNUSABLE & bad.keys() else "failed"
     return Condition(
         IncidentKind.PROVIDER_DOWN,
         f"{app}:provider_down",
@@ -167,7 +169,7 @@ def _expired(snapshot: Snapshot) -> tuple[Condition, ...]:
             IncidentKind.APPROVAL_EXPIRED,
             f"{release.id}:approval_expired:{release.position}:{kind}",
             True,
-            f"{release.title}: nobody answered in time what was asked at {release.stage.name}.",
+            f"{release.title}: nobody answered the question at {release.stage.name} in time.",
             {"stage": release.stage.name, "question": kind.value},
         )
         for kind, state in (snapshot.approvals or {}).items()

@@ -217,7 +217,7 @@ def _after_eval(snapshot: Snapshot) -> Action:
     if rejects and outcome is not Outcome.REVIEW:
         return End(State.REJECTED, outcome, reason)
     return _by_person(
-        snapshot, ApprovalKind.REVIEW_EVAL, f"The regression eval is undecided. {reason}. Go on?", outcome
+        snapshot, ApprovalKind.REVIEW_EVAL, f"The regression eval is undecided. {reason}. Continue?", outcome
     )
 
 
@@ -248,7 +248,7 @@ def _onwards(snapshot: Snapshot) -> Action:
     if following is None:
         return End(State.PROMOTED, Outcome.PASS, "every stage passed")
     if following.approval and snapshot.approval(ApprovalKind.ENTER_STAGE) is not ApprovalState.APPROVED:
-        text = f"{_two_people(snapshot.release)}{snapshot.release.stage.name} passed. Begin {following.name}?"
+        text = f"{_two_people(snapshot.release)}{snapshot.release.stage.name} passed. Start {following.name}?"
         return _by_person(snapshot, ApprovalKind.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
     return Enter(following, f"{snapshot.release.stage.name} passed")
 
@@ -263,7 +263,7 @@ def _early(snapshot: Snapshot, lacking: str) -> Action:
         action = _when_undecided(snapshot, lacking)
         return Hold(f"{snapshot.early}, but {speaks}") if isinstance(action, Hold) else action
     if following.approval and snapshot.approval(ApprovalKind.ENTER_STAGE) is not ApprovalState.APPROVED:
-        text = f"{snapshot.early}, though {release.stage.name} hasn't passed: {lacking}. Begin {following.name}?"
+        text = f"{snapshot.early}, though {release.stage.name} hasn't passed: {lacking}. Start {following.name}?"
         return _by_person(snapshot, ApprovalKind.ENTER_STAGE, text, Outcome.INCONCLUSIVE)
     return Enter(following, f"{snapshot.early}; {release.stage.name} hasn't passed: {lacking}", is_early=True)
 
@@ -272,7 +272,7 @@ def _two_people(release: Release) -> str:
     """What an emergency release says before it asks: who must answer is another person than its starter."""
     if not release.emergency:
         return ""
-    return f"Emergency release by {release.opened_by}, the policy asks for two people: {release.emergency}. "
+    return f"Emergency release by {release.opened_by}, the policy requires two people: {release.emergency}. "
 
 
 def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
@@ -288,7 +288,7 @@ def _when_undecided(snapshot: Snapshot, lacking: str) -> Action:
         case AtDeadline.ROLL_BACK:
             return _stop(snapshot, Outcome.INCONCLUSIVE, f"undecided at the deadline{reached}: {lacking}")
         case AtDeadline.ASK:
-            text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Go on nevertheless?"
+            text = f"{stage.name} is undecided at its deadline{reached}. {lacking}. Continue anyway?"
             return _by_person(snapshot, ApprovalKind.DEADLINE, text, Outcome.INCONCLUSIVE)
         case _:
             assert_never(stage.at_deadline)
@@ -305,8 +305,8 @@ def _by_person(snapshot: Snapshot, kind: ApprovalKind, text: str, outcome: Outco
         case ApprovalState.APPROVED:
             following = snapshot.release.next_stage
             if following is None:
-                return End(State.PROMOTED, Outcome.PASS, "a person decided to go on")
-            return Enter(following, "a person decided to go on")
+                return End(State.PROMOTED, Outcome.PASS, "a person decided to continue")
+            return Enter(following, "a person decided to continue")
         case ApprovalState.REJECTED:
             return _stop(snapshot, outcome, f"a person refused: {text}")
         case ApprovalState.EXPIRED | ApprovalState.WITHDRAWN:

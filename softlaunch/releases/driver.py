@@ -328,12 +328,12 @@ def _hold(session: Session, snapshot: Snapshot, reason: str) -> bool:
 
 def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, token: int) -> None:
     release, now, stage = snapshot.release, snapshot.now, action.stage
-    step = Transition(release, stage.state, stage.position, f"{stage.name} begins: {action.reason}")
+    step = Transition(release, stage.state, stage.position, f"{stage.name} starts: {action.reason}")
     apply_transition(session, step, actor, now, token)
     if release.state is not State.PENDING:
         state = StageState.ENDED_EARLY if action.is_early else StageState.PASSED
         end_stage(session, release.id, release.position, state, action.reason, now)
-    withdraw_approvals(session, release.app, release.id, f"{stage.name} begins", now)
+    withdraw_approvals(session, release.app, release.id, f"{stage.name} starts", now)
     begin_stage(session, release.id, stage, now)
     split = Split(
         candidate_digest=None if stage.kind in {StageKind.EVAL, StageKind.PROBE} else release.copied_to.digest,
@@ -346,4 +346,4 @@ def _enter(session: Session, snapshot: Snapshot, action: Enter, actor: Actor, to
         only=stage.only,
     )
     set_split(session, release.app, release.fallback.digest, split, token, now)
-    notify(session, Message(release.app, release.id, f"{release.title}: {stage.name} begins ({action.reason})."), now)
+    notify(session, Message(release.app, release.id, f"{release.title}: {stage.name} starts ({action.reason})."), now)

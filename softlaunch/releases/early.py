@@ -28,11 +28,11 @@ class Seen:
 
 
 def decided_early(approval: Approval | None) -> str:
-    """Who decided to go on early, and why: `anna decided to go on early (before the fair)`; empty where nobody did."""
+    """Who decided to advance early, and why: `anna decided to advance early (before the fair)`; empty for nobody."""
     if approval is None or approval.state is not ApprovalState.APPROVED:
         return ""
     why = f" ({approval.reason})" if approval.reason else ""
-    return f"{approval.decided_by} decided to go on early{why}"
+    return f"{approval.decided_by} decided to advance early{why}"
 
 
 def may_advance_early(release: Release) -> bool:
@@ -47,12 +47,12 @@ def against_advancing(release: Release, seen: Seen) -> str | None:
     if not may_advance_early(release):
         return (
             f"the policy of {release.app} doesn't let {stage.name} end early; 'may_advance_early: true' at that stage "
-            "does, for releases that begin with it"
+            "allows it, for releases started with that policy"
         )
     counted = [verdict for verdict in seen.verdicts if verdict.role is not Role.MUTED]
     required = [verdict for verdict in counted if verdict.role is Role.REQUIRED]
     if not required:
-        return f"no required gate has judged anything in {stage.name}, and without evidence nothing goes on"
+        return f"no required gate has judged anything in {stage.name}, and a release never advances without evidence"
     found = (
         *(f"{one.name} shows harm: {one.reason}" for one in counted if one.outcome is Outcome.FAIL),
         *(f"{one.name} can't be judged: {one.reason}" for one in counted if one.outcome is Outcome.ERROR),

@@ -119,7 +119,7 @@ def _settle_incidents(session: Session, release: Release, state: State, now: dat
 def _incident(release: Release, end: End, gate: str) -> Incident:
     kind, failing = IncidentKind.of_gate(gate), end.verdict
     stays = end.state is State.CONCLUDED
-    became = f"is worse than {release.stable.label}, and goes on serving" if stays else "was rolled back"
+    became = f"is worse than {release.stable.label}, but keeps serving" if stays else "was rolled back"
     return Incident(
         kind=kind,
         app=release.app,

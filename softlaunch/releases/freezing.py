@@ -82,7 +82,7 @@ def foresee_freeze(policy: Policy, now: datetime, seconds: float = inf) -> str |
     found = frozen_at(policy.freeze, now)
     if found is not None:
         return (
-            f"{policy.app} is {found.words}: a release may be evaluated, and waits until then before it meets traffic. "
+            f"{policy.app} is {found.words}: a release can be evaluated, but gets no traffic until then. "
             f"'softlaunch release unfreeze {policy.app} --reason ...' lifts the freeze for a release"
         )
     found = next_freeze(policy.freeze, now)
@@ -91,5 +91,5 @@ def foresee_freeze(policy: Policy, now: datetime, seconds: float = inf) -> str |
     why = f" ({found.reason})" if found.reason else ""
     return (
         f"the freeze from {found.shown_begins} until {found.shown_until}{why} holds a release that isn't over by then: "
-        "it is watched on, no stage begins, nothing is promoted"
+        "it is still watched, but no stage starts and nothing is promoted"
     )

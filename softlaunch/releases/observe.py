@@ -130,7 +130,7 @@ class ReleaseStrategy:
         if release.policy.reads_log:
             return self._log(release).read(scope, until, now)
         if not counted.is_fresh:
-            return Reading((), until, problem=counted.problem or "no source of metrics is there in this stage")
+            return Reading((), until, problem=counted.problem or "this stage has no source of metrics")
         before = compared(held)
         more = ByArm(counted.requests.candidate - before.candidate, counted.requests.stable - before.stable)
         return Reading((), now, requests=more, exposed=more.candidate if release.stage.weight_percent else 0)

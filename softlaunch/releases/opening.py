@@ -105,7 +105,7 @@ def open_release(database: Database, request: ReleaseRequest, now: datetime) -> 
     _check_readable(database, request, now)  # files are read, and patterns tried, before others wait for the ledger
     with database.begin() as session:
         app, actor = check_app(session, request.app), Actor(request.actor, request.origin)
-        end_topline(session, request.app, actor, "another release begins", now)
+        end_topline(session, request.app, actor, "another release starts", now)
         session.get_one(
             RouteRow, request.app, with_for_update=True
         )  # of two at once the second sees what the first did
@@ -140,7 +140,9 @@ def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> st
     """
     if not request.emergency:
         if request.even_though_stable_answers:
-            raise NoEmergencyError("that stable answers matters to an emergency only: add --emergency, or leave it out")
+            raise NoEmergencyError(
+                "--even-though-stable-answers is for emergencies only: add --emergency, or leave it out"
+            )
         return ""
     with database.read() as session:
         check_app(session, request.app)
@@ -150,10 +152,10 @@ def _emergency(database: Database, request: ReleaseRequest, now: datetime) -> st
     if request.even_though_stable_answers and request.reason:
         return f"{request.reason} (even though stable answers: {stable.message})"
     raise NoEmergencyError(
-        f"stable of {request.app} isn't known to fail: {stable.message}. An emergency release does without eval, "
-        "shadow and gates, so it is for a stable that doesn't answer: release as usual, without --emergency, or go "
-        f"back to a version that served well ('softlaunch rollback {request.app} --to ...'). Where what stable answers "
-        "is the emergency, give a reason: --even-though-stable-answers --reason '...'"
+        f"stable of {request.app} isn't known to fail: {stable.message}. An emergency release skips eval, shadow "
+        "and gates, so it is only for a stable that doesn't answer: release as usual, without --emergency, or go back "
+        f"to a version that served well ('softlaunch rollback {request.app} --to ...'). If stable's answers are the "
+        "emergency, give a reason: --even-though-stable-answers --reason '...'"
     )
 
 
@@ -227,7 +229,7 @@ def find_to_continue(database: Database, request: ReleaseRequest, now: datetime)
 def _resume(session: Session, held: ReleaseRow, request: ReleaseRequest, now: datetime) -> str:
     _check_resumable(session, held, request, now)
     asked_by = Actor(request.actor, request.origin)
-    notify(session, Message(held.app, held.id, f"{held.id}: {asked_by} resumes it; nobody drove it any more."), now)
+    notify(session, Message(held.app, held.id, f"{held.id}: {asked_by} resumes it; it had no driver."), now)
     return held.id
 
 
@@ -279,8 +281,8 @@ def _check(policy: Policy, policy_path: Path, app_path: Path, stable: Variant, c
     if waits_for_cost and unpriced:
         raise UnpricedError(
             f"{policy_path}: the cost gate is required, but the price of {', '.join(unpriced)} is unknown, so it could "
-            "not judge what that answers; give input_usd_per_million and output_usd_per_million in models.yaml, or "
-            "make the gate 'guard'"
+            "not be judged; set input_usd_per_million and output_usd_per_million in models.yaml, or make the gate "
+            "'guard'"
         )
 
 
@@ -291,6 +293,6 @@ def _check_named(session: Session, policy: Policy, policy_path: Path) -> None:
     if unnamed > _MOST_UNNAMED:
         raise UnnamedError(
             f"{policy_path}: the gate on {counting[0].metric} counts{counting[0].per.words}, but {unnamed:.0%} of the "
-            "newest requests name nobody, and each would be a session of its own; send 'user' or 'safety_identifier' "
-            "with them, set its place under 'unit', or leave 'per' out"
+            "newest requests name no unit, so each would be a separate session; send 'user' or 'safety_identifier' "
+            "with them, configure 'unit', or leave 'per' out"
         )

@@ -34,14 +34,14 @@ class Judgement:
 def judge_orphan(orphan: Orphan) -> Judgement:
     """Resume unless the policy says otherwise, the release is forgotten, or its drivers die again and again."""
     policy = orphan.release.policy.orphaned
-    silence = f"nobody has driven it for {show_seconds(orphan.silent_seconds)}"
+    silence = f"it has had no driver for {show_seconds(orphan.silent_seconds)}"
     if orphan.release.kind is Kind.TOPLINE and orphan.deaths <= policy.maximum_deaths:
         return Judgement(Remedy.RESUME, silence)  # only the watching stopped: what was promoted goes on serving
     if policy.action is OnOrphaned.ROLL_BACK:
-        return Judgement(Remedy.ROLL_BACK, f"{silence}, and its policy wants it rolled back then")
+        return Judgement(Remedy.ROLL_BACK, f"{silence}, and its policy says to roll it back")
     if orphan.silent_seconds > policy.roll_back_after:
         limit = show_seconds(policy.roll_back_after)
-        return Judgement(Remedy.ROLL_BACK, f"{silence}, longer than the {limit} its policy allows")
+        return Judgement(Remedy.ROLL_BACK, f"{silence}, longer than the {limit} that its policy allows")
     if orphan.deaths > policy.maximum_deaths:
         return Judgement(
             Remedy.ROLL_BACK, f"{orphan.deaths} of its drivers died within an hour; it may be what kills them"

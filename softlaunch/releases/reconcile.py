@@ -154,7 +154,7 @@ def _incident(release: Release, right: Right, silent: float) -> Incident:
         release_id=release.id,
         dedup_key=_key(release.id, right.token),
         summary=(
-            f"{release.title}: nobody has driven {release.id} for {show_seconds(silent)} at {release.stage.name} "
+            f"{release.title}: {release.id} has had no driver for {show_seconds(silent)} at {release.stage.name} "
             f"(last: {holder}); stable serves alone meanwhile."
         ),
         evidence={"token": right.token, "holder": release.driver_holder, "silent_seconds": round(silent, 1)},

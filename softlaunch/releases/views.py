@@ -149,7 +149,10 @@ class ReleaseView:
         if self.frozen is None:
             return ""
         said = f"{self.frozen.words[0].upper()}{self.frozen.words[1:]}"
-        return f"{said}: it is watched on, no stage of traffic begins, nothing is promoted. Rollbacks happen always."
+        return (
+            f"{said}: it is still watched, but no traffic stage starts and nothing is promoted. Rollbacks are always "
+            "possible."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,10 +132,10 @@ def show_limits(view: StageView) -> str:
 def show_early(view: ReleaseView) -> str:
     """Who may end the stage in force early, or has decided to, as a sentence; empty where the policy lets nobody."""
     if view.early:
-        return f"{view.early}; {view.release.stage.name} ends once nothing speaks against it."
+        return f"{view.early}; {view.release.stage.name} ends as soon as nothing prevents it."
     if not may_advance_early(view.release):
         return ""
-    return "Approvers may begin the next stage early, never past harm and never without evidence."
+    return "Approvers may start the next stage early, but never against harm or without evidence."
 
 
 def _show_limit(limit: Limit) -> str:

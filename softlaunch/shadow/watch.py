@@ -140,6 +140,6 @@ def _too_few_readable(state: CopyState, policy: Policy) -> str:
     if state.unreadable <= policy.eval.maximum_unscored.value * pairs:
         return ""
     return (
-        f"judges said nothing readable of {state.unreadable:,} of {pairs:,} pairs; {policy.eval.maximum_unscored} are "
+        f"judges' replies on {state.unreadable:,} of {pairs:,} pairs can't be read; {policy.eval.maximum_unscored} are "
         "allowed: what is left may not be typical, so check the judges"
     )

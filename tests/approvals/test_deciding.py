@@ -79,7 +79,7 @@ def test_the_first_answer_counts(database: Database, first: ApprovalChoice) -> N
         "looks fine",
     )
     assert votes(database) == [("ben", first.state, "decided"), ("cem", other.state, "late")]
-    assert told(database)[-1].endswith("Begin canary 100 %? (looks fine)")
+    assert told(database)[-1].endswith("Start canary 100 %? (looks fine)")
 
 
 def test_who_started_it_from_slack_does_not_approve_it_at_the_command_line(database: Database) -> None:

@@ -54,7 +54,7 @@ def test_a_second_step_back_says_what_serves_and_how_to_go_further(
     for _ in range(2):
         again = back(database)
         assert (again, again.changed) == (once, False)
-        assert f"{APP}-2 was rolled back already, at 2026-03-01" in again.message
+        assert f"{APP}-2 was already rolled back at 2026-03-01" in again.message
         assert f"{APP} is served by support@1.1.0 on steady" in again.message
         assert "since 2026-03-01" in again.message
         assert "by anna (command line)" in again.message

@@ -82,7 +82,7 @@ def test_a_digest_that_several_variants_begin_with(app_folder: Path, database: D
     with database.begin() as session:
         for end in "12":
             session.add(_copy_of_any(session, "abcdef" + end * 58))
-    with database.read() as session, pytest.raises(AmbiguousError, match="begin with abcdef; write more"):
+    with database.read() as session, pytest.raises(AmbiguousError, match="start with abcdef; give more"):
         records.get_variant(session, "support-bot", "abcdef")
 
 

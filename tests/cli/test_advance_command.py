@@ -33,23 +33,23 @@ def scene(tmp_path: Path) -> Scene:
 def test_a_stage_is_ended_early_with_a_reason(softlaunch: Run, scene: Scene) -> None:
     """The status offers it; without a reason, or for another stage, nothing is decided; a second time says by whom."""
     status = softlaunch("release", "status", APP)
-    assert "Approvers may begin the next stage early" in status.out
+    assert "Approvers may start the next stage early" in status.out
     assert f"softlaunch release advance {APP} --reason" in status.out
     assert softlaunch("release", "advance", APP).code == Exit.USAGE
     unknown = softlaunch("release", "advance", APP, "--reason", "the fair", "--stage", "canary 7 %")
     assert "it has 'regression eval', 'shadow', 'canary 10 %'" in " ".join(unknown.err.replace("│", " ").split())
     other = softlaunch("release", "advance", APP, "--reason", "the fair", "--stage", "canary 50 %")
     assert other.code != Exit.OK
-    assert "meanwhile canary 10 % is in force" in " ".join(other.err.split())
+    assert "canary 10 % is in force by now" in " ".join(other.err.split())
     done = softlaunch("release", "advance", APP, "--reason", "the fair", "--stage", "canary 10 %", "--json")
     assert (done.code, done.err) == (Exit.OK, "")
     said = orjson.loads(done.out)
     assert (said["decided"], said["stage"]) == (True, "canary 10 %")
     again = softlaunch("release", "advance", APP, "--reason", "the fair")
-    assert "has decided that already (the fair)" in " ".join(again.err.split())
+    assert "has already decided this (the fair)" in " ".join(again.err.split())
     look(scene, 1)
     with scene.database.read() as session:
         states = session.exec(select(StageRow.state).order_by(col(StageRow.position))).all()
     scene.database.close()
     assert "ended_early" in states
-    assert "decided to go on early (the fair)" in " ".join(softlaunch("history", APP).out.split())
+    assert "decided to advance early (the fair)" in " ".join(softlaunch("history", APP).out.split())

@@ -170,7 +170,7 @@ def test_scores_that_are_none_are_said_and_never_pass(softlaunch: Run, tmp_path:
 def test_a_judge_that_nobody_named_is_the_reason(softlaunch: Run, tmp_path: Path) -> None:
     """Recorded outputs are scored on the spot, and what must ask a model can't."""
     done = compared(softlaunch, tmp_path, both(5, answer="yes"), "--metric", "rubric")
-    assert "the first: rubric asks a model, and nobody gave it one" in done.out
+    assert "the first: rubric asks a model, but none was given" in done.out
     assert done.code == 5
 
 

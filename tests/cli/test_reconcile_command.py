@@ -49,7 +49,7 @@ def test_an_orphan_is_driven_to_its_end(softlaunch: Run, orphan: Database) -> No
 def test_it_says_so_in_words(softlaunch: Run, orphan: Database) -> None:
     """What was found, each step, what people are told, and the end."""
     shown = " ".join(softlaunch("reconcile").out.split())
-    assert "bot-1 is resumed at regression eval: nobody has driven it for 5 min (last by nobody)." in shown
+    assert "bot-1 is resumed at regression eval: it has had no driver for 5 min (last by nobody)." in shown
     assert "Runbook: runbooks/release_orphaned.md" in shown
     assert "bot-1 is rejected" in shown
     assert "Every live release has a driver." in softlaunch("reconcile").out

@@ -107,7 +107,7 @@ async def test_a_freeze_is_shown_and_lifted_with_a_reason(make: MakeConsole) -> 
         row.policy = {**row.policy, "freeze": [window]}
     browser, address = Browser(console), f"/releases/{WAITING}"
     shown = PageReader((await browser.get(address)).text).text
-    assert "Frozen until Mon 2026-03-02 00:00 UTC (quarter's end): it is watched on" in shown
+    assert "Frozen until Mon 2026-03-02 00:00 UTC (quarter's end): it is still watched" in shown
     assert (await browser.send(f"{address}/unfreeze", reason="")).status_code == 422
     answer = await browser.send(f"{address}/unfreeze", reason="a fix for prices")
     assert answer.status_code == 303
@@ -212,18 +212,18 @@ async def test_the_next_stage_begins_early_by_a_decision_with_a_reason(console: 
     """The form says what is skipped; two people at once make one decision, and the second reads whose."""
     let_end_early(console)
     anna, bert, address = Browser(console), Browser(console), f"/releases/{WAITING}"
-    assert "Go on early…" in (await anna.get(address)).text
+    assert "Advance early…" in (await anna.get(address)).text
     shown = [await one.get(f"{address}/advance") for one in (anna, bert)]
-    assert "canary 50 % begins before canary 10 % has passed" in PageReader(shown[0].text).text
+    assert "canary 50 % starts before canary 10 % has passed" in PageReader(shown[0].text).text
     fields = [hidden_fields(one.text) for one in shown]
     assert (await anna.post(f"{address}/advance", {**fields[0], "reason": ""})).status_code == 422
     first = await anna.post(f"{address}/advance", {**fields[0], "reason": "before the fair"})
     second = await bert.post(f"{address}/advance", {**fields[1], "reason": "me too"})
     assert (first.status_code, second.status_code) == (303, 409)
-    assert "anna has decided that already (before the fair)" in PageReader(second.text).text
+    assert "anna has already decided this (before the fair)" in PageReader(second.text).text
     after = PageReader((await anna.get(first.headers["location"])).text).text
-    assert "anna decided to go on early (before the fair)" in after
-    assert "Go on early…" not in after
+    assert "anna decided to advance early (before the fair)" in after
+    assert "Advance early…" not in after
     assert ("approved", "anna", "console", "decided", "before the fair") in _votes(console)
 
 
@@ -235,7 +235,7 @@ async def test_a_form_about_a_stage_that_is_over_ends_no_other(console: Console)
     fields = hidden_fields((await browser.get(address)).text)
     answer = await browser.post(address, {**fields, "stage": "1", "reason": "before the fair"})
     assert answer.status_code == 409
-    assert "meanwhile canary 10 % is in force" in PageReader(answer.text).text
+    assert "canary 10 % is in force by now" in PageReader(answer.text).text
     assert "before the fair" in answer.text
 
 
@@ -244,7 +244,7 @@ async def test_where_the_policy_says_nothing_no_stage_ends_early(make: MakeConso
     """There is no button, and the form's address says which key would allow it; a viewer may not in any case."""
     console = make()
     browser, address = Browser(console), f"/releases/{WAITING}"
-    assert "Go on early…" not in (await browser.get(address)).text
+    assert "Advance early…" not in (await browser.get(address)).text
     assert "may_advance_early: true" in (await browser.get(f"{address}/advance")).text
     assert (await browser.send(f"{address}/advance", page=QUESTION, stage="2", reason="now")).status_code == 403
     assert _state(console) is State.CANARY

@@ -25,7 +25,7 @@ SCREENS: tuple[tuple[int, Literal["light", "dark"]], ...] = ((1400, "light"), (3
 PAGES = {
     f"/releases/{WAITING}": "Failed requests",
     f"/releases/{WAITING}/advance": "Nothing is left to do",
-    "/approvals/1": "Begin canary 50 %?",
+    "/approvals/1": "Start canary 50 %?",
     "/requests/failed-0": "provider_failed",
     f"/apps/{APP}": "Label",
     "/evals": RUN,
@@ -121,10 +121,10 @@ def test_a_person_on_a_phone_finds_a_failed_request_and_goes_on_early(
         page.get_by_role("button", name="Find").click()
         expect(page.get_by_role("link", name="failed-")).to_have_count(3, timeout=PATIENCE_MS)
         page.goto(f"/releases/{WAITING}")
-        page.get_by_role("link", name="Go on early…").click()
+        page.get_by_role("link", name="Advance early…").click()
         page.get_by_label("Why?").fill("before the fair")
-        page.get_by_role("button", name="Go on early").click()
-        said = "anna decided to go on early (before the fair)"
+        page.get_by_role("button", name="Advance early").click()
+        said = "anna decided to advance early (before the fair)"
         expect(page.locator("main")).to_contain_text(said, timeout=PATIENCE_MS)
         context.close()
 

@@ -48,7 +48,7 @@ async def test_every_page_is_whole_and_needs_nothing_from_elsewhere(console: Con
 async def test_the_first_page_tells_what_serves_what_is_released_and_what_waits(console: Console) -> None:
     """One line says it of each app; what waits for a person stands first."""
     text = PageReader((await Browser(console).get("/")).text).text
-    assert text.index("Begin canary 50 %?") < text.index("All apps")
+    assert text.index("Start canary 50 %?") < text.index("All apps")
     line = text[text.index("All apps") :]
     for shown in (STABLE.label, CANDIDATE.label, "waits for you", "1 open incident", "no drift", "% of 23"):
         assert shown in line
@@ -65,7 +65,7 @@ async def test_a_release_shows_its_gates_over_time_its_failures_and_who_decided(
         "failed-0",
         "503",
         "provider_failed",
-        "canary 10 % begins",
+        "canary 10 % starts",
         "anna (command line)",
         "A person is asked",
     ):

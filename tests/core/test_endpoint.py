@@ -73,7 +73,7 @@ def test_a_path_with_a_query_of_its_own() -> None:
 def test_an_endpoint_that_is_no_url(endpoint: str) -> None:
     """It is said which one, and what to do."""
     asked = ModelVersion(name="m", provider="p", model="m", endpoint=endpoint)
-    with pytest.raises(EndpointError, match=r"of model m is no URL such as .*; mend models\.yaml"):
+    with pytest.raises(EndpointError, match=r"of model m isn't a URL such as .*; fix models\.yaml"):
         way_to(asked)
 
 

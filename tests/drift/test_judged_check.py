@@ -120,7 +120,7 @@ def test_a_judge_below_the_floor_alerts_nobody(database: Database, endpoint: End
     assert run.report["drifted"] is False
     assert open_summaries(database) == []
     rubric = next(one for one in run.report["metrics"] if one["metric"] == "rubric")
-    assert "nobody has compared it with people's labels" in rubric["muted"]
+    assert "it hasn't been compared with people's labels" in rubric["muted"]
     remark = next(one for one in run.report["remarks"] if one["subject"] == "rubric")
     assert remark["weight"] == "notice"
     assert remark["sentence"].startswith("rubric fell from 100.0 % to 0.0 %, but is muted: judge can't gate")

@@ -47,7 +47,7 @@ ON_COPIES = {IncidentKind.of_metric(Metric.AGREEMENT), IncidentKind.of_metric(Me
 TAKEN_BACK = {
     IncidentKind.BREAKER_TRIPPED: "a gateway's breaker tripped: 12 of 14 candidate answers failed within 5 s",
     IncidentKind.ROLLBACK_STUCK: "rolled back by hand",
-    IncidentKind.APPROVAL_EXPIRED: "nobody answered in time: canary 5 % passed. Begin canary 50 %?",
+    IncidentKind.APPROVAL_EXPIRED: "nobody answered in time: canary 5 % passed. Start canary 50 %?",
 }
 
 

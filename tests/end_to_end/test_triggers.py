@@ -160,7 +160,7 @@ def test_prefects_own_command_releases_approves_and_rolls_back(site: Site) -> No
     run = site.server.await_completed(f"{APP}: {before} -> {after}")
     assert site.newest().state == "promoted"
     told = site.server.logs_of(run["id"])
-    assert any("canary 100 % begins" in line or "canary 50 %" in line for line in told), told
+    assert any("canary 100 % starts" in line or "canary 50 %" in line for line in told), told
     assert len(told) < 40, told
     _run(site, "rollback/rollback", {"app": APP, "reason": "customers report wrong prices", "actor": "carla"})
     site.server.await_completed(f"{APP}: roll back")

@@ -92,5 +92,5 @@ def test_a_proxy_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_endpoint_that_is_none() -> None:
     """Said before anything is asked."""
-    with pytest.raises(EndpointError, match="is no URL"):
+    with pytest.raises(EndpointError, match="isn't a URL"):
         Target.of(model("http://127.0.0.1:port/v1"))

@@ -16,7 +16,7 @@ EXPIRY = NOON + timedelta(hours=1)
 
 def question(position: int = 0, kind: ApprovalKind = ApprovalKind.ENTER_STAGE) -> Approval:
     """A question about the first release, open for an hour."""
-    return Approval(f"{APP}-1", position, kind, "Begin canary 50 %?", EXPIRY)
+    return Approval(f"{APP}-1", position, kind, "Start canary 50 %?", EXPIRY)
 
 
 def standing(database: Database, at: datetime = SOON, position: int = 0) -> dict[ApprovalKind, ApprovalState]:

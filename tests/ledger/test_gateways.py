@@ -86,7 +86,7 @@ def test_a_gateway_that_does_not_follow_is_named(database: Database) -> None:
     followed = wait(7)
     assert (followed.running, followed.following, [one.host for one in followed.behind]) == (2, 1, ["host2"])
     assert followed.sentence.startswith("1 of 2 gateways follow after 3.")
-    assert "but not http://10.0.0.1:8802 on host2. None of them shows a candidate for longer than" in followed.sentence
+    assert "but not http://10.0.0.1:8802 on host2. None of them serves a candidate for longer than" in followed.sentence
 
 
 def test_a_gateway_that_went_silent_before_the_split_changed_is_named(database: Database) -> None:
@@ -127,6 +127,6 @@ def test_what_a_silent_gateway_serves_is_not_known(database: Database) -> None:
     followed = wait(7)
     assert [one.host for one in followed.silent] == ["host1"]
     said = followed.sentence
-    assert "None of those that were heard (http://10.0.0.1:8802 on host2) shows a candidate for longer than its" in said
+    assert "None of those that were heard (http://10.0.0.1:8802 on host2) serves a candidate for longer than" in said
     assert "Nothing came from http://10.0.0.1:8801 on host1 meanwhile, so what it serves can't be known" in said
     assert "None of them" not in said

@@ -77,7 +77,7 @@ def test_a_silent_gateway_is_dead_after_ten_seconds_of_watching(database: Databa
     (said,) = look(watch, ticks, 4)
     assert said == (
         "gateway http://web:8800 on web died: 46 requests are lost from the log of bot "
-        "(22 it had reported, about 24 more may have begun in the 0.6 s after that)"
+        "(22 it had reported, about 24 more may have started in the 0.6 s after that)"
     )
     assert [look(second, other, 11), look(watch, ticks, 60)] == [[], []]
     assert lost(database) == Lost(46, 24)

@@ -71,7 +71,7 @@ def look(scene: LiveScene, position: int = HALF, held: Mapping[str, Any] | None 
 def test_a_judge_that_nobody_compared_with_people_cannot_gate(database: Database) -> None:
     """The gate says so, and what to run; so does one below the floor, and a guard."""
     scene = LiveScene.opened(database, Endpoint("http://127.0.0.1:9/v1"), live_policy(gates=GUARDED))
-    assert look(scene).blockers[Metric.QUALITY].startswith("judge can't gate: nobody has compared it with people's")
+    assert look(scene).blockers[Metric.QUALITY].startswith("judge can't gate: it hasn't been compared with people's")
     trust(database, kappa=Estimate(0.45, 0.3, 0.6))
     assert "kappa 0.45 against people on 400 labels, at least 0.30" in look(scene).blockers[Metric.QUALITY]
 
@@ -162,7 +162,7 @@ def test_who_is_away_for_long_is_an_incident(database: Database) -> None:
     scene = opened(database)
     found = look(scene)
     seconds = scene.policy.no_data_after
-    assert condition(scene, found, seconds - 1) == (False, "live judges judge again")
+    assert condition(scene, found, seconds - 1) == (False, "live judges are working again")
     present, told = condition(scene, found, seconds)
     assert present
     assert "waits for live judges: no evaluator was ever heard" in told

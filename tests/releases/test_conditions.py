@@ -97,7 +97,7 @@ def test_blindness_opens_one_incident_that_resolves_itself(database: Database) -
     scene.telemetry.problem = None
     scene.clock.go(1)
     driver.advance(scene.release_id, token)
-    assert incidents(database) == [("no_data", "data comes again")]
+    assert incidents(database) == [("no_data", "data is arriving again")]
     assert scene.release().state is State.CANARY
     assert sum("no complete data" in text and "Runbook" in text for text in told(database)) == 1
 

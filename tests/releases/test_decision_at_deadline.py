@@ -72,7 +72,7 @@ def test_an_undecided_deadline_asks_where_the_policy_says_so(
 def test_a_person_may_promote_at_the_last_deadline() -> None:
     """Going on from the last stage is promotion, and the reason says who decided."""
     action = decide(undecided("ask", LAST, approvals={ApprovalKind.DEADLINE: ApprovalState.APPROVED}))
-    assert action == End(State.PROMOTED, PASS, "a person decided to go on")
+    assert action == End(State.PROMOTED, PASS, "a person decided to continue")
 
 
 def test_evidence_that_comes_while_a_person_is_asked_moves_on() -> None:

@@ -71,7 +71,7 @@ def test_people_hear_of_each_stage_once(database: Database) -> None:
     Scene.opened(database).drive_to_end()
     texts = told(database)
     assert len(texts) == 6
-    assert "regression eval begins" in texts[0]
+    assert "regression eval starts" in texts[0]
     assert texts[-1].endswith("promoted. every stage passed.")
 
 
@@ -105,7 +105,7 @@ def test_an_eval_that_can_not_run_holds_until_it_is_mended(database: Database) -
     scene.evaluator.error = SoftlaunchError("golden.jsonl, line 3: no JSON")
     scene.drive_until(lambda _: was_asked(database))
     assert scene.release().state is State.EVALUATING
-    assert any("golden.jsonl, line 3: no JSON. Go on?" in text for text in told(database))
+    assert any("golden.jsonl, line 3: no JSON. Continue?" in text for text in told(database))
     scene.evaluator.error = None
     assert scene.drive_to(SHADOW).state is State.SHADOWING
 

@@ -65,7 +65,7 @@ def test_a_question_is_put_once_and_an_approval_moves_on(database: Database) -> 
         apply_decision(session, Decision(APP, ApprovalChoice.APPROVE, Person("ben", "test")), scene.clock.now)
     driver.release_lease(scene.release_id, token)
     assert scene.drive_to_end().state is State.PROMOTED
-    assert sum(text.startswith(APP) and "Begin canary 100 %?" in text for text in told(database)) == 1
+    assert sum(text.startswith(APP) and "Start canary 100 %?" in text for text in told(database)) == 1
 
 
 def test_harm_beats_a_question_that_waits(database: Database) -> None:

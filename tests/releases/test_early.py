@@ -65,9 +65,9 @@ def test_the_next_stage_begins_by_a_persons_decision_and_not_as_a_pass(database:
     scene = in_first_stage(database)
     result, message = wish(scene)
     assert result is VoteResult.DECIDED
-    assert "canary 50 % begins at the driver's next look" in message
+    assert "canary 50 % starts at the driver's next check" in message
     assert scene.release().position == FIRST
-    assert show_early(view_of(scene)).startswith("ben decided to go on early (before the fair)")
+    assert show_early(view_of(scene)).startswith("ben decided to advance early (before the fair)")
     look(scene, 1)
     assert scene.release().position == HALF
     with database.read() as session:
@@ -77,14 +77,14 @@ def test_the_next_stage_begins_by_a_persons_decision_and_not_as_a_pass(database:
         shown = [entry.what for entry in read_history(session, APP, 100)]
     assert stage.state == "ended_early"
     assert moved is not None
-    said = "ben decided to go on early (before the fair); canary 10 % hasn't passed: all gates pass; "
+    said = "ben decided to advance early (before the fair); canary 10 % hasn't passed: all gates pass; "
     assert said in moved.reason
     assert [(one.person, one.reason, one.ruling) for one in votes] == [("ben", "before the fair", "decided")]
-    assert any("End canary 10 % early and begin canary 50 %?" in one and "before the fair" in one for one in shown)
+    assert any("End canary 10 % early and start canary 50 %?" in one and "before the fair" in one for one in shown)
     page = render_release(view_of(scene))
     assert "ended early" in page
     assert "before the fair" in page
-    assert any("canary 50 % begins (ben decided to go on early" in text for text in told(database))
+    assert any("canary 50 % starts (ben decided to advance early" in text for text in told(database))
     look(scene, 3)
     assert scene.release().position == HALF
 
@@ -116,7 +116,7 @@ def test_without_evidence_nothing_is_decided(database: Database) -> None:
     scene.drive_to(FIRST)
     result, message = wish(scene)
     assert result is VoteResult.REFUSED
-    assert "without evidence nothing goes on" in message
+    assert "never advances without evidence" in message
     scene.telemetry.count = 60
     look(scene, 1)
     assert "of at least 20 requests in the smaller arm" in wish(scene)[1]
@@ -159,7 +159,7 @@ def test_whoever_must_approve_the_next_stage_is_asked_all_the_same(database: Dat
     look(scene, 2)
     assert scene.release().position == FIRST
     (asked,) = view_of(scene).approvals
-    assert "ben decided to go on early (before the fair), though canary 10 % hasn't passed" in asked.text
+    assert "ben decided to advance early (before the fair), though canary 10 % hasn't passed" in asked.text
     with database.begin() as session:
         apply_decision(session, Decision(APP, ApprovalChoice.APPROVE, BEN), scene.clock.now)
     look(scene, 1)
@@ -195,7 +195,7 @@ def test_a_second_person_who_refuses_leaves_the_stage_to_its_gates(database: Dat
         apply_decision(session, Decision(APP, ApprovalChoice.REJECT, CEM, "too soon"), scene.clock.now)
     look(scene, 3)
     assert (scene.release().state, scene.release().position) == (State.CANARY, FIRST)
-    assert "cem refused that in this stage (too soon)" in wish(scene)[1]
+    assert "cem refused this in this stage (too soon)" in wish(scene)[1]
 
 
 @pytest.mark.parametrize(
@@ -222,11 +222,11 @@ def test_of_two_people_at_once_the_second_learns_who_was_first(database: Databas
     wish(scene)
     result, message = wish(scene, CEM)
     assert result is VoteResult.LATE
-    assert "ben has decided that already (before the fair)" in message
+    assert "ben has already decided this (before the fair)" in message
     look(scene, 1)
     result, message = wish(scene, CEM)
     assert result is VoteResult.LATE
-    assert "meanwhile canary 50 % is in force" in message
+    assert "canary 50 % is in force by now" in message
     with database.read() as session:
         assert len(session.exec(select(ApprovalRow)).all()) == 1
 
@@ -246,14 +246,14 @@ def test_an_approver_sees_that_a_stage_may_end_early(database: Database) -> None
     """In the terminal, in Slack's head and as JSON; a release that is over offers nothing."""
     scene = in_first_stage(database)
     view = view_of(scene)
-    assert "never past harm and never without evidence" in show_early(view)
+    assert "never against harm or without evidence" in show_early(view)
     assert to_json(view)["may_advance_early"] is True
     assert render(view) is not None
     assert "softlaunch_advance" in str([block.to_dict() for block in head_blocks(view, Links())])
     wish(scene)
     shown = str([block.to_dict() for block in head_blocks(view_of(scene), Links())])
     assert "softlaunch_advance" not in shown
-    assert "ben decided to go on early" in shown
+    assert "ben decided to advance early" in shown
 
 
 def test_the_last_stage_never_ends_early() -> None:
@@ -306,7 +306,7 @@ def test_what_no_person_can_skip(verdicts: Any, why: str) -> None:
 def test_gates_that_are_undecided_are_skipped_and_named() -> None:
     """The reason has what was open; a muted gate speaks neither way."""
     muted = make_verdict(FAIL, "cost", Role.MUTED)
-    snapshot = seen(at(FIRST, early_policy()), OPEN, muted, early="ben decided to go on early (why)")
+    snapshot = seen(at(FIRST, early_policy()), OPEN, muted, early="ben decided to advance early (why)")
     action = decide(snapshot)
     assert isinstance(action, Enter)
     assert action.is_early
@@ -315,16 +315,18 @@ def test_gates_that_are_undecided_are_skipped_and_named() -> None:
 
 def test_a_decision_that_cannot_be_carried_out_yet_says_why() -> None:
     """The stage is held, and its deadline comes as ever."""
-    snapshot = seen(at(FIRST, early_policy()), make_verdict(INCONCLUSIVE, "errors"), early="ben decided to go on early")
+    snapshot = seen(
+        at(FIRST, early_policy()), make_verdict(INCONCLUSIVE, "errors"), early="ben decided to advance early"
+    )
     action = decide(snapshot)
     assert isinstance(action, Hold)
-    assert "ben decided to go on early, but errors has no evidence" in action.reason
+    assert "ben decided to advance early, but errors has no evidence" in action.reason
 
 
 def test_a_stage_that_passes_meanwhile_has_passed() -> None:
     """Nothing was skipped then, so nothing is called early."""
     passed = make_verdict(PASS, "errors", **COUNTED)
-    snapshot = seen(at(FIRST, make_policy()), passed, early="ben decided to go on early")
+    snapshot = seen(at(FIRST, make_policy()), passed, early="ben decided to advance early")
     action = decide(snapshot)
     assert isinstance(action, Enter)
     assert not action.is_early

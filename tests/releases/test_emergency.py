@@ -276,7 +276,7 @@ def test_where_the_policy_asks_two_people_must_stand_behind_it(database: Databas
     assert emergency.release().stage.kind is StageKind.PROBE
     with database.read() as session:
         (asked,) = session.exec(select(ApprovalRow.text))
-    assert "Emergency release by anna, the policy asks for two people" in asked
+    assert "Emergency release by anna, the policy requires two people" in asked
     with pytest.raises(NotAllowedError, match="two people"):
         emergency.say("anna")
     emergency.say("ben")

@@ -220,7 +220,7 @@ def test_outside_of_a_freeze_nothing_is_lifted(database: Database) -> None:
     scene = Scene.opened(database, frozen_policy(600))
     result, message = lift(scene)
     assert result is VoteResult.LATE
-    assert "the next one begins " in message
+    assert "the next one starts " in message
 
 
 def test_a_freeze_is_shown_wherever_the_release_is(database: Database) -> None:
@@ -231,7 +231,7 @@ def test_a_freeze_is_shown_wherever_the_release_is(database: Database) -> None:
     assert tell_state(view).startswith("evaluating regression eval, held: frozen until ")
     document = to_json(view)["frozen"]
     assert document == {"until": NOON + HOUR, "time_zone": "UTC", "reason": "quarter's end", "held": True}
-    assert "Rollbacks happen always" in view.frozen_words
+    assert "Rollbacks are always possible" in view.frozen_words
     assert render(view) is not None
     assert ":snowflake: Frozen until Sun 2026-03-01 13:00 UTC (quarter's end)" in str(
         [block.to_dict() for block in head_blocks(view, Links())]
@@ -241,7 +241,7 @@ def test_a_freeze_is_shown_wherever_the_release_is(database: Database) -> None:
 def test_who_starts_a_release_is_told_of_a_freeze(database: Database) -> None:
     """One that it is in, one that begins before it should be over, and none that is far away."""
     policy = frozen_policy(600)
-    assert "a release may be evaluated" in str(foresee_freeze(policy, NOON + timedelta(seconds=700)))
+    assert "a release can be evaluated" in str(foresee_freeze(policy, NOON + timedelta(seconds=700)))
     assert "holds a release that isn't over by then" in str(foresee_freeze(policy, NOON, 3600))
     assert foresee_freeze(policy, NOON, 300) is None
     assert foresee_freeze(make_policy(), utc_now()) is None

@@ -43,7 +43,7 @@ def test_the_split_is_limited_for_as_long_as_the_stage_lasts(database: Database)
         before, now = read_stages(session, scene.release_id)[FIRST : HALF + 1]
     assert before.reason == "canary 50 % of x-team passed"
     assert now.evidence.get("requests", (0, 0)) != before.evidence["requests"]
-    assert any("canary 50 % of x-team begins" in text for text in told(database))
+    assert any("canary 50 % of x-team starts" in text for text in told(database))
     assert scene.drive_to_end().state is State.PROMOTED
 
 

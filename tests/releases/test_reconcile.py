@@ -95,7 +95,7 @@ def test_what_nobody_resumes_stays_one_incident(database: Database) -> None:
         assert len(reconciler(scene).run()) == 1
     (incident,) = incidents(database)
     assert incident.evidence["silent_seconds"] > 180
-    assert sum("nobody has driven" in text for text in told(database)) == 1
+    assert sum("has had no driver" in text for text in told(database)) == 1
 
 
 def test_a_driver_that_lives_by_another_clock_is_left_alone(database: Database) -> None:
@@ -147,7 +147,7 @@ def test_a_patient_reconciler_leaves_fresh_orphans_to_others(database: Database)
 @pytest.mark.parametrize(
     ("policy", "silent", "reason"),
     [
-        pytest.param({"action": "roll_back"}, 60, "its policy wants it rolled back", id="because the policy says so"),
+        pytest.param({"action": "roll_back"}, 60, "its policy says to roll it back", id="because the policy says so"),
         pytest.param({}, 3 * 3600, "3 h, longer than the 60 min", id="because it was forgotten"),
     ],
 )

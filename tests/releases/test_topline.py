@@ -124,7 +124,7 @@ def test_where_people_decide_harm_opens_an_incident_and_changes_nothing(database
     assert scene.route().stable_digest == CANDIDATE.digest
     assert states(database)[f"{APP}-1"] == "promoted"
     (incident,) = incidents(database)
-    assert f"{CANDIDATE.label} is worse than {STABLE.label}, and goes on serving at topline 1 of 3" in incident
+    assert f"{CANDIDATE.label} is worse than {STABLE.label}, but keeps serving at topline 1 of 3" in incident
 
 
 @pytest.mark.parametrize("driven", [False, True], ids=["before it begins", "while it is watched"])
@@ -158,7 +158,7 @@ def test_the_next_release_ends_it(database: Database) -> None:
     scene = promoted(database)
     scene.drive_to(1)
     with database.begin() as session:
-        end_topline(session, APP, Actor("anna", "test"), "another release begins", scene.clock())
+        end_topline(session, APP, Actor("anna", "test"), "another release starts", scene.clock())
         opened = open_in(session, watched(), CANDIDATE, STABLE)
     assert states(database)[f"{APP}-topline-2"] == "aborted"
     again = Scene(database, opened, clock=scene.clock)

@@ -99,7 +99,7 @@ def test_a_judge_below_the_floor_decides_nothing_and_costs_nothing(ledger: Datab
     assert policy.shadow is not None
     judge = judge_of(ledger)
     told = judge.work(scope_of(policy), policy, policy.shadow.judging, BEGUN)
-    assert "judge can't gate: nobody has compared it with people's labels" in told
+    assert "judge can't gate: it hasn't been compared with people's labels" in told
     trust_judge(ledger, Estimate(0.45, 0.3, 0.6))
     told = judge.work(scope_of(policy), policy, policy.shadow.judging, BEGUN)
     assert "kappa 0.45 against people on 200 labels, at least 0.30" in told

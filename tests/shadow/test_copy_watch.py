@@ -145,7 +145,7 @@ def test_judges_who_say_nothing_readable_are_an_obstacle(database: Database) -> 
     policy = shadow_policy(SHOWN_PREFERENCE)
     judged(database, policy, Arm.SHADOW, [0.5] * 9 + [None])
     seen = look(database, policy)
-    assert "judges said nothing readable of 1 of 10 pairs; 5 points are allowed" in seen.blockers[Metric.PREFERENCE]
+    assert "judges' replies on 1 of 10 pairs can't be read; 5 points are allowed" in seen.blockers[Metric.PREFERENCE]
     assert seen.state.preference.count == 9
 
 

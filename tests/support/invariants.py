@@ -32,7 +32,7 @@ def went_the_whole_way(arena: Arena, app: str) -> None:
         assert [(step.to_state, step.stage) for step in steps] == WHOLE_WAY, (app, release.reason)
         assert [step.revision for step in steps] == list(range(len(WHOLE_WAY)))
         told = session.exec(select(NoticeRow.text).where(NoticeRow.release_id == release.id)).all()
-        assert sum(" begins (" in text for text in told) == STAGES, (app, told)
+        assert sum(" starts (" in text for text in told) == STAGES, (app, told)
         assert sum("promoted. every stage passed" in text for text in told) == 1, (app, told)
         assert [stage.state for stage in read_stages(session, release.id)] == ["passed"] * STAGES
         _verdicts_are_whole(session, release.id)

@@ -65,7 +65,7 @@ def find_variant(session: Session, named: str) -> Variant:
     found = select(VariantRow).where(col(VariantRow.digest).startswith(named, autoescape=True)).limit(2)
     rows = session.exec(found).all() if len(named) >= _SHORTEST else []
     if len(rows) != 1:
-        why = "several variants begin so" if rows else "no variant is recorded"
+        why = "several variants start with this" if rows else "no variant is recorded"
         raise NotFoundError(f"{why}: {named!r}; see the list of variants")
     return Variant.model_validate(rows[0].content)
 

@@ -29,8 +29,8 @@ from softlaunch.releases.views import read_stage_view
 from softlaunch.store.tables import ReleaseRow, VoteRow
 
 router = APIRouter()
-_ONLY_LOOKS = "you may only look; whoever runs the console can name you in SOFTLAUNCH_CONSOLE_OPERATORS"
-_VERBS = {"roll-back": "Roll back", "abort": "Abort", "unfreeze": "Unfreeze", "advance": "Go on early"}
+_ONLY_LOOKS = "you have read-only access; ask to be added to SOFTLAUNCH_CONSOLE_OPERATORS"
+_VERBS = {"roll-back": "Roll back", "abort": "Abort", "unfreeze": "Unfreeze", "advance": "Advance early"}
 _APPLY = {"roll-back": apply_rollback, "abort": apply_abort, "unfreeze": apply_unfreeze}
 _CHOICES = {"approve": ApprovalChoice.APPROVE, "reject": ApprovalChoice.REJECT}
 _LONGEST_REASON = 500
@@ -231,7 +231,9 @@ def _early(session: Session, asking: Asking, release: Release) -> Early:
     open_gates = ", ".join(one.name for one in view.verdicts if one.outcome is not Outcome.PASS)
     undecided = f"Not decided yet: {open_gates}. " if open_gates else ""
     asks = " Whoever must agree before it is asked all the same." if following.approval else ""
-    said = f"{following.name} begins before {release.stage.name} has passed. {undecided}It is kept as your decision."
+    said = (
+        f"{following.name} starts before {release.stage.name} has passed. {undecided}This is recorded as your decision."
+    )
     may_act = asking.visitor.may_act
     refused = refusal_to_advance(session, release, asking.visitor.person) if may_act else _ONLY_LOOKS
     return Early(f"{said}{asks}", against, refused)

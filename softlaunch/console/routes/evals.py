@@ -106,7 +106,7 @@ def label(asking: AskingIn, form: FormIn, run_id: str) -> Response:
     """Keep a vote, or take it back."""
     refused = objection(asking, form)
     if refused is not None:
-        return PlainTextResponse(refused.problem or "You may look at this review, and not vote in it.", refused.status)
+        return PlainTextResponse(refused.problem or "You may see this review, but not vote.", refused.status)
     if not _ballot(asking, run_id, fresh=False).take(form):
         return PlainTextResponse("Expected a case of this eval and a vote: stable, candidate, tie or none.", 422)
     asking.console.live.forget()

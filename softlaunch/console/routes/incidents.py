@@ -57,7 +57,7 @@ def resolve(asking: AskingIn, form: FormIn, number: int) -> Response:
     if refused is not None:
         return _incident(asking, number, refused)
     if not reason:
-        problem = "Say what was done: whoever sees the same again will want to know."
+        problem = "Describe what was done, for the next person who has this problem."
         return _incident(asking, number, Again(problem, status=422))
     with console.database.begin() as session:
         by = str(Actor(asking.visitor.name, ORIGIN))

@@ -64,7 +64,7 @@ def label(asking: AskingIn, form: FormIn, name: str, metric: str) -> Response:
     """Keep a label, and go on to the next answer."""
     refused = objection(asking, form)
     if refused is not None:
-        return PlainTextResponse(refused.problem or "You may look at the console, and not label.", refused.status)
+        return PlainTextResponse(refused.problem or "You may see the console, but not label.", refused.status)
     if not _ballot(asking, name, metric).take(form):
         return PlainTextResponse("Expected a drawn answer and one of the choices of its page.", 422)
     return RedirectResponse(_address(name, metric), 303)

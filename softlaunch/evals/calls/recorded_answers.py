@@ -51,8 +51,8 @@ def _check_same(row: EvalRunRow, app: str, compared: ComparedDigests) -> None:
     for (what, before), after in zip(began.items(), now, strict=True):
         if before != after:
             raise ConflictError(
-                f"the {what} of eval {row.id} of {app} has changed since it began ({before[:12]} is now "
-                f"{after[:12]}), so its answers can't be compared: put it back as it was, or abort and start again"
+                f"the {what} of eval {row.id} of {app} has changed since it started ({before[:12]} is now "
+                f"{after[:12]}), so its answers can't be compared: restore it, or abort and start again"
             )
 
 

@@ -65,7 +65,7 @@ def _below(session: Session, policy: JudgePolicy | None, judges: Judges, kind: K
     known = newest_calibration(session, judges.digest(PROMPT_OF[kind]), kind)
     how = f"'softlaunch judge calibrate LABELS --kind {kind} --app APP'"
     if known is None:
-        return f"{names} can't gate: nobody has compared it with people's labels; run {how}"
+        return f"{names} can't gate: it hasn't been compared with people's labels; run {how}"
     if known.kappa is None or known.kappa_lower is None:
         return f"{names} can't gate: people's labels are all the same, so kappa is unknown; label others and run {how}"
     if known.kappa_lower < policy.minimum_kappa:

@@ -94,7 +94,7 @@ class Suite:
     def _of_age(self, today: date) -> Iterator[SuiteWarning]:
         as_of = self.header.as_of
         if as_of is None:
-            message = "nobody wrote down when the golden set was made; give its header a date under created"
+            message = "the golden set has no creation date; add one to its header, under created"
             yield SuiteWarning(WarningKind.UNDATED, message)
         elif today - as_of > STALE_AFTER:
             message = (

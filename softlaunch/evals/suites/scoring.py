@@ -27,7 +27,7 @@ def score_with(metric: AnyMetric, sample: Sample) -> Score:
     So does one that takes too long or too much memory, or raises. Raises MetricError for what is no score.
     """
     if not isinstance(metric, Metric):
-        return Score(None, f"{metric.name} asks a model, and nobody gave it one")
+        return Score(None, f"{metric.name} asks a model, but none was given")
     longest = max(len(text) for text in _texts(sample))
     if longest > LONGEST_TEXT:
         return Score(None, f"{metric.name}: a text of {longest:,} characters, more than {LONGEST_TEXT:,}")

@@ -136,7 +136,7 @@ class RollbackButton:
 class AdvanceButton:
     """Beginning the next stage early; it carries the release and the position of the stage that people saw."""
 
-    verb: str = "Go on early"
+    verb: str = "Advance early"
     optional: bool = False
 
     def about(self, session: Session, about: str, now: datetime) -> tuple[str, Subject]:  # noqa: ARG002  (see Button)
@@ -144,7 +144,7 @@ class AdvanceButton:
         release = read_release(session, about.rpartition(" ")[0])
         following = release.next_stage
         begins = "the next stage" if following is None else following.name
-        text = f"Begin {begins} of {release.title} before {release.stage.name} has passed?"
+        text = f"Start {begins} of {release.title} before {release.stage.name} has passed?"
         return text, for_advance(release_subject(release))
 
     def check(self, session: Session, about: str, person: Person, now: datetime) -> DecisionResult | None:

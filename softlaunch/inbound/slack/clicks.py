@@ -97,7 +97,7 @@ class Clicks:
         except (SlackClientError, OSError) as error:
             _LOGGER.warning("Slack opened no dialog: %s", error)
             command = button.by_hand(intent.about, subject)
-            hint = f"Slack opened no dialog ({error}); nothing was decided. Press again, or: {command}"
+            hint = f"Slack didn't open the dialog ({error}); nothing was decided. Click again, or run: {command}"
             self._whisper(intent, payload["user"]["id"], hint)
 
     def _look(self, intent: Intent, payload: Mapping[str, Any]) -> tuple[str, Subject, DecisionResult | None]:
@@ -137,8 +137,8 @@ class Clicks:
             else:
                 self.launch(acted.request)
         except SoftlaunchError as error:
-            text = f"{app}: what {person.actor} wanted came to nothing: {error}"
-            self._whisper(intent, user, f"It came to nothing: {error}")
+            text = f"{app}: what {person.actor} requested failed: {error}"
+            self._whisper(intent, user, f"That didn't work: {error}")
             with self.database.begin() as session:
                 notify(session, Message(app, None, text), utc_now())
 

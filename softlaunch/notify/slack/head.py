@@ -138,6 +138,6 @@ def _actions(view: ReleaseView) -> list[Block]:
         return []
     promoted = not release.state.live or release.kind is Kind.TOPLINE
     text = "Roll back" if release.state.exposes_users or promoted else "Stop"
-    early = [button("Go on early", ADVANCE, f"{release.id} {release.position}")]
+    early = [button("Advance early", ADVANCE, f"{release.id} {release.position}")]
     offered = early if may_advance_early(release) and not view.early else []
     return buttons(button(text, ROLL_BACK, release.id, style="danger"), *offered)

@@ -67,7 +67,7 @@ def approval_blocks(approval: Approval) -> list[Block]:
         by = f" by {words(approval.decided_by, 200)}" if approval.decided_by else ""
         when = f" {moment(approval.decided_at)}" if approval.decided_at else ""
         return [text, context(f"{_MARKS[approval.state]} {approval.state}{by}{when}{why}")]
-    meanwhile = "Nothing is deleted meanwhile." if approval.release_id is None else "The gates go on watching."
+    meanwhile = "Nothing is deleted in the meantime." if approval.release_id is None else "The gates keep watching."
     until = f"Open until {moment(approval.expires_at)}; no answer counts as a refusal. {meanwhile}"
     row = buttons(
         button("Approve", APPROVE, str(approval.id), style="primary"),

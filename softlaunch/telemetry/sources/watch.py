@@ -147,4 +147,4 @@ def _changed(one: CountedMetric, counted: Counted) -> str:
     """Why counts can't be added to those of before, in words; empty where they can."""
     if one.pieces is None or counted.buckets is None or one.pieces.buckets.equals(counted.buckets):
         return ""
-    return "the histogram's buckets have changed within the stage; begin the release again"
+    return "the histogram's buckets have changed within the stage; start the release again"

@@ -142,7 +142,9 @@ def test_a_judge_that_agrees_with_people_decides(
 @pytest.mark.parametrize(
     ("kappa", "said"),
     [
-        pytest.param(None, "judge can't gate: nobody has compared it with people's labels; run", id="never calibrated"),
+        pytest.param(
+            None, "judge can't gate: it hasn't been compared with people's labels; run", id="never calibrated"
+        ),
         pytest.param(Estimate(0.45, 0.3, 0.6), "kappa 0.45 against people on 200 labels, at least 0.30", id="below"),
     ],
 )

@@ -157,8 +157,8 @@ def test_a_step_that_came_to_nothing_is_told_to_everybody(
     open_release(database, ReleaseRequest(app=APP, changes=Changes(variant=other.digest), actor="cem"), utc_now())
     clicks.handle(click(slack, PIN))
     clicks.handle(submission(slack, ""))
-    wait_until(lambda: any("It came to nothing" in text for text in whispers(slack)), "who pressed is told", 60)
-    wait_until(lambda: any("what benny (slack) wanted came to nothing" in text for text in _told(database)), "all", 60)
+    wait_until(lambda: any("That didn't work" in text for text in whispers(slack)), "who pressed is told", 60)
+    wait_until(lambda: any("what benny (slack) requested failed" in text for text in _told(database)), "all", 60)
     assert len(_releases(database)) == 1
 
 

@@ -36,12 +36,12 @@ def test_an_approval_with_a_reason(database: Database, slack: FakeSlack, chat: S
     clicks.handle(click(slack, APPROVE))
     dialog = slack.called("views.open")[-1]
     assert dialog["trigger_id"] == "1.2.3"
-    assert "Begin canary 100 %?" in dialog["view"]["blocks"][0]["text"]["text"]
+    assert "Start canary 100 %?" in dialog["view"]["blocks"][0]["text"]["text"]
     assert question(database).state == ApprovalState.PENDING
     clicks.handle(submission(slack, "looks <fine>"))
     row = question(database)
     assert (row.state, row.decided_by, row.decided_from, row.reason) == ("approved", "ben", "slack", "looks <fine>")
-    assert whispers(slack) == ["approved: canary 10 % passed. Begin canary 100 %?"]
+    assert whispers(slack) == ["approved: canary 10 % passed. Start canary 100 %?"]
     sends.run()
     (asked,) = [one for one in slack.messages if "raised_hand" in str(one["blocks"])]
     assert [block["type"] for block in asked["blocks"]] == ["section", "context"]
@@ -215,9 +215,9 @@ def test_the_next_stage_begins_early_with_a_reason(
     press = click(slack, ADVANCE)
     clicks.handle(press)
     clicks.handle(submission(slack, "before the fair"))
-    assert "approved: End canary 10 % early and begin canary 50 %?" in whispers(slack)[-1]
+    assert "approved: End canary 10 % early and start canary 50 %?" in whispers(slack)[-1]
     look(scene, 1)
     assert scene.release().position == 3
     clicks.handle(press)
-    assert "meanwhile canary 50 % is in force" in whispers(slack)[-1]
+    assert "canary 50 % is in force by now" in whispers(slack)[-1]
     assert votes(database) == [("ben", "approved", "decided"), ("ben", "advance", "late")]

@@ -36,7 +36,7 @@ def test_a_release_is_one_thread_whose_head_stays_true(database: Database, slack
     assert head["blocks"][0]["text"]["text"] == "support-bot-1 · canary 100 %"
     assert {one.get("thread_ts") for one in slack.messages[1:]} == {head["ts"]}
     replies = slack.texts(head["ts"])
-    assert [part in text for part, text in zip(("eval begins", "shadow begins", "100 % begins"), replies, strict=True)]
+    assert [part in text for part, text in zip(("eval starts", "shadow starts", "100 % starts"), replies, strict=True)]
     assert len(slack.messages) == 4
 
 
@@ -50,7 +50,7 @@ def test_a_question_shows_in_the_channel_with_its_buttons(
     assert message["reply_broadcast"] is True
     assert kinds(message) == ["section", "context", "actions"]
     assert [element["text"]["text"] for element in message["blocks"][-1]["elements"]] == ["Approve", "Reject"]
-    assert "canary 10 % passed. Begin canary 100 %?" in message["text"]
+    assert "canary 10 % passed. Start canary 100 %?" in message["text"]
 
 
 def test_an_urgent_incident_links_its_runbook_and_report(database: Database, slack: FakeSlack, chat: SlackChat) -> None:

@@ -30,7 +30,7 @@ from tests.support.release_views import MET, SLOW, make_view, rolled_back
 
 PINNED = Path(__file__).parent / "messages.json"
 ASKED = Approval(
-    "support-bot-1", 2, ApprovalKind.ENTER_STAGE, "canary 5 % passed. Begin canary 50 %?", NOON + timedelta(hours=12), 7
+    "support-bot-1", 2, ApprovalKind.ENTER_STAGE, "canary 5 % passed. Start canary 50 %?", NOON + timedelta(hours=12), 7
 )
 
 
@@ -64,7 +64,7 @@ MESSAGES = {
     "head of a release that was rolled back": head_blocks(rolled_back(), LINKS),
     "head of a release whose users came back": head_blocks(rolled_back(MET), LINKS),
     "head of a promoted release": head_blocks(make_view(), LINKS),
-    "reply": blocks_of(Envelope(notice(Event.SAID, "support-bot: canary 5 % begins (shadow passed).")), LINKS),
+    "reply": blocks_of(Envelope(notice(Event.SAID, "support-bot: canary 5 % starts (shadow passed).")), LINKS),
     "question": approval_blocks(ASKED),
     "question, approved": decided(ApprovalState.APPROVED, "anna, ben", "the figures are fine"),
     "question, rejected": decided(ApprovalState.REJECTED, "ben", "too slow for the evening"),
@@ -87,7 +87,7 @@ MESSAGES = {
     "incident for a ticket": blocks_of(
         incident(
             IncidentKind.APPROVAL_EXPIRED,
-            "support-bot: nobody answered in time what was asked at canary 5 %.",
+            "support-bot: nobody answered the question at canary 5 % in time.",
             {"stage": "canary 5 %", "question": "enter_stage"},
         ),
         LINKS,
