@@ -73,7 +73,7 @@ class JudgePolicy(Part):
         for name in self.prompts:
             if name not in JUDGE_PROMPTS:
                 known = ", ".join(JUDGE_PROMPTS)
-                raise KeyedError(f"there is no judge's prompt {name!r}; there are {known}", "prompts")
+                raise KeyedError(f"unknown judge prompt {name!r}; expected one of {known}", "prompts")
         return self
 
 
@@ -85,10 +85,10 @@ def _check_metrics(metrics: Sequence[EvalMetricPolicy], judge: JudgePolicy | Non
 
     keys = [metric.parsed.key for metric in metrics]
     if len(set(keys)) != len(keys):
-        raise KeyedError("a metric is there twice; give one of them a label of its own", "metrics")
+        raise KeyedError("a metric is listed twice; give one of them its own label", "metrics")
     asking = [metric.parsed.key for metric in metrics if asks_judges(metric.parsed)]
     if asking and judge is None:
-        raise KeyedError(f"{asking[0]} asks judges: name their models under eval.judge.models", "metrics")
+        raise KeyedError(f"{asking[0]} needs judges: name their models under eval.judge.models", "metrics")
 
 
 class OnInconclusive(StrEnum):

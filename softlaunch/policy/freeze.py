@@ -102,9 +102,9 @@ class FreezePolicy(Part):
             if written is not None and "-" in written:
                 raise KeyedError(f'with days it is a time such as "16:00", not {written!r}; leave days out', key)
         if self.from_ == _MIDNIGHT:
-            raise KeyedError('a day begins at "00:00"', "from")
+            raise KeyedError('a day starts at "00:00"', "from")
         if self.clock_from == self.clock_until:
-            said = "it is over at the moment when it begins; leave both out for whole days, or name the next day too"
+            said = "it ends at the moment when it starts; leave both out for whole days, or name the next day too"
             raise KeyedError(said, "until")
 
     def _check_dates(self) -> None:

@@ -97,8 +97,8 @@ class GatePolicy(Part):
         is_said = self.metric.entry.source in {Source.RATINGS, Source.REPORTS}
         if not is_said or self.metric.is_relative:
             raise KeyedError(
-                f"what people say of answers is predicted: satisfaction, or a score or share that the policy declares; "
-                f"{self.metric} isn't, so leave it out",
+                f"only satisfaction, or a score or share that the policy declares, can be predicted; {self.metric} "
+                "can't, so leave it out",
                 "predicted_by",
             )
         if by == self.metric:

@@ -65,7 +65,7 @@ class LiveMetricPolicy(Part):
         from softlaunch.metrics import MetricError
 
         if self.judged_by is None and self.metric not in _BY_NAME:
-            raise KeyedError("say what judges are asked: rubric or hallucination", "judged_by")
+            raise KeyedError("set what judges are asked: rubric or hallucination", "judged_by")
         try:
             _ = self.parsed
         except (MetricError, KeyedError) as error:
@@ -139,7 +139,7 @@ class LivePolicy(Part):
     def _names_each_once(self) -> Self:
         names = [one.metric for one in self.metrics]
         if len(set(names)) != len(names):
-            raise KeyedError("a metric is there twice; keep one", "metrics")
+            raise KeyedError("a metric is listed twice; keep one", "metrics")
         return self
 
     @property
@@ -154,14 +154,16 @@ class LivePolicy(Part):
             known = by_name.get(one.metric)
             if one.metric not in SCORED and (known is None or known.kind not in _JUDGED_KINDS):
                 raise KeyedError(
-                    f"judges can't give {one.metric!r}; name quality, hallucination, or a metric of kind score or "
+                    f"judges can't score {one.metric!r}; name quality, hallucination, or a metric of kind score or "
                     "share that the policy declares under metrics",
                     *("metrics", position, "metric"),
                 )
         if self.judge is None and judge is None:
-            raise KeyedError("nobody judges: name models under live.judge.models, or under eval.judge.models", "judge")
+            raise KeyedError(
+                "there are no judges: name models under live.judge.models, or under eval.judge.models", "judge"
+            )
         if not texts_kept:
-            raise KeyedError("judges read texts of live requests, which are not kept: set texts.keep", "metrics")
+            raise KeyedError("judges read texts of live requests, which aren't kept: set texts.keep", "metrics")
 
 
 _JUDGED_KINDS = frozenset({MetricKind.SHARE, MetricKind.SCORE})

@@ -167,7 +167,7 @@ class Policy(Part):
         for place, stage in enumerate(self.stages):
             if stage.only is not None and others is not None:
                 raise KeyedError(
-                    "Prometheus and SQL don't tell who is inside; leave these sources out, or this",
+                    "Prometheus and SQL can't judge limited stages; leave these sources out, or this",
                     *("stages", place, "only"),
                 )
 
@@ -175,7 +175,7 @@ class Policy(Part):
         """Raise KeyedError where the router can't do what the policy wants, or nobody logs what it serves."""
         if self.router is None:
             if self.sources.access_log is not None:
-                raise KeyedError("only Envoy sends one: say 'router: {kind: envoy, ...}'", "sources", "access_log")
+                raise KeyedError("only Envoy sends one: set 'router: {kind: envoy, ...}'", "sources", "access_log")
             return
         try:
             check_unit(self.unit)
@@ -184,7 +184,7 @@ class Policy(Part):
         self._has_what_envoy_knows()
         if self.reads_log and self.sources.received is None and self.sources.sql is None:
             raise KeyedError(
-                "no gateway logs what Envoy serves: say where metrics come from, such as 'sources: {access_log: {}}'",
+                "no gateway logs what Envoy serves: set a source of metrics, such as 'sources: {access_log: {}}'",
                 "sources",
             )
 
@@ -213,10 +213,10 @@ class Policy(Part):
     def _have_texts_for_somebody(self) -> None:
         """Raise KeyedError where texts wait for judges that there aren't, or can't be redacted as they should."""
         if self.texts.until_judged and self.live is None:
-            raise KeyedError("nobody judges live answers: declare 'live', or keep: false", "texts", "keep")
+            raise KeyedError("live answers aren't judged: declare 'live', or set keep: false", "texts", "keep")
         if self.texts.redact is not None:
             if not self.texts.keep:
-                raise KeyedError("no text is written, so nothing is redacted; leave it out", "texts", "redact")
+                raise KeyedError("no texts are kept, so there is nothing to redact; leave it out", "texts", "redact")
             try:
                 self.texts.redact.check()
             except KeyedError as error:
@@ -245,9 +245,9 @@ class Policy(Part):
             )
         arms = ("sources", "prometheus", "arms")
         if self.sources.arms(shadow=False, everybody=True) is None:
-            raise KeyedError("nothing could be judged at 100 % without it; name it", *arms, "control")
+            raise KeyedError("nothing could be judged at 100 % without it; set it", *arms, "control")
         if self.shadow is not None and self.sources.arms(shadow=True, everybody=False) is None:
-            raise KeyedError("the shadow sees nothing without it; name it", *arms, "shadow")
+            raise KeyedError("nothing could be judged in the shadow without it; set it", *arms, "shadow")
 
     @property
     def reported(self) -> tuple[MetricPolicy, ...]:
@@ -276,8 +276,8 @@ class Policy(Part):
                 soonest = self.session.soonest(gate.per)
                 if gate.role is Role.REQUIRED and stage.weight_percent < 100 and stage.deadline <= soonest:
                     raise KeyedError(
-                        f"{gate.metric} per {gate.per} is known after {written_duration(soonest)} at the soonest, so "
-                        "that this stage could never pass in time; give it longer, or change the policy's 'session'",
+                        f"{gate.metric} per {gate.per} is known after {written_duration(soonest)} at the earliest, "
+                        "so this stage could never pass in time; extend it, or change the policy's 'session'",
                         *("stages", place, "deadline"),
                     )
 
@@ -286,8 +286,8 @@ class Policy(Part):
         for position, gate in enumerate(self.gates):
             if Adjustment.OWN_PAST in gate.adjust_for and not self.unit.names_users:
                 raise KeyedError(
-                    "units that are drawn afresh or are conversations have no past; let unit.source name users and "
-                    "leave unit.redraw out, or leave own_past out",
+                    "units that are drawn afresh or are conversations have no past; make unit.source name users "
+                    "and leave unit.redraw out, or leave own_past out",
                     *("gates", position, "adjust_for"),
                 )
 
@@ -296,7 +296,7 @@ class Policy(Part):
         for position, gate in enumerate(self.gates):
             if gate.metric is Metric.PREFERENCE and self.eval.judge is None:
                 raise KeyedError(
-                    "preference asks judges: name their models under eval.judge.models", "gates", position, "metric"
+                    "preference needs judges: name their models under eval.judge.models", "gates", position, "metric"
                 )
             if not gate.metric.compares_copies or gate.role is Role.MUTED:
                 continue
@@ -306,9 +306,9 @@ class Policy(Part):
 
     def _lacking_for(self, metric: Metric) -> str:
         if self.shadow is None:
-            return "is judged in the shadow stage, which is left out: put 'shadow' back"
+            return "is judged in the shadow stage, which is skipped: put 'shadow' back"
         if self.texts.until_judged:
-            return "compares two answers to the same request, and until_judged keeps few and not for long: keep: true"
+            return "compares two answers to the same request, but until_judged keeps few, and only briefly: keep: true"
         if not self.texts.keep:
             return "compares texts of live requests, which are not kept: set texts.keep"
         if metric is Metric.AGREEMENT and not self.shadow.floor_percent:

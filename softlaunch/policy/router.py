@@ -58,16 +58,16 @@ def without_older_router(values: Mapping[str, Any]) -> dict[str, Any]:
 def check_unit(unit: UnitPolicy) -> None:
     """Raise KeyedError where Envoy can't tell units apart as the policy wants, or keep what it promises them."""
     if unit.source is not UnitSource.HEADER:
-        raise KeyedError("Envoy splits by a header and reads no body; let it be header", "source")
+        raise KeyedError("Envoy splits by a header and reads no body; use header", "source")
     if not _HEADER.fullmatch(unit.header):
-        raise KeyedError(f"{unit.header!r} is no name of a header, so Envoy would split by nothing", "header")
+        raise KeyedError(f"{unit.header!r} isn't a header name, so Envoy would split by nothing", "header")
     for key, value, why in (
         ("redraw", unit.redraw, "Envoy keeps a unit's arm for as long as the release lasts"),
-        ("pin", unit.pin, "Envoy doesn't know on which variant a conversation began"),
+        ("pin", unit.pin, "Envoy doesn't know on which variant a conversation started"),
         ("signed_by", unit.signed_by, "Envoy checks no signature; let your own authentication set the header"),
     ):
         if value is not None:
-            raise KeyedError(f"{why}; leave it out, or serve the app by the gateway", key)
+            raise KeyedError(f"{why}; leave it out, or serve the app with the gateway", key)
 
 
 def check_percent(percent: float, *where: str | int) -> None:

@@ -17,7 +17,7 @@ def check_sources(sources: SourcesPolicy, gates: Sequence[GatePolicy], unit: Uni
     for place, metric in enumerate(sources.prometheus.metrics if sources.prometheus else ()):
         if metric.metric not in judged:
             where = ("sources", "prometheus", "metrics", place, "metric")
-            raise KeyedError(f"{metric.metric} has no gate, so that nobody reads it; add one", *where)
+            raise KeyedError(f"{metric.metric} has no gate, so it is never used; add one", *where)
     if sources.otlp is not None and unit.redraw is not None:
         raise KeyedError("spans name the unit that an arm was drawn for; leave it out", "unit", "redraw")
     for place, gate in enumerate(gates):
@@ -33,22 +33,24 @@ def check_sources(sources: SourcesPolicy, gates: Sequence[GatePolicy], unit: Uni
 def _is_counted(gate: GatePolicy, place: int, sources: SourcesPolicy) -> None:
     """Counters tell how many requests there were, and of none whose it is or what it is like."""
     if gate.metric in sources.counted and gate.per is not Per.REQUEST:
-        raise KeyedError("counters don't say whose requests are; leave it out", "gates", place, "per")
+        raise KeyedError("counters don't tell whose requests they count; leave it out", "gates", place, "per")
     if gate.metric in sources.counted and gate.adjust_for:
-        raise KeyedError("counters don't say what requests are like; leave it out", "gates", place, "adjust_for")
+        raise KeyedError("counters don't tell what requests are like; leave it out", "gates", place, "adjust_for")
     if gate.predicted_by and sources.counted & {gate.metric, gate.predicted_by}:
-        raise KeyedError("counters don't say which answer a value is of; leave it out", "gates", place, "predicted_by")
+        raise KeyedError(
+            "counters don't tell which answer a value belongs to; leave it out", "gates", place, "predicted_by"
+        )
 
 
 def _is_in_a_view(gate: GatePolicy, place: int) -> None:
     """A view has columns for what every app knows of its requests."""
     if gate.metric in BITS:
         raise KeyedError(
-            f"{gate.metric} is told by the gateway's checks of answers, which a view doesn't have; leave it out",
+            f"{gate.metric} comes from the gateway's checks of answers, which a view doesn't have; leave it out",
             *("gates", place, "metric"),
         )
     if set(gate.adjust_for) - {Adjustment.OWN_PAST}:
-        raise KeyedError("a view doesn't say what requests are like; leave it out", "gates", place, "adjust_for")
+        raise KeyedError("a view doesn't tell what requests are like; leave it out", "gates", place, "adjust_for")
 
 
 def _is_in_spans(gate: GatePolicy, place: int) -> None:
@@ -59,14 +61,14 @@ def _is_in_spans(gate: GatePolicy, place: int) -> None:
             *("gates", place, "metric"),
         )
     if Adjustment.REQUEST_SIZE in gate.adjust_for:
-        raise KeyedError("spans don't say how large a request was; leave it out", "gates", place, "adjust_for")
+        raise KeyedError("spans don't tell how large a request was; leave it out", "gates", place, "adjust_for")
 
 
 def _is_in_an_access_log(gate: GatePolicy, place: int) -> None:
     """A router sees statuses and times."""
     if gate.metric in {Metric.COST, Metric.UNUSABLE} and gate.role is not Role.MUTED:
         raise KeyedError(
-            f"{gate.metric} isn't told by an access log; take it from Prometheus, leave it out, or make it muted",
+            f"{gate.metric} isn't in an access log; take it from Prometheus, leave it out, or make it muted",
             *("gates", place, "metric"),
         )
     if gate.metric.is_rated and gate.role is not Role.MUTED:

@@ -80,7 +80,7 @@ class PrometheusMetric(Part):
             raise KeyedError(f"{self.metric} compares texts, which no counter holds", "metric")
         if self.metric.is_relative:
             if self.histogram is None or len(self.selectors) > 1:
-                raise KeyedError(f"{self.metric} comes from a histogram, and from nothing besides", "histogram")
+                raise KeyedError(f"{self.metric} comes from a histogram alone", "histogram")
         elif self.histogram is not None:
             raise KeyedError(f"{self.metric} is a share: give total, and bad or good", "histogram")
         elif self.total is None or (self.bad is None) == (self.good is None):
@@ -119,7 +119,7 @@ class PrometheusPolicy(Part):
         names = [one.metric for one in self.metrics]
         for place, name in enumerate(names):
             if name in names[:place]:
-                raise KeyedError(f"{name} is there already; keep one", "metrics", place, "metric")
+                raise KeyedError(f"{name} is listed already; keep one", "metrics", place, "metric")
         return self
 
 
@@ -204,7 +204,7 @@ class SourcesPolicy(Part):
         if self.sql is not None and self.otlp is not None:
             raise KeyedError("a view takes the place of the request log already; keep one of sql and otlp", "otlp")
         if self.access_log is not None and (self.sql is not None or self.otlp is not None):
-            raise KeyedError("each request would be there twice; keep one of access_log, sql and otlp", "access_log")
+            raise KeyedError("each request would be logged twice; keep one of access_log, sql and otlp", "access_log")
         return self
 
     @property

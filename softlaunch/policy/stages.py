@@ -142,13 +142,13 @@ def check_order(stages: Sequence[StagePolicy]) -> None:
     opened = [place for place, stage in enumerate(stages) if stage.only is None]
     late = [place for place, stage in enumerate(stages) if stage.only is not None and opened and place > opened[0]]
     if late:
-        said = "everybody has met the candidate before it; stages that are limited come first"
+        said = "a stage for everybody comes before it; limited stages come first"
         raise KeyedError(said, "stages", late[0], "only")
     weights = [stages[place].weight_percent for place in opened]
     if sorted(set(weights)) != weights:
         raise KeyedError(f"weights must grow: {', '.join(f'{weight:g}' for weight in weights)}", "stages")
     if not weights or weights[-1] != 100:
-        found = f"{weights[-1]:g}" if weights else "a stage for some"
+        found = f"{weights[-1]:g}" if weights else "a limited stage"
         where = ("stages", len(stages) - 1, "weight_percent")
         raise KeyedError(f"expected 100 in the last stage, not {found}: a release ends with all users", *where)
     if stages[-1].may_advance_early:

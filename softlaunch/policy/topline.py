@@ -58,6 +58,6 @@ class ToplinePolicy(Part):
         judged = (gate for gate in gates if gate.role is not Role.MUTED and gate.metric not in sources.counted)
         if not any(not gate.metric.is_rated and not gate.metric.compares_copies for gate in judged):
             raise KeyedError(
-                "copies are compared, which nobody rates: it needs a gate on errors, latency, cost or what answers "
-                "are like; add one, or leave it out"
+                "copies are compared, which are never rated: it needs a gate on errors, latency, cost or checks of "
+                "answers; add one, or leave it out"
             )

@@ -92,7 +92,7 @@ class UnitPolicy(Part):
         by_source = self.source in {*_OF_CONVERSATIONS, UnitSource.HEADER} and self.redraw is None
         if self.pin is not None and not (by_source or self.redraw == CONVERSATION):
             raise KeyedError(
-                "units are no conversations; let the source be metadata.session_id, conversation or the header of a "
+                "units aren't conversations; set the source to metadata.session_id, conversation or the header of a "
                 "session, or set redraw to conversation",
                 "pin",
             )
@@ -101,13 +101,13 @@ class UnitPolicy(Part):
     @model_validator(mode="after")
     def _has_conversations(self) -> Self:
         if self.redraw == CONVERSATION and self.source in _OF_CONVERSATIONS:
-            raise KeyedError("each conversation is a unit already, whose arm is its own; leave redraw out", "redraw")
+            raise KeyedError("each conversation is already a unit with its own arm; leave redraw out", "redraw")
         return self
 
     @model_validator(mode="after")
     def _can_be_signed(self) -> Self:
         if self.signed_by is not None and self.source is UnitSource.CONVERSATION:
-            raise KeyedError("a conversation can't be signed; let the source be user or header", "signed_by")
+            raise KeyedError("a conversation can't be signed; set the source to user or header", "signed_by")
         return self
 
 
@@ -128,7 +128,7 @@ class SessionPolicy(Part):
     def _can_time_out(self) -> Self:
         if self.longest < self.timeout:
             wanted = written_duration(self.timeout)
-            raise KeyedError(f"a session can't be over before timeout, which is {wanted}; expected more", "longest")
+            raise KeyedError(f"a session can't end before timeout, which is {wanted}; expected more", "longest")
         return self
 
     def soonest(self, per: Per) -> float:
@@ -140,12 +140,12 @@ def why_not_counted(per: Per, unit: UnitPolicy, session: SessionPolicy) -> str:
     """Why units aren't what a gate counts, in words with what to change; empty where they can be."""
     if per is Per.USER and not unit.names_users:
         return (
-            "units that are drawn afresh or are conversations are no users; use session, or let unit.source name users "
-            "and leave unit.redraw out"
+            "units that are drawn afresh or are conversations aren't users; use session, or make unit.source name "
+            "users and leave unit.redraw out"
         )
     if isinstance(unit.redraw, float) and unit.redraw < session.timeout:
         return (
-            f"arms are drawn afresh each {written_duration(unit.redraw)}, which would cut sessions that end after a "
+            f"arms are drawn afresh every {written_duration(unit.redraw)}, which would cut sessions that end after a "
             f"pause of {written_duration(session.timeout)}; make unit.redraw longer or session.timeout shorter"
         )
     return ""

@@ -90,13 +90,13 @@ from tests.policy.policy_files import HEAD, complaints
         pytest.param(
             HEAD + "texts: {keep: true}\nshadow: null\ngates:\n  - {metric: errors, margin: 1 point}\n"
             "  - {metric: agreement, margin: 1 point, role: guard}",
-            "line 7: gates[1].role: agreement is judged in the shadow stage, which is left out: put 'shadow' back; or "
+            "line 7: gates[1].role: agreement is judged in the shadow stage, which is skipped: put 'shadow' back; or "
             "make it muted",
             id="a gate on copies that nobody makes",
         ),
         pytest.param(
             HEAD + "gates:\n  - {metric: errors, margin: 1 point}\n  - {metric: preference, margin: 5 points}",
-            "line 5: gates[1].metric: preference asks judges: name their models under eval.judge.models",
+            "line 5: gates[1].metric: preference needs judges: name their models under eval.judge.models",
             id="preference without judges",
         ),
         pytest.param(
@@ -125,14 +125,14 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "gates: [{metric: latency, margin: 10 %, predicted_by: quality}]",
-            "line 3: gates[0].predicted_by: what people say of answers is predicted: satisfaction, or a score or share "
-            "that the policy declares; latency isn't, so leave it out",
+            "line 3: gates[0].predicted_by: only satisfaction, or a score or share that the policy declares, can be "
+            "predicted; latency can't, so leave it out",
             id="a prediction of what is measured",
         ),
         pytest.param(
             HEAD + "gates: [{metric: quality, margin: 1 point, predicted_by: hallucination}]",
-            "line 3: gates[0].predicted_by: what people say of answers is predicted: satisfaction, or a score or share "
-            "that the policy declares; quality isn't, so leave it out",
+            "line 3: gates[0].predicted_by: only satisfaction, or a score or share that the policy declares, can be "
+            "predicted; quality can't, so leave it out",
             id="a prediction of what judges say",
         ),
         pytest.param(
@@ -164,7 +164,7 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "unit: {redraw: 1 h}\ngates: [{metric: cost, margin: 10 %, adjust_for: [own_past]}]",
-            "line 4: gates[0].adjust_for: units that are drawn afresh or are conversations have no past; let "
+            "line 4: gates[0].adjust_for: units that are drawn afresh or are conversations have no past; make "
             "unit.source name users and leave unit.redraw out, or leave own_past out",
             id="the past of what begins afresh",
         ),
@@ -181,30 +181,30 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "unit: {redraw: 1 d}\ngates: [{metric: errors, margin: 1 point, per: user}]",
-            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; use session, or let "
+            "line 4: gates[0].per: units that are drawn afresh or are conversations aren't users; use session, or make "
             "unit.source name users and leave unit.redraw out",
             id="users whose arms are drawn afresh",
         ),
         pytest.param(
             HEAD + "unit: {source: conversation}\ngates: [{metric: errors, margin: 1 point, per: user}]",
-            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; use session, or let "
+            "line 4: gates[0].per: units that are drawn afresh or are conversations aren't users; use session, or make "
             "unit.source name users and leave unit.redraw out",
             id="users of conversations",
         ),
         pytest.param(
             HEAD + "unit: {redraw: 5 min}\ngates: [{metric: errors, margin: 1 point, per: session}]",
-            "line 4: gates[0].per: arms are drawn afresh each 5 min, which would cut sessions that end after a pause "
+            "line 4: gates[0].per: arms are drawn afresh every 5 min, which would cut sessions that end after a pause "
             "of 30 min; make unit.redraw longer or session.timeout shorter",
             id="sessions that are cut",
         ),
         pytest.param(
             HEAD + "session: {timeout: 1 h, longest: 30 min}",
-            "line 3: session.longest: a session can't be over before timeout, which is 1 h; expected more",
+            "line 3: session.longest: a session can't end before timeout, which is 1 h; expected more",
             id="a session that is over before it can be",
         ),
         pytest.param(
             HEAD + "unit: {pin: thread}",
-            "line 3: unit.pin: units are no conversations; let the source be metadata.session_id, conversation or the "
+            "line 3: unit.pin: units aren't conversations; set the source to metadata.session_id, conversation or the "
             "header of a session, or set redraw to conversation",
             id="threads where units are users",
         ),
@@ -220,7 +220,7 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "unit: {source: metadata.session_id}\ngates: [{metric: errors, margin: 1 point, per: user}]",
-            "line 4: gates[0].per: units that are drawn afresh or are conversations are no users; use session, or let "
+            "line 4: gates[0].per: units that are drawn afresh or are conversations aren't users; use session, or make "
             "unit.source name users and leave unit.redraw out",
             id="sessions where users are counted",
         ),
@@ -237,7 +237,7 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "unit: {source: conversation, redraw: conversation}",
-            "line 3: unit.redraw: each conversation is a unit already, whose arm is its own; leave redraw out",
+            "line 3: unit.redraw: each conversation is already a unit with its own arm; leave redraw out",
             id="conversations of conversations",
         ),
     ],

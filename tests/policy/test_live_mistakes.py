@@ -16,17 +16,17 @@ JUDGED = KEPT + "live:\n  judge: {models: [strict]}\n"
     [
         pytest.param(
             HEAD + "live: {metrics: [{metric: quality}], judge: {models: [strict]}}",
-            "line 3: live.metrics: judges read texts of live requests, which are not kept: set texts.keep",
+            "line 3: live.metrics: judges read texts of live requests, which aren't kept: set texts.keep",
             id="without texts",
         ),
         pytest.param(
             KEPT + "live: {metrics: [{metric: quality}]}",
-            "line 4: live.judge: nobody judges: name models under live.judge.models, or under eval.judge.models",
+            "line 4: live.judge: there are no judges: name models under live.judge.models, or under eval.judge.models",
             id="without judges",
         ),
         pytest.param(
             JUDGED + "  metrics: [{metric: latency, judged_by: rubric}]",
-            "line 6: live.metrics[0].metric: judges can't give 'latency'; name quality, hallucination, or a metric of "
+            "line 6: live.metrics[0].metric: judges can't score 'latency'; name quality, hallucination, or a metric of "
             "kind score or share that the policy declares under metrics",
             id="what no judge can know",
         ),
@@ -34,13 +34,13 @@ JUDGED = KEPT + "live:\n  judge: {models: [strict]}\n"
             "metrics: [{name: minutes, kind: duration, better: down}]\n"
             + JUDGED
             + "  metrics: [{metric: minutes, judged_by: rubric}]",
-            "line 7: live.metrics[0].metric: judges can't give 'minutes'; name quality, hallucination, or a metric of "
+            "line 7: live.metrics[0].metric: judges can't score 'minutes'; name quality, hallucination, or a metric of "
             "kind score or share that the policy declares under metrics",
             id="a declared duration",
         ),
         pytest.param(
             "metrics: [{name: polite, kind: score, better: up}]\n" + JUDGED + "  metrics: [{metric: polite}]",
-            "line 7: live.metrics[0].judged_by: say what judges are asked: rubric or hallucination",
+            "line 7: live.metrics[0].judged_by: set what judges are asked: rubric or hallucination",
             id="a declared metric without a question",
         ),
         pytest.param(
@@ -56,7 +56,7 @@ JUDGED = KEPT + "live:\n  judge: {models: [strict]}\n"
         ),
         pytest.param(
             JUDGED + "  metrics: [{metric: quality}, {metric: quality}]",
-            "line 6: live.metrics: a metric is there twice; keep one",
+            "line 6: live.metrics: a metric is listed twice; keep one",
             id="twice",
         ),
     ],

@@ -70,7 +70,7 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + 'freeze: [{days: [fri], from: "16:00", until: "16:00", time_zone: UTC}]',
-            "line 3: freeze[0].until: it is over at the moment when it begins; leave both out for whole days, or name "
+            "line 3: freeze[0].until: it ends at the moment when it starts; leave both out for whole days, or name "
             "the next day too",
             id="a freeze of no time",
         ),
@@ -109,12 +109,12 @@ from tests.policy.policy_files import HEAD, complaints
         pytest.param(
             HEAD + "stages:\n  - {weight_percent: 5}\n  - {weight_percent: 100, only: {values: [anna]}}\n"
             "  - {weight_percent: 100}",
-            "line 5: stages[1].only: everybody has met the candidate before it; stages that are limited come first",
+            "line 5: stages[1].only: a stage for everybody comes before it; limited stages come first",
             id="some after everybody",
         ),
         pytest.param(
             HEAD + "stages:\n  - {weight_percent: 100, only: {values: [anna]}}",
-            "line 4: stages[0].weight_percent: expected 100 in the last stage, not a stage for some: a release ends "
+            "line 4: stages[0].weight_percent: expected 100 in the last stage, not a limited stage: a release ends "
             "with all users",
             id="a release for some",
         ),
@@ -128,7 +128,7 @@ from tests.policy.policy_files import HEAD, complaints
             HEAD + "sources: {sql: {url_env: ROWS_URL, view: requests}}\n"
             "stages:\n  - {weight_percent: 100, only: {header: x-team, values: [internal]}}\n"
             "  - {weight_percent: 100}",
-            "line 5: stages[0].only: Prometheus and SQL don't tell who is inside; leave these sources out, or this",
+            "line 5: stages[0].only: Prometheus and SQL can't judge limited stages; leave these sources out, or this",
             id="rows of some units",
         ),
         pytest.param(
@@ -161,8 +161,8 @@ from tests.policy.policy_files import HEAD, complaints
         pytest.param(
             HEAD + "stages:\n  - {weight_percent: 5, deadline: 30 min}\n  - {weight_percent: 100}\n"
             "gates: [{metric: errors, margin: 1 point, per: session}]",
-            "line 4: stages[0].deadline: errors per session is known after 30 min at the soonest, so that this stage "
-            "could never pass in time; give it longer, or change the policy's 'session'",
+            "line 4: stages[0].deadline: errors per session is known after 30 min at the earliest, so this stage "
+            "could never pass in time; extend it, or change the policy's 'session'",
             id="a deadline before the first session is over",
         ),
         pytest.param(
@@ -182,17 +182,17 @@ from tests.policy.policy_files import HEAD, complaints
         ),
         pytest.param(
             HEAD + "eval:\n  metrics: [{metric: rubric}]",
-            "line 4: eval.metrics: rubric asks judges: name their models under eval.judge.models",
+            "line 4: eval.metrics: rubric needs judges: name their models under eval.judge.models",
             id="a judged metric without a judge",
         ),
         pytest.param(
             HEAD + "eval:\n  metrics: [{metric: refusal}, {metric: refusal}]",
-            "line 4: eval.metrics: a metric is there twice; give one of them a label of its own",
+            "line 4: eval.metrics: a metric is listed twice; give one of them its own label",
             id="a metric twice",
         ),
         pytest.param(
             HEAD + "eval:\n  judge: {models: [m], prompts: {judge-essay: own@1.0.0}}",
-            "line 4: eval.judge.prompts: there is no judge's prompt 'judge-essay'; there are judge-rubric, "
+            "line 4: eval.judge.prompts: unknown judge prompt 'judge-essay'; expected one of judge-rubric, "
             "judge-pairwise, judge-hallucination",
             id="a judge's prompt that doesn't exist",
         ),

@@ -45,7 +45,7 @@ def test_routes_carry_the_router(tmp_path: Path) -> None:
         ),
         pytest.param(
             ROUTER + "unit: {source: header, pin: thread}\n" + LOG + GATES,
-            "unit.pin: Envoy doesn't know on which variant a conversation began",
+            "unit.pin: Envoy doesn't know on which variant a conversation started",
             id="pin",
         ),
         pytest.param(
@@ -57,12 +57,12 @@ def test_routes_carry_the_router(tmp_path: Path) -> None:
         pytest.param(LOG + GATES, "sources.access_log: only Envoy sends one", id="a log without Envoy"),
         pytest.param(
             ROUTER + UNIT + "sources: {access_log: {}, otlp: {}}\n" + GATES,
-            "sources.access_log: each request would be there twice",
+            "sources.access_log: each request would be logged twice",
             id="two logs",
         ),
         pytest.param(
             ROUTER + UNIT + LOG + GATES + "  - {metric: cost, margin: 10 %}\n",
-            "gates[1].metric: cost isn't told by an access log",
+            "gates[1].metric: cost isn't in an access log",
             id="cost",
         ),
         pytest.param(
@@ -91,7 +91,7 @@ def test_routes_carry_the_router(tmp_path: Path) -> None:
         ),
         pytest.param(
             ROUTER + "unit: {source: header, header: x user}\n" + LOG + GATES,
-            "unit.header: 'x user' is no name of a header",
+            "unit.header: 'x user' isn't a header name",
             id="no header",
         ),
         pytest.param(

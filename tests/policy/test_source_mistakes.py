@@ -32,7 +32,7 @@ def declared(metric: str, more: str = "", gates: str = GATES) -> str:
         ),
         pytest.param(
             declared("{metric: latency, total: requests_total, bad: slow_total}"),
-            "line 6: sources.prometheus.metrics[0].histogram: latency comes from a histogram, and from nothing besides",
+            "line 6: sources.prometheus.metrics[0].histogram: latency comes from a histogram alone",
             id="a magnitude from counters",
         ),
         pytest.param(
@@ -42,12 +42,12 @@ def declared(metric: str, more: str = "", gates: str = GATES) -> str:
         ),
         pytest.param(
             declared("{metric: cost, histogram: usd_bucket}"),
-            "line 6: sources.prometheus.metrics[0].metric: cost has no gate, so that nobody reads it; add one",
+            "line 6: sources.prometheus.metrics[0].metric: cost has no gate, so it is never used; add one",
             id="no gate",
         ),
         pytest.param(
             declared(f"{ERRORS}, {ERRORS}"),
-            "line 6: sources.prometheus.metrics[1].metric: errors is there already; keep one",
+            "line 6: sources.prometheus.metrics[1].metric: errors is listed already; keep one",
             id="twice",
         ),
         pytest.param(
@@ -57,19 +57,19 @@ def declared(metric: str, more: str = "", gates: str = GATES) -> str:
         ),
         pytest.param(
             f"{HEAD}sources: {{sql: {{url_env: SHOP_URL}}}}\n{GATES}  - {{metric: refused, margin: 1 point}}\n",
-            "line 6: gates[1].metric: refused is told by the gateway's checks of answers, which a view doesn't have; "
+            "line 6: gates[1].metric: refused comes from the gateway's checks of answers, which a view doesn't have; "
             "leave it out",
             id="checks of answers in a view",
         ),
         pytest.param(
             f"{HEAD}sources: {{sql: {{url_env: SHOP_URL}}}}\n"
             "gates:\n  - {metric: latency, margin: 20 %, adjust_for: [streamed]}\n",
-            "line 5: gates[0].adjust_for: a view doesn't say what requests are like; leave it out",
+            "line 5: gates[0].adjust_for: a view doesn't tell what requests are like; leave it out",
             id="adjusted for what a view doesn't have",
         ),
         pytest.param(
             declared(ERRORS, gates="gates:\n  - {metric: errors, margin: 1 point, per: session}\n"),
-            "line 8: gates[0].per: counters don't say whose requests are; leave it out",
+            "line 8: gates[0].per: counters don't tell whose requests they count; leave it out",
             id="per session",
         ),
         pytest.param(
@@ -77,17 +77,17 @@ def declared(metric: str, more: str = "", gates: str = GATES) -> str:
                 "{metric: latency, histogram: seconds_bucket}",
                 gates="gates:\n  - {metric: latency, margin: 10 %, adjust_for: [streamed]}\n",
             ),
-            "line 8: gates[0].adjust_for: counters don't say what requests are like; leave it out",
+            "line 8: gates[0].adjust_for: counters don't tell what requests are like; leave it out",
             id="adjusted",
         ),
         pytest.param(
             declared(ERRORS, "    arms: {control: null}\n"),
-            "line 7: sources.prometheus.arms.control: nothing could be judged at 100 % without it; name it",
+            "line 7: sources.prometheus.arms.control: nothing could be judged at 100 % without it; set it",
             id="nothing to compare with at the end",
         ),
         pytest.param(
             declared(ERRORS, "    arms: {shadow: null}\n"),
-            "line 7: sources.prometheus.arms.shadow: the shadow sees nothing without it; name it",
+            "line 7: sources.prometheus.arms.shadow: nothing could be judged in the shadow without it; set it",
             id="nothing to compare with in the shadow",
         ),
     ],
@@ -143,7 +143,7 @@ def test_metrics_of_the_app_come_from_prometheus(tmp_path: Path) -> None:
         ),
         pytest.param(
             "gates: [{metric: cost, margin: 5 %, adjust_for: [request_size]}]\n",
-            "gates[0].adjust_for: spans don't say how large a request was",
+            "gates[0].adjust_for: spans don't tell how large a request was",
             id="sizes",
         ),
     ],

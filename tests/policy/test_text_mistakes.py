@@ -22,19 +22,19 @@ _LIVE = "live: {metrics: [{metric: quality}], judge: {models: [judge]}}\n"
         ),
         pytest.param(
             HEAD + "texts: {keep: until_judged}",
-            "line 3: texts.keep: nobody judges live answers: declare 'live', or keep: false",
+            "line 3: texts.keep: live answers aren't judged: declare 'live', or set keep: false",
             id="until nobody has judged them",
         ),
         pytest.param(
             HEAD + _LIVE + "texts: {keep: until_judged}\ngates:\n  - {metric: errors, margin: 1 point}\n"
             "  - {metric: agreement, margin: 1 point, role: guard}",
-            "line 7: gates[1].role: agreement compares two answers to the same request, and until_judged keeps few and "
-            "not for long: keep: true; or make it muted",
+            "line 7: gates[1].role: agreement compares two answers to the same request, but until_judged keeps few, "
+            "and only briefly: keep: true; or make it muted",
             id="a gate on the texts of copies",
         ),
         pytest.param(
             HEAD + "texts: {redact: {}}",
-            "line 3: texts.redact: no text is written, so nothing is redacted; leave it out",
+            "line 3: texts.redact: no texts are kept, so there is nothing to redact; leave it out",
             id="nothing to redact",
         ),
         pytest.param(

@@ -256,7 +256,7 @@ def test_a_golden_set_that_flickers_beyond_its_budget_holds(
 
 def test_nobody_judges_without_being_named() -> None:
     """A policy whose metrics ask judges must name some."""
-    with pytest.raises(ValueError, match=r"rubric asks judges: name their models under eval\.judge\.models"):
+    with pytest.raises(ValueError, match=r"rubric needs judges: name their models under eval\.judge\.models"):
         EvalPolicy.model_validate({"golden_set": "g.jsonl", "metrics": [{"metric": "rubric"}]})
 
 
