@@ -31,7 +31,7 @@ def show_comparison(report: EvalReport) -> None:
         print_text(f"{verdict.gate} {verdict.outcome}: {verdict.reason}.")
     repeats = f"up to {report.repeats} repeats a case" if report.repeats > 1 else "one output a case"
     print_text(
-        f"{report.paired_cases:,} cases compared, {report.left_out_cases:,} left out for want of a score in an arm, "
+        f"{report.paired_cases:,} cases compared, {report.left_out_cases:,} left out because an arm has no score, "
         f"{report.flickering_cases:,} flickering in both arms, {repeats}."
     )
     print_text(f"{OUTCOMES[report.outcome]}: {_MEANINGS[report.outcome]}")

@@ -91,7 +91,7 @@ class Access:
             )
         name = names[0].strip() if len(names) == 1 else ""
         if not name or len(name) > _LONGEST_NAME or not name.isprintable():
-            raise NotAdmittedError(f"The proxy doesn't say who you are (header {self.header}); log in there.", 401)
+            raise NotAdmittedError(f"The proxy didn't send your name (header {self.header}); log in there.", 401)
         acts = EVERYBODY in self.operators or name in self.operators
         if not (acts or EVERYBODY in self.viewers or name in self.viewers):
             raise NotAdmittedError(

@@ -60,7 +60,7 @@ class Background:
             value, problem = None, str(error)
         except Exception as error:  # a page goes without it, whatever is wrong
             _LOGGER.warning("the console could not work something out", exc_info=True)
-            value, problem = None, f"it could not be worked out ({error.__class__.__name__}); see the console's log"
+            value, problem = None, f"it could not be computed ({error.__class__.__name__}); see the console's log"
         with self._lock:
             self._under_way.discard(key)
             self._known[key] = Found(value, problem, max(self._clock(), 1e-9))

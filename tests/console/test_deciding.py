@@ -127,7 +127,7 @@ async def test_a_page_that_is_stale_asks_again(console: Console) -> None:
     await Browser(console).send(f"/releases/{WAITING}/abort", reason="first")
     answer = await browser.post(ROLL_BACK, {**fields, "reason": "second"})
     assert answer.status_code == 409
-    assert "became aborted, and nothing was changed" in PageReader(answer.text).text
+    assert "has become aborted meanwhile, so nothing was changed" in PageReader(answer.text).text
     assert _state(console) is State.ABORTED
 
 

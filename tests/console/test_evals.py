@@ -36,7 +36,7 @@ async def _worked_out(browser: Browser, console: Console, address: str) -> httpx
     until = time.monotonic() + 20
     while time.monotonic() < until:
         answer = await browser.get(address)
-        if "being worked out" not in answer.text and "…</td>" not in answer.text:
+        if "being computed" not in answer.text and "…</td>" not in answer.text:
             return answer
         console.live.forget()
         await anyio.sleep(0.02)
@@ -166,7 +166,7 @@ async def test_live_answers_are_labelled_blind(console: Console) -> None:
         values = session.exec(select(ScoreRow.value).where(col(ScoreRow.metric) == "reviewed")).all()
         names = session.exec(select(ReviewDrawRow.labelled_by)).all()
     assert (values, names) == ([0.75, 0.75], ["anna", "anna"])
-    assert "All drawn answers are labelled" in (await browser.get(f"{MINE}/reviewed")).text
+    assert "All drawn answers are labeled" in (await browser.get(f"{MINE}/reviewed")).text
 
 
 @pytest.mark.anyio

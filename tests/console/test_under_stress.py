@@ -114,8 +114,8 @@ def _abort(console: Console) -> None:
     ("address", "fields", "words"),
     [
         pytest.param(QUESTION, {"choice": "reject"}, "was withdrawn", id="a question that isn't asked any more"),
-        pytest.param(ROLL_BACK, {}, "became aborted, and nothing was changed", id="a rollback of what is over"),
-        pytest.param(ABORT, {}, "became aborted, and nothing was changed", id="an abort of what is over"),
+        pytest.param(ROLL_BACK, {}, "has become aborted meanwhile, so nothing was", id="a rollback of what is over"),
+        pytest.param(ABORT, {}, "has become aborted meanwhile, so nothing was", id="an abort of what is over"),
     ],
 )
 async def test_a_stale_form_is_refused_in_words_and_loses_nothing(

@@ -87,7 +87,7 @@ def test_an_open_question_shows_how_to_answer() -> None:
     asked = Approval("support-bot-1", 2, ApprovalKind.ENTER_STAGE, "Start canary 50 %?", NOON + timedelta(days=1))
     text = PageReader(render_release(replace(make_view(State.CANARY, 2), approvals=(asked,)))).text
     assert "Start canary 50 %?" in text
-    assert "Until 2026-03-02 12:00:00 UTC" in text
+    assert "Open until 2026-03-02 12:00:00 UTC" in text
     assert "softlaunch approve support-bot" in text
 
 

@@ -83,7 +83,7 @@ def golden_age(console: Console, line: AppLine) -> str:
 
 def _golden_words(found: Found, now: datetime) -> str:
     if found.pending:
-        return "golden set: being read"
+        return "golden set: loading"
     if found.problem:
         return "golden set can't be read from here"
     if found.value is None:

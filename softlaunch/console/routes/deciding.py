@@ -149,7 +149,7 @@ def _end(asking: Asking, release_id: str, action: str, seen: str, reason: str) -
             stands = read_release(session, release_id).state
             if not _still_as_seen(stands, seen):
                 words = stands.replace("_", " ")
-                problem = f"Meanwhile {release_id} became {words}, and nothing was changed. Is it still what you want?"
+                problem = f"{release_id} has become {words} meanwhile, so nothing was changed. Do you still want this?"
                 return Again(problem, reason, 409)
             result = _APPLY[action](session, release_id, asking.visitor.person, reason, console.clock())
     except (ConflictError, NotFoundError) as error:  # somebody ended it in the same moment
@@ -221,7 +221,7 @@ class Early:
 def _early(session: Session, asking: Asking, release: Release) -> Early:
     following = release.next_stage
     if following is None or not release.state.live:
-        return Early("No stage comes after the one that it is in.")
+        return Early("There is no next stage.")
     view = read_stage_view(session, release)
     before = read_approvals(session, release.id, release.position, asking.console.clock()).get(ApprovalKind.ADVANCE)
     if before is not None and before.state is not ApprovalState.PENDING:
@@ -230,7 +230,7 @@ def _early(session: Session, asking: Asking, release: Release) -> Early:
         against = against_advancing(release, view.seen) or ""
     open_gates = ", ".join(one.name for one in view.verdicts if one.outcome is not Outcome.PASS)
     undecided = f"Not decided yet: {open_gates}. " if open_gates else ""
-    asks = " Whoever must agree before it is asked all the same." if following.approval else ""
+    asks = " Its approval is still required." if following.approval else ""
     said = (
         f"{following.name} starts before {release.stage.name} has passed. {undecided}This is recorded as your decision."
     )
@@ -242,7 +242,7 @@ def _early(session: Session, asking: Asking, release: Release) -> Early:
 def _unfreezing(frozen: Frozen | None) -> str:
     if frozen is None:
         return "No freeze holds it now."
-    return f"Its app is {frozen.words}. This release moves on nevertheless; the next freeze holds it again."
+    return f"Its app is {frozen.words}. This release moves on anyway; the next freeze holds it again."
 
 
 def _consequence(release: Release) -> str:

@@ -64,7 +64,7 @@ def resolve(asking: AskingIn, form: FormIn, number: int) -> Response:
         closed = close_incident(session, number, by, reason, console.clock())
     console.live.forget()
     if not closed:
-        return _incident(asking, number, Again("Somebody resolved it before you.", reason, 409))
+        return _incident(asking, number, Again("Someone else has already resolved it.", reason, 409))
     return RedirectResponse(f"/incidents/{number}", 303)
 
 

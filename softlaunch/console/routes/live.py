@@ -94,7 +94,7 @@ async def trial(asking: AskingIn, trial_id: str, seen: _Seen = "", last: _Last =
 async def _stream(console: Console, part: Part, seen: str) -> Response:
     """The stream of a part; what isn't there, and more streams than the console holds, end at once."""
     if console.live.is_full:
-        return PlainTextResponse("The console has as many live pages as it takes; reload by hand.\n", 503)
+        return PlainTextResponse("The console has reached its limit of live pages; reload this one by hand.\n", 503)
     try:
         await run_in_threadpool(console.live.rendered, *part)
     except NotFoundError as error:

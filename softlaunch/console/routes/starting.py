@@ -65,7 +65,7 @@ def begin(asking: AskingIn, form: FormIn, name: str) -> Response:
             check_app(session, name)
             stable = serving_variant(session, name)
         if stable.digest != form.get("stable"):
-            problem = f"Meanwhile {stable.label} serves, and nothing was started. Look at what changes now."
+            problem = f"{stable.label} serves by now, so nothing was started. Check what changes now."
             return _form(asking, name, chosen, Again(problem, status=409))
         asked = ReleaseRequest(app=name, changes=_changes(chosen), actor=asking.visitor.name, origin=ORIGIN)
         release_id = console.start(asked)

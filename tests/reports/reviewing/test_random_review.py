@@ -51,7 +51,7 @@ def test_answers_are_labelled_one_by_one_without_their_arm(drawn: Database) -> N
         seen.append(number)
         page = browser.post("/labels", data={"token": "secret", "drawn": number, "value": "0.75"}).text
     assert len(set(seen)) == 2
-    assert "All drawn answers are labelled" in page
+    assert "All drawn answers are labeled" in page
     with drawn.read() as session:
         rows = list(random_rows(labelled(session, APP, "reviewed")))
         assert session.get_one(ReviewDrawRow, int(seen[0])).labelled_at == NOW.timestamp()
