@@ -115,7 +115,7 @@ def _foresee_and_show(app: str, policy: Path | None, stated: "Stated", *, json: 
     if evaluated is not None:
         print_text(f"\nThe regression eval before it:\n{sentences(evaluated)}")
     if unread:
-        print_text(f"\nThe regression eval before it can't be foreseen: {unread}")
+        print_text(f"\nThe regression eval before it can't be forecast: {unread}")
 
 
 def _spreads(latency_ms: str | None, cost_usd: str | None) -> "dict[Metric, Floats]":

@@ -65,8 +65,8 @@ class TrafficSource:
         if rate is None and stated.requests_per_hour is None:
             raise NoTrafficError(
                 f"{self.app} has had no traffic in the last seven days; state it: --requests-per-hour, and for each "
-                f"gate the level of stable: {', '.join(_OPTIONS)} (with --rating-share and --scored-share where not "
-                "every answer is)"
+                f"gate the level of stable: {', '.join(_OPTIONS)} (with --rating-share and --scored-share if not "
+                "every answer has a value)"
             )
         history = self._history()
         values = {**history.stable, **{metric: _observed(rows) for metric, rows in scored.items()}}
@@ -177,8 +177,8 @@ def _note(rate: TrafficRate | None, stated: Stated) -> str:
     said = " and ".join(parts)
     if rate is not None and rate.unnamed > _MOST_UNNAMED:
         said += (
-            f"; {rate.unnamed:.0%} of the newest name nobody, so that a user may meet another arm with each: send "
-            "'user' or 'safety_identifier' with them, or say in the policy's 'unit' where the name stands"
+            f"; {rate.unnamed:.0%} of the newest name no user, so a user may meet another arm each time: send 'user' "
+            "or 'safety_identifier' with them, or set where to find the name in the policy's 'unit'"
         )
     return said
 

@@ -73,13 +73,13 @@ def in_a_sentence(plan: ReleasePlan) -> str:
     said = _foreseen(plan)
     if not plan.unforeseen:
         return said
-    return f"{said} Not foreseen: {', '.join(plan.unforeseen)}; how much these units ask isn't known."
+    return f"{said} Not forecast: {', '.join(plan.unforeseen)}; how many requests these units send isn't known."
 
 
 def _foreseen(plan: ReleasePlan) -> str:
     stuck = next((stage for stage in plan.stages if stage.undecided > 0.5), None)
     if stuck is not None and not all(gate.is_known for gate in stuck.gates if gate.role is Role.REQUIRED):
-        return f"{stuck.name} can't be foreseen: {stuck.advice}."
+        return f"{stuck.name} can't be forecast: {stuck.advice}."
     if stuck is not None:
         return f"{stuck.name} will probably stay undecided: {stuck.advice}."
     if not isfinite(plan.seconds_median):

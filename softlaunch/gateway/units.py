@@ -83,8 +83,8 @@ class Units:
             self._unnamed[request.app] += 1
         if self._seen[request.app] == _ENOUGH and self._unnamed[request.app] * 2 > _ENOUGH:
             _LOGGER.warning(
-                "%d of the first %d requests of %s name nobody, so that a user may meet another arm with each: send "
-                "'user' or 'safety_identifier' with them, or say in the policy's 'unit' where the name stands",
+                "%d of the first %d requests of %s name no user, so a user may meet another arm each time: send 'user' "
+                "or 'safety_identifier' with them, or set where to find the name in the policy's 'unit'",
                 self._unnamed[request.app],
                 _ENOUGH,
                 request.app,

@@ -293,6 +293,6 @@ def _check_named(session: Session, policy: Policy, policy_path: Path) -> None:
     if unnamed > _MOST_UNNAMED:
         raise UnnamedError(
             f"{policy_path}: the gate on {counting[0].metric} counts{counting[0].per.words}, but {unnamed:.0%} of the "
-            "newest requests name no unit, so each would be a separate session; send 'user' or 'safety_identifier' "
+            "newest requests name no user, so each would be a separate session; send 'user' or 'safety_identifier' "
             "with them, configure 'unit', or leave 'per' out"
         )

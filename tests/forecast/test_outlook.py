@@ -183,7 +183,7 @@ def test_a_required_gate_without_data_says_how_to_state_it() -> None:
     plan = planned(traffic=make_traffic(without=Metric.LATENCY))
     assert not plan.stages[0].gates[1].is_known
     assert "--latency-ms" in plan.stages[0].advice
-    assert in_a_sentence(plan).startswith("canary 10 % can't be foreseen: too little is known of latency")
+    assert in_a_sentence(plan).startswith("canary 10 % can't be forecast: too little is known of latency")
 
 
 def test_too_few_users_can_never_give_enough_evidence() -> None:

@@ -162,7 +162,7 @@ def test_requests_that_name_nobody_are_counted_and_said_once(world: World, caplo
             assert world.ask("ann" if number < 40 else None).is_success
     assert world.metric("softlaunch_requests_unnamed_total") == 65
     (record,) = [record for record in caplog.records if record.name == "softlaunch.gateway.units"]
-    assert record.getMessage().startswith(f"60 of the first 100 requests of {APP} name nobody")
+    assert record.getMessage().startswith(f"60 of the first 100 requests of {APP} name no user")
 
 
 def test_arms_are_drawn_afresh_in_every_conversation(ledger_url: str, models: FakeModels) -> None:

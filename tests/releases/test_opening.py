@@ -43,7 +43,7 @@ def with_requests(database: Database, of: Policy, folder: Path, unnamed: int) ->
 def test_sessions_need_requests_that_say_who_asks(database: Database, tmp_path: Path) -> None:
     """Else each request would be one, and the margin would be per request without a word."""
     request = with_requests(database, policy(per="session"), tmp_path, unnamed=60)
-    with pytest.raises(UnnamedError, match="errors counts per session, but 60% of the newest requests name no unit"):
+    with pytest.raises(UnnamedError, match="errors counts per session, but 60% of the newest requests name no user"):
         check_request(database, request, NOON)
 
 
