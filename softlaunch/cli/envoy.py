@@ -93,8 +93,13 @@ def config(
     app: Annotated[str, typer.Argument(help="The app, as its policy names it.")],
     listen: Annotated[str, typer.Option(help="Where Envoy listens.")] = "127.0.0.1:10000",
     admin: Annotated[str, typer.Option(help="Where Envoy's admin page and its metrics are.")] = "127.0.0.1:9901",
-    control: Annotated[str | None, typer.Option(help="Where `softlaunch envoy control` is, as Envoy sees it.")] = None,
-    processor: Annotated[str | None, typer.Option(help="Where bodies are rewritten, if elsewhere.")] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(help="Where `softlaunch envoy control` is, as Envoy sees it; once for each where several run."),
+    ] = None,
+    processor: Annotated[
+        list[str] | None, typer.Option(help="Where bodies are rewritten, if elsewhere; once for each.")
+    ] = None,
     node: Annotated[str, typer.Option(help="What names this Envoy among others; left out, the app.")] = "",
     routes: _Routes = None,
 ) -> None:
@@ -104,7 +109,7 @@ def config(
     chain, and the clusters.
     """
     from softlaunch.inbound.envoy.bootstrap import Places, bootstrap
-    from softlaunch.inbound.envoy.routes import routes_path, write_routes
+    from softlaunch.inbound.envoy.route_files import routes_path, write_routes
 
     settings = Settings()
     folder = (routes or settings.home / "envoy").absolute()
@@ -114,9 +119,9 @@ def config(
     places = Places(
         listen=_place(listen, "--listen"),
         admin=_place(admin, "--admin"),
-        control=_place(control or f"{settings.envoy_host}:{settings.envoy_port}", "--control"),
+        controls=_places(control or [f"{settings.envoy_host}:{settings.envoy_port}"], "--control"),
         routes=folder,
-        processor=None if processor is None else _place(processor, "--processor"),
+        processors=_places(processor or [], "--processor"),
         node=node,
     )
     if not routes_path(folder, app).is_file():
@@ -135,6 +140,10 @@ def _route(settings: Settings, app: str) -> "Route":
     if route is None:
         raise SoftlaunchError(f"there is no app {app} in this ledger: softlaunch apply")
     return route
+
+
+def _places(texts: list[str], option: str) -> list[tuple[str, int]]:
+    return [_place(text, option) for text in texts]
 
 
 def _place(text: str, option: str) -> tuple[str, int]:

@@ -25,6 +25,8 @@ from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
 
 _LOGGER = logging.getLogger(__name__)
+SETTLING_SECONDS = 2.0
+"""Within so long after its start a process has seen a beat of whoever watches a candidate, if anybody does."""
 
 
 class AppRoute:
@@ -119,6 +121,12 @@ class RouteTable:
         self.refresh()
         self._thread.start()
 
+    def settle(self) -> None:
+        """Wait until each candidate was seen to be watched, for as long as that takes when it is."""
+        deadline = time.monotonic() + SETTLING_SECONDS
+        while not self.is_settled and time.monotonic() < deadline:
+            self._stop.wait(self._poll_seconds / 4)
+
     def stop(self) -> None:
         """Stop looking."""
         self._stop.set()
@@ -133,6 +141,11 @@ class RouteTable:
     def seconds_since_read(self) -> float:
         """How old the routes may be; infinite before the first reading."""
         return float("inf") if self._read_at is None else self._clock() - self._read_at
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether of each candidate somebody was seen to watch it: until then it looks like one that nobody watches."""
+        return all(one.route.candidate is None or one.lease.is_known for one in self._served.values())
 
     @property
     def ledger_id(self) -> str | None:

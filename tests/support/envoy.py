@@ -23,7 +23,7 @@ import pytest
 
 from softlaunch.core.clock import utc_now
 from softlaunch.inbound.envoy.bootstrap import Places, bootstrap
-from softlaunch.inbound.envoy.routes import routes_path, write_routes
+from softlaunch.inbound.envoy.route_files import routes_path, write_routes
 from softlaunch.ledger.routes import read_route, serving_to_json
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.policy.model import Policy
@@ -116,6 +116,11 @@ class Process:
         with self.log.open("ab") as log:
             environment = {**os.environ, **self.environment}
             self.process = subprocess.Popen(self.command, env=environment, stdout=log, stderr=log)
+
+    def revive(self) -> None:
+        """Start it again where it ended by itself, as whatever supervises it does."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
 
     def kill(self) -> None:
         """Kill it at once."""
@@ -229,7 +234,7 @@ def envoy_of(
 ) -> Iterator[Routed]:
     """An Envoy and a control plane for an app that is recorded."""
     listen, admin, control = free_port(), free_port(), free_port()
-    places = Places(("127.0.0.1", listen), ("127.0.0.1", admin), ("127.0.0.1", control), folder / "routes")
+    places = Places(("127.0.0.1", listen), ("127.0.0.1", admin), [("127.0.0.1", control)], folder / "routes")
     route = read_route(database, APP)
     assert route is not None
     assert policy.router is not None

@@ -15,12 +15,12 @@ from pathlib import Path
 import grpc
 
 from softlaunch.core.errors import SoftlaunchError
-from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.table import SETTLING_SECONDS, RouteTable
 from softlaunch.inbound.envoy.access_log import AccessLog
 from softlaunch.inbound.envoy.discovery import Changes, RuntimeDiscovery
 from softlaunch.inbound.envoy.followers import Followers
 from softlaunch.inbound.envoy.processor import Processor
-from softlaunch.inbound.envoy.routes import write_routes
+from softlaunch.inbound.envoy.route_files import RouteFiles
 from softlaunch.inbound.envoy.services import log_service, processor_service, runtime_service
 from softlaunch.inbound.otlp.intake import Intake
 from softlaunch.ledger.reception import Beats
@@ -76,10 +76,10 @@ class ControlPlane:
         place = f"envoy control {options.host}:{options.port}"
         intake = Intake(database, name, place, options.catch_up_seconds, source=of_access_log)
         self._beats = Beats(intake)
-        self.access_log = AccessLog(self.table, self.followers, intake)
+        self.access_log = AccessLog(self.table, intake)
         self._processor = Processor(self.table, environment)
         self._stopping = asyncio.Event()
-        self._unwritten: set[str] = set()
+        self._files = None if options.routes is None else RouteFiles(options.routes)
 
     def stop(self) -> None:
         """Let `run` come to its end."""
@@ -89,13 +89,13 @@ class ControlPlane:
         """Serve until it is stopped; `listening` is told the port. Raises SoftlaunchError where it can't be had."""
         server = grpc.aio.server(options=_PINGED)
         services = [processor_service(self._processor.stream)]
-        controls = self._options.routes is not None
+        controls = self._files is not None
         if controls:
             await asyncio.to_thread(self._beats.start)
             discovery = RuntimeDiscovery(self.table, self.followers, self._changes, self._reported.set)
             services += [runtime_service(discovery.stream), log_service(self.access_log.stream)]
         server.add_generic_rpc_handlers(services)
-        await self._refresh()
+        await self._settle()
         listening(self._bind(server))
         await server.start()
         tasks = [asyncio.ensure_future(self._follow())]
@@ -116,24 +116,20 @@ class ControlPlane:
             raise SoftlaunchError(f"can't listen on {host}:{self._options.port}: {error}") from error
         return port
 
-    async def _refresh(self) -> None:
-        await asyncio.to_thread(self.table.refresh)
-        if self._options.routes is not None:
-            await asyncio.to_thread(self._write_routes, self._options.routes)
-        self._changes.tell()
+    async def _settle(self) -> None:
+        """Be able to say who is watched before anybody is told: an Envoy goes on meanwhile as another one told it."""
+        began = time.monotonic()
+        await self._refresh()
+        while self._files is not None and time.monotonic() - began < SETTLING_SECONDS and not self.table.is_settled:
+            await self._pause(self._stopping, self._options.poll_seconds)
+            await self._refresh()
 
-    def _write_routes(self, folder: Path) -> None:
-        """The file first: without it, weights mean nothing to an Envoy."""
-        for app, served in self.table.all().items():
-            if served.route.serving.router is None:
-                continue
-            try:
-                write_routes(folder, served.route)
-                self._unwritten.discard(app)
-            except OSError as error:
-                if app not in self._unwritten:
-                    _LOGGER.warning("the routes of %s can't be written, so no release gets traffic: %s", app, error)
-                self._unwritten.add(app)
+    async def _refresh(self) -> None:
+        """The file first: without it, what is open means nothing to an Envoy."""
+        is_fresh = await asyncio.to_thread(self.table.refresh)
+        if is_fresh and self._files is not None:
+            await asyncio.to_thread(self._files.write, self.table.all(), self.table.ledger_id or "")
+        self._changes.tell()
 
     async def _follow(self) -> None:
         while not self._stopping.is_set():
