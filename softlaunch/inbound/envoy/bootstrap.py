@@ -27,6 +27,8 @@ _EXTENSIONS = "type.googleapis.com/envoy.extensions"
 _CONNECTION_MANAGER = f"{_EXTENSIONS}.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTPS = 443
+_TRIES = 5
+"""Entries and bodies for a process that isn't there go to the next one."""
 _BOUNDS = 61
 """From a millisecond to ten minutes."""
 
@@ -98,6 +100,7 @@ def _manager(app: str, serving: Serving, routing: Json, copies: Arm | None = Non
             "transport_api_version": "V3",
             "grpc_service": _grpc(CONTROL_CLUSTER),
             "buffer_flush_interval": "0.25s",
+            "grpc_stream_retry_policy": {"num_retries": _TRIES},
         },
         "additional_request_headers_to_log": [header, REQUEST_HEADER],
         "additional_response_headers_to_log": ["content-type"],
@@ -194,7 +197,8 @@ def processor(*, failing_open: bool) -> Json:
         "envoy.filters.http.ext_proc",
         "filters.http.ext_proc.v3",
         "ExternalProcessor",
-        grpc_service=_grpc(PROCESSOR_CLUSTER),
+        grpc_service=_grpc(PROCESSOR_CLUSTER)
+        | {"retry_policy": {"num_retries": _TRIES, "retry_on": "connect-failure,refused-stream"}},
         failure_mode_allow=failing_open,
         message_timeout="2s",
         processing_mode=mode,
