@@ -78,3 +78,18 @@ def test_envoys_of_one_name_do_what_all_of_them_do(database: Database) -> None:
     followers.report()
     with database.read() as session:
         assert [one.revision for one in read_gateways(session, APP, 0.0)] == [2]
+
+
+def test_an_envoy_is_where_it_was_heard_of_last(database: Database) -> None:
+    """It went from one control plane to another and back, and the other one was killed: nobody is behind."""
+    now = 1000.0
+    first, second = (Followers(database, lambda: now) for _ in range(2))
+    for followers, revision in ((first, 1), (second, 2), (first, 3)):
+        follower = followers.meet("n1", APP)
+        follower.tell(layer(revision, 5.0), now)
+        follower.confirm(now)
+        followers.report()
+        followers.lose(follower)
+        now += 5.0
+    with database.read() as session:
+        assert [one.revision for one in read_gateways(session, APP, 0.0)] == [3]
