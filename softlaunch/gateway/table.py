@@ -25,7 +25,7 @@ from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
 
 _LOGGER = logging.getLogger(__name__)
-SETTLING_SECONDS = 2.0
+SETTLING_SECONDS = 4.0
 """Within so long after its start a process has seen a beat of whoever watches a candidate, if anybody does."""
 
 
@@ -57,6 +57,14 @@ class AppRoute:
     def lease_left(self) -> float:
         """For how many seconds the candidate may be served by what is known now; 0 where it may not."""
         return self.lease.left(self.route.lease_seconds, self._clock()) if self.candidate_allowed() else 0.0
+
+    def lease_told(self) -> float | None:
+        """What is left of the lease for those who keep one of their own; None where that isn't known here.
+
+        Nobody may have been seen to watch because this process has just begun to look, or can't. What another one told
+        ends by itself then. Zero ends it at once.
+        """
+        return None if not self.lease_holds() and not self.breaker.tripped else self.lease_left()
 
     def candidate_allowed(self, api: Api | None = None) -> bool:
         """Whether the candidate may get requests or copies right now; with an API, those of it."""
