@@ -29,7 +29,7 @@ BUSY_SECONDS = 1.0
 """What a busy machine may add."""
 RESTARTED_SECONDS = 4.0
 LEASE_SECONDS = 6.0
-MINIMUM_SECONDS = (12, 45, 4)
+MINIMUM_SECONDS = (8, 40, 4)
 """The last blow falls before the last stage."""
 
 

@@ -6,7 +6,6 @@ It writes whom each user met into `met`, at once, and the ids of the calls that 
 import random
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import TextIO
@@ -27,14 +26,17 @@ def replay(variant: Variant, _request: object) -> None:
 
 def main(url: str, name: str, folder: Path, seed: int) -> None:
     """Ask until SIGTERM."""
-    rng, stopped, made = random.Random(seed), threading.Event(), list[str]()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    rng, told_to_stop, made = random.Random(seed), list[int](), list[str]()
+    signal.signal(
+        signal.SIGTERM, lambda number, _: told_to_stop.append(number)
+    )  # an event's lock may be held just then
     client = Client(url, options=Options(folder=folder / "kept"))
     app = client.app(name)
     app.shadow(replay, allowed=True)
     with (folder / "met").open("a") as met, (folder / "flushed").open("a") as flushed:
         flushed_at = time.monotonic()
-        while not stopped.wait(rng.uniform(0, _PAUSE_SECONDS)):
+        while not told_to_stop:
+            time.sleep(rng.uniform(0, _PAUSE_SECONDS))
             user, began = f"client-{seed}-{rng.randrange(_USERS)}", time.time()
             variant = app.variant(user=user)
             with variant.call(user) as call:
