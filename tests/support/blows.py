@@ -62,8 +62,8 @@ class Disturbed:
             thread.join()
 
     def _note(self, now: float, beat: int) -> None:
-        if self.beats and now - self.beats[-1][0] > self.lease_seconds - 1:
-            self.spans.append((self.beats[-1][0] + self.lease_seconds - 1, now + _SETTLED_SECONDS))
+        if self.beats and now - self.beats[-1][0] > self.lease_seconds / 2:
+            self.spans.append((self.beats[-1][0] + self.lease_seconds / 2, now + _SETTLED_SECONDS))
         self.beats.append((now, beat))
 
     def note(self, began: float) -> None:

@@ -192,7 +192,7 @@ def answers(port: int) -> bool:
 def servers(database_url: str, folder: Path, app: str) -> Iterator[Servers]:
     """They run, and users ask, while the block works; then all that was recorded is sent."""
     ports, port = [free_port() for _ in range(2)], free_port()
-    environment = {**environment_of(database_url, folder), "SOFTLAUNCH_OTLP_CATCH_UP_SECONDS": "12"}
+    environment = {**environment_of(database_url, folder), "SOFTLAUNCH_OTLP_CATCH_UP_SECONDS": "20"}
     running = [
         Process(
             ("config-server", "--port", str(one), "--log-level", "warning"), environment, folder / f"server-{one}.log"
