@@ -66,9 +66,15 @@ class Envoys:
     def strike_control(self, rng: random.Random) -> None:
         """Kill a control plane while the other one is there, and start it again."""
         struck = rng.randrange(len(self.controls))
-        wait_until(lambda: all(listens(port) for port in self.ports), "both control planes listen", 60)
+        wait_until(self._are_there, "both control planes listen", 60)
         self.controls[struck].kill()
         self.controls[struck].start()
+
+    def _are_there(self) -> bool:
+        """Whether both control planes listen; one that couldn't start because of a blow is started again."""
+        for control in self.controls:
+            control.revive()
+        return all(listens(port) for port in self.ports)
 
     @property
     def met(self) -> list[Met]:

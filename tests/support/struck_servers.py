@@ -166,9 +166,15 @@ class Servers:
     def strike_server(self, rng: random.Random) -> None:
         """Kill a server while the other one answers, and start it again."""
         struck = rng.randrange(len(self.servers))
-        wait_until(lambda: all(answers(port) for port in self.ports), "both servers answer", 60)
+        wait_until(self._are_there, "both servers answer", 60)
         self.servers[struck].kill()
         self.servers[struck].start()
+
+    def _are_there(self) -> bool:
+        """Whether both servers answer; one that couldn't start because of a blow is started again."""
+        for server in self.servers:
+            server.revive()
+        return all(answers(port) for port in self.ports)
 
     def await_candidate(self, since: float) -> None:
         """Until users of each application have met the candidate after a moment."""
