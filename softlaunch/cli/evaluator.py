@@ -1,6 +1,5 @@
 """`softlaunch evaluator`: have judges judge live answers."""
 
-import signal
 from typing import Annotated
 
 import typer
@@ -9,6 +8,7 @@ from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import console, errors
 from softlaunch.core.clock import utc_now
+from softlaunch.core.ending import set_at_the_end
 from softlaunch.store.database import Database
 
 
@@ -38,8 +38,7 @@ def evaluator(
             _check(database)
             return
         working = Evaluator(database, _warn, every)
-        for ending in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(ending, lambda *_: working.stopping.set())
+        set_at_the_end(working.stopping)
         console.print(f"[{utc_now():%H:%M:%S}] Judging live answers.", markup=False, highlight=False)
         working.run()
 

@@ -1,6 +1,5 @@
 """`softlaunch notices`: lists notifications that wait, and sends them."""
 
-import signal
 import threading
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 from softlaunch.cli.exits import Exit
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json, print_table
+from softlaunch.core.ending import set_at_the_end
 from softlaunch.ledger.outbox import Waiting, read_waiting
 from softlaunch.notify.senders import deliver, delivering
 from softlaunch.store.database import Database
@@ -55,8 +55,7 @@ def send(
 
 def _stay(database: Database) -> None:
     over = threading.Event()
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: over.set())
+    set_at_the_end(over)
     with delivering(database, _print):
         over.wait()
 

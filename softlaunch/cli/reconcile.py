@@ -1,6 +1,5 @@
 """`softlaunch reconcile`: monitor releases without a driver, without Prefect."""
 
-import signal
 import threading
 from collections.abc import Collection
 from contextlib import nullcontext
@@ -16,6 +15,7 @@ from softlaunch.cli.model_checks import ModelMonitor
 from softlaunch.cli.output import JSON_OPTION, console, errors, print_json
 from softlaunch.cli.prefect_api import prefect_configured
 from softlaunch.core.clock import utc_now
+from softlaunch.core.ending import set_at_the_end
 from softlaunch.core.settings import Settings
 from softlaunch.core.visible import one_line
 from softlaunch.ledger.losses import LossWatch, counters_folder
@@ -136,8 +136,7 @@ class _Settled:
 def _stay(database: Database, every: float, patience: float) -> None:
     """Check repeatedly until SIGINT or SIGTERM, also while the ledger can't be reached."""
     over = threading.Event()
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: over.set())
+    set_at_the_end(over)
     settled = _Settled(database, patience, quiet=False)
     _print_timed(f"Checking for releases without a driver every {every:g} s.")
     unreachable = False

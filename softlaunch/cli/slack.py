@@ -1,7 +1,6 @@
 """`softlaunch slack`: handles clicks in Slack, and sends notifications."""
 
 import logging
-import signal
 import threading
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import console, errors
 from softlaunch.core.clock import utc_now
+from softlaunch.core.ending import set_at_the_end
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.logs import in_words
 from softlaunch.notify.senders import delivering
@@ -72,8 +72,7 @@ def _listen(database: Database) -> None:
     web = web_client(credentials.need("bot_token"), credentials.api_url)
     listener = SocketListener(credentials.need("app_token"), web, Clicks(database, web, launch_release).handle)
     over = threading.Event()
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, lambda *_: over.set())
+    set_at_the_end(over)
     try:
         listener.start()
     except (SlackClientError, OSError) as error:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from softlaunch.cli.actor import who
 from softlaunch.cli.output import console, errors, working
 from softlaunch.console.access import Access
+from softlaunch.core.ending import ENDINGS, set_at_the_end
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.core.private_files import private_folder, private_opener
 from softlaunch.core.settings import Settings
@@ -87,8 +88,7 @@ def up(
     start.
     """
     stopping = threading.Event()
-    for ending in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ending, lambda *_: stopping.set())
+    set_at_the_end(stopping, (*ENDINGS, signal.SIGHUP))
     settings = Settings()
     there = Installation.of(settings, gateway_port, prefect_port, console_port)
     Access.of(settings, who().name, there.console_host)  # which raises where it would let anybody in

@@ -56,8 +56,10 @@ class KnownApp:
         route = read_route(self.name, document)
         if self._is_behind(route, ledger, asked.running):
             return False
-        self._ledger, self._confirmed_at = ledger, asked.running
         lease = LocalLease(self._clocks)
+        if self.current is not None and ledger == self._ledger and self._goes_on(self.current.route, route):
+            lease = self.current.lease
+        self._ledger, self._confirmed_at = ledger, asked.running
         self._grant(Current(route, lease), document.get("lease_left_seconds"), asked)
         self.current, self.document = Current(route, lease), document
         self.problem = ""
@@ -80,7 +82,14 @@ class KnownApp:
         self.current = Current(route.stable_alone(), LocalLease(self._clocks))
         self.document = document
 
+    @staticmethod
+    def _goes_on(before: ClientRoute, route: ClientRoute) -> bool:
+        """Whether it is the same release, such as a stage later: who watches that watches it still."""
+        return before.is_live and (before.release_id, before.lease_seconds) == (route.release_id, route.lease_seconds)
+
     def _grant(self, current: Current, left_seconds: object, asked: Moment) -> None:
+        if left_seconds is None and current.route.is_live:
+            return
         left = left_seconds if isinstance(left_seconds, int | float) and current.route.is_live else 0.0
         current.lease.renew(min(float(left), current.route.lease_seconds), asked)
 

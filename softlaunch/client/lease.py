@@ -57,12 +57,17 @@ class LocalLease:
     def renew(self, left_seconds: float | None, asked: Moment) -> None:
         """Take note of what a server said is left, to a question that was sent after the moment `asked`.
 
-        None, or nothing left, ends it: nobody watches.
+        Nothing left ends it. None, or less than another server of the same ledger said, changes nothing: that one saw a
+        later sign of life of whoever watches.
         """
-        if left_seconds is None or not left_seconds > 0:
+        if left_seconds is None:
+            return
+        if not left_seconds > 0:
             self._until = None
-        else:
-            self._until = Moment(asked.running + left_seconds, asked.wall + left_seconds)
+            return
+        until = Moment(asked.running + left_seconds, asked.wall + left_seconds)
+        if self._until is None or until.running > self._until.running:
+            self._until = until
 
     def left(self) -> float:
         """Seconds left, 0 where it is over."""

@@ -88,6 +88,7 @@ class ConfigServer:
     async def lifespan(self) -> AsyncIterator[None]:
         """What begins before the first request, and ends after the last one; requests come by `handle`."""
         await asyncio.to_thread(self._table.start)
+        await asyncio.to_thread(self._table.settle)  # another server may be telling who meets the candidate already
         self._log.start()
         await self._begin_to_record()
         yield

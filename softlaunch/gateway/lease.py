@@ -13,6 +13,11 @@ class Lease:
         self._looked_at = 0.0
         self._seen_at: float | None = None
 
+    @property
+    def is_known(self) -> bool:
+        """Whether somebody was ever seen to watch."""
+        return self._seen_at is not None
+
     def look(self, beat: int, lease_seconds: float, now: float) -> None:
         """Take note of the beat read at `now`, the time before the reading began."""
         unbroken = self._beat is not None and now - self._looked_at <= lease_seconds / 2

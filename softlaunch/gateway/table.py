@@ -25,6 +25,8 @@ from softlaunch.store.database import Database
 from softlaunch.store.ledger_file import LedgerChangedError, describe_fault
 
 _LOGGER = logging.getLogger(__name__)
+SETTLING_SECONDS = 4.0
+"""Within so long after its start a process has seen a beat of whoever watches a candidate, if anybody does."""
 
 
 class AppRoute:
@@ -55,6 +57,14 @@ class AppRoute:
     def lease_left(self) -> float:
         """For how many seconds the candidate may be served by what is known now; 0 where it may not."""
         return self.lease.left(self.route.lease_seconds, self._clock()) if self.candidate_allowed() else 0.0
+
+    def lease_told(self) -> float | None:
+        """What is left of the lease for those who keep one of their own; None where that isn't known here.
+
+        Nobody may have been seen to watch because this process has just begun to look, or can't. What another one told
+        ends by itself then. Zero ends it at once.
+        """
+        return None if not self.lease_holds() and not self.breaker.tripped else self.lease_left()
 
     def candidate_allowed(self, api: Api | None = None) -> bool:
         """Whether the candidate may get requests or copies right now; with an API, those of it."""
@@ -119,6 +129,12 @@ class RouteTable:
         self.refresh()
         self._thread.start()
 
+    def settle(self) -> None:
+        """Wait until each candidate was seen to be watched, for as long as that takes when it is."""
+        deadline = time.monotonic() + SETTLING_SECONDS
+        while not self.is_settled and time.monotonic() < deadline:
+            self._stop.wait(self._poll_seconds / 4)
+
     def stop(self) -> None:
         """Stop looking."""
         self._stop.set()
@@ -133,6 +149,11 @@ class RouteTable:
     def seconds_since_read(self) -> float:
         """How old the routes may be; infinite before the first reading."""
         return float("inf") if self._read_at is None else self._clock() - self._read_at
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether of each candidate somebody was seen to watch it: until then it looks like one that nobody watches."""
+        return all(one.route.candidate is None or one.lease.is_known for one in self._served.values())
 
     @property
     def ledger_id(self) -> str | None:

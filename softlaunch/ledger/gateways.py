@@ -62,6 +62,11 @@ class Gateway:
         return self.id.rsplit("-", 2)[0]
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Where it is: its machine, and its address there."""
+        return self.host, self.address
+
+    @property
     def name(self) -> str:
         """For people."""
         return f"{self.address} on {self.host}"
@@ -172,7 +177,8 @@ def wait_for_gateways(
 def read_gateways(session: Session, app: str, since: float) -> list[Gateway]:
     """Gateways heard of since then (epoch seconds) that didn't say that they stop, by address.
 
-    One that a later one has replaced at the same address of the same machine is left out.
+    One that a later one has replaced at the same address of the same machine is left out; so is an Envoy as a control
+    plane knew it that was silent since another one there heard of it.
     """
     rows = session.exec(
         select(GatewayRow)
@@ -181,11 +187,24 @@ def read_gateways(session: Session, app: str, since: float) -> list[Gateway]:
         .order_by(col(GatewayRow.started_at).desc())
     ).all()
     newest: dict[tuple[str, str], Gateway] = {}
+    routers = [_read(row, app) for row in rows if row.kind == ROUTER]
+    heard_at = {one.place: one.heard_at for one in sorted(routers, key=lambda one: one.heard_at)}
     for row in rows:
-        serves = row.revisions.get(app)
-        revision = None if serves is None else int(serves)
-        problem = (row.problems or {}).get(app)
-        known = None if problem is None else Problem(**problem)
-        one = Gateway(row.id, row.address, row.started_at, row.heard_at, revision, row.kind, known)
-        newest.setdefault((one.host, one.address), one)
-    return sorted(newest.values(), key=lambda one: (one.address, one.id))
+        if row.kind != ROUTER:
+            one = _read(row, app)
+            newest.setdefault(one.place, one)
+    there = [one for one in routers if heard_at[one.place] - one.heard_at <= _HEARD_WITHIN]
+    return sorted([*newest.values(), *there], key=lambda one: (one.address, one.id))
+
+
+def _read(row: GatewayRow, app: str) -> Gateway:
+    serves, problem = row.revisions.get(app), (row.problems or {}).get(app)
+    return Gateway(
+        row.id,
+        row.address,
+        row.started_at,
+        row.heard_at,
+        None if serves is None else int(serves),
+        row.kind,
+        None if problem is None else Problem(**problem),
+    )

@@ -2,16 +2,27 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import make_url, text
 
+from softlaunch.ledger.reported import LIVE_JUDGES
 from softlaunch.simulator.traffic import Traffic, TrafficPlan
-from tests.support.arena import CASES, Arena, Instant, Process, arena, environment_of, playing_users, whenever
+from tests.support.arena import (
+    CASES,
+    POLICY,
+    Arena,
+    Instant,
+    Process,
+    arena,
+    end,
+    environment_of,
+    playing_users,
+    whenever,
+)
+from tests.support.blows import ask, cut_a_connection, twice
 from tests.support.invariants import served_one_candidate_while_watched, went_the_whole_way
 from tests.support.stacks import free_port
 
@@ -24,43 +35,59 @@ INSTANTS = 200
 GATEWAYS_KILLED = {20, 150}
 RECONCILERS_KILLED = {35, 70, 105, 140, 175}
 DRIVERS_KILLED = {50, 120}
+EVALUATORS_KILLED = {25, 60, 90, 130, 160}
 """At the other instants a connection to the database is cut, one in a transaction where there is one."""
 
 
+JUDGED = {
+    **POLICY,
+    "texts": {"keep": True},
+    "eval": {**POLICY["eval"], "judge": {"models": ["judge"]}},
+    "live": {"metrics": [{"metric": "quality"}], "sample_percent": {"candidate": 100, "stable": 50, "afterwards": 50}},
+}
+
+
 def test_nobody_notices_200_blows_to_what_shares_a_ledger(migrated_postgres: str, tmp_path: Path) -> None:
-    """Releases go the whole way; nobody switches back and forth at either gateway, and no request is logged twice.
+    """Releases go the whole way; nobody switches back and forth at either gateway; nothing is logged or judged twice.
 
     A gateway that is killed loses what was under way there; users of the other one are answered all the while.
     """
     rng = random.Random(19)
-    with arena(migrated_postgres, tmp_path, APPS, RATE_RPS) as playing, beside(playing, migrated_postgres) as users:
+    with (
+        arena(migrated_postgres, tmp_path, APPS, RATE_RPS, policy=JUDGED) as playing,
+        beside(playing, migrated_postgres) as users,
+        evaluating(playing, migrated_postgres) as evaluators,
+    ):
         for app in APPS:
             playing.release(Instant(app, NEVER, 0))
         whenever(lambda: len(playing.releases()) == len(APPS), "the releases are opened")
         for number in range(INSTANTS):
             time.sleep(rng.uniform(0.05, 0.35))
-            strike(playing, migrated_postgres, number, rng)
+            strike(playing, evaluators, migrated_postgres, number, rng)
         whenever(playing.over, "every release is over", 300)
         for app in APPS:
             went_the_whole_way(playing, app)
             served_one_candidate_while_watched(playing, app)
         assert switched(playing) == []
         assert twice(playing) == []
+        assert judged(playing) > len(APPS)
+        assert judged_twice(playing) == []
     assert [one.tally.failures for one in users] == [0] * len(APPS)
 
 
-def strike(playing: Arena, url: str, number: int, rng: random.Random) -> None:
-    """Do what is planned for an instant."""
-    if number in GATEWAYS_KILLED:
+def strike(playing: Arena, evaluators: Sequence[Process], url: str, number: int, rng: random.Random) -> None:
+    """Do what is planned for an instant; what couldn't start because of a blow is started again."""
+    for process in (*playing.reconcilers, *evaluators):
+        process.revive()
+    if number in EVALUATORS_KILLED:
+        struck = rng.choice(evaluators)
+        struck.kill()
+        struck.start()
+    elif number in GATEWAYS_KILLED:
         playing.gateway.kill()
         playing.gateway.start()
     elif number in RECONCILERS_KILLED:
-        process = rng.choice(playing.reconcilers)
-        driven = playing.driven_by(process)
-        died = process.kill()
-        for app in driven:
-            playing.note_death(app, died)
-        process.start()
+        playing.strike(rng.choice(playing.reconcilers))
     elif number in DRIVERS_KILLED:
         living = [app for app, victim in playing.victims.items() if victim.is_alive()]
         if living:
@@ -69,18 +96,6 @@ def strike(playing: Arena, url: str, number: int, rng: random.Random) -> None:
             victim.join()
     else:
         cut_a_connection(url, rng)
-
-
-def cut_a_connection(url: str, rng: random.Random) -> None:
-    """End one of the ledger's connections from the server's side."""
-    parsed = make_url(url)
-    where = f"host={parsed.query['host']} user={parsed.username} dbname=postgres"
-    with psycopg.connect(where, autocommit=True) as connection:
-        sessions = "SELECT pid, state = 'idle' FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-        found = connection.execute(sessions, [parsed.database]).fetchall()
-        busy = sorted(pid for pid, idle in found if not idle) or sorted(pid for pid, _ in found)
-        if busy:
-            connection.execute("SELECT pg_terminate_backend(%s)", [rng.choice(busy)])
 
 
 @contextmanager
@@ -104,10 +119,39 @@ def beside(playing: Arena, url: str) -> Iterator[list[Traffic]]:
         other.kill()
 
 
-def ask(playing: Arena, sql: str) -> list[tuple[object, ...]]:
-    """Rows of a query."""
-    with playing.database.read() as session:
-        return [tuple(row) for row in session.execute(text(sql))]
+@contextmanager
+def evaluating(playing: Arena, url: str) -> Iterator[list[Process]]:
+    """Two evaluators share the work while the block does its own."""
+    found = [
+        Process(
+            ("evaluator", "--every", "0.5"), environment_of(url, playing.folder), playing.folder / f"evaluator-{n}.log"
+        )
+        for n in range(2)
+    ]
+    for process in found:
+        process.start()
+    try:
+        yield found
+    finally:
+        for process in found:
+            end(process)
+
+
+def judged(playing: Arena) -> int:
+    """How many answers the live judges have scored."""
+    return len(ask(playing, f"SELECT id FROM scores WHERE source = '{LIVE_JUDGES}'"))
+
+
+def judged_twice(playing: Arena) -> list[tuple[object, ...]]:
+    """Answers that are scored more than once, or otherwise than by the judgement of them that is kept."""
+    scores = f"SELECT request_id, metric, value FROM scores WHERE source = '{LIVE_JUDGES}'"
+    kept = "SELECT request_id, metric, value FROM live_judgements WHERE value IS NOT NULL"
+    again = f"SELECT request_id, metric FROM ({scores}) AS said GROUP BY 1, 2 HAVING count(*) > 1"
+    return [
+        *ask(playing, again),
+        *ask(playing, f"({scores}) EXCEPT ({kept})"),
+        *ask(playing, f"({kept}) EXCEPT ({scores})"),
+    ]
 
 
 def switched(playing: Arena) -> list[tuple[object, ...]]:
@@ -122,8 +166,3 @@ def switched(playing: Arena) -> list[tuple[object, ...]]:
         "ON later.release_id = earlier.release_id AND later.unit = earlier.unit AND later.stage > earlier.stage "
         "WHERE earlier.arm = 'candidate' AND later.arm = 'stable'",
     )
-
-
-def twice(playing: Arena) -> list[tuple[object, ...]]:
-    """Answers that are logged more than once."""
-    return ask(playing, "SELECT request_id, arm FROM requests GROUP BY request_id, arm HAVING count(*) > 1")

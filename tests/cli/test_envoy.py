@@ -48,6 +48,14 @@ def test_a_bootstrap_says_where_everything_is(routed: Path) -> None:
     assert routes["resources"][0]["name"] == f"softlaunch.{APP}"
 
 
+def test_several_control_planes_are_named_each(routed: Path) -> None:
+    """Both are in one cluster, so that an Envoy goes to the next one where it loses one."""
+    made = orjson.loads(configuration(routed, "--control", "one:1234", "--control", "two:1234"))
+    spoken = {one["name"]: one["load_assignment"] for one in made["static_resources"]["clusters"]}
+    places = [one["endpoint"]["address"] for one in spoken["softlaunch-control"]["endpoints"][0]["lb_endpoints"]]
+    assert [place["socket_address"]["address"] for place in places] == ["one", "two"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -117,6 +117,27 @@ def test_nobody_watches(said: Said, app: KnownApp) -> None:
     assert not holds(app)
 
 
+def test_a_server_that_does_not_know_who_watches(said: Said, app: KnownApp, times: Times) -> None:
+    """What another one behind the same address said is left goes on, into the next stage too, and then is over."""
+    said.left = None
+    look(said)
+    assert holds(app)
+    said.route = {**route(100.0), "revision": 2}
+    look(said)
+    times.pass_(9.9)
+    assert holds(app)
+    times.pass_(0.2)
+    assert not holds(app)
+
+
+def test_a_server_that_saw_an_earlier_sign_of_life(said: Said, app: KnownApp, times: Times) -> None:
+    """Less than another one said takes nothing away."""
+    said.left = 1.0
+    look(said)
+    times.pass_(9.9)
+    assert holds(app)
+
+
 def test_the_server_is_away(said: Said, app: KnownApp, times: Times) -> None:
     """The candidate goes when what was left is over, and not before."""
     said.is_away = True

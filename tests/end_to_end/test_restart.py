@@ -59,7 +59,8 @@ def arena_of(up: Up, database: Database) -> Arena:
     """What the invariants are read from."""
     gateway = f"http://127.0.0.1:{up.gateway_port}"
     traffic = Traffic(TrafficPlan(gateway=gateway, app=APP, rate_rps=15.0, users=5000, seed=3), CASES)
-    return Arena(database, Process((), {}, up.home / "unused.log"), gateway, [], {APP: traffic}, up.home)
+    unused = Process((), {}, up.home / "unused.log")
+    return Arena(database, [], up.home, "", gateway=unused, gateway_url=gateway, traffics={APP: traffic})
 
 
 @contextmanager

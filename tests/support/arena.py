@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
@@ -21,6 +21,7 @@ from sqlmodel import col, select
 from softlaunch.catalog.apps import apply
 from softlaunch.policy.release import State
 from softlaunch.simulator.cases import Case
+from softlaunch.simulator.profiles import JudgeFigures
 from softlaunch.simulator.traffic import Traffic, TrafficPlan
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DriveRow, ReleaseRow
@@ -82,6 +83,11 @@ class Process:
                 start_new_session=True,
             )
 
+    def revive(self) -> None:
+        """Start it again where it ended by itself, as whatever supervises it does."""
+        if self.running is not None and self.running.poll() is not None:
+            self.start()
+
     @property
     def pid(self) -> int:
         """Its process id."""
@@ -97,15 +103,13 @@ class Process:
 
 
 @dataclass
-class Arena:
-    """What a chaos test plays with."""
+class Installation:
+    """A ledger, victims that drive releases, and reconcilers."""
 
     database: Database
-    gateway: Process
-    gateway_url: str
     reconcilers: list[Process]
-    traffics: dict[str, Traffic]
     folder: Path
+    provider: str
     deaths: dict[str, list[float]] = field(default_factory=dict)
     victims: dict[str, BaseProcess] = field(default_factory=dict)
 
@@ -157,6 +161,34 @@ class Arena:
             ).all()
         return [app for app, holder in rows if holder.endswith(f"process {process.pid}")]
 
+    def strike_driver(self, app: str) -> None:
+        """Kill whoever drives an app's release, a victim or a reconciler, which is started again."""
+        victim = self.victims[app]
+        if victim.is_alive():
+            victim.kill()
+            victim.join()
+            self.note_death(app, time.time())
+        for process in self.reconcilers:
+            if app in self.driven_by(process):
+                self.strike(process)
+
+    def strike(self, reconciler: Process) -> None:
+        """Kill a reconciler, and start it again."""
+        driven = self.driven_by(reconciler)
+        died = reconciler.kill()
+        for app in driven:
+            self.note_death(app, died)
+        reconciler.start()
+
+
+@dataclass(kw_only=True)
+class Arena(Installation):
+    """What a chaos test of a gateway plays with."""
+
+    gateway: Process
+    gateway_url: str
+    traffics: dict[str, Traffic]
+
     def await_gateway(self, address: str = "") -> None:
         """Wait until the gateway, or one at another address, answers and has read its routes."""
         wait_until(lambda: _healthy(address or self.gateway_url), "the gateway answers", 60)
@@ -181,40 +213,62 @@ def environment_of(database_url: str, home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def arena(
-    database_url: str, folder: Path, apps: Sequence[str], rate_rps: float, *, reconcilers: int = 2
-) -> Iterator[Arena]:
-    """Apps with an equally good second model, a gateway, users and reconcilers, while the block works."""
+def driven(
+    database_url: str, folder: Path, policies: Mapping[str, Mapping[str, Any]], *, reconcilers: int = 2
+) -> Iterator[Installation]:
+    """Apps with an equally good second model, and reconcilers, while the block works."""
     environment = environment_of(database_url, folder)
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    gateway = Process(("gateway", "--port", str(port), "--log-level", "warning"), environment, folder / "gateway.log")
     looking = ("reconcile", "--watch", "--every", "1")
     looking_after = [Process(looking, environment, folder / f"reconcile-{number}.log") for number in range(reconcilers)]
     multiprocessing.set_forkserver_preload(["tests.support.victims", "softlaunch.evals.calls.runner"])
     with ExitStack() as stack:
         stack.enter_context(_environment(environment))
-        provider = stack.enter_context(running_provider(CASES, [quick_profile("first"), quick_profile("second")]))
+        profiles = [quick_profile("first"), quick_profile("second"), quick_profile("judge", judge=JudgeFigures())]
+        provider = stack.enter_context(running_provider(CASES, profiles))
         database = Database(database_url)
         stack.callback(database.close)
-        for app in apps:
+        for app, policy in policies.items():
             golden = [{"id": case.id, "question": case.question, "expected": case.expected} for case in CASES[:20]]
-            write_app(folder / app, provider.endpoint, ["first", "second"], golden, {**POLICY, "app": app})
+            write_app(folder / app, provider.endpoint, [one.name for one in profiles], golden, {**policy, "app": app})
             apply(folder / app, database, "test")
-        for process in (gateway, *looking_after):
+        for process in looking_after:
             process.start()
-            stack.callback(_end, process)
+            stack.callback(end, process)
+        made = Installation(database, looking_after, folder, provider.endpoint)
+        yield made
+        for victim in made.victims.values():
+            victim.kill()
+            victim.join()
+
+
+@contextmanager
+def arena(
+    database_url: str,
+    folder: Path,
+    apps: Sequence[str],
+    rate_rps: float,
+    *,
+    reconcilers: int = 2,
+    policy: Mapping[str, Any] = POLICY,
+) -> Iterator[Arena]:
+    """Apps that are looked after, a gateway, and users, while the block works."""
+    with driven(database_url, folder, dict.fromkeys(apps, policy), reconcilers=reconcilers) as found:
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        command = ("gateway", "--port", str(port), "--log-level", "warning")
+        gateway = Process(command, environment_of(database_url, folder), folder / "gateway.log")
         traffics = {
             app: Traffic(TrafficPlan(gateway=url, app=app, rate_rps=rate_rps, users=5000, seed=number), CASES)
             for number, app in enumerate(apps)
         }
-        made = Arena(database, gateway, url, looking_after, traffics, folder)
-        made.await_gateway()
-        with playing_users(list(traffics.values())):
-            yield made
-        for victim in made.victims.values():
-            victim.kill()
-            victim.join()
+        made = Arena(**vars(found), gateway=gateway, gateway_url=url, traffics=traffics)
+        gateway.start()
+        try:
+            made.await_gateway()
+            with playing_users(list(traffics.values())):
+                yield made
+        finally:
+            end(gateway)
 
 
 @contextmanager
@@ -229,7 +283,8 @@ def _environment(wanted: dict[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def _end(process: Process) -> None:
+def end(process: Process) -> None:
+    """Kill it, where it runs."""
     if process.running is not None and process.running.poll() is None:
         process.kill()
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -23,7 +23,7 @@ import pytest
 
 from softlaunch.core.clock import utc_now
 from softlaunch.inbound.envoy.bootstrap import Places, bootstrap
-from softlaunch.inbound.envoy.routes import routes_path, write_routes
+from softlaunch.inbound.envoy.route_files import routes_path, write_routes
 from softlaunch.ledger.routes import read_route, serving_to_json
 from softlaunch.ledger.splits import Split, set_split
 from softlaunch.policy.model import Policy
@@ -116,6 +116,11 @@ class Process:
         with self.log.open("ab") as log:
             environment = {**os.environ, **self.environment}
             self.process = subprocess.Popen(self.command, env=environment, stdout=log, stderr=log)
+
+    def revive(self) -> None:
+        """Start it again where it ended by itself, as whatever supervises it does."""
+        if self.process is not None and self.process.poll() is not None:
+            self.start()
 
     def kill(self) -> None:
         """Kill it at once."""
@@ -214,22 +219,31 @@ def record_routed(database: Database, policy: Policy, since: datetime | None = N
 
 
 @contextmanager
-def routed_app(database: Database, folder: Path, policy_changes: dict[str, Any] | None = None) -> Iterator[Routed]:
-    """The app, its deployments, an Envoy and a control plane, all of them running."""
+def routed_app(
+    database: Database,
+    folder: Path,
+    policy_changes: dict[str, Any] | None = None,
+    absent: Sequence[tuple[str, int]] = (),
+) -> Iterator[Routed]:
+    """The app, its deployments, an Envoy and a control plane, all of them running; others are `absent`."""
     stable, candidate = Deployment("stable"), Deployment("candidate")
     policy = routed_policy(stable.url, candidate.url, **(policy_changes or {}))
     record_routed(database, policy)
-    with deployed(stable, candidate), envoy_of(database, folder, policy, (stable, candidate)) as routed:
+    with deployed(stable, candidate), envoy_of(database, folder, policy, (stable, candidate), absent) as routed:
         yield routed
 
 
 @contextmanager
 def envoy_of(
-    database: Database, folder: Path, policy: Policy, deployments: tuple[Deployment, Deployment]
+    database: Database,
+    folder: Path,
+    policy: Policy,
+    deployments: tuple[Deployment, Deployment],
+    absent: Sequence[tuple[str, int]] = (),
 ) -> Iterator[Routed]:
-    """An Envoy and a control plane for an app that is recorded."""
+    """An Envoy and a control plane for an app that is recorded; the Envoy knows of others that are `absent`."""
     listen, admin, control = free_port(), free_port(), free_port()
-    places = Places(("127.0.0.1", listen), ("127.0.0.1", admin), ("127.0.0.1", control), folder / "routes")
+    places = Places(("127.0.0.1", listen), ("127.0.0.1", admin), [*absent, ("127.0.0.1", control)], folder / "routes")
     route = read_route(database, APP)
     assert route is not None
     assert policy.router is not None

@@ -7,7 +7,7 @@ from sqlmodel import Session, col, func, select
 from softlaunch.ledger.stages import read_stages
 from softlaunch.policy.route import Arm
 from softlaunch.store.tables import DriveRow, NoticeRow, ReleaseRow, RequestRow, TransitionRow, VerdictRow
-from tests.support.arena import LEASE_SECONDS, STAGES, Arena
+from tests.support.arena import LEASE_SECONDS, STAGES, Arena, Installation
 
 WHOLE_WAY = [
     ("pending", 0),
@@ -22,7 +22,7 @@ SLACK_SECONDS = 2.0
 """A gateway may see a beat this much later than it was written."""
 
 
-def went_the_whole_way(arena: Arena, app: str) -> None:
+def went_the_whole_way(arena: Installation, app: str) -> None:
     """Each stage was entered once and in order, told of once, and passed by one last verdict of each gate."""
     with arena.database.read() as session:
         release = session.exec(select(ReleaseRow).where(ReleaseRow.app == app)).one()
@@ -53,14 +53,16 @@ def _verdicts_are_whole(session: Session, release_id: str) -> None:
 
 def _evidence_is_exact(session: Session, release_id: str) -> None:
     """What the split stages counted is what the request log holds: nothing lost, nothing twice."""
+    weights = {2: 30.0, 3: 60.0}
     for stage in read_stages(session, release_id):
-        if stage.position not in {2, 3} or stage.entered_at is None:
+        if stage.position not in weights or stage.entered_at is None:
             continue
         counted = dict(
             session.exec(
                 select(RequestRow.arm, func.count())
                 .where(RequestRow.release_id == release_id, RequestRow.stage == stage.position)
-                .where(col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]), col(RequestRow.weight_percent) > 0)
+                .where(col(RequestRow.arm).in_([Arm.STABLE, Arm.CANDIDATE]))
+                .where(RequestRow.weight_percent == weights[stage.position])
                 .where(col(RequestRow.started_at) >= stage.entered_at.timestamp())
                 .where(col(RequestRow.started_at) < stage.evidence["until"])
                 .group_by(RequestRow.arm)
@@ -70,7 +72,7 @@ def _evidence_is_exact(session: Session, release_id: str) -> None:
         assert list(stage.evidence["requests"]) == in_log, (release_id, stage.position)
 
 
-def served_one_candidate_while_watched(arena: Arena, app: str) -> None:
+def served_one_candidate_while_watched(arena: Installation, app: str) -> None:
     """Users met one candidate of one release, and none of them from the lease after a death to the next driver."""
     with arena.database.read() as session:
         met = select(RequestRow.variant_digest, RequestRow.release_id).where(
@@ -88,7 +90,7 @@ def served_one_candidate_while_watched(arena: Arena, app: str) -> None:
             assert unwatched == 0, (app, death)
 
 
-def candidates_between(arena: Arena, app: str, after: float, until: float) -> int:
+def candidates_between(arena: Installation, app: str, after: float, until: float) -> int:
     """How many users were exposed to the candidate in a span of time."""
     with arena.database.read() as session:
         return session.exec(

@@ -123,7 +123,7 @@ class Feed:
             "shadow_percent": route.shadow_percent,
             "control_percent": route.control_percent,
             "lease_seconds": route.lease_seconds,
-            "lease_left_seconds": round(app_route.lease_left(), 3),
+            "lease_left_seconds": _told(app_route),
             "unit": route.serving.unit.model_dump(mode="json"),
             "only": None if route.only is None else route.only.model_dump(mode="json"),
             "texts_kept": bool(route.serving.texts.keep),
@@ -136,5 +136,13 @@ class Feed:
 
 
 def _leases(routes: Sequence[AppRoute]) -> dict[str, float]:
-    """What is left of the lease of each app that has a candidate."""
-    return {one.route.app: round(one.lease_left(), 3) for one in routes if one.route.candidate is not None}
+    """What is left of the lease of each app that has a candidate, where that is known."""
+    told = {one.route.app: _told(one) for one in routes if one.route.candidate is not None}
+    return {app: left for app, left in told.items() if left is not None}
+
+
+def _told(app_route: AppRoute) -> float | None:
+    if app_route.route.candidate is None:
+        return 0.0
+    left = app_route.lease_told()
+    return None if left is None else round(left, 3)

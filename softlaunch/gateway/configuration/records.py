@@ -146,12 +146,14 @@ def place(record: ClientRecord, split: InForce, until: float, otlp: OtlpPolicy, 
     """Where a record belongs by the route of its revision, which was in force `until` then (epoch seconds).
 
     Refused is what contradicts that route: another release or variant, or an arm that isn't the unit's. What a client
-    did that hadn't heard of a change for longer than its lease is a row, and no evidence.
+    did that hadn't heard of a change for longer than its lease is a row, and no evidence; nor is what it did before it
+    had heard of the release at all.
     """
     route = split.route
     if record.ended_at > now + AHEAD_SECONDS:
         return Refused(_IN_THE_FUTURE)
-    if (record.release_id, record.stage) != (route.release_id, route.stage):
+    knows_of_none = record.arm is Arm.STABLE and record.release_id is None  # by a copy of the disk, from which it began
+    if not knows_of_none and (record.release_id, record.stage) != (route.release_id, route.stage):
         named = f"{route.release_id}, stage {route.stage}" if route.release_id else "no release"
         return Refused(f"revision {route.revision} was of {named}")
     variant = route.candidate if record.arm in _OF_CANDIDATE else route.stable
@@ -164,7 +166,9 @@ def place(record: ClientRecord, split: InForce, until: float, otlp: OtlpPolicy, 
     if weight is None:
         return Refused("the unit isn't the candidate's by revision and stage; evaluate by the configuration's own hash")
     unit = unit_hash(unit_named(route.serving.unit, record.unit), route.serving.salt)
-    return Placed(route, variant, unit, weight, otlp.counts_at(record.started_at, record.ended_at))
+    counts_at = otlp.counts_at(record.started_at, record.ended_at)
+    is_unaware = knows_of_none and route.release_id is not None
+    return Placed(route, variant, unit, 0.0 if is_unaware else weight, counts_at)
 
 
 def place_unseen(

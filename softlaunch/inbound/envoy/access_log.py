@@ -9,7 +9,6 @@ from typing import Any
 
 from softlaunch.gateway.table import RouteTable
 from softlaunch.inbound.envoy.entries import read_entry
-from softlaunch.inbound.envoy.followers import Followers
 from softlaunch.inbound.envoy.messages import LogResponse
 from softlaunch.inbound.envoy.names import app_and_copy
 from softlaunch.inbound.otlp.call_spans import CallSpan
@@ -28,9 +27,8 @@ _AGAIN_SECONDS = 1.0
 class AccessLog:
     """Takes entries of every Envoy. Envoy never sends one again, so that they are kept while the ledger is away."""
 
-    def __init__(self, table: RouteTable, followers: Followers, intake: Intake, most: int = _MOST) -> None:
+    def __init__(self, table: RouteTable, intake: Intake, most: int = _MOST) -> None:
         self._table = table
-        self._followers = followers
         self._intake = intake
         self._most = most
         self._waiting: deque[CallSpan] = deque()
@@ -53,7 +51,7 @@ class AccessLog:
             served = self._table.get(app)
             header = "x-user-id" if served is None else served.route.serving.unit.header.lower()
             for entry in message.http_logs.log_entry:
-                self.put(read_entry(entry, node, log, header, self._followers))
+                self.put(read_entry(entry, node, log, header))
         return LogResponse()
 
     def put(self, call: CallSpan | None) -> None:

@@ -1,5 +1,6 @@
 """The bootstrap of an Envoy that routes one app: a listener, the arms' clusters, and where its control plane is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -17,7 +18,8 @@ from softlaunch.inbound.envoy.names import (
     layer_name,
     log_name,
 )
-from softlaunch.inbound.envoy.routes import added, routes_path
+from softlaunch.inbound.envoy.route_files import routes_path
+from softlaunch.inbound.envoy.routes import added
 from softlaunch.policy.route import Arm, Serving
 from softlaunch.policy.router import RouterPolicy
 
@@ -28,20 +30,23 @@ _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _HTTPS = 443
 _BY_NAME = {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
 """By itself Envoy only tries IPv6 where a name has such an address, as localhost always has for it."""
+_TRIES = 5
+"""Entries and bodies for a process that isn't there go to the next one."""
 _BOUNDS = 61
 """From a millisecond to ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where things are: what Envoy listens on, its admin page, its control plane, and the folder of the routes."""
+    """Where things are: what Envoy listens on, its admin page, its control planes, and the folder of the routes."""
 
     listen: tuple[str, int]
     admin: tuple[str, int]
-    control: tuple[str, int]
+    controls: Sequence[tuple[str, int]]
+    """Each of them tells the same; a connection that is lost is made to the next one."""
     routes: Path
-    processor: tuple[str, int] | None = None
-    """Where bodies are rewritten, if not in the control plane."""
+    processors: Sequence[tuple[str, int]] = ()
+    """Where bodies are rewritten, if not in the control planes."""
     node: str = ""
     """What names this Envoy among others; left out, the app."""
     trusted: Path = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -100,6 +105,7 @@ def _manager(app: str, serving: Serving, routing: Json, copies: Arm | None = Non
             "transport_api_version": "V3",
             "grpc_service": _grpc(CONTROL_CLUSTER),
             "buffer_flush_interval": "0.25s",
+            "grpc_stream_retry_policy": {"num_retries": _TRIES},
         },
         "additional_request_headers_to_log": [header, REQUEST_HEADER],
         "additional_response_headers_to_log": ["content-type"],
@@ -139,14 +145,14 @@ def _copies(app: str, serving: Serving, arm: Arm) -> Json:
 def _clusters(app: str, router: RouterPolicy, places: Places) -> list[Json]:
     arms = [_arm(app, arm, router, places.trusted) for arm in (Arm.STABLE, Arm.CANDIDATE)]
     back = [_endpoint(cluster_name(app, arm), _inside(cluster_name(app, arm))) for arm in COPIES]
-    spoken = [_control(CONTROL_CLUSTER, places.control)]
+    spoken = [_control(CONTROL_CLUSTER, places.controls)]
     if router.rewrite:
-        spoken.append(_control(PROCESSOR_CLUSTER, places.processor or places.control))
+        spoken.append(_control(PROCESSOR_CLUSTER, places.processors or places.controls))
     return [*arms, *back, *spoken]
 
 
-def _endpoint(name: str, address: Json, **more: Any) -> Json:
-    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+def _endpoint(name: str, *addresses: Json, **more: Any) -> Json:
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}]
     return {
         "name": name,
         "connect_timeout": "5s",
@@ -159,11 +165,12 @@ def _inside(listener: str) -> Json:
     return {"envoy_internal_address": {"server_listener_name": listener}}
 
 
-def _control(name: str, place: tuple[str, int]) -> Json:
-    """A connection that is given up within two seconds of silence: nothing that was sent before may arrive late."""
+def _control(name: str, places: Sequence[tuple[str, int]]) -> Json:
+    """Connections that are given up within two seconds of silence: nothing that was sent before may arrive late."""
     alive = {"connection_keepalive": {"interval": "1s", "timeout": "1s"}}
     spoken = {"@type": f"type.googleapis.com/{_HTTP}", "explicit_http_config": {"http2_protocol_options": alive}}
-    return _endpoint(name, _address(place), **_BY_NAME, typed_extension_protocol_options={_HTTP: spoken})
+    more: Json = {**_BY_NAME, "typed_extension_protocol_options": {_HTTP: spoken}}
+    return _endpoint(name, *map(_address, places), **more) | {"connect_timeout": "1s"}
 
 
 def _arm(app: str, arm: Arm, router: RouterPolicy, trusted: Path) -> Json:
@@ -212,7 +219,8 @@ def processor(*, failing_open: bool) -> Json:
         "envoy.filters.http.ext_proc",
         "filters.http.ext_proc.v3",
         "ExternalProcessor",
-        grpc_service=_grpc(PROCESSOR_CLUSTER),
+        grpc_service=_grpc(PROCESSOR_CLUSTER)
+        | {"retry_policy": {"num_retries": _TRIES, "retry_on": "connect-failure,refused-stream"}},
         failure_mode_allow=failing_open,
         message_timeout="2s",
         processing_mode=mode,

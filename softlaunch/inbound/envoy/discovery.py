@@ -21,6 +21,7 @@ _RESOURCE = "type.googleapis.com/envoy.service.discovery.v3.Resource"
 _SHORTEST_SECONDS = 0.001
 _EMPTY_SECONDS = 1.0
 """How long an Envoy that refuses to take a candidate back may go on with it."""
+_SHORTEST_PATIENCE_SECONDS = 2.0
 _RENEWED_SECONDS = 0.05
 """By how much a lease is longer once its watcher was seen again; less is two clock readings' difference."""
 
@@ -58,7 +59,7 @@ class RuntimeDiscovery:
         if first is None or not app:
             return
         follower = self._followers.meet(first.node.id, app)
-        stream = _Stream(follower, self._answered)
+        stream = _Stream(follower, self._answered, revision_of(first.version_info), time.monotonic())
         reading = asyncio.ensure_future(stream.read(requests))
         try:
             while not reading.done():
@@ -66,7 +67,7 @@ class RuntimeDiscovery:
                 try:
                     served = self._table.get(app)
                     follower.lease_seconds = served.route.lease_seconds if served else 0.0
-                    answer = stream.next(layer_of(app, served, time.monotonic()))
+                    answer = stream.next(layer_of(app, served, time.monotonic()), time.monotonic())
                     if answer is not None:
                         yield answer
                     await asyncio.wait((wakened, reading), return_when=asyncio.FIRST_COMPLETED)
@@ -80,25 +81,37 @@ class RuntimeDiscovery:
 class _Stream:
     """What one stream has said, and heard."""
 
-    def __init__(self, follower: Follower, answered: Callable[[], None]) -> None:
+    def __init__(self, follower: Follower, answered: Callable[[], None], has: int, began: float) -> None:
+        """`has` is the revision that the Envoy was told of by whoever it listened to before, 0 for none."""
         self._follower = follower
         self._answered = answered
         self._numbers = count(1)
         self._last: Layer | None = None
         self._nonce = ""
+        self._has, self._began = has, began
 
-    def next(self, layer: Layer) -> Any | None:
-        """The next thing to say; None where the last one stands."""
+    def next(self, layer: Layer, now: float) -> Any | None:
+        """The next thing to say at `now` (monotonic); None where the last one stands.
+
+        Another control plane may have read a route that this one hasn't yet. Then nothing is said until it has, or as
+        long as a lease may last: what the Envoy was told before ends by itself.
+        """
+        if self._last is None and (layer.revision or 0) < self._has and now - self._began < self._patience:
+            return None
         if self._last is not None and not self._says_more(layer, self._last):
             return None
         self._last, self._nonce = layer, str(next(self._numbers))
         self._follower.tell(layer, time.time())
         return DiscoveryResponse(
-            version_info=f"{layer.revision}.{self._nonce}",
+            version_info=_version(layer.revision, self._nonce),
             type_url=RUNTIME,
             nonce=self._nonce,
-            resources=[_resource(layer, f"{layer.revision}.{self._nonce}")],
+            resources=[_resource(layer, _version(layer.revision, self._nonce))],
         )
+
+    @property
+    def _patience(self) -> float:
+        return max(self._follower.lease_seconds, _SHORTEST_PATIENCE_SECONDS)
 
     def _says_more(self, layer: Layer, last: Layer) -> bool:
         """Whether something else is in force, or the same for longer."""
@@ -118,6 +131,16 @@ class _Stream:
             else:
                 self._follower.confirm(time.time())
             self._answered()
+
+
+def _version(revision: int | None, nonce: str) -> str:
+    return f"{revision or 0}.{nonce}"
+
+
+def revision_of(version: str) -> int:
+    """The route's revision in what an Envoy says that it has; 0 where it has nothing of ours."""
+    said = version.partition(".")[0]
+    return int(said) if said.isdecimal() else 0
 
 
 def _resource(layer: Layer, version: str) -> Any:

@@ -6,8 +6,7 @@ from typing import Any
 from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.core.usage import NO_USAGE
 from softlaunch.gateway.refusals import ProviderError, classify
-from softlaunch.inbound.envoy.followers import Followers
-from softlaunch.inbound.envoy.names import OUTSIDE, REQUEST_HEADER, app_and_copy, arm_of_cluster
+from softlaunch.inbound.envoy.names import REQUEST_HEADER, app_and_copy, arm_of_cluster, drawn_weight
 from softlaunch.inbound.otlp.attributes import Attributes
 from softlaunch.inbound.otlp.call_spans import CallSpan
 from softlaunch.inbound.otlp.names import APP, ARM, COPY_OF, UNIT, WEIGHT
@@ -37,8 +36,11 @@ def call_key(node: str, stream: str) -> str:
     return hashlib.blake2b(f"{node}\x00{stream}".encode(), digest_size=24).hexdigest()
 
 
-def read_entry(entry: Any, node: str, log: str, header: str, followers: Followers) -> CallSpan | None:
-    """A call as an entry tells of it; None for a log of somebody else. `header` names the unit."""
+def read_entry(entry: Any, node: str, log: str, header: str) -> CallSpan | None:
+    """A call as an entry tells of it; None for a log of somebody else. `header` names the unit.
+
+    The weight that its unit was drawn by is in the name of its route, whichever control plane hears of it.
+    """
     app, copy = app_and_copy(log)
     if not app:
         return None
@@ -50,8 +52,8 @@ def read_entry(entry: Any, node: str, log: str, header: str, followers: Follower
     named = headers.get(REQUEST_HEADER, "")
     key = call_key(node, named if named and copy is None else f"{copy}-{common.stream_id}-{began}")
     arm = copy or arm_of_cluster(app, common.upstream_cluster)
-    weight = 0.0 if common.route_name == OUTSIDE else followers.weight_at(node, app, began)
-    own: dict[str, str | float] = {APP: app, UNIT: headers.get(header) or key, WEIGHT: weight}
+    own: dict[str, str | float] = {APP: app, UNIT: headers.get(header) or key}
+    own[WEIGHT] = drawn_weight(app, common.route_name)
     if arm is not None:
         own[ARM] = str(arm)
     if copy is not None:

@@ -1,4 +1,4 @@
-"""Which Envoys follow: what each was told and has confirmed, and by which weight it drew units at a moment."""
+"""Which Envoys follow: what each was told, and has confirmed."""
 
 import logging
 import os
@@ -17,8 +17,6 @@ from softlaunch.store.database import Database
 _LOGGER = logging.getLogger(__name__)
 _REMEMBERED = 256
 _REMEMBERED_SECONDS = 600.0
-_SPARE_SECONDS = 0.5
-"""How far an Envoy's clock may be off ours."""
 _SAID_NOTHING_SECONDS = 3.0
 """An Envoy confirms within milliseconds; one that says nothing for longer hangs, or can't be reached."""
 
@@ -96,18 +94,9 @@ class Follower:
             return self.refused
         return Problem((self.told[-1].revision if self.told else None) or 0, self.waits_since)
 
-    def weight_at(self, moment: float) -> float:
-        """The weight by which units were drawn then, 0 where that can't be told: nothing is compared then."""
-        for place in range(len(self.told) - 1, -1, -1):
-            one = self.told[place]
-            if moment >= one.confirmed_at + _SPARE_SECONDS:
-                following = self.told[place + 1] if place + 1 < len(self.told) else None
-                return one.weight_percent if following is None or moment < following.sent_at - _SPARE_SECONDS else 0.0
-        return 0.0
-
 
 class Followers:
-    """Every Envoy that was connected lately, as the ledger is told of it. Not thread-safe but for `weight_at`.
+    """Every Envoy that was connected lately, as the ledger is told of it. Not thread-safe.
 
     Several connections of one name, as of Envoys with the same node id, count as one that does what all of them do.
     """
@@ -134,15 +123,6 @@ class Followers:
         """Its connection is gone; within its lease it is back on stable."""
         follower.gone_at = self._clock()
         follower.tell(Layer(follower.app), self._clock())
-
-    def weight_at(self, node: str, app: str, moment: float) -> float:
-        """The weight by which an Envoy drew an app's units at a moment, 0 where that isn't known."""
-        drawn = {
-            one.weight_at(moment)
-            for one in self._known
-            if (one.node, one.app) == (node, app) and one.met_at <= moment <= one.gone_at
-        }
-        return drawn.pop() if len(drawn) == 1 else 0.0
 
     @property
     def present(self) -> tuple[Follower, ...]:

@@ -1,13 +1,16 @@
-"""What an app's runtime layer says: the weights in force, and for how long they are without another word."""
+"""What an app's runtime layer says: that its candidate may be met, and for how long without another word."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from softlaunch.core.split import SHARES, envoy_shares
+from softlaunch.core.split import envoy_shares
 from softlaunch.gateway.table import AppRoute
-from softlaunch.inbound.envoy.names import cluster_name, runtime_prefix
-from softlaunch.policy.route import Arm, Route
+from softlaunch.inbound.envoy.names import open_key
+from softlaunch.inbound.envoy.routes import copied_percents
+from softlaunch.policy.route import Route
+
+_ALWAYS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +18,7 @@ class Layer:
     """The layer of an app: empty where stable serves alone, which is what an Envoy does without one.
 
     `until` is when the lease is over, on this process's monotonic clock: Envoy forgets the layer by itself then.
-    `weight_percent` is the weight that it has units drawn by.
+    `weight_percent` is the weight that the routes' file has units drawn by meanwhile.
     """
 
     app: str
@@ -40,18 +43,6 @@ def layer_of(app: str, served: AppRoute | None, now: float) -> Layer:
 
 
 def _values(route: Route) -> dict[str, Any]:
-    """Weights of the arms, and the shares of requests that are copied, below the route's own prefix."""
-    prefix, shares = runtime_prefix(route), envoy_shares(route.weight_percent)
-    copies = {Arm.SHADOW: route.shadow_percent, Arm.CONTROL: route.control_percent if shares == SHARES else 0.0}
-    copied = {f"{prefix}.{arm}": _fraction(percent) for arm, percent in copies.items() if percent > 0}
-    if not shares and not copied:
-        return {}
-    return {
-        f"{prefix}.{cluster_name(route.app, Arm.STABLE)}": SHARES - shares,
-        f"{prefix}.{cluster_name(route.app, Arm.CANDIDATE)}": shares,
-        **copied,
-    }
-
-
-def _fraction(percent: float) -> dict[str, Any]:
-    return {"numerator": envoy_shares(percent), "denominator": "TEN_THOUSAND"}
+    """What opens the candidate's route where there is anything to meet on it."""
+    is_used = envoy_shares(route.weight_percent) > 0 or copied_percents(route)
+    return {open_key(route): _ALWAYS} if is_used else {}

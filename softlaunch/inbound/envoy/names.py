@@ -20,6 +20,7 @@ OUTSIDE = "outside"
 COPIES = {Arm.SHADOW: Arm.CANDIDATE, Arm.CONTROL: Arm.STABLE}
 """Who answers a copy."""
 _LOG = "softlaunch-log"
+_DRAWN = "@"
 
 
 def layer_name(app: str) -> str:
@@ -55,13 +56,34 @@ def app_and_copy(name: str) -> tuple[str, Arm | None]:
 
 
 def runtime_prefix(route: Route) -> str:
-    """What stands before the keys of a route's weights.
+    """What stands before the key that opens a release, and before the name of its route.
 
-    It holds what the routes' file says of the release: weights of another release, or of a stage that is open to
-    others, mean nothing to an Envoy that hasn't read the file yet, and it serves stable until it has.
+    It holds what the routes' file says of the release, but for its weights: another release, or a stage that is open to
+    others, is closed to an Envoy that hasn't read the file yet, and it serves stable until it has.
     """
     only = None if route.only is None else route.only.model_dump(mode="json")
     candidate = None if route.candidate is None else route.candidate.digest
     said = orjson.dumps([route.serving.salt, route.serving.unit.header, route.release_id, only, candidate])
     digest = hashlib.blake2b(said + route.stable.digest.encode(), digest_size=6).hexdigest()
     return f"{layer_name(route.app)}.{digest}"
+
+
+def open_key(route: Route) -> str:
+    """The key of the runtime layer that opens the candidate's route, for as long as the lease holds."""
+    return f"{runtime_prefix(route)}.open"
+
+
+def drawn_name(route: Route) -> str:
+    """The route that units are drawn on. It says by which weight, so that each entry of an access log does too."""
+    return f"{runtime_prefix(route)}{_DRAWN}{route.weight_percent!r}"
+
+
+def drawn_weight(app: str, route_name: str) -> float:
+    """The inverse: the weight that a request's unit was drawn by, in percent; 0 where it wasn't drawn."""
+    said, separator, weight = route_name.rpartition(_DRAWN)
+    if not separator or app_of_layer(said).rpartition(".")[0] != app:
+        return 0.0
+    try:
+        return float(weight)
+    except ValueError:
+        return 0.0

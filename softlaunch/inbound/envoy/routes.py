@@ -1,19 +1,14 @@
 """The routes of an app as Envoy reads them from a file: by whom units are drawn, and what requests say of themselves.
 
-The file changes with a release, not with its weights. It never sends anybody to a candidate by itself: that takes the
-runtime layer, which Envoy forgets when nobody renews it.
+The file changes with a release and with its weights. It never sends anybody to a candidate by itself: the route whose
+units are drawn is closed until the runtime layer opens it, which Envoy forgets when nobody renews it.
 """
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import orjson
-
-from softlaunch.core.split import SHARES
+from softlaunch.core.split import SHARES, envoy_shares
 from softlaunch.inbound.envoy.names import (
     APP_HEADER,
     ARM_HEADER,
@@ -23,8 +18,9 @@ from softlaunch.inbound.envoy.names import (
     VARIANT_HEADER,
     VARIANT_OF,
     cluster_name,
+    drawn_name,
     layer_name,
-    runtime_prefix,
+    open_key,
 )
 from softlaunch.policy.route import Arm, Route
 
@@ -47,12 +43,12 @@ def routes_of(route: Route) -> Json:
     if route.candidate is None or route.release_id is None:
         routes = [_stable(route, "stable", timeout)]
     elif route.only is None:
-        routes = [_drawn(route, {"prefix": "/"}, timeout)]
+        routes = [_drawn(route, {}, timeout), _stable(route, "stable", timeout)]
     else:
         header = route.only.header.lower() or route.serving.unit.header.lower()
         inside = "|".join(re.escape(value) for value in route.only.values)
         matched = {"name": header, "string_match": {"safe_regex": {"regex": f"(?:{inside})"}}}
-        routes = [_drawn(route, {"prefix": "/", "headers": [matched]}, timeout), _stable(route, OUTSIDE, timeout)]
+        routes = [_drawn(route, {"headers": [matched]}, timeout), _stable(route, OUTSIDE, timeout)]
     host = {
         "name": layer_name(route.app),
         "domains": ["*"],
@@ -80,9 +76,9 @@ def _stable(route: Route, name: str, timeout: str) -> Json:
 
 
 def _drawn(route: Route, match: Json, timeout: str) -> Json:
-    """The route whose units are drawn: everybody to stable, unless the runtime layer says otherwise."""
-    prefix = runtime_prefix(route)
-    weights = {Arm.STABLE: (route.stable, SHARES), Arm.CANDIDATE: (route.candidate, 0)}
+    """The route whose units are drawn by the weight and whose requests are copied, open while the layer says so."""
+    shares = envoy_shares(route.weight_percent)
+    weights = {Arm.STABLE: (route.stable, SHARES - shares), Arm.CANDIDATE: (route.candidate, shares)}
     clusters = [
         {
             "name": cluster_name(route.app, arm),
@@ -92,14 +88,22 @@ def _drawn(route: Route, match: Json, timeout: str) -> Json:
         for arm, (variant, weight) in weights.items()
         if variant is not None
     ]
-    policies = [_copied(route.app, prefix, arm) for arm in (Arm.SHADOW, Arm.CONTROL)]
+    closed = {"numerator": 0, "denominator": "HUNDRED"}
+    opened = {"prefix": "/", "runtime_fraction": {"default_value": closed, "runtime_key": open_key(route)}, **match}
     action = {
         "timeout": timeout,
         "hash_policy": [{"header": _hashed(route)}],
-        "weighted_clusters": {"runtime_key_prefix": prefix, "use_hash_policy": True, "clusters": clusters},
-        "request_mirror_policies": policies,
+        "weighted_clusters": {"use_hash_policy": True, "clusters": clusters},
+        "request_mirror_policies": [_copied(route.app, arm, each) for arm, each in copied_percents(route).items()],
     }
-    return {"name": prefix, "match": match, "route": action}
+    return {"name": drawn_name(route), "match": opened, "route": action}
+
+
+def copied_percents(route: Route) -> dict[Arm, float]:
+    """Which share of requests is copied, by the copy's arm: to stable only once everybody meets the candidate."""
+    everybody = envoy_shares(route.weight_percent) == SHARES
+    copies = {Arm.SHADOW: route.shadow_percent, Arm.CONTROL: route.control_percent if everybody else 0.0}
+    return {arm: percent for arm, percent in copies.items() if percent > 0}
 
 
 def _hashed(route: Route) -> Json:
@@ -109,29 +113,6 @@ def _hashed(route: Route) -> Json:
     return {"header_name": route.serving.unit.header.lower(), "regex_rewrite": rewrite}
 
 
-def _copied(app: str, prefix: str, arm: Arm) -> Json:
-    nobody = {"numerator": 0, "denominator": "TEN_THOUSAND"}
-    return {
-        "cluster": cluster_name(app, arm),
-        "runtime_fraction": {"default_value": nobody, "runtime_key": f"{prefix}.{arm}"},
-    }
-
-
-def routes_path(folder: Path, app: str) -> Path:
-    """Where the routes of an app lie."""
-    return folder / f"{app}.json"
-
-
-def write_routes(folder: Path, route: Route) -> bool:
-    """Put the routes in their place, at once or not at all; false where they are there already. Raises OSError."""
-    path = routes_path(folder, route.app)
-    content = orjson.dumps({"resources": [routes_of(route)]}, option=orjson.OPT_INDENT_2)
-    if path.is_file() and path.read_bytes() == content:
-        return False
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor, written = tempfile.mkstemp(dir=folder, prefix=f".{route.app}-")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    Path(written).chmod(0o644)  # Envoy is another user
-    Path(written).replace(path)
-    return True
+def _copied(app: str, arm: Arm, percent: float) -> Json:
+    share = {"numerator": envoy_shares(percent), "denominator": "TEN_THOUSAND"}
+    return {"cluster": cluster_name(app, arm), "runtime_fraction": {"default_value": share}}

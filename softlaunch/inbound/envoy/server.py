@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +18,13 @@ import grpc
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
 from softlaunch.gateway.http.serving import bound
-from softlaunch.gateway.table import RouteTable
+from softlaunch.gateway.table import SETTLING_SECONDS, RouteTable
 from softlaunch.inbound.envoy.access_log import AccessLog
 from softlaunch.inbound.envoy.discovery import Changes, RuntimeDiscovery
 from softlaunch.inbound.envoy.followers import Followers
 from softlaunch.inbound.envoy.health import Health
 from softlaunch.inbound.envoy.processor import Processor
-from softlaunch.inbound.envoy.routes import write_routes
+from softlaunch.inbound.envoy.route_files import RouteFiles
 from softlaunch.inbound.envoy.services import log_service, processor_service, runtime_service
 from softlaunch.inbound.otlp.intake import Intake
 from softlaunch.ledger.reception import Beats
@@ -84,11 +84,11 @@ class ControlPlane:
         place = f"envoy control {options.host}:{options.port}"
         intake = Intake(database, name, place, options.catch_up_seconds, source=of_access_log)
         self._beats = Beats(intake)
-        self.access_log = AccessLog(self.table, self.followers, intake)
+        self.access_log = AccessLog(self.table, intake)
         self._processor = Processor(self.table, environment)
         self.health = Health(self.table, self.followers, lambda: self.access_log.waiting)
         self._stopping = asyncio.Event()
-        self._unwritten: set[str] = set()
+        self._files = None if options.routes is None else RouteFiles(options.routes)
         self._refusals = 0
 
     def stop(self) -> None:
@@ -98,22 +98,18 @@ class ControlPlane:
     async def run(self, listening: Callable[[int], None]) -> None:
         """Serve until it is stopped; `listening` is told the port. Raises SoftlaunchError where it can't be had."""
         server = grpc.aio.server(options=_PINGED)
-        port = self._bind(server)
+        with self._in_words():
+            bound(self._options.host, self._options.port).close()  # gRPC doesn't say what is wrong
         async with self._telling():
             services = [processor_service(self._processor.stream)]
-            if self._controls:
+            if self._files is not None:
                 await asyncio.to_thread(self._beats.start)
                 discovery = RuntimeDiscovery(self.table, self.followers, self._changes, self._reported.set)
                 services += [runtime_service(discovery.stream), log_service(self.access_log.stream)]
             server.add_generic_rpc_handlers(services)
-            await self._refresh()
-            listening(port)
+            await self._settle()
+            listening(self._bind(server))
             await self._serve(server)
-
-    @property
-    def _controls(self) -> bool:
-        """Whether it does more than rewrite bodies."""
-        return self._options.routes is not None
 
     @contextlib.asynccontextmanager
     async def _telling(self) -> AsyncIterator[None]:
@@ -130,46 +126,48 @@ class ControlPlane:
     async def _serve(self, server: grpc.aio.Server) -> None:
         await server.start()
         tasks = [asyncio.ensure_future(self._follow())]
-        if self._controls:
+        if self._files is not None:
             tasks += [asyncio.ensure_future(self._report()), asyncio.ensure_future(self._write())]
         await self._stopping.wait()
         await server.stop(_STOP_SECONDS)
         for task in tasks:
             await task
-        if self._controls:
+        if self._files is not None:
             await asyncio.to_thread(self._say_goodbye)
 
-    def _bind(self, server: grpc.aio.Server) -> int:
-        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
+    @contextlib.contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Raise SoftlaunchError, which says what to do, where the port can't be had."""
         try:
-            bound(self._options.host, self._options.port).close()  # gRPC doesn't say what is wrong
-            port: int = server.add_insecure_port(f"{host}:{self._options.port}")
+            yield
         except (OSError, RuntimeError) as error:
             why = getattr(error, "strerror", None) or str(error)
             advice = "give an address of this machine by --host"
             if not isinstance(error, OSError) or error.errno == errno.EADDRINUSE:
                 advice = "what runs there may be a softlaunch envoy, which serves every app; else choose another --port"
-            raise SoftlaunchError(f"can't listen on {host}:{self._options.port}: {why}; {advice}") from error
+            place = f"{self._options.host}:{self._options.port}"
+            raise SoftlaunchError(f"can't listen on {place}: {why}; {advice}") from error
+
+    def _bind(self, server: grpc.aio.Server) -> int:
+        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
+        with self._in_words():
+            port: int = server.add_insecure_port(f"{host}:{self._options.port}")
         return port
 
-    async def _refresh(self) -> None:
-        await asyncio.to_thread(self.table.refresh)
-        if self._options.routes is not None:
-            await asyncio.to_thread(self._write_routes, self._options.routes)
-        self._changes.tell()
+    async def _settle(self) -> None:
+        """Be able to say who is watched before anybody is told: an Envoy goes on meanwhile as another one told it."""
+        began = time.monotonic()
+        await self._refresh()
+        while self._files is not None and time.monotonic() - began < SETTLING_SECONDS and not self.table.is_settled:
+            await self._pause(self._stopping, self._options.poll_seconds)
+            await self._refresh()
 
-    def _write_routes(self, folder: Path) -> None:
-        """The file first: without it, weights mean nothing to an Envoy."""
-        for app, served in self.table.all().items():
-            if served.route.serving.router is None:
-                continue
-            try:
-                write_routes(folder, served.route)
-                self._unwritten.discard(app)
-            except OSError as error:
-                if app not in self._unwritten:
-                    _LOGGER.warning("the routes of %s can't be written, so no release gets traffic: %s", app, error)
-                self._unwritten.add(app)
+    async def _refresh(self) -> None:
+        """The file first: without it, what is open means nothing to an Envoy."""
+        is_fresh = await asyncio.to_thread(self.table.refresh)
+        if is_fresh and self._files is not None:
+            await asyncio.to_thread(self._files.write, self.table.all(), self.table.ledger_id or "")
+        self._changes.tell()
 
     async def _follow(self) -> None:
         while not self._stopping.is_set():

@@ -44,6 +44,15 @@ def heartbeats(world: World, kind: str) -> list[GatewayRow]:
         return list(session.exec(select(GatewayRow).where(col(GatewayRow.kind) == kind)).all())
 
 
+def test_one_that_has_just_started_takes_no_candidate_back(world: World, ledger_url: str) -> None:
+    """Before its first answer it has looked whether somebody watches: another one may be telling who meets it."""
+    with world.watched():
+        world.split(50.0)
+        with running_config_server(ledger_url, **KEYS) as url:
+            asked = httpx.get(f"{url}/softlaunch/v1/config", headers={"authorization": "Bearer one"})
+    assert asked.json()["apps"][APP]["lease_left_seconds"] > 0
+
+
 def test_it_says_what_the_gateway_says(world: World, client: httpx.Client) -> None:
     """Evaluations and the feed are the same; requests to models aren't served."""
     with world.watched():

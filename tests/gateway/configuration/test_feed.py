@@ -32,13 +32,13 @@ def left(response: httpx.Response) -> dict[str, float]:
 
 
 def test_everything_that_a_client_evaluates_by(world: World) -> None:
-    """Route, salt, unit and both variants; the lease is nobody's as long as nobody watches."""
+    """Route, salt, unit and both variants; the lease isn't known as long as nobody was seen to watch."""
     world.split(5.0, stage=2, shadow_percent=20.0, only={"values": ["ann"]})
     body = poll(world).json()
     assert (body["format"], body["ledger"]) == (1, read_ledger_id(world.database))
     told = body["apps"][APP]
     assert (told["revision"], told["salt"], told["split"]) == (2, "pepper", "softlaunch")
-    assert (told["release_id"], told["stage"], told["lease_left_seconds"]) == ("support-bot-1", 2, 0.0)
+    assert (told["release_id"], told["stage"], told["lease_left_seconds"]) == ("support-bot-1", 2, None)
     assert (told["weight_percent"], told["shadow_percent"], told["control_percent"]) == (5.0, 20.0, 0.0)
     assert told["unit"] == UnitPolicy().model_dump(mode="json")
     assert told["only"] == {"header": "", "values": ["ann"]}

@@ -145,6 +145,15 @@ def test_the_same_record_counts_once(desk: Desk, database: Database) -> None:
     assert len(desk.rows()) == 2
 
 
+def test_a_client_that_knew_of_no_release_yet_is_logged_and_no_evidence(desk: Desk) -> None:
+    """It began with its copy of the disk, which has the revision and stable alone."""
+    answer = desk.take(of_stable(release_id=None, stage=0))
+    assert answer.content == {"taken": 1, "known": 0, "refused": []}
+    (row,) = desk.rows()
+    assert (row.arm, row.release_id, row.weight_percent) == ("stable", f"{APP}-1", 0.0)
+    assert desk.drops() == []
+
+
 def test_gates_read_what_was_recorded(desk: Desk) -> None:
     """Once everything has come that comes in time."""
     desk.take(record(), of_stable())

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from softlaunch.inbound.envoy.bootstrap import Places, bootstrap
-from softlaunch.inbound.envoy.routes import write_routes
+from softlaunch.inbound.envoy.route_files import write_routes
 from softlaunch.policy.route import Route, Serving
 from tests.support.builders import APP, STABLE
 from tests.support.envoy import Process, envoy_path, needs_envoy, routed_policy
@@ -82,7 +82,7 @@ def status_by(folder: Path, url: str, trusted: Path) -> int:
     assert policy.router is not None
     serving = Serving.of("salt", policy)
     places = Places(
-        ("127.0.0.1", listen), ("127.0.0.1", free_port()), ("127.0.0.1", 9), folder / "routes", trusted=trusted
+        ("127.0.0.1", listen), ("127.0.0.1", free_port()), [("127.0.0.1", 9)], folder / "routes", trusted=trusted
     )
     write_routes(places.routes, Route(APP, 1, STABLE, serving))
     file = folder / "envoy.json"

@@ -13,23 +13,22 @@ from softlaunch.core.request_outcome import RequestOutcome
 from softlaunch.gateway.table import RouteTable
 from softlaunch.inbound.envoy.access_log import AccessLog
 from softlaunch.inbound.envoy.entries import read_entry
-from softlaunch.inbound.envoy.followers import Followers
-from softlaunch.inbound.envoy.layers import Layer
 from softlaunch.inbound.envoy.messages import LogEntry
-from softlaunch.inbound.envoy.names import REQUEST_HEADER, cluster_name, log_name
+from softlaunch.inbound.envoy.names import OUTSIDE, REQUEST_HEADER, cluster_name, drawn_name, log_name
 from softlaunch.inbound.envoy.server import of_access_log
 from softlaunch.inbound.otlp.call_spans import CallSpan
 from softlaunch.inbound.otlp.counts import Verdicts
 from softlaunch.inbound.otlp.intake import Export, Intake
 from softlaunch.inbound.otlp.names import ARM, COPY_OF, WEIGHT
 from softlaunch.ledger.splits import Split, set_split
-from softlaunch.policy.route import Arm
+from softlaunch.policy.route import Arm, Route, Serving
 from softlaunch.store.database import Database
 from softlaunch.store.tables import DropRow, RequestRow
 from tests.support.builders import APP, CANDIDATE, STABLE
 from tests.support.envoy import record_routed, routed_policy
 
 NODE = "n1"
+ROUTE = Route(APP, 2, STABLE, Serving("salt"), CANDIDATE, 33.3, release_id=f"{APP}-1", stage=1)
 
 
 def entry(number: int = 1, *, began: float = 1000.0, arm: Arm = Arm.CANDIDATE, **ended: Any) -> Any:
@@ -42,6 +41,7 @@ def entry(number: int = 1, *, began: float = 1000.0, arm: Arm = Arm.CANDIDATE, *
     common.time_to_first_upstream_rx_byte.FromMilliseconds(250)
     common.upstream_cluster = cluster_name(APP, arm)
     common.stream_id = f"stream-{number}"
+    common.route_name = ended.get("route_name", "")
     if ended.get("flag"):
         setattr(common.response_flags, ended["flag"], True)
     made.response.response_code.value = ended.get("status", 200)
@@ -50,18 +50,9 @@ def entry(number: int = 1, *, began: float = 1000.0, arm: Arm = Arm.CANDIDATE, *
     return made
 
 
-def followers_at(database: Database, weight: float = 50.0, since: float = 900.0) -> Followers:
-    """An Envoy that has drawn by a weight for long."""
-    followers = Followers(database, lambda: since)
-    follower = followers.meet(NODE, APP)
-    follower.tell(Layer(APP, 2, {"key": 1}, weight, 0.0), since)
-    follower.confirm(since)
-    return followers
-
-
-def call(database: Database, made: Any, log: str = log_name(APP)) -> CallSpan:
+def call(made: Any, log: str = log_name(APP)) -> CallSpan:
     """How an entry is read."""
-    read = read_entry(made, NODE, log, "x-user-id", followers_at(database))
+    read = read_entry(made, NODE, log, "x-user-id")
     assert read is not None
     return read
 
@@ -81,38 +72,52 @@ def call(database: Database, made: Any, log: str = log_name(APP)) -> CallSpan:
         pytest.param(0, "", RequestOutcome.CLIENT_GONE, 499, id="no status at all"),
     ],
 )
-def test_outcomes(database: Database, status: int, flag: str, outcome: RequestOutcome, logged: int) -> None:
+def test_outcomes(status: int, flag: str, outcome: RequestOutcome, logged: int) -> None:
     """Status and flags come to the outcomes of the request log, for both arms by one rule."""
-    read = call(database, entry(status=status, flag=flag))
+    read = call(entry(status=status, flag=flag))
     assert (read.outcome, read.status) == (outcome, logged)
 
 
-def test_an_entry_names_arm_unit_and_weight(database: Database) -> None:
-    """The arm is its cluster's, the weight what its Envoy had confirmed, and times are seconds."""
-    read = call(database, entry())
-    assert (read.own[ARM], read.own[WEIGHT], read.began, read.ended) == ("candidate", 50.0, 1000.0, 1001.0)
-    assert call(database, entry(began=900.2)).own[WEIGHT] == 0.0
+def test_an_entry_names_arm_unit_and_weight() -> None:
+    """The arm is its cluster's, the weight that of its route, and times are seconds."""
+    read = call(entry(route_name=drawn_name(ROUTE)))
+    assert (read.own[ARM], read.own[WEIGHT], read.began, read.ended) == ("candidate", 33.3, 1000.0, 1001.0)
 
 
-def test_a_copy_names_its_original(database: Database) -> None:
+@pytest.mark.parametrize(
+    "route_name",
+    [
+        pytest.param("stable", id="the candidate's route was closed"),
+        pytest.param(OUTSIDE, id="a stage that isn't open to the unit"),
+        pytest.param("softlaunch.another-app.0123@50.0", id="another app's route"),
+        pytest.param(f"softlaunch.{APP}.0123@half", id="not a name of ours"),
+        pytest.param("", id="no route at all"),
+    ],
+)
+def test_a_request_that_was_not_drawn_is_compared_with_nothing(route_name: str) -> None:
+    """Its weight is zero."""
+    assert call(entry(route_name=route_name)).own[WEIGHT] == 0.0
+
+
+def test_a_copy_names_its_original() -> None:
     """Its own log says which arm it is, and its header which request was copied."""
-    original = call(database, entry(7, arm=Arm.STABLE))
-    copy = call(database, entry(7), log_name(APP, Arm.SHADOW))
+    original = call(entry(7, arm=Arm.STABLE))
+    copy = call(entry(7), log_name(APP, Arm.SHADOW))
     assert (copy.own[ARM], copy.own[COPY_OF]) == ("shadow", original.key)
     assert copy.key != original.key
 
 
-def test_a_stream_tells_its_first_byte(database: Database) -> None:
+def test_a_stream_tells_its_first_byte() -> None:
     """Of whole answers nobody asks when they began."""
     streamed = entry()
     streamed.response.response_headers.add(key="content-type", value="text/event-stream; charset=utf-8")
-    assert call(database, streamed).first_token_ms == 250.0
-    assert call(database, entry()).first_token_ms is None
+    assert call(streamed).first_token_ms == 250.0
+    assert call(entry()).first_token_ms is None
 
 
-def test_logs_of_others_are_passed_over(database: Database) -> None:
+def test_logs_of_others_are_passed_over() -> None:
     """An Envoy may log to us what is none of ours."""
-    assert read_entry(entry(), NODE, "ingress", "x-user-id", followers_at(database)) is None
+    assert read_entry(entry(), NODE, "ingress", "x-user-id") is None
 
 
 class Away(Intake):
@@ -136,10 +141,10 @@ def test_entries_wait_for_the_ledger_and_what_is_lost_counts(database: Database)
     intake = Away(database, "receiver", "here", 0.0, source=of_access_log)
     table = RouteTable(database)
     table.refresh()
-    log = AccessLog(table, followers_at(database), intake, most=3)
+    log = AccessLog(table, intake, most=3)
     began = time.time()
     for number in range(5):
-        log.put(call(database, entry(number, began=began)))
+        log.put(call(entry(number, began=began)))
 
     async def play() -> tuple[bool, bool]:
         first = await log.write_once()

@@ -1,4 +1,4 @@
-"""What an Envoy was told, what it has confirmed, and by which weight it drew units meanwhile."""
+"""What an Envoy was told, and what it has confirmed."""
 
 import pytest
 from sqlmodel import select
@@ -14,27 +14,6 @@ from tests.support.builders import APP
 def layer(revision: int, weight: float) -> Layer:
     """A layer with a weight."""
     return Layer(APP, revision, {"key": 1} if weight else {}, weight, 100.0)
-
-
-def test_between_two_weights_nothing_is_compared() -> None:
-    """From shortly before a weight is sent until shortly after it is confirmed, nobody knows who was drawn by which."""
-    follower = Follower("n1", APP)
-    follower.tell(layer(1, 5.0), 100.0)
-    follower.confirm(100.1)
-    follower.tell(layer(2, 50.0), 110.0)
-    asked = [follower.weight_at(moment) for moment in (99.0, 100.2, 101.0, 109.4, 109.6, 110.0, 115.0)]
-    follower.confirm(111.0)
-    assert asked == [0.0, 0.0, 5.0, 5.0, 0.0, 0.0, 0.0]
-    assert [follower.weight_at(moment) for moment in (111.2, 111.6)] == [0.0, 50.0]
-
-
-def test_renewing_a_layer_changes_no_weight() -> None:
-    """The same weight again is no change."""
-    follower = Follower("n1", APP)
-    for moment in (100.0, 101.0, 102.0):
-        follower.tell(layer(1, 5.0), moment)
-        follower.confirm(moment + 0.01)
-    assert [follower.weight_at(moment) for moment in (101.0, 101.9, 102.1)] == [5.0, 5.0, 5.0]
 
 
 def test_an_envoy_that_refuses_is_behind() -> None:
@@ -117,7 +96,7 @@ def test_a_connection_may_take_the_place_of_another(database: Database) -> None:
 
 
 def test_envoys_of_one_name_do_what_all_of_them_do(database: Database) -> None:
-    """While one of them is behind the name is, and what they log meanwhile is compared with nothing."""
+    """While one of them is behind the name is."""
     now = 1000.0
     followers = Followers(database, lambda: now)
     both = [followers.meet("n1", APP) for _ in range(2)]
@@ -127,7 +106,6 @@ def test_envoys_of_one_name_do_what_all_of_them_do(database: Database) -> None:
     now = 1010.0
     both[0].tell(layer(2, 50.0), now)
     both[0].confirm(now)
-    assert [followers.weight_at("n1", APP, moment) for moment in (1005.0, 1015.0)] == [5.0, 0.0]
     followers.report()
     with database.read() as session:
         assert [one.revision for one in read_gateways(session, APP, 0.0)] == [1]
@@ -136,7 +114,6 @@ def test_envoys_of_one_name_do_what_all_of_them_do(database: Database) -> None:
     followers.report()
     with database.read() as session:
         assert [one.revision for one in read_gateways(session, APP, 0.0)] == [2]
-    assert followers.weight_at("n1", APP, 1015.0) == 50.0
 
 
 def test_the_ledger_is_told_what_an_envoy_refuses(database: Database) -> None:
@@ -157,3 +134,18 @@ def test_the_ledger_is_told_what_an_envoy_refuses(database: Database) -> None:
     followers.report()
     with database.read() as session:
         assert [one.problem for one in read_gateways(session, APP, 0.0)] == [Problem(3, 1000.0)]
+
+
+def test_an_envoy_is_where_it_was_heard_of_last(database: Database) -> None:
+    """It went from one control plane to another and back, and the other one was killed: nobody is behind."""
+    now = 1000.0
+    first, second = (Followers(database, lambda: now) for _ in range(2))
+    for followers, revision in ((first, 1), (second, 2), (first, 3)):
+        follower = followers.meet("n1", APP)
+        follower.tell(layer(revision, 5.0), now)
+        follower.confirm(now)
+        followers.report()
+        followers.lose(follower)
+        now += 5.0
+    with database.read() as session:
+        assert [one.revision for one in read_gateways(session, APP, 0.0)] == [3]

@@ -16,6 +16,7 @@ from softlaunch.ledger.splits import Split, set_split
 from softlaunch.store.database import Database
 from tests.support.builders import APP, CANDIDATE, STABLE
 from tests.support.envoy import needs_envoy, record_routed, routed_app, routed_policy, seconds_until, watched
+from tests.support.prometheus import free_port
 
 PATH = "/v1/chat/completions"
 ASKED = orjson.dumps({"model": APP, "messages": [{"role": "user", "content": "how are you?"}]})
@@ -109,3 +110,23 @@ def test_envoy_sends_each_arm_its_own_body(database: Database, tmp_path: Path) -
         routed.control.kill()
         assert httpx.post(asked, content=ASKED, headers={"x-user-id": "anna"}).status_code >= 500
     assert routed.stable.seen[-1]["host"] == "127.0.0.1:9"
+
+
+@needs_envoy
+@pytest.mark.long
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_processor_that_is_not_there_fails_nobody(database: Database, tmp_path: Path) -> None:
+    """One of two is gone: bodies go to the other one, for both arms."""
+    gone = [("127.0.0.1", free_port())]
+    with routed_app(database, tmp_path, {"router": {"rewrite": True}}, gone) as routed, watched(routed):
+        routed.split(50.0, lease=30.0)
+        asked = f"{routed.url}v1/chat/completions"
+        seconds_until(lambda: routed.candidates() > 0, 60)
+        answers = [
+            httpx.post(asked, content=ASKED, headers={"x-user-id": f"user-{number}"}).status_code
+            for number in range(60)
+        ]
+        sent = [orjson.loads(body) for body in (*routed.stable.bodies, *routed.candidate.bodies) if body]
+    assert {*answers} == {200}
+    assert {body["model"] for body in sent} == {"steady"}
+    assert len(sent) == 60

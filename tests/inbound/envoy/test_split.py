@@ -1,7 +1,10 @@
 """One function for every mode: who Envoy sends to the candidate, and in which layer it is told."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
 from softlaunch.core.split import SHARES, envoy_key, takes_candidate_in_envoy
@@ -9,7 +12,8 @@ from softlaunch.gateway.choice import choose
 from softlaunch.gateway.lease import Lease
 from softlaunch.gateway.table import AppRoute
 from softlaunch.inbound.envoy.layers import layer_of
-from softlaunch.inbound.envoy.names import runtime_prefix
+from softlaunch.inbound.envoy.names import open_key
+from softlaunch.inbound.envoy.route_files import RouteFiles, routes_path
 from softlaunch.inbound.envoy.routes import routes_of
 from softlaunch.policy.limited import OnlyPolicy
 from softlaunch.policy.route import Arm, Route, Serving
@@ -78,8 +82,7 @@ def test_a_layer_lasts_as_long_as_the_lease() -> None:
     """What is left of it is counted from the moment before the newest beat was read."""
     layer = layer_of(APP, served(ROUTE, watched=True), 10.0)
     assert layer.until == 18.0
-    weights = [layer.values[f"{runtime_prefix(ROUTE)}.softlaunch-{APP}-{arm}"] for arm in ("stable", "candidate")]
-    assert weights == [SHARES - 500, 500]
+    assert layer.values == {open_key(ROUTE): 100}
 
 
 @pytest.mark.parametrize(
@@ -97,13 +100,18 @@ def test_stable_alone_needs_no_layer(route: Route, *, watched: bool) -> None:
 
 def test_copies_are_asked_for_where_they_are_compared() -> None:
     """Copies to the candidate while nobody meets it; to stable only once everybody does."""
-    shadow = layer_of(APP, served(replace(ROUTE, weight_percent=0.0, shadow_percent=2.5), watched=True), 10.0).values
-    assert [value for key, value in shadow.items() if key.endswith(".shadow")] == [
-        {"numerator": 250, "denominator": "TEN_THOUSAND"}
-    ]
-    half = layer_of(APP, served(replace(ROUTE, weight_percent=50.0, control_percent=5.0), watched=True), 10.0).values
-    whole = layer_of(APP, served(replace(ROUTE, weight_percent=100.0, control_percent=5.0), watched=True), 10.0).values
-    assert [sum(key.endswith(".control") for key in values) for values in (half, whole)] == [0, 1]
+    shadow = replace(ROUTE, weight_percent=0.0, shadow_percent=2.5)
+    assert copied_to(shadow) == {"shadow": {"numerator": 250, "denominator": "TEN_THOUSAND"}}
+    assert layer_of(APP, served(shadow, watched=True), 10.0).values == {open_key(shadow): 100}
+    assert copied_to(replace(ROUTE, weight_percent=50.0, control_percent=5.0)) == {}
+    assert [*copied_to(replace(ROUTE, weight_percent=100.0, control_percent=5.0))] == ["control"]
+
+
+def copied_to(route: Route) -> dict[str, Any]:
+    """Which share of requests the file has copied, by the copy's arm."""
+    drawn = routes_of(route)["virtual_hosts"][0]["routes"][0]["route"]
+    copies = drawn["request_mirror_policies"]
+    return {one["cluster"].rpartition("-")[2]: one["runtime_fraction"]["default_value"] for one in copies}
 
 
 @pytest.mark.parametrize(
@@ -115,18 +123,47 @@ def test_copies_are_asked_for_where_they_are_compared() -> None:
         pytest.param(replace(ROUTE, serving=replace(SERVING, salt="salt")), id="another salt"),
     ],
 )
-def test_weights_mean_nothing_by_other_routes(other: Route) -> None:
-    """Until an Envoy has read the file of a release it knows none of its weights; a weight alone changes no name."""
-    assert runtime_prefix(other) != runtime_prefix(ROUTE)
-    assert runtime_prefix(replace(ROUTE, weight_percent=50.0, revision=9, stage=3)) == runtime_prefix(ROUTE)
+def test_a_layer_opens_no_other_release(other: Route) -> None:
+    """Until an Envoy has read the file of a release it is closed to it; a weight alone changes no key."""
+    assert open_key(other) != open_key(ROUTE)
+    assert open_key(replace(ROUTE, weight_percent=50.0, revision=9, stage=3)) == open_key(ROUTE)
 
 
 def test_the_file_sends_nobody_to_a_candidate() -> None:
-    """Its own weights are stable's alone, and who is outside of a limited stage has a route without candidate."""
+    """Its route is closed by itself; behind it, and for who is outside of a limited stage, there is stable alone."""
     limited = replace(ROUTE, only=OnlyPolicy(header="X-Team", values=("a.b", "c")))
-    inside, outside = routes_of(limited)["virtual_hosts"][0]["routes"]
-    weights = [cluster["weight"] for cluster in inside["route"]["weighted_clusters"]["clusters"]]
-    assert weights == [SHARES, 0]
-    matched = inside["match"]["headers"][0]
+    for route in (ROUTE, limited):
+        drawn, otherwise = routes_of(route)["virtual_hosts"][0]["routes"]
+        assert drawn["match"]["runtime_fraction"]["default_value"] == {"numerator": 0, "denominator": "HUNDRED"}
+        assert drawn["match"]["runtime_fraction"]["runtime_key"] == open_key(route)
+        weights = [cluster["weight"] for cluster in drawn["route"]["weighted_clusters"]["clusters"]]
+        assert weights == [SHARES - 500, 500]
+        assert (otherwise["match"], otherwise["route"]["cluster"]) == ({"prefix": "/"}, f"softlaunch-{APP}-stable")
+    matched = routes_of(limited)["virtual_hosts"][0]["routes"][0]["match"]["headers"][0]
     assert (matched["name"], matched["string_match"]["safe_regex"]["regex"]) == ("x-team", r"(?:a\.b|c)")
-    assert outside["route"]["cluster"] == f"softlaunch-{APP}-stable"
+
+
+def test_an_older_route_takes_the_place_of_none(tmp_path: Path) -> None:
+    """A control plane that lags behind leaves the file of another one alone for a while: the ledger may go back."""
+    now = 0.0
+    ahead, behind = (RouteFiles(tmp_path, lambda: now) for _ in range(2))
+    ahead.write({APP: served(replace(ROUTE, revision=5), watched=True)}, "ledger")
+    old = {APP: served(ROUTE, watched=True)}
+    behind.write(old, "ledger")
+    assert version(tmp_path) == "ledger.5"
+    now = 11.0
+    behind.write(old, "ledger")
+    assert version(tmp_path) == "ledger.4"
+
+
+def test_another_ledger_takes_the_place_of_any(tmp_path: Path) -> None:
+    """Its revisions are counted anew."""
+    files = RouteFiles(tmp_path)
+    files.write({APP: served(ROUTE, watched=True)}, "ledger")
+    files.write({APP: served(replace(ROUTE, revision=1), watched=True)}, "another")
+    assert version(tmp_path) == "another.1"
+
+
+def version(folder: Path) -> str:
+    """What the file of the routes says it is of."""
+    return str(orjson.loads(routes_path(folder, APP).read_bytes())["version_info"])
