@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from softlaunch.store.database import Database
 
 _Host = Annotated[str | None, typer.Option(help="Address to listen on; SOFTLAUNCH_ENVOY_HOST, else 127.0.0.1.")]
+_Controls = Annotated[
+    list[str] | None,
+    typer.Option(help="Where `softlaunch envoy control` is, as Envoy sees it; repeat it if several run."),
+]
+_Processors = Annotated[
+    list[str] | None, typer.Option(help="Where bodies are rewritten, if elsewhere; repeat it if several run.")
+]
 _Routes = Annotated[
     Path | None, typer.Option(help="Folder that Envoy reads its routes from; left out, `envoy` in the home folder.")
 ]
@@ -129,13 +136,8 @@ def config(
     app: Annotated[str, typer.Argument(help="The app, as its policy names it.")],
     listen: Annotated[str, typer.Option(help="Where Envoy listens.")] = "127.0.0.1:10000",
     admin: Annotated[str, typer.Option(help="Where Envoy's admin page and its metrics are.")] = "127.0.0.1:9901",
-    control: Annotated[
-        list[str] | None,
-        typer.Option(help="Where `softlaunch envoy control` is, as Envoy sees it; once for each where several run."),
-    ] = None,
-    processor: Annotated[
-        list[str] | None, typer.Option(help="Where bodies are rewritten, if elsewhere; once for each.")
-    ] = None,
+    control: _Controls = None,
+    processor: _Processors = None,
     node: Annotated[str, typer.Option(help="What names this Envoy among others; left out, the app.")] = "",
     routes: _Routes = None,
     ca: Annotated[
