@@ -140,5 +140,5 @@ def envoys(
 
 
 def _control(port: int, routes: Path, log: Path, environment: dict[str, str]) -> Process:
-    command = [sys.executable, "-m", "softlaunch.cli", "envoy", "control", "--port", str(port)]
+    command = [sys.executable, "-m", "softlaunch.cli", "envoy", "control", "--port", str(port), "--health-port", "0"]
     return Process([*command, "--routes", str(routes), "--log-level", "warning"], log, environment)
