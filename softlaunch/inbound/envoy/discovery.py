@@ -129,7 +129,7 @@ class _Stream:
             if request.HasField("error_detail"):
                 self._follower.refuse(request.error_detail.message or "it doesn't say why", time.time())
             else:
-                self._follower.confirm(time.time())
+                self._follower.confirm()
             self._answered()
 
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -15,20 +15,9 @@ from softlaunch.ledger.request_log import Heartbeat, write_batch
 from softlaunch.store.database import Database
 
 _LOGGER = logging.getLogger(__name__)
-_REMEMBERED = 256
 _REMEMBERED_SECONDS = 600.0
 _SAID_NOTHING_SECONDS = 3.0
 """An Envoy confirms within milliseconds; one that says nothing for longer hangs, or can't be reached."""
-
-
-@dataclass(slots=True)
-class Told:
-    """A weight that an Envoy was told, and when it had confirmed it; infinite until then. Epoch seconds."""
-
-    revision: int | None
-    weight_percent: float
-    sent_at: float
-    confirmed_at: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -37,8 +26,8 @@ class Follower:
 
     node: str
     app: str
-    met_at: float = float("-inf")
-    told: deque[Told] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    told: int | None = None
+    """The newest route that it was told, None where it was told of none."""
     revision: int | None = None
     """The newest route that it confirmed."""
     lease_seconds: float = 0.0
@@ -61,26 +50,22 @@ class Follower:
         """Take note that a layer is sent, before it is."""
         self.waits_since = now if self.waits_since is None else self.waits_since
         self.has_candidate = bool(layer.values)
-        last = self.told[-1] if self.told else None
-        if last is None or (last.revision, last.weight_percent) != (layer.revision, layer.weight_percent):
-            self.told.append(Told(layer.revision, layer.weight_percent, now))
+        self.told = layer.revision
 
-    def confirm(self, now: float) -> None:
-        """It has the newest layer in force."""
-        if self.told:
-            newest = self.told[-1]
-            newest.confirmed_at = min(newest.confirmed_at, now)
-            self.revision = newest.revision
-        self.waits_since = None
+    def confirm(self) -> None:
+        """It has the newest layer in force.
+
+        A refusal is settled by a candidate's weights, or a later revision: that the empty layer of the same revision,
+        once the lease is over, is taken, mends nothing.
+        """
+        self.revision, self.waits_since = self.told, None
         is_later = self.refused is not None and (self.revision or 0) > self.refused.revision
-        if (
-            self.has_candidate or is_later
-        ):  # the same revision without its weights, once the lease is over, mends nothing
+        if self.has_candidate or is_later:
             self.refused = None
 
     def refuse(self, said: str, now: float) -> None:
         """It can't use the newest layer, and goes on with the one before, which ends with its lease."""
-        revision = (self.told[-1].revision if self.told else None) or 0
+        revision = self.told or 0
         known = self.refused
         if known is None or (known.revision, known.said) != (revision, said):
             _LOGGER.error("envoy %s refuses the weights of %s: %s", self.node, self.app, said)
@@ -92,7 +77,7 @@ class Follower:
         """What it doesn't do of what it was told; None where nothing is known against it."""
         if self.refused is not None or self.waits_since is None or now - self.waits_since < _SAID_NOTHING_SECONDS:
             return self.refused
-        return Problem((self.told[-1].revision if self.told else None) or 0, self.waits_since)
+        return Problem(self.told or 0, self.waits_since)
 
 
 class Followers:
@@ -112,7 +97,7 @@ class Followers:
     def meet(self, node: str, app: str) -> Follower:
         """An Envoy asks for an app's layer."""
         now = self._clock()
-        follower = Follower(node, app, now, refusals=self.refusals)
+        follower = Follower(node, app, refusals=self.refusals)
         self._known = (*(one for one in self._known if now - one.gone_at < _REMEMBERED_SECONDS), follower)
         if node not in self._ids:
             name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -122,7 +107,6 @@ class Followers:
     def lose(self, follower: Follower) -> None:
         """Its connection is gone; within its lease it is back on stable."""
         follower.gone_at = self._clock()
-        follower.tell(Layer(follower.app), self._clock())
 
     @property
     def present(self) -> tuple[Follower, ...]:
@@ -166,7 +150,7 @@ def _revisions(layers: Sequence[Follower]) -> dict[str, int]:
     """What connections of one name have confirmed, by app: what all of them have."""
     revisions: dict[str, int] = {}
     for one in layers:
-        if one.told and one.told[-1].revision is not None:
+        if one.told is not None:
             revisions[one.app] = min(one.revision or 0, revisions.get(one.app, one.revision or 0))
     return revisions
 

@@ -18,13 +18,11 @@ class Layer:
     """The layer of an app: empty where stable serves alone, which is what an Envoy does without one.
 
     `until` is when the lease is over, on this process's monotonic clock: Envoy forgets the layer by itself then.
-    `weight_percent` is the weight that the routes' file has units drawn by meanwhile.
     """
 
     app: str
     revision: int | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
-    weight_percent: float = 0.0
     until: float = 0.0
 
 
@@ -37,9 +35,7 @@ def layer_of(app: str, served: AppRoute | None, now: float) -> Layer:
     if left <= 0 or not served.candidate_allowed():
         return Layer(app, route.revision)
     values = _values(route)
-    return (
-        Layer(app, route.revision, values, route.weight_percent, now + left) if values else Layer(app, route.revision)
-    )
+    return Layer(app, route.revision, values, now + left) if values else Layer(app, route.revision)
 
 
 def _values(route: Route) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def seconds_of(told: Any) -> float:
 
 def weights(left: float) -> Layer:
     """A candidate at 5 %, for so many seconds."""
-    return Layer(APP, 2, {"key": 1}, 5.0, time.monotonic() + left)
+    return Layer(APP, 2, {"key": 1}, time.monotonic() + left)
 
 
 def test_every_layer_ends_by_itself(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

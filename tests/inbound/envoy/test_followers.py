@@ -13,7 +13,7 @@ from tests.support.builders import APP
 
 def layer(revision: int, weight: float) -> Layer:
     """A layer with a weight."""
-    return Layer(APP, revision, {"key": 1} if weight else {}, weight, 100.0)
+    return Layer(APP, revision, {"key": 1} if weight else {}, 100.0)
 
 
 def test_an_envoy_that_refuses_is_behind() -> None:
@@ -26,7 +26,7 @@ def refusing() -> Follower:
     """An Envoy that has confirmed 5 % by the first revision, and refuses 50 % by the second."""
     follower = Follower("n1", APP)
     follower.tell(layer(1, 5.0), 100.0)
-    follower.confirm(100.1)
+    follower.confirm()
     follower.tell(layer(2, 50.0), 110.0)
     follower.refuse("bad value", 110.1)
     return follower
@@ -36,7 +36,7 @@ def test_an_end_of_the_lease_hides_no_refusal() -> None:
     """That it takes stable's layer, which is empty, doesn't mean that it can use the weights of that revision."""
     follower = refusing()
     follower.tell(layer(2, 0.0), 120.0)
-    follower.confirm(120.1)
+    follower.confirm()
     assert follower.problem(121.0) == Problem(2, 110.1, "bad value")
 
 
@@ -45,7 +45,7 @@ def test_what_it_takes_at_last_settles_a_refusal(revision: int, weight: float) -
     """Nothing is known against it any more; how often it refused stays counted."""
     follower = refusing()
     follower.tell(layer(revision, weight), 120.0)
-    follower.confirm(120.1)
+    follower.confirm()
     assert follower.problem(121.0) is None
     assert follower.refusals == {(APP, "n1"): 1}
 
@@ -57,7 +57,7 @@ def test_an_envoy_that_says_nothing_is_noticed() -> None:
     follower.tell(layer(1, 5.0), 102.0)
     assert follower.problem(102.9) is None
     assert follower.problem(103.0) == Problem(1, 100.0)
-    follower.confirm(104.0)
+    follower.confirm()
     assert follower.problem(110.0) is None
 
 
@@ -71,7 +71,7 @@ def test_the_ledger_knows_which_envoys_follow(database: Database) -> None:
     followers.report()
     with database.read() as session:
         assert [one.revision for one in read_gateways(session, APP, 0.0)] == [0]
-    follower.confirm(now)
+    follower.confirm()
     followers.report()
     followed = wait_for_gateways(database, APP, 3, clock=lambda: now)
     assert (followed.running, followed.following) == (1, 1)
@@ -102,15 +102,15 @@ def test_envoys_of_one_name_do_what_all_of_them_do(database: Database) -> None:
     both = [followers.meet("n1", APP) for _ in range(2)]
     for one in both:
         one.tell(layer(1, 5.0), now)
-        one.confirm(now)
+        one.confirm()
     now = 1010.0
     both[0].tell(layer(2, 50.0), now)
-    both[0].confirm(now)
+    both[0].confirm()
     followers.report()
     with database.read() as session:
         assert [one.revision for one in read_gateways(session, APP, 0.0)] == [1]
     both[1].tell(layer(2, 50.0), now)
-    both[1].confirm(now)
+    both[1].confirm()
     followers.report()
     with database.read() as session:
         assert [one.revision for one in read_gateways(session, APP, 0.0)] == [2]
@@ -143,7 +143,7 @@ def test_an_envoy_is_where_it_was_heard_of_last(database: Database) -> None:
     for followers, revision in ((first, 1), (second, 2), (first, 3)):
         follower = followers.meet("n1", APP)
         follower.tell(layer(revision, 5.0), now)
-        follower.confirm(now)
+        follower.confirm()
         followers.report()
         followers.lose(follower)
         now += 5.0
