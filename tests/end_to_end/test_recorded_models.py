@@ -57,11 +57,12 @@ def _questions(realdata: Path) -> Iterator[tuple[str, str]]:
 
 
 def test_a_cheaper_faster_broken_snapshot_never_meets_a_user(recorded: Any) -> None:
-    """gpt-4-0314 to 0613 loses a third of its accuracy: the regression eval rejects it."""
+    """gpt-4-0314 to 0613 loses a third of its accuracy: the eval rejects it, after some 80 of 500 cases."""
     view = recorded("gpt-4-0314").release("gpt-4-0613")
     assert (view.release.state, view.release.outcome) == (State.REJECTED, Outcome.FAIL)
     accuracy = next(verdict for verdict in view.stages[0].verdicts if verdict.gate == "accuracy")
-    assert accuracy.harm == pytest.approx(0.84 - 0.50, abs=0.05)
+    assert accuracy.harm is not None and accuracy.harm > 0.15
+    assert accuracy.interval is not None and accuracy.interval.lower < 0.84 - 0.50 < accuracy.interval.upper
     assert view.exposure.requests == 0
 
 
