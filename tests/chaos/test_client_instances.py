@@ -9,7 +9,7 @@ import pytest
 
 from softlaunch.gateway.configuration.records import request_id_of
 from tests.support.arena import POLICY, Installation, Instant, driven, whenever
-from tests.support.blows import Disturbed, ask, cut_a_connection, promoted_at, twice
+from tests.support.blows import Disturbed, approve, ask, cut_a_connection, promoted_at, stages, twice
 from tests.support.invariants import went_the_whole_way
 from tests.support.struck_servers import Servers, servers
 
@@ -27,19 +27,21 @@ DRIVERS_KILLED = {25}
 LEASE_SECONDS = 6.0
 UNDAUNTED = {"orphaned": {"maximum_deaths": 50}}
 """Otherwise a release is rolled back whose drivers die five times within an hour."""
-MINIMUM_SECONDS = (20, 10, 4)
-"""Gates hold from a server's start until clients have sent what they kept, and so for most of the blows."""
+MINIMUM_SECONDS = (8, 4, 4)
 BUSY_SECONDS = 1.0
 """What a busy machine may add."""
 
 
 def policy() -> dict[str, Any]:
     """What is released in arenas, with gates by what applications record."""
-    stages = [
-        {**stage, "minimum_time": seconds} for stage, seconds in zip(POLICY["stages"], MINIMUM_SECONDS, strict=True)
-    ]
     sources = {"otlp": {"hold": "1 s", "late": "6 s"}}
-    return {**POLICY, "stages": stages, "sources": sources, "gateway": {"lease": f"{LEASE_SECONDS:g} s"}, **UNDAUNTED}
+    return {
+        **POLICY,
+        "stages": stages(MINIMUM_SECONDS),
+        "sources": sources,
+        "gateway": {"lease": f"{LEASE_SECONDS:g} s"},
+        **UNDAUNTED,
+    }
 
 
 def test_nobody_notices_200_blows_to_what_tells_applications(migrated_postgres: str, tmp_path: Path) -> None:
@@ -55,6 +57,7 @@ def test_nobody_notices_200_blows_to_what_tells_applications(migrated_postgres: 
             for number in range(INSTANTS):
                 time.sleep(rng.uniform(0.02, 0.25))
                 strike(playing, told, migrated_postgres, number, rng, disturbed)
+            approve(playing, APP)
             whenever(playing.over, "the release is over", 300)
         went_the_whole_way(playing, APP)
         promoted = promoted_at(playing, APP)

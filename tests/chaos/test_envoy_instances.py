@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.arena import POLICY, Installation, Instant, driven, whenever
-from tests.support.blows import Disturbed, Met, ask, cut_a_connection, promoted_at, twice
+from tests.support.blows import Disturbed, Met, approve, ask, cut_a_connection, promoted_at, stages, twice
 from tests.support.envoy import Deployment, needs_envoy
 from tests.support.invariants import went_the_whole_way
 from tests.support.struck_envoys import Envoys, envoys
@@ -31,18 +31,14 @@ RESTARTED_SECONDS = 4.0
 LEASE_SECONDS = 6.0
 UNDAUNTED = {"orphaned": {"maximum_deaths": 50}}
 """Otherwise a release is rolled back whose drivers die five times within an hour."""
-MINIMUM_SECONDS = (8, 40, 4)
-"""The last blow falls before the last stage."""
+MINIMUM_SECONDS = (8, 4, 4)
 
 
 def policy(stable: Deployment, candidate: Deployment) -> dict[str, Any]:
     """What is released in arenas, through Envoy, with gates by its access log."""
-    stages = [
-        {**stage, "minimum_time": seconds} for stage, seconds in zip(POLICY["stages"], MINIMUM_SECONDS, strict=True)
-    ]
     router = {"kind": "envoy", "stable": stable.url, "candidate": candidate.url}
     sources = {"access_log": {"hold": "1 s", "late": "2 s"}}
-    changed = {"stages": stages, "router": router, "unit": {"source": "header"}, "sources": sources}
+    changed = {"stages": stages(MINIMUM_SECONDS), "router": router, "unit": {"source": "header"}, "sources": sources}
     return {**POLICY, **changed, "gateway": {"lease": f"{LEASE_SECONDS:g} s"}, **UNDAUNTED}
 
 
@@ -70,6 +66,7 @@ def test_nobody_notices_200_blows_to_what_tells_envoys(migrated_postgres: str, t
                     down.append(kill_an_envoy(routed, disturbed, rng))
                 else:
                     strike(playing, routed, migrated_postgres, number, rng)
+            approve(playing, APP)
             whenever(playing.over, "the release is over", 300)
         time.sleep(3)
         went_the_whole_way(playing, APP)

@@ -12,7 +12,11 @@ import psycopg
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from tests.support.arena import Installation
+from softlaunch.approvals.deciding import Decision, apply_decision
+from softlaunch.approvals.rules import Person, VoteResult
+from softlaunch.core.approvals import ApprovalChoice
+from softlaunch.core.clock import utc_now
+from tests.support.arena import POLICY, Installation, whenever
 
 _LOOK_SECONDS = 0.1
 _SETTLED_SECONDS = 2.5
@@ -102,6 +106,28 @@ def cut_a_connection(url: str, rng: random.Random) -> None:
         busy = sorted(pid for pid, idle in found if not idle) or sorted(pid for pid, _ in found)
         if busy:
             connection.execute("SELECT pg_terminate_backend(%s)", [rng.choice(busy)])
+
+
+def stages(minimum_seconds: Sequence[float]) -> list[dict[str, object]]:
+    """The stages of releases in arenas, by how long each takes at least; a person lets the last one begin.
+
+    So a release outlasts all blows, however long a busy machine takes for them.
+    """
+    timed = [
+        {**stage, "minimum_time": seconds} for stage, seconds in zip(POLICY["stages"], minimum_seconds, strict=True)
+    ]
+    return [*timed[:-1], {**timed[-1], "approval": True}]
+
+
+def approve(playing: Installation, app: str) -> None:
+    """Let the last stage of an app's release begin, once that is asked."""
+    decision = Decision(app, ApprovalChoice.APPROVE, Person("ben", "test"))
+
+    def approved() -> bool:
+        with playing.database.begin() as session:
+            return {one.result for one in apply_decision(session, decision, utc_now())} == {VoteResult.DECIDED}
+
+    whenever(approved, "the last stage is asked for", 300)
 
 
 def ask(playing: Installation, sql: str) -> list[tuple[object, ...]]:
