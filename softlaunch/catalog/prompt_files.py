@@ -39,6 +39,7 @@ _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)^---\s*$\n?", re.DOTALL | re.MULTILI
 _OURS = re.compile(r"^(author|date|created|purpose|version):.*\n?(?:[ \t]+.*\n)*", re.MULTILINE)
 _PART = re.compile(r"## (system|developer|user|assistant)\s*")
 _FILE = re.compile(rf"v(?P<version>{SEMANTIC_VERSION.pattern})\.(md|txt)")
+_CONFLICT = re.compile(r"^<{7}(?: .*)?\n(?:.*\n)*?={7}\n(?:.*\n)*?>{7}(?: .*)?$", re.MULTILINE)
 _SHORT = re.compile(r"v(?P<version>(0|[1-9]\d*)(\.(0|[1-9]\d*))?)\.txt")
 
 
@@ -121,7 +122,8 @@ def load_prompt(path: Path) -> PromptVersion:
 def parse_prompt(path: Path, content: bytes, *, complete: bool) -> PromptVersion:
     """The prompt version in a file's content. Raises PromptFileError.
 
-    Where it must be complete, a Markdown file says author, date and purpose, and declares every variable.
+    Where it must be complete, a Markdown file says author, date and purpose, and declares every variable; and no merge
+    conflict is left in the file.
     """
     version = version_of(path)
     if len(content) > LONGEST_DOCUMENT:
@@ -155,6 +157,7 @@ def _read(path: Path, text: str, version: str, *, complete: bool) -> PromptVersi
     problems = [
         *_undeclared(document, front_matter, prompt, complete=missing),
         *(_missing(front_matter) if missing else ()),
+        *(_unsettled(text) if complete else ()),
     ]
     if problems:
         raise failure(path, problems)
@@ -175,6 +178,13 @@ def _missing(front_matter: _FrontMatter) -> Iterator[Problem]:
     wanted = {"author": "who answers for this version", "date": "when it was written", "purpose": "what it changes"}
     given = {"author": front_matter.author, "date": front_matter.created, "purpose": front_matter.purpose}
     yield from (Problem(1, key, f"is missing: {what}") for key, what in wanted.items() if not given[key])
+
+
+def _unsettled(text: str) -> Iterator[Problem]:
+    """Git's conflict markers: each is the text that a model would read."""
+    for conflict in _CONFLICT.finditer(text):
+        advice = "choose one side; if the prompt means these lines, indent them"
+        yield Problem(text.count("\n", 0, conflict.start()) + 1, "", f"a merge conflict is not resolved: {advice}")
 
 
 def _undeclared(

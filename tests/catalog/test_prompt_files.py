@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from softlaunch.catalog.prompt_files import PromptFileError, load_prompt, load_prompts
+from softlaunch.catalog.prompt_files import PromptFileError, load_prompt, load_prompts, parse_prompt
 
 
 def _write(folder: Path, name: str, text: str) -> Path:
@@ -142,6 +142,23 @@ def test_a_mistake_is_named(tmp_path: Path, name: str, text: str, said: str) -> 
         load_prompt(_write(tmp_path, name, text))
     assert name in str(caught.value)
     assert said in str(caught.value)
+
+
+CONFLICT = (
+    "---\nauthor: a\ndate: 2026-01-01\npurpose: b\n---\n"
+    "Hi.\n<<<<<<< HEAD\nBe kind.\n=======\nBe brief.\n>>>>>>> brief\n"
+)
+
+
+def test_a_new_version_has_no_unresolved_merge_conflict(tmp_path: Path) -> None:
+    """What is published with one can still be read, and a prompt about conflicts indents them."""
+    path = _write(tmp_path, "v1.0.0.md", CONFLICT)
+    with pytest.raises(PromptFileError, match="line 7: a merge conflict is not resolved: choose one side"):
+        parse_prompt(path, CONFLICT.encode(), complete=True)
+    assert "<<<<<<< HEAD" in load_prompt(path).messages[0].content
+    indented = CONFLICT.replace("<<<<", " <<<<").replace("\n====", "\n ====").replace(">>>>", " >>>>")
+    parse_prompt(path, indented.encode(), complete=True)
+    parse_prompt(path, b"---\nauthor: a\ndate: 2026-01-01\npurpose: b\n---\nTitle\n=======\nHi.\n", complete=True)
 
 
 def test_a_folder_of_prompts(tmp_path: Path) -> None:
