@@ -1,7 +1,7 @@
 # `make` lists the targets. The environment is made on first use and again only when the requirements change.
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo docs pictures test mlflow clients ppi test-long quick check format migration requirements clean
+.PHONY: help install demo docs pictures test mlflow clients ppi test-long test-soak quick check format migration requirements clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,8 +21,8 @@ PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydanti
 SPREAD := --dist loadfile --no-loadscope-reorder
 # The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
 # beside the others is run again alone; it is reported both times, and what fails twice has failed.
-test test-long: export OPENBLAS_NUM_THREADS = 1# several workers share the processors already
-LONG := --timeout 600 -m "long or chaos"
+test test-long test-soak: export OPENBLAS_NUM_THREADS = 1# several workers share the processors already
+LONG := --timeout 600 -m "(long or chaos) and not soak"
 # Tests and demo start hundreds of processes; without this each of them may compile what it imports, where the
 # environment forbids to keep what was compiled.
 export PYTHONDONTWRITEBYTECODE =
@@ -45,12 +45,15 @@ test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browser
 	@$(BIN)/pytest -n 4 $(SPREAD) $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
 		$(BIN)/pytest $(LONG) --last-failed --last-failed-no-failures none; }
 
+test-soak: $(VENV)/.dev ## run long tests at full length, with more seeds, on both databases: hours on a small machine
+	@$(BIN)/pytest -n 4 $(SPREAD) --timeout 900 -m soak
+
 mutants: $(VENV)/.dev ## see what tests miss: SEED=1 COUNT=50 MODULES=softlaunch/gateway TESTS=tests/gateway
 	@nice $(BIN)/python -m benchmarks.mutants $(if $(SEED),--seed $(SEED)) $(if $(COUNT),--count $(COUNT)) \
 		$(if $(MODULES),--modules $(MODULES)) $(if $(TESTS),--tests $(TESTS)) $(if $(SECONDS),--seconds $(SECONDS))
 
 quick: $(VENV)/.dev ## run the tests that take less than a few seconds each
-	@$(BIN)/pytest -m "not slow and not long and not chaos"
+	@$(BIN)/pytest -m "not slow and not long and not chaos and not soak"
 
 docs: $(VENV)/.dev ## build the documentation into site/, which can be read without a server
 	@$(BIN)/python docs/generate.py

@@ -32,10 +32,10 @@ def instants(seed: int) -> list[Instant]:
     return [Instant(f"app-{number + 1}", *instant) for number, instant in enumerate(one_each + others)]
 
 
-@pytest.mark.parametrize("seed", [pytest.param(1, id="seed 1")])
-def test_releases_go_on_whenever_their_driver_is_killed(database_url: str, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("database_url", [pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"], indirect=True)
+def test_releases_go_on_whenever_their_driver_is_killed(database_url: str, tmp_path: Path) -> None:
     """Eleven drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
-    planned = instants(seed + ("postgres" in database_url))
+    planned = instants(1 + ("postgres" in database_url))
     with arena(database_url, tmp_path, [OPERATOR, *(one.app for one in planned)], RATE_RPS) as playing:
         for first in range(0, len(planned), AT_ONCE):
             die_at(playing, planned[first : first + AT_ONCE])

@@ -39,7 +39,10 @@ def pair() -> Iterator[Pair]:
         yield made
 
 
-@pytest.mark.parametrize("lost_seconds", [pytest.param(0.0, id="level"), pytest.param(0.3, id="a little behind")])
+@pytest.mark.parametrize(
+    "lost_seconds",
+    [pytest.param(0.0, id="level", marks=pytest.mark.soak), pytest.param(0.3, id="a little behind")],
+)
 def test_releases_go_on_where_a_standby_takes_over(pair: Pair, tmp_path: Path, lost_seconds: float) -> None:
     """Users are on stable from the lease to the takeover; nothing counts twice, and what the standby lacks is counted.
 

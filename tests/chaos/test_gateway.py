@@ -74,6 +74,7 @@ def failures(playing: Arena) -> int:
     return sum(traffic.tally.failures for traffic in playing.traffics.values())
 
 
+@pytest.mark.parametrize("database_url", [pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"], indirect=True)
 def test_releases_go_on_when_the_database_comes_back(database_url: str, tmp_path: Path) -> None:
     """Users are answered all the while, by stable once the lease has run out; then the releases go on.
 
@@ -140,6 +141,7 @@ def crashing(postgres_server: str) -> Iterator[Crashing]:
 
 
 @pytest.mark.postgres
+@pytest.mark.soak
 def test_releases_go_on_when_postgresql_was_away_for_more_than_a_minute(crashing: Crashing, tmp_path: Path) -> None:
     """It crashes under a canary, and is started again 65 s later.
 

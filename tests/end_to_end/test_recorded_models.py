@@ -61,19 +61,21 @@ def test_a_cheaper_faster_broken_snapshot_never_meets_a_user(recorded: Any) -> N
     view = recorded("gpt-4-0314").release("gpt-4-0613")
     assert (view.release.state, view.release.outcome) == (State.REJECTED, Outcome.FAIL)
     accuracy = next(verdict for verdict in view.stages[0].verdicts if verdict.gate == "accuracy")
-    assert accuracy.harm is not None and accuracy.harm > 0.15
-    assert accuracy.interval is not None and accuracy.interval.lower < 0.84 - 0.50 < accuracy.interval.upper
+    assert accuracy.harm is not None
+    assert accuracy.harm > 0.15
+    assert accuracy.interval is not None
+    assert accuracy.interval.lower < 0.84 - 0.50 < accuracy.interval.upper
     assert view.exposure.requests == 0
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_snapshot_against_itself_passes(recorded: Any) -> None:
     """gpt-4-0314 against itself is promoted: nothing cries wolf."""
     view = recorded("gpt-4-0314").release(None, allow_same=True)
     assert view.release.state is State.PROMOTED, view.release.reason
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_a_better_but_slower_snapshot_is_stopped_by_latency(recorded: Any) -> None:
     """gpt-3.5-turbo-0301 to 0613 is more accurate and far slower: it passes the eval and fails on live traffic."""
     view = recorded("gpt-3.5-turbo-0301").release("gpt-3.5-turbo-0613")

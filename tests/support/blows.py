@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import psycopg
+import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +19,8 @@ from softlaunch.core.approvals import ApprovalChoice
 from softlaunch.core.clock import utc_now
 from tests.support.arena import POLICY, Installation, whenever
 
+COUNTS = [pytest.param(60), pytest.param(200, marks=pytest.mark.soak)]
+"""How many instants are struck: of each kind of blow there is one among the first 60."""
 _LOOK_SECONDS = 0.1
 _SETTLED_SECONDS = 2.5
 """So long after the next sign of life everybody follows again, on a busy machine."""
