@@ -21,6 +21,7 @@ from softlaunch.releases.ending import roll_back
 from softlaunch.store.database import Database
 from softlaunch.store.migrate import open_database
 from tests.support.arena import LEASE_SECONDS, Arena, Instant, arena, whenever
+from tests.support.backends import on_postgresql
 from tests.support.invariants import (
     SLACK_SECONDS,
     candidates_between,
@@ -74,7 +75,7 @@ def failures(playing: Arena) -> int:
     return sum(traffic.tally.failures for traffic in playing.traffics.values())
 
 
-@pytest.mark.parametrize("database_url", [pytest.param("sqlite", marks=pytest.mark.soak), "postgresql"], indirect=True)
+@on_postgresql
 def test_releases_go_on_when_the_database_comes_back(database_url: str, tmp_path: Path) -> None:
     """Users are answered all the while, by stable once the lease has run out; then the releases go on.
 

@@ -110,7 +110,10 @@ async def come(url: str, apps: list[str]) -> None:
                     await asyncio.sleep(6 / RATE_RPS / len(apps))
 
 
-@pytest.mark.parametrize("fault", ["none", "random 400", "outage", "error in the stream"])
+@pytest.mark.parametrize(
+    "fault",
+    ["outage", *(pytest.param(one, marks=pytest.mark.soak) for one in ("none", "random 400", "error in the stream"))],
+)
 def test_only_the_candidates_own_faults_take_it_back(migrated_file: Path, tmp_path: Path, fault: str) -> None:
     """No release whose arms are alike is rolled back; each whose candidate alone is at fault is."""
     apps = [f"alike-{number}" for number in range(ALIKE)] + [f"alone-{number}" for number in range(ALONE)]

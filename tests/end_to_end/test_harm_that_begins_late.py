@@ -89,7 +89,7 @@ async def ask(session: aiohttp.ClientSession, url: str, user: str) -> None:
         return
 
 
-@pytest.mark.parametrize("harm", HARM)
+@pytest.mark.parametrize("harm", [pytest.param("latency", marks=pytest.mark.soak), "errors"])
 def test_harm_that_begins_while_an_approval_is_open_is_taken_back(
     migrated_file: Path, tmp_path: Path, harm: str
 ) -> None:

@@ -120,7 +120,7 @@ def judged(endpoint: Endpoint) -> int:
 @pytest.mark.parametrize(
     ("playing", "model", "gate"),
     [
-        pytest.param("quality", "worse", "quality", id="quality falls from 0.85 to 0.70"),
+        pytest.param("quality", "worse", "quality", id="quality falls from 0.85 to 0.70", marks=pytest.mark.soak),
         pytest.param("hallucination", "inventing", "hallucination", id="hallucination rises from 0.05 to 0.15"),
     ],
     indirect=["playing"],

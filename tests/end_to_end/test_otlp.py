@@ -94,9 +94,9 @@ def drive(
 @pytest.mark.parametrize(
     ("harm", "state", "gate"),
     [
-        pytest.param({}, State.PROMOTED, "", id="fine"),
+        pytest.param({}, State.PROMOTED, "", id="fine", marks=pytest.mark.soak),
         pytest.param({"errors": 0.3}, State.ROLLED_BACK, "errors", id="more failures"),
-        pytest.param({"quality": 0.65}, State.ROLLED_BACK, "quality", id="worse answers"),
+        pytest.param({"quality": 0.65}, State.ROLLED_BACK, "quality", id="worse answers", marks=pytest.mark.soak),
     ],
 )
 def test_spans_alone_decide_a_release(
@@ -126,7 +126,7 @@ def _missing_clients() -> str:
     ("instrumentation", "failing", "state"),
     [
         pytest.param("openinference", 0.0, State.PROMOTED, id="openinference, fine"),
-        pytest.param("traceloop", 0.5, State.ROLLED_BACK, id="traceloop, failing"),
+        pytest.param("traceloop", 0.5, State.ROLLED_BACK, id="traceloop, failing", marks=pytest.mark.soak),
     ],
 )
 def test_an_instrumented_client_decides_a_release(

@@ -116,6 +116,7 @@ def kill_driver(playing: Arena, app: str) -> None:
     playing.note_death(app, time.time())
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # drivers are killed on both ledgers
 def test_a_release_goes_on_when_the_prefect_server_is_gone_for_good(database_url: str, tmp_path: Path) -> None:
     """Killed in the canary: the flow ends when it can tell Prefect nothing more, and plain reconcile goes on."""

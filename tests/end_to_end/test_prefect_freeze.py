@@ -88,6 +88,7 @@ def start(tmp_path: Path, migrated_file: Path, prefect_environment: dict[str, st
         yield one
 
 
+@pytest.mark.soak
 def test_a_run_shows_that_its_release_is_frozen_and_goes_on_when_the_freeze_is_lifted(start: Any) -> None:
     """Evaluated and held: name, tag and progress say until when; lifted with a reason, it is promoted, and says so."""
     frozen: Frozen = start({**BRIEF, "freeze": [FOREVER]})

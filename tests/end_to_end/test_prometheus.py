@@ -158,7 +158,7 @@ def test_a_fine_candidate_is_promoted(database: Database) -> None:
 @pytest.mark.parametrize(
     ("harm", "gate"),
     [
-        pytest.param({"errors": 0.2}, "errors", id="more failures"),
+        pytest.param({"errors": 0.2}, "errors", id="more failures", marks=pytest.mark.soak),
         pytest.param({"slower": 2.0}, "latency", id="slower answers"),
     ],
 )

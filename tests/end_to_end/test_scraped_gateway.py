@@ -50,7 +50,10 @@ def _answer(model: str, prompt: str, before: int) -> Reply:
 
 @pytest.mark.parametrize(
     ("model", "state"),
-    [pytest.param("good", State.PROMOTED, id="fine"), pytest.param("bad", State.ROLLED_BACK, id="failing")],
+    [
+        pytest.param("good", State.PROMOTED, id="fine"),
+        pytest.param("bad", State.ROLLED_BACK, id="failing", marks=pytest.mark.soak),
+    ],
 )
 def test_a_scraped_gateway_decides_a_release(tmp_path: Path, migrated_file: Path, model: str, state: State) -> None:
     """Copies are the arm `control` at 100 %, and requests of the arms are compared from the counters alone."""

@@ -82,6 +82,7 @@ def test_a_candidate_whose_answers_judges_like_less_is_rejected(playing: tuple[I
     assert 0 < judged <= 400
 
 
+@pytest.mark.soak
 def test_an_equal_candidate_leaves_the_shadow(playing: tuple[Installation, Endpoint]) -> None:
     """Answers that vary as much as stable's own are no harm."""
     made, _ = playing

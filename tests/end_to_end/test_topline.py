@@ -118,7 +118,10 @@ def serving(database: Database) -> str:
         return route.stable_digest
 
 
-@pytest.mark.parametrize("fails", [True, False], ids=["answers fail later", "both are alike"])
+@pytest.mark.parametrize(
+    "fails",
+    [pytest.param(True, id="answers fail later"), pytest.param(False, id="both are alike", marks=pytest.mark.soak)],
+)
 def test_what_was_promoted_is_watched_on(migrated_file: Path, tmp_path: Path, *, fails: bool) -> None:
     """Its driver dies in between and reconcile has it resumed; users stay on what was promoted until harm is shown."""
     database_url = f"sqlite:///{shutil.copy(migrated_file, tmp_path / 'ledger.db')}"

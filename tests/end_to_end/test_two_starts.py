@@ -16,6 +16,7 @@ from softlaunch.catalog.apps import apply
 from softlaunch.cli.exits import Exit
 from softlaunch.ledger.releases import list_releases
 from softlaunch.store.database import Database
+from tests.support.backends import on_postgresql
 from tests.support.paths import ROOT
 from tests.support.servers import wait_until
 from tests.support.stage import APP, QUICK, write_app
@@ -114,6 +115,7 @@ def test_of_two_that_start_at_the_same_instant_one_wins(
         assert len(list_releases(session, None, 10)) == 1
 
 
+@on_postgresql
 def test_starting_the_same_again_goes_on_once_nobody_drives(database: Database, environment: dict[str, str]) -> None:
     """While it is driven the holder is named; after its death another candidate is refused and the same one goes on."""
     with running(environment, "-m", "softlaunch.cli", *START) as first:
@@ -131,6 +133,7 @@ def test_starting_the_same_again_goes_on_once_nobody_drives(database: Database, 
         assert [release.id for release in list_releases(session, None, 10)] == [f"{APP}-1"]
 
 
+@on_postgresql
 def test_a_rollback_while_it_is_driven_ends_the_driver(database: Database, environment: dict[str, str]) -> None:
     """A person beats the driver, which says how the release ended; the trail names both, and from where."""
     with running(environment, "-m", "softlaunch.cli", *START) as driving:

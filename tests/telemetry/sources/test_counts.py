@@ -65,7 +65,9 @@ def share(traffic: Traffic, outcome: Outcome, runs: int = 40, count: int = 160) 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [pytest.param(0.05, id="at 5 %", marks=pytest.mark.soak), pytest.param(0.5, id="at 50 %")])
+@pytest.mark.parametrize(
+    "part", [pytest.param(0.05, id="at 5 %", marks=pytest.mark.soak), pytest.param(0.5, id="at 50 %")]
+)
 @pytest.mark.parametrize(
     ("burst", "alike"), [pytest.param(5, 0.3, id="users with some requests"), pytest.param(40, 0.4, id="long bursts")]
 )
