@@ -123,7 +123,7 @@ def test_a_plan_is_made_for_any_policy_and_traffic(seed: int) -> None:
 
 @pytest.mark.long
 @pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize("first", range(1000, 1150, 50))
+@pytest.mark.parametrize("first", [1000, *(pytest.param(one, marks=pytest.mark.soak) for one in (1050, 1100))])
 def test_a_plan_is_made_for_many_more_policies(first: int) -> None:
     """The same for many more."""
     for seed in range(first, first + 50):

@@ -94,7 +94,7 @@ def is_caught(policy: Policy, metric: Metric, harm: float, seed: int, per_second
     return False
 
 
-@pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.LATENCY])
+@pytest.mark.parametrize("metric", [Metric.ERRORS, pytest.param(Metric.LATENCY, marks=pytest.mark.soak)])
 def test_the_smallest_harm_caught_with_80_percent_is_caught_about_so_often(metric: Metric) -> None:
     """By the real panel of the whole policy, in at least 70 and at most 95 of a hundred releases."""
     policy = make_policy(stages=[{"weight_percent": weight, "minimum_time": 1} for weight in (10, 100)])

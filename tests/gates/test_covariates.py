@@ -280,7 +280,7 @@ def test_a_prompt_does_not_change_what_a_user_asked() -> None:
 @pytest.mark.parametrize(
     ("regulars", "adjust_for"),
     [
-        pytest.param(0, ("request_size", "streamed"), id="people who pass by"),
+        pytest.param(0, ("request_size", "streamed"), id="people who pass by", marks=pytest.mark.soak),
         pytest.param(300, ("own_past", "request_size", "streamed"), id="regulars, beside their own past too"),
     ],
 )

@@ -129,7 +129,7 @@ def _renamed(window: Window) -> Window:
     return replace(window, split=units, ratings={reviewed: replace(rated, values={reviewed: rated.values[RATED]})})
 
 
-@pytest.mark.long
+@pytest.mark.soak
 def test_harm_is_caught_sooner_with_scores() -> None:
     """Of candidates that please 8 points fewer, more are caught by as many ratings."""
     answers = JudgedAnswers(harm=0.08, agreement=0.8, rated=(0.1, 0.1))
@@ -144,7 +144,7 @@ def test_harm_is_caught_sooner_with_scores() -> None:
 @pytest.mark.parametrize(
     "answers",
     [
-        pytest.param(JudgedAnswers(), id="a judge that treats both alike"),
+        pytest.param(JudgedAnswers(), id="a judge that treats both alike", marks=pytest.mark.soak),
         pytest.param(JudgedAnswers(liking=0.5, rated=(0.3, 0.1)), id="one that likes the candidate, rated more often"),
         pytest.param(
             JudgedAnswers(agreement=0.0, scored=(1.0, 0.2)), id="one that knows nothing, of a fifth of stable"
