@@ -1,6 +1,8 @@
 """Releases of an app that calls its models itself, by OpenFeature's SDK and OpenTelemetry's: spans alone decide."""
 
 import re
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from softlaunch.store.tables import RequestRow, RouteRow
 from tests.end_to_end.configured_app import users_of
 from tests.end_to_end.evaluated_app import EvaluatedApp
 from tests.end_to_end.test_config_server import drive
+from tests.gateway.clients.programs import HERE
 from tests.gateway.configuration.servers import ConfigServerProcess, running_config_server
 from tests.support.builders import APP, CANDIDATE, STABLE
 from tests.support.otlp import ReceiverProcess, record_split, running_receiver
@@ -119,19 +122,42 @@ def test_stable_within_the_lease_when_everything_of_ours_is_killed(
 
 def test_the_guides_program_runs(database: Database) -> None:
     """Against a config server and a receiver: its call is a row, on the arm that was told, and by its revision."""
-    record_split(database, None, since=time.time() - 60, policy=recorded_policy(50, 60, "40 %"))
-    url = database.url.render_as_string(hide_password=False)
-    page = (ROOT / "docs" / "guide" / "config-server.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
     said: dict[str, Any] = {}
-    with running_config_server(url, client_keys=("my-key",)) as config_server, running_receiver(url) as receiver:
-        placed = program.replace("http://localhost:8830", config_server).replace("http://localhost:4318", receiver)
+    with guide(database, "python") as program:
         try:
-            exec(compile(placed, "config-server.md", "exec"), said)
+            exec(compile(program, "config-server.md", "exec"), said)
         finally:
             api.clear_hooks()
             api.clear_providers()
+    assert the_row(database).route_revision == said["found"].flag_metadata["revision"]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs Node.js 20 or newer")
+@pytest.mark.skipif(not (HERE / "node_modules" / "@opentelemetry").is_dir(), reason="needs the clients: make clients")
+def test_the_guides_program_for_node_runs(database: Database) -> None:
+    """By OpenFeature's own hook and the span processor that the guide adds to it."""
+    with guide(database, "js") as program:
+        command = ["node", "--input-type=module"]
+        done = subprocess.run(command, input=program, cwd=HERE, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+    assert the_row(database).route_revision > 0
+
+
+@contextmanager
+def guide(database: Database, language: str) -> Iterator[str]:
+    """The guide's program in a language, for a config server and a receiver that run here."""
+    record_split(database, None, since=time.time() - 60, policy=recorded_policy(50, 60, "40 %"))
+    url = database.url.render_as_string(hide_password=False)
+    page = (ROOT / "docs" / "guide" / "config-server.md").read_text(encoding="utf-8")
+    (program,) = re.findall(rf"^```{language}\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    with running_config_server(url, client_keys=("my-key",)) as config_server, running_receiver(url) as receiver:
+        yield program.replace("http://localhost:8830", config_server).replace("http://localhost:4318", receiver)
+
+
+def the_row(database: Database) -> RequestRow:
+    """The only call in the log, which stable answered."""
     with database.read() as session:
         row = session.exec(select(RequestRow)).one()
-    assert (row.arm, row.variant_digest) == ("stable", STABLE.digest)
-    assert (row.route_revision, row.outcome) == (said["found"].flag_metadata["revision"], "answered")
+        session.expunge(row)
+    assert (row.arm, row.variant_digest, row.outcome) == ("stable", STABLE.digest, "answered")
+    return row
