@@ -147,7 +147,9 @@ def test_harm_is_caught_sooner_with_scores() -> None:
         pytest.param(JudgedAnswers(), id="a judge that treats both alike", marks=pytest.mark.soak),
         pytest.param(JudgedAnswers(liking=0.5, rated=(0.3, 0.1)), id="one that likes the candidate, rated more often"),
         pytest.param(
-            JudgedAnswers(agreement=0.0, scored=(1.0, 0.2)), id="one that knows nothing, of a fifth of stable"
+            JudgedAnswers(agreement=0.0, scored=(1.0, 0.2)),
+            id="one that knows nothing, of a fifth of stable",
+            marks=pytest.mark.soak,
         ),
     ],
 )
@@ -158,7 +160,7 @@ def test_false_alarms_stay_within_alpha(answers: JudgedAnswers) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("liking", [0.0, 0.5])
+@pytest.mark.parametrize("liking", [pytest.param(0.0, marks=pytest.mark.soak), 0.5])
 def test_what_is_as_bad_as_the_margin_rarely_passes(liking: float) -> None:
     """A candidate that pleases 4 points fewer passes in at most 5 % of stages, whether or not the judge likes it."""
     answers = JudgedAnswers(harm=0.04, liking=liking)
