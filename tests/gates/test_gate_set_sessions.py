@@ -193,7 +193,10 @@ def test_a_candidate_as_bad_as_its_margin_hardly_ever_passes() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("turns", [4.0, 30.0], ids=["short sessions", "sessions of a minute"])
+@pytest.mark.parametrize(
+    "turns",
+    [pytest.param(4.0, id="short sessions", marks=pytest.mark.soak), pytest.param(30.0, id="sessions of a minute")],
+)
 def test_sessions_that_are_longer_on_the_candidate_hardly_ever_pass(turns: float) -> None:
     """Though those that are over first are short ones; as long as stable's they pass."""
     of, passes = policy(per_session("latency", "25 %")), []

@@ -125,7 +125,7 @@ def peaks(seed: int, metric: Metric, icc: float) -> tuple[float, float]:
     return max(process.peak for process in ways.values()), carried.peak
 
 
-@pytest.mark.parametrize("icc", [0.3, 0.9])
+@pytest.mark.parametrize("icc", [pytest.param(0.3, marks=pytest.mark.soak), 0.9])
 @pytest.mark.parametrize("metric", [Metric.ERRORS, Metric.LATENCY, Metric.QUALITY], ids=str)
 def test_120_rounds_of_the_same_users_keep_alpha(metric: Metric, icc: float) -> None:
     """By any way, at any look; while one process that goes on through all rounds, as if users were new, would not."""

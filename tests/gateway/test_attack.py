@@ -64,7 +64,12 @@ each_api = pytest.mark.parametrize(
     ],
 )
 each_count = pytest.mark.parametrize(
-    "count", [pytest.param(300, id="some"), pytest.param(10_000, id="many", marks=pytest.mark.long)]
+    "count",
+    [
+        pytest.param(300, id="some"),
+        pytest.param(3_000, id="many", marks=pytest.mark.long),
+        pytest.param(10_000, id="most", marks=pytest.mark.soak),
+    ],
 )
 
 

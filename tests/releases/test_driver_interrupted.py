@@ -160,7 +160,7 @@ def test_a_driver_may_be_killed_at_any_write(tmp_path: Any, migrated_file: Any, 
         assert steps_of(database, scene.release_id) == way
         with database.read() as session:
             texts = [row.text for row in session.exec(select(NoticeRow).order_by(col(NoticeRow.id)))]
-            assert len([text for text in texts if " begins " in text]) == len(way) - 2
+            assert len([text for text in texts if " starts (" in text]) == len(way) - 2
             assert len(session.exec(select(IncidentRow)).all()) == bool(harms)
             ended = [stage.state for stage in read_stages(session, scene.release_id)]
         assert "running" not in ended
