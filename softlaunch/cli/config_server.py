@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from softlaunch.cli.output import errors
-from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of, place, say
-from softlaunch.core.errors import SoftlaunchError
+from softlaunch.cli.serving_options import LOCAL, client_keys, config_keys, feedback_keys, limits_of, say
+from softlaunch.core.listening import listening, place
 from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ def config_server(
         said = "anybody who reaches this address reads prompts and feeds the gates; set SOFTLAUNCH_CLIENT_KEYS"
         errors.print(f"softlaunch: {said}")
     database = open_database(settings.ledger_url)
-    try:
-        serve(database, options, lambda listening: _introduce(database, options, listening))
-    except OSError as error:
-        raise SoftlaunchError(f"can't listen on {options.host}:{options.port}: {error.strerror}") from error
+    with listening(options.host, options.port):
+        serve(database, options, lambda port: _introduce(database, options, port))
 
 
 def _options(settings: Settings, log_level: str) -> "ConfigServerOptions":

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from softlaunch.cli.output import errors, print_json
-from softlaunch.cli.serving_options import LOCAL, place, say, say_lacking_keys
+from softlaunch.cli.serving_options import LOCAL, say, say_lacking_keys
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.listening import place
 from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ from softlaunch.cli.serving_options import (
     config_keys,
     feedback_keys,
     limits_of,
-    place,
     say,
     say_lacking_keys,
 )
-from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.listening import listening, place
 from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -117,10 +116,8 @@ def gateway(
     options = _options(settings, cors_origin or settings.cors_origins.split(","), log_level)
     if options.host not in LOCAL and not options.client_keys:
         errors.print("softlaunch: anybody who reaches this address may use your providers; set SOFTLAUNCH_CLIENT_KEYS")
-    try:
+    with listening(options.host, options.port):
         _serve(settings, options)
-    except OSError as error:
-        raise SoftlaunchError(f"can't listen on {options.host}:{options.port}: {error.strerror}") from error
 
 
 def _serve(settings: Settings, options: "GatewayOptions") -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from softlaunch.cli.output import errors
-from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.listening import listening
 from softlaunch.core.settings import Settings
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
@@ -51,7 +51,5 @@ def otlp(
     )
     if options.host not in _LOCAL and not token:
         errors.print("softlaunch: anybody who reaches this address may feed the gates; set SOFTLAUNCH_OTLP_TOKEN")
-    try:
+    with listening(options.host, options.port):
         serve(open_database(settings.ledger_url), options)
-    except OSError as error:
-        raise SoftlaunchError(f"can't listen on {options.host}:{options.port}: {error.strerror}") from error

@@ -23,11 +23,6 @@ def say(text: str) -> None:
     errors.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def place(host: str, port: int) -> str:
-    """Where a server listens, as an address has it."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def say_lacking_keys(route: "Route") -> None:
     """Say which keys this process lacks to ask the models of an app."""
     from softlaunch.core.endpoint import MissingKeyError, model_headers

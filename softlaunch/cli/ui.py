@@ -13,6 +13,7 @@ from softlaunch.cli.ledger import ledger
 from softlaunch.cli.output import console as screen
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.listening import listening
 from softlaunch.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from softlaunch.store.database import Database
 
 _LOGGER = logging.getLogger(__name__)
-
-
-class PortTakenError(SoftlaunchError):
-    """The console can't listen where it should."""
 
 
 def register(app: typer.Typer) -> None:
@@ -100,9 +97,5 @@ def _drive(database: "Database", release_id: str) -> None:
 
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
+    with listening(host, port):
         return socket.create_server((host, port), family=family)
-    except OSError as error:
-        raise PortTakenError(
-            f"the console can't listen on {host}, port {port} ({error.strerror}); choose another with --port"
-        ) from error

@@ -13,6 +13,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from softlaunch.core.errors import NotFoundError, SoftlaunchError
+from softlaunch.core.listening import listening
 from softlaunch.simulator.cases import first_problem
 from softlaunch.simulator.faults import EVERY_MODEL, ActiveFault, Fault, FaultKind
 from softlaunch.simulator.models import Answer, Refusal
@@ -213,11 +214,8 @@ async def serve(
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)
-        try:
+        with listening(host, port):
             await site.start()
-        except OSError as error:
-            reason = f"can't listen on {host}:{port} ({error.strerror})"
-            raise SoftlaunchError(f"{reason}; choose another with --port") from error
         ready(int(runner.addresses[0][1]))
         await stop.wait()
     finally:

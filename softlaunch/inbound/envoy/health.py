@@ -1,6 +1,5 @@
 """How a control plane or a processor is, over HTTP: /healthz for probes, /metrics for Prometheus."""
 
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from softlaunch import __version__
-from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.listening import CantListenError, listening
 from softlaunch.gateway.table import RouteTable
 from softlaunch.inbound.envoy.followers import Follower, Followers
 
@@ -31,20 +30,18 @@ class Health(Collector):
         self._registry.register(self)
 
     async def serve(self, host: str, port: int) -> web.AppRunner:
-        """Serve until the runner is cleaned up. Raises SoftlaunchError where the port can't be had."""
+        """Serve until the runner is cleaned up. Raises CantListenError where the port can't be had."""
         app = web.Application()
         app.router.add_get("/healthz", self._answer_health)
         app.router.add_get("/metrics", self._expose)
         runner = web.AppRunner(app, access_log=None, handle_signals=False)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
+            with listening(host, port, "--health-port, or 0 for none"):
+                await web.TCPSite(runner, host, port).start()
+        except (OSError, CantListenError):
             await runner.cleanup()
-            raise SoftlaunchError(
-                f"can't listen on {host}:{port} for /healthz and /metrics: {os.strerror(error.errno or 0).lower()}; "
-                "choose another port by --health-port, 0 for none"
-            ) from error
+            raise
         return runner
 
     async def _answer_health(self, request: web.Request) -> web.Response:  # noqa: ARG002
