@@ -180,11 +180,11 @@ def two_by_turns(world: World) -> Shift:
 @pytest.mark.parametrize(
     ("shifts", "adjust_for", "per"),
     [
-        (always_another, (), "request"),
+        pytest.param(always_another, (), "request", marks=pytest.mark.long),
         (two_by_turns, (), "request"),
         pytest.param(always_another, ("own_past",), "request", marks=pytest.mark.long),
         pytest.param(always_another, ("own_past", "request_size", "streamed"), "request", marks=pytest.mark.long),
-        (always_another, (), "session"),
+        pytest.param(always_another, (), "session", marks=pytest.mark.long),
         pytest.param(two_by_turns, ("own_past", "request_size"), "session", marks=pytest.mark.long),
     ],
 )

@@ -107,7 +107,10 @@ def drive(shop: Shop, driver: Driver, *, away: tuple[int, int]) -> tuple[Release
 
 _QUALITIES = pytest.mark.parametrize(
     ("quality", "state"),
-    [pytest.param(0.85, State.PROMOTED, id="as good"), pytest.param(0.7, State.ROLLED_BACK, id="worse answers")],
+    [
+        pytest.param(0.85, State.PROMOTED, id="as good", marks=pytest.mark.long),
+        pytest.param(0.7, State.ROLLED_BACK, id="worse answers"),
+    ],
 )
 
 
