@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 RATE_RPS = 6.0
 WITHIN = {0: 8, 1: 9, 2: 24, 3: 24, 4: 24, 5: 24, 6: 5}
 """How many writes each revision of a release surely lasts: opened, then the five stages, then promoted."""
-KILLS = 11
+KILLS = 8
 AT_ONCE = 4
 """More drivers starve each other on a small machine: reconcilers take releases over before their drivers die."""
 OPERATOR = "app-0"
@@ -35,7 +35,7 @@ def instants(seed: int) -> list[Instant]:
 
 @on_postgresql
 def test_releases_go_on_whenever_their_driver_is_killed(database_url: str, tmp_path: Path) -> None:
-    """Eleven drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
+    """Eight drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
     planned = instants(1 + ("postgres" in database_url))
     with arena(database_url, tmp_path, [OPERATOR, *(one.app for one in planned)], RATE_RPS) as playing:
         for first in range(0, len(planned), AT_ONCE):
