@@ -195,7 +195,8 @@ def _changed(root: Path, stamp: Path) -> list[str]:
 
 def test_programs_run_as_a_user_who_owns_nothing(container: Container) -> None:
     """Neither the system nor softlaunch can be changed from inside, whatever a program is made to do."""
-    assert container.run(["id", "-u"]).stdout == "10001\n"
+    who = container.run(["id", "-u"])
+    assert who.stdout == "10001\n", who
     found = container.run(
         ["find", "/opt", "/usr", "/etc", "/bin", "/", "-maxdepth", "1", "-writable", "!", "-type", "l"]
     )
