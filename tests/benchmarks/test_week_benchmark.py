@@ -4,12 +4,10 @@ import pytest
 
 from benchmarks.week.world import Plan, drive_for, open_in_canary
 from softlaunch.store.database import Database
-from tests.support.backends import on_postgresql
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.soak
 
 
-@on_postgresql
 def test_a_long_stage_costs_neither_rows_nor_memory(database: Database) -> None:
     """After the first day of a week, looked at three hundred times, rows, memory and evidence stay as they are."""
     plan = Plan(seconds=7 * 86400, step_seconds=7 * 86400 / 300, requests=80, samples=6)

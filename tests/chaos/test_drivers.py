@@ -10,7 +10,6 @@ from softlaunch.core.clock import utc_now
 from softlaunch.ledger.releases import Actor
 from softlaunch.releases.ending import roll_back
 from tests.support.arena import Arena, Instant, arena, whenever
-from tests.support.backends import on_postgresql
 from tests.support.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -18,7 +17,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 RATE_RPS = 6.0
 WITHIN = {0: 8, 1: 9, 2: 24, 3: 24, 4: 24, 5: 24, 6: 5}
 """How many writes each revision of a release surely lasts: opened, then the five stages, then promoted."""
-KILLS = 8
+KILLS = 11
 AT_ONCE = 4
 """More drivers starve each other on a small machine: reconcilers take releases over before their drivers die."""
 OPERATOR = "app-0"
@@ -33,9 +32,9 @@ def instants(seed: int) -> list[Instant]:
     return [Instant(f"app-{number + 1}", *instant) for number, instant in enumerate(one_each + others)]
 
 
-@on_postgresql
+@pytest.mark.soak
 def test_releases_go_on_whenever_their_driver_is_killed(database_url: str, tmp_path: Path) -> None:
-    """Eight drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
+    """Eleven drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
     planned = instants(1 + ("postgres" in database_url))
     with arena(database_url, tmp_path, [OPERATOR, *(one.app for one in planned)], RATE_RPS) as playing:
         for first in range(0, len(planned), AT_ONCE):

@@ -41,6 +41,7 @@ LAST_REVISION = 5  # the canary's last stage
 OUTAGE_SECONDS = 65
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # drivers are killed on both ledgers
 def test_releases_go_on_when_the_gateway_is_killed(database_url: str, tmp_path: Path) -> None:
     """Requests fail only while there is no gateway; the next one serves the candidate once it hears of a watcher."""

@@ -32,7 +32,7 @@ from tests.support.providers import running_provider
 from tests.support.servers import wait_until
 from tests.support.stage import QUICK, Installation, installation, write_app
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1500)]
 
 Playing = tuple[Installation, Endpoint]
 
@@ -120,7 +120,7 @@ def judged(endpoint: Endpoint) -> int:
 @pytest.mark.parametrize(
     ("playing", "model", "gate"),
     [
-        pytest.param("quality", "worse", "quality", id="quality falls from 0.85 to 0.70", marks=pytest.mark.soak),
+        pytest.param("quality", "worse", "quality", id="quality falls from 0.85 to 0.70"),
         pytest.param("hallucination", "inventing", "hallucination", id="hallucination rises from 0.05 to 0.15"),
     ],
     indirect=["playing"],

@@ -16,7 +16,7 @@ from tests.support.deployed import running_prefect
 from tests.support.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
 from tests.support.paths import ROOT
 
-pytestmark = [pytest.mark.chaos, pytest.mark.prefect, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.soak, pytest.mark.chaos, pytest.mark.prefect, pytest.mark.timeout(900)]
 
 APPS = ["app-1", "app-2", "app-3"]
 RELEASE = """
@@ -116,7 +116,6 @@ def kill_driver(playing: Arena, app: str) -> None:
     playing.note_death(app, time.time())
 
 
-@pytest.mark.soak
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # drivers are killed on both ledgers
 def test_a_release_goes_on_when_the_prefect_server_is_gone_for_good(database_url: str, tmp_path: Path) -> None:
     """Killed in the canary: the flow ends when it can tell Prefect nothing more, and plain reconcile goes on."""

@@ -53,6 +53,7 @@ def quiet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environme
         yield environment
 
 
+@pytest.mark.soak
 def test_a_long_stage_leaves_few_rows(playing: Installation, quiet_server: Environment, tmp_path: Path) -> None:
     """A hundred and fifty looks add no run, no state and no line each; the whole release stays below a few hundred."""
     environment = {

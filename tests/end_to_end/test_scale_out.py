@@ -143,6 +143,7 @@ def test_a_release_goes_all_the_way_on_postgresql(site: Site) -> None:
     assert {f"Ask the models of {APP}, shard {number} of 2" for number in (1, 2)} <= set(tasks)
 
 
+@pytest.mark.soak
 def test_gateways_on_one_ledger_serve_alike(site: Site) -> None:
     """A user meets the same arm at each; with worker and flow killed both return to stable, and both follow."""
     held = {"weight_percent": 50, "minimum_time": "10 min", "minimum_requests": 20, "deadline": "20 min"}

@@ -39,6 +39,7 @@ with get_client(sync_client=True) as client:
 WITHIN_SECONDS = 75
 
 
+@pytest.mark.soak
 def test_a_run_whose_process_and_worker_are_gone_is_crashed(tmp_path: Path) -> None:
     """As it ships, but with quick heartbeats and little patience: Running doesn't stay for good."""
     (tmp_path / "prefect").mkdir()

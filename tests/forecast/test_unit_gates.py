@@ -96,7 +96,7 @@ def seconds_until(outcome: Outcome, metric: Metric, harm: float, a_visit: int, s
         pytest.param(Metric.LATENCY, 0.25, 5, id="latency x1.25, five requests a user", marks=pytest.mark.soak),
         pytest.param(Metric.ERRORS, 0.04, 1, id="errors +4 points, one request a user", marks=pytest.mark.soak),
         pytest.param(Metric.ERRORS, 0.04, 5, id="errors +4 points, five requests a user", marks=pytest.mark.soak),
-        pytest.param(Metric.LATENCY, 0.0, 5, id="latency passes, five requests a user"),
+        pytest.param(Metric.LATENCY, 0.0, 5, id="latency passes, five requests a user", marks=pytest.mark.soak),
     ],
 )
 def test_medians_are_those_of_panels(metric: Metric, harm: float, a_visit: int) -> None:
