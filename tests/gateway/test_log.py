@@ -300,7 +300,8 @@ def test_what_the_database_lost_is_counted(start: Started, ledger: Database, cap
         session.execute(text("update gateways set batches = :batches, counts = :counts"), before)
     wait_until(lambda: log.lost_total["bot"] == 2, "the gateway has noticed")
     assert ask(ledger, "select count from drops where cause = 'rewound'") == [2]
-    assert "of bot it had taken 2 requests that it hasn't got any more" in caplog.text
+    said = "of bot it had taken 2 requests that it hasn't got any more"
+    wait_until(lambda: said in caplog.text, "it has said so")  # another thread counts, and then says it
 
 
 def one_row(ledger: Database, sql: str) -> dict[str, Any]:
