@@ -19,10 +19,8 @@ PYTHON_CLIENTS := openai==3.57.0 anthropic==2.14.0 openai-agents==0.24.0 pydanti
 # A file of tests is one worker's. Left to itself xdist begins with the files that have the most tests, and ends with one
 # worker waiting for a few that start whole stacks. Tests wait for a third of their time, so three of them use two cores.
 SPREAD := --dist loadfile --no-loadscope-reorder
-# What ran out of time beside the others is run again alone; it is reported both times, and what fails twice has failed.
-OR_ALONE = || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
-	$(BIN)/pytest $(1) --last-failed --last-failed-no-failures none; }
-# The long tests start whole stacks, and mostly wait for them: four beside each other use two cores.
+# The long tests start whole stacks, and mostly wait for them: four beside each other use two cores. What ran out of time
+# beside the others is run again alone; it is reported both times, and what fails twice has failed.
 test test-long test-soak: export OPENBLAS_NUM_THREADS = 1# several workers share the processors already
 LONG := --timeout 600 -m "(long or chaos) and not soak"
 # Tests and demo start hundreds of processes; without this each of them may compile what it imports, where the
@@ -41,12 +39,13 @@ demo: $(VENV)/.runtime ## watch four releases on this machine: one promoted, one
 	@$(BIN)/softlaunch demo
 
 test: $(VENV)/.dev ## run the test suite
-	@$(BIN)/pytest -n 3 $(SPREAD) $(call OR_ALONE)
+	@$(BIN)/pytest -n 3 $(SPREAD)
 
 test-long: $(VENV)/.dev ## run the long tests: kills at seeded instants, browsers, whole stacks
-	@$(BIN)/pytest -n 4 $(SPREAD) $(LONG) $(call OR_ALONE,$(LONG))
+	@$(BIN)/pytest -n 4 $(SPREAD) $(LONG) || { [ $$? -eq 1 ] || exit 1; echo "what failed beside others, alone:"; \
+		$(BIN)/pytest $(LONG) --last-failed --last-failed-no-failures none; }
 
-test-soak: $(VENV)/.dev ## run long tests at full length, with more seeds, on both databases: hours on a small machine
+test-soak: $(VENV)/.dev ## run long tests at full length, with more seeds, on both databases; takes long
 	@$(BIN)/pytest -n 4 $(SPREAD) --timeout 900 -m soak
 
 mutants: $(VENV)/.dev ## see what tests miss: SEED=1 COUNT=50 MODULES=softlaunch/gateway TESTS=tests/gateway

@@ -6,7 +6,7 @@ messages, in order. The name of a text file may leave out zeros: `v1.txt` is ver
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import pairwise
@@ -39,7 +39,8 @@ _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)^---\s*$\n?", re.DOTALL | re.MULTILI
 _OURS = re.compile(r"^(author|date|created|purpose|version):.*\n?(?:[ \t]+.*\n)*", re.MULTILINE)
 _PART = re.compile(r"## (system|developer|user|assistant)\s*")
 _FILE = re.compile(rf"v(?P<version>{SEMANTIC_VERSION.pattern})\.(md|txt)")
-_CONFLICT = re.compile(r"^<{7}(?: .*)?\n(?:.*\n)*?={7}\n(?:.*\n)*?>{7}(?: .*)?$", re.MULTILINE)
+_CONFLICT = ("<<<<<<<", "=======", ">>>>>>>")
+"""Git's markers, in order; each may be followed by a space and a name."""
 _SHORT = re.compile(r"v(?P<version>(0|[1-9]\d*)(\.(0|[1-9]\d*))?)\.txt")
 
 
@@ -157,7 +158,7 @@ def _read(path: Path, text: str, version: str, *, complete: bool) -> PromptVersi
     problems = [
         *_undeclared(document, front_matter, prompt, complete=missing),
         *(_missing(front_matter) if missing else ()),
-        *(_unsettled(text) if complete else ()),
+        *(_unsettled(lines) if complete else ()),
     ]
     if problems:
         raise failure(path, problems)
@@ -180,11 +181,19 @@ def _missing(front_matter: _FrontMatter) -> Iterator[Problem]:
     yield from (Problem(1, key, f"is missing: {what}") for key, what in wanted.items() if not given[key])
 
 
-def _unsettled(text: str) -> Iterator[Problem]:
-    """Git's conflict markers: each is the text that a model would read."""
-    for conflict in _CONFLICT.finditer(text):
-        advice = "choose one side; if the prompt means these lines, indent them"
-        yield Problem(text.count("\n", 0, conflict.start()) + 1, "", f"a merge conflict is not resolved: {advice}")
+def _unsettled(lines: Sequence[str]) -> Iterator[Problem]:
+    """Merge conflicts that are left: a model would read their markers."""
+    advice = "choose one side; if the prompt means these lines, indent them"
+    first, found = 0, 0
+    for number, line in enumerate(lines, 1):
+        marker = line.rstrip().partition(" ")[0]
+        if marker == _CONFLICT[0]:
+            first, found = number, 1
+        elif found and marker == _CONFLICT[found]:
+            found += 1
+        if found == len(_CONFLICT):
+            yield Problem(first, "", f"a merge conflict is not resolved: {advice}")
+            found = 0
 
 
 def _undeclared(

@@ -155,6 +155,8 @@ def test_a_new_version_has_no_unresolved_merge_conflict(tmp_path: Path) -> None:
     path = _write(tmp_path, "v1.0.0.md", CONFLICT)
     with pytest.raises(PromptFileError, match="line 7: a merge conflict is not resolved: choose one side"):
         parse_prompt(path, CONFLICT.encode(), complete=True)
+    with pytest.raises(PromptFileError, match="line 7: a merge conflict"):
+        parse_prompt(path, CONFLICT.replace("\n", "\r\n").encode(), complete=True)
     assert "<<<<<<< HEAD" in load_prompt(path).messages[0].content
     indented = CONFLICT.replace("<<<<", " <<<<").replace("\n====", "\n ====").replace(">>>>", " >>>>")
     parse_prompt(path, indented.encode(), complete=True)

@@ -10,6 +10,7 @@ from softlaunch.core.clock import utc_now
 from softlaunch.ledger.releases import Actor
 from softlaunch.releases.ending import roll_back
 from tests.support.arena import Arena, Instant, arena, whenever
+from tests.support.backends import on_postgresql
 from tests.support.invariants import no_user_was_failed, served_one_candidate_while_watched, went_the_whole_way
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
@@ -32,7 +33,7 @@ def instants(seed: int) -> list[Instant]:
     return [Instant(f"app-{number + 1}", *instant) for number, instant in enumerate(one_each + others)]
 
 
-@pytest.mark.soak
+@on_postgresql
 def test_releases_go_on_whenever_their_driver_is_killed(database_url: str, tmp_path: Path) -> None:
     """Eleven drivers die by SIGKILL in the middle of a write, then a reconciler that drives what they left."""
     planned = instants(1 + ("postgres" in database_url))

@@ -37,10 +37,10 @@ def recorded(realdata: Path, tmp_path: Path, migrated_file: Path) -> Iterator[An
     with ExitStack() as stack:
         provider = stack.enter_context(running_provider(profiles=(), others=recording.values(), speed=SPEED))
 
-        def start(stable: str) -> Installation:
+        def start(stable: str, **evaluated: Any) -> Installation:
             models = [stable, *(name for name in SNAPSHOTS if name != stable)]
             folder = tmp_path / "app"
-            write_app(folder, provider.endpoint, models, golden, QUICK)
+            write_app(folder, provider.endpoint, models, golden, {**QUICK, "eval": {**QUICK["eval"], **evaluated}})
             url = f"sqlite:///{tmp_path / 'ledger.db'}"
             (tmp_path / "ledger.db").write_bytes(migrated_file.read_bytes())
             return stack.enter_context(installation(folder, url, provider, live, rate_rps=60))
@@ -56,15 +56,19 @@ def _questions(realdata: Path) -> Iterator[tuple[str, str]]:
         yield str(query), str(answer).capitalize()
 
 
-def test_a_cheaper_faster_broken_snapshot_never_meets_a_user(recorded: Any) -> None:
-    """gpt-4-0314 to 0613 loses a third of its accuracy: the eval rejects it, after some 80 of 500 cases."""
-    view = recorded("gpt-4-0314").release("gpt-4-0613")
+@pytest.mark.parametrize("early_stop", [False, True], ids=["every case is asked", "as soon as it is known"])
+def test_a_cheaper_faster_broken_snapshot_never_meets_a_user(recorded: Any, *, early_stop: bool) -> None:
+    """gpt-4-0314 to 0613 loses a third of its accuracy: the regression eval rejects it, sooner or later."""
+    view = recorded("gpt-4-0314", early_stop=early_stop).release("gpt-4-0613")
     assert (view.release.state, view.release.outcome) == (State.REJECTED, Outcome.FAIL)
     accuracy = next(verdict for verdict in view.stages[0].verdicts if verdict.gate == "accuracy")
-    assert accuracy.harm is not None
-    assert accuracy.harm > 0.15
-    assert accuracy.interval is not None
-    assert accuracy.interval.lower < 0.84 - 0.50 < accuracy.interval.upper
+    lost = 0.84 - 0.50
+    if early_stop:  # some of the cases say less exactly how much worse it is, and the interval says so
+        assert accuracy.candidate_count < 250
+        assert accuracy.interval is not None
+        assert accuracy.interval.lower < lost < accuracy.interval.upper
+    else:
+        assert accuracy.harm == pytest.approx(lost, abs=0.05)
     assert view.exposure.requests == 0
 
 

@@ -276,11 +276,11 @@ def test_a_prompt_does_not_change_what_a_user_asked() -> None:
     assert met_until_caught(Askers(13, **longer), policy) < 1000
 
 
-@pytest.mark.soak
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("regulars", "adjust_for"),
     [
-        pytest.param(0, ("request_size", "streamed"), id="people who pass by"),
+        pytest.param(0, ("request_size", "streamed"), id="people who pass by", marks=pytest.mark.soak),
         pytest.param(300, ("own_past", "request_size", "streamed"), id="regulars, beside their own past too"),
     ],
 )

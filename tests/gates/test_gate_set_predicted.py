@@ -129,7 +129,7 @@ def _renamed(window: Window) -> Window:
     return replace(window, split=units, ratings={reviewed: replace(rated, values={reviewed: rated.values[RATED]})})
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_harm_is_caught_sooner_with_scores() -> None:
     """Of candidates that please 8 points fewer, more are caught by as many ratings."""
     answers = JudgedAnswers(harm=0.08, agreement=0.8, rated=(0.1, 0.1))

@@ -171,7 +171,7 @@ class Routed:
     def start_envoy(self) -> None:
         """Start it, and wait until it serves."""
         self.envoy.start()
-        wait_until(self._serves, "Envoy serves", 60)
+        wait_until(self._serves, "Envoy serves")
 
     def _serves(self) -> bool:
         with suppress(httpx.HTTPError):
