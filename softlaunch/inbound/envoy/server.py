@@ -17,6 +17,7 @@ import grpc
 
 from softlaunch.core.clock import utc_now
 from softlaunch.core.errors import SoftlaunchError
+from softlaunch.core.listening import place
 from softlaunch.gateway.http.serving import bound
 from softlaunch.gateway.table import SETTLING_SECONDS, RouteTable
 from softlaunch.inbound.envoy.access_log import AccessLog
@@ -145,13 +146,12 @@ class ControlPlane:
             advice = "give an address of this machine by --host"
             if not isinstance(error, OSError) or error.errno == errno.EADDRINUSE:
                 advice = "what runs there may be a softlaunch envoy, which serves every app; else choose another --port"
-            place = f"{self._options.host}:{self._options.port}"
-            raise SoftlaunchError(f"can't listen on {place}: {why}; {advice}") from error
+            where = place(self._options.host, self._options.port)
+            raise SoftlaunchError(f"can't listen on {where}: {why}; {advice}") from error
 
     def _bind(self, server: grpc.aio.Server) -> int:
-        host = f"[{self._options.host}]" if ":" in self._options.host else self._options.host
         with self._in_words():
-            port: int = server.add_insecure_port(f"{host}:{self._options.port}")
+            port: int = server.add_insecure_port(place(self._options.host, self._options.port))
         return port
 
     async def _settle(self) -> None:
